@@ -1,0 +1,109 @@
+"""A set of integers kept as sorted, disjoint, half-open ranges.
+
+Used for the packet numbers that were received and for the bytes of a stream that were received,
+acknowledged or must be sent again. All of them have the same habit: nearly every change touches the
+last range, so that case is handled before any search. The others cost one bisection and one list
+splice. The ranges are two parallel lists of ints (no tuple per range is kept), and neighbours are
+always joined: `ends[i] < starts[i + 1]`.
+
+The set has no bound of its own. Whoever feeds it with what a peer sends looks at `len()` and drops.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+
+class RangeSet:
+    """`starts[i] <= n < ends[i]` for a member n. Read `starts` and `ends`; change by methods only."""
+
+    __slots__ = ("ends", "starts")
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+
+    def add(self, low: int, high: int) -> None:
+        """Add `low <= n < high`; an empty range changes nothing."""
+        if low >= high:
+            return
+        starts = self.starts
+        ends = self.ends
+        if not ends or low > ends[-1]:
+            starts.append(low)
+            ends.append(high)
+            return
+        if low >= starts[-1]:
+            # begins inside or right behind the last range
+            if high > ends[-1]:
+                ends[-1] = high
+            return
+        # [first, last) are the ranges that overlap or touch the new one
+        first = bisect_left(ends, low)
+        last = bisect_right(starts, high)
+        if first < last:
+            low = min(low, starts[first])
+            high = max(high, ends[last - 1])
+        starts[first:last] = [low]
+        ends[first:last] = [high]
+
+    def remove(self, low: int, high: int) -> None:
+        """Remove `low <= n < high`, wherever it is in the set."""
+        starts = self.starts
+        ends = self.ends
+        if low >= high or not ends or low >= ends[-1] or high <= starts[0]:
+            return
+        # [first, last) are the ranges that overlap the removed one
+        first = bisect_right(ends, low)
+        last = bisect_left(starts, high)
+        if first >= last:
+            return
+        new_starts: list[int] = []
+        new_ends: list[int] = []
+        if starts[first] < low:
+            new_starts.append(starts[first])
+            new_ends.append(low)
+        if ends[last - 1] > high:
+            new_starts.append(high)
+            new_ends.append(ends[last - 1])
+        starts[first:last] = new_starts
+        ends[first:last] = new_ends
+
+    def contains(self, value: int) -> bool:
+        """Whether `value` is a member."""
+        index = bisect_right(self.starts, value) - 1
+        return index >= 0 and value < self.ends[index]
+
+    def covers(self, low: int, high: int) -> bool:
+        """Whether all of `low <= n < high` are members (true for an empty range)."""
+        if low >= high:
+            return True
+        index = bisect_right(self.starts, low) - 1
+        return index >= 0 and high <= self.ends[index]
+
+    def first(self) -> tuple[int, int]:
+        """The lowest range; IndexError when the set is empty."""
+        return self.starts[0], self.ends[0]
+
+    def last(self) -> tuple[int, int]:
+        """The highest range; IndexError when the set is empty."""
+        return self.starts[-1], self.ends[-1]
+
+    def pop_first(self) -> tuple[int, int]:
+        """Remove the lowest range and return it; IndexError when the set is empty."""
+        return self.starts.pop(0), self.ends.pop(0)
+
+    def clear(self) -> None:
+        """Remove everything."""
+        self.starts.clear()
+        self.ends.clear()
+
+    def total(self) -> int:
+        """How many integers are members."""
+        return sum(self.ends) - sum(self.starts)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(list(zip(self.starts, self.ends, strict=True)))
+
+    def __len__(self) -> int:
+        """The number of ranges (not of members)."""
+        return len(self.starts)
