@@ -1,0 +1,65 @@
+# make demo    the main job: a download that goes on while the path under it is taken away
+# make test    linters, type checkers and the whole test suite
+# make lint    only the linters and type checkers
+# make bench   throughput beside aioquic, in one run against the same server
+#
+# All of them set up .venv by themselves; a Python >= 3.11 and make are enough.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint bench servers pytest clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/dev.stamp servers
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/basedpyright --verifytypes trioquic --ignoreexternal
+
+pytest: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks
+
+# The stamps are newer than pyproject.toml once the environment fits it.
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "trioquic needs Python >= 3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/demo.stamp
+
+# Other people's servers to test against. Without root or apt, or when a package is not to be had,
+# the tests that need them are skipped, and the summary counts those.
+servers:
+	@missing=; for p in $(PACKAGES); do \
+		dpkg -s "$$p" >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing$$missing"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get -qq update && \
+		  apt-get -qq install --yes --no-install-recommends $$missing; } \
+		</dev/null >$(VENV)/apt.log 2>&1 \
+		|| echo "not everything could be installed, see $(VENV)/apt.log"; \
+	fi
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build ./*.egg-info

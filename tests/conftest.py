@@ -1,0 +1,93 @@
+"""Runs `async def test_*` under trio, keeps the certificates, and counts what could not run.
+
+A test that asks for `autojump_clock` runs in virtual time: whenever every task waits, the clock
+jumps to the next deadline. All others run in real time. Either way a hang becomes a failure: each
+test has a deadline on the clock that it runs under.
+"""
+
+import functools
+import inspect
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.abc
+import trio.testing
+
+from tests.certificates import Certificates
+from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
+
+REAL_DEADLINE = 120.0
+VIRTUAL_DEADLINE = 7 * 24 * 3600.0
+
+
+def _clock_of(arguments: dict[str, Any]) -> trio.abc.Clock | None:
+    clocks = [value for value in arguments.values() if isinstance(value, trio.abc.Clock)]
+    return clocks[0] if clocks else None
+
+
+def run_in_trio(function: Callable[..., Awaitable[object]], **arguments: object) -> None:
+    """Run one asynchronous test function to its end, or fail it at its deadline."""
+    clock = _clock_of(arguments)
+    deadline = REAL_DEADLINE if clock is None else VIRTUAL_DEADLINE
+
+    async def main() -> None:
+        with trio.fail_after(deadline):
+            await function(**arguments)
+
+    trio.run(main, clock=clock)
+
+
+def _synchronous(test: Callable[..., Awaitable[object]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(**arguments: object) -> None:
+        run_in_trio(test, **arguments)
+
+    return run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    test = pyfuncitem.obj
+    # Hypothesis replaces the function and keeps the original for runners like this one.
+    hypothesis_handle = getattr(test, "hypothesis", None)
+    if hypothesis_handle is not None:
+        inner = hypothesis_handle.inner_test
+        if inspect.iscoroutinefunction(inner):
+            hypothesis_handle.inner_test = _synchronous(inner)
+        return None
+    if not inspect.iscoroutinefunction(test):
+        return None
+    names = inspect.signature(test).parameters
+    run_in_trio(test, **{name: pyfuncitem.funcargs[name] for name in names})
+    return True
+
+
+@pytest.fixture
+def autojump_clock() -> trio.testing.MockClock:
+    """Virtual time: a second of waiting costs nothing."""
+    return trio.testing.MockClock(autojump_threshold=0)
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificate chains of all sorts; each is made on first use and kept for the session."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which optional programs were there, and how many tests their absence cost."""
+    cost: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        for name in PROGRAMS:
+            if f"{MISSING_PREFIX}{name}" in reason:
+                cost[name] += 1
+    terminalreporter.section("optional programs", sep="-")
+    for name in PROGRAMS:
+        if find_program(name) is not None:
+            terminalreporter.line(f"{name}: found")
+        else:
+            terminalreporter.line(f"{name}: missing, {cost[name]} tests skipped")
