@@ -1,0 +1,194 @@
+"""The 1-RTT keys of both directions and their updates (RFC 9001 section 6).
+
+Two generations are counted, one for reading and one for writing. At rest they are equal. Either
+side may start an update:
+
+- This side starts (`initiate_update`): the write generation goes one ahead. The read generation
+  follows with the peer's first packet in the new phase.
+- The peer starts: a packet with the other phase bit and a number above all of the current read
+  phase opens with the next keys. Both generations move.
+
+Nothing moves before such a packet has authenticated: a forged phase bit costs one trial with keys
+that exist already, and changes nothing. The keys before the current ones are kept for three PTOs
+to open packets that were overtaken. Every received packet costs exactly one trial, whatever its
+phase bit and number say, so that timing does not tell which keys there are (section 9.5).
+
+Header protection does not change in an update, so one context for each direction serves all
+phases.
+"""
+
+from ..errors import AEAD_LIMIT_REACHED, KEY_UPDATE_ERROR, BadPacketError
+from .keys import PacketKeys, confidentiality_limit, integrity_limit
+
+
+class OneRttKeys:
+    """Opens and seals the packets of the application space."""
+
+    __slots__ = (
+        "_first_written",
+        "_highest",
+        "_integrity_limit",
+        "_last_written",
+        "_lowest",
+        "_phase_acked",
+        "_previous",
+        "_previous_until",
+        "_read",
+        "_read_next",
+        "_seal_limit",
+        "_sealed",
+        "_write",
+        "confirmed",
+        "failures",
+        "read_phase",
+        "updates",
+        "write_phase",
+    )
+
+    def __init__(self, cipher_suite: int, read_secret: bytes, write_secret: bytes) -> None:
+        self.read_phase = 0
+        self.write_phase = 0
+        # set by the handshake: no update of ours before it is confirmed (section 6.1)
+        self.confirmed = False
+        # how often the write keys were replaced
+        self.updates = 0
+        # packets that did not authenticate, under all keys
+        self.failures = 0
+        self._read: PacketKeys = PacketKeys.derive(cipher_suite, read_secret)
+        self._read_next: PacketKeys = self._read.next_secret_keys()
+        self._previous: PacketKeys | None = None
+        self._previous_until = 0.0
+        self._write: PacketKeys = PacketKeys.derive(cipher_suite, write_secret)
+        # the packet numbers that were opened in the current read phase
+        self._lowest = 0
+        self._highest = -1
+        # the packets sealed in the current write phase
+        self._sealed = 0
+        self._first_written = 0
+        self._last_written = -1
+        self._phase_acked = False
+        self._seal_limit: int = confidentiality_limit(cipher_suite)
+        self._integrity_limit: int = integrity_limit(cipher_suite)
+
+    def masks(self, samples: bytes) -> bytes:
+        """Header protection masks of received packets; see PacketKeys.masks."""
+        return self._read.masks(samples)
+
+    def write_masks(self, samples: bytes) -> bytes:
+        return self._write.masks(samples)
+
+    def seal(self, pn: int, header: bytes, payload: bytes) -> bytes:
+        """Seal in the current write phase, whose bit the header must carry."""
+        sealed = self._sealed
+        if sealed >= self._seal_limit:
+            raise BadPacketError(AEAD_LIMIT_REACHED, "the write key has sealed all it may")
+        self._sealed = sealed + 1
+        self._last_written = pn
+        return self._write.seal(pn, header, payload)
+
+    @property
+    def update_due(self) -> bool:
+        """Half of what the write key may seal is used up: time to ask for an update."""
+        return self._sealed >= self._seal_limit >> 1
+
+    @property
+    def write_exhausted(self) -> bool:
+        """Only a few packets are left for CONNECTION_CLOSE: updates did not come through."""
+        return self._sealed >= self._seal_limit - 64
+
+    def open(
+        self, pn: int, key_phase: int, header: bytes, ciphertext: bytes, now: float, pto: float
+    ) -> bytes | None:
+        """The payload, or None when the packet does not authenticate.
+
+        BadPacketError: the peer broke the rules of key updates, or too many packets failed.
+        """
+        if key_phase != self.read_phase:
+            return self._open_other_phase(pn, header, ciphertext, now, pto)
+        payload = self._read.open(pn, header, ciphertext)
+        if payload is None:
+            self._count_failure()
+            return None
+        if pn > self._highest:
+            self._highest = pn
+        if self._previous is not None:
+            if pn < self._lowest:
+                self._lowest = pn
+            if now >= self._previous_until:
+                self._previous = None
+        return payload
+
+    def _open_other_phase(
+        self, pn: int, header: bytes, ciphertext: bytes, now: float, pto: float
+    ) -> bytes | None:
+        """The phase bit differs from the current read phase: newer keys, or the older ones."""
+        newer = pn > self._highest
+        keys = self._read_next
+        if not newer and self._previous is not None and now < self._previous_until:
+            keys = self._previous
+        payload = keys.open(pn, header, ciphertext)
+        if payload is None:
+            self._count_failure()
+            return None
+        if newer:
+            self._follow_update(pn, now, pto)
+        elif keys is self._read_next or pn > self._lowest:
+            # Section 6.4: keys never go back while packet numbers go forward.
+            raise BadPacketError(
+                KEY_UPDATE_ERROR, f"packet {pn} uses keys older than those of its predecessors"
+            )
+        return payload
+
+    def _follow_update(self, pn: int, now: float, pto: float) -> None:
+        """A packet in the next phase was authentic: it is now the current phase."""
+        if self.write_phase == self.read_phase:
+            # The peer starts. It may do so again only when it has seen packets of ours in the
+            # current phase, the first of which is its confirmation (sections 6.1 and 6.2).
+            if self.updates and not self._sealed:
+                raise BadPacketError(KEY_UPDATE_ERROR, "key update before the last was answered")
+            self._advance_write(self._last_written + 1)
+        self._previous = self._read
+        self._previous_until = now + 3.0 * pto
+        self._read = self._read_next
+        self._read_next = self._read.next_secret_keys()
+        self.read_phase ^= 1
+        self._lowest = pn
+        self._highest = pn
+
+    def _advance_write(self, pn_next: int) -> None:
+        self._write = self._write.next_secret_keys()
+        self.write_phase ^= 1
+        self.updates += 1
+        self._sealed = 0
+        self._first_written = pn_next
+        self._phase_acked = False
+
+    def initiate_update(self, pn_next: int) -> bool:
+        """Start an update; `pn_next` is the number of the next packet to be sealed.
+
+        False when it is not allowed yet: before the handshake is confirmed, before the peer has
+        acknowledged a packet of the current phase (section 6.1), and while the keys before the
+        current ones are still kept (section 6.5).
+        """
+        if not self.confirmed or not self._phase_acked or self._previous is not None:
+            return False
+        if self.write_phase != self.read_phase:
+            return False
+        self._advance_write(pn_next)
+        return True
+
+    def on_acked(self, pn: int) -> None:
+        """The peer acknowledged packet `pn` of the application space."""
+        if pn < self._first_written:
+            return
+        if self.write_phase != self.read_phase:
+            # Section 6.2: it saw our new phase, and still answered with the old keys.
+            raise BadPacketError(
+                KEY_UPDATE_ERROR, f"packet {pn} was acknowledged with keys older than its own"
+            )
+        self._phase_acked = True
+
+    def _count_failure(self) -> None:
+        self.failures += 1
+        if self.failures > self._integrity_limit:
+            raise BadPacketError(AEAD_LIMIT_REACHED, "too many packets failed authentication")

@@ -1,0 +1,1 @@
+"""Bytes to values and back: varints, packet headers, frames, transport parameters. No state."""

@@ -1,0 +1,371 @@
+"""The frames of RFC 9000 section 19: one encoder and one decoder each, no state.
+
+An encoder returns the whole frame with its type. A decoder gets a Reader that stands behind the
+type. Decoders check what can be judged from the frame alone (truncation, ranges of values) and
+raise FRAME_ENCODING_ERROR for it; whether a frame is allowed here and now is its owner's
+business. They do not know at which frame the packet's reader started, so the dispatcher fills in
+`BadPacketError.frame_type`.
+
+PADDING, PING and HANDSHAKE_DONE have no content: their type byte is all of them. STREAM is split
+differently: `encode_stream_header` makes everything before the data, which the caller appends
+without copying it twice.
+"""
+
+from typing import Final
+
+from .packets import MAX_CONNECTION_ID_LENGTH
+from .varint import MAX_VARINT, Reader, decode_varint_untrusted, encode_varint
+
+PADDING: Final = 0x00
+PING: Final = 0x01
+ACK: Final = 0x02
+ACK_ECN: Final = 0x03
+RESET_STREAM: Final = 0x04
+STOP_SENDING: Final = 0x05
+CRYPTO: Final = 0x06
+NEW_TOKEN: Final = 0x07
+STREAM: Final = 0x08  # to 0x0f: with the three bits below
+MAX_DATA: Final = 0x10
+MAX_STREAM_DATA: Final = 0x11
+MAX_STREAMS_BIDI: Final = 0x12
+MAX_STREAMS_UNI: Final = 0x13
+DATA_BLOCKED: Final = 0x14
+STREAM_DATA_BLOCKED: Final = 0x15
+STREAMS_BLOCKED_BIDI: Final = 0x16
+STREAMS_BLOCKED_UNI: Final = 0x17
+NEW_CONNECTION_ID: Final = 0x18
+RETIRE_CONNECTION_ID: Final = 0x19
+PATH_CHALLENGE: Final = 0x1A
+PATH_RESPONSE: Final = 0x1B
+CONNECTION_CLOSE: Final = 0x1C
+CONNECTION_CLOSE_APP: Final = 0x1D
+HANDSHAKE_DONE: Final = 0x1E
+
+STREAM_FIN_BIT: Final = 0x01
+STREAM_LENGTH_BIT: Final = 0x02
+STREAM_OFFSET_BIT: Final = 0x04
+
+# RFC 9000 section 4.6: more streams than this could not be numbered
+MAX_STREAM_COUNT: Final = 1 << 60
+RESET_TOKEN_LENGTH: Final = 16
+PATH_DATA_LENGTH: Final = 8
+# What an honest peer would never exceed; more ranges are checked but not remembered.
+MAX_ACK_RANGES: Final = 256
+
+_STREAM_TYPES: Final[list[bytes]] = [bytes((STREAM | bits,)) for bits in range(8)]
+
+
+class AckFrame:
+    """`ranges`: (lowest, highest) packet numbers, both inclusive, highest range first."""
+
+    __slots__ = ("delay", "ecn", "largest", "ranges")
+
+    def __init__(
+        self,
+        largest: int,
+        delay: int,
+        ranges: list[tuple[int, int]],
+        ecn: tuple[int, int, int] | None,
+    ) -> None:
+        self.largest = largest
+        # as on the wire: in units of the sender's ack_delay_exponent
+        self.delay = delay
+        self.ranges = ranges
+        # ECT(0), ECT(1) and CE counts
+        self.ecn = ecn
+
+
+class NewConnectionId:
+    __slots__ = ("connection_id", "reset_token", "retire_prior_to", "sequence")
+
+    def __init__(
+        self, sequence: int, retire_prior_to: int, connection_id: bytes, reset_token: bytes
+    ) -> None:
+        self.sequence = sequence
+        self.retire_prior_to = retire_prior_to
+        self.connection_id = connection_id
+        self.reset_token = reset_token
+
+
+# ACK (19.3)
+
+
+def encode_ack(
+    ranges: list[tuple[int, int]], delay: int, ecn: tuple[int, int, int] | None
+) -> bytes:
+    """`ranges` as in AckFrame: inclusive, highest first, with gaps between them."""
+    smallest, largest = ranges[0]
+    parts = [
+        b"\x02" if ecn is None else b"\x03",
+        encode_varint(largest),
+        encode_varint(delay),
+        encode_varint(len(ranges) - 1),
+        encode_varint(largest - smallest),
+    ]
+    for index in range(1, len(ranges)):
+        low, high = ranges[index]
+        parts.append(encode_varint(smallest - high - 2))
+        parts.append(encode_varint(high - low))
+        smallest = low
+    if ecn is not None:
+        for count in ecn:
+            parts.append(encode_varint(count))
+    return b"".join(parts)
+
+
+def read_ack_untrusted(reader: Reader, with_ecn: bool) -> AckFrame:
+    """Work is linear in the bytes read: every range takes at least two of them."""
+    data = reader.data
+    end = reader.end
+    largest, pos = decode_varint_untrusted(data, reader.pos, end)
+    delay, pos = decode_varint_untrusted(data, pos, end)
+    count, pos = decode_varint_untrusted(data, pos, end)
+    length, pos = decode_varint_untrusted(data, pos, end)
+    if count > (end - pos) >> 1:
+        raise reader.bad("more ACK ranges announced than the packet can hold")
+    low = largest - length
+    if low < 0:
+        raise reader.bad("ACK range below packet number 0")
+    ranges = [(low, largest)]
+    for index in range(count):
+        gap, pos = decode_varint_untrusted(data, pos, end)
+        length, pos = decode_varint_untrusted(data, pos, end)
+        high = low - gap - 2
+        low = high - length
+        if low < 0:
+            raise reader.bad("ACK range below packet number 0")
+        if index < MAX_ACK_RANGES - 1:
+            ranges.append((low, high))
+    reader.pos = pos
+    ecn: tuple[int, int, int] | None = None
+    if with_ecn:
+        ect0 = reader.varint_untrusted()
+        ect1 = reader.varint_untrusted()
+        ecn = (ect0, ect1, reader.varint_untrusted())
+    return AckFrame(largest, delay, ranges, ecn)
+
+
+# RESET_STREAM (19.4), STOP_SENDING (19.5)
+
+
+def encode_reset_stream(stream_id: int, code: int, final_size: int) -> bytes:
+    return b"\x04" + encode_varint(stream_id) + encode_varint(code) + encode_varint(final_size)
+
+
+def read_reset_stream_untrusted(reader: Reader) -> tuple[int, int, int]:
+    """(stream_id, error code, final size)"""
+    stream_id = reader.varint_untrusted()
+    code = reader.varint_untrusted()
+    return stream_id, code, reader.varint_untrusted()
+
+
+def encode_stop_sending(stream_id: int, code: int) -> bytes:
+    return b"\x05" + encode_varint(stream_id) + encode_varint(code)
+
+
+def read_stop_sending_untrusted(reader: Reader) -> tuple[int, int]:
+    """(stream_id, error code)"""
+    stream_id = reader.varint_untrusted()
+    return stream_id, reader.varint_untrusted()
+
+
+# CRYPTO (19.6), NEW_TOKEN (19.7)
+
+
+def encode_crypto(offset: int, data: bytes) -> bytes:
+    return b"\x06" + encode_varint(offset) + encode_varint(len(data)) + data
+
+
+def read_crypto_untrusted(reader: Reader) -> tuple[int, bytes]:
+    """(offset, data)"""
+    offset = reader.varint_untrusted()
+    data = reader.take_untrusted(reader.varint_untrusted())
+    if offset + len(data) > MAX_VARINT:
+        raise reader.bad("CRYPTO data beyond offset 2^62-1")
+    return offset, data
+
+
+def encode_new_token(token: bytes) -> bytes:
+    return b"\x07" + encode_varint(len(token)) + token
+
+
+def read_new_token_untrusted(reader: Reader) -> bytes:
+    token = reader.take_untrusted(reader.varint_untrusted())
+    if not token:
+        raise reader.bad("NEW_TOKEN without a token")
+    return token
+
+
+# STREAM (19.8)
+
+
+def encode_stream_header(
+    stream_id: int, offset: int, length: int, fin: bool, has_length: bool = True
+) -> bytes:
+    """Everything before the data. Without a length the data reaches to the packet's end."""
+    bits = STREAM_FIN_BIT if fin else 0
+    fields = encode_varint(stream_id)
+    if offset:
+        bits |= STREAM_OFFSET_BIT
+        fields += encode_varint(offset)
+    if has_length:
+        bits |= STREAM_LENGTH_BIT
+        fields += encode_varint(length)
+    return _STREAM_TYPES[bits] + fields
+
+
+def read_stream_untrusted(reader: Reader, frame_type: int) -> tuple[int, int, bytes, bool]:
+    """(stream_id, offset, data, fin)"""
+    content = reader.data
+    end = reader.end
+    stream_id, pos = decode_varint_untrusted(content, reader.pos, end)
+    offset = 0
+    if frame_type & STREAM_OFFSET_BIT:
+        offset, pos = decode_varint_untrusted(content, pos, end)
+    if frame_type & STREAM_LENGTH_BIT:
+        length, pos = decode_varint_untrusted(content, pos, end)
+        if pos + length > end:
+            raise reader.bad(f"STREAM frame of {length} bytes, {end - pos} left")
+        end = pos + length
+    if offset + end - pos > MAX_VARINT:
+        raise reader.bad("STREAM data beyond offset 2^62-1")
+    reader.pos = end
+    return stream_id, offset, content[pos:end], frame_type & STREAM_FIN_BIT != 0
+
+
+# Flow control and its blocked frames (19.9 to 19.14)
+
+
+def encode_max_data(maximum: int) -> bytes:
+    return b"\x10" + encode_varint(maximum)
+
+
+def read_max_data_untrusted(reader: Reader) -> int:
+    return reader.varint_untrusted()
+
+
+def encode_max_stream_data(stream_id: int, maximum: int) -> bytes:
+    return b"\x11" + encode_varint(stream_id) + encode_varint(maximum)
+
+
+def read_max_stream_data_untrusted(reader: Reader) -> tuple[int, int]:
+    """(stream_id, maximum)"""
+    stream_id = reader.varint_untrusted()
+    return stream_id, reader.varint_untrusted()
+
+
+def encode_max_streams(bidirectional: bool, maximum: int) -> bytes:
+    return (b"\x12" if bidirectional else b"\x13") + encode_varint(maximum)
+
+
+def read_max_streams_untrusted(reader: Reader) -> int:
+    maximum = reader.varint_untrusted()
+    if maximum > MAX_STREAM_COUNT:
+        raise reader.bad("MAX_STREAMS beyond 2^60")
+    return maximum
+
+
+def encode_data_blocked(limit: int) -> bytes:
+    return b"\x14" + encode_varint(limit)
+
+
+def read_data_blocked_untrusted(reader: Reader) -> int:
+    return reader.varint_untrusted()
+
+
+def encode_stream_data_blocked(stream_id: int, limit: int) -> bytes:
+    return b"\x15" + encode_varint(stream_id) + encode_varint(limit)
+
+
+def read_stream_data_blocked_untrusted(reader: Reader) -> tuple[int, int]:
+    """(stream_id, limit)"""
+    stream_id = reader.varint_untrusted()
+    return stream_id, reader.varint_untrusted()
+
+
+def encode_streams_blocked(bidirectional: bool, limit: int) -> bytes:
+    return (b"\x16" if bidirectional else b"\x17") + encode_varint(limit)
+
+
+def read_streams_blocked_untrusted(reader: Reader) -> int:
+    limit = reader.varint_untrusted()
+    if limit > MAX_STREAM_COUNT:
+        raise reader.bad("STREAMS_BLOCKED beyond 2^60")
+    return limit
+
+
+# Connection IDs (19.15, 19.16)
+
+
+def encode_new_connection_id(
+    sequence: int, retire_prior_to: int, connection_id: bytes, reset_token: bytes
+) -> bytes:
+    return b"\x18%b%b%c%b%b" % (
+        encode_varint(sequence),
+        encode_varint(retire_prior_to),
+        len(connection_id),
+        connection_id,
+        reset_token,
+    )
+
+
+def read_new_connection_id_untrusted(reader: Reader) -> NewConnectionId:
+    sequence = reader.varint_untrusted()
+    retire_prior_to = reader.varint_untrusted()
+    if retire_prior_to > sequence:
+        raise reader.bad("Retire Prior To is larger than the sequence number")
+    length = reader.u8_untrusted()
+    if not 1 <= length <= MAX_CONNECTION_ID_LENGTH:
+        raise reader.bad(f"connection ID of {length} bytes")
+    connection_id = reader.take_untrusted(length)
+    reset_token = reader.take_untrusted(RESET_TOKEN_LENGTH)
+    return NewConnectionId(sequence, retire_prior_to, connection_id, reset_token)
+
+
+def encode_retire_connection_id(sequence: int) -> bytes:
+    return b"\x19" + encode_varint(sequence)
+
+
+def read_retire_connection_id_untrusted(reader: Reader) -> int:
+    return reader.varint_untrusted()
+
+
+# Path validation (19.17, 19.18)
+
+
+def encode_path_challenge(data: bytes) -> bytes:
+    return b"\x1a" + data
+
+
+def read_path_challenge_untrusted(reader: Reader) -> bytes:
+    return reader.take_untrusted(PATH_DATA_LENGTH)
+
+
+def encode_path_response(data: bytes) -> bytes:
+    return b"\x1b" + data
+
+
+def read_path_response_untrusted(reader: Reader) -> bytes:
+    return reader.take_untrusted(PATH_DATA_LENGTH)
+
+
+# CONNECTION_CLOSE (19.19)
+
+
+def encode_connection_close(code: int, frame_type: int | None, reason: bytes) -> bytes:
+    """With a frame type it is the transport's close (0x1c), with None the application's (0x1d)."""
+    tail = encode_varint(len(reason)) + reason
+    if frame_type is None:
+        return b"\x1d" + encode_varint(code) + tail
+    return b"\x1c" + encode_varint(code) + encode_varint(frame_type) + tail
+
+
+def read_connection_close_untrusted(
+    reader: Reader, application: bool
+) -> tuple[int, int | None, bytes]:
+    """(error code, the frame type that caused it or None, reason)"""
+    code = reader.varint_untrusted()
+    frame_type: int | None = None
+    if not application:
+        frame_type = reader.varint_untrusted()
+    return code, frame_type, reader.take_untrusted(reader.varint_untrusted())
