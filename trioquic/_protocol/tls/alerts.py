@@ -1,0 +1,37 @@
+"""TLS alerts. QUIC carries no alert records: an alert becomes the error code 0x100 + alert of a
+CONNECTION_CLOSE, and every alert is fatal (RFC 9001 section 4.8).
+
+Everything in `tls` that finds fault with the server's bytes raises what `tls_error` builds.
+"""
+
+from typing import Final
+
+from ..errors import CRYPTO_ERROR, BadPacketError
+
+# RFC 8446 section 6
+UNEXPECTED_MESSAGE: Final = 10
+HANDSHAKE_FAILURE: Final = 40
+BAD_CERTIFICATE: Final = 42
+UNSUPPORTED_CERTIFICATE: Final = 43
+CERTIFICATE_EXPIRED: Final = 45
+CERTIFICATE_UNKNOWN: Final = 46
+ILLEGAL_PARAMETER: Final = 47
+UNKNOWN_CA: Final = 48
+DECODE_ERROR: Final = 50
+DECRYPT_ERROR: Final = 51
+PROTOCOL_VERSION: Final = 70
+MISSING_EXTENSION: Final = 109
+UNSUPPORTED_EXTENSION: Final = 110
+NO_APPLICATION_PROTOCOL: Final = 120
+
+CRYPTO_FRAME: Final = 0x06
+
+
+def tls_error(alert: int, reason: str) -> BadPacketError:
+    """The error for `alert`, blamed on the CRYPTO frame that brought the message."""
+    return BadPacketError(CRYPTO_ERROR + alert, reason, CRYPTO_FRAME)
+
+
+def quic_error(code: int, reason: str) -> BadPacketError:
+    """For the few TLS messages that RFC 9001 answers with a QUIC error code, not with an alert."""
+    return BadPacketError(code, reason, CRYPTO_FRAME)

@@ -1,0 +1,270 @@
+"""The TLS 1.3 client's handshake: who may speak when, and what follows from each message.
+
+CRYPTO bytes go in with `receive_untrusted`, CRYPTO bytes and traffic secrets come out with
+`take_output` and `take_secrets`. `state.TABLE` says which messages are due; a handler for each of
+them judges the content. Bytes are accepted only at the encryption level of the next message: QUIC
+discards the keys of earlier levels, and keys of later ones do not exist before the handshake
+hands them out.
+
+The server is authenticated when its Finished is verified; only then do application secrets come
+out. The first bad message ends it: the state is FAILED, and later bytes are not looked at.
+"""
+
+import datetime
+import hmac
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import PROTOCOL_VIOLATION, BadPacketError
+from ..machine import advance
+from ..space import APPLICATION, HANDSHAKE, INITIAL
+from . import extensions as ext
+from . import messages as msg
+from .alerts import (
+    DECODE_ERROR,
+    DECRYPT_ERROR,
+    MISSING_EXTENSION,
+    NO_APPLICATION_PROTOCOL,
+    UNEXPECTED_MESSAGE,
+    quic_error,
+    tls_error,
+)
+from .assembler import HEADER_SIZE, MessageAssembler
+from .certificates import parse_certificate_untrusted, public_key_untrusted
+from .codec import Cursor
+from .config import TlsClientConfig
+from .hello import ClientOffer
+from .key_schedule import KeySchedule, TrafficSecret
+from .signatures import choose_scheme, sign, verify_untrusted
+from .state import TABLE, TlsInput, TlsState
+
+__all__ = ["MAX_TICKETS", "TlsClient", "TlsClientConfig", "TrafficSecret"]
+
+MAX_TICKETS: Final = 4
+
+INPUTS: Final[dict[int, TlsInput]] = {
+    msg.SERVER_HELLO: TlsInput.SERVER_HELLO,
+    msg.ENCRYPTED_EXTENSIONS: TlsInput.ENCRYPTED_EXTENSIONS,
+    msg.CERTIFICATE_REQUEST: TlsInput.CERTIFICATE_REQUEST,
+    msg.CERTIFICATE: TlsInput.CERTIFICATE,
+    msg.CERTIFICATE_VERIFY: TlsInput.CERTIFICATE_VERIFY,
+    msg.FINISHED: TlsInput.FINISHED,
+    msg.NEW_SESSION_TICKET: TlsInput.NEW_SESSION_TICKET,
+}
+
+
+class TlsClient:
+    """One handshake and what comes after it."""
+
+    def __init__(
+        self,
+        config: TlsClientConfig,
+        *,
+        rng: Callable[[int], bytes],
+        wall_time: datetime.datetime,
+        transport_parameters: bytes,
+    ) -> None:
+        self.config = config
+        self.wall_time = wall_time
+        self.state = TlsState.START
+        self.level = INITIAL  # of the next message from the server
+        self.alpn: str | None = None
+        self.peer_transport_parameters: bytes | None = None
+        self.cipher_suite = 0
+        self.group = 0
+        self.peer_certificates: tuple[bytes, ...] = ()
+        self.tickets: deque[msg.SessionTicket] = deque(maxlen=MAX_TICKETS)
+        self._offer = ClientOffer(config, rng, transport_parameters)
+        self._schedule = KeySchedule()
+        self._assembler = MessageAssembler()
+        self._output: list[tuple[int, bytes]] = []
+        self._secrets: list[TrafficSecret] = []
+        self._server_secret = b""
+        self._client_secret = b""
+        # The server's signature schemes when it asked for a certificate
+        self._certificate_request: tuple[int, ...] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """The server is authenticated and our Finished is in the output (RFC 9001, 4.1.1)."""
+        return self.state is TlsState.CONNECTED
+
+    def start(self) -> None:
+        """Put the ClientHello into the output."""
+        self.state = advance(TABLE, self.state, TlsInput.START)
+        self._send(INITIAL, self._offer.client_hello())
+
+    def take_output(self) -> list[tuple[int, bytes]]:
+        """(level, bytes) for CRYPTO frames, oldest first, each given once."""
+        output, self._output = self._output, []
+        return output
+
+    def take_secrets(self) -> list[TrafficSecret]:
+        """Secrets that became known since the last call."""
+        secrets, self._secrets = self._secrets, []
+        return secrets
+
+    def receive_untrusted(self, level: int, data: bytes) -> None:
+        """In-order CRYPTO bytes of one encryption level, cut anywhere."""
+        if self.state is TlsState.FAILED or not data:
+            return
+        try:
+            if level != self.level:
+                # RFC 9001 section 4.1.3
+                raise quic_error(PROTOCOL_VIOLATION, "CRYPTO data at the wrong encryption level")
+            self._assembler.feed(data)
+            while True:
+                message = self._assembler.next_untrusted()
+                if message is None:
+                    return
+                self._on_message_untrusted(message)
+        except BadPacketError:
+            self.state = TlsState.FAILED
+            raise
+
+    def _send(self, level: int, message: bytes) -> None:
+        self._schedule.absorb(message)
+        self._output.append((level, message))
+
+    def _on_message_untrusted(self, message: bytes) -> None:
+        kind = message[0]
+        body = message[HEADER_SIZE:]
+        if kind == msg.CERTIFICATE_REQUEST and self.complete:
+            # RFC 9001 section 4.4: no authentication of the client after the handshake
+            raise quic_error(PROTOCOL_VIOLATION, "CertificateRequest after the handshake")
+        what = INPUTS.get(kind)
+        hello: msg.ServerHello | None = None
+        if what is TlsInput.SERVER_HELLO:
+            hello = msg.parse_server_hello_untrusted(body)
+            if hello.is_retry:
+                what = TlsInput.HELLO_RETRY_REQUEST
+        if what is None or (self.state, what) not in TABLE:
+            # KeyUpdate, too, is forbidden (RFC 9001 section 6)
+            name = f"handshake message {kind}" if what is None else what.value
+            raise tls_error(UNEXPECTED_MESSAGE, f"{name} while in state: {self.state.value}")
+        if hello is None:
+            self._handle_untrusted(what, message, body)
+        elif what is TlsInput.HELLO_RETRY_REQUEST:
+            self._on_retry_untrusted(message, hello)
+        else:
+            self._on_server_hello_untrusted(message, hello)
+        self.state = advance(TABLE, self.state, what)
+
+    def _handle_untrusted(self, what: TlsInput, message: bytes, body: bytes) -> None:
+        if what is TlsInput.ENCRYPTED_EXTENSIONS:
+            self._on_encrypted_extensions_untrusted(body)
+        elif what is TlsInput.CERTIFICATE_REQUEST:
+            self._certificate_request = msg.parse_certificate_request_untrusted(body)
+        elif what is TlsInput.CERTIFICATE:
+            self._on_certificate_untrusted(body)
+        elif what is TlsInput.CERTIFICATE_VERIFY:
+            self._on_certificate_verify_untrusted(body)
+        elif what is TlsInput.FINISHED:
+            self._on_finished_untrusted(message, body)
+            return
+        else:
+            # Session tickets are no part of the transcript; the oldest makes room.
+            self.tickets.append(msg.parse_new_session_ticket_untrusted(body))
+            return
+        self._schedule.absorb(message)
+
+    def _on_retry_untrusted(self, message: bytes, hello: msg.ServerHello) -> None:
+        self._offer.accept_retry_untrusted(hello)
+        self._schedule.choose(hello.cipher_suite)
+        self._schedule.replace_first_hello()
+        self._schedule.absorb(message)
+        self._send(INITIAL, self._offer.client_hello())
+
+    def _on_server_hello_untrusted(self, message: bytes, hello: msg.ServerHello) -> None:
+        self._require_boundary_untrusted("ServerHello")
+        shared_secret = self._offer.accept_untrusted(hello)
+        self.cipher_suite = hello.cipher_suite
+        self.group = self._offer.share.group
+        self._schedule.choose(hello.cipher_suite)
+        self._schedule.absorb(message)
+        client, server = self._schedule.enter_handshake(shared_secret)
+        self._client_secret, self._server_secret = client, server
+        self._log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client)
+        self._log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", server)
+        self._secrets.append(TrafficSecret(HANDSHAKE, self.cipher_suite, server, client))
+        self.level = HANDSHAKE
+
+    def _on_encrypted_extensions_untrusted(self, body: bytes) -> None:
+        what = "EncryptedExtensions"
+        found = msg.parse_encrypted_extensions_untrusted(body)
+        ext.check_untrusted(found, ext.IN_ENCRYPTED_EXTENSIONS, self._offer.offered, what)
+        if found.get(ext.SERVER_NAME):
+            # RFC 6066 section 3: the answer to SNI is empty
+            raise tls_error(DECODE_ERROR, f"{what} has a server_name with content")
+        self.alpn = self._chosen_alpn_untrusted(found.get(ext.ALPN))
+        parameters = found.get(ext.QUIC_TRANSPORT_PARAMETERS)
+        if parameters is None:
+            # RFC 9001 section 8.2
+            raise tls_error(MISSING_EXTENSION, "the server sent no QUIC transport parameters")
+        self.peer_transport_parameters = parameters
+
+    def _chosen_alpn_untrusted(self, content: bytes | None) -> str:
+        """RFC 7301 section 3.1: a list with exactly one of the offered names."""
+        if content is None:
+            raise tls_error(NO_APPLICATION_PROTOCOL, "the server chose no application protocol")
+        cursor = Cursor(content, "ALPN")
+        names = Cursor(cursor.vector_untrusted(2), "ALPN")
+        cursor.finish_untrusted()
+        chosen = names.vector_untrusted(1, minimum=1)
+        names.finish_untrusted()
+        for name, encoded in zip(self.config.alpn, self.config.alpn_bytes, strict=True):
+            if encoded == chosen:
+                return name
+        raise tls_error(NO_APPLICATION_PROTOCOL, f"the server chose {chosen!r}, never offered")
+
+    def _on_certificate_untrusted(self, body: bytes) -> None:
+        chain = msg.parse_certificate_untrusted(body)
+        leaf = parse_certificate_untrusted(chain[0])
+        config = self.config
+        config.verification.check_untrusted(leaf, chain, config.server_name, self.wall_time)
+        self.peer_certificates = chain
+
+    def _on_certificate_verify_untrusted(self, body: bytes) -> None:
+        scheme, signature = msg.parse_certificate_verify_untrusted(body)
+        key = public_key_untrusted(parse_certificate_untrusted(self.peer_certificates[0]))
+        verify_untrusted(key, scheme, signature, self._schedule.transcript_hash())
+
+    def _on_finished_untrusted(self, message: bytes, body: bytes) -> None:
+        self._require_boundary_untrusted("Finished")
+        if not hmac.compare_digest(body, self._schedule.finished(self._server_secret)):
+            raise tls_error(DECRYPT_ERROR, "the server's Finished does not match the handshake")
+        self._schedule.absorb(message)
+        client, server = self._schedule.enter_application()
+        self._log_secret("CLIENT_TRAFFIC_SECRET_0", client)
+        self._log_secret("SERVER_TRAFFIC_SECRET_0", server)
+        if self._certificate_request is not None:
+            self._send_certificate(self._certificate_request)
+        verify_data = self._schedule.finished(self._client_secret)
+        self._send(HANDSHAKE, msg.encode_message(msg.FINISHED, verify_data))
+        self._secrets.append(TrafficSecret(APPLICATION, self.cipher_suite, server, client))
+        self._client_secret = self._server_secret = b""
+        self.level = APPLICATION
+
+    def _send_certificate(self, wanted: tuple[int, ...]) -> None:
+        """RFC 8446 section 4.4.2: without a suitable certificate, an empty list is sent."""
+        chain: tuple[bytes, ...] = ()
+        scheme: int | None = None
+        own = self.config.client_certificate
+        if own is not None:
+            scheme = choose_scheme(own[1], wanted)
+            if scheme is not None:
+                chain = own[0]
+        self._send(HANDSHAKE, msg.encode_certificate(chain))
+        if own is not None and scheme is not None:
+            signature = sign(own[1], scheme, self._schedule.transcript_hash())
+            self._send(HANDSHAKE, msg.encode_certificate_verify(scheme, signature))
+
+    def _require_boundary_untrusted(self, what: str) -> None:
+        """RFC 8446 section 5.1: a message before a key change ends its level's bytes."""
+        if self._assembler.pending:
+            raise tls_error(UNEXPECTED_MESSAGE, f"there is more after {what} at its level")
+
+    def _log_secret(self, label: str, secret: bytes) -> None:
+        if self.config.keylog is not None:
+            self.config.keylog(f"{label} {self._offer.random.hex()} {secret.hex()}")

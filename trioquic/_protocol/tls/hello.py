@@ -1,0 +1,127 @@
+"""The offer and the answer: ClientHello, and what ServerHello and HelloRetryRequest may make of it
+(RFC 8446 sections 4.1.2 to 4.1.4).
+
+The offer is TLS 1.3 only, with a key share for the first group of the configuration. A server
+that wants another group asks for it with a HelloRetryRequest; the second ClientHello differs from
+the first in the key share and the cookie, and in nothing else.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from . import extensions as ext
+from .alerts import ILLEGAL_PARAMETER, MISSING_EXTENSION, PROTOCOL_VERSION, tls_error
+from .codec import Cursor, numbers16, vector8, vector16
+from .config import TlsClientConfig
+from .key_exchange import make_key_share
+from .messages import LEGACY_VERSION, ServerHello, encode_client_hello
+from .signatures import OFFERED_SCHEMES
+
+TLS_1_3: Final = 0x0304
+PSK_DHE_KE: Final = 1
+# The end of ServerHello.random when a TLS 1.3 server was talked into an older version (4.1.3)
+DOWNGRADE_MARKS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
+
+
+class ClientOffer:
+    """What was offered in this handshake, and the secret key share behind it."""
+
+    def __init__(
+        self, config: TlsClientConfig, rng: Callable[[int], bytes], transport_parameters: bytes
+    ) -> None:
+        self.config = config
+        self.rng = rng
+        self.transport_parameters = transport_parameters
+        self.random = rng(32)
+        self.share = make_key_share(config.groups[0], rng)
+        self.cookie = b""
+        self.cipher_suite = 0  # what a HelloRetryRequest has fixed
+        self.offered = frozenset(kind for kind, _ in self._extensions())
+
+    def client_hello(self) -> bytes:
+        """The whole message; after `accept_retry_untrusted` the second one."""
+        pairs = [ext.encode_extension(kind, content) for kind, content in self._extensions()]
+        suites = numbers16(self.config.cipher_suites)
+        return encode_client_hello(self.random, suites, b"".join(pairs))
+
+    def _extensions(self) -> list[tuple[int, bytes]]:
+        config = self.config
+        share = self.share
+        protocols = b"".join([vector8(name) for name in config.alpn_bytes])
+        key_share = share.group.to_bytes(2, "big") + vector16(share.public)
+        found = [
+            (ext.SUPPORTED_VERSIONS, vector8(TLS_1_3.to_bytes(2, "big"))),
+            (ext.SUPPORTED_GROUPS, numbers16(config.groups)),
+            (ext.SIGNATURE_ALGORITHMS, numbers16(OFFERED_SCHEMES)),
+            (ext.KEY_SHARE, vector16(key_share)),
+            (ext.ALPN, vector16(protocols)),
+            (ext.QUIC_TRANSPORT_PARAMETERS, self.transport_parameters),
+            # Says that tickets are welcome; servers send none without it (section 4.2.9).
+            (ext.PSK_KEY_EXCHANGE_MODES, vector8(PSK_DHE_KE.to_bytes(1, "big"))),
+        ]
+        if config.sni:
+            # RFC 6066 section 3: a list with one name of type 0, host_name
+            found.insert(0, (ext.SERVER_NAME, vector16(b"\x00" + vector16(config.sni))))
+        if self.cookie:
+            found.append((ext.COOKIE, vector16(self.cookie)))
+        return found
+
+    def accept_retry_untrusted(self, hello: ServerHello) -> None:
+        """Take a HelloRetryRequest: afterwards `client_hello` gives the answer to it."""
+        what = "HelloRetryRequest"
+        self._check_common_untrusted(hello, what)
+        # The cookie is the one extension that comes without having been offered (section 4.2.2).
+        offered = self.offered | {ext.COOKIE}
+        ext.check_untrusted(hello.extensions, ext.IN_HELLO_RETRY_REQUEST, offered, what)
+        cookie = hello.extensions.get(ext.COOKIE)
+        share = hello.extensions.get(ext.KEY_SHARE)
+        if cookie is None and share is None:
+            raise tls_error(ILLEGAL_PARAMETER, f"{what} would change nothing")
+        if cookie is not None:
+            cursor = Cursor(cookie, f"{what}, cookie,")
+            self.cookie = cursor.vector_untrusted(2, minimum=1)
+            cursor.finish_untrusted()
+        if share is not None:
+            cursor = Cursor(share, f"{what}, key_share,")
+            group = cursor.number_untrusted(2)
+            cursor.finish_untrusted()
+            if group not in self.config.groups or group == self.share.group:
+                raise tls_error(ILLEGAL_PARAMETER, f"{what} asks for group {group:#06x}")
+            self.share = make_key_share(group, self.rng)
+        self.cipher_suite = hello.cipher_suite
+
+    def accept_untrusted(self, hello: ServerHello) -> bytes:
+        """Take a ServerHello: returns the shared secret."""
+        what = "ServerHello"
+        self._check_common_untrusted(hello, what)
+        ext.check_untrusted(hello.extensions, ext.IN_SERVER_HELLO, self.offered, what)
+        if self.cipher_suite not in (0, hello.cipher_suite):
+            raise tls_error(ILLEGAL_PARAMETER, f"{what} changes the cipher suite")
+        content = hello.extensions.get(ext.KEY_SHARE)
+        if content is None:
+            raise tls_error(MISSING_EXTENSION, f"{what} lacks key_share")
+        cursor = Cursor(content, f"{what}, key_share,")
+        group = cursor.number_untrusted(2)
+        public = cursor.vector_untrusted(2, minimum=1)
+        cursor.finish_untrusted()
+        if group != self.share.group:
+            raise tls_error(ILLEGAL_PARAMETER, f"{what} answers with group {group:#06x}")
+        self.cipher_suite = hello.cipher_suite
+        return self.share.shared_secret_untrusted(public)
+
+    def _check_common_untrusted(self, hello: ServerHello, what: str) -> None:
+        version = hello.extensions.get(ext.SUPPORTED_VERSIONS)
+        if version is None:
+            if hello.random[-8:] in DOWNGRADE_MARKS:
+                raise tls_error(ILLEGAL_PARAMETER, "something downgraded the handshake")
+            # RFC 9001 section 4.2: nothing older than TLS 1.3
+            raise tls_error(PROTOCOL_VERSION, "the server does not speak TLS 1.3")
+        if version != TLS_1_3.to_bytes(2, "big") or hello.legacy_version != LEGACY_VERSION:
+            raise tls_error(ILLEGAL_PARAMETER, f"{what} has a wrong version")
+        if hello.session_id:
+            raise tls_error(ILLEGAL_PARAMETER, f"{what} echoes a session ID that was not sent")
+        if hello.compression:
+            raise tls_error(ILLEGAL_PARAMETER, f"{what} chooses compression")
+        if hello.cipher_suite not in self.config.cipher_suites:
+            suite = hello.cipher_suite
+            raise tls_error(ILLEGAL_PARAMETER, f"{what} chooses cipher suite {suite:#06x}")

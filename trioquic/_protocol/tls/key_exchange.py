@@ -1,0 +1,74 @@
+"""Ephemeral Diffie-Hellman over X25519, P-256 and P-384 (RFC 8446 sections 4.2.8.2 and 7.4.2).
+
+Private keys come from the caller's source of randomness, so that a simulation can be replayed. A
+key share lives for one handshake.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from .alerts import ILLEGAL_PARAMETER, tls_error
+
+SECP256R1: Final = 0x0017
+SECP384R1: Final = 0x0018
+X25519: Final = 0x001D
+GROUPS: Final = (X25519, SECP256R1, SECP384R1)
+
+
+class KeyShare(ABC):
+    """Our half of the exchange in one group."""
+
+    def __init__(self, group: int, public: bytes) -> None:
+        self.group = group
+        self.public = public
+
+    @abstractmethod
+    def shared_secret_untrusted(self, peer: bytes) -> bytes:
+        """The secret shared with whoever sent the public key `peer`."""
+
+
+class X25519Share(KeyShare):
+    def __init__(self, rng: Callable[[int], bytes]) -> None:
+        self.private = x25519.X25519PrivateKey.from_private_bytes(rng(32))
+        super().__init__(X25519, self.private.public_key().public_bytes_raw())
+
+    def shared_secret_untrusted(self, peer: bytes) -> bytes:
+        try:
+            # RFC 7748 section 6.1: the library refuses an all-zero result
+            return self.private.exchange(x25519.X25519PublicKey.from_public_bytes(peer))
+        except ValueError:
+            raise tls_error(ILLEGAL_PARAMETER, "the server's X25519 key share is bad") from None
+
+
+class EcdhShare(KeyShare):
+    def __init__(self, group: int, rng: Callable[[int], bytes]) -> None:
+        self.curve: ec.EllipticCurve
+        self.curve = ec.SECP256R1() if group == SECP256R1 else ec.SECP384R1()
+        # FIPS 186-5 A.2.1: 64 bits more than the order has make the bias of the modulus harmless
+        size = self.curve.key_size // 8
+        scalar = int.from_bytes(rng(size + 8), "big") % (self.curve.group_order - 1) + 1
+        self.private = ec.derive_private_key(scalar, self.curve)
+        self.point_size = 1 + 2 * size
+        public = self.private.public_key()
+        super().__init__(group, public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+
+    def shared_secret_untrusted(self, peer: bytes) -> bytes:
+        # RFC 8446 section 4.2.8.2: uncompressed points only; the library checks the equation
+        if len(peer) == self.point_size and peer[0] == 4:
+            try:
+                public = ec.EllipticCurvePublicKey.from_encoded_point(self.curve, peer)
+                return self.private.exchange(ec.ECDH(), public)
+            except ValueError:
+                pass
+        raise tls_error(ILLEGAL_PARAMETER, "the server's key share is no point of the curve")
+
+
+def make_key_share(group: int, rng: Callable[[int], bytes]) -> KeyShare:
+    """A fresh key share; `group` is one of GROUPS."""
+    if group == X25519:
+        return X25519Share(rng)
+    return EcdhShare(group, rng)

@@ -1,0 +1,102 @@
+"""The key schedule (RFC 8446 section 7.1) and the transcript hash that it feeds on (section 4.4.1).
+
+Which hash to use is known only when the server has chosen a cipher suite, so the ClientHello
+waits in `waiting` until `choose`. QUIC takes the traffic secrets and derives its own packet keys
+from them. There is no PSK here, so the early secret is the one of an all-zero key.
+"""
+
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes
+
+from ..crypto.keys import hkdf_expand_label
+from .messages import MESSAGE_HASH, encode_message
+
+AES_128_GCM_SHA256: Final = 0x1301
+AES_256_GCM_SHA384: Final = 0x1302
+CHACHA20_POLY1305_SHA256: Final = 0x1303
+CIPHER_SUITES: Final = (AES_128_GCM_SHA256, AES_256_GCM_SHA384, CHACHA20_POLY1305_SHA256)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSecret:
+    """Both directions' secrets of one encryption level, from the client's point of view."""
+
+    level: int
+    cipher_suite: int
+    read: bytes
+    write: bytes
+
+
+class KeySchedule:
+    """Transcript and secrets of one handshake."""
+
+    def __init__(self) -> None:
+        self.algorithm: hashes.HashAlgorithm = hashes.SHA256()
+        self.transcript = hashes.Hash(self.algorithm)
+        self.waiting = b""
+        self.chosen = False
+        self.secret = b""
+
+    def absorb(self, message: bytes) -> None:
+        """Append a handshake message (with its header) to the transcript."""
+        if self.chosen:
+            self.transcript.update(message)
+        else:
+            self.waiting += message
+
+    def choose(self, cipher_suite: int) -> None:
+        """The cipher suite is known; a second call, after HelloRetryRequest, changes nothing."""
+        if self.chosen:
+            return
+        if cipher_suite == AES_256_GCM_SHA384:
+            self.algorithm = hashes.SHA384()
+        self.transcript = hashes.Hash(self.algorithm)
+        self.transcript.update(self.waiting)
+        self.waiting = b""
+        self.chosen = True
+        size = self.algorithm.digest_size
+        self.secret = self._extract(bytes(size), bytes(size))
+
+    def replace_first_hello(self) -> None:
+        """RFC 8446 section 4.4.1: before a HelloRetryRequest goes in, the first ClientHello is
+        replaced by a synthetic message that contains its hash."""
+        synthetic = encode_message(MESSAGE_HASH, self.transcript_hash())
+        self.transcript = hashes.Hash(self.algorithm)
+        self.transcript.update(synthetic)
+
+    def transcript_hash(self) -> bytes:
+        return self.transcript.copy().finalize()
+
+    def enter_handshake(self, shared_secret: bytes) -> tuple[bytes, bytes]:
+        """Client and server handshake traffic secrets; the transcript ends with ServerHello."""
+        self.secret = self._extract(self._derived(), shared_secret)
+        return self._traffic(b"c hs traffic"), self._traffic(b"s hs traffic")
+
+    def enter_application(self) -> tuple[bytes, bytes]:
+        """Client and server application secrets; the transcript ends with the server's Finished."""
+        self.secret = self._extract(self._derived(), bytes(self.algorithm.digest_size))
+        return self._traffic(b"c ap traffic"), self._traffic(b"s ap traffic")
+
+    def finished(self, traffic_secret: bytes) -> bytes:
+        """The content of a Finished over the transcript so far (RFC 8446 section 4.4.4)."""
+        size = self.algorithm.digest_size
+        key = hkdf_expand_label(self.algorithm, traffic_secret, b"finished", size)
+        return hmac.digest(key, self.transcript_hash(), self.algorithm.name)
+
+    def _extract(self, salt: bytes, secret: bytes) -> bytes:
+        """HKDF-Extract (RFC 5869 section 2.2)."""
+        return hmac.digest(salt, secret, self.algorithm.name)
+
+    def _derived(self) -> bytes:
+        """The salt of the next stage: Derive-Secret(., "derived", "")."""
+        return self._derive(b"derived", hashes.Hash(self.algorithm).finalize())
+
+    def _traffic(self, label: bytes) -> bytes:
+        return self._derive(label, self.transcript_hash())
+
+    def _derive(self, label: bytes, context: bytes) -> bytes:
+        size = self.algorithm.digest_size
+        return hkdf_expand_label(self.algorithm, self.secret, label, size, context)

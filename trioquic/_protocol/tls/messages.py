@@ -1,0 +1,191 @@
+"""Handshake messages (RFC 8446 section 4): the server's are parsed, the client's are written.
+
+Parsing checks the shape of a message; whether its content is acceptable is judged by `hello` and
+`client`, which know what was offered.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import PROTOCOL_VIOLATION
+from .alerts import (
+    BAD_CERTIFICATE,
+    DECODE_ERROR,
+    ILLEGAL_PARAMETER,
+    MISSING_EXTENSION,
+    quic_error,
+    tls_error,
+)
+from .codec import Cursor, numbers_untrusted, vector8, vector16, vector24
+from .extensions import (
+    EARLY_DATA,
+    IN_CERTIFICATE,
+    SIGNATURE_ALGORITHMS,
+    check_untrusted,
+    read_extensions_untrusted,
+)
+
+CLIENT_HELLO: Final = 1
+SERVER_HELLO: Final = 2
+NEW_SESSION_TICKET: Final = 4
+ENCRYPTED_EXTENSIONS: Final = 8
+CERTIFICATE: Final = 11
+CERTIFICATE_REQUEST: Final = 13
+CERTIFICATE_VERIFY: Final = 15
+FINISHED: Final = 20
+KEY_UPDATE: Final = 24
+MESSAGE_HASH: Final = 254
+
+LEGACY_VERSION: Final = 0x0303
+# SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3)
+RETRY_RANDOM: Final = bytes.fromhex(
+    "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
+)
+MAX_CHAIN: Final = 32
+MAX_TICKET_LIFETIME: Final = 604800  # seven days, RFC 8446 section 4.6.1
+QUIC_EARLY_DATA: Final = 0xFFFFFFFF  # RFC 9001 section 4.6.1
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    """ServerHello or, told apart by its random, HelloRetryRequest."""
+
+    legacy_version: int
+    random: bytes
+    session_id: bytes
+    cipher_suite: int
+    compression: int
+    extensions: dict[int, bytes]
+
+    @property
+    def is_retry(self) -> bool:
+        return self.random == RETRY_RANDOM
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTicket:
+    """What a NewSessionTicket says; kept for resumption, which this client does not do yet."""
+
+    lifetime: int
+    age_add: int
+    nonce: bytes
+    ticket: bytes
+    max_early_data: int
+
+
+def encode_message(kind: int, body: bytes) -> bytes:
+    """A handshake message with its four-byte header."""
+    return kind.to_bytes(1, "big") + vector24(body)
+
+
+def parse_server_hello_untrusted(body: bytes) -> ServerHello:
+    cursor = Cursor(body, "ServerHello")
+    legacy_version = cursor.number_untrusted(2)
+    random = cursor.take_untrusted(32)
+    session_id = cursor.vector_untrusted(1)
+    cipher_suite = cursor.number_untrusted(2)
+    compression = cursor.number_untrusted(1)
+    # A TLS 1.2 server may leave the whole block out; `hello` then finds the version missing.
+    extensions = {} if cursor.at_end() else read_extensions_untrusted(cursor)
+    cursor.finish_untrusted()
+    return ServerHello(legacy_version, random, session_id, cipher_suite, compression, extensions)
+
+
+def parse_encrypted_extensions_untrusted(body: bytes) -> dict[int, bytes]:
+    cursor = Cursor(body, "EncryptedExtensions")
+    extensions = read_extensions_untrusted(cursor)
+    cursor.finish_untrusted()
+    return extensions
+
+
+def parse_certificate_request_untrusted(body: bytes) -> tuple[int, ...]:
+    """The signature schemes the server takes. Unknown extensions are ignored (section 4.3.2)."""
+    cursor = Cursor(body, "CertificateRequest")
+    context = cursor.vector_untrusted(1)
+    extensions = read_extensions_untrusted(cursor)
+    cursor.finish_untrusted()
+    if context:
+        # RFC 8446 section 4.3.2: empty unless the request comes after the handshake
+        raise tls_error(ILLEGAL_PARAMETER, "CertificateRequest has a context")
+    content = extensions.get(SIGNATURE_ALGORITHMS)
+    if content is None:
+        raise tls_error(MISSING_EXTENSION, "CertificateRequest lacks signature_algorithms")
+    schemes = Cursor(content, "CertificateRequest, signature_algorithms,")
+    offered = numbers_untrusted(schemes.vector_untrusted(2), 2, "signature_algorithms")
+    schemes.finish_untrusted()
+    return offered
+
+
+def parse_certificate_untrusted(body: bytes) -> tuple[bytes, ...]:
+    """The DER certificates, leaf first."""
+    cursor = Cursor(body, "Certificate")
+    context = cursor.vector_untrusted(1)
+    entries = Cursor(cursor.vector_untrusted(3), "Certificate, list,")
+    cursor.finish_untrusted()
+    if context:
+        raise tls_error(ILLEGAL_PARAMETER, "the server's Certificate has a context")
+    chain: list[bytes] = []
+    while not entries.at_end():
+        if len(chain) == MAX_CHAIN:
+            raise tls_error(BAD_CERTIFICATE, f"a chain of over {MAX_CHAIN} certificates is refused")
+        chain.append(entries.vector_untrusted(3, minimum=1))
+        # RFC 8446 section 4.4.2: these answer status_request and the like, which we never offer
+        extensions = read_extensions_untrusted(entries)
+        check_untrusted(extensions, IN_CERTIFICATE, frozenset(), "Certificate")
+    if not chain:
+        # RFC 8446 section 4.4.2.4: decode_error for an empty server certificate
+        raise tls_error(DECODE_ERROR, "the server sent no certificate")
+    return tuple(chain)
+
+
+def parse_certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
+    """(signature scheme, signature)"""
+    cursor = Cursor(body, "CertificateVerify")
+    scheme = cursor.number_untrusted(2)
+    signature = cursor.vector_untrusted(2)
+    cursor.finish_untrusted()
+    return scheme, signature
+
+
+def parse_new_session_ticket_untrusted(body: bytes) -> SessionTicket:
+    cursor = Cursor(body, "NewSessionTicket")
+    lifetime = cursor.number_untrusted(4)
+    age_add = cursor.number_untrusted(4)
+    nonce = cursor.vector_untrusted(1)
+    ticket = cursor.vector_untrusted(2, minimum=1)
+    extensions = read_extensions_untrusted(cursor)
+    cursor.finish_untrusted()
+    if lifetime > MAX_TICKET_LIFETIME:
+        raise tls_error(ILLEGAL_PARAMETER, f"a ticket's lifetime of {lifetime} s is too long")
+    max_early_data = 0
+    content = extensions.get(EARLY_DATA)
+    if content is not None:
+        limit = Cursor(content, "NewSessionTicket, early_data,")
+        max_early_data = limit.number_untrusted(4)
+        limit.finish_untrusted()
+        if max_early_data != QUIC_EARLY_DATA:
+            raise quic_error(PROTOCOL_VIOLATION, f"a ticket's max_early_data is {max_early_data}")
+    return SessionTicket(lifetime, age_add, nonce, ticket, max_early_data)
+
+
+def encode_client_hello(random: bytes, cipher_suites: bytes, extensions: bytes) -> bytes:
+    """`cipher_suites` is a ready vector, `extensions` the encoded extensions one after another."""
+    body = (
+        LEGACY_VERSION.to_bytes(2, "big")
+        + random
+        + vector8(b"")  # RFC 9001 section 8.4: no compatibility mode, so no session ID
+        + cipher_suites
+        + vector8(b"\x00")  # the null compression method
+        + vector16(extensions)
+    )
+    return encode_message(CLIENT_HELLO, body)
+
+
+def encode_certificate(chain: tuple[bytes, ...]) -> bytes:
+    """The client's Certificate; an empty chain means that there is none to show."""
+    entries = [vector24(certificate) + vector16(b"") for certificate in chain]
+    return encode_message(CERTIFICATE, vector8(b"") + vector24(b"".join(entries)))
+
+
+def encode_certificate_verify(scheme: int, signature: bytes) -> bytes:
+    return encode_message(CERTIFICATE_VERIFY, scheme.to_bytes(2, "big") + vector16(signature))

@@ -1,0 +1,64 @@
+"""The handshake as the client sees it (RFC 8446 appendix A.1), without PSK and early data.
+
+The table has a row for each message a well-behaved server may send in a state. Whatever is not in
+it is answered with unexpected_message, so the table is the only place that knows the order.
+"""
+
+from enum import Enum
+from typing import Final
+
+
+class TlsState(Enum):
+    START = "start"
+    WAIT_SERVER_HELLO = "wait for ServerHello"
+    WAIT_SECOND_SERVER_HELLO = "wait for ServerHello after HelloRetryRequest"
+    WAIT_ENCRYPTED_EXTENSIONS = "wait for EncryptedExtensions"
+    WAIT_CERTIFICATE_OR_REQUEST = "wait for Certificate or CertificateRequest"
+    WAIT_CERTIFICATE = "wait for Certificate"
+    WAIT_CERTIFICATE_VERIFY = "wait for CertificateVerify"
+    WAIT_FINISHED = "wait for Finished"
+    CONNECTED = "connected"
+    FAILED = "failed"
+
+
+class TlsInput(Enum):
+    START = "start"
+    HELLO_RETRY_REQUEST = "HelloRetryRequest"
+    SERVER_HELLO = "ServerHello"
+    ENCRYPTED_EXTENSIONS = "EncryptedExtensions"
+    CERTIFICATE_REQUEST = "CertificateRequest"
+    CERTIFICATE = "Certificate"
+    CERTIFICATE_VERIFY = "CertificateVerify"
+    FINISHED = "Finished"
+    NEW_SESSION_TICKET = "NewSessionTicket"
+
+
+TABLE: Final[dict[tuple[TlsState, TlsInput], TlsState]] = {
+    (TlsState.START, TlsInput.START): TlsState.WAIT_SERVER_HELLO,
+    (
+        TlsState.WAIT_SERVER_HELLO,
+        TlsInput.HELLO_RETRY_REQUEST,
+    ): TlsState.WAIT_SECOND_SERVER_HELLO,
+    (TlsState.WAIT_SERVER_HELLO, TlsInput.SERVER_HELLO): TlsState.WAIT_ENCRYPTED_EXTENSIONS,
+    # A second HelloRetryRequest has no row: RFC 8446 section 4.1.4 wants unexpected_message.
+    (
+        TlsState.WAIT_SECOND_SERVER_HELLO,
+        TlsInput.SERVER_HELLO,
+    ): TlsState.WAIT_ENCRYPTED_EXTENSIONS,
+    (
+        TlsState.WAIT_ENCRYPTED_EXTENSIONS,
+        TlsInput.ENCRYPTED_EXTENSIONS,
+    ): TlsState.WAIT_CERTIFICATE_OR_REQUEST,
+    (
+        TlsState.WAIT_CERTIFICATE_OR_REQUEST,
+        TlsInput.CERTIFICATE_REQUEST,
+    ): TlsState.WAIT_CERTIFICATE,
+    (
+        TlsState.WAIT_CERTIFICATE_OR_REQUEST,
+        TlsInput.CERTIFICATE,
+    ): TlsState.WAIT_CERTIFICATE_VERIFY,
+    (TlsState.WAIT_CERTIFICATE, TlsInput.CERTIFICATE): TlsState.WAIT_CERTIFICATE_VERIFY,
+    (TlsState.WAIT_CERTIFICATE_VERIFY, TlsInput.CERTIFICATE_VERIFY): TlsState.WAIT_FINISHED,
+    (TlsState.WAIT_FINISHED, TlsInput.FINISHED): TlsState.CONNECTED,
+    (TlsState.CONNECTED, TlsInput.NEW_SESSION_TICKET): TlsState.CONNECTED,
+}

@@ -1,0 +1,243 @@
+"""Which server certificates are trusted: by certificate authorities, by a fingerprint, or all.
+
+`CaVerification` leaves path building to the `cryptography` package. The strict variant is the
+web's policy, for public roots. The relaxed one is for roots that the caller supplied: private
+authorities often mark extensions critical or leave some out, and a self-signed certificate that
+the caller named as its own root is accepted, while names, dates, signatures and purposes are
+checked all the same.
+
+The package only says *that* a chain fails. `_diagnose` finds out what to tell the person who has
+to repair it, and the alert that goes with it (RFC 8446 section 6.2).
+"""
+
+import datetime
+import hmac
+import ipaddress
+from abc import ABC, abstractmethod
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    Subject,
+    VerificationError,
+)
+
+from ..errors import BadPacketError
+from .alerts import BAD_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_UNKNOWN, UNKNOWN_CA, tls_error
+from .certificates import PARSE_ERRORS, parse_certificate_untrusted
+
+FINGERPRINT_SIZE: Final = 32
+
+
+class Verification(ABC):
+    """Decides whether the owner of a certificate may be the server."""
+
+    def check_server_name(self, server_name: str | None) -> None:
+        """ValueError when this verification cannot work with the name; most can with any."""
+        return
+
+    @abstractmethod
+    def check_untrusted(
+        self,
+        leaf: x509.Certificate,
+        chain: tuple[bytes, ...],
+        server_name: str | None,
+        when: datetime.datetime,
+    ) -> None:
+        """`chain` is what the server sent, DER, leaf first; `leaf` is its first, parsed."""
+
+
+class NoVerification(Verification):
+    """Any certificate will do: for tests, and for callers who know the server by other means."""
+
+    def check_untrusted(
+        self,
+        leaf: x509.Certificate,
+        chain: tuple[bytes, ...],
+        server_name: str | None,
+        when: datetime.datetime,
+    ) -> None:
+        return
+
+
+class FingerprintVerification(Verification):
+    """Exactly one certificate, whatever its name, dates and issuer."""
+
+    def __init__(self, sha256: bytes) -> None:
+        if len(sha256) != FINGERPRINT_SIZE:
+            raise ValueError(f"a SHA-256 fingerprint has 32 bytes, not {len(sha256)}")
+        self.sha256 = sha256
+
+    def check_untrusted(
+        self,
+        leaf: x509.Certificate,
+        chain: tuple[bytes, ...],
+        server_name: str | None,
+        when: datetime.datetime,
+    ) -> None:
+        found = leaf.fingerprint(hashes.SHA256())
+        if not hmac.compare_digest(found, self.sha256):
+            raise tls_error(
+                BAD_CERTIFICATE,
+                f"the certificate's fingerprint is {found.hex()}, not the pinned one",
+            )
+
+
+class CaVerification(Verification):
+    """A chain to one of `roots`, for the server's name, now. Building one for the public roots is
+    expensive; it can be shared by any number of connections."""
+
+    def __init__(self, roots: list[x509.Certificate], *, strict: bool) -> None:
+        if not roots:
+            raise ValueError("no CA certificates to trust")
+        self.roots = tuple(roots)
+        self.store = Store(roots)
+        self.strict = strict
+
+    def check_server_name(self, server_name: str | None) -> None:
+        if server_name is None:
+            raise ValueError("a server name is needed to verify the server's certificate")
+        try:
+            self._builder().build_server_verifier(_subject(server_name))
+        except ValueError as error:
+            raise ValueError(f"no certificate can name {server_name!r}: {error}") from None
+
+    def check_untrusted(
+        self,
+        leaf: x509.Certificate,
+        chain: tuple[bytes, ...],
+        server_name: str | None,
+        when: datetime.datetime,
+    ) -> None:
+        if server_name is None:
+            raise tls_error(CERTIFICATE_UNKNOWN, "no server name to verify the certificate for")
+        others = [parse_certificate_untrusted(der) for der in chain[1:]]
+        if not self.strict and leaf in self.roots:
+            _check_dates_untrusted(leaf, when)
+            _check_name_untrusted(leaf, server_name)
+            return
+        verifier = self._builder().time(when).build_server_verifier(_subject(server_name))
+        try:
+            verifier.verify(leaf, others)
+        except (VerificationError, *PARSE_ERRORS) as error:
+            raise self._diagnose(leaf, others, server_name, when, str(error)) from None
+
+    def _builder(self) -> PolicyBuilder:
+        builder = PolicyBuilder().store(self.store)
+        if self.strict:
+            return builder
+        return builder.extension_policies(ca_policy=_RELAXED_CA, ee_policy=_RELAXED_LEAF)
+
+    def _diagnose(
+        self,
+        leaf: x509.Certificate,
+        others: list[x509.Certificate],
+        server_name: str,
+        when: datetime.datetime,
+        detail: str,
+    ) -> BadPacketError:
+        """The likeliest reason first: dates, then trust, then the name, then the rest."""
+        try:
+            _check_dates_untrusted(leaf, when)
+            if not self._reaches_root(leaf, others):
+                return tls_error(UNKNOWN_CA, "the certificate's issuer is not trusted")
+            _check_name_untrusted(leaf, server_name)
+            for certificate in others:
+                _check_dates_untrusted(certificate, when)
+        except BadPacketError as error:
+            return error
+        return tls_error(BAD_CERTIFICATE, f"the certificate chain is refused: {detail}")
+
+    def _reaches_root(self, leaf: x509.Certificate, others: list[x509.Certificate]) -> bool:
+        """Whether the leaf or a certificate sent with it was issued by a root. This only chooses
+        among error texts; it is no verification."""
+        for certificate in (leaf, *others):
+            for root in self.roots:
+                try:
+                    certificate.verify_directly_issued_by(root)
+                except (InvalidSignature, *PARSE_ERRORS):
+                    continue
+                return True
+        return False
+
+
+def _subject(server_name: str) -> Subject:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(server_name))
+    except ValueError:
+        return x509.DNSName(server_name)
+
+
+def _check_dates_untrusted(certificate: x509.Certificate, when: datetime.datetime) -> None:
+    if when < certificate.not_valid_before_utc:
+        since = certificate.not_valid_before_utc
+        raise tls_error(CERTIFICATE_EXPIRED, f"a certificate is not valid before {since}")
+    if when > certificate.not_valid_after_utc:
+        until = certificate.not_valid_after_utc
+        raise tls_error(CERTIFICATE_EXPIRED, f"a certificate expired at {until}")
+
+
+def _check_name_untrusted(leaf: x509.Certificate, server_name: str) -> None:
+    """RFC 6125 section 6.4 with alternative names only: the common name counts for nothing."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns_names = names.get_values_for_type(x509.DNSName)
+        addresses = names.get_values_for_type(x509.IPAddress)
+    except (x509.ExtensionNotFound, *PARSE_ERRORS):
+        dns_names, addresses = [], []
+    subject = _subject(server_name)
+    if isinstance(subject, x509.IPAddress):
+        matches = subject.value in addresses
+    else:
+        matches = any(_name_matches(pattern, server_name) for pattern in dns_names)
+    if not matches:
+        shown = ", ".join([*dns_names, *[str(address) for address in addresses]][:8])
+        raise tls_error(
+            CERTIFICATE_UNKNOWN, f"the certificate is not for {server_name!r} but for [{shown}]"
+        )
+
+
+def _name_matches(pattern: str, server_name: str) -> bool:
+    """A wildcard stands for exactly one label, the first."""
+    pattern, server_name = pattern.lower(), server_name.lower()
+    if not pattern.startswith("*."):
+        return pattern == server_name
+    _, _, parent = server_name.partition(".")
+    return parent == pattern[2:] and "." in parent
+
+
+def _check_server_purpose(
+    policy: Policy, certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+        raise ValueError("the certificate is not meant for servers")
+
+
+def _check_may_issue(
+    policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsage | None
+) -> None:
+    # RFC 5280 section 4.2.1.3: without the extension, the key may be used for everything
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("an issuer is not allowed to sign certificates")
+
+
+_RELAXED_LEAF: Final = (
+    ExtensionPolicy.webpki_defaults_ee()
+    .require_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _check_server_purpose)
+    .may_be_present(x509.AuthorityKeyIdentifier, Criticality.AGNOSTIC, None)
+)
+_RELAXED_CA: Final = (
+    ExtensionPolicy.webpki_defaults_ca()
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_may_issue)
+    .may_be_present(x509.SubjectKeyIdentifier, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.AuthorityKeyIdentifier, Criticality.AGNOSTIC, None)
+)
