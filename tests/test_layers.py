@@ -24,7 +24,8 @@ def plant(root: Path, path: str, text: str) -> list[str]:
         "_address/__init__.py": '"""Addresses."""\n',
         "_runtime/__init__.py": "",
         "_runtime/opening.py": '"""Opening."""\nimport trio, time\nfrom ..errors import E\n',
-        "testing/__init__.py": '"""Testing."""\nimport trioquic\nfrom trioquic import connect\n',
+        "testing/__init__.py": '"""Testing."""\nimport trioquic\nfrom ._link import Link\n',
+        "testing/_link.py": '"""A link."""\nfrom trioquic import connect\nclass Link: ...\n',
     }
     for name, content in {**good, path: text}.items():
         target = root / name
@@ -53,6 +54,7 @@ def test_the_good_package_has_no_violations(tmp_path: Path) -> None:
         ("_runtime/x.py", "if 0:\n    from trioquic.testing import Network", "layer above"),
         ("testing/x.py", "from .._protocol.numbers import N", "private"),
         ("testing/x.py", "from trioquic._runtime import opening", "private"),
+        ("cli/x.py", "from ..testing._link import Link", "private"),
         # what the core may not import
         ("_protocol/x.py", "import trio", "pure"),
         ("_protocol/x.py", "import socket", "pure"),
