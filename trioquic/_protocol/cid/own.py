@@ -1,0 +1,117 @@
+"""The connection IDs we give to the server (RFC 9000 section 5.1.1).
+
+All are of one length, so that a short header can be read without asking. The server always has as
+many of them as it may hold: it needs an unused one to answer us on a new path.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from ..builder import PacketBuilder
+from ..errors import PROTOCOL_VIOLATION, BadPacketError
+from ..token import Token
+from ..wire import frames
+
+OWN_ID_LENGTH: Final = 8
+# More than this many IDs serve no purpose for one client, whatever the peer would hold.
+_MOST_ISSUED: Final = 8
+
+
+class _IssueToken(Token):
+    __slots__ = ("ids", "sequence")
+
+    def __init__(self, ids: "OwnIds", sequence: int) -> None:
+        self.ids = ids
+        self.sequence = sequence
+
+    def lost(self) -> None:
+        self.ids.issue_lost(self.sequence)
+
+
+class OwnIds:
+    """IDs issued and not retired by the peer, by number and by value."""
+
+    def __init__(self, rng: Callable[[int], bytes]) -> None:
+        self._rng = rng
+        first = rng(OWN_ID_LENGTH)
+        self.first = first
+        self._by_id: dict[bytes, int] = {first: 0}
+        self._by_sequence: dict[int, bytes] = {0: first}
+        self._reset_tokens: dict[int, bytes] = {}
+        self._next_sequence = 1
+        self._limit = 1
+        self._used: set[int] = {0}
+        self._to_send: list[int] = []
+
+    @property
+    def active(self) -> int:
+        """How many IDs the peer may use."""
+        return len(self._by_id)
+
+    @property
+    def unused(self) -> int:
+        """How many of them the peer has not used yet (section 5.1.1 asks for one to migrate)."""
+        return len(self._by_sequence) - len(self._used)
+
+    def sequence_of(self, connection_id: bytes) -> int:
+        """The number of one of our IDs, -1 for a stranger. The first sight of an ID uses it up."""
+        return self._by_id.get(connection_id, -1)
+
+    def mark_used(self, sequence: int) -> None:
+        """An authentic packet came in on this ID."""
+        if sequence in self._by_sequence:
+            self._used.add(sequence)
+
+    def issue_up_to(self, peer_limit: int) -> None:
+        """The peer's active_connection_id_limit is known: give it what it may hold."""
+        self._limit = min(peer_limit, _MOST_ISSUED)
+        self._replenish()
+
+    def on_retire_untrusted(self, sequence: int, arrived_on: int) -> None:
+        """RETIRE_CONNECTION_ID (section 19.16)."""
+        if sequence >= self._next_sequence:
+            raise BadPacketError(PROTOCOL_VIOLATION, "retired an ID that was never issued", 0x19)
+        if sequence == arrived_on:
+            raise BadPacketError(PROTOCOL_VIOLATION, "retired the ID it was sent to", 0x19)
+        connection_id = self._by_sequence.pop(sequence, None)
+        if connection_id is None:
+            return
+        del self._by_id[connection_id]
+        self._reset_tokens.pop(sequence, None)
+        self._used.discard(sequence)
+        self._replenish()
+
+    def _replenish(self) -> None:
+        while len(self._by_id) < self._limit:
+            connection_id = self._rng(OWN_ID_LENGTH)
+            sequence = self._next_sequence
+            self._next_sequence += 1
+            self._by_id[connection_id] = sequence
+            self._by_sequence[sequence] = connection_id
+            self._reset_tokens[sequence] = self._rng(16)
+            self._to_send.append(sequence)
+
+    def has_pending(self) -> bool:
+        """Whether a NEW_CONNECTION_ID frame waits to be sent."""
+        return bool(self._to_send)
+
+    def write_frames(self, builder: PacketBuilder) -> None:
+        """NEW_CONNECTION_ID frames; probing frames, they may travel with a PATH_CHALLENGE."""
+        while self._to_send:
+            sequence = self._to_send[0]
+            connection_id = self._by_sequence.get(sequence)
+            if connection_id is None:
+                self._to_send.pop(0)
+                continue
+            frame = frames.encode_new_connection_id(
+                sequence, 0, connection_id, self._reset_tokens[sequence]
+            )
+            if len(frame) > builder.room:
+                return
+            self._to_send.pop(0)
+            builder.add_probing(frame, _IssueToken(self, sequence))
+
+    def issue_lost(self, sequence: int) -> None:
+        """Offer the ID again, unless the peer has retired it meanwhile."""
+        if sequence in self._by_sequence and sequence not in self._to_send:
+            self._to_send.append(sequence)

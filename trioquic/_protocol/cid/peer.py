@@ -1,0 +1,221 @@
+"""The connection IDs the server gave us (RFC 9000 sections 5.1.1 and 5.1.2).
+
+Each ID is unused, bound to one path, or retired. An ID is bound to a path once and never moves to
+another, so that no observer can link two networks by it (section 9.5). A retired ID leaves a
+RETIRE_CONNECTION_ID frame behind that is repeated until it is acknowledged; how many of those may
+be on their way is bounded, because the peer can force retirements by raising Retire Prior To.
+"""
+
+import hmac
+from collections.abc import Iterable
+
+from ..builder import PacketBuilder
+from ..errors import CONNECTION_ID_LIMIT_ERROR, PROTOCOL_VIOLATION, BadPacketError
+from ..range_set import RangeSet
+from ..token import Token
+from ..wire import frames
+
+# Sequence numbers come from the peer; with gaps between them each costs us one range to remember.
+_MAX_RETIRED_RANGES = 64
+
+
+class PeerId:
+    """One connection ID of the peer, with the token of a stateless reset that belongs to it."""
+
+    __slots__ = ("connection_id", "reset_token", "sequence")
+
+    def __init__(self, sequence: int, connection_id: bytes, reset_token: bytes | None) -> None:
+        self.sequence = sequence
+        self.connection_id = connection_id
+        self.reset_token = reset_token
+
+
+class _RetireToken(Token):
+    __slots__ = ("ids", "sequence")
+
+    def __init__(self, ids: "PeerIds", sequence: int) -> None:
+        self.ids = ids
+        self.sequence = sequence
+
+    def acked(self) -> None:
+        self.ids.retirement_acked(self.sequence)
+
+    def lost(self) -> None:
+        self.ids.retirement_lost(self.sequence)
+
+
+class PeerIds:
+    """Unused, bound and retired IDs of the peer."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.zero_length = False
+        self._unused: dict[int, PeerId] = {}
+        self._bound: dict[int, PeerId] = {}
+        # paths whose ID the peer withdrew while there was no other, in the order they wait
+        self._homeless: dict[int, None] = {}
+        self._retired = RangeSet()
+        self._retire_prior_to = 0
+        # sequence numbers whose retirement the peer has not acknowledged, and those to send now
+        self._retiring: set[int] = set()
+        self._to_send: list[int] = []
+
+    # -- what is there ---------------------------------------------------------------------------
+
+    @property
+    def spare(self) -> int:
+        """How many IDs are left for new paths."""
+        return len(self._unused)
+
+    @property
+    def retiring(self) -> int:
+        """How many retirements the peer has not acknowledged yet."""
+        return len(self._retiring)
+
+    def for_path(self, path_id: int) -> bytes | None:
+        """The ID to send to on this path; None while the path has none and must not send."""
+        bound = self._bound.get(path_id)
+        return None if bound is None else bound.connection_id
+
+    def sequence_for_path(self, path_id: int) -> int:
+        """The sequence number of the path's ID, -1 without one."""
+        bound = self._bound.get(path_id)
+        return -1 if bound is None else bound.sequence
+
+    def is_reset_token(self, candidate: bytes, path_ids: Iterable[int]) -> bool:
+        """Whether `candidate` is the reset token of an ID in use on one of these paths.
+
+        Every token is compared, in constant time (section 10.3.1)."""
+        found = False
+        for path_id in path_ids:
+            bound = self._bound.get(path_id)
+            if bound is not None and bound.reset_token is not None:
+                found |= hmac.compare_digest(bound.reset_token, candidate)
+        return found
+
+    # -- the handshake's IDs ---------------------------------------------------------------------
+
+    def set_handshake_id(self, path_id: int, connection_id: bytes) -> None:
+        """Send to this ID from now on: our own invention, then Retry's, then the server's choice
+        (section 7.2). It gets sequence number 0 and may still change."""
+        self._bound[path_id] = PeerId(0, connection_id, None)
+        self.zero_length = len(connection_id) == 0
+
+    def set_handshake_reset_token(self, path_id: int, reset_token: bytes) -> None:
+        """The stateless_reset_token parameter belongs to the ID of the handshake."""
+        bound = self._bound.get(path_id)
+        if bound is not None:
+            bound.reset_token = reset_token
+
+    def add_preferred(self, connection_id: bytes, reset_token: bytes) -> None:
+        """The ID of the preferred_address parameter has sequence number 1 (section 5.1.1)."""
+        self._unused[1] = PeerId(1, connection_id, reset_token)
+
+    # -- frames in -------------------------------------------------------------------------------
+
+    def on_new_connection_id_untrusted(self, frame: frames.NewConnectionId) -> None:
+        """NEW_CONNECTION_ID (section 19.15): retire first, then add, then count."""
+        if self.zero_length:
+            raise BadPacketError(
+                PROTOCOL_VIOLATION, "NEW_CONNECTION_ID from a peer with zero-length IDs", 0x18
+            )
+        if self._is_known_untrusted(frame):
+            return
+        if frame.retire_prior_to > self._retire_prior_to:
+            self._retire_prior_to = frame.retire_prior_to
+            for sequence in [s for s in self._unused if s < frame.retire_prior_to]:
+                del self._unused[sequence]
+                self._retire(sequence)
+        if frame.sequence < self._retire_prior_to:
+            self._retire(frame.sequence)
+        else:
+            self._unused[frame.sequence] = PeerId(
+                frame.sequence, frame.connection_id, frame.reset_token
+            )
+        self._replace_outdated()
+        self._check_limits_untrusted()
+
+    def _is_known_untrusted(self, frame: frames.NewConnectionId) -> bool:
+        for known in (*self._unused.values(), *self._bound.values()):
+            same_id = known.connection_id == frame.connection_id
+            if known.sequence == frame.sequence:
+                token = known.reset_token
+                if not same_id or (token is not None and token != frame.reset_token):
+                    raise BadPacketError(
+                        PROTOCOL_VIOLATION, "sequence number reused with another ID", 0x18
+                    )
+                return True
+            if same_id:
+                raise BadPacketError(
+                    PROTOCOL_VIOLATION, "connection ID reused with another number", 0x18
+                )
+        return self._retired.contains(frame.sequence)
+
+    def _replace_outdated(self) -> None:
+        # A path keeps its place with a new ID; without one it falls silent until one arrives.
+        for path_id, bound in list(self._bound.items()):
+            if bound.sequence < self._retire_prior_to:
+                del self._bound[path_id]
+                self._retire(bound.sequence)
+                self._homeless[path_id] = None
+        for path_id in list(self._homeless):
+            if self.bind(path_id):
+                del self._homeless[path_id]
+
+    def _check_limits_untrusted(self) -> None:
+        if len(self._unused) + len(self._bound) > self.limit:
+            raise BadPacketError(
+                CONNECTION_ID_LIMIT_ERROR, "more connection IDs than allowed", 0x18
+            )
+        if len(self._retiring) > 2 * self.limit or len(self._retired) > _MAX_RETIRED_RANGES:
+            raise BadPacketError(
+                CONNECTION_ID_LIMIT_ERROR, "too many retirements outstanding", 0x18
+            )
+
+    # -- paths -----------------------------------------------------------------------------------
+
+    def bind(self, path_id: int) -> bool:
+        """Give the path an ID that was never used; False when there is none (section 9.5)."""
+        if not self._unused:
+            return False
+        sequence = min(self._unused)
+        self._bound[path_id] = self._unused.pop(sequence)
+        return True
+
+    def release(self, path_id: int) -> None:
+        """The path is gone: its ID is retired, never given to another (section 5.1.2)."""
+        self._homeless.pop(path_id, None)
+        bound = self._bound.pop(path_id, None)
+        if bound is not None and not self.zero_length:
+            self._retire(bound.sequence)
+
+    def _retire(self, sequence: int) -> None:
+        if not self._retired.contains(sequence):
+            self._retired.add(sequence, sequence + 1)
+            self._retiring.add(sequence)
+            self._to_send.append(sequence)
+
+    # -- frames out ------------------------------------------------------------------------------
+
+    def has_pending(self) -> bool:
+        """Whether a RETIRE_CONNECTION_ID frame waits to be sent."""
+        return bool(self._to_send)
+
+    def write_frames(self, builder: PacketBuilder) -> None:
+        """RETIRE_CONNECTION_ID for every retirement not yet sent, as far as there is room."""
+        while self._to_send:
+            frame = frames.encode_retire_connection_id(self._to_send[0])
+            if len(frame) > builder.room:
+                return
+            builder.add(frame, _RetireToken(self, self._to_send.pop(0)))
+
+    def retirement_acked(self, sequence: int) -> None:
+        """The peer knows."""
+        self._retiring.discard(sequence)
+        if sequence in self._to_send:
+            self._to_send.remove(sequence)
+
+    def retirement_lost(self, sequence: int) -> None:
+        """A retirement is never forgotten."""
+        if sequence in self._retiring and sequence not in self._to_send:
+            self._to_send.append(sequence)

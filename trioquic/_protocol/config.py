@@ -1,0 +1,55 @@
+"""What the caller decides about one connection. Times in seconds, sizes in bytes."""
+
+from typing import Final
+
+from .cid.own import OWN_ID_LENGTH
+from .streams.config import StreamConfig
+from .tls.client import TlsClientConfig
+from .wire.transport_parameters import TransportParameters, encode_transport_parameters
+
+# RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
+ACK_DELAY_EXPONENT: Final = 3
+
+
+class CoreConfig:
+    """Settings of one connection; the runtime makes it from the public configuration."""
+
+    def __init__(
+        self,
+        tls: TlsClientConfig,
+        streams: StreamConfig,
+        *,
+        idle_timeout: float = 30.0,
+        keep_alive: float = 0.0,
+        max_ack_delay: float = 0.025,
+        active_connection_id_limit: int = 8,
+        max_datagram_size: int = 1200,
+    ) -> None:
+        self.tls = tls
+        self.streams = streams
+        self.idle_timeout = idle_timeout
+        self.keep_alive = keep_alive
+        self.max_ack_delay = max_ack_delay
+        self.active_connection_id_limit = active_connection_id_limit
+        self.max_datagram_size = max_datagram_size
+
+    def encode_parameters(self, source_connection_id: bytes) -> bytes:
+        """Our transport parameters for the ClientHello (RFC 9000 section 18.2)."""
+        if len(source_connection_id) != OWN_ID_LENGTH:
+            raise ValueError("our connection IDs have one length")
+        streams = self.streams
+        return encode_transport_parameters(
+            TransportParameters(
+                max_idle_timeout=round(self.idle_timeout * 1000),
+                initial_max_data=streams.initial_max_data,
+                initial_max_stream_data_bidi_local=streams.initial_max_stream_data_bidi_local,
+                initial_max_stream_data_bidi_remote=streams.initial_max_stream_data_bidi_remote,
+                initial_max_stream_data_uni=streams.initial_max_stream_data_uni,
+                initial_max_streams_bidi=streams.initial_max_streams_bidi,
+                initial_max_streams_uni=streams.initial_max_streams_uni,
+                ack_delay_exponent=ACK_DELAY_EXPONENT,
+                max_ack_delay=round(self.max_ack_delay * 1000),
+                active_connection_id_limit=self.active_connection_id_limit,
+                initial_source_connection_id=source_connection_id,
+            )
+        )

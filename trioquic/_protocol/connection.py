@@ -1,0 +1,294 @@
+"""One QUIC connection of a client, without I/O: the wiring of the components and their façade.
+
+No rule of the protocol is decided here. `receive` takes datagrams in, `transmit` gives datagrams
+out, `next_deadline` and `handle_deadline` are the clock, `next_event` tells what happened; the
+commands are passed on to the component that owns them. Everything is keyed by path.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from .cid.own import OwnIds
+from .cid.peer import PeerIds
+from .config import CoreConfig
+from .dispatch import Dispatcher
+from .errors import CRYPTO_ERROR, BadPacketError
+from .events import Ending, Event
+from .handshake import Handshake
+from .lifetime import CloseFrame, CoreState, Lifetime
+from .number_space import NumberSpace
+from .path.path import Address, PathView
+from .path.rules import PathRefusedError, PathRules, Refusal
+from .path.table import PathTable
+from .receive import Receiver
+from .recovery.loss import LossDetector
+from .space import APPLICATION, HANDSHAKE, INITIAL
+from .streams.table import StreamTable
+from .transmit import Batch, Transmitter
+from .wire.transport_parameters import TransportParameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreStatistics:
+    """Counters of one connection since its beginning."""
+
+    packets_sent: int
+    packets_received: int
+    dropped_malformed: int
+    dropped_unknown_id: int
+    dropped_unauthentic: int
+    dropped_duplicate: int
+    dropped_no_keys: int
+    dropped_unexpected: int
+    unmatched_path_responses: int
+    key_updates: int
+    spare_peer_ids: int
+    retiring_peer_ids: int
+    active_own_ids: int
+
+
+class ClientConnection:
+    """A client's connection. All times are seconds on one monotonic clock of the caller."""
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        *,
+        rng: Callable[[int], bytes],
+        wall_time: datetime,
+        now: float,
+    ) -> None:
+        events: deque[Event] = deque()
+        self._events = events
+        self._config = config
+        self._spaces = [
+            NumberSpace(INITIAL, 0.0),
+            NumberSpace(HANDSHAKE, 0.0),
+            NumberSpace(APPLICATION, config.max_ack_delay),
+        ]
+        self._own_ids = OwnIds(rng)
+        self._peer_ids = PeerIds(config.active_connection_id_limit)
+        self._rules = PathRules()
+        self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
+        self._loss = LossDetector(rng, config.max_datagram_size)
+        self.streams = StreamTable(config.streams)
+        self._paths = PathTable(
+            self._loss, self._peer_ids, self._own_ids, self._rules, rng, events
+        )
+        self._handshake = Handshake(
+            config,
+            self._spaces,
+            self._peer_ids,
+            self._own_ids,
+            self._rules,
+            self._loss,
+            self.streams,
+            self._lifetime,
+            events,
+            rng,
+            wall_time,
+        )
+        self._dispatcher = Dispatcher(
+            self._loss, self.streams, self._handshake, self._paths, self._own_ids, self._lifetime
+        )
+        self._receiver = Receiver(
+            self._spaces,
+            self._handshake,
+            self._dispatcher,
+            self._paths,
+            self._own_ids,
+            self._peer_ids,
+            self._lifetime,
+        )
+        self._transmitter = Transmitter(
+            self._spaces,
+            self._handshake,
+            self.streams,
+            self._paths,
+            self._own_ids,
+            self._peer_ids,
+            self._loss,
+            self._lifetime,
+        )
+
+    # -- views -----------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> CoreState:
+        """Where the connection is in its life."""
+        return self._lifetime.state
+
+    @property
+    def handshake_complete(self) -> bool:
+        """The server is authenticated."""
+        return self._handshake.complete
+
+    @property
+    def handshake_confirmed(self) -> bool:
+        """Migration is possible from now on (RFC 9001 section 4.1.2)."""
+        return self._handshake.confirmed
+
+    @property
+    def peer_parameters(self) -> TransportParameters | None:
+        """The server's transport parameters once they are authenticated."""
+        return self._handshake.parameters
+
+    @property
+    def active_path(self) -> int:
+        """The path that carries the connection, -1 while there is none."""
+        return self._paths.active
+
+    def path_view(self, path_id: int) -> PathView:
+        """A snapshot of a path; KeyError for one that was never there or is long forgotten."""
+        return self._paths.view(path_id)
+
+    def live_paths(self) -> list[int]:
+        """The paths that are not abandoned."""
+        return [path.path_id for path in self._paths.live()]
+
+    def statistics(self) -> CoreStatistics:
+        """A snapshot of the counters."""
+        counters = self._receiver.counters
+        one_rtt = self._handshake.one_rtt
+        return CoreStatistics(
+            packets_sent=self._transmitter.packets,
+            packets_received=counters.packets,
+            dropped_malformed=counters.dropped_malformed,
+            dropped_unknown_id=counters.dropped_unknown_id,
+            dropped_unauthentic=counters.dropped_unauthentic,
+            dropped_duplicate=counters.dropped_duplicate,
+            dropped_no_keys=counters.dropped_no_keys,
+            dropped_unexpected=counters.dropped_unexpected,
+            unmatched_path_responses=self._paths.unmatched_responses,
+            key_updates=0 if one_rtt is None else one_rtt.updates,
+            spare_peer_ids=self._peer_ids.spare,
+            retiring_peer_ids=self._peer_ids.retiring,
+            active_own_ids=self._own_ids.active,
+        )
+
+    # -- datagrams and time ----------------------------------------------------------------------
+
+    def start(self, local: Address | None, remote: Address) -> int:
+        """Begin the handshake; returns the number of the path it runs on."""
+        path = self._paths.add_first(local, remote)
+        self._handshake.start(path)
+        return path.path_id
+
+    def receive(
+        self, path_id: int, data: bytes, segment_size: int, ecn: int, now: float
+    ) -> None:
+        """One datagram, or several of `segment_size` bytes in one buffer. Never raises for what
+        the network may deliver: the worst of it closes the connection (a Terminated event)."""
+        path = self._paths.get(path_id)
+        if path is None or not data:
+            return
+        try:
+            self._receiver.receive_untrusted(path, data, segment_size, ecn, now)
+        except BadPacketError as error:
+            self._fail(error, now)
+        self._paths.judge_active()
+
+    def transmit(self, path_id: int, now: float) -> Batch | None:
+        """The next datagrams to send on a path; call until None."""
+        path = self._paths.get(path_id)
+        if path is None:
+            return None
+        try:
+            return self._transmitter.transmit(path, now)
+        except BadPacketError as error:
+            # the write keys are used up (RFC 9001 section 6.6)
+            self._fail(error, now)
+            return None
+
+    def next_deadline(self, now: float) -> float:
+        """When `handle_deadline` or `transmit` has something to do; infinity if never."""
+        deadline = self._lifetime.deadline(self._pto())
+        if not self._lifetime.open:
+            return deadline
+        deadline = min(
+            deadline,
+            self._lifetime.keep_alive_deadline(),
+            self._loss.next_deadline(),
+            self._paths.next_deadline(),
+        )
+        for space in self._spaces:
+            if not space.discarded:
+                deadline = min(deadline, space.acks.deadline)
+        if self._paths.active >= 0 and self._transmitter.has_data():
+            deadline = min(deadline, self._loss.pacer_deadline(self._paths.active, now))
+        return deadline
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due at `now`; `transmit` should be called for every path afterwards."""
+        self._lifetime.on_deadline(now, self._pto())
+        if not self._lifetime.open:
+            return
+        if now >= self._lifetime.keep_alive_deadline():
+            self._paths.ping_needed = True
+        self._loss.on_deadline(now)
+        self._paths.on_deadline(now)
+        self._paths.judge_active()
+
+    def next_event(self) -> Event | None:
+        """What happened since the last call, oldest first; None when all was told."""
+        if not self._events:
+            self._events.extend(self.streams.poll_events())
+        return self._events.popleft() if self._events else None
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def add_path(self, local: Address | None, remote: Address) -> int:
+        """A new candidate path; PathRefusedError when the rules forbid it."""
+        self._require_open()
+        return self._paths.add(local, remote)
+
+    def validate(self, path_id: int, now: float) -> None:
+        """Probe a path; PathValidated or PathFailed follows (RFC 9000 section 8.2)."""
+        self._require_open()
+        self._paths.validate(path_id, now)
+
+    def stop_validation(self, path_id: int) -> None:
+        """Stop probing a path without an event."""
+        self._paths.stop_validation(path_id)
+
+    def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
+        """Move the connection to a path (RFC 9000 section 9.2); PathRefusedError if forbidden."""
+        self._require_open()
+        self._paths.migrate(path_id, now, unvalidated)
+
+    def abandon(self, path_id: int, now: float, reason: str) -> None:
+        """Give a path up and retire its connection ID."""
+        self._paths.abandon(path_id, now, reason)
+
+    def update_keys(self) -> bool:
+        """Start a key update (RFC 9001 section 6); False when it is not allowed yet."""
+        return self._transmitter.initiate_key_update()
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        self._paths.ping_needed = True
+
+    def close(self, code: int, reason: str, application: bool, now: float) -> None:
+        """End the connection: Terminated follows, and CONNECTION_CLOSE with the next transmit."""
+        frame = CloseFrame(code, None if application else 0, reason)
+        self._lifetime.close(Ending.LOCAL_CLOSE, frame, reason, now, self._pto())
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _require_open(self) -> None:
+        if not self._lifetime.open:
+            raise PathRefusedError(Refusal.CLOSED)
+
+    def _fail(self, error: BadPacketError, now: float) -> None:
+        frame = CloseFrame(error.code, error.frame_type, error.reason)
+        alert = CRYPTO_ERROR <= error.code <= CRYPTO_ERROR + 0xFF
+        ending = Ending.TLS_ERROR if alert else Ending.PROTOCOL_ERROR
+        self._lifetime.close(ending, frame, error.reason, now, self._pto())
+
+    def _pto(self) -> float:
+        path = self._paths.active_path()
+        if path is None:
+            return 0.0
+        return path.recovery.rtt.pto(self._loss.max_ack_delay)

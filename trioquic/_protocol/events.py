@@ -1,0 +1,121 @@
+"""What the protocol tells its caller, through `next_event()`. Keyed by path and stream number."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Event:
+    """Base of everything that `next_event()` returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeCompleted(Event):
+    """The server is authenticated; streams may be used (RFC 9001 section 4.1.1)."""
+
+    alpn: str
+    cipher_suite: int
+    group: int
+    peer_certificates: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeConfirmed(Event):
+    """Migration becomes possible (RFC 9001 section 4.1.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOpened(Event):
+    """The peer opened a stream."""
+
+    stream_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReadable(Event):
+    """There is data, an end or a reset to be seen by the reader."""
+
+    stream_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamWritable(Event):
+    """The writer should look again: room in the buffer, stopped by the peer, or all acknowledged."""
+
+    stream_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamsAvailable(Event):
+    """The peer raised the number of streams of one kind that may be opened."""
+
+    bidirectional: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionIdsAvailable(Event):
+    """The number of unused connection IDs of the peer has grown: a path may be possible now."""
+
+    spare: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathValidated(Event):
+    """A PATH_RESPONSE matched: `path_id` carries packets both ways (RFC 9000 section 8.2)."""
+
+    path_id: int
+    rtt: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathFailed(Event):
+    """Validation was given up, or the path was abandoned. The connection goes on without it."""
+
+    path_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathDegraded(Event):
+    """The active path has not answered for several PTOs."""
+
+    path_id: int
+    pto_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRecovered(Event):
+    """A degraded path answered again."""
+
+    path_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated(Event):
+    """Packets of the connection now go out on `new` (RFC 9000 section 9.2)."""
+
+    old: int
+    new: int
+
+
+class Ending(Enum):
+    """Why a connection came to its end."""
+
+    LOCAL_CLOSE = "closed by this side"
+    PEER_CLOSE = "closed by the peer"
+    IDLE_TIMEOUT = "idle timeout"
+    STATELESS_RESET = "stateless reset"
+    PROTOCOL_ERROR = "the peer broke the protocol"
+    TLS_ERROR = "the handshake failed"
+    VERSION = "no common version"
+    INTERNAL = "a bug"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminated(Event):
+    """The connection is over for the application; closing or draining may still go on."""
+
+    ending: Ending
+    code: int
+    frame_type: int | None
+    reason: str
+    application: bool

@@ -1,0 +1,255 @@
+"""The handshake as QUIC sees it (RFC 9001 section 4, RFC 9000 sections 6, 7 and 17.2.5).
+
+TLS messages travel in the CRYPTO streams of the packet-number spaces; the secrets TLS yields become
+packet keys; the transport parameters are checked against the connection IDs that were really used
+(section 7.3), so that nobody on the way can have exchanged them. Version Negotiation and Retry are
+only believed while no packet of the server was authenticated.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from .cid.own import OwnIds
+from .cid.peer import PeerIds
+from .config import CoreConfig
+from .crypto.key_update import OneRttKeys
+from .crypto.keys import PacketKeys, initial_secrets
+from .crypto.retry import retry_is_authentic
+from .errors import TRANSPORT_PARAMETER_ERROR, BadPacketError
+from .events import Ending, Event, HandshakeCompleted, HandshakeConfirmed
+from .lifetime import Lifetime
+from .number_space import NumberSpace
+from .path.path import Path
+from .path.rules import PathRules
+from .recovery.loss import LossDetector
+from .space import APPLICATION, HANDSHAKE, INITIAL
+from .streams.table import StreamTable
+from .tls.client import TlsClient
+from .wire.packets import VERSION_1, LongHeader
+from .wire.transport_parameters import (
+    TransportParameters,
+    decode_transport_parameters_untrusted,
+)
+
+# Initial packets are protected with AES-128-GCM (RFC 9001 section 5.2).
+_INITIAL_SUITE = 0x1301
+# Section 7.2: the first Destination Connection ID is unpredictable and at least 8 bytes.
+_FIRST_ID_LENGTH = 8
+
+
+class Handshake:
+    """Drives TLS, installs and discards keys, authenticates the connection IDs."""
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        spaces: list[NumberSpace],
+        peer_ids: PeerIds,
+        own_ids: OwnIds,
+        rules: PathRules,
+        loss: LossDetector,
+        streams: StreamTable,
+        lifetime: Lifetime,
+        events: deque[Event],
+        rng: Callable[[int], bytes],
+        wall_time: datetime,
+    ) -> None:
+        self._spaces = spaces
+        self._peer_ids = peer_ids
+        self._own_ids = own_ids
+        self._rules = rules
+        self._loss = loss
+        self._streams = streams
+        self._lifetime = lifetime
+        self._events = events
+        self._tls = TlsClient(
+            config.tls,
+            rng=rng,
+            wall_time=wall_time,
+            transport_parameters=config.encode_parameters(own_ids.first),
+        )
+        self._first_id = rng(_FIRST_ID_LENGTH)
+        self._retry_id: bytes | None = None
+        self._server_id: bytes | None = None
+        self.token = b""
+        self.one_rtt: OneRttKeys | None = None
+        self.parameters: TransportParameters | None = None
+        self.complete = False
+        self.confirmed = False
+        self.path: Path | None = None
+
+    # -- going out -------------------------------------------------------------------------------
+
+    def start(self, path: Path) -> None:
+        """Make the ClientHello; `transmit` sends it on this path."""
+        self.path = path
+        self._peer_ids.set_handshake_id(path.path_id, self._first_id)
+        self._install_initial_keys(self._first_id)
+        self._tls.start()
+        self._pump()
+
+    def _install_initial_keys(self, connection_id: bytes) -> None:
+        client, server = initial_secrets(connection_id)
+        space = self._spaces[INITIAL]
+        space.write = PacketKeys.derive(_INITIAL_SUITE, client)
+        space.read = PacketKeys.derive(_INITIAL_SUITE, server)
+
+    def _pump(self) -> None:
+        for level, data in self._tls.take_output():
+            self._spaces[level].crypto.write(data)
+        for secret in self._tls.take_secrets():
+            if secret.level == HANDSHAKE:
+                space = self._spaces[HANDSHAKE]
+                space.read = PacketKeys.derive(secret.cipher_suite, secret.read)
+                space.write = PacketKeys.derive(secret.cipher_suite, secret.write)
+                self._loss.has_handshake_keys = True
+            elif secret.level == APPLICATION:
+                self.one_rtt = OneRttKeys(secret.cipher_suite, secret.read, secret.write)
+
+    # -- coming in -------------------------------------------------------------------------------
+
+    def server_id_matches(self, connection_id: bytes) -> bool:
+        """After the first authentic packet the server's ID stays as it is (section 7.2)."""
+        return self._server_id is None or self._server_id == connection_id
+
+    def on_authentic_long_packet(self, header: LongHeader, space: int) -> None:
+        """A packet of the server could be decrypted: its ID is the one to send to."""
+        if self._server_id is None and self.path is not None:
+            self._server_id = header.scid
+            self._peer_ids.set_handshake_id(self.path.path_id, header.scid)
+        if space == HANDSHAKE:
+            self._loss.peer_address_validated = True
+
+    def on_crypto_untrusted(self, space: int, offset: int, data: bytes, now: float) -> None:
+        """A CRYPTO frame: hand what is in order to TLS and see what came of it."""
+        crypto = self._spaces[space].crypto
+        crypto.on_crypto_untrusted(offset, data)
+        ready = crypto.read()
+        if not ready:
+            return
+        self._tls.receive_untrusted(space, ready)
+        self._pump()
+        if self._tls.complete and not self.complete:
+            self._finish_untrusted(now)
+
+    def _finish_untrusted(self, now: float) -> None:
+        """Server authenticated: check its parameters and let streams run."""
+        raw = self._tls.peer_transport_parameters
+        parameters = decode_transport_parameters_untrusted(raw or b"")
+        self._check_ids_untrusted(parameters)
+        self.parameters = parameters
+        self.complete = True
+        self._loss.max_ack_delay = parameters.max_ack_delay / 1000
+        self._lifetime.on_peer_idle_timeout(parameters.max_idle_timeout / 1000)
+        self._lifetime.on_complete()
+        self._rules.disabled_by_peer = parameters.disable_active_migration
+        self._streams.apply_peer_limits(parameters)
+        if self.path is not None and parameters.stateless_reset_token is not None:
+            self._peer_ids.set_handshake_reset_token(
+                self.path.path_id, parameters.stateless_reset_token
+            )
+        preferred = parameters.preferred_address
+        if preferred is not None:
+            if self._peer_ids.zero_length:
+                raise BadPacketError(
+                    TRANSPORT_PARAMETER_ERROR, "preferred_address with a zero-length ID", 0x06
+                )
+            self._peer_ids.add_preferred(preferred.connection_id, preferred.stateless_reset_token)
+        self._own_ids.issue_up_to(parameters.active_connection_id_limit)
+        self._events.append(
+            HandshakeCompleted(
+                alpn=self._tls.alpn or "",
+                cipher_suite=self._tls.cipher_suite,
+                group=self._tls.group,
+                peer_certificates=self._tls.peer_certificates,
+            )
+        )
+
+    def _check_ids_untrusted(self, parameters: TransportParameters) -> None:
+        """Section 7.3: each ID that was seen on the wire must be confirmed under TLS."""
+        for name, given, seen in (
+            (
+                "original_destination_connection_id",
+                parameters.original_destination_connection_id,
+                self._first_id,
+            ),
+            (
+                "initial_source_connection_id",
+                parameters.initial_source_connection_id,
+                self._server_id,
+            ),
+            (
+                "retry_source_connection_id",
+                parameters.retry_source_connection_id,
+                self._retry_id,
+            ),
+        ):
+            if given != seen:
+                raise BadPacketError(
+                    TRANSPORT_PARAMETER_ERROR, f"{name} is missing or does not match", 0x06
+                )
+
+    def on_handshake_done(self) -> None:
+        """HANDSHAKE_DONE confirms the handshake (RFC 9001 section 4.1.2)."""
+        if self.confirmed or self.one_rtt is None:
+            return
+        self.confirmed = True
+        self._rules.confirmed = True
+        self._loss.handshake_confirmed = True
+        self._loss.peer_address_validated = True
+        self.one_rtt.confirmed = True
+        if self.path is not None:
+            self.path.proven = True
+        self._discard(HANDSHAKE)
+        self._events.append(HandshakeConfirmed())
+
+    def on_handshake_packet_sent(self) -> None:
+        """The first Handshake packet ends the use of Initial keys (RFC 9001 section 4.9.1)."""
+        if not self._spaces[INITIAL].discarded:
+            self._discard(INITIAL)
+
+    def _discard(self, space: int) -> None:
+        self._spaces[space].discard()
+        self._loss.discard_space(space)
+
+    # -- before the server is known --------------------------------------------------------------
+
+    def on_retry_untrusted(self, header: LongHeader, datagram: bytes, now: float) -> bool:
+        """Retry: start again with the server's token and ID (section 17.2.5). False: ignored."""
+        if (
+            self.path is None
+            or self._server_id is not None
+            or self._retry_id is not None
+            or not header.token
+            or header.scid == self._first_id
+            or not retry_is_authentic(
+                self._first_id, datagram[header.start : header.end - 16], header.integrity_tag
+            )
+        ):
+            return False
+        self._retry_id = header.scid
+        self.token = header.token
+        self._peer_ids.set_handshake_id(self.path.path_id, header.scid)
+        self._install_initial_keys(header.scid)
+        self._loss.requeue_path(self.path.path_id, now)
+        return True
+
+    def on_version_negotiation_untrusted(
+        self, header: LongHeader, now: float, pto: float
+    ) -> bool:
+        """Version Negotiation ends the attempt if it is an answer to us and lacks version 1
+        (section 6.2). False: ignored."""
+        if (
+            self._server_id is not None
+            or self._retry_id is not None
+            or header.scid != self._first_id
+            or header.dcid != self._own_ids.first
+            or VERSION_1 in header.versions
+        ):
+            return False
+        offered = ", ".join(f"{version:#x}" for version in header.versions[:8])
+        self._lifetime.close(
+            Ending.VERSION, None, f"the server speaks none of our versions, only {offered}", now, pto
+        )
+        return True

@@ -1,0 +1,203 @@
+"""How a connection ends: idle timeout, closing and draining (RFC 9000 section 10), keep-alive.
+
+The state is a table. The idle timeout is never shorter than three PTOs, so that a lost packet does
+not end a connection (section 10.1). Closing keeps nothing but the CONNECTION_CLOSE frame, which is
+repeated for packets that still arrive, at a falling rate (section 10.2.1).
+"""
+
+from collections import deque
+from enum import Enum
+from math import inf
+from typing import Final
+
+from .errors import error_name
+from .events import Ending, Event, Terminated
+from .machine import advance
+
+
+class CoreState(Enum):
+    """Where the connection is in its life."""
+
+    HANDSHAKING = "handshaking"
+    CONNECTED = "connected"
+    CLOSING = "closing"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class LifeInput(Enum):
+    """What can happen to a connection."""
+
+    COMPLETE = "the handshake is complete"
+    CLOSE = "this side closes"
+    PEER_CLOSE = "CONNECTION_CLOSE or a stateless reset came in"
+    EXPIRE = "a timer ran out"
+
+
+TRANSITIONS: Final[dict[tuple[CoreState, LifeInput], CoreState]] = {
+    (CoreState.HANDSHAKING, LifeInput.COMPLETE): CoreState.CONNECTED,
+    (CoreState.HANDSHAKING, LifeInput.CLOSE): CoreState.CLOSING,
+    (CoreState.HANDSHAKING, LifeInput.PEER_CLOSE): CoreState.DRAINING,
+    (CoreState.HANDSHAKING, LifeInput.EXPIRE): CoreState.CLOSED,
+    (CoreState.CONNECTED, LifeInput.CLOSE): CoreState.CLOSING,
+    (CoreState.CONNECTED, LifeInput.PEER_CLOSE): CoreState.DRAINING,
+    (CoreState.CONNECTED, LifeInput.EXPIRE): CoreState.CLOSED,
+    (CoreState.CLOSING, LifeInput.PEER_CLOSE): CoreState.DRAINING,
+    (CoreState.CLOSING, LifeInput.EXPIRE): CoreState.CLOSED,
+    (CoreState.DRAINING, LifeInput.EXPIRE): CoreState.CLOSED,
+}
+
+_LONGEST_REASON: Final = 256
+
+
+class CloseFrame:
+    """What the CONNECTION_CLOSE frame says; `frame_type` None means an application close."""
+
+    __slots__ = ("code", "frame_type", "reason")
+
+    def __init__(self, code: int, frame_type: int | None, reason: str) -> None:
+        self.code = code
+        self.frame_type = frame_type
+        self.reason = reason.encode()[:_LONGEST_REASON]
+
+
+class Lifetime:
+    """State, idle timer, keep-alive and the closing handshake of one connection."""
+
+    def __init__(
+        self, idle_timeout: float, keep_alive: float, now: float, events: deque[Event]
+    ) -> None:
+        self._events = events
+        self._idle_timeout = idle_timeout
+        self._keep_alive = keep_alive
+        self._restarted_at = now
+        self._last_sent = now
+        self._sent_since_receipt = False
+        self._end_at = inf
+        self._heard_in_closing = 0
+        self._answer_at = 1
+        self.state = CoreState.HANDSHAKING
+        self.close_frame: CloseFrame | None = None
+        self.close_pending = False
+
+    @property
+    def open(self) -> bool:
+        """Whether frames other than CONNECTION_CLOSE may still be sent and received."""
+        return self.state is CoreState.HANDSHAKING or self.state is CoreState.CONNECTED
+
+    # -- idle timeout and keep-alive ---------------------------------------------------------------
+
+    def on_peer_idle_timeout(self, seconds: float) -> None:
+        """The smaller of both sides' timeouts counts; 0 means none (section 10.1)."""
+        if seconds > 0 and (self._idle_timeout == 0 or seconds < self._idle_timeout):
+            self._idle_timeout = seconds
+
+    def on_packet_received(self, now: float) -> None:
+        """An authentic packet was processed: the idle timer starts anew."""
+        self._restarted_at = now
+        self._sent_since_receipt = False
+
+    def on_eliciting_sent(self, now: float) -> None:
+        """Only the first ack-eliciting packet after a receipt restarts the timer (section 10.1)."""
+        if not self._sent_since_receipt:
+            self._sent_since_receipt = True
+            self._restarted_at = now
+        self._last_sent = now
+
+    def keep_alive_deadline(self) -> float:
+        """When silence in both directions has lasted long enough for a PING (section 10.1.2)."""
+        if self._keep_alive <= 0 or self.state is not CoreState.CONNECTED:
+            return inf
+        return max(self._restarted_at, self._last_sent) + self._keep_alive
+
+    def deadline(self, pto: float) -> float:
+        """When the connection ends by itself."""
+        if not self.open:
+            return self._end_at
+        if self._idle_timeout == 0:
+            return inf
+        return self._restarted_at + max(self._idle_timeout, 3 * pto)
+
+    def on_deadline(self, now: float, pto: float) -> None:
+        """End an idle connection, or a closing period."""
+        if now < self.deadline(pto):
+            return
+        if self.open:
+            self._advance(LifeInput.EXPIRE)
+            self._terminate(Ending.IDLE_TIMEOUT, 0, None, "nothing was heard from the peer", False)
+        elif self.state is not CoreState.CLOSED:
+            self._advance(LifeInput.EXPIRE)
+        self._end_at = inf
+
+    # -- beginning and end -----------------------------------------------------------------------
+
+    def on_complete(self) -> None:
+        """The handshake is complete."""
+        self._advance(LifeInput.COMPLETE)
+
+    def close(
+        self, ending: Ending, frame: CloseFrame | None, text: str, now: float, pto: float
+    ) -> None:
+        """This side ends the connection; without a frame it ends silently."""
+        if not self.open:
+            return
+        self._advance(LifeInput.CLOSE)
+        self.close_frame = frame
+        self.close_pending = frame is not None
+        self._end_at = now + 3 * pto if frame is not None else now
+        code = 0 if frame is None else frame.code
+        frame_type = None if frame is None else frame.frame_type
+        self._terminate(ending, code, frame_type, text, frame is None or frame_type is None)
+
+    def on_peer_close(
+        self, code: int, frame_type: int | None, reason: bytes, now: float, pto: float
+    ) -> None:
+        """CONNECTION_CLOSE: say nothing more (section 10.2.2)."""
+        if self.state is CoreState.DRAINING or self.state is CoreState.CLOSED:
+            return
+        was_open = self.open
+        self._drain(now, pto)
+        if was_open:
+            text = reason[:_LONGEST_REASON].decode("utf-8", "backslashreplace")
+            if not text and frame_type is not None:
+                text = error_name(code)
+            self._terminate(Ending.PEER_CLOSE, code, frame_type, text, frame_type is None)
+
+    def on_stateless_reset(self, now: float, pto: float) -> None:
+        """The server has lost the connection (section 10.3)."""
+        if not self.open:
+            return
+        self._drain(now, pto)
+        self._terminate(
+            Ending.STATELESS_RESET, 0, None, "the server no longer knows this connection", False
+        )
+
+    def on_packet_in_closing(self) -> None:
+        """Answer the 1st, 2nd, 4th, 8th … packet with CONNECTION_CLOSE again (section 10.2.1)."""
+        if self.state is not CoreState.CLOSING or self.close_frame is None:
+            return
+        self._heard_in_closing += 1
+        if self._heard_in_closing >= self._answer_at:
+            self._answer_at *= 2
+            self.close_pending = True
+
+    def _drain(self, now: float, pto: float) -> None:
+        self._advance(LifeInput.PEER_CLOSE)
+        self.close_pending = False
+        self._end_at = now + 3 * pto
+
+    def _advance(self, event: LifeInput) -> None:
+        self.state = advance(TRANSITIONS, self.state, event)
+
+    def _terminate(
+        self, ending: Ending, code: int, frame_type: int | None, reason: str, application: bool
+    ) -> None:
+        self._events.append(
+            Terminated(
+                ending=ending,
+                code=code,
+                frame_type=frame_type,
+                reason=reason,
+                application=application,
+            )
+        )

@@ -1,0 +1,22 @@
+"""State machines as tables: one enum of states, one of inputs, one dictionary.
+
+A table is data, so that an illegal step is found at once and the documentation's diagrams can be
+drawn from what really runs.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
+
+from .errors import IllegalTransitionError
+
+S = TypeVar("S", bound=Enum)
+I = TypeVar("I", bound=Enum)  # noqa: E741 - the field's letter for an input
+
+
+def advance(table: Mapping[tuple[S, I], S], state: S, event: I) -> S:
+    """The state after `event` in `state`; IllegalTransitionError where the table has no entry."""
+    target = table.get((state, event))
+    if target is None:
+        raise IllegalTransitionError(f"{event.name} in state {state.name}")
+    return target

@@ -1,0 +1,28 @@
+"""One packet-number space: its keys, its CRYPTO stream and what it has received.
+
+RFC 9000 section 12.3: Initial, Handshake and application data count packets apart from each other.
+The 1-RTT keys are not here: they come in phases and have a component of their own.
+"""
+
+from .crypto.keys import PacketKeys
+from .recovery.ack_tracker import AckTracker
+from .streams.crypto_stream import CryptoStream
+
+
+class NumberSpace:
+    """State of one space; discarded once its keys are (RFC 9001 section 4.9)."""
+
+    def __init__(self, index: int, max_ack_delay: float) -> None:
+        self.index = index
+        self.crypto = CryptoStream()
+        self.acks = AckTracker(index, max_ack_delay)
+        self.read: PacketKeys | None = None
+        self.write: PacketKeys | None = None
+        self.discarded = False
+
+    def discard(self) -> None:
+        """Forget keys and data; packets of this space are dropped from now on."""
+        self.read = None
+        self.write = None
+        self.crypto.discard()
+        self.discarded = True

@@ -1,0 +1,144 @@
+"""One network path: a local and a remote address, and what is known of the way between them.
+
+A path owns its validation, its share of recovery (RTT, congestion, pacing; RFC 9000 section 9.4),
+its maximum datagram size (section 14) and its spin bit (section 17.4).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ..builder import PacketBuilder
+from ..machine import advance
+from ..recovery.path_recovery import PathRecovery
+from ..wire import frames
+from .state import TRANSITIONS, PathInput, PathState
+from .validation import Validation
+
+Address = tuple[str, int]
+
+# A peer's challenges are answered once each; this many may wait, the rest of a flood is dropped.
+_MOST_RESPONSES: Final = 8
+# Each probing datagram is expanded to this size (sections 8.2.1 and 8.2.2).
+MINIMUM_DATAGRAM: Final = 1200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathView:
+    """A snapshot of one path. Times in seconds, sizes in bytes."""
+
+    path_id: int
+    local: Address | None
+    remote: Address
+    state: PathState
+    rtt: float | None
+    min_rtt: float | None
+    pto: float
+    pto_count: int
+    congestion_window: int
+    bytes_in_flight: int
+    bytes_sent: int
+    bytes_received: int
+    datagrams_sent: int
+    datagrams_received: int
+    packets_lost: int
+    spurious_losses: int
+    challenges_sent: int
+    responses_sent: int
+    responses_dropped: int
+    validations: int
+    mtu: int
+
+
+class Path:
+    """The protocol's side of one path."""
+
+    def __init__(
+        self,
+        path_id: int,
+        local: Address | None,
+        remote: Address,
+        recovery: PathRecovery,
+        rng: Callable[[int], bytes],
+    ) -> None:
+        self.path_id = path_id
+        self.local = local
+        self.remote = remote
+        self.recovery = recovery
+        self.validation = Validation(rng)
+        self.state = PathState.CANDIDATE
+        # the server has shown that it receives what we send here
+        self.proven = False
+        self.mtu = MINIMUM_DATAGRAM
+        # section 17.4: off on at least one path in sixteen, chosen at random
+        self.spin_enabled = rng(1)[0] >= 16
+        self.spin = 0
+        self.responses: list[bytes] = []
+        self.responses_dropped = 0
+        self.responses_sent = 0
+        self.challenges_sent = 0
+        self.validations = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.datagrams_sent = 0
+        self.datagrams_received = 0
+
+    def advance(self, event: PathInput) -> None:
+        """Take one step of the state machine."""
+        self.state = advance(TRANSITIONS, self.state, event)
+
+    def on_challenge_untrusted(self, data: bytes) -> None:
+        """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
+        if len(self.responses) >= _MOST_RESPONSES:
+            self.responses_dropped += 1
+        else:
+            self.responses.append(data)
+
+    def has_probe(self, now: float) -> bool:
+        """Whether a challenge or a response is to be sent."""
+        return bool(self.responses) or self.validation.wants_challenge(now)
+
+    def write_probe(self, builder: PacketBuilder, now: float) -> bool:
+        """At most one PATH_RESPONSE and one PATH_CHALLENGE; no token, as neither is repeated."""
+        wrote = False
+        if self.responses and builder.room >= 9:
+            builder.add_probing(frames.encode_path_response(self.responses.pop(0)))
+            self.responses_sent += 1
+            wrote = True
+        if self.validation.wants_challenge(now) and builder.room >= 9:
+            builder.add_probing(frames.encode_path_challenge(self.validation.new_challenge(now)))
+            self.challenges_sent += 1
+            wrote = True
+        return wrote
+
+    def next_spin(self) -> int:
+        """The spin bit of the next packet: the inverse of what came in last, for a client."""
+        return self.spin if self.spin_enabled else 0
+
+    def view(self) -> PathView:
+        """A snapshot that can be handed out."""
+        recovery = self.recovery
+        rtt = recovery.rtt
+        return PathView(
+            path_id=self.path_id,
+            local=self.local,
+            remote=self.remote,
+            state=self.state,
+            rtt=rtt.smoothed if rtt.has_sample else None,
+            min_rtt=rtt.min_rtt if rtt.has_sample else None,
+            pto=rtt.pto(0.0),
+            pto_count=recovery.pto_count,
+            congestion_window=recovery.congestion.window,
+            bytes_in_flight=recovery.bytes_in_flight,
+            bytes_sent=self.bytes_sent,
+            bytes_received=self.bytes_received,
+            datagrams_sent=self.datagrams_sent,
+            datagrams_received=self.datagrams_received,
+            packets_lost=recovery.packets_lost,
+            spurious_losses=recovery.spurious_losses,
+            challenges_sent=self.challenges_sent,
+            responses_sent=self.responses_sent,
+            responses_dropped=self.responses_dropped,
+            validations=self.validations,
+            mtu=self.mtu,
+        )

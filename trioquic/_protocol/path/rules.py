@@ -1,0 +1,56 @@
+"""When a client may use a new path (RFC 9000 sections 9, 9.5, 9.6 and 18.2).
+
+Pure rules over plain facts. Every refusal has a reason that a person can read.
+"""
+
+from enum import Enum
+
+from ..errors import CommandError
+from .path import Address
+
+
+class Refusal(Enum):
+    """Why a path cannot be probed or used."""
+
+    NOT_CONFIRMED = "the handshake is not confirmed yet"
+    DISABLED_BY_PEER = "the server sent disable_active_migration"
+    ZERO_LENGTH_ID = "the server chose a zero-length connection ID"
+    NO_SPARE_ID = "the server has given no spare connection ID"
+    NO_SPARE_OWN_ID = "the server has no unused connection ID of ours"
+    TOO_MANY_PATHS = "too many paths"
+    NOT_VALIDATED = "the path is not validated"
+    ABANDONED = "the path was abandoned"
+    CLOSED = "the connection is closed"
+
+
+class PathRefusedError(CommandError):
+    """A path command that the rules forbid."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+
+class PathRules:
+    """The facts that decide over migration, gathered in the handshake."""
+
+    def __init__(self) -> None:
+        self.confirmed = False
+        self.disabled_by_peer = False
+        self.acted_on_preferred = False
+        self.handshake_local: Address | None = None
+        self.handshake_remote: Address | None = None
+
+    def check_new_path(self, local: Address | None, remote: Address, zero_length: bool) -> None:
+        """Raise PathRefusedError unless packets may go from `local` to `remote`."""
+        if not self.confirmed:
+            raise PathRefusedError(Refusal.NOT_CONFIRMED)
+        if zero_length:
+            raise PathRefusedError(Refusal.ZERO_LENGTH_ID)
+        if (
+            self.disabled_by_peer
+            and not self.acted_on_preferred
+            and remote == self.handshake_remote
+            and (local is None or local != self.handshake_local)
+        ):
+            raise PathRefusedError(Refusal.DISABLED_BY_PEER)

@@ -1,0 +1,247 @@
+"""All paths of a connection: adding, validating, migrating and abandoning them (RFC 9000 section 9).
+
+The table keeps the rules of section 9 together: a path gets a connection ID of its own or does not
+come to be, a response validates the path its challenge was sent on whichever way it came, a failed
+path fails alone, and moving the connection leaves the ledger of sent packets whole.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from ..cid.own import OwnIds
+from ..cid.peer import PeerIds
+from ..events import (
+    ConnectionIdsAvailable,
+    Event,
+    Migrated,
+    PathDegraded,
+    PathFailed,
+    PathRecovered,
+    PathValidated,
+)
+from ..recovery.loss import LossDetector
+from ..wire.frames import NewConnectionId
+from .path import Address, Path, PathView
+from .rules import PathRefusedError, PathRules, Refusal
+from .state import PathInput, PathState
+from .validation import INITIAL_PTO
+
+MOST_PATHS: Final = 8
+# PTOs in a row without an answer after which the active path counts as degraded
+DEGRADED_AFTER: Final = 3
+_REMEMBERED: Final = 16
+
+
+class PathTable:
+    """The live paths by number, and which of them carries the connection."""
+
+    def __init__(
+        self,
+        loss: LossDetector,
+        peer_ids: PeerIds,
+        own_ids: OwnIds,
+        rules: PathRules,
+        rng: Callable[[int], bytes],
+        events: deque[Event],
+    ) -> None:
+        self._loss = loss
+        self._peer_ids = peer_ids
+        self._own_ids = own_ids
+        self._rules = rules
+        self._rng = rng
+        self._events = events
+        self._next_id = 0
+        self._live: dict[int, Path] = {}
+        self._abandoned: dict[int, PathView] = {}
+        self.active = -1
+        # a PING must go out on the active path, so that the server sees the move (section 9.2)
+        self.ping_needed = False
+        self.unmatched_responses = 0
+
+    # -- what is there ---------------------------------------------------------------------------
+
+    def get(self, path_id: int) -> Path | None:
+        """The live path of this number, or None."""
+        return self._live.get(path_id)
+
+    def live(self) -> list[Path]:
+        """All paths that are not abandoned."""
+        return list(self._live.values())
+
+    def active_path(self) -> Path | None:
+        """The path that carries the connection, None while there is none."""
+        return self._live.get(self.active)
+
+    def view(self, path_id: int) -> PathView:
+        """A snapshot of a path; of an abandoned one its last, as long as it is remembered."""
+        path = self._live.get(path_id)
+        return self._abandoned[path_id] if path is None else path.view()
+
+    def ids_with_remote(self, remote: Address) -> list[int]:
+        """Numbers of the paths to one server address."""
+        return [p.path_id for p in self._live.values() if p.remote == remote]
+
+    # -- coming and going ------------------------------------------------------------------------
+
+    def add_first(self, local: Address | None, remote: Address) -> Path:
+        """The path of the handshake: active from the beginning."""
+        self._rules.handshake_local = local
+        self._rules.handshake_remote = remote
+        path = self._create(local, remote)
+        path.advance(PathInput.ACTIVATE)
+        self.active = path.path_id
+        self._loss.active_path = path.path_id
+        return path
+
+    def add(self, local: Address | None, remote: Address) -> int:
+        """A new candidate with a connection ID of its own; PathRefusedError when that cannot be."""
+        self._rules.check_new_path(local, remote, self._peer_ids.zero_length)
+        if len(self._live) >= MOST_PATHS:
+            raise PathRefusedError(Refusal.TOO_MANY_PATHS)
+        if not self._peer_ids.bind(self._next_id):
+            raise PathRefusedError(Refusal.NO_SPARE_ID)
+        return self._create(local, remote).path_id
+
+    def _create(self, local: Address | None, remote: Address) -> Path:
+        path_id = self._next_id
+        self._next_id += 1
+        path = Path(path_id, local, remote, self._loss.add_path(path_id), self._rng)
+        self._live[path_id] = path
+        return path
+
+    def abandon(self, path_id: int, now: float, reason: str) -> None:
+        """Give the path up: its ID is retired, what was in flight on it is sent elsewhere."""
+        path = self._live.pop(path_id, None)
+        if path is None:
+            return
+        path.validation.stop()
+        path.advance(PathInput.ABANDON)
+        self._abandoned[path_id] = path.view()
+        while len(self._abandoned) > _REMEMBERED:
+            del self._abandoned[next(iter(self._abandoned))]
+        if self.active == path_id:
+            self.active = -1
+            self._loss.active_path = -1
+        self._loss.remove_path(path_id, now)
+        self._peer_ids.release(path_id)
+        self._events.append(PathFailed(path_id=path_id, reason=reason))
+
+    # -- validation ------------------------------------------------------------------------------
+
+    def validate(self, path_id: int, now: float) -> None:
+        """Start sending challenges; PathValidated or PathFailed follows (section 8.2)."""
+        path = self._require(path_id)
+        if self._peer_ids.for_path(path_id) is None:
+            raise PathRefusedError(Refusal.NO_SPARE_ID)
+        path.advance(PathInput.PROBE)
+        active = self.active_path()
+        pto = INITIAL_PTO if active is None else active.recovery.rtt.pto(self._loss.max_ack_delay)
+        path.validation.start(now, pto)
+
+    def stop_validation(self, path_id: int) -> None:
+        """The caller lost interest: no further challenge, and no event."""
+        path = self._live.get(path_id)
+        if path is not None and path.validation.running:
+            path.validation.stop()
+            if path.state is PathState.PROBING:
+                path.advance(PathInput.FAIL)
+
+    def on_response_untrusted(self, data: bytes, now: float) -> None:
+        """PATH_RESPONSE: any outstanding challenge of any path may match (section 8.2.3)."""
+        for path in self._live.values():
+            sent_at = path.validation.match(data)
+            if sent_at >= 0:
+                path.validation.stop()
+                path.proven = True
+                path.validations += 1
+                path.advance(PathInput.RESPONSE)
+                if not path.recovery.rtt.has_sample:
+                    path.recovery.rtt.on_sample(now - sent_at, 0.0, now)
+                self._events.append(PathValidated(path_id=path.path_id, rtt=now - sent_at))
+                return
+        self.unmatched_responses += 1
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
+        """The connection moves to this path (section 9.2).
+
+        `unvalidated` allows to move first and validate at the same time, which section 9.2 permits
+        for a new local address to a known server address."""
+        path = self._require(path_id)
+        if path_id == self.active:
+            return
+        if not self._rules.confirmed:
+            raise PathRefusedError(Refusal.NOT_CONFIRMED)
+        if path.state is not PathState.VALIDATED and not unvalidated:
+            raise PathRefusedError(Refusal.NOT_VALIDATED)
+        if self._peer_ids.for_path(path_id) is None:
+            raise PathRefusedError(Refusal.NO_SPARE_ID)
+        if self._own_ids.unused < 1:
+            raise PathRefusedError(Refusal.NO_SPARE_OWN_ID)
+        old_id = self.active
+        self._leave_active(now)
+        path.advance(PathInput.ACTIVATE)
+        self.active = path_id
+        self._loss.active_path = path_id
+        if path.datagrams_sent > path.challenges_sent:
+            # It was active before: what was learnt then says nothing about now (section 9.4).
+            self._loss.reset_path(path_id)
+        self.ping_needed = True
+        self._events.append(Migrated(old=old_id, new=path_id))
+
+    def _leave_active(self, now: float) -> None:
+        old = self.active_path()
+        if old is None:
+            return
+        silent = old.state is PathState.DEGRADED or old.recovery.pto_count > 0
+        if silent:
+            # Nothing answers there: do not wait for its backed-off PTO to send the data again.
+            self._loss.requeue_path(old.path_id, now)
+        old.advance(PathInput.DROP_BACK if silent or not old.proven else PathInput.STAND_BY)
+
+    def judge_active(self) -> None:
+        """Notice that the active path fell silent, or answers again."""
+        path = self.active_path()
+        if path is None:
+            return
+        count = path.recovery.pto_count
+        if path.state is PathState.ACTIVE and count >= DEGRADED_AFTER and self._rules.confirmed:
+            path.advance(PathInput.DEGRADE)
+            self._events.append(PathDegraded(path_id=path.path_id, pto_count=count))
+        elif path.state is PathState.DEGRADED and count == 0:
+            path.advance(PathInput.RECOVER)
+            self._events.append(PathRecovered(path_id=path.path_id))
+
+    # -- the peer's IDs --------------------------------------------------------------------------
+
+    def on_new_connection_id_untrusted(self, frame: NewConnectionId) -> None:
+        """A new ID may make a path possible that was refused before."""
+        before = self._peer_ids.spare
+        self._peer_ids.on_new_connection_id_untrusted(frame)
+        if self._peer_ids.spare > before:
+            self._events.append(ConnectionIdsAvailable(spare=self._peer_ids.spare))
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float:
+        """When a challenge is to be repeated or a validation given up."""
+        return min((p.validation.deadline() for p in self._live.values()), default=inf)
+
+    def on_deadline(self, now: float) -> None:
+        """Give up what has waited too long; challenges are sent by `transmit`."""
+        for path in self._live.values():
+            if path.validation.running and now >= path.validation.give_up_at:
+                path.validation.stop()
+                path.advance(PathInput.FAIL)
+                self._events.append(
+                    PathFailed(path_id=path.path_id, reason="no answer to PATH_CHALLENGE")
+                )
+
+    def _require(self, path_id: int) -> Path:
+        path = self._live.get(path_id)
+        if path is None:
+            raise PathRefusedError(Refusal.ABANDONED)
+        return path

@@ -1,0 +1,319 @@
+"""Datagrams to decrypted frames (RFC 9000 sections 5.2, 12.2 and 12.3; RFC 9001 section 5).
+
+A batch of datagrams from one read of the socket is unmasked with one call: the header protection
+samples of all short-header packets are put together. Nothing is believed before it is
+authenticated; what fails is dropped and counted, and may only turn out to be a stateless reset.
+Packets that come before their keys are kept, a bounded number of them.
+"""
+
+from typing import Final
+
+from .cid.own import OWN_ID_LENGTH, OwnIds
+from .cid.peer import PeerIds
+from .crypto.keys import unprotect_long_untrusted
+from .dispatch import Dispatcher
+from .errors import PROTOCOL_VIOLATION, BadPacketError
+from .handshake import Handshake
+from .lifetime import CoreState, Lifetime
+from .number_space import NumberSpace
+from .path.path import Path
+from .path.table import PathTable
+from .space import APPLICATION, HANDSHAKE, INITIAL
+from .wire.packets import (
+    HANDSHAKE_PACKET,
+    INITIAL_PACKET,
+    RETRY_PACKET,
+    VERSION_NEGOTIATION_PACKET,
+    LongHeader,
+    parse_long_header_untrusted,
+)
+
+_MOST_KEPT: Final = 32
+# first byte, connection ID, then the sample that starts 4 bytes after the packet number's start
+_PN_OFFSET: Final = 1 + OWN_ID_LENGTH
+_SAMPLE_OFFSET: Final = _PN_OFFSET + 4
+_SHORTEST_SHORT: Final = _SAMPLE_OFFSET + 16
+# RFC 9000 section 10.3: at least 5 bytes that look random, then the token
+_SHORTEST_RESET: Final = 21
+
+
+class ReceiveCounters:
+    """What came in and was not used."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self.dropped_malformed = 0
+        self.dropped_unknown_id = 0
+        self.dropped_unauthentic = 0
+        self.dropped_duplicate = 0
+        self.dropped_no_keys = 0
+        self.dropped_unexpected = 0
+
+
+class Receiver:
+    """Turns what the sockets deliver into frames for the dispatcher."""
+
+    def __init__(
+        self,
+        spaces: list[NumberSpace],
+        handshake: Handshake,
+        dispatcher: Dispatcher,
+        paths: PathTable,
+        own_ids: OwnIds,
+        peer_ids: PeerIds,
+        lifetime: Lifetime,
+    ) -> None:
+        self._spaces = spaces
+        self._handshake = handshake
+        self._dispatcher = dispatcher
+        self._paths = paths
+        self._own_ids = own_ids
+        self._peer_ids = peer_ids
+        self._lifetime = lifetime
+        # packets that came before their keys: (path, bytes, ECN bits)
+        self._kept: list[tuple[Path, bytes, int]] = []
+        self._kept_at_stage = 0
+        self._known_id = own_ids.first
+        self._known_sequence = 0
+        self.counters = ReceiveCounters()
+
+    @property
+    def kept(self) -> int:
+        """How many packets wait for their keys."""
+        return len(self._kept)
+
+    def receive_untrusted(
+        self, path: Path, data: bytes, segment_size: int, ecn: int, now: float
+    ) -> None:
+        """One datagram, or several of `segment_size` bytes put together by the kernel.
+
+        BadPacketError: an authentic packet that the connection must be closed for."""
+        total = len(data)
+        if segment_size <= 0:
+            segment_size = max(total, 1)
+        path.bytes_received += total
+        path.datagrams_received += -(-total // segment_size) or 1
+        if self._lifetime.state is CoreState.CLOSING:
+            self._lifetime.on_packet_in_closing()
+        if not self._lifetime.open:
+            return
+        short: list[int] = []
+        for start in range(0, total, segment_size):
+            if data[start] & 0x80:
+                end = min(start + segment_size, total)
+                self._long_untrusted(path, data[start:end], ecn, now)
+                self._replay_untrusted(now)
+            else:
+                short.append(start)
+        if short and self._lifetime.open:
+            self._short_untrusted(path, data, short, segment_size, ecn, now)
+
+    # -- 1-RTT packets -----------------------------------------------------------------------------
+
+    def _short_untrusted(
+        self, path: Path, data: bytes, starts: list[int], size: int, ecn: int, now: float
+    ) -> None:
+        keys = self._handshake.one_rtt
+        total = len(data)
+        if keys is None or not self._handshake.complete:
+            for start in starts:
+                self._keep(path, data[start : min(start + size, total)], ecn)
+            return
+        if starts and total - starts[-1] < _SHORTEST_SHORT:
+            self._on_undecryptable(path, data[starts.pop() :], now)
+            if not starts:
+                return
+        if size < _SHORTEST_SHORT and len(starts) > 1:
+            self.counters.dropped_malformed += len(starts)
+            return
+        masks = keys.masks(
+            b"".join([data[at + _SAMPLE_OFFSET : at + _SHORTEST_SHORT] for at in starts])
+        )
+        offset = 0
+        for start in starts:
+            end = start + size
+            if end > total:
+                end = total
+            self._short_packet_untrusted(path, data, start, end, masks, offset, ecn, now)
+            offset += 16
+            if not self._lifetime.open:
+                return
+
+    def _short_packet_untrusted(
+        self,
+        path: Path,
+        data: bytes,
+        start: int,
+        end: int,
+        masks: bytes,
+        offset: int,
+        ecn: int,
+        now: float,
+    ) -> None:
+        """One packet. `masks[offset:]` is its header protection mask."""
+        pn_start = start + _PN_OFFSET
+        connection_id = data[start + 1 : pn_start]
+        if connection_id != self._known_id and not self._recognise(connection_id):
+            self.counters.dropped_unknown_id += 1
+            self._on_undecryptable(path, data[start:end], now)
+            return
+        keys = self._handshake.one_rtt
+        assert keys is not None
+        first = data[start] ^ (masks[offset] & 0x1F)
+        pn_length = (first & 3) + 1
+        pn_end = pn_start + pn_length
+        truncated = int.from_bytes(data[pn_start:pn_end], "big") ^ int.from_bytes(
+            masks[offset + 1 : offset + 1 + pn_length], "big"
+        )
+        acks = self._spaces[APPLICATION].acks
+        largest = acks.largest
+        # RFC 9000 appendix A.3, in line because every packet passes here
+        window = 1 << (8 * pn_length)
+        number = ((largest + 1) & -window) | truncated
+        if number <= largest + 1 - (window >> 1) and number < (1 << 62) - window:
+            number += window
+        elif number > largest + 1 + (window >> 1) and number >= window:
+            number -= window
+        if acks.is_duplicate(number):
+            self.counters.dropped_duplicate += 1
+            return
+        payload = keys.open(
+            number,
+            (first >> 2) & 1,
+            b"%c%b%b" % (first, connection_id, truncated.to_bytes(pn_length, "big")),
+            data[pn_end:end],
+            now,
+            path.recovery.rtt.pto(0.025),
+        )
+        if payload is None:
+            self.counters.dropped_unauthentic += 1
+            self._on_undecryptable(path, data[start:end], now)
+            return
+        if first & 0x18:
+            raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a short header are set")
+        if not first & 0x40:
+            raise BadPacketError(PROTOCOL_VIOLATION, "the fixed bit is not set")
+        if number > largest:
+            path.spin = ~(first >> 5) & 1
+        self.counters.packets += 1
+        self._own_ids.mark_used(self._known_sequence)
+        self._lifetime.on_packet_received(now)
+        eliciting = self._dispatcher.frames_untrusted(
+            payload, APPLICATION, path, self._known_sequence, now
+        )
+        acks.on_received(number, now, eliciting, ecn)
+
+    def _recognise(self, connection_id: bytes) -> bool:
+        sequence = self._own_ids.sequence_of(connection_id)
+        if sequence < 0:
+            return False
+        self._known_id = connection_id
+        self._known_sequence = sequence
+        return True
+
+    def _on_undecryptable(self, path: Path, datagram: bytes, now: float) -> None:
+        """It may be a stateless reset: then the last 16 bytes are a token we know (10.3.1)."""
+        if len(datagram) < _SHORTEST_RESET or not self._handshake.complete:
+            return
+        path_ids = self._paths.ids_with_remote(path.remote)
+        if self._peer_ids.is_reset_token(datagram[-16:], path_ids):
+            self._lifetime.on_stateless_reset(now, path.recovery.rtt.pto(0.025))
+
+    # -- long headers ------------------------------------------------------------------------------
+
+    def _long_untrusted(self, path: Path, datagram: bytes, ecn: int, now: float) -> None:
+        """A datagram of coalesced packets, the first of which has a long header."""
+        start = 0
+        first_id: bytes | None = None
+        while start < len(datagram) and self._lifetime.open:
+            if not datagram[start] & 0x80:
+                self._short_untrusted(path, datagram[start:], [0], len(datagram), ecn, now)
+                return
+            try:
+                header = parse_long_header_untrusted(datagram, start)
+            except BadPacketError:
+                self.counters.dropped_malformed += 1
+                return
+            if first_id is None:
+                first_id = header.dcid
+            if header.dcid != first_id or self._own_ids.sequence_of(header.dcid) != 0:
+                # Section 12.2: coalesced packets belong to one connection, and it is ours.
+                self.counters.dropped_unknown_id += 1
+                return
+            self._long_packet_untrusted(path, datagram, header, ecn, now)
+            start = header.end
+
+    def _long_packet_untrusted(
+        self, path: Path, datagram: bytes, header: LongHeader, ecn: int, now: float
+    ) -> None:
+        if header.kind == VERSION_NEGOTIATION_PACKET:
+            pto = path.recovery.rtt.pto(0.0)
+            used = self._handshake.on_version_negotiation_untrusted(header, now, pto)
+        elif header.kind == RETRY_PACKET:
+            used = self._handshake.on_retry_untrusted(header, datagram, now)
+        elif header.kind == INITIAL_PACKET and not header.token:
+            used = self._protected_untrusted(path, datagram, header, INITIAL, ecn, now)
+        elif header.kind == HANDSHAKE_PACKET:
+            used = self._protected_untrusted(path, datagram, header, HANDSHAKE, ecn, now)
+        else:
+            used = False
+        if not used:
+            self.counters.dropped_unexpected += 1
+
+    def _protected_untrusted(
+        self, path: Path, datagram: bytes, header: LongHeader, index: int, ecn: int, now: float
+    ) -> bool:
+        space = self._spaces[index]
+        keys = space.read
+        if space.discarded or not self._handshake.server_id_matches(header.scid):
+            return False
+        if keys is None:
+            self._keep(path, datagram[header.start : header.end], ecn)
+            return True
+        try:
+            number, first, plain_header, sealed = unprotect_long_untrusted(
+                keys, datagram, header, space.acks.largest
+            )
+        except BadPacketError:
+            self.counters.dropped_malformed += 1
+            return True
+        if space.acks.is_duplicate(number):
+            self.counters.dropped_duplicate += 1
+            return True
+        payload = keys.open(number, plain_header, sealed)
+        if payload is None:
+            self.counters.dropped_unauthentic += 1
+            return True
+        if first & 0x0C:
+            raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a long header are set")
+        self.counters.packets += 1
+        self._handshake.on_authentic_long_packet(header, index)
+        self._lifetime.on_packet_received(now)
+        eliciting = self._dispatcher.frames_untrusted(payload, index, path, 0, now)
+        if not space.discarded:
+            space.acks.on_received(number, now, eliciting, ecn)
+        return True
+
+    # -- packets before their keys -----------------------------------------------------------------
+
+    def _stage(self) -> int:
+        stage = 0 if self._spaces[HANDSHAKE].read is None else 1
+        return 2 if self._handshake.complete else stage
+
+    def _keep(self, path: Path, packet: bytes, ecn: int) -> None:
+        if len(self._kept) >= _MOST_KEPT:
+            self.counters.dropped_no_keys += 1
+            return
+        self._kept.append((path, packet, ecn))
+        self._kept_at_stage = self._stage()
+
+    def _replay_untrusted(self, now: float) -> None:
+        """New keys have come: look at what was kept."""
+        while self._kept and self._stage() > self._kept_at_stage and self._lifetime.open:
+            kept = self._kept
+            self._kept = []
+            for path, packet, ecn in kept:
+                if packet[0] & 0x80:
+                    self._long_untrusted(path, packet, ecn, now)
+                else:
+                    self._short_untrusted(path, packet, [0], len(packet), ecn, now)

@@ -1,0 +1,401 @@
+"""Frames to datagrams (RFC 9000 sections 12.2, 13.2, 14.1 and 9.1).
+
+On the active path the components are asked for frames until the congestion window, the pacer or
+the batch is full, and the packets leave as one batch of equal size. A path that is not active gets
+probing frames only, since anything else would move the connection. During the handshake packets of
+several spaces share a datagram, which is filled up to 1200 bytes.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from .builder import PacketBuilder
+from .cid.own import OwnIds
+from .cid.peer import PeerIds
+from .config import ACK_DELAY_EXPONENT
+from .crypto.keys import PacketKeys, protect, protect_batch
+from .errors import APPLICATION_ERROR
+from .handshake import Handshake
+from .lifetime import CloseFrame, Lifetime
+from .number_space import NumberSpace
+from .path.path import MINIMUM_DATAGRAM, Path
+from .path.table import PathTable
+from .recovery.loss import LossDetector
+from .recovery.sent import SentPacket
+from .space import APPLICATION, HANDSHAKE, INITIAL
+from .streams.table import StreamTable
+from .wire import frames
+from .wire.packets import (
+    HANDSHAKE_PACKET,
+    INITIAL_PACKET,
+    encode_long_header,
+    encode_short_header,
+    packet_number_length,
+)
+
+_TAG: Final = 16
+_MOST_SEGMENTS: Final = 54
+_MOST_BYTES: Final = 65_000
+_PING_FRAME: Final = bytes((frames.PING,))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Datagrams for one send: each of `segment_size` bytes but the last, which may be shorter."""
+
+    data: bytes
+    segment_size: int
+    ecn: int
+
+
+class _Planned:
+    """A packet whose frames are chosen and that is not sealed yet."""
+
+    __slots__ = ("builder", "number", "number_length", "overhead", "space")
+
+    def __init__(
+        self, space: int, number: int, number_length: int, overhead: int, builder: PacketBuilder
+    ) -> None:
+        self.space = space
+        self.number = number
+        self.number_length = number_length
+        self.overhead = overhead
+        self.builder = builder
+
+    @property
+    def size(self) -> int:
+        return self.overhead + self.builder.size
+
+
+class Transmitter:
+    """Chooses what goes out on which path, seals it, and enters it into the ledger."""
+
+    def __init__(
+        self,
+        spaces: list[NumberSpace],
+        handshake: Handshake,
+        streams: StreamTable,
+        paths: PathTable,
+        own_ids: OwnIds,
+        peer_ids: PeerIds,
+        loss: LossDetector,
+        lifetime: Lifetime,
+    ) -> None:
+        self._spaces = spaces
+        self._handshake = handshake
+        self._streams = streams
+        self._paths = paths
+        self._own_ids = own_ids
+        self._peer_ids = peer_ids
+        self._loss = loss
+        self._lifetime = lifetime
+        # the last 1-RTT packet number, to know how long the next ones are
+        self._last_number = -1
+        self.packets = 0
+
+    def transmit(self, path: Path, now: float) -> Batch | None:
+        """The next datagrams for this path, or None when there is nothing to send there now."""
+        connection_id = self._peer_ids.for_path(path.path_id)
+        if connection_id is None:
+            return None
+        active = path.path_id == self._paths.active
+        if not self._lifetime.open:
+            if active and self._lifetime.close_pending:
+                return self._closing_datagram(path, connection_id, now)
+            return None
+        if self._handshake.confirmed:
+            if active:
+                return self._batch(path, connection_id, now)
+            return self._probe(path, connection_id, now)
+        return self._handshake_datagram(path, connection_id, now) if active else None
+
+    def has_data(self) -> bool:
+        """Whether anything but acknowledgements waits for the congestion window or the pacer."""
+        return (
+            self._streams.has_pending()
+            or self._own_ids.has_pending()
+            or self._peer_ids.has_pending()
+            or self._spaces[APPLICATION].crypto.has_pending()
+        )
+
+    def initiate_key_update(self) -> bool:
+        """Start a key update if it is allowed now (RFC 9001 section 6.1)."""
+        keys = self._handshake.one_rtt
+        return keys is not None and keys.initiate_update(self._last_number + 1)
+
+    # -- the active path -----------------------------------------------------------------------------
+
+    def _batch(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+        keys = self._handshake.one_rtt
+        assert keys is not None
+        if keys.update_due:
+            self.initiate_key_update()
+        # One length for the whole batch, so that full packets are of one size; numbers may be
+        # skipped, hence the margin.
+        number_length = packet_number_length(
+            self._last_number + 2 * _MOST_SEGMENTS, self._loss.largest_acked(APPLICATION)
+        )
+        budget = self._loss.send_budget(path.path_id, now)
+        sealed: list[tuple[bytes, int, bytes]] = []
+        total = 0
+        while len(sealed) < _MOST_SEGMENTS and total + path.mtu <= _MOST_BYTES:
+            packet = self._data_packet(path, connection_id, number_length, budget, now)
+            if packet is None:
+                break
+            size = len(packet[0]) + len(packet[2])
+            total += size
+            budget -= size
+            sealed.append(packet)
+            if size != path.mtu:
+                break
+        if not sealed:
+            return None
+        datagrams = protect_batch(keys.writer, sealed)
+        self._account(path, total, len(datagrams))
+        return Batch(b"".join(datagrams), len(datagrams[0]), 0)
+
+    def _data_packet(
+        self, path: Path, connection_id: bytes, number_length: int, budget: int, now: float
+    ) -> tuple[bytes, int, bytes] | None:
+        """One 1-RTT packet with whatever is most urgent, or None."""
+        acks = self._spaces[APPLICATION].acks
+        probe = self._loss.take_probe(APPLICATION)
+        allowed = probe or budget >= path.mtu
+        builder = PacketBuilder(path.mtu - 1 - number_length - len(connection_id) - _TAG)
+        padded = path.has_probe(now) and path.write_probe(builder, now)
+        data = allowed and self.has_data()
+        if acks.ack_due(now) or (acks.has_unacked and (data or self._paths.ping_needed)):
+            acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
+        if data:
+            self._write_data(builder)
+        if (probe or self._paths.ping_needed) and (
+            not builder.ack_eliciting or builder.only_probing
+        ):
+            builder.add(_PING_FRAME)
+        elif padded and builder.only_probing:
+            # Section 9.3.3: a challenge on the active path is also answered with a packet that
+            # is not a probe.
+            builder.add(_PING_FRAME)
+        self._paths.ping_needed = False
+        if builder.size == 0:
+            return None
+        return self._seal_short(path, connection_id, number_length, builder, padded, now)
+
+    def _write_data(self, builder: PacketBuilder) -> None:
+        if self._spaces[APPLICATION].crypto.has_pending():
+            self._spaces[APPLICATION].crypto.write_frames(builder)
+        if self._peer_ids.has_pending():
+            self._peer_ids.write_frames(builder)
+        if self._own_ids.has_pending():
+            self._own_ids.write_frames(builder)
+        if self._streams.has_pending():
+            self._streams.write_frames(builder)
+
+    def _seal_short(
+        self,
+        path: Path,
+        connection_id: bytes,
+        number_length: int,
+        builder: PacketBuilder,
+        padded: bool,
+        now: float,
+    ) -> tuple[bytes, int, bytes]:
+        """Number, pad, seal and enter into the ledger; header protection comes later."""
+        keys = self._handshake.one_rtt
+        assert keys is not None
+        number = self._loss.next_packet_number(APPLICATION)
+        self._last_number = number
+        header = encode_short_header(
+            connection_id, number, number_length, keys.write_phase, path.next_spin()
+        )
+        # RFC 9001 section 5.4.2: the sample must lie within the packet
+        least = 4 - number_length
+        if padded:
+            least = MINIMUM_DATAGRAM - len(header) - _TAG
+        payload = b"".join(builder.parts)
+        if len(payload) < least:
+            payload += bytes(least - len(payload))
+        sealed = keys.seal(number, header, payload)
+        size = len(header) + len(sealed)
+        self._enter(path, APPLICATION, number, size, builder, padded, now)
+        return header, 1 + len(connection_id), sealed
+
+    def _probe(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+        """A datagram of probing frames for a path that does not carry the connection."""
+        keys = self._handshake.one_rtt
+        if keys is None or not path.has_probe(now):
+            return None
+        builder = PacketBuilder(path.mtu - 5 - len(connection_id) - _TAG)
+        path.write_probe(builder, now)
+        self._own_ids.write_frames(builder)
+        packet = self._seal_short(path, connection_id, 4, builder, True, now)
+        datagram = protect_batch(keys.writer, [packet])[0]
+        self._account(path, len(datagram), 1)
+        return Batch(datagram, len(datagram), 0)
+
+    # -- the handshake -------------------------------------------------------------------------------
+
+    def _handshake_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+        """One datagram with a packet of every space that has something to say (section 12.2)."""
+        budget = self._loss.send_budget(path.path_id, now)
+        room = path.mtu
+        planned: list[_Planned] = []
+        for space in self._spaces:
+            overhead = self._overhead(space.index, connection_id)
+            if overhead == 0 or room <= overhead + 16:
+                continue
+            builder = PacketBuilder(room - overhead)
+            self._fill(space, path, builder, budget >= path.mtu, now)
+            if builder.size:
+                packet = self._plan(space.index, overhead, builder)
+                planned.append(packet)
+                room -= packet.size
+        return self._seal_planned(path, connection_id, planned, now) if planned else None
+
+    def _fill(
+        self, space: NumberSpace, path: Path, builder: PacketBuilder, allowed: bool, now: float
+    ) -> None:
+        probe = self._loss.take_probe(space.index)
+        allowed |= probe
+        application = space.index == APPLICATION
+        if application and path.has_probe(now):
+            path.write_probe(builder, now)
+        data = allowed and (
+            space.crypto.has_pending() or (application and self.has_data())
+        )
+        if space.acks.ack_due(now) or (space.acks.has_unacked and (data or probe)):
+            space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
+        if data and application:
+            self._write_data(builder)
+        elif data:
+            space.crypto.write_frames(builder)
+        if probe and not builder.ack_eliciting:
+            builder.add(_PING_FRAME)
+
+    def _overhead(self, space: int, connection_id: bytes) -> int:
+        """Bytes around the frames of one packet; 0 when there are no keys to send with."""
+        if space == APPLICATION:
+            return 5 + len(connection_id) + _TAG if self._handshake.complete else 0
+        if self._spaces[space].write is None:
+            return 0
+        header = 13 + len(connection_id) + len(self._own_ids.first) + _TAG
+        if space == INITIAL:
+            token = len(self._handshake.token)
+            header += token + (1 if token < 64 else 2)
+        return header
+
+    def _plan(self, space: int, overhead: int, builder: PacketBuilder) -> _Planned:
+        number = self._loss.next_packet_number(space)
+        if space == APPLICATION:
+            self._last_number = number
+        length = packet_number_length(number, self._loss.largest_acked(space))
+        if builder.size < 4 - length:
+            builder.parts.append(bytes(4 - length - builder.size))
+            builder.size = 4 - length
+        return _Planned(space, number, length, overhead - 4 + length, builder)
+
+    def _seal_planned(
+        self, path: Path, connection_id: bytes, planned: list[_Planned], now: float
+    ) -> Batch:
+        """Expand, seal and coalesce the packets of one datagram."""
+        total = sum(packet.size for packet in planned)
+        if planned[0].space == INITIAL and total < MINIMUM_DATAGRAM:
+            last = planned[-1].builder
+            last.parts.append(bytes(MINIMUM_DATAGRAM - total))
+            last.size += MINIMUM_DATAGRAM - total
+        parts: list[bytes] = []
+        padded = total < MINIMUM_DATAGRAM and planned[0].space == INITIAL
+        for packet in planned:
+            sealed = self._seal_one(path, connection_id, packet)
+            parts.append(sealed)
+            self._enter(path, packet.space, packet.number, len(sealed), packet.builder, padded, now)
+            if packet.space == HANDSHAKE:
+                self._handshake.on_handshake_packet_sent()
+        datagram = b"".join(parts)
+        self._account(path, len(datagram), 1)
+        return Batch(datagram, len(datagram), 0)
+
+    def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned) -> bytes:
+        payload = b"".join(packet.builder.parts)
+        keys = self._handshake.one_rtt
+        if packet.space == APPLICATION:
+            assert keys is not None
+            header = encode_short_header(
+                connection_id,
+                packet.number,
+                packet.number_length,
+                keys.write_phase,
+                path.next_spin(),
+            )
+            sealed = keys.seal(packet.number, header, payload)
+            writer: PacketKeys = keys.writer
+        else:
+            initial = packet.space == INITIAL
+            header = encode_long_header(
+                INITIAL_PACKET if initial else HANDSHAKE_PACKET,
+                connection_id,
+                self._own_ids.first,
+                self._handshake.token if initial else b"",
+                packet.number,
+                packet.number_length,
+                len(payload),
+            )
+            write = self._spaces[packet.space].write
+            assert write is not None
+            writer = write
+            sealed = writer.seal(packet.number, header, payload)
+        return protect(writer, header, packet.number_length, sealed)
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def _closing_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+        """CONNECTION_CLOSE in every space the peer may be able to read (section 10.2.3)."""
+        self._lifetime.close_pending = False
+        frame = self._lifetime.close_frame
+        if frame is None:
+            return None
+        planned: list[_Planned] = []
+        room = path.mtu
+        for space in self._spaces:
+            overhead = self._overhead(space.index, connection_id)
+            if overhead == 0 or (self._handshake.confirmed and space.index != APPLICATION):
+                continue
+            builder = PacketBuilder(room - overhead)
+            builder.add_quiet(_encode_close(frame, space.index))
+            if builder.room >= 0:
+                planned.append(self._plan(space.index, overhead, builder))
+                room -= planned[-1].size
+        return self._seal_planned(path, connection_id, planned, now) if planned else None
+
+    # -- bookkeeping ---------------------------------------------------------------------------------
+
+    def _enter(
+        self,
+        path: Path,
+        space: int,
+        number: int,
+        size: int,
+        builder: PacketBuilder,
+        padded: bool,
+        now: float,
+    ) -> None:
+        eliciting = builder.ack_eliciting
+        self.packets += 1
+        # RFC 9002 section 2: padding makes a packet count as in flight
+        in_flight = eliciting or padded
+        self._loss.on_sent(
+            SentPacket(number, space, path.path_id, now, size, eliciting, in_flight, builder.tokens)
+        )
+        if eliciting:
+            self._lifetime.on_eliciting_sent(now)
+
+    def _account(self, path: Path, size: int, count: int) -> None:
+        path.bytes_sent += size
+        path.datagrams_sent += count
+
+
+def _encode_close(frame: CloseFrame, space: int) -> bytes:
+    if frame.frame_type is None and space != APPLICATION:
+        # Section 10.2.3: an application's words must not travel before the handshake is done.
+        return frames.encode_connection_close(APPLICATION_ERROR, 0, b"")
+    return frames.encode_connection_close(frame.code, frame.frame_type, frame.reason)
