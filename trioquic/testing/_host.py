@@ -1,0 +1,249 @@
+"""Simulated hosts: a UDP stack with ports, and the choice of interface and source address.
+
+Routing follows the source: a socket that is bound to an interface or to an address sends through
+that interface and no other, as a phone with one routing table per network does. A socket bound to
+neither takes the interface with the lowest metric that is up and has an address of the
+destination's family. Datagrams to one of the host's own addresses, or to a loopback address,
+never leave it and arrive at once.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Unpack
+
+import trio
+
+from trioquic import networks
+
+from ._addresses import Endpoint, is_loopback, is_routable
+from ._errors import failure
+from ._flight import Flight
+from ._interface import Interface
+from ._link import LinkOptions, LinkProfile
+from ._nat import Nat
+from ._record import Fate
+
+if TYPE_CHECKING:
+    from ._network import SimulatedNetwork
+    from ._sockets import SimulatedSocket
+
+FIRST_EPHEMERAL_PORT = 49_152
+LAST_PORT = 65_535
+
+current_host: "ContextVar[Host]" = ContextVar("trioquic.testing.current_host")
+
+
+class Host:
+    """A machine in the simulated network, made by `SimulatedNetwork.host`.
+
+    `icmp` says whether a datagram to a closed port is answered by "port unreachable", which a
+    connected socket reports as ConnectionRefusedError from its next operation.
+    """
+
+    def __init__(self, network: "SimulatedNetwork", name: str, *, icmp: bool) -> None:
+        self.network = network
+        self.name = name
+        self.icmp = icmp
+        self._interfaces: dict[str, Interface] = {}
+        self._sockets: dict[int, list[SimulatedSocket]] = {}
+        self._next_port = FIRST_EPHEMERAL_PORT
+        self._changed = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name}>"
+
+    def add_interface(
+        self,
+        name: str,
+        *addresses: str,
+        kind: str = "ethernet",
+        metered: bool | None = None,
+        metric: int = 0,
+        nat: Nat | None = None,
+        **link: Unpack[LinkOptions],
+    ) -> Interface:
+        """Give the host an interface that is up, with its own access link into the internet.
+
+        The link's options (see `LinkProfile`) hold for both directions; change one direction
+        afterwards with `interface.link.inbound.change(...)`. With a `nat`, addresses of the NAT's
+        family are private to it.
+
+        Raises ValueError if the name or an address is taken, or an option makes no sense.
+        """
+        if name in self._interfaces or name == "lo":
+            raise ValueError(f"{self.name} already has an interface {name}")
+        interface = Interface(
+            self,
+            name,
+            len(self._interfaces) + 1,
+            kind=kind,
+            metered=metered,
+            metric=metric,
+            nat=nat,
+            profile=LinkProfile(**link),
+        )
+        if nat is not None:
+            nat._attach(interface)
+        self._interfaces[name] = interface
+        for address in addresses:
+            interface.add_address(address)
+        return interface
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """The interfaces in the order in which they were added."""
+        return tuple(self._interfaces.values())
+
+    def snapshot(self) -> tuple[networks.Interface, ...]:
+        """The interfaces that are up, as trioquic sees them: a host is a `NetworkSource`, and can
+        be the `networks` argument of `trioquic.open_connection`."""
+        return tuple(
+            networks.Interface(
+                name=i.name,
+                index=i.index,
+                addresses=tuple(
+                    networks.InterfaceAddress(address=address, prefix_length=length)
+                    for address, length in i.prefixes
+                ),
+            )
+            for i in self._interfaces.values()
+            if i.is_up
+        )
+
+    def interface(self, name: str) -> Interface:
+        """The interface of this name; KeyError if there is none."""
+        return self._interfaces[name]
+
+    @contextmanager
+    def as_current(self) -> Iterator[None]:
+        """Make the sockets that are created in the block, and in the tasks started from it,
+        sockets of this host."""
+        token = current_host.set(self)
+        try:
+            yield
+        finally:
+            current_host.reset(token)
+
+    @property
+    def open_sockets(self) -> "tuple[SimulatedSocket, ...]":
+        """The bound sockets that are not closed."""
+        return tuple(s for sockets in self._sockets.values() for s in sockets)
+
+    async def wait_changed(self) -> None:
+        """Wait for the next change of an interface or an address.
+
+        A change before the call is not seen: take the snapshot after this returns.
+        """
+        await self._changed.wait()
+
+    def _interfaces_changed(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    # Addresses and routes
+
+    def _owner_of(self, address: str) -> Interface | None:
+        return next((i for i in self._interfaces.values() if address in i.addresses), None)
+
+    def _is_own(self, address: str) -> bool:
+        return is_loopback(address) or self._owner_of(address) is not None
+
+    def _egress(self, source: str, device: str, destination: str) -> tuple[Interface | None, str]:
+        """The interface to send through (None: to the host itself) and the source address.
+
+        `source` and `device` are what the socket is bound to, or empty. Raises OSError.
+        """
+        if is_loopback(destination) or (not device and self._is_own(destination)):
+            return None, source or destination
+        if not is_routable(destination) or is_loopback(source):
+            raise failure(errno.ENETUNREACH)
+        if source:
+            interface = self._owner_of(source)
+            if interface is None or (device and interface.name != device):
+                raise failure(errno.EADDRNOTAVAIL)
+        elif device:
+            interface = self._interfaces[device]
+        else:
+            interface = self._default_interface(destination)
+        if interface is None or not interface.is_up:
+            raise failure(errno.ENETUNREACH)
+        address = source or interface._source_for(destination)
+        if address is None:
+            raise failure(errno.ENETUNREACH)
+        return interface, address
+
+    def _default_interface(self, destination: str) -> Interface | None:
+        usable = [i for i in self._interfaces.values() if i.is_up and i._source_for(destination)]
+        return min(usable, key=lambda i: i.metric, default=None)
+
+    # Ports
+
+    def _bind(self, sock: "SimulatedSocket", local: Endpoint) -> Endpoint:
+        """Enter a socket under its port, or under a free one for port 0; raises OSError."""
+        address, port = local
+        if address and not self._is_own(address):
+            raise failure(errno.EADDRNOTAVAIL)
+        if port == 0:
+            port = self._free_port()
+        elif any(sock._conflicts(other, address) for other in self._sockets.get(port, ())):
+            raise failure(errno.EADDRINUSE)
+        self._sockets.setdefault(port, []).append(sock)
+        return address, port
+
+    def _free_port(self) -> int:
+        for _ in range(FIRST_EPHEMERAL_PORT, LAST_PORT + 1):
+            port = self._next_port
+            self._next_port = port + 1 if port < LAST_PORT else FIRST_EPHEMERAL_PORT
+            if port not in self._sockets:
+                return port
+        raise failure(errno.EADDRINUSE)
+
+    def _unbind(self, sock: "SimulatedSocket", port: int) -> None:
+        sockets = self._sockets[port]
+        sockets.remove(sock)
+        if not sockets:
+            del self._sockets[port]
+
+    # Datagrams
+
+    def _send(self, flight: Flight, interface: Interface | None) -> None:
+        """Put a datagram on the wire; raises OSError if it does not fit."""
+        if interface is not None and not interface._fits(flight):
+            raise failure(errno.EMSGSIZE)
+        self.network._record(flight, self.name, "lo" if interface is None else interface.name)
+        if interface is None:
+            self._receive(flight, None)
+        else:
+            interface.link.outbound._carry(flight)
+
+    def _receive(self, flight: Flight, interface: Interface | None) -> None:
+        """Hand a datagram that arrived to the socket it fits best."""
+        if flight.refused:
+            flight.origin._refuse(flight.original_destination)
+            return
+        best: SimulatedSocket | None = None
+        best_score = -1
+        for sock in self._sockets.get(flight.destination[1], ()):
+            score = sock._score(flight, "" if interface is None else interface.name)
+            if score > best_score:
+                best, best_score = sock, score
+        if best is not None:
+            flight.end(Fate.DELIVERED if best._deliver(flight) else Fate.BUFFER_FULL)
+            return
+        flight.end(Fate.PORT_CLOSED)
+        if self.icmp:
+            self._answer_refused(flight, interface)
+
+    def _answer_refused(self, flight: Flight, interface: Interface | None) -> None:
+        """Send "port unreachable" back by the way the datagram came (RFC 1122, 3.2.2.1)."""
+        answer = Flight(
+            flight.time, flight.destination, flight.source, flight.payload[:8], flight.origin
+        )
+        answer.original_destination = flight.original_destination
+        answer.refused = True
+        if interface is None:
+            self._receive(answer, None)
+        elif interface.is_up:
+            interface.link.outbound._carry(answer)

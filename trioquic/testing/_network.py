@@ -1,0 +1,238 @@
+"""The simulated network: hosts, names, an ideal core, and the datagrams in flight.
+
+The network takes the place of trio's socket factory and hostname resolver for the time of its
+block, so that every trio program that speaks UDP runs on it unmodified. Datagrams in flight lie in
+a heap by the time of their next event; one task sleeps until the earliest. Under
+`trio.testing.MockClock(autojump_threshold=0)` a second of network time costs no second.
+
+The same seed gives the same run: chance on the links comes from generators seeded by it, ephemeral
+ports are counted, and for the time of the block trio's scheduler, which shuffles its runnable
+tasks, shuffles them from the same seed. What is left are the programs' own sources of chance.
+"""
+
+import errno
+import heapq
+import math
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self
+
+import trio
+import trio.abc
+
+from ._errors import failure
+from ._flight import Flight
+from ._host import Host, current_host
+from ._interface import Interface
+from ._nat import Nat
+from ._record import Datagram, Entry, Fate, Recorder
+from ._resolver import Names
+from ._scheduling import SeededScheduler
+from ._sockets import SimulatedSocket
+
+MAX_IN_FLIGHT = 100_000
+
+
+class _Factory(trio.abc.SocketFactory):
+    """Makes the sockets of whichever host is current."""
+
+    def socket(
+        self,
+        family: socket.AddressFamily | int = socket.AF_INET,
+        type: socket.SocketKind | int = socket.SOCK_STREAM,  # noqa: A002 - trio's name
+        proto: int = 0,
+    ) -> SimulatedSocket:
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            raise failure(errno.EAFNOSUPPORT)
+        if type != socket.SOCK_DGRAM:
+            raise failure(errno.EPROTONOSUPPORT)
+        host = current_host.get(None)
+        if host is None:
+            raise RuntimeError("no current host: make sockets inside `with host.as_current():`")
+        return SimulatedSocket(host, family, type, proto)
+
+
+class SimulatedNetwork:
+    """A seeded, multi-homed UDP network inside one trio program.
+
+    ::
+
+        async with SimulatedNetwork(seed=7) as net:
+            server = net.host("server")
+            server.add_interface("eth0", "198.51.100.1")
+            net.name("server.example", "198.51.100.1")
+            phone = net.host("phone")
+            wifi = phone.add_interface("wlan0", "192.0.2.10", kind="wifi", delay=0.025, rate=20e6)
+            phone.add_interface("wwan0", "203.0.113.10", kind="cellular", delay=0.04, metric=10)
+            with phone.as_current():
+                ...        # sockets made here are the phone's
+            wifi.link.blackhole()
+
+    Hosts and interfaces may be made before the block is entered or inside it. Entering raises
+    nothing; leaving drops the datagrams in flight, gives trio its socket factory and resolver
+    back, and lets an exception of the block out as it is.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self._hosts: dict[str, Host] = {}
+        self._owners: dict[str, Interface | Nat] = {}
+        self._names = Names()
+        self._recorders: tuple[Recorder, ...] = ()
+        self._heap: list[tuple[float, int, Flight, Callable[[Flight], None]]] = []
+        self._counter = 0
+        self._sleep: trio.CancelScope | None = None
+        self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._scheduler = SeededScheduler(f"{seed}/scheduler")
+        self.undeliverable: Counter[Fate] = Counter()
+        """How many datagrams the core dropped, by their fate."""
+
+    # Building
+
+    def host(self, name: str, *, icmp: bool = True) -> Host:
+        """A new host; ValueError if the name is taken.
+
+        With `icmp`, datagrams to its closed ports are answered by "port unreachable".
+        """
+        if name in self._hosts:
+            raise ValueError(f"there is already a host {name}")
+        host = self._hosts[name] = Host(self, name, icmp=icmp)
+        return host
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        return tuple(self._hosts.values())
+
+    def name(self, name: str, *addresses: str) -> None:
+        """Let a name resolve to these addresses, in this order; replaces what it was before.
+
+        Without addresses the name exists but resolves to none. ValueError if one is not numeric.
+        """
+        self._names.register(name, addresses)
+
+    def set_resolver_delay(self, seconds: float) -> None:
+        """How long the answer to a name takes from now on; 0 at first."""
+        self._names.delay = seconds
+
+    def record(self, *, limit: int = 100_000, payloads: bool = False) -> Recorder:
+        """Start to remember every datagram that any host sends, the newest `limit` of them."""
+        recorder = Recorder(limit=limit, payloads=payloads)
+        self._recorders = (*self._recorders, recorder)
+        return recorder
+
+    # Running
+
+    async def __aenter__(self) -> Self:
+        if self._manager is not None:
+            raise RuntimeError("this network is already running")
+        self._manager = trio.open_nursery()
+        self._nursery = await self._manager.__aenter__()
+        self._scheduler.start()
+        self._old_factory = trio.socket.set_custom_socket_factory(_Factory())
+        self._old_resolver = trio.socket.set_custom_hostname_resolver(self._names)
+        self._nursery.start_soon(self._run)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        manager = self._manager
+        assert manager is not None
+        trio.socket.set_custom_socket_factory(self._old_factory)
+        trio.socket.set_custom_hostname_resolver(self._old_resolver)
+        self._scheduler.stop()
+        self._nursery.cancel_scope.cancel()
+        # The block's own exception stays out of the nursery, which would wrap it in a group.
+        try:
+            await manager.__aexit__(None, None, None)
+        except BaseExceptionGroup as group:
+            _, errors = group.split(trio.Cancelled)
+            if errors is None:
+                raise
+            # Only a filter can fail in the delivery task, and that failure ended the block.
+            raise _single(errors) from None
+        finally:
+            self._manager = None
+            self._heap.clear()
+
+    async def _run(self) -> None:
+        """Deliver what is due, and sleep until the next datagram."""
+        while True:
+            deadline = self._heap[0][0] if self._heap else math.inf
+            with trio.CancelScope(deadline=deadline) as self._sleep:
+                await trio.sleep_forever()
+            self._sleep = None
+            now = trio.current_time()
+            while self._heap and self._heap[0][0] <= now:
+                _, _, flight, arrive = heapq.heappop(self._heap)
+                arrive(flight)
+
+    # What hosts, interfaces and links call
+
+    def now(self) -> float:
+        """The time on trio's clock, in seconds."""
+        return trio.current_time()
+
+    def schedule(self, flight: Flight, arrive: Callable[[Flight], None]) -> bool:
+        """Call `arrive` at the flight's time; False if there is no room for one more."""
+        if flight.time <= self.now() and not (self._heap and self._heap[0][0] <= flight.time):
+            arrive(flight)
+            return True
+        if len(self._heap) >= MAX_IN_FLIGHT or self._manager is None:
+            return False
+        self._counter += 1
+        heapq.heappush(self._heap, (flight.time, self._counter, flight, arrive))
+        if self._sleep is not None and flight.time < self._sleep.deadline:
+            self._sleep.deadline = flight.time
+        return True
+
+    def _claim(self, address: str, owner: Interface | Nat) -> None:
+        if self._owners.setdefault(address, owner) is not owner:
+            raise ValueError(f"{address} belongs to {self._owners[address]!r}")
+
+    def _release(self, address: str) -> None:
+        self._owners.pop(address, None)
+
+    def _record(self, flight: Flight, host: str, interface: str) -> None:
+        if not self._recorders:
+            return
+        sent = Datagram(
+            time=flight.time,
+            host=host,
+            interface=interface,
+            direction="outbound",
+            index=0,
+            source=flight.source,
+            destination=flight.destination,
+            payload=flight.payload,
+        )
+        flight.entry = Entry(sent, self._recorders)
+
+    def _route(self, flight: Flight) -> None:
+        """The core: from the end of one access link to the beginning of another."""
+        owner = self._owners.get(flight.destination[0])
+        fate = Fate.NO_ROUTE
+        if isinstance(owner, Nat):
+            owner = owner._inward(flight)
+            fate = Fate.NO_MAPPING
+        if owner is None:
+            self.undeliverable[fate] += 1
+            flight.end(fate)
+        else:
+            owner.link.inbound._carry(flight)
+
+
+def _single(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception in a group, or the group if there are more."""
+    while len(errors.exceptions) == 1:
+        only = errors.exceptions[0]
+        if not isinstance(only, BaseExceptionGroup):
+            return only
+        errors = only
+    return errors
