@@ -14,7 +14,9 @@ from collections.abc import Iterator
 
 
 class RangeSet:
-    """`starts[i] <= n < ends[i]` for a member n. Read `starts` and `ends`; change by methods only."""
+    """`starts[i] <= n < ends[i]` for a member n.
+
+    `starts` and `ends` may be read, for the sake of speed; methods alone keep them in step."""
 
     __slots__ = ("ends", "starts")
 

@@ -1,0 +1,298 @@
+"""Loss detection over all spaces and paths (RFC 9002 section 6), for a client.
+
+`transmit` takes a packet number, seals a packet and reports it with `on_sent`; ACK frames come in
+through `on_ack_untrusted`; the timer through `next_deadline` and `on_deadline`. What was in a
+packet is known by its tokens only: they are told `acked()` or `lost()`.
+
+Packet numbers belong to a space and run through all paths; everything else belongs to a path:
+
+- an RTT sample goes to the path its packet was sent on, and only while that path is the active one:
+  the peer answers on the active path, so for any other the sample would mix two paths. A standby
+  path's RTT comes from its PATH_RESPONSE instead;
+- packets are judged lost by their own path's acknowledgements and RTT;
+- the PTO of the active path sends probes. On any other path a PTO only means that its packets
+  should not wait any longer: they are given up, and their frames are sent on the active path.
+
+A probe should carry data rather than a PING (6.2.4). So a PTO tells the tokens of the oldest
+packets `lost()`, without taking those packets out of flight: a PTO is no sign of loss (6.2). They
+are marked, so that a later real loss does not repeat the same frames a third time.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
+from .numbers import PacketNumbers
+from .path_recovery import NEVER, PathRecovery
+from .rtt import INITIAL_RTT
+from .sent import ACKED, OUTSTANDING, Ledger, SentPacket
+
+if TYPE_CHECKING:
+    from ..wire.frames import AckFrame
+
+PROBES: Final = 2  # RFC 9002 section 6.2.4
+HANDSHAKE_PROBES: Final = 1
+DEFAULT_MAX_ACK_DELAY: Final = 0.025  # RFC 9000 section 18.2
+
+
+class LossDetector:
+    """Sent packets of a connection, from `on_sent` to acknowledged, lost or given up."""
+
+    def __init__(
+        self,
+        rng: Callable[[int], bytes],
+        max_datagram_size: int = 1200,
+        initial_rtt: float = INITIAL_RTT,
+    ) -> None:
+        self.max_ack_delay = DEFAULT_MAX_ACK_DELAY  # the peer's, of its transport parameters
+        self.active_path = 0
+        # set by the handshake code
+        self.peer_address_validated = False
+        self.has_handshake_keys = False
+        self.handshake_confirmed = False
+        self.probes: list[int] = [0 for _ in SPACES]
+        self._max_datagram_size = max_datagram_size
+        self._initial_rtt = initial_rtt
+        self._paths: dict[int, PathRecovery] = {}
+        self._ledgers: list[Ledger] = [Ledger() for _ in SPACES]
+        self._numbers: list[PacketNumbers] = [
+            PacketNumbers(rng, skipping=space == APPLICATION) for space in SPACES
+        ]
+        # the anti-deadlock timer of 6.2.2.1 runs from here, once something was sent
+        self._last_activity = NEVER
+
+    # --- paths ------------------------------------------------------------------------------------
+
+    def add_path(self, path_id: int) -> PathRecovery:
+        """Begin with a path, with an initial window and an unknown RTT."""
+        path = PathRecovery(path_id, self._max_datagram_size, self._initial_rtt)
+        self._paths[path_id] = path
+        return path
+
+    def path(self, path_id: int) -> PathRecovery:
+        """The state of a path; KeyError for one that was removed."""
+        return self._paths[path_id]
+
+    def requeue_path(self, path_id: int, now: float) -> None:
+        """Have everything in flight on a path sent again, with no reaction of its controller."""
+        path = self._paths[path_id]
+        self._last_activity = now
+        for space in SPACES:
+            ledger = self._ledgers[space]
+            for packet in path.give_up(space):
+                path.packets_requeued += 1
+                ledger.remember(packet)
+                self._tell_lost(packet)
+
+    def remove_path(self, path_id: int, now: float) -> None:
+        """Requeue and forget the path. Late acknowledgements still reach the tokens."""
+        self.requeue_path(path_id, now)
+        del self._paths[path_id]
+
+    def reset_path(self, path_id: int) -> None:
+        """Fresh RTT and congestion state (RFC 9000 section 9.4); the ledger stays whole."""
+        self._paths[path_id].reset()
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def next_packet_number(self, space: int) -> int:
+        """Take the number for the next packet of a space. Each call gives another one."""
+        return self._numbers[space].take_next()
+
+    def next_number_hint(self, space: int) -> int:
+        """No packet of the space sent from now on has a smaller number; takes nothing."""
+        return self._numbers[space].upcoming
+
+    def largest_acked(self, space: int) -> int:
+        """The largest packet number the peer has acknowledged, or -1."""
+        return self._ledgers[space].largest_acked
+
+    def on_sent(self, packet: SentPacket) -> None:
+        """A packet went out. Packets of one space are reported in the order of their numbers."""
+        space = packet.space
+        self._numbers[space].on_sent(packet.number)
+        self._ledgers[space].add(packet)
+        self._paths[packet.path].on_sent(packet)
+        if packet.ack_eliciting:
+            self._last_activity = packet.time_sent
+
+    def can_send(self, path_id: int, now: float) -> bool:
+        """Whether window and pacer allow a full datagram now. Probes and ACKs need not ask."""
+        return self._paths[path_id].send_budget(now) > 0
+
+    def send_budget(self, path_id: int, now: float) -> int:
+        """Bytes that window and pacer allow now: room for a full datagram at least, or 0."""
+        return self._paths[path_id].send_budget(now)
+
+    def pacer_deadline(self, path_id: int, now: float) -> float:
+        """When the pacer allows more; inf when only an acknowledgement can help."""
+        return self._paths[path_id].pacer_deadline(now)
+
+    def take_probe(self, space: int) -> bool:
+        """Whether a probe is owed in a space: an ack-eliciting packet in spite of the window."""
+        if self.probes[space] > 0:
+            self.probes[space] -= 1
+            return True
+        return False
+
+    # --- acknowledgements -------------------------------------------------------------------------
+
+    def on_ack_untrusted(self, space: int, ack: "AckFrame", now: float, ack_delay: float) -> int:
+        """Process an ACK frame; returns how many packets it acknowledged for the first time.
+
+        `ack_delay` is the frame's field in seconds, scaled by the peer's exponent.
+        """
+        ledger = self._ledgers[space]
+        if ledger.discarded:
+            return 0
+        self._numbers[space].check_ack_untrusted(ack.largest, ack.ranges)
+        if ack.largest > ledger.largest_acked:
+            ledger.largest_acked = ack.largest
+        taken = ledger.take_acked(ack.ranges)
+        if not taken:
+            return 0
+        self._last_activity = now
+        if space == HANDSHAKE:
+            # only the server that got our Handshake packets has these keys (6.2.2.1)
+            self.peer_address_validated = True
+        touched = self._account_acked(taken)
+        self._sample_rtt(taken, ack.largest, now, self._believed_delay(space, ack_delay))
+        for packet in taken:
+            packet.state = ACKED
+            for token in packet.tokens:
+                token.acked()
+        for path in touched:
+            # section 6.2.1: an Initial's ACK does not show that the server may send freely
+            if self.peer_address_validated or self.handshake_confirmed:
+                path.pto_count = 0
+            self._detect_lost(path, space, now)
+        return len(taken)
+
+    def _account_acked(self, taken: list[SentPacket]) -> list[PathRecovery]:
+        """Credit each packet to its own path; returns the paths concerned."""
+        touched: list[PathRecovery] = []
+        path: PathRecovery | None = None
+        path_id = -1
+        for packet in taken:
+            if packet.path != path_id:
+                path_id = packet.path
+                path = self._paths.get(path_id)
+                if path is not None and path not in touched:
+                    touched.append(path)
+            if path is None:
+                continue
+            if packet.state == OUTSTANDING:
+                path.on_acked(packet)
+            else:
+                path.on_late_ack(packet)
+        return touched
+
+    def _sample_rtt(
+        self, taken: list[SentPacket], largest: int, now: float, ack_delay: float
+    ) -> None:
+        """Section 5.1: a sample only if the largest is news, with something that elicits an ACK."""
+        newest: SentPacket | None = None
+        eliciting = False
+        for packet in taken:
+            if packet.path == self.active_path and packet.state == OUTSTANDING:
+                if packet.number == largest:
+                    newest = packet
+                if packet.ack_eliciting:
+                    eliciting = True
+        if newest is not None and eliciting:
+            self._paths[newest.path].on_rtt_sample(newest, ack_delay, now)
+
+    def _believed_delay(self, space: int, ack_delay: float) -> float:
+        # section 5.3: none in Initial; limited to what the peer promised, once that is confirmed
+        if space == INITIAL:
+            return 0.0
+        if self.handshake_confirmed and ack_delay > self.max_ack_delay:
+            return self.max_ack_delay
+        return ack_delay
+
+    def _detect_lost(self, path: PathRecovery, space: int, now: float) -> None:
+        max_ack_delay = self.max_ack_delay if self.handshake_confirmed else 0.0
+        lost = path.detect_lost(space, now, max_ack_delay)
+        if lost:
+            ledger = self._ledgers[space]
+            for packet in lost:
+                ledger.remember(packet)
+                self._tell_lost(packet)
+
+    def _tell_lost(self, packet: SentPacket) -> None:
+        if not packet.requeued:
+            packet.requeued = True
+            for token in packet.tokens:
+                token.lost()
+
+    def discard_space(self, space: int) -> None:
+        """The keys of a space are gone: its packets are neither acknowledged nor lost (6.4)."""
+        ledger = self._ledgers[space]
+        if ledger.discarded:
+            return
+        ledger.discard()
+        self.probes[space] = 0
+        for path in self._paths.values():
+            path.give_up(space)
+            path.pto_count = 0
+
+    # --- timers -----------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float:
+        """When `on_deadline` must be called; inf if there is nothing to wait for."""
+        deadline = NEVER
+        for path in self._paths.values():
+            when = path.loss_time()
+            if when == NEVER:
+                when = self._pto_deadline(path)
+            deadline = min(deadline, when)
+        return deadline
+
+    def on_deadline(self, now: float) -> None:
+        """Declare losses by time, or else handle PTOs (a path with a loss timer has no PTO)."""
+        for path in list(self._paths.values()):
+            if path.loss_time() != NEVER:
+                for space in SPACES:
+                    if path.flights[space].loss_time <= now:
+                        self._detect_lost(path, space, now)
+            elif self._pto_deadline(path) <= now:
+                self._on_pto(path, now)
+
+    def _pto_deadline(self, path: PathRecovery) -> float:
+        deadline = min(
+            path.pto_deadline(INITIAL, self.max_ack_delay),
+            path.pto_deadline(HANDSHAKE, self.max_ack_delay),
+        )
+        if self.handshake_confirmed:
+            # section 6.2.1: the server may not be able to read 1-RTT packets before
+            return min(deadline, path.pto_deadline(APPLICATION, self.max_ack_delay))
+        if deadline == NEVER and self._must_not_go_quiet(path):
+            # section 6.2.2.1: the server may be out of anti-amplification credit
+            return self._last_activity + path.pto_period(INITIAL, self.max_ack_delay)
+        return deadline
+
+    def _must_not_go_quiet(self, path: PathRecovery) -> bool:
+        return path.path_id == self.active_path and not self.peer_address_validated
+
+    def _on_pto(self, path: PathRecovery, now: float) -> None:
+        path.pto_count += 1
+        if path.path_id != self.active_path:
+            self.requeue_path(path.path_id, now)
+        elif self.handshake_confirmed:
+            self._owe_probes(path, APPLICATION, PROBES)
+        else:
+            self._on_handshake_pto(path, now)
+
+    def _on_handshake_pto(self, path: PathRecovery, now: float) -> None:
+        # section 6.2.4: data in flight in other spaces is probed too, for it shares the datagram
+        eliciting = [space for space in SPACES if path.flights[space].eliciting > 0]
+        if not eliciting or eliciting == [APPLICATION]:
+            eliciting.append(HANDSHAKE if self.has_handshake_keys else INITIAL)
+            self._last_activity = now
+        for space in eliciting:
+            self._owe_probes(path, space, HANDSHAKE_PROBES)
+
+    def _owe_probes(self, path: PathRecovery, space: int, count: int) -> None:
+        self.probes[space] = max(self.probes[space], count)
+        for packet in path.probe_candidates(space, count):
+            self._tell_lost(packet)

@@ -1,0 +1,283 @@
+"""What recovery knows of one path: RTT, congestion controller, pacer, packets in flight, counters.
+
+Every path has its own of each (RFC 9000 section 9.4), and packets carry the path they were sent on,
+so that whatever happens to them later is accounted here and nowhere else. Within a path and a space
+packets have gapless sequence numbers; the packet threshold counts those. Were it to count packet
+numbers, the packets on the old path would look reordered as soon as a migration makes the new
+path's acknowledgements overtake them.
+
+Packets in flight wait in a deque in the order of sending. Loss detection looks at its left end
+only: where the oldest packet is not lost, no younger one is. Acknowledged packets stay in the deque
+until they reach that end, so an acknowledgement costs no search.
+
+`reset` starts a new epoch: packets sent before it still leave the bytes in flight when they are
+acknowledged or lost, but say nothing to the fresh RTT estimate and controller.
+"""
+
+from collections import deque
+from typing import Final
+
+from ..space import APPLICATION, SPACES
+from .congestion import CongestionController, NewReno
+from .pacer import Pacer
+from .rtt import INITIAL_RTT, RttEstimator
+from .sent import ACKED, LOST, OUTSTANDING, REQUEUED, SentPacket
+
+PACKET_THRESHOLD: Final = 3  # RFC 9002 section 6.1.1
+PERSISTENT_CONGESTION_THRESHOLD: Final = 3  # section 7.6.1
+MAX_BACKOFF: Final = 30  # of the PTO, in doublings; long after any idle timeout
+PACING_GAIN: Final = 1.25  # section 7.7
+SLOW_START_PACING_GAIN: Final = 2.0
+NEVER: Final = float("inf")
+
+
+class Flight:
+    """The packets of one space on one path."""
+
+    __slots__ = (
+        "eliciting",
+        "largest_acked_seq",
+        "last_eliciting_at",
+        "loss_time",
+        "next_seq",
+        "queue",
+    )
+
+    def __init__(self) -> None:
+        self.queue: deque[SentPacket] = deque()
+        self.next_seq = 0
+        self.largest_acked_seq = -1
+        self.eliciting = 0  # ack-eliciting packets outstanding
+        self.last_eliciting_at = 0.0
+        self.loss_time: float = NEVER
+
+    def clear(self) -> None:
+        """Nothing is outstanding any more."""
+        self.queue.clear()
+        self.eliciting = 0
+        self.loss_time = NEVER
+
+
+class PathRecovery:
+    """Recovery state of the path `path_id`."""
+
+    def __init__(
+        self, path_id: int, max_datagram_size: int, initial_rtt: float = INITIAL_RTT
+    ) -> None:
+        self.path_id = path_id
+        self.max_datagram_size = max_datagram_size
+        self.initial_rtt = initial_rtt
+        self.rtt = RttEstimator(initial_rtt)
+        self.congestion: CongestionController = NewReno(max_datagram_size)
+        self.pacer = Pacer()
+        self.flights: list[Flight] = [Flight() for _ in SPACES]
+        self.bytes_in_flight = 0
+        self.pto_count = 0
+        self.packets_sent = 0
+        self.bytes_sent = 0
+        self.packets_acked = 0
+        self.bytes_acked = 0
+        self.packets_lost = 0
+        self.bytes_lost = 0
+        self.packets_requeued = 0
+        self.spurious_losses = 0
+        self.persistent_congestions = 0
+        self._epoch = 0
+        # packets up to this sequence number were sent while the window was in full use
+        self._full_until: list[int] = [-1 for _ in SPACES]
+
+    # --- sending -------------------------------------------------------------------------------
+
+    def on_sent(self, packet: SentPacket) -> None:
+        """Account a packet and put it in its flight."""
+        space = packet.space
+        flight = self.flights[space]
+        seq = flight.next_seq
+        flight.next_seq = seq + 1
+        packet.seq = seq
+        packet.epoch = self._epoch
+        flight.queue.append(packet)
+        size = packet.size
+        self.packets_sent += 1
+        self.bytes_sent += size
+        if not packet.in_flight:
+            self._trim(flight)
+            return
+        self.bytes_in_flight += size
+        self.pacer.on_sent(size)
+        if packet.ack_eliciting:
+            flight.eliciting += 1
+            flight.last_eliciting_at = packet.time_sent
+        if self.bytes_in_flight + self.max_datagram_size > self.congestion.window:
+            self._full_until[space] = seq
+
+    def _trim(self, flight: Flight) -> None:
+        # packets that elicit nothing are forgotten in time (sent.py), with no ACK to trim by
+        queue = flight.queue
+        while queue and queue[0].state != OUTSTANDING:
+            queue.popleft()
+
+    def _rate(self) -> float:
+        window = self.congestion.window
+        gain = SLOW_START_PACING_GAIN if self.congestion.in_slow_start else PACING_GAIN
+        return gain * window / max(self.rtt.smoothed, 0.000001)
+
+    def send_budget(self, now: float) -> int:
+        """Bytes that window and pacer allow now; 0 when it is not even one datagram."""
+        room = self.congestion.window - self.bytes_in_flight
+        if room < self.max_datagram_size:
+            return 0
+        paced = self.pacer.budget(now, self._rate(), self.max_datagram_size)
+        if paced == 0 and 2 * self.bytes_in_flight >= self.congestion.window:
+            # section 7.8: held back by pacing is not the same as having nothing to send
+            flight = self.flights[APPLICATION]
+            self._full_until[APPLICATION] = flight.next_seq - 1
+        return min(room, paced)
+
+    def pacer_deadline(self, now: float) -> float:
+        """When the pacer allows more; never, if it is the window that must open first."""
+        if self.congestion.window - self.bytes_in_flight < self.max_datagram_size:
+            return NEVER
+        return self.pacer.deadline(now, self._rate(), self.max_datagram_size)
+
+    # --- acknowledgement and loss -----------------------------------------------------------------
+
+    def on_acked(self, packet: SentPacket) -> None:
+        """An outstanding packet was acknowledged."""
+        space = packet.space
+        flight = self.flights[space]
+        if packet.seq > flight.largest_acked_seq:
+            flight.largest_acked_seq = packet.seq
+        if not packet.in_flight:
+            return
+        size = packet.size
+        self.bytes_in_flight -= size
+        self.packets_acked += 1
+        self.bytes_acked += size
+        if packet.ack_eliciting:
+            flight.eliciting -= 1
+        if packet.epoch == self._epoch and packet.seq <= self._full_until[space]:
+            self.congestion.on_acked(size, packet.time_sent)
+
+    def on_late_ack(self, packet: SentPacket) -> None:
+        """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
+        if packet.state == LOST and packet.in_flight:
+            self.spurious_losses += 1
+        flight = self.flights[packet.space]
+        if packet.seq > flight.largest_acked_seq:
+            flight.largest_acked_seq = packet.seq
+
+    def on_rtt_sample(self, packet: SentPacket, ack_delay: float, now: float) -> None:
+        """The newest packet of an ACK gives a sample, unless the path was reset meanwhile (9.4)."""
+        if packet.epoch == self._epoch:
+            self.rtt.update(max(now - packet.time_sent, 0.0), ack_delay, now)
+
+    def detect_lost(self, space: int, now: float, max_ack_delay: float) -> list[SentPacket]:
+        """Remove the packets that are lost by now (6.1), and let the controller know."""
+        flight = self.flights[space]
+        flight.loss_time = NEVER
+        queue = flight.queue
+        largest = flight.largest_acked_seq
+        delay = self.rtt.loss_delay()
+        lost: list[SentPacket] = []
+        run_start = -1.0  # sending time of the first of consecutive losses, or -1
+        longest_run = 0.0
+        while queue:
+            packet = queue[0]
+            if packet.state == ACKED:
+                run_start = -1.0
+            elif packet.state == OUTSTANDING:
+                if packet.seq > largest:
+                    break
+                expiry = packet.time_sent + delay
+                if packet.seq > largest - PACKET_THRESHOLD and expiry > now:
+                    flight.loss_time = expiry
+                    break
+                lost.append(packet)
+                if packet.ack_eliciting and self._counts_for_persistence(packet):
+                    if run_start < 0.0:
+                        run_start = packet.time_sent
+                    longest_run = max(longest_run, packet.time_sent - run_start)
+            queue.popleft()
+        if lost:
+            self._on_lost(flight, lost, now)
+            if longest_run > self._persistent_duration(max_ack_delay):
+                self.persistent_congestions += 1
+                self.congestion.on_persistent_congestion()
+                self.rtt.on_persistent_congestion()
+        return lost
+
+    def _counts_for_persistence(self, packet: SentPacket) -> bool:
+        # section 7.6.2: only what was sent after the first RTT sample (and in this epoch)
+        return (
+            packet.epoch == self._epoch
+            and self.rtt.has_sample
+            and packet.time_sent > self.rtt.first_sample_at
+        )
+
+    def _persistent_duration(self, max_ack_delay: float) -> float:
+        return self.rtt.pto(max_ack_delay) * PERSISTENT_CONGESTION_THRESHOLD
+
+    def _on_lost(self, flight: Flight, lost: list[SentPacket], now: float) -> None:
+        latest: SentPacket | None = None
+        for packet in lost:
+            packet.state = LOST
+            if not packet.in_flight:
+                continue
+            self.bytes_in_flight -= packet.size
+            self.packets_lost += 1
+            self.bytes_lost += packet.size
+            if packet.ack_eliciting:
+                flight.eliciting -= 1
+            if packet.epoch == self._epoch:
+                latest = packet
+        if latest is not None:
+            self.congestion.on_congestion(latest.time_sent, now)
+
+    def give_up(self, space: int) -> list[SentPacket]:
+        """Take everything outstanding out of flight, with no judgement about the network."""
+        flight = self.flights[space]
+        given_up = [packet for packet in flight.queue if packet.state == OUTSTANDING]
+        flight.clear()
+        for packet in given_up:
+            packet.state = REQUEUED
+            if packet.in_flight:
+                self.bytes_in_flight -= packet.size
+        return given_up
+
+    def reset(self) -> None:
+        """Start anew on a changed path (RFC 9000 section 9.4)."""
+        self._epoch += 1
+        self.rtt = RttEstimator(self.initial_rtt)
+        self.congestion = NewReno(self.max_datagram_size)
+        self.pacer = Pacer()
+        self.pto_count = 0
+        self._full_until = [-1 for _ in SPACES]
+
+    # --- timers ---------------------------------------------------------------------------------
+
+    def loss_time(self) -> float:
+        """The earliest time at which the time threshold makes a packet lost."""
+        return min(flight.loss_time for flight in self.flights)
+
+    def pto_period(self, space: int, max_ack_delay: float) -> float:
+        """The PTO with its backoff; the peer delays ACKs in 1-RTT only (6.2.1)."""
+        base = self.rtt.pto(max_ack_delay if space == APPLICATION else 0.0)
+        return base * (1 << min(self.pto_count, MAX_BACKOFF))
+
+    def pto_deadline(self, space: int, max_ack_delay: float) -> float:
+        """When the PTO of a space expires; never, with nothing outstanding to be acknowledged."""
+        flight = self.flights[space]
+        if flight.eliciting == 0:
+            return NEVER
+        return flight.last_eliciting_at + self.pto_period(space, max_ack_delay)
+
+    def probe_candidates(self, space: int, count: int) -> list[SentPacket]:
+        """The oldest outstanding packets whose frames a probe has not repeated yet."""
+        found: list[SentPacket] = []
+        for packet in self.flights[space].queue:
+            if packet.state == OUTSTANDING and packet.ack_eliciting and not packet.requeued:
+                found.append(packet)
+                if len(found) == count:
+                    break
+        return found
