@@ -1,0 +1,102 @@
+"""The CRYPTO frames of one packet-number space (RFC 9000 sections 7.5 and 19.6).
+
+A stream of bytes both ways without flow control, end or reset. What stands in for flow control is a
+fixed bound on how far ahead of the reader data may lie; the RFC wants at least 4,096 bytes.
+"""
+
+from typing import Final
+
+from ..builder import PacketBuilder
+from ..errors import CRYPTO_BUFFER_EXCEEDED, BadPacketError
+from ..token import Token
+from ..wire.frames import CRYPTO, encode_crypto
+from ..wire.varint import varint_size
+from .reassembly import Reassembly
+from .send_buffer import SendBuffer
+
+MIN_LIMIT: Final = 4096
+DEFAULT_LIMIT: Final = 65536
+MAX_GAPS: Final = 256
+# Do not put the beginning of a longer piece into what is left of a packet below this size
+MIN_PIECE: Final = 32
+
+
+class CryptoToken(Token):
+    """A CRYPTO frame with the bytes from `low` to `high`."""
+
+    __slots__ = ("buffer", "high", "low")
+
+    def __init__(self, buffer: SendBuffer, low: int, high: int) -> None:
+        self.buffer = buffer
+        self.low = low
+        self.high = high
+
+    def acked(self) -> None:
+        self.buffer.on_acked(self.low, self.high)
+
+    def lost(self) -> None:
+        self.buffer.on_lost(self.low, self.high)
+
+
+class CryptoStream:
+    """Handshake bytes in and out at one encryption level."""
+
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        if limit < MIN_LIMIT:
+            raise ValueError(f"at least {MIN_LIMIT} bytes must be buffered")
+        self._limit = limit
+        self._received = Reassembly()
+        self._sending = SendBuffer()
+        self._discarded = False
+
+    def on_crypto_untrusted(self, offset: int, data: bytes) -> None:
+        """A CRYPTO frame."""
+        if self._discarded:
+            return
+        received = self._received
+        if offset + len(data) > received.read + self._limit:
+            raise BadPacketError(
+                CRYPTO_BUFFER_EXCEEDED,
+                f"handshake data {offset + len(data) - received.read} bytes ahead",
+                CRYPTO,
+            )
+        received.add(offset, data)
+        if received.gaps > MAX_GAPS:
+            raise BadPacketError(
+                CRYPTO_BUFFER_EXCEEDED, f"handshake data with {received.gaps} gaps", CRYPTO
+            )
+
+    def read(self) -> bytes:
+        """The bytes that are in order and were not read yet."""
+        return self._received.take(self._limit)
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the peer."""
+        self._sending.write(data)
+
+    def has_pending(self) -> bool:
+        """Whether there are bytes to send, new or again."""
+        sending = self._sending
+        return sending.sent < sending.end or len(sending.lost) > 0
+
+    def write_frames(self, builder: PacketBuilder) -> None:
+        """Fill the packet's room: what was lost first, then what is new."""
+        sending = self._sending
+        while self.has_pending():
+            low, high = sending.lost.first() if sending.lost.ends else (sending.sent, sending.end)
+            size = high - low
+            room = builder.room - 1 - varint_size(low) - varint_size(min(size, builder.room))
+            if room <= 0 or (room < size and room < MIN_PIECE and builder.size):
+                return
+            high = low + min(size, room)
+            builder.add(
+                encode_crypto(low, sending.slice(low, high)), CryptoToken(sending, low, high)
+            )
+            sending.lost.remove(low, high)
+            sending.sent = max(sending.sent, high)
+
+    def discard(self) -> None:
+        """The keys of this level are gone: nothing is sent or received any more."""
+        self._discarded = True
+        self._received.discard()
+        self._sending.discard()

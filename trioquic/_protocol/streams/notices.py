@@ -1,0 +1,36 @@
+"""What the application should look at, at most one notice of a kind per stream and poll."""
+
+from ..events import Event, StreamOpened, StreamReadable, StreamsAvailable, StreamWritable
+
+
+class Notices:
+    """Collects events until the caller fetches them. Dictionaries serve as ordered sets."""
+
+    __slots__ = ("_available", "_opened", "readable", "writable")
+
+    def __init__(self) -> None:
+        self._opened: list[int] = []
+        self.readable: dict[int, None] = {}
+        self.writable: dict[int, None] = {}
+        self._available: dict[bool, None] = {}
+
+    def opened(self, stream_id: int) -> None:
+        """The peer opened a stream."""
+        self._opened.append(stream_id)
+
+    def available(self, bidirectional: bool) -> None:
+        """More streams may be opened."""
+        self._available[bidirectional] = None
+
+    def poll(self) -> list[Event]:
+        """All events since the last call."""
+        events: list[Event] = [StreamOpened(stream_id=number) for number in self._opened]
+        events.extend([StreamReadable(stream_id=number) for number in self.readable])
+        events.extend([StreamWritable(stream_id=number) for number in self.writable])
+        events.extend([StreamsAvailable(bidirectional=kind) for kind in self._available])
+        if events:
+            self._opened.clear()
+            self.readable.clear()
+            self.writable.clear()
+            self._available.clear()
+        return events

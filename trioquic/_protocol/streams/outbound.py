@@ -1,0 +1,343 @@
+"""Fills packets with what the streams have to send, and hears what became of it.
+
+The frames that carry no data go first: they are small and often unblock somebody. Then stream data
+by the scheduler's order. Two schedulers hold the streams that have something to send: `free` those
+that need no credit (lost data, a lone FIN) and `fresh` those with new bytes within their own limit.
+On equal urgency, what was lost goes before what is new (RFC 9000 section 13.3). With the
+connection's credit used up, `fresh` waits as a whole and is not looked at.
+
+A token for every frame; see section 13.3 for what each kind does when its packet is lost: data goes
+again as it is, everything else with its newest value or not at all.
+"""
+
+from typing import Final
+
+from ..builder import PacketBuilder
+from ..token import Token
+from ..wire import frames
+from ..wire.varint import varint_size
+from .control import ControlQueue
+from .flow import ReceiveWindow, SendCredit
+from .inventory import Inventory, Stream
+from .notices import Notices
+from .scheduler import NOTHING, Scheduler
+from .send_half import SendState
+
+# Do not put the beginning of a longer piece into what is left of a packet below this size
+MIN_PIECE: Final = 32
+# The writer is woken when this part of its buffer has become free
+WAKE_PART: Final = 4
+
+
+class DataToken(Token):
+    """A STREAM frame: the bytes from `low` to `high` of a stream, and perhaps its FIN."""
+
+    __slots__ = ("fin", "high", "low", "outbound", "stream")
+
+    def __init__(
+        self, outbound: "Outbound", stream: Stream, low: int, high: int, fin: bool
+    ) -> None:
+        self.outbound = outbound
+        self.stream = stream
+        self.low = low
+        self.high = high
+        self.fin = fin
+
+    def acked(self) -> None:
+        self.outbound.on_data_acked(self.stream, self.low, self.high, self.fin)
+
+    def lost(self) -> None:
+        self.outbound.on_data_lost(self.stream, self.low, self.high, self.fin)
+
+
+class ControlToken(Token):
+    """Any other frame: its kind, whom it was about, and what it said."""
+
+    __slots__ = ("kind", "number", "outbound", "value")
+
+    def __init__(self, outbound: "Outbound", kind: int, number: int, value: int) -> None:
+        self.outbound = outbound
+        self.kind = kind
+        self.number = number
+        self.value = value
+
+    def acked(self) -> None:
+        if self.kind == frames.RESET_STREAM:
+            self.outbound.on_reset_acked(self.number)
+
+    def lost(self) -> None:
+        self.outbound.on_control_lost(self.kind, self.number, self.value)
+
+
+class Outbound:
+    """Frames out. `refresh` is to be called for a stream whose sending half has changed."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        control: ControlQueue,
+        notices: Notices,
+        window: ReceiveWindow,
+        credit: SendCredit,
+    ) -> None:
+        self._inventory = inventory
+        self._control = control
+        self._notices = notices
+        self._window = window
+        self._credit = credit
+        self._free = Scheduler()
+        self._fresh = Scheduler()
+        self._blocked_at = -1  # the limit that DATA_BLOCKED was queued for
+        self._finishing: set[int] = set()  # finished streams whose data has not all arrived
+
+    @property
+    def drained(self) -> bool:
+        """All data of finished streams has arrived."""
+        return not self._finishing
+
+    def has_pending(self) -> bool:
+        """Whether `write_frames` would write anything, given room."""
+        control = self._control
+        while len(control):
+            kind, number = control.first()
+            if self._value(kind, number) >= 0:
+                return True
+            control.pop()
+        if self._free.urgency() < NOTHING:
+            return True
+        return self._fresh.urgency() < NOTHING and self._credit.available > 0
+
+    def refresh(self, stream: Stream) -> None:
+        """Put the stream among those that have something to send, or take it out."""
+        half = stream.send
+        assert half is not None
+        number = stream.number
+        if half.has_free:
+            self._free.add(number, stream.urgency, stream.incremental)
+        else:
+            self._free.remove(number)
+        if half.has_fresh:
+            self._fresh.add(number, stream.urgency, stream.incremental)
+            if self._credit.available <= 0:
+                self._note_blocked()
+            return
+        self._fresh.remove(number)
+        if half.blocked and half.blocked_at != half.limit:
+            half.blocked_at = half.limit
+            self._control.add(frames.STREAM_DATA_BLOCKED, number)
+
+    def reorder(self, stream: Stream, urgency: int, incremental: bool) -> None:
+        """Change the stream's place in the order of sending."""
+        self._free.remove(stream.number)
+        self._fresh.remove(stream.number)
+        stream.urgency = urgency
+        stream.incremental = incremental
+        self.refresh(stream)
+
+    def finish(self, stream: Stream) -> None:
+        """The application has written the stream's last byte."""
+        self._finishing.add(stream.number)
+        self.refresh(stream)
+
+    def reset(self, stream: Stream, code: int) -> None:
+        """Give up the data of the stream; RESET_STREAM tells the peer (section 3.1)."""
+        half = stream.send
+        assert half is not None
+        if half.reset(code):
+            self._finishing.discard(stream.number)
+            self._control.add(frames.RESET_STREAM, stream.number)
+            self.refresh(stream)
+
+    def write_frames(self, builder: PacketBuilder) -> None:
+        """Fill the packet's room."""
+        control = self._control
+        if len(control):
+            self._write_control(builder)
+        credit = self._credit
+        streams = self._inventory.streams
+        while builder.room > 0:
+            scheduler = self._free
+            urgency = scheduler.urgency()
+            if credit.limit > credit.used and self._fresh.urgency() < urgency:
+                scheduler = self._fresh
+                urgency = scheduler.urgency()
+            if urgency == NOTHING:
+                break
+            stream = streams[scheduler.next()]
+            if scheduler is self._free:
+                written = self._write_again(builder, stream)
+            else:
+                written = self._write_fresh(builder, stream)
+            if not written:
+                break
+            self.refresh(stream)
+            if stream.number in scheduler:
+                scheduler.served()
+        if credit.available <= 0 and len(self._fresh):
+            self._note_blocked()
+        if len(control):
+            self._write_control(builder)
+
+    def on_data_acked(self, stream: Stream, low: int, high: int, fin: bool) -> None:
+        """A STREAM frame has arrived."""
+        half = stream.send
+        assert half is not None
+        threshold = max(1, half.capacity // WAKE_PART)
+        was_short = half.room < threshold
+        had = half.buffered
+        half.on_acked(low, high, fin)
+        if (was_short and half.room >= threshold) or (half.all_acked and (had or fin)):
+            self._notices.writable[stream.number] = None
+        if stream.number in self._free:
+            self.refresh(stream)
+        if half.state is SendState.DATA_RECVD:
+            self._finishing.discard(stream.number)
+            self._inventory.reclaim(stream)
+
+    def on_data_lost(self, stream: Stream, low: int, high: int, fin: bool) -> None:
+        """A STREAM frame must go out again, as far as it still matters."""
+        half = stream.send
+        assert half is not None
+        if not half.terminal:
+            half.on_lost(low, high, fin)
+            self.refresh(stream)
+
+    def on_reset_acked(self, number: int) -> None:
+        """The peer knows that we reset the stream."""
+        stream = self._inventory.streams.get(number)
+        if stream is not None and stream.send is not None:
+            stream.send.on_reset_acked()
+            self._notices.writable[number] = None
+            self._inventory.reclaim(stream)
+
+    def on_control_lost(self, kind: int, number: int, value: int) -> None:
+        """Send the frame again, unless a newer one was sent or it has become pointless."""
+        if value == self._value(kind, number):
+            self._control.add(kind, number)
+
+    def _write_fresh(self, builder: PacketBuilder, stream: Stream) -> bool:
+        """One frame of new bytes, with the FIN if they are the last. False: no room for it."""
+        half = stream.send
+        assert half is not None
+        buffer = half.buffer
+        low = buffer.sent
+        high = min(buffer.end, half.limit, low + self._credit.available)
+        high = self._write_data(builder, stream, low, high)
+        if high < 0:
+            return False
+        self._credit.used += high - low
+        return True
+
+    def _write_again(self, builder: PacketBuilder, stream: Stream) -> bool:
+        """One frame of lost bytes, or a lone FIN. False: no room for it."""
+        half = stream.send
+        assert half is not None
+        buffer = half.buffer
+        lost = buffer.lost
+        if lost.ends:
+            low, high = lost.first()
+        else:
+            low = high = buffer.end
+        high = self._write_data(builder, stream, low, high)
+        if high < 0:
+            return False
+        lost.remove(low, high)
+        return True
+
+    def _write_data(self, builder: PacketBuilder, stream: Stream, low: int, high: int) -> int:
+        """One STREAM frame from `low`, as far towards `high` as fits. Returns where it ends, or -1.
+
+        Only a frame that fills the packet exactly goes without its length (section 19.8).
+        """
+        half = stream.send
+        assert half is not None
+        number = stream.number
+        size = high - low
+        room = builder.room - 1 - varint_size(number)
+        if low:
+            room -= varint_size(low)
+        if room < 0 or (room < size and room < MIN_PIECE and (builder.size or not room)):
+            return -1
+        has_length = size < room
+        if has_length:
+            size = min(size, room - varint_size(size))
+        else:
+            size = room
+        high = low + size
+        buffer = half.buffer
+        fin = half.finished and high == buffer.end
+        frame = frames.encode_stream_header(number, low, size, fin, has_length)
+        if size:
+            frame += buffer.slice(low, high)
+        builder.add(frame, DataToken(self, stream, low, high, fin))
+        half.on_sent(high, fin)
+        return high
+
+    def _write_control(self, builder: PacketBuilder) -> None:
+        """The frames that are due, as many as there is room for."""
+        control = self._control
+        while len(control):
+            kind, number = control.first()
+            value = self._value(kind, number)
+            if value >= 0:
+                frame = self._encode(kind, number, value)
+                if len(frame) > builder.room:
+                    return
+                builder.add(frame, ControlToken(self, kind, number, value))
+            control.pop()
+
+    def _note_blocked(self) -> None:
+        """Section 4.1: tell the peer once per limit that it holds us up."""
+        if self._blocked_at != self._credit.limit:
+            self._blocked_at = self._credit.limit
+            self._control.add(frames.DATA_BLOCKED)
+
+    def _value(self, kind: int, number: int) -> int:
+        """What a frame of this kind has to say now; -1 when there is no use for it any more."""
+        if number >= 0:
+            stream = self._inventory.streams.get(number)
+            return -1 if stream is None else self._stream_value(kind, stream)
+        if kind == frames.MAX_DATA:
+            return self._window.limit
+        if kind == frames.MAX_STREAMS_BIDI or kind == frames.MAX_STREAMS_UNI:
+            return self._inventory.peer_limit(kind - frames.MAX_STREAMS_BIDI)
+        if kind == frames.DATA_BLOCKED:
+            blocked = self._credit.available <= 0 and len(self._fresh) > 0
+            return self._credit.limit if blocked else -1
+        return self._inventory.blocked_limit(kind - frames.STREAMS_BLOCKED_BIDI)
+
+    def _stream_value(self, kind: int, stream: Stream) -> int:
+        send = stream.send
+        receive = stream.receive
+        if kind == frames.RESET_STREAM:
+            if send is not None and send.state is SendState.RESET_SENT:
+                return send.buffer.sent
+        elif kind == frames.STREAM_DATA_BLOCKED:
+            if send is not None and send.blocked:
+                return send.limit
+        elif receive is not None and receive.final_size < 0:
+            if kind == frames.MAX_STREAM_DATA and receive.stop_code is None:
+                return receive.window.limit
+            if kind == frames.STOP_SENDING and receive.stop_code is not None:
+                return receive.stop_code
+        return -1
+
+    def _encode(self, kind: int, number: int, value: int) -> bytes:
+        if kind == frames.MAX_DATA:
+            return frames.encode_max_data(value)
+        if kind == frames.MAX_STREAM_DATA:
+            return frames.encode_max_stream_data(number, value)
+        if kind == frames.RESET_STREAM:
+            send = self._inventory.streams[number].send
+            assert send is not None
+            assert send.reset_code is not None
+            return frames.encode_reset_stream(number, send.reset_code, value)
+        if kind == frames.STOP_SENDING:
+            return frames.encode_stop_sending(number, value)
+        if kind == frames.DATA_BLOCKED:
+            return frames.encode_data_blocked(value)
+        if kind == frames.STREAM_DATA_BLOCKED:
+            return frames.encode_stream_data_blocked(number, value)
+        if kind == frames.MAX_STREAMS_BIDI or kind == frames.MAX_STREAMS_UNI:
+            return frames.encode_max_streams(kind == frames.MAX_STREAMS_BIDI, value)
+        return frames.encode_streams_blocked(kind == frames.STREAMS_BLOCKED_BIDI, value)

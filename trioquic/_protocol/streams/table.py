@@ -1,0 +1,325 @@
+"""All streams of a connection: the façade of this package.
+
+Three groups of methods. Commands come from the application; misuse is a CommandError. Views answer
+questions about one stream, and go on answering after its state was reclaimed. Frames come from the
+peer; what RFC 9000 does not allow is a BadPacketError with the code that section 4 or 19 names.
+
+A stream's state is reclaimed when its sending half is at its end and the reader has learned of the
+end of the other: a `read` that reaches it, or `at_end` or `reset_code` saying so, counts as that.
+
+The way of incoming data: the stream's limit and final size are checked by its half, the
+connection's limit here; then the bytes lie in the half's reassembly until `read` takes them.
+Credit is given back by `read`, or when nobody will read any more.
+"""
+
+from ..builder import PacketBuilder
+from ..errors import FLOW_CONTROL_ERROR, BadPacketError, CommandError
+from ..events import Event
+from ..wire import frames
+from ..wire.transport_parameters import TransportParameters
+from .config import StreamConfig
+from .control import ControlQueue
+from .flow import ReceiveWindow, SendCredit
+from .inventory import Inventory, Stream
+from .notices import Notices
+from .outbound import Outbound
+from .receive_half import ReceiveHalf, ReceiveState
+from .scheduler import URGENCIES
+from .send_half import SendHalf, SendState
+
+
+class StreamTable:
+    """Streams of a client's connection, by number."""
+
+    def __init__(self, config: StreamConfig) -> None:
+        self._notices = Notices()
+        self._control = ControlQueue()
+        self._window = ReceiveWindow(config.initial_max_data, config.max_data_window)
+        self._credit = SendCredit()
+        self._inventory = Inventory(config, self._control, self._notices)
+        self._streams = self._inventory.streams
+        self._outbound = Outbound(
+            self._inventory, self._control, self._notices, self._window, self._credit
+        )
+
+    def apply_peer_limits(self, parameters: TransportParameters) -> None:
+        """The peer's transport parameters, once they are authenticated (section 7.4)."""
+        self._credit.raise_to(parameters.initial_max_data)
+        for stream in self._inventory.apply_peer_limits(parameters):
+            self._outbound.refresh(stream)
+
+    # Commands
+
+    def open(self, bidirectional: bool) -> int:
+        """Open a stream and return its number; -1 when the peer allows no more for now."""
+        stream = self._inventory.open(bidirectional)
+        return -1 if stream is None else stream.number
+
+    def write(self, stream_id: int, data: bytes, start: int = 0) -> int:
+        """Buffer what there is room for of `data[start:]` and return how many bytes that was."""
+        stream, half = self._sender(stream_id)
+        if half is None:
+            raise CommandError(f"stream {stream_id} is closed for sending")
+        accepted = half.write(data, start)
+        if accepted and stream is not None:
+            self._outbound.refresh(stream)
+        return accepted
+
+    def finish(self, stream_id: int) -> None:
+        """No more will be written: the FIN follows the data. Saying it again changes nothing."""
+        stream, half = self._sender(stream_id)
+        if stream is not None and half is not None and half.finish():
+            self._outbound.finish(stream)
+
+    def reset(self, stream_id: int, code: int) -> None:
+        """Give up sending, with RESET_STREAM. Too late or repeated, it changes nothing."""
+        stream, half = self._sender(stream_id)
+        if stream is not None and half is not None:
+            self._outbound.reset(stream, code)
+
+    def stop_sending(self, stream_id: int, code: int) -> None:
+        """Read no more, and ask the peer to send no more (section 3.5). Idempotent."""
+        stream, half = self._receiver(stream_id)
+        if stream is None or half is None or half.stop_code is not None:
+            return
+        half.stop(code)
+        half.note_end_seen()
+        self._release(half.abandon())
+        self._control.add(frames.STOP_SENDING, stream_id)
+        self._inventory.reclaim(stream)
+
+    def read(self, stream_id: int, max_bytes: int, now: float, rtt: float) -> bytes:
+        """Take at most `max_bytes`; b"" when there is nothing now, at the end, or after a reset."""
+        stream = self._streams.get(stream_id)
+        half = stream.receive if stream is not None else None
+        if stream is None or half is None:
+            self._receiver(stream_id)
+            return b""
+        if half.stop_code is not None:
+            raise CommandError(f"stream {stream_id} was stopped; it cannot be read")
+        data = half.data.take(max_bytes)
+        if data:
+            size = len(data)
+            window = half.window
+            if window.consume(size, now, rtt) and half.final_size < 0:
+                self._control.add(frames.MAX_STREAM_DATA, stream_id)
+                # one stream that needs more must not be held up by the connection's window
+                self._window.grow(window.window + window.window // 2)
+            if self._window.consume(size, now, rtt):
+                self._control.add(frames.MAX_DATA)
+        if half.at_end:
+            self._note_end_seen(stream, half)
+        return data
+
+    def set_priority(self, stream_id: int, urgency: int, incremental: bool) -> None:
+        """Urgency 0 (first) to 7, and whether the stream shares its turns with its equals."""
+        if not 0 <= urgency < URGENCIES:
+            raise CommandError(f"urgency {urgency} is not between 0 and {URGENCIES - 1}")
+        stream, _half = self._sender(stream_id)
+        if stream is not None:
+            self._outbound.reorder(stream, urgency, incremental)
+
+    # Views
+
+    @property
+    def drained(self) -> bool:
+        """All data of finished streams was acknowledged."""
+        return self._outbound.drained
+
+    def receive_state(self, stream_id: int) -> ReceiveState:
+        """Section 3.2's state; a reclaimed stream was read to its end."""
+        _stream, half = self._receiver(stream_id)
+        if half is not None:
+            return half.state
+        if self._inventory.codes(stream_id)[0] is not None:
+            return ReceiveState.RESET_READ
+        return ReceiveState.DATA_READ
+
+    def send_state(self, stream_id: int) -> SendState:
+        """Section 3.1's state; a reclaimed stream's data has arrived, unless it was stopped."""
+        _stream, half = self._sender(stream_id)
+        if half is not None:
+            return half.state
+        if self._inventory.codes(stream_id)[1] is not None:
+            return SendState.RESET_RECVD
+        return SendState.DATA_RECVD
+
+    def at_end(self, stream_id: int) -> bool:
+        """All data was read, and there is no more to come."""
+        stream, half = self._receiver(stream_id)
+        if stream is None or half is None:
+            return True
+        if not half.at_end:
+            return False
+        self._note_end_seen(stream, half)
+        return True
+
+    def reset_code(self, stream_id: int) -> int | None:
+        """The error code of the peer's RESET_STREAM, if it sent one."""
+        stream, half = self._receiver(stream_id)
+        if stream is None or half is None:
+            return self._inventory.codes(stream_id)[0]
+        code = half.reset_code
+        if code is not None:
+            self._note_end_seen(stream, half)
+        return code
+
+    def stop_code(self, stream_id: int) -> int | None:
+        """The error code of the peer's STOP_SENDING, if it came before all data had arrived."""
+        _stream, half = self._sender(stream_id)
+        return half.stop_code if half is not None else self._inventory.codes(stream_id)[1]
+
+    def readable(self, stream_id: int) -> bool:
+        """A reader would learn something: bytes, the end, a reset."""
+        _stream, half = self._receiver(stream_id)
+        return half is None or half.readable
+
+    def send_buffered(self, stream_id: int) -> int:
+        """Bytes written and not yet acknowledged."""
+        _stream, half = self._sender(stream_id)
+        return half.buffered if half is not None else 0
+
+    def send_room(self, stream_id: int) -> int:
+        """How many bytes `write` would take."""
+        _stream, half = self._sender(stream_id)
+        return half.room if half is not None else 0
+
+    def all_acked(self, stream_id: int) -> bool:
+        """Everything written (and the FIN, or the reset) was acknowledged."""
+        _stream, half = self._sender(stream_id)
+        return half is None or half.all_acked
+
+    def poll_events(self) -> list[Event]:
+        """What happened since the last call, once per stream and kind."""
+        return self._notices.poll()
+
+    # Frames in
+
+    def on_stream_untrusted(self, stream_id: int, offset: int, data: bytes, fin: bool) -> None:
+        """STREAM (section 19.8)."""
+        stream = self._streams.get(stream_id)
+        half = stream.receive if stream is not None else None
+        if stream is None or half is None:
+            stream = self._inventory.find_untrusted(stream_id, False, frames.STREAM)
+            if stream is None:
+                return
+            half = stream.receive
+            assert half is not None
+        growth = half.on_data_untrusted(offset, data, fin)
+        if growth:
+            window = self._window
+            window.received += growth
+            if window.received > window.limit:
+                self._refuse_untrusted(frames.STREAM)
+        if half.stop_code is not None:
+            self._release(half.abandon())
+            self._inventory.reclaim(stream)
+        elif half.readable:
+            self._notices.readable[stream_id] = None
+
+    def on_reset_stream_untrusted(self, stream_id: int, code: int, final_size: int) -> None:
+        """RESET_STREAM (section 19.4)."""
+        stream = self._inventory.find_untrusted(stream_id, False, frames.RESET_STREAM)
+        if stream is None:
+            return
+        half = stream.receive
+        assert half is not None
+        growth = half.on_reset_untrusted(code, final_size)
+        self._window.received += growth
+        if self._window.received > self._window.limit:
+            self._refuse_untrusted(frames.RESET_STREAM)
+        if half.reset_code is not None or half.stop_code is not None:
+            self._release(half.abandon())
+        if half.stop_code is None:
+            self._notices.readable[stream_id] = None
+        self._inventory.reclaim(stream)
+
+    def on_stop_sending_untrusted(self, stream_id: int, code: int) -> None:
+        """STOP_SENDING (section 19.5): answered with RESET_STREAM and the same code (3.5)."""
+        stream = self._inventory.find_untrusted(stream_id, True, frames.STOP_SENDING)
+        if stream is None:
+            return
+        half = stream.send
+        assert half is not None
+        if half.terminal or half.was_reset:
+            return
+        half.stop_code = code
+        self._outbound.reset(stream, code)
+        self._notices.writable[stream_id] = None
+
+    def on_max_data_untrusted(self, limit: int) -> None:
+        """MAX_DATA (section 19.9)."""
+        self._credit.raise_to(limit)
+
+    def on_max_stream_data_untrusted(self, stream_id: int, limit: int) -> None:
+        """MAX_STREAM_DATA (section 19.10)."""
+        stream = self._inventory.find_untrusted(stream_id, True, frames.MAX_STREAM_DATA)
+        if stream is None:
+            return
+        half = stream.send
+        assert half is not None
+        if limit > half.limit:
+            half.limit = limit
+            self._outbound.refresh(stream)
+
+    def on_max_streams_untrusted(self, bidirectional: bool, count: int) -> None:
+        """MAX_STREAMS (section 19.11)."""
+        self._inventory.raise_stream_limit(bidirectional, count)
+
+    def on_data_blocked_untrusted(self, limit: int) -> None:
+        """DATA_BLOCKED (section 19.12): only news, our windows move with the reader alone."""
+
+    def on_stream_data_blocked_untrusted(self, stream_id: int, limit: int) -> None:
+        """STREAM_DATA_BLOCKED (section 19.13): may open the stream, is only news otherwise."""
+        self._inventory.find_untrusted(stream_id, False, frames.STREAM_DATA_BLOCKED)
+
+    def on_streams_blocked_untrusted(self, bidirectional: bool, limit: int) -> None:
+        """STREAMS_BLOCKED (section 19.14): only news, credit grows as streams are reclaimed."""
+
+    # Frames out
+
+    def has_pending(self) -> bool:
+        """Whether there is anything to send that flow control admits."""
+        return self._outbound.has_pending()
+
+    def write_frames(self, builder: PacketBuilder) -> None:
+        """Fill the packet's room."""
+        self._outbound.write_frames(builder)
+
+    def _sender(self, stream_id: int) -> tuple[Stream | None, SendHalf | None]:
+        """The stream and its sending half; (None, None) when it is gone."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.send is not None:
+            return stream, stream.send
+        self._inventory.check_existed(stream_id)
+        if stream_id & 3 == 3:
+            raise CommandError(f"stream {stream_id} is receive-only")
+        return None, None
+
+    def _receiver(self, stream_id: int) -> tuple[Stream | None, ReceiveHalf | None]:
+        """The stream and its receiving half; (None, None) when it is gone."""
+        stream = self._streams.get(stream_id)
+        if stream is not None and stream.receive is not None:
+            return stream, stream.receive
+        self._inventory.check_existed(stream_id)
+        if stream_id & 3 == 2:
+            raise CommandError(f"stream {stream_id} is send-only")
+        return None, None
+
+    def _note_end_seen(self, stream: Stream, half: ReceiveHalf) -> None:
+        half.note_end_seen()
+        self._inventory.reclaim(stream)
+
+    def _release(self, count: int) -> None:
+        """Give back the connection's credit for bytes that nobody will read."""
+        if count and self._window.release(count):
+            self._control.add(frames.MAX_DATA)
+
+    def _refuse_untrusted(self, frame_type: int) -> None:
+        """Section 4.1: the sum over all streams may not exceed the connection's limit."""
+        raise BadPacketError(
+            FLOW_CONTROL_ERROR,
+            f"stream data of {self._window.received} bytes in all, "
+            f"beyond the connection's limit of {self._window.limit}",
+            frame_type,
+        )
