@@ -1,9 +1,9 @@
 """Which streams exist, which may be opened, which are gone (RFC 9000 sections 2.1, 3, 4.6).
 
 The two low bits of a stream's number tell who opened it and whether it goes one way; the rest
-counts from zero. Streams of a kind are opened in order, and one that is named by the peer opens all
-lower ones of its kind (section 2.1). So a counter per kind separates what was never opened from what
-existed: a number below the counter that has no entry is a stream whose state was reclaimed.
+counts from zero. Streams of a kind are opened in order, and one that is named by the peer opens
+all lower ones of its kind (section 2.1). So a counter per kind separates what was never opened
+from what existed: a number below the counter without an entry is a stream that was reclaimed.
 
 The peer's credit for new streams (MAX_STREAMS) grows only as its old ones are reclaimed, which
 needs the application to have seen their ends: what the peer can make us keep is bounded.

@@ -93,11 +93,9 @@ class ReceiveHalf:
         """The reader has something to see: bytes, the end or a reset."""
         if self.stop_code is not None:
             return False
-        return (
-            self.data.ready > self.data.read
-            or self.state is not ReceiveState.RECV
-            and (self.state is not ReceiveState.SIZE_KNOWN)
-        )
+        if self.data.ready > self.data.read:
+            return True
+        return self.state is not ReceiveState.RECV and self.state is not ReceiveState.SIZE_KNOWN
 
     @property
     def at_end(self) -> bool:
