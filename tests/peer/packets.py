@@ -1,0 +1,149 @@
+"""Packets of the scripted peer: sealed with any header it likes, opened and taken apart.
+
+Header protection is done here a second time, apart from the client's own code, because the peer
+wants to write headers that a correct sender never writes (reserved bits, a forged key phase).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trioquic._protocol.crypto.keys import PacketKeys
+from trioquic._protocol.wire import frames as fr
+from trioquic._protocol.wire.packets import decode_packet_number
+from trioquic._protocol.wire.varint import Reader
+
+INITIAL, HANDSHAKE, APPLICATION = 0, 1, 2
+PROBING = frozenset(
+    {fr.PADDING, fr.PATH_CHALLENGE, fr.PATH_RESPONSE, fr.NEW_CONNECTION_ID}
+)
+NOT_ELICITING = frozenset(
+    {fr.PADDING, fr.ACK, fr.ACK_ECN, fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP}
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame the client sent: its type and what the decoder of that type returned."""
+
+    kind: int
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet the client sent, opened."""
+
+    now: float
+    path: int
+    space: int
+    number: int
+    dcid: bytes
+    scid: bytes
+    token: bytes
+    first_byte: int  # without header protection
+    generation: int  # of the 1-RTT keys that opened it
+    datagram: int  # index into ScriptedServer.datagrams
+    frames: tuple[Frame, ...]
+
+    def has(self, *kinds: int) -> bool:
+        return any(frame.kind in kinds for frame in self.frames)
+
+    def all(self, *kinds: int) -> list[Any]:
+        return [frame.value for frame in self.frames if frame.kind in kinds]
+
+    @property
+    def ack_eliciting(self) -> bool:
+        return any(frame.kind not in NOT_ELICITING for frame in self.frames)
+
+    @property
+    def probing(self) -> bool:
+        return all(frame.kind in PROBING for frame in self.frames)
+
+
+@dataclass
+class Datagram:
+    """A datagram the client sent, with the packets that could be opened."""
+
+    now: float
+    path: int
+    data: bytes
+    packets: list[Packet] = field(default_factory=list)
+
+
+STREAM_KINDS = frozenset(range(fr.STREAM, fr.STREAM + 8))
+SIMPLE = {
+    fr.RESET_STREAM: fr.read_reset_stream_untrusted,
+    fr.STOP_SENDING: fr.read_stop_sending_untrusted,
+    fr.CRYPTO: fr.read_crypto_untrusted,
+    fr.NEW_TOKEN: fr.read_new_token_untrusted,
+    fr.MAX_DATA: fr.read_max_data_untrusted,
+    fr.MAX_STREAM_DATA: fr.read_max_stream_data_untrusted,
+    fr.MAX_STREAMS_BIDI: fr.read_max_streams_untrusted,
+    fr.MAX_STREAMS_UNI: fr.read_max_streams_untrusted,
+    fr.DATA_BLOCKED: fr.read_data_blocked_untrusted,
+    fr.STREAM_DATA_BLOCKED: fr.read_stream_data_blocked_untrusted,
+    fr.STREAMS_BLOCKED_BIDI: fr.read_streams_blocked_untrusted,
+    fr.STREAMS_BLOCKED_UNI: fr.read_streams_blocked_untrusted,
+    fr.NEW_CONNECTION_ID: fr.read_new_connection_id_untrusted,
+    fr.RETIRE_CONNECTION_ID: fr.read_retire_connection_id_untrusted,
+    fr.PATH_CHALLENGE: fr.read_path_challenge_untrusted,
+    fr.PATH_RESPONSE: fr.read_path_response_untrusted,
+}
+
+
+def parse_frames(payload: bytes) -> tuple[Frame, ...]:
+    """Every frame of a client's packet; a run of PADDING becomes one Frame with its length."""
+    frames: list[Frame] = []
+    reader = Reader(payload)
+    while reader.remaining:
+        kind = reader.varint_untrusted()
+        if kind == fr.PADDING:
+            start = reader.pos - 1
+            while reader.remaining and payload[reader.pos] == 0:
+                reader.pos += 1
+            frames.append(Frame(kind, reader.pos - start))
+        elif kind in (fr.PING, fr.HANDSHAKE_DONE):
+            frames.append(Frame(kind))
+        elif kind in (fr.ACK, fr.ACK_ECN):
+            frames.append(Frame(kind, fr.read_ack_untrusted(reader, kind == fr.ACK_ECN)))
+        elif kind in STREAM_KINDS:
+            frames.append(Frame(fr.STREAM, fr.read_stream_untrusted(reader, kind)))
+        elif kind in (fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP):
+            value = fr.read_connection_close_untrusted(reader, kind == fr.CONNECTION_CLOSE_APP)
+            frames.append(Frame(kind, value))
+        else:
+            frames.append(Frame(kind, SIMPLE[kind](reader)))
+    return tuple(frames)
+
+
+def seal(
+    keys: PacketKeys,
+    header: bytes,
+    pn_length: int,
+    number: int,
+    payload: bytes,
+    mask_keys: PacketKeys | None = None,
+) -> bytes:
+    """A protected packet from a complete plain header that ends with the packet number."""
+    sealed = keys.seal(number, header, payload)
+    sample = sealed[4 - pn_length : 20 - pn_length]
+    mask = (mask_keys or keys).masks(sample)
+    packet = bytearray(header)
+    packet[0] ^= mask[0] & (0x0F if header[0] & 0x80 else 0x1F)
+    for i in range(pn_length):
+        packet[len(header) - pn_length + i] ^= mask[1 + i]
+    return bytes(packet) + sealed
+
+
+def unmask(mask_keys: PacketKeys, packet: bytes, pn_offset: int) -> tuple[bytes, int]:
+    """The plain header of a protected packet, and the length of its packet number."""
+    mask = mask_keys.masks(packet[pn_offset + 4 : pn_offset + 20])
+    first = packet[0] ^ (mask[0] & (0x0F if packet[0] & 0x80 else 0x1F))
+    pn_length = (first & 3) + 1
+    number = bytes(packet[pn_offset + i] ^ mask[1 + i] for i in range(pn_length))
+    return bytes([first]) + packet[1:pn_offset] + number, pn_length
+
+
+def number_from(header: bytes, pn_length: int, largest: int) -> int:
+    truncated = int.from_bytes(header[-pn_length:], "big")
+    return decode_packet_number(truncated, 8 * pn_length, largest)

@@ -1,0 +1,175 @@
+"""The client core and a scripted peer, joined by links with a delay, under a clock of our own.
+
+A link is a path number: what the client transmits on path 3 reaches the peer from address 3, and
+what the peer sends to path 3 arrives there. Links may be cut, delayed, or filtered by a function.
+Every run is bounded in simulated time and in steps, so a client that spins fails its test.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from trioquic._protocol import events as ev
+from trioquic._protocol.config import CoreConfig
+from trioquic._protocol.connection import ClientConnection
+from trioquic._protocol.streams.config import StreamConfig
+from trioquic._protocol.tls.client import TlsClientConfig
+from trioquic._protocol.tls.verify import CaVerification
+
+from .certificates import SERVER_NAME, WALL_TIME, root
+from .packets import APPLICATION
+from .script import ServerScript
+from .server import ScriptedServer
+
+REMOTE = ("198.51.100.1", 4433)
+LOCAL = ("192.0.2.1", 50000)
+E = TypeVar("E", bound=ev.Event)
+Filter = Callable[[int, bytes], bytes | None]
+
+
+class World:
+    """One client, one peer, and the network between them."""
+
+    def __init__(
+        self,
+        script: ServerScript | None = None,
+        *,
+        delay: float = 0.010,
+        seed: int = 1,
+        streams: StreamConfig | None = None,
+        server_name: str = SERVER_NAME,
+        idle_timeout: float = 30.0,
+        keep_alive: float = 0.0,
+        alpn: tuple[str, ...] = ("test",),
+        root_number: int = 0,
+    ) -> None:
+        self.now = 1000.0
+        self.delay = delay
+        self.delays: dict[int, float] = {}
+        self.cut: set[int] = set()
+        self.to_client: Filter | None = None
+        self.to_peer: Filter | None = None
+        self.events: list[ev.Event] = []
+        self.steps = 0
+        self.peer = ScriptedServer(script)
+        self._heap: list[tuple[float, int, bool, int, bytes]] = []
+        self._sequence = 0
+        self.random = random.Random(seed)
+        tls = TlsClientConfig(
+            server_name=server_name,
+            alpn=alpn,
+            verification=CaVerification([root(root_number)], strict=False),
+        )
+        config = CoreConfig(
+            tls=tls,
+            streams=streams or StreamConfig(),
+            idle_timeout=idle_timeout,
+            keep_alive=keep_alive,
+        )
+        self.client = ClientConnection(
+            config, rng=self.random.randbytes, wall_time=WALL_TIME, now=self.now
+        )
+        self.client.start(LOCAL, REMOTE)
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def run_until(
+        self, condition: Callable[[], object], limit: float = 20.0, steps: int = 20_000
+    ) -> None:
+        """Run until `condition()`; AssertionError if that takes too long or too many steps."""
+        end = self.now + limit
+        for _ in range(steps):
+            self.flush()
+            if condition():
+                return
+            at = min(self.client.next_deadline(self.now), self._heap[0][0] if self._heap else end)
+            assert at < end, f"nothing came of it within {limit} s: {self.events[-5:]}"
+            self._step(at)
+        raise AssertionError(f"more than {steps} steps")
+
+    def run_for(self, seconds: float, steps: int = 20_000) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        for _ in range(steps):
+            self.flush()
+            at = min(self.client.next_deadline(self.now), self._heap[0][0] if self._heap else end)
+            if at > end:
+                self.now = end
+                return
+            self._step(at)
+        raise AssertionError(f"more than {steps} steps")
+
+    def settle(self) -> None:
+        """Everything under way arrives and is answered: a few round trips and ACK delays."""
+        self.run_for(20 * self.delay + 0.1)
+
+    def _step(self, at: float) -> None:
+        self.steps += 1
+        self.now = max(self.now, at)
+        if self._heap and self._heap[0][0] <= self.now:
+            _, _, to_client, path, data = heapq.heappop(self._heap)
+            if to_client:
+                self.client.receive(path, data, len(data), 0, self.now)
+            else:
+                self.peer.receive(path, data, self.now)
+        elif self.client.next_deadline(self.now) <= self.now:
+            self.client.handle_deadline(self.now)
+
+    # --- the network ------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Put what both sides have to send on the links, and collect the client's events."""
+        for path in list(self.client.live_paths()):
+            for _ in range(1000):
+                batch = self.client.transmit(path, self.now)
+                if batch is None:
+                    break
+                for start in range(0, len(batch.data), batch.segment_size):
+                    self._put(False, path, batch.data[start : start + batch.segment_size])
+            else:
+                raise AssertionError("the client does not stop sending")
+        self.peer.now = self.now
+        outbox, self.peer.outbox = self.peer.outbox, []
+        for path, data in outbox:
+            self._put(True, path, data)
+        while (event := self.client.next_event()) is not None:
+            self.events.append(event)
+
+    def _put(self, to_client: bool, path: int, data: bytes) -> None:
+        if path in self.cut:
+            return
+        chosen = self.to_client if to_client else self.to_peer
+        passed = chosen(path, data) if chosen is not None else data
+        if passed is None:
+            return
+        self._sequence += 1
+        at = self.now + self.delays.get(path, self.delay)
+        heapq.heappush(self._heap, (at, self._sequence, to_client, path, passed))
+
+    def inject(self, data: bytes, path: int = 0) -> None:
+        """A datagram reaches the client now, past all links."""
+        self.client.receive(path, data, len(data), 0, self.now)
+        self.flush()
+
+    # --- common steps -----------------------------------------------------------------------------
+
+    def connect(self) -> "World":
+        """Run to the confirmed handshake, with everything after it acknowledged."""
+        self.run_until(lambda: self.seen(ev.HandshakeConfirmed))
+        self.settle()
+        return self
+
+    def attack(self, payload: bytes, space: int = APPLICATION, path: int | None = None) -> None:
+        """The peer sends these frames; both sides answer for a while."""
+        self.peer.send(space, payload, path=path)
+        self.settle()
+
+    def seen(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def terminated(self) -> ev.Terminated | None:
+        found = self.seen(ev.Terminated)
+        assert len(found) <= 1, "a connection ends once"
+        return found[0] if found else None
