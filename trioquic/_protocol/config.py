@@ -4,7 +4,7 @@ from typing import Final
 
 from .cid.own import OWN_ID_LENGTH
 from .streams.config import StreamConfig
-from .tls.client import TlsClientConfig
+from .tls.config import TlsClientConfig
 from .wire.transport_parameters import TransportParameters, encode_transport_parameters
 
 # RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
@@ -51,5 +51,6 @@ class CoreConfig:
                 max_ack_delay=round(self.max_ack_delay * 1000),
                 active_connection_id_limit=self.active_connection_id_limit,
                 initial_source_connection_id=source_connection_id,
-            )
+            ),
+            None,
         )

@@ -74,9 +74,7 @@ class ClientConnection:
         self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
         self._loss = LossDetector(rng, config.max_datagram_size)
         self.streams = StreamTable(config.streams)
-        self._paths = PathTable(
-            self._loss, self._peer_ids, self._own_ids, self._rules, rng, events
-        )
+        self._paths = PathTable(self._loss, self._peer_ids, self._own_ids, self._rules, rng, events)
         self._handshake = Handshake(
             config,
             self._spaces,
@@ -113,7 +111,7 @@ class ClientConnection:
             self._lifetime,
         )
 
-    # -- views -----------------------------------------------------------------------------------
+    # -- views -------------------------------------------------------------------------------------
 
     @property
     def state(self) -> CoreState:
@@ -168,7 +166,7 @@ class ClientConnection:
             active_own_ids=self._own_ids.active,
         )
 
-    # -- datagrams and time ----------------------------------------------------------------------
+    # -- datagrams and time ------------------------------------------------------------------------
 
     def start(self, local: Address | None, remote: Address) -> int:
         """Begin the handshake; returns the number of the path it runs on."""
@@ -176,9 +174,7 @@ class ClientConnection:
         self._handshake.start(path)
         return path.path_id
 
-    def receive(
-        self, path_id: int, data: bytes, segment_size: int, ecn: int, now: float
-    ) -> None:
+    def receive(self, path_id: int, data: bytes, segment_size: int, ecn: int, now: float) -> None:
         """One datagram, or several of `segment_size` bytes in one buffer. Never raises for what
         the network may deliver: the worst of it closes the connection (a Terminated event)."""
         path = self._paths.get(path_id)
@@ -207,17 +203,17 @@ class ClientConnection:
         deadline = self._lifetime.deadline(self._pto())
         if not self._lifetime.open:
             return deadline
-        deadline = min(
-            deadline,
-            self._lifetime.keep_alive_deadline(),
-            self._loss.next_deadline(),
-            self._paths.next_deadline(),
-        )
+        deadline = min(deadline, self._paths.next_deadline())
+        active = self._paths.active
+        if self._peer_ids.for_path(active) is None:
+            # nothing can be sent before there is a path, so no timer for sending may wake us
+            return deadline
+        deadline = min(deadline, self._lifetime.keep_alive_deadline(), self._loss.next_deadline())
         for space in self._spaces:
             if not space.discarded:
                 deadline = min(deadline, space.acks.deadline)
-        if self._paths.active >= 0 and self._transmitter.has_data():
-            deadline = min(deadline, self._loss.pacer_deadline(self._paths.active, now))
+        if self._transmitter.has_data():
+            deadline = min(deadline, self._loss.pacer_deadline(active, now))
         return deadline
 
     def handle_deadline(self, now: float) -> None:
@@ -225,7 +221,7 @@ class ClientConnection:
         self._lifetime.on_deadline(now, self._pto())
         if not self._lifetime.open:
             return
-        if now >= self._lifetime.keep_alive_deadline():
+        if self._lifetime.take_keep_alive(now):
             self._paths.ping_needed = True
         self._loss.on_deadline(now)
         self._paths.on_deadline(now)
@@ -237,7 +233,7 @@ class ClientConnection:
             self._events.extend(self.streams.poll_events())
         return self._events.popleft() if self._events else None
 
-    # -- commands --------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------
 
     def add_path(self, local: Address | None, remote: Address) -> int:
         """A new candidate path; PathRefusedError when the rules forbid it."""
@@ -275,7 +271,7 @@ class ClientConnection:
         frame = CloseFrame(code, None if application else 0, reason)
         self._lifetime.close(Ending.LOCAL_CLOSE, frame, reason, now, self._pto())
 
-    # -- inside ----------------------------------------------------------------------------------
+    # -- inside ------------------------------------------------------------------------------------
 
     def _require_open(self) -> None:
         if not self._lifetime.open:

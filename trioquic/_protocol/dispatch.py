@@ -21,7 +21,14 @@ from .wire.varint import MAX_VARINT, Reader, decode_varint_untrusted
 _PADDING_RUN: Final = bytes(64)
 # RFC 9000 section 12.4: what Initial and Handshake packets may carry
 _EARLY_FRAMES: Final = frozenset(
-    (frames.PADDING, frames.PING, frames.ACK, frames.ACK_ECN, frames.CRYPTO, frames.CONNECTION_CLOSE)
+    (
+        frames.PADDING,
+        frames.PING,
+        frames.ACK,
+        frames.ACK_ECN,
+        frames.CRYPTO,
+        frames.CONNECTION_CLOSE,
+    )
 )
 # a client keeps at most this many NEW_TOKEN tokens of one connection
 _MOST_TOKENS: Final = 4
@@ -88,9 +95,7 @@ class Dispatcher:
                 raise BadPacketError(FRAME_ENCODING_ERROR, "STREAM frame is cut short", kind)
         if offset + (stop - pos) > MAX_VARINT:
             raise BadPacketError(FRAME_ENCODING_ERROR, "STREAM frame ends beyond 2^62-1", kind)
-        self._streams.on_stream_untrusted(
-            stream_id, offset, payload[pos:stop], kind & 0x01 != 0
-        )
+        self._streams.on_stream_untrusted(stream_id, offset, payload[pos:stop], kind & 0x01 != 0)
         return stop
 
     def _ack_untrusted(self, reader: Reader, kind: int, space: int, now: float) -> None:

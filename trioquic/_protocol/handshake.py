@@ -79,7 +79,7 @@ class Handshake:
         self.confirmed = False
         self.path: Path | None = None
 
-    # -- going out -------------------------------------------------------------------------------
+    # -- going out ---------------------------------------------------------------------------------
 
     def start(self, path: Path) -> None:
         """Make the ClientHello; `transmit` sends it on this path."""
@@ -107,7 +107,7 @@ class Handshake:
             elif secret.level == APPLICATION:
                 self.one_rtt = OneRttKeys(secret.cipher_suite, secret.read, secret.write)
 
-    # -- coming in -------------------------------------------------------------------------------
+    # -- coming in ---------------------------------------------------------------------------------
 
     def server_id_matches(self, connection_id: bytes) -> bool:
         """After the first authentic packet the server's ID stays as it is (section 7.2)."""
@@ -213,7 +213,7 @@ class Handshake:
         self._spaces[space].discard()
         self._loss.discard_space(space)
 
-    # -- before the server is known --------------------------------------------------------------
+    # -- before the server is known ----------------------------------------------------------------
 
     def on_retry_untrusted(self, header: LongHeader, datagram: bytes, now: float) -> bool:
         """Retry: start again with the server's token and ID (section 17.2.5). False: ignored."""
@@ -235,9 +235,7 @@ class Handshake:
         self._loss.requeue_path(self.path.path_id, now)
         return True
 
-    def on_version_negotiation_untrusted(
-        self, header: LongHeader, now: float, pto: float
-    ) -> bool:
+    def on_version_negotiation_untrusted(self, header: LongHeader, now: float, pto: float) -> bool:
         """Version Negotiation ends the attempt if it is an answer to us and lacks version 1
         (section 6.2). False: ignored."""
         if (
@@ -250,6 +248,10 @@ class Handshake:
             return False
         offered = ", ".join(f"{version:#x}" for version in header.versions[:8])
         self._lifetime.close(
-            Ending.VERSION, None, f"the server speaks none of our versions, only {offered}", now, pto
+            Ending.VERSION,
+            None,
+            f"the server speaks none of our versions, only {offered}",
+            now,
+            pto,
         )
         return True

@@ -110,6 +110,13 @@ class Lifetime:
             return inf
         return max(self._restarted_at, self._last_sent) + self._keep_alive
 
+    def take_keep_alive(self, now: float) -> bool:
+        """Whether a PING is due; asked once, the next one is due after another silence."""
+        if now < self.keep_alive_deadline():
+            return False
+        self._last_sent = now
+        return True
+
     def deadline(self, pto: float) -> float:
         """When the connection ends by itself."""
         if not self.open:
@@ -129,7 +136,7 @@ class Lifetime:
             self._advance(LifeInput.EXPIRE)
         self._end_at = inf
 
-    # -- beginning and end -----------------------------------------------------------------------
+    # -- beginning and end -------------------------------------------------------------------------
 
     def on_complete(self) -> None:
         """The handshake is complete."""

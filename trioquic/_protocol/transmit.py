@@ -89,8 +89,6 @@ class Transmitter:
         self._peer_ids = peer_ids
         self._loss = loss
         self._lifetime = lifetime
-        # the last 1-RTT packet number, to know how long the next ones are
-        self._last_number = -1
         self.packets = 0
 
     def transmit(self, path: Path, now: float) -> Batch | None:
@@ -121,9 +119,9 @@ class Transmitter:
     def initiate_key_update(self) -> bool:
         """Start a key update if it is allowed now (RFC 9001 section 6.1)."""
         keys = self._handshake.one_rtt
-        return keys is not None and keys.initiate_update(self._last_number + 1)
+        return keys is not None and keys.initiate_update(self._loss.next_number_hint(APPLICATION))
 
-    # -- the active path -----------------------------------------------------------------------------
+    # -- the active path ---------------------------------------------------------------------------
 
     def _batch(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         keys = self._handshake.one_rtt
@@ -133,7 +131,8 @@ class Transmitter:
         # One length for the whole batch, so that full packets are of one size; numbers may be
         # skipped, hence the margin.
         number_length = packet_number_length(
-            self._last_number + 2 * _MOST_SEGMENTS, self._loss.largest_acked(APPLICATION)
+            self._loss.next_number_hint(APPLICATION) + 2 * _MOST_SEGMENTS,
+            self._loss.largest_acked(APPLICATION),
         )
         budget = self._loss.send_budget(path.path_id, now)
         sealed: list[tuple[bytes, int, bytes]] = []
@@ -204,7 +203,6 @@ class Transmitter:
         keys = self._handshake.one_rtt
         assert keys is not None
         number = self._loss.next_packet_number(APPLICATION)
-        self._last_number = number
         header = encode_short_header(
             connection_id, number, number_length, keys.write_phase, path.next_spin()
         )
@@ -233,7 +231,7 @@ class Transmitter:
         self._account(path, len(datagram), 1)
         return Batch(datagram, len(datagram), 0)
 
-    # -- the handshake -------------------------------------------------------------------------------
+    # -- the handshake -----------------------------------------------------------------------------
 
     def _handshake_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         """One datagram with a packet of every space that has something to say (section 12.2)."""
@@ -260,9 +258,7 @@ class Transmitter:
         application = space.index == APPLICATION
         if application and path.has_probe(now):
             path.write_probe(builder, now)
-        data = allowed and (
-            space.crypto.has_pending() or (application and self.has_data())
-        )
+        data = allowed and (space.crypto.has_pending() or (application and self.has_data()))
         if space.acks.ack_due(now) or (space.acks.has_unacked and (data or probe)):
             space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
         if data and application:
@@ -286,8 +282,6 @@ class Transmitter:
 
     def _plan(self, space: int, overhead: int, builder: PacketBuilder) -> _Planned:
         number = self._loss.next_packet_number(space)
-        if space == APPLICATION:
-            self._last_number = number
         length = packet_number_length(number, self._loss.largest_acked(space))
         if builder.size < 4 - length:
             builder.parts.append(bytes(4 - length - builder.size))
@@ -346,7 +340,7 @@ class Transmitter:
             sealed = writer.seal(packet.number, header, payload)
         return protect(writer, header, packet.number_length, sealed)
 
-    # -- the end -------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
 
     def _closing_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         """CONNECTION_CLOSE in every space the peer may be able to read (section 10.2.3)."""
@@ -367,7 +361,7 @@ class Transmitter:
                 room -= planned[-1].size
         return self._seal_planned(path, connection_id, planned, now) if planned else None
 
-    # -- bookkeeping ---------------------------------------------------------------------------------
+    # -- bookkeeping -------------------------------------------------------------------------------
 
     def _enter(
         self,
@@ -381,10 +375,8 @@ class Transmitter:
     ) -> None:
         eliciting = builder.ack_eliciting
         self.packets += 1
-        # RFC 9002 section 2: padding makes a packet count as in flight
-        in_flight = eliciting or padded
         self._loss.on_sent(
-            SentPacket(number, space, path.path_id, now, size, eliciting, in_flight, builder.tokens)
+            SentPacket(number, space, path.path_id, now, size, eliciting, builder.tokens, padded)
         )
         if eliciting:
             self._lifetime.on_eliciting_sent(now)

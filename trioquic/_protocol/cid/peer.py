@@ -60,7 +60,7 @@ class PeerIds:
         self._retiring: set[int] = set()
         self._to_send: list[int] = []
 
-    # -- what is there ---------------------------------------------------------------------------
+    # -- what is there -----------------------------------------------------------------------------
 
     @property
     def spare(self) -> int:
@@ -93,7 +93,7 @@ class PeerIds:
                 found |= hmac.compare_digest(bound.reset_token, candidate)
         return found
 
-    # -- the handshake's IDs ---------------------------------------------------------------------
+    # -- the handshake's IDs -----------------------------------------------------------------------
 
     def set_handshake_id(self, path_id: int, connection_id: bytes) -> None:
         """Send to this ID from now on: our own invention, then Retry's, then the server's choice
@@ -111,7 +111,7 @@ class PeerIds:
         """The ID of the preferred_address parameter has sequence number 1 (section 5.1.1)."""
         self._unused[1] = PeerId(1, connection_id, reset_token)
 
-    # -- frames in -------------------------------------------------------------------------------
+    # -- frames in ---------------------------------------------------------------------------------
 
     def on_new_connection_id_untrusted(self, frame: frames.NewConnectionId) -> None:
         """NEW_CONNECTION_ID (section 19.15): retire first, then add, then count."""
@@ -172,7 +172,7 @@ class PeerIds:
                 CONNECTION_ID_LIMIT_ERROR, "too many retirements outstanding", 0x18
             )
 
-    # -- paths -----------------------------------------------------------------------------------
+    # -- paths -------------------------------------------------------------------------------------
 
     def bind(self, path_id: int) -> bool:
         """Give the path an ID that was never used; False when there is none (section 9.5)."""
@@ -195,7 +195,7 @@ class PeerIds:
             self._retiring.add(sequence)
             self._to_send.append(sequence)
 
-    # -- frames out ------------------------------------------------------------------------------
+    # -- frames out --------------------------------------------------------------------------------
 
     def has_pending(self) -> bool:
         """Whether a RETIRE_CONNECTION_ID frame waits to be sent."""

@@ -74,6 +74,11 @@ class OneRttKeys:
         """Header protection masks of received packets; see PacketKeys.masks."""
         return self._read.masks(samples)
 
+    @property
+    def writer(self) -> PacketKeys:
+        """The current write keys, whose header protection serves all phases."""
+        return self._write
+
     def write_masks(self, samples: bytes) -> bytes:
         return self._write.masks(samples)
 

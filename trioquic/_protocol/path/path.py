@@ -125,7 +125,7 @@ class Path:
             remote=self.remote,
             state=self.state,
             rtt=rtt.smoothed if rtt.has_sample else None,
-            min_rtt=rtt.min_rtt if rtt.has_sample else None,
+            min_rtt=rtt.minimum if rtt.has_sample else None,
             pto=rtt.pto(0.0),
             pto_count=recovery.pto_count,
             congestion_window=recovery.congestion.window,

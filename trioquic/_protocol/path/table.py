@@ -60,7 +60,7 @@ class PathTable:
         self.ping_needed = False
         self.unmatched_responses = 0
 
-    # -- what is there ---------------------------------------------------------------------------
+    # -- what is there -----------------------------------------------------------------------------
 
     def get(self, path_id: int) -> Path | None:
         """The live path of this number, or None."""
@@ -83,7 +83,7 @@ class PathTable:
         """Numbers of the paths to one server address."""
         return [p.path_id for p in self._live.values() if p.remote == remote]
 
-    # -- coming and going ------------------------------------------------------------------------
+    # -- coming and going --------------------------------------------------------------------------
 
     def add_first(self, local: Address | None, remote: Address) -> Path:
         """The path of the handshake: active from the beginning."""
@@ -128,7 +128,7 @@ class PathTable:
         self._peer_ids.release(path_id)
         self._events.append(PathFailed(path_id=path_id, reason=reason))
 
-    # -- validation ------------------------------------------------------------------------------
+    # -- validation --------------------------------------------------------------------------------
 
     def validate(self, path_id: int, now: float) -> None:
         """Start sending challenges; PathValidated or PathFailed follows (section 8.2)."""
@@ -158,12 +158,12 @@ class PathTable:
                 path.validations += 1
                 path.advance(PathInput.RESPONSE)
                 if not path.recovery.rtt.has_sample:
-                    path.recovery.rtt.on_sample(now - sent_at, 0.0, now)
+                    path.recovery.rtt.update(now - sent_at, 0.0, now)
                 self._events.append(PathValidated(path_id=path.path_id, rtt=now - sent_at))
                 return
         self.unmatched_responses += 1
 
-    # -- moving ----------------------------------------------------------------------------------
+    # -- moving ------------------------------------------------------------------------------------
 
     def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
         """The connection moves to this path (section 9.2).
@@ -215,7 +215,7 @@ class PathTable:
             path.advance(PathInput.RECOVER)
             self._events.append(PathRecovered(path_id=path.path_id))
 
-    # -- the peer's IDs --------------------------------------------------------------------------
+    # -- the peer's IDs ----------------------------------------------------------------------------
 
     def on_new_connection_id_untrusted(self, frame: NewConnectionId) -> None:
         """A new ID may make a path possible that was refused before."""
@@ -224,11 +224,19 @@ class PathTable:
         if self._peer_ids.spare > before:
             self._events.append(ConnectionIdsAvailable(spare=self._peer_ids.spare))
 
-    # -- time ------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float:
         """When a challenge is to be repeated or a validation given up."""
-        return min((p.validation.deadline() for p in self._live.values()), default=inf)
+        deadline = inf
+        for path in self._live.values():
+            validation = path.validation
+            if self._peer_ids.for_path(path.path_id) is None:
+                # it cannot send a challenge, only give up
+                deadline = min(deadline, validation.give_up_at)
+            else:
+                deadline = min(deadline, validation.deadline())
+        return deadline
 
     def on_deadline(self, now: float) -> None:
         """Give up what has waited too long; challenges are sent by `transmit`."""
