@@ -11,13 +11,20 @@ from typing import Final
 
 from cryptography.hazmat.primitives import hashes
 
-from ..crypto.keys import hkdf_expand_label
+from ..crypto.keys import (
+    TLS_AES_128_GCM_SHA256,
+    TLS_AES_256_GCM_SHA384,
+    TLS_CHACHA20_POLY1305_SHA256,
+    hkdf_expand_label,
+)
 from .messages import MESSAGE_HASH, encode_message
 
-AES_128_GCM_SHA256: Final = 0x1301
-AES_256_GCM_SHA384: Final = 0x1302
-CHACHA20_POLY1305_SHA256: Final = 0x1303
-CIPHER_SUITES: Final = (AES_128_GCM_SHA256, AES_256_GCM_SHA384, CHACHA20_POLY1305_SHA256)
+# In the order of preference
+CIPHER_SUITES: Final = (
+    TLS_AES_128_GCM_SHA256,
+    TLS_AES_256_GCM_SHA384,
+    TLS_CHACHA20_POLY1305_SHA256,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class KeySchedule:
         """The cipher suite is known; a second call, after HelloRetryRequest, changes nothing."""
         if self.chosen:
             return
-        if cipher_suite == AES_256_GCM_SHA384:
+        if cipher_suite == TLS_AES_256_GCM_SHA384:
             self.algorithm = hashes.SHA384()
         self.transcript = hashes.Hash(self.algorithm)
         self.transcript.update(self.waiting)
