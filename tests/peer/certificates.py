@@ -2,7 +2,7 @@
 
 import datetime
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import trustme
 from cryptography import x509
@@ -21,19 +21,19 @@ class Identity:
     key: ec.EllipticCurvePrivateKey
 
 
-@lru_cache(maxsize=None)
+@cache
 def authority(number: int = 0) -> trustme.CA:
     """One of several unrelated test authorities."""
     return trustme.CA(organization_name=f"authority {number}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def root(number: int = 0) -> x509.Certificate:
     """What a client that trusts this authority is given."""
     return x509.load_pem_x509_certificate(authority(number).cert_pem.bytes())
 
 
-@lru_cache(maxsize=None)
+@cache
 def identity(name: str = SERVER_NAME, number: int = 0, expired: bool = False) -> Identity:
     """A server certificate for `name` signed by authority `number`."""
     not_after = WALL_TIME - datetime.timedelta(days=1) if expired else None

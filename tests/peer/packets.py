@@ -13,9 +13,7 @@ from trioquic._protocol.wire.packets import decode_packet_number
 from trioquic._protocol.wire.varint import Reader
 
 INITIAL, HANDSHAKE, APPLICATION = 0, 1, 2
-PROBING = frozenset(
-    {fr.PADDING, fr.PATH_CHALLENGE, fr.PATH_RESPONSE, fr.NEW_CONNECTION_ID}
-)
+PROBING = frozenset({fr.PADDING, fr.PATH_CHALLENGE, fr.PATH_RESPONSE, fr.NEW_CONNECTION_ID})
 NOT_ELICITING = frozenset(
     {fr.PADDING, fr.ACK, fr.ACK_ECN, fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP}
 )

@@ -16,8 +16,7 @@ INITIAL_SCID, RETRY_SCID = 0x0F, 0x10
 def encode_parameters(parameters: dict[int, bytes]) -> bytes:
     """Transport parameters as they come, right or wrong."""
     return b"".join(
-        encode_varint(key) + encode_varint(len(value)) + value
-        for key, value in parameters.items()
+        encode_varint(key) + encode_varint(len(value)) + value for key, value in parameters.items()
     )
 
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.tls import (
     CipherSuite,
     ClientHello,
@@ -196,9 +196,7 @@ class TlsServer:
                 return group, public, own.exchange(peer)
             curve = CURVES[group]()
             key = ec.generate_private_key(curve)
-            public = key.public_key().public_bytes(
-                Encoding.X962, PublicFormat.UncompressedPoint
-            )
+            public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
             point = ec.EllipticCurvePublicKey.from_encoded_point(curve, shares[group])
             return group, public, key.exchange(ec.ECDH(), point)
         raise AssertionError("no common group: script a HelloRetryRequest")
@@ -237,7 +235,7 @@ class TlsServer:
         extensions = b""
         alpn = script.alpn
         if alpn == FIRST_OFFERED:
-            alpn = (hello.alpn_protocols or [None])[0]
+            alpn = hello.alpn_protocols[0] if hello.alpn_protocols else None
         if alpn is not None:
             extensions += extension(16, opaque(2, opaque(1, alpn.encode())))
         if script.transport_parameters is not None:

@@ -6,6 +6,7 @@ Every run is bounded in simulated time and in steps, so a client that spins fail
 """
 
 import heapq
+import math
 import random
 from collections.abc import Callable
 from typing import TypeVar
@@ -83,8 +84,8 @@ class World:
             self.flush()
             if condition():
                 return
-            at = min(self.client.next_deadline(self.now), self._heap[0][0] if self._heap else end)
-            assert at < end, f"nothing came of it within {limit} s: {self.events[-5:]}"
+            at = self._next()
+            assert at <= end, f"nothing came of it within {limit} s: {self.events[-5:]}"
             self._step(at)
         raise AssertionError(f"more than {steps} steps")
 
@@ -93,7 +94,7 @@ class World:
         end = self.now + seconds
         for _ in range(steps):
             self.flush()
-            at = min(self.client.next_deadline(self.now), self._heap[0][0] if self._heap else end)
+            at = self._next()
             if at > end:
                 self.now = end
                 return
@@ -103,6 +104,10 @@ class World:
     def settle(self) -> None:
         """Everything under way arrives and is answered: a few round trips and ACK delays."""
         self.run_for(20 * self.delay + 0.1)
+
+    def _next(self) -> float:
+        arrival = self._heap[0][0] if self._heap else math.inf
+        return min(self.client.next_deadline(self.now), arrival)
 
     def _step(self, at: float) -> None:
         self.steps += 1
