@@ -30,6 +30,7 @@ _EARLY_FRAMES: Final = frozenset(
         frames.CONNECTION_CLOSE,
     )
 )
+_DATAGRAM_FRAMES: Final = (0x30, 0x31)
 # a client keeps at most this many NEW_TOKEN tokens of one connection
 _MOST_TOKENS: Final = 4
 
@@ -63,23 +64,30 @@ class Dispatcher:
         if end == 0:
             raise BadPacketError(PROTOCOL_VIOLATION, "a packet without frames")
         eliciting = False
-        while pos < end:
-            kind = payload[pos]
-            if kind & 0xF8 == frames.STREAM and space == APPLICATION:
-                pos = self._stream_untrusted(payload, kind, pos + 1, end)
-                eliciting = True
-            elif kind == frames.PADDING:
-                pos = _skip_padding(payload, pos, end)
-            elif kind == frames.ACK or kind == frames.ACK_ECN:
-                reader = Reader(payload, FRAME_ENCODING_ERROR, pos + 1, end)
-                self._ack_untrusted(reader, kind, space, now)
-                pos = reader.pos
-            else:
-                reader = Reader(payload, FRAME_ENCODING_ERROR, pos, end)
-                eliciting |= self._other_untrusted(reader, space, path, own_sequence, now)
-                pos = reader.pos
-                if not self._lifetime.open:
-                    return eliciting
+        kind = 0
+        try:
+            while pos < end:
+                kind = payload[pos]
+                if kind & 0xF8 == frames.STREAM and space == APPLICATION:
+                    pos = self._stream_untrusted(payload, kind, pos + 1, end)
+                    eliciting = True
+                elif kind == frames.PADDING:
+                    pos = _skip_padding(payload, pos, end)
+                elif kind == frames.ACK or kind == frames.ACK_ECN:
+                    reader = Reader(payload, FRAME_ENCODING_ERROR, pos + 1, end)
+                    self._ack_untrusted(reader, kind, space, now)
+                    pos = reader.pos
+                else:
+                    reader = Reader(payload, FRAME_ENCODING_ERROR, pos, end)
+                    eliciting |= self._other_untrusted(reader, space, path, own_sequence, now)
+                    pos = reader.pos
+                    if not self._lifetime.open:
+                        return eliciting
+        except BadPacketError as error:
+            # Decoders do not know which frame they are in; CONNECTION_CLOSE names it (19.19).
+            if error.frame_type == 0:
+                error.frame_type = kind
+            raise
         return eliciting
 
     def _stream_untrusted(self, payload: bytes, kind: int, pos: int, end: int) -> int:
@@ -114,8 +122,11 @@ class Dispatcher:
     def _other_untrusted(
         self, reader: Reader, space: int, path: Path, own_sequence: int, now: float
     ) -> bool:
-        kind = reader.varint_untrusted()
+        kind = reader.frame_type_untrusted()
         if kind > frames.HANDSHAKE_DONE:
+            if kind in _DATAGRAM_FRAMES:
+                # RFC 9221 section 3: we never offered max_datagram_frame_size
+                raise BadPacketError(PROTOCOL_VIOLATION, "DATAGRAM was not negotiated", kind)
             raise BadPacketError(FRAME_ENCODING_ERROR, f"unknown frame type {kind:#x}", kind)
         if space != APPLICATION and kind not in _EARLY_FRAMES:
             raise BadPacketError(
@@ -166,13 +177,11 @@ class Dispatcher:
         elif kind == frames.STREAMS_BLOCKED_BIDI or kind == frames.STREAMS_BLOCKED_UNI:
             count = frames.read_streams_blocked_untrusted(reader)
             streams.on_streams_blocked_untrusted(kind == frames.STREAMS_BLOCKED_BIDI, count)
-        elif kind == frames.NEW_TOKEN:
+        else:
+            # NEW_TOKEN is all that is left
             token = frames.read_new_token_untrusted(reader)
             if len(self.new_tokens) < _MOST_TOKENS:
                 self.new_tokens.append(token)
-        else:
-            # only a STREAM or ACK type in a longer encoding than needed comes here (section 12.4)
-            raise BadPacketError(PROTOCOL_VIOLATION, "frame type not in its shortest form", kind)
 
     def _connection_control_untrusted(
         self, reader: Reader, kind: int, path: Path, own_sequence: int, now: float
@@ -189,7 +198,7 @@ class Dispatcher:
         elif kind == frames.PATH_RESPONSE:
             self._paths.on_response_untrusted(frames.read_path_response_untrusted(reader), now)
         else:
-            self._handshake.on_handshake_done()
+            self._handshake.on_handshake_done_untrusted()
 
 
 def _skip_padding(payload: bytes, pos: int, end: int) -> int:

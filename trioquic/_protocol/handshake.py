@@ -16,7 +16,7 @@ from .config import CoreConfig
 from .crypto.key_update import OneRttKeys
 from .crypto.keys import PacketKeys, initial_secrets
 from .crypto.retry import retry_is_authentic
-from .errors import TRANSPORT_PARAMETER_ERROR, BadPacketError
+from .errors import PROTOCOL_VIOLATION, TRANSPORT_PARAMETER_ERROR, BadPacketError
 from .events import Ending, Event, HandshakeCompleted, HandshakeConfirmed
 from .lifetime import Lifetime
 from .number_space import NumberSpace
@@ -190,10 +190,15 @@ class Handshake:
                     TRANSPORT_PARAMETER_ERROR, f"{name} is missing or does not match", 0x06
                 )
 
-    def on_handshake_done(self) -> None:
+    def on_handshake_done_untrusted(self) -> None:
         """HANDSHAKE_DONE confirms the handshake (RFC 9001 section 4.1.2)."""
         if self.confirmed or self.one_rtt is None:
             return
+        if not self._spaces[INITIAL].discarded:
+            # It can have been kept from before our keys came: we have not even sent our Finished.
+            raise BadPacketError(
+                PROTOCOL_VIOLATION, "HANDSHAKE_DONE before our Finished was sent", 0x1E
+            )
         self.confirmed = True
         self._rules.confirmed = True
         self._loss.handshake_confirmed = True
