@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: demo test lint bench servers pytest clean
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/python examples/demo.py
+	$(BIN)/python -m examples.demo
 
 test: $(VENV)/dev.stamp servers
 	$(MAKE) --no-print-directory lint

@@ -153,13 +153,23 @@ def _shape_violations(module: Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, "a system task: every task lives in a nursery"
 
 
+def _type_checking_lines(module: Module) -> frozenset[int]:
+    """Lines below `if TYPE_CHECKING:`, which do not run."""
+    lines: set[int] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            lines.update(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
+    return frozenset(lines)
+
+
 def import_cycles(modules: list[Module]) -> list[list[str]]:
-    """Groups of modules that import each other in a circle, each reported once."""
+    """Circles of modules that import each other when they run, each reported once."""
     known = frozenset(m.name for m in modules)
-    graph = {
-        m.name: sorted({t for _, t in imports_of(m, known) if t in known and t != m.name})
-        for m in modules
-    }
+    graph = {}
+    for module in modules:
+        ignored = _type_checking_lines(module)
+        found = {t for line, t in imports_of(module, known) if line not in ignored}
+        graph[module.name] = sorted((found & known) - {module.name})
     cycles = []
     done: set[str] = set()
 

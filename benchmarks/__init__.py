@@ -1,0 +1,1 @@
+"""Throughput over loopback, beside aioquic, in one run against the same server."""
