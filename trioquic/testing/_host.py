@@ -8,10 +8,10 @@ never leave it and arrive at once.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 import trio
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FIRST_EPHEMERAL_PORT = 49_152
 LAST_PORT = 65_535
+
+Args = TypeVarTuple("Args")
 
 current_host: "ContextVar[Host]" = ContextVar("trioquic.testing.current_host")
 
@@ -125,6 +127,26 @@ class Host:
             yield
         finally:
             current_host.reset(token)
+
+    def start_soon(
+        self, function: Callable[[Unpack[Args]], Awaitable[object]], *args: *Args
+    ) -> None:
+        """Run `await function(*args)` in the background, on this host.
+
+        It is cancelled when the network's block ends; if it fails, the block ends.
+        RuntimeError if the network is not running.
+        """
+        with self.as_current():
+            self.network._background().start_soon(function, *args)
+
+    async def start(self, function: Callable[..., Awaitable[object]], *args: object) -> Any:
+        """Like `start_soon`, but wait until it is ready, as `trio.Nursery.start` does.
+
+        Returns what the function gave to its `task_status.started`. Cancelled, it cancels the
+        function as well.
+        """
+        with self.as_current():
+            return await self.network._background().start(function, *args)
 
     @property
     def open_sockets(self) -> "tuple[SimulatedSocket, ...]":

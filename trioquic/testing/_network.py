@@ -72,8 +72,9 @@ class SimulatedNetwork:
             wifi.link.blackhole()
 
     Hosts and interfaces may be made before the block is entered or inside it. Entering raises
-    nothing; leaving drops the datagrams in flight, gives trio its socket factory and resolver
-    back, and lets an exception of the block out as it is.
+    nothing; leaving cancels the hosts' background tasks, drops the datagrams in flight, gives trio
+    its socket factory and resolver back, and lets an exception of the block out as it is. A
+    background task or a filter that fails cancels the block, and its exception comes out.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -144,9 +145,6 @@ class SimulatedNetwork:
     ) -> None:
         manager = self._manager
         assert manager is not None
-        trio.socket.set_custom_socket_factory(self._old_factory)
-        trio.socket.set_custom_hostname_resolver(self._old_resolver)
-        self._scheduler.stop()
         self._nursery.cancel_scope.cancel()
         # The block's own exception stays out of the nursery, which would wrap it in a group.
         try:
@@ -155,9 +153,12 @@ class SimulatedNetwork:
             _, errors = group.split(trio.Cancelled)
             if errors is None:
                 raise
-            # Only a filter can fail in the delivery task, and that failure ended the block.
+            # A background task or a filter failed, and that failure ended the block.
             raise _single(errors) from None
         finally:
+            trio.socket.set_custom_socket_factory(self._old_factory)
+            trio.socket.set_custom_hostname_resolver(self._old_resolver)
+            self._scheduler.stop()
             self._manager = None
             self._heap.clear()
 
@@ -174,6 +175,11 @@ class SimulatedNetwork:
                 arrive(flight)
 
     # What hosts, interfaces and links call
+
+    def _background(self) -> trio.Nursery:
+        if self._manager is None:
+            raise RuntimeError("the network is not running")
+        return self._nursery
 
     def now(self) -> float:
         """The time on trio's clock, in seconds."""
