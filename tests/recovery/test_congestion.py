@@ -1,0 +1,221 @@
+"""NewReno and its surroundings: RFC 9002 section 7."""
+
+import pytest
+
+from trioquic._protocol.recovery.congestion import NewReno, initial_window
+from trioquic._protocol.space import INITIAL
+
+from .driver import SIZE, Sender
+
+
+@pytest.mark.parametrize(
+    ("datagram", "window"), [(1200, 12_000), (1452, 14_520), (1500, 14_720), (9000, 18_000)]
+)
+def test_initial_window(datagram: int, window: int) -> None:
+    # 7.2
+    assert initial_window(datagram) == window
+
+
+def fill(sender: Sender) -> list[int]:
+    """Send until the window is full."""
+    sent: list[int] = []
+    while sender.path.congestion.window - sender.path.bytes_in_flight >= SIZE:
+        sent += sender.send()
+    return sent
+
+
+def test_slow_start_grows_by_what_is_acknowledged() -> None:
+    # 7.3.1
+    sender = Sender()
+    sent = fill(sender)
+    assert len(sent) == 10
+    sender.now += 0.1
+    sender.ack(*sent)
+    assert sender.path.congestion.window == 24_000
+    assert sender.path.congestion.in_slow_start
+
+
+def test_loss_halves_once_a_window() -> None:
+    # 7.3.2
+    sender = Sender()
+    sent = fill(sender)
+    sender.now += 0.1
+    sender.ack(sent[4])
+    assert sender.path.congestion.congestion_events == 1
+    window = sender.path.congestion.window
+    assert window == (12_000 + SIZE) // 2
+    sender.ack(sent[9])
+    assert sender.path.packets_lost == 7 - 1
+    assert sender.path.congestion.congestion_events == 1
+    assert sender.path.congestion.window == window
+
+
+def test_recovery_ends_with_a_packet_sent_in_it() -> None:
+    sender = Sender()
+    sent = fill(sender)
+    sender.now += 0.1
+    sender.ack(sent[9])
+    window = sender.path.congestion.window
+    sender.now += 0.01
+    fresh = fill(sender)
+    # 7.3.2: what was sent before does not grow the window
+    sender.ack(sent[7], sent[8], sent[9])
+    assert sender.path.congestion.window == window
+    sender.now += 0.1
+    sender.ack(*sent[7:], *fresh)
+    assert sender.path.congestion.window == window
+    more = fill(sender)
+    sender.now += 0.1
+    sender.ack(*sent[7:], *fresh, *more)
+    assert sender.path.congestion.window == window + SIZE  # avoidance: one datagram a window
+    # and a loss among what follows is a new event
+    again = fill(sender)
+    sender.now += 0.1
+    sender.ack(again[3])
+    assert sender.path.congestion.congestion_events == 2
+
+
+def test_avoidance_adds_one_datagram_a_window() -> None:
+    # 7.3.3
+    reno = NewReno(SIZE)
+    reno.on_congestion(0.0, 1.0)
+    start = reno.window
+    for step in range(start // SIZE):
+        reno.on_acked(SIZE, 2.0 + step)
+    assert reno.window == start + SIZE
+    assert not reno.in_slow_start
+
+
+def test_window_never_falls_below_two_datagrams() -> None:
+    reno = NewReno(SIZE)
+    for when in range(1, 20):
+        reno.on_congestion(float(when), float(when) + 0.5)
+    assert reno.window == 2 * SIZE
+
+
+def test_underused_window_does_not_grow() -> None:
+    # 7.8
+    sender = Sender()
+    for _ in range(50):
+        sent = sender.send(3)
+        sender.now += 0.1
+        sender.ack(*sent)
+    assert sender.path.congestion.window == 12_000
+
+
+def test_only_packets_of_a_full_window_grow_it() -> None:
+    sender = Sender()
+    full = fill(sender)
+    sender.now += 0.1
+    sender.ack(*full[:8])
+    more = sender.send(1)
+    sender.now += 0.1
+    sender.ack(*full, *more)
+    assert sender.path.congestion.window == 24_000
+
+
+def test_pacing_is_not_underuse() -> None:
+    # 7.8: a sender that pacing holds back has something to send
+    sender = Sender()
+    sent = fill(sender)
+    sender.now += 0.1
+    sender.ack(*sent)
+    window = sender.path.congestion.window
+    sent = []
+    while sender.detector.can_send(0, sender.now):
+        sent += sender.send()
+    assert sender.path.bytes_in_flight < window - SIZE
+    sender.now += 0.1
+    sender.ack(*sent)
+    assert sender.path.congestion.window > window
+
+
+def test_send_budget_stops_at_the_window() -> None:
+    sender = Sender()
+    assert sender.detector.send_budget(0, sender.now) == 12_000
+    sender.send(9)
+    assert sender.detector.can_send(0, sender.now)
+    sender.send(1, size=1)
+    assert not sender.detector.can_send(0, sender.now)
+    assert sender.detector.send_budget(0, sender.now) == 0
+    assert sender.detector.pacer_deadline(0, sender.now) == float("inf")
+
+
+def outage(sender: Sender, seconds: float) -> None:
+    """Ten packets go into a dead link over `seconds`; then one gets through."""
+    for _ in range(10):
+        sender.send()
+        sender.now += seconds / 9
+    sender.now -= seconds / 9
+    (last,) = sender.send()
+    sender.now += 0.1
+    sender.ack(0, last)
+
+
+def test_persistent_congestion() -> None:
+    # 7.6: losses that span 3 PTO
+    sender = Sender()
+    sender.measure(0.1)
+    duration = 3 * sender.path.rtt.pto(0.025)
+    outage(sender, duration * 1.3)
+    assert sender.path.persistent_congestions == 1
+    assert sender.path.congestion.window == 2 * SIZE
+    # 5.2: the minimum RTT is measured anew
+    assert sender.path.rtt.minimum == sender.path.rtt.latest
+
+
+def test_shorter_losses_are_not_persistent() -> None:
+    sender = Sender()
+    sender.measure(0.1)
+    outage(sender, 3 * sender.path.rtt.pto(0.025) * 0.8)
+    assert sender.path.packets_lost == 9  # the tenth is not old enough yet
+    assert sender.path.persistent_congestions == 0
+    assert sender.path.congestion.window > 2 * SIZE
+
+
+def test_an_acknowledged_packet_in_between_breaks_the_period() -> None:
+    # 7.6.2
+    sender = Sender()
+    sender.measure(0.1)
+    span = 3 * sender.path.rtt.pto(0.025) * 1.3
+    for _ in range(10):
+        sender.send()
+        sender.now += span / 9
+    (last,) = sender.send()
+    sender.ack(0, 5, last)
+    assert sender.path.packets_lost == 9
+    assert sender.path.persistent_congestions == 0
+
+
+def test_persistence_needs_an_earlier_rtt_sample() -> None:
+    # 7.6.2
+    sender = Sender()
+    for _ in range(10):
+        sender.send()
+        sender.now += 1.0
+    (last,) = sender.send()
+    sender.now += 0.1
+    sender.ack(last)
+    assert sender.path.packets_lost == 10
+    assert sender.path.persistent_congestions == 0
+
+
+def test_packets_that_elicit_nothing_do_not_make_persistence() -> None:
+    sender = Sender()
+    sender.measure(0.1)
+    for _ in range(10):
+        sender.send(eliciting=False, padded=True)
+        sender.now += 1.0
+    (last,) = sender.send()
+    sender.now += 0.1
+    sender.ack(0, last)
+    assert sender.path.packets_lost == 10
+    assert sender.path.persistent_congestions == 0
+
+
+def test_discarded_packets_leave_the_window() -> None:
+    sender = Sender(confirmed=False)
+    sender.send(3, space=INITIAL)
+    sender.detector.discard_space(INITIAL)
+    assert sender.path.bytes_in_flight == 0
+    assert sender.path.congestion.congestion_events == 0
