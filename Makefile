@@ -2,6 +2,7 @@
 # make test    linters, type checkers and the whole test suite
 # make lint    only the linters and type checkers
 # make bench   throughput beside aioquic, in one run against the same server
+# make docs    draw the generated parts of the documentation anew
 #
 # All of them set up .venv by themselves; a Python >= 3.11 and make are enough.
 
@@ -13,7 +14,7 @@ WORKERS ?= 2
 PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench servers pytest clean
+.PHONY: demo test lint bench docs servers pytest clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -33,6 +34,9 @@ pytest: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.documents
 
 # The stamps are newer than pyproject.toml once the environment fits it.
 $(VENV)/bin/python:

@@ -1,0 +1,30 @@
+"""The documentation agrees with the source, and its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import trioquic
+from tests.documents import GENERATED, PROJECT, updated
+
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("document", sorted({name for name, _ in GENERATED}))
+def test_generated_parts_are_up_to_date(document: str) -> None:
+    text = (PROJECT / "docs" / document).read_text(encoding="utf-8")
+    assert updated(document) == text, "run `make docs`"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+def test_every_error_is_documented() -> None:
+    text = (PROJECT / "docs/errors.md").read_text(encoding="utf-8")
+    errors = [name for name in trioquic.__all__ if name.endswith("Error")]
+    assert errors
+    assert [name for name in errors if f"`{name}`" not in text] == []
