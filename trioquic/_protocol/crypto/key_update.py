@@ -27,7 +27,6 @@ class OneRttKeys:
     __slots__ = (
         "_first_written",
         "_highest",
-        "_integrity_limit",
         "_last_written",
         "_lowest",
         "_phase_acked",
@@ -35,12 +34,13 @@ class OneRttKeys:
         "_previous_until",
         "_read",
         "_read_next",
-        "_seal_limit",
         "_sealed",
         "_write",
         "confirmed",
+        "failure_limit",
         "failures",
         "read_phase",
+        "seal_limit",
         "updates",
         "write_phase",
     )
@@ -67,8 +67,9 @@ class OneRttKeys:
         self._first_written = 0
         self._last_written = -1
         self._phase_acked = False
-        self._seal_limit: int = confidentiality_limit(cipher_suite)
-        self._integrity_limit: int = integrity_limit(cipher_suite)
+        # section 6.6: for one key, and for all keys together
+        self.seal_limit: int = confidentiality_limit(cipher_suite)
+        self.failure_limit: int = integrity_limit(cipher_suite)
 
     def masks(self, samples: bytes) -> bytes:
         """Header protection masks of received packets; see PacketKeys.masks."""
@@ -79,13 +80,13 @@ class OneRttKeys:
         """The current write keys, whose header protection serves all phases."""
         return self._write
 
-    def write_masks(self, samples: bytes) -> bytes:
-        return self._write.masks(samples)
-
     def seal(self, pn: int, header: bytes, payload: bytes) -> bytes:
-        """Seal in the current write phase, whose bit the header must carry."""
+        """Seal in the current write phase, whose bit the header must carry.
+
+        BadPacketError: the key is used up, because the peer never let an update come through.
+        """
         sealed = self._sealed
-        if sealed >= self._seal_limit:
+        if sealed >= self.seal_limit:
             raise BadPacketError(AEAD_LIMIT_REACHED, "the write key has sealed all it may")
         self._sealed = sealed + 1
         self._last_written = pn
@@ -94,12 +95,7 @@ class OneRttKeys:
     @property
     def update_due(self) -> bool:
         """Half of what the write key may seal is used up: time to ask for an update."""
-        return self._sealed >= self._seal_limit >> 1
-
-    @property
-    def write_exhausted(self) -> bool:
-        """Only a few packets are left for CONNECTION_CLOSE: updates did not come through."""
-        return self._sealed >= self._seal_limit - 64
+        return self._sealed >= self.seal_limit >> 1
 
     def open(
         self, pn: int, key_phase: int, header: bytes, ciphertext: bytes, now: float, pto: float
@@ -195,5 +191,5 @@ class OneRttKeys:
 
     def _count_failure(self) -> None:
         self.failures += 1
-        if self.failures > self._integrity_limit:
+        if self.failures > self.failure_limit:
             raise BadPacketError(AEAD_LIMIT_REACHED, "too many packets failed authentication")
