@@ -56,6 +56,7 @@ class Sender:
         size: int = SIZE,
         eliciting: bool = True,
         padded: bool = False,
+        ecn: int = 0,
     ) -> list[int]:
         """Send packets now; returns their numbers."""
         numbers = []
@@ -64,14 +65,20 @@ class Sender:
             frame = Frame(number)
             self.frames[space, number] = frame
             self.detector.on_sent(
-                SentPacket(number, space, path, self.now, size, eliciting, [frame], padded)
+                SentPacket(number, space, path, self.now, size, eliciting, [frame], padded, ecn)
             )
             numbers.append(number)
         return numbers
 
-    def ack(self, *numbers: int, space: int = APPLICATION, delay: float = 0.0) -> int:
+    def ack(
+        self,
+        *numbers: int,
+        space: int = APPLICATION,
+        delay: float = 0.0,
+        ecn: tuple[int, int, int] | None = None,
+    ) -> int:
         """Receive an ACK of exactly these numbers; returns how many were news."""
-        frame = AckFrame(max(numbers), 0, to_ranges(set(numbers)), None)
+        frame = AckFrame(max(numbers), 0, to_ranges(set(numbers)), ecn)
         return self.detector.on_ack_untrusted(space, frame, self.now, delay)
 
     def frame(self, number: int, space: int = APPLICATION) -> Frame:

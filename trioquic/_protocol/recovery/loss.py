@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
+from .ecn import IMPOSSIBLE, EcnInput
 from .numbers import PacketNumbers
 from .path_recovery import NEVER, PathRecovery
 from .rtt import INITIAL_RTT
@@ -146,7 +147,8 @@ class LossDetector:
         if ledger.discarded:
             return 0
         self._numbers[space].check_ack_untrusted(ack.largest, ack.ranges)
-        if ack.largest > ledger.largest_acked:
+        rising = ack.largest > ledger.largest_acked
+        if rising:
             ledger.largest_acked = ack.largest
         taken = ledger.take_acked(ack.ranges)
         if not taken:
@@ -157,6 +159,8 @@ class LossDetector:
             self.peer_address_validated = True
         touched = self._account_acked(taken)
         self._sample_rtt(taken, ack.largest, now, self._believed_delay(space, ack_delay))
+        if rising and ledger.ecn.marked:
+            self._judge_ecn(ledger, taken, ack.ecn, now)
         for packet in taken:
             packet.state = ACKED
             for token in packet.tokens:
@@ -201,6 +205,28 @@ class LossDetector:
                     eliciting = True
         if newest is not None and eliciting:
             self._paths[newest.path].on_rtt_sample(newest, ack_delay, now)
+
+    def _judge_ecn(
+        self,
+        ledger: Ledger,
+        taken: list[SentPacket],
+        counts: tuple[int, int, int] | None,
+        now: float,
+    ) -> None:
+        """Tell the paths of marked packets whether the peer's counts can be true."""
+        newest: dict[int, SentPacket] = {}
+        newly = 0
+        for packet in taken:
+            if packet.ecn:
+                newly += 1
+                other = newest.get(packet.path)
+                if other is None or other.number < packet.number:
+                    newest[packet.path] = packet
+        rise = ledger.ecn.check_untrusted(newly, counts)
+        for path_id, packet in newest.items():
+            path = self._paths.get(path_id)
+            if path is not None:
+                path.on_ecn_verdict(packet, rise != IMPOSSIBLE, rise, now)
 
     def _believed_delay(self, space: int, ack_delay: float) -> float:
         # section 5.3: none in Initial; limited to what the peer promised, once that is confirmed
@@ -276,6 +302,7 @@ class LossDetector:
 
     def _on_pto(self, path: PathRecovery, now: float) -> None:
         path.pto_count += 1
+        path.ecn.advance(EcnInput.STOP)
         if path.path_id != self.active_path:
             self.requeue_path(path.path_id, now)
         elif self.handshake_confirmed:

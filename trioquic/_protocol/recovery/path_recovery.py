@@ -19,6 +19,7 @@ from typing import Final
 
 from ..space import APPLICATION, SPACES
 from .congestion import CongestionController, NewReno
+from .ecn import EcnInput, EcnState, EcnValidator
 from .pacer import Pacer
 from .rtt import INITIAL_RTT, RttEstimator
 from .sent import ACKED, LOST, OUTSTANDING, REQUEUED, SentPacket
@@ -70,6 +71,7 @@ class PathRecovery:
         self.rtt = RttEstimator(initial_rtt)
         self.congestion: CongestionController = NewReno(max_datagram_size)
         self.pacer = Pacer()
+        self.ecn = EcnValidator()
         self.flights: list[Flight] = [Flight() for _ in SPACES]
         self.bytes_in_flight = 0
         self.pto_count = 0
@@ -100,6 +102,8 @@ class PathRecovery:
         size = packet.size
         self.packets_sent += 1
         self.bytes_sent += size
+        if packet.ecn:
+            self.ecn.on_marked_sent()
         if not packet.in_flight:
             self._trim(flight)
             return
@@ -171,6 +175,14 @@ class PathRecovery:
         """The newest packet of an ACK gives a sample, unless the path was reset meanwhile (9.4)."""
         if packet.epoch == self._epoch:
             self.rtt.update(max(now - packet.time_sent, 0.0), ack_delay, now)
+
+    def on_ecn_verdict(self, newest: SentPacket, possible: bool, rise: int, now: float) -> None:
+        """What an ACK that names marked packets of this path says about marks (13.4.2)."""
+        if newest.epoch != self._epoch:
+            return
+        self.ecn.advance(EcnInput.CONFIRM if possible else EcnInput.REFUTE)
+        if rise > 0 and self.ecn.state is EcnState.CAPABLE:
+            self.congestion.on_congestion(newest.time_sent, now)
 
     def detect_lost(self, space: int, now: float, max_ack_delay: float) -> list[SentPacket]:
         """Remove the packets that are lost by now (6.1), and let the controller know."""
@@ -251,6 +263,7 @@ class PathRecovery:
         self.rtt = RttEstimator(self.initial_rtt)
         self.congestion = NewReno(self.max_datagram_size)
         self.pacer = Pacer()
+        self.ecn = EcnValidator()
         self.pto_count = 0
         self._full_until = [-1 for _ in SPACES]
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from ..range_set import RangeSet
 from ..token import Token
+from .ecn import EcnCounts
 
 # where a packet is in its life; ints, for every packet passes through here
 OUTSTANDING: Final = 0
@@ -79,11 +80,20 @@ class SentPacket:
 class Ledger:
     """The packets of one space that wait for an acknowledgement, or for a late one."""
 
-    __slots__ = ("_packets", "_quiet", "_remembered", "_waiting", "discarded", "largest_acked")
+    __slots__ = (
+        "_packets",
+        "_quiet",
+        "_remembered",
+        "_waiting",
+        "discarded",
+        "ecn",
+        "largest_acked",
+    )
 
     def __init__(self) -> None:
         self.largest_acked = -1
         self.discarded = False
+        self.ecn = EcnCounts()
         self._packets: dict[int, SentPacket] = {}
         self._waiting = RangeSet()
         self._remembered: deque[SentPacket] = deque()
@@ -94,6 +104,8 @@ class Ledger:
         number = packet.number
         self._packets[number] = packet
         self._waiting.add(number, number + 1)
+        if packet.ecn:
+            self.ecn.marked += 1
         if not packet.in_flight:
             quiet = self._quiet
             quiet.append(packet)

@@ -1,0 +1,151 @@
+"""Congestion marks on what we send: RFC 9000 section 13.4.2."""
+
+import itertools
+
+import pytest
+
+from trioquic._protocol.recovery.ecn import ECT_0, TABLE, TEST_PACKETS, EcnInput, EcnState
+from trioquic._protocol.space import HANDSHAKE
+
+from .driver import Sender
+
+
+def mark(sender: Sender, count: int, path: int = 0) -> list[int]:
+    """Send packets as the path's state has it."""
+    sent: list[int] = []
+    for _ in range(count):
+        sent += sender.send(path=path, ecn=sender.detector.path(path).ecn.codepoint)
+    return sent
+
+
+def state(sender: Sender, path: int = 0) -> EcnState:
+    return sender.detector.path(path).ecn.state
+
+
+def test_table_is_complete_and_failure_is_final() -> None:
+    assert set(TABLE) == set(itertools.product(EcnState, EcnInput))
+    assert {TABLE[EcnState.FAILED, event] for event in EcnInput} == {EcnState.FAILED}
+
+
+def test_a_few_packets_are_marked_and_then_the_answer_is_awaited() -> None:
+    sender = Sender()
+    mark(sender, TEST_PACKETS - 1)
+    assert sender.path.ecn.codepoint == ECT_0
+    mark(sender, 1)
+    assert sender.path.ecn.codepoint == 0
+    assert state(sender) is EcnState.WAITING
+
+
+def test_true_counts_confirm() -> None:
+    sender = Sender()
+    sent = mark(sender, TEST_PACKETS)
+    sender.ack(*sent[:3], ecn=(3, 0, 0))
+    assert state(sender) is EcnState.CAPABLE
+    assert sender.path.ecn.codepoint == ECT_0
+    mark(sender, 50)
+    assert sender.path.ecn.codepoint == ECT_0
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        None,  # marks were removed, or the peer does not report
+        (1, 0, 0),  # fewer than were acknowledged
+        (2, 1, 0),  # ECT(1) was never sent
+        (9, 0, 0),  # more than were ever sent
+        (2, 0, 9),
+    ],
+)
+def test_impossible_counts_turn_marking_off(counts: tuple[int, int, int] | None) -> None:
+    sender = Sender()
+    sent = mark(sender, 4)
+    sender.ack(sent[0], sent[1], ecn=counts)
+    assert state(sender) is EcnState.FAILED
+    assert sender.path.ecn.codepoint == 0
+    assert sender.path.congestion.congestion_events == 0
+
+
+def test_falling_counts_turn_marking_off() -> None:
+    sender = Sender()
+    sent = mark(sender, 6)
+    sender.ack(*sent[:3], ecn=(3, 0, 0))
+    sender.ack(*sent[:4], ecn=(2, 0, 2))
+    assert state(sender) is EcnState.FAILED
+
+
+def test_rise_of_ce_is_a_congestion_event() -> None:
+    # RFC 9002 section 7.1
+    sender = Sender()
+    sent = mark(sender, 10)
+    window = sender.path.congestion.window
+    sender.now += 0.1
+    sender.ack(*sent[:2], ecn=(1, 0, 1))
+    assert sender.path.congestion.congestion_events == 1
+    assert sender.path.congestion.window == (window + 2 * 1200) // 2
+    # the same count again is nothing new, a rise within the same window neither
+    sender.ack(*sent[:4], ecn=(3, 0, 1))
+    sender.ack(*sent[:6], ecn=(4, 0, 2))
+    assert sender.path.congestion.congestion_events == 1
+    assert sender.lost() == []
+
+
+def test_acks_that_do_not_raise_the_largest_are_not_judged() -> None:
+    # 13.4.2.1: they may have been reordered
+    sender = Sender()
+    sent = mark(sender, 5)
+    sender.ack(sent[0], sent[3], ecn=(2, 0, 0))
+    sender.ack(sent[1], sent[3], ecn=(1, 0, 0))
+    assert state(sender) is EcnState.CAPABLE
+    sender.ack(*sent, ecn=(5, 0, 0))
+    assert state(sender) is EcnState.CAPABLE
+
+
+def test_unmarked_packets_prove_nothing() -> None:
+    sender = Sender()
+    sender.send(3)
+    sender.ack(0, 1, 2)
+    assert state(sender) is EcnState.TESTING
+    mark(sender, 1)
+    sender.send(1)
+    sender.ack(4)
+    assert state(sender) is EcnState.TESTING
+
+
+def test_timeout_ends_the_test() -> None:
+    sender = Sender()
+    sent = mark(sender, 2)
+    sender.run_timer()
+    assert sender.path.ecn.codepoint == 0
+    sender.ack(*sent, ecn=(2, 0, 0))
+    assert state(sender) is EcnState.CAPABLE
+
+
+def test_each_path_is_tested_on_its_own() -> None:
+    # 9.2 of RFC 9000
+    sender = Sender()
+    sent = mark(sender, 3)
+    sender.ack(*sent)
+    assert state(sender) is EcnState.FAILED
+    sender.detector.add_path(1)
+    sender.detector.active_path = 1
+    new = mark(sender, 3, path=1)
+    sender.ack(*new, ecn=(3, 0, 0))
+    assert state(sender, 1) is EcnState.CAPABLE
+    assert state(sender, 0) is EcnState.FAILED
+
+
+def test_reset_tests_anew() -> None:
+    sender = Sender()
+    sent = mark(sender, 3)
+    sender.detector.reset_path(0)
+    sender.ack(*sent)
+    assert state(sender) is EcnState.TESTING
+
+
+def test_spaces_count_apart() -> None:
+    sender = Sender(confirmed=False)
+    sender.send(2, space=HANDSHAKE, ecn=ECT_0)
+    sent = mark(sender, 2)
+    sender.ack(0, 1, space=HANDSHAKE, ecn=(2, 0, 0))
+    sender.ack(*sent, ecn=(2, 0, 0))
+    assert state(sender) is EcnState.CAPABLE

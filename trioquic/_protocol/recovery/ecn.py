@@ -1,0 +1,100 @@
+"""Explicit congestion notification for what we send (RFC 9000 section 13.4.2, appendix A.4).
+
+Each path begins by marking its first packets ECT(0). An ACK whose counts fit what was marked shows
+that the path carries marks; marking goes on, and a rise of the CE count is a congestion event.
+Counts that cannot be, or no counts for marked packets, turn marking off on the path for good. A PTO
+while testing ends the test: the network may be dropping marked packets, so probes go unmarked.
+
+The peer counts per packet-number space, over all paths, so the arithmetic is done once a space
+(`EcnCounts`) and the verdict goes to the paths whose packets the ACK names.
+"""
+
+from enum import Enum
+from typing import Final
+
+from ..machine import advance
+
+ECT_0: Final = 2  # the codepoint in the IP header
+TEST_PACKETS: Final = 10
+IMPOSSIBLE: Final = -1
+
+
+class EcnState(Enum):
+    """What is known about marks on one path."""
+
+    TESTING = "testing"
+    WAITING = "waiting"  # the test is over, its result is not in
+    CAPABLE = "capable"
+    FAILED = "failed"
+
+
+class EcnInput(Enum):
+    """What happens to the test."""
+
+    STOP = "stop"
+    CONFIRM = "confirm"
+    REFUTE = "refute"
+
+
+TABLE: Final[dict[tuple[EcnState, EcnInput], EcnState]] = {
+    (EcnState.TESTING, EcnInput.STOP): EcnState.WAITING,
+    (EcnState.WAITING, EcnInput.STOP): EcnState.WAITING,
+    (EcnState.CAPABLE, EcnInput.STOP): EcnState.CAPABLE,
+    (EcnState.FAILED, EcnInput.STOP): EcnState.FAILED,
+    (EcnState.TESTING, EcnInput.CONFIRM): EcnState.CAPABLE,
+    (EcnState.WAITING, EcnInput.CONFIRM): EcnState.CAPABLE,
+    (EcnState.CAPABLE, EcnInput.CONFIRM): EcnState.CAPABLE,
+    (EcnState.FAILED, EcnInput.CONFIRM): EcnState.FAILED,
+    (EcnState.TESTING, EcnInput.REFUTE): EcnState.FAILED,
+    (EcnState.WAITING, EcnInput.REFUTE): EcnState.FAILED,
+    (EcnState.CAPABLE, EcnInput.REFUTE): EcnState.FAILED,
+    (EcnState.FAILED, EcnInput.REFUTE): EcnState.FAILED,
+}
+
+
+class EcnValidator:
+    """Whether one path's packets should be marked. `codepoint` is for the next packet."""
+
+    def __init__(self) -> None:
+        self.state = EcnState.TESTING
+        self.codepoint: int = ECT_0
+        self._marked = 0
+
+    def advance(self, event: EcnInput) -> None:
+        """Take a step of the table."""
+        self.state = advance(TABLE, self.state, event)
+        marking = self.state is EcnState.TESTING or self.state is EcnState.CAPABLE
+        self.codepoint = ECT_0 if marking else 0
+
+    def on_marked_sent(self) -> None:
+        """A marked packet went out; a few of them are enough for the test."""
+        self._marked += 1
+        if self._marked == TEST_PACKETS:
+            self.advance(EcnInput.STOP)
+
+
+class EcnCounts:
+    """The peer's counts of one space against what we marked there."""
+
+    __slots__ = ("_ce", "_ect_0", "marked")
+
+    def __init__(self) -> None:
+        self.marked = 0  # packets sent as ECT(0)
+        self._ect_0 = 0
+        self._ce = 0
+
+    def check_untrusted(self, newly: int, counts: tuple[int, int, int] | None) -> int:
+        """The rise of the CE count, or IMPOSSIBLE (section 13.4.2.1).
+
+        `newly` marked packets are acknowledged by this ACK, which raises the largest number."""
+        if counts is None:
+            return IMPOSSIBLE if newly else 0
+        ect_0, ect_1, ce = counts
+        if ect_0 < self._ect_0 or ce < self._ce or ect_1 > 0 or ect_0 + ce > self.marked:
+            return IMPOSSIBLE
+        if ect_0 - self._ect_0 + ce - self._ce < newly:
+            return IMPOSSIBLE
+        rise = ce - self._ce
+        self._ect_0 = ect_0
+        self._ce = ce
+        return rise
