@@ -21,7 +21,8 @@ ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 # The standard library's pure parts: no clock, no randomness, no I/O.
 PURE = frozenset(
     """__future__ abc base64 binascii bisect collections copy dataclasses datetime enum functools
-    hashlib heapq hmac ipaddress itertools math operator re string struct types typing""".split()
+    hashlib heapq hmac ipaddress itertools math operator re string struct types typing
+    warnings""".split()
 )
 THIRD_PARTY = frozenset({"cryptography"})
 # Calls that ask the machine for the time or for random bytes, whatever they are called on.

@@ -1,8 +1,8 @@
 """Which certificates are trusted, and what is said about those that are not."""
 
 import datetime
-import warnings
 
+import certifi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -260,18 +260,14 @@ def test_mutated_certificates_raise_only_bad_packet_errors(
         mutated[position] = value
     der = bytes(mutated[:cut] if cut % 8 == 0 else mutated)
     verifications = (pki.trust(strict=strict), FingerprintVerification(bytes(32)))
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the library grumbles about odd serial numbers and the like
-        for verification in verifications:
-            try:
-                leaf = certificates.parse_certificate_untrusted(der)
-                certificates.public_key_untrusted(leaf)
-                verification.check_untrusted(leaf, (der, LEAF), pki.NAME, pki.NOW)
-            except BadPacketError:
-                continue
-            assert der == LEAF, "a changed certificate was trusted"
+    for verification in verifications:
+        try:
+            leaf = certificates.parse_certificate_untrusted(der)
+            certificates.public_key_untrusted(leaf)
+            verification.check_untrusted(leaf, (der, LEAF), pki.NAME, pki.NOW)
+        except BadPacketError:
+            continue
+        assert der == LEAF, "a changed certificate was trusted"
 
 
 # --- what the caller supplies --------------------------------------------------------------------
@@ -282,6 +278,19 @@ def test_loading_authorities() -> None:
     pem = one.public_bytes(Encoding.PEM) + b"# comment\n" + two.public_bytes(Encoding.PEM)
     assert certificates.load_certificates(pem) == [one, two]
     assert certificates.load_certificates(one.public_bytes(Encoding.DER)) == [one]
+
+
+def test_the_public_roots_load_without_a_warning() -> None:
+    """certifi has a root that the library warns of, and warnings are errors here."""
+    with open(certifi.where(), "rb") as file:
+        bundle = file.read()
+    roots = certificates.load_public_roots(bundle)
+    assert len(roots) > 50
+    CaVerification(roots, strict=True).check_server_name(pki.NAME)
+    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    assert certificates.load_public_roots(broken + bundle) == roots
+    with pytest.raises(ValueError, match="bundle of public roots"):
+        certificates.load_public_roots(broken)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,13 @@
 
 The server's certificates are parsed only as far as they are needed. The loaders take the content
 of files (this package opens none) and raise ValueError with a text for people.
+
+The library warns of certificates that it will refuse one day. Its warnings are switched off here:
+a server must not be able to write into the client's terminal, and of the public roots, the ones
+that are refused are left out.
 """
 
+import warnings
 from typing import Final, TypeAlias
 
 from cryptography import x509
@@ -16,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_pem_private_key,
 )
+from cryptography.utils import CryptographyDeprecationWarning
 
 from .alerts import BAD_CERTIFICATE, UNSUPPORTED_CERTIFICATE, tls_error
 
@@ -23,6 +29,7 @@ from .alerts import BAD_CERTIFICATE, UNSUPPORTED_CERTIFICATE, tls_error
 ClientCertificate: TypeAlias = tuple[tuple[bytes, ...], PrivateKeyTypes]
 
 PEM_MARK: Final = b"-----BEGIN "
+PEM_END: Final = b"-----END CERTIFICATE-----"
 MINIMUM_RSA_BITS: Final = 2048
 
 # What the library raises for certificates it cannot make sense of
@@ -38,7 +45,9 @@ PARSE_ERRORS: Final = (
 
 def parse_certificate_untrusted(der: bytes) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(der)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return x509.load_der_x509_certificate(der)
     except PARSE_ERRORS as error:
         raise tls_error(BAD_CERTIFICATE, f"a certificate is malformed: {error}") from None
 
@@ -63,11 +72,27 @@ def public_key_untrusted(certificate: x509.Certificate) -> PublicKeyTypes:
 def load_certificates(data: bytes) -> list[x509.Certificate]:
     """CA certificates from PEM (any number) or DER (one)."""
     try:
-        if PEM_MARK in data:
-            return x509.load_pem_x509_certificates(data)
-        return [x509.load_der_x509_certificate(data)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            if PEM_MARK in data:
+                return x509.load_pem_x509_certificates(data)
+            return [x509.load_der_x509_certificate(data)]
     except PARSE_ERRORS as error:
         raise ValueError(f"no certificates could be read, neither PEM nor DER: {error}") from error
+
+
+def load_public_roots(data: bytes) -> list[x509.Certificate]:
+    """The certificates of a large PEM bundle, without those that the library cannot read. A caller
+    wants to hear of a bad file of their own; one odd root among a hundred is not their concern."""
+    roots: list[x509.Certificate] = []
+    for block in data.split(PEM_END)[:-1]:
+        try:
+            roots += load_certificates(block + PEM_END)
+        except ValueError:
+            continue
+    if not roots:
+        raise ValueError("no certificates could be read from the bundle of public roots")
+    return roots
 
 
 def load_private_key(data: bytes, password: bytes | None = None) -> PrivateKeyTypes:
