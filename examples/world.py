@@ -42,9 +42,12 @@ class Child:
     host: str
     port: int
 
-    async def tell(self, line: str) -> None:
+    async def say(self, line: str) -> None:
+        """Give a command and wait until the program repeats it: then it is done."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         await self.process.stdin.send_all(f"{line}\n".encode())
+        await read_line(self.process.stdout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class World:
 
     async def cut(self, access: Access) -> None:
         """From now on nothing gets through, either way, and nobody is told."""
-        await self.relay.tell(f"cut {access.local}")
+        await self.relay.say(f"cut {access.local}")
 
 
 def make_certificate(directory: Path) -> tuple[Path, Path, bytes]:
@@ -89,6 +92,16 @@ def make_certificate(directory: Path) -> tuple[Path, Path, bytes]:
     return cert_file, key_file, certificate.fingerprint(hashes.SHA256())
 
 
+async def read_line(stream: trio.abc.ReceiveStream) -> str:
+    said = b""
+    while not said.endswith(b"\n"):
+        chunk = await stream.receive_some()
+        if not chunk:
+            raise RuntimeError("the program has ended")
+        said += chunk
+    return said.decode()
+
+
 @asynccontextmanager
 async def child(module: str, arguments: Sequence[str]) -> AsyncIterator[Child]:
     """Run one of this package's programs until the end of the block."""
@@ -99,14 +112,8 @@ async def child(module: str, arguments: Sequence[str]) -> AsyncIterator[Child]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        said = b""
         with trio.fail_after(20):
-            while not said.endswith(b"\n"):
-                chunk = await process.stdout.receive_some()
-                if not chunk:
-                    raise RuntimeError(f"{module} ended before it listened")
-                said += chunk
-        host, port = said.decode().split()[-2:]
+            host, port = (await read_line(process.stdout)).split()[-2:]
         yield Child(process, host, int(port))
     finally:
         process.kill()

@@ -1,0 +1,119 @@
+"""The examples run, say what they should, and fail when they should."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from examples.world import Child, child
+from tests.certificates import Certificates
+from tests.servers import aioquic_server
+
+PROJECT = Path(__file__).parent.parent
+PATIENCE = 10.0
+
+
+async def run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    """A Python program in the project's folder, with its output."""
+    return await trio.run_process(
+        [sys.executable, *arguments],
+        cwd=PROJECT,
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+    )
+
+
+async def test_the_demo_moves_and_checks_the_sum() -> None:
+    result = await run("-m", "examples.demo", "--megabytes", "8")
+    output = result.stdout.decode()
+    assert result.returncode == 0, output + result.stderr.decode()
+    assert "wifi is cut" in output
+    assert "moved from wifi (127.0.0.1) to cellular (127.0.0.2)" in output
+    assert "the gap was" in output
+    assert "SHA-256 matches" in output
+
+
+async def test_the_quickstart_downloads(certs: Certificates, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"contents" * 10_000)
+    async with aioquic_server(certs.server, root=tmp_path) as server:
+        arguments = ["examples/quickstart.py", server.host, str(server.port), "/file"]
+        result = await run(*arguments, str(server.ca_file))
+        assert result.returncode == 0, result.stderr
+        assert hashlib.sha256(result.stdout).digest() == (
+            hashlib.sha256(b"contents" * 10_000).digest()
+        )
+
+
+async def test_the_quickstart_reports_an_untrusted_server(certs: Certificates) -> None:
+    async with aioquic_server(certs.untrusted) as server:
+        arguments = ["examples/quickstart.py", server.host, str(server.port), "/3"]
+        result = await run(*arguments, str(server.ca_file))
+        assert result.returncode == 1
+        assert result.stdout == b""
+        assert b"CertificateError" in result.stderr
+        assert b"Traceback" not in result.stderr
+
+
+async def test_the_benchmark_prints_a_ratio() -> None:
+    result = await run("-m", "benchmarks", "--megabytes", "1", "--rounds", "1")
+    assert result.returncode == 0, result.stderr.decode()
+    rows = [line.split("|") for line in result.stdout.decode().splitlines() if "| trio" in line]
+    assert [row[1].strip() for row in rows] == ["download", "upload"]
+    assert all(float(row[-2]) > 0 for row in rows)
+
+
+@asynccontextmanager
+async def echo_behind_a_relay(*links: str) -> AsyncIterator[Child]:
+    """A UDP socket that sends everything back, behind examples/relay.py."""
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as server:
+        await server.bind(("127.0.0.1", 0))
+        target = f"--target=127.0.0.1:{server.getsockname()[1]}"
+
+        async def echo() -> None:
+            while True:
+                data, address = await server.recvfrom(2048)
+                await server.sendto(data + b" from " + address[0].encode(), address)
+
+        async with (
+            trio.open_nursery() as nursery,
+            child("examples.relay", [target, *(f"--link={link}" for link in links)]) as relay,
+        ):
+            nursery.start_soon(echo)
+            yield relay
+            nursery.cancel_scope.cancel()
+
+
+async def ask(sock: trio.socket.SocketType, data: bytes, patience: float = PATIENCE) -> bytes:
+    await sock.send(data)
+    with trio.move_on_after(patience):
+        return await sock.recv(2048)
+    return b""
+
+
+@asynccontextmanager
+async def client(relay: Child, local: str) -> AsyncIterator[trio.socket.SocketType]:
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
+        await sock.bind((local, 0))
+        await sock.connect((relay.host, relay.port))
+        yield sock
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no 127.0.0.2 by default")
+async def test_the_relay_delays_and_cuts_by_address() -> None:
+    async with echo_behind_a_relay("127.0.0.1=100:30", "127.0.0.2=100:2") as relay:
+        async with client(relay, "127.0.0.1") as wifi, client(relay, "127.0.0.2") as cellular:
+            started = trio.current_time()
+            assert await ask(wifi, b"a") == b"a from 127.0.0.1"
+            assert trio.current_time() - started >= 0.030
+            assert await ask(cellular, b"b") == b"b from 127.0.0.2"
+            await relay.say("cut 127.0.0.1")
+            assert await ask(wifi, b"c", patience=0.1) == b""
+            assert await ask(cellular, b"d") == b"d from 127.0.0.2"
+            await relay.say("mend 127.0.0.1")
+            assert await ask(wifi, b"e") == b"e from 127.0.0.1"
