@@ -53,16 +53,17 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 
 # Other people's servers to test against. Without root or apt, or when a package is not to be had,
 # the tests that need them are skipped, and the summary counts those.
-servers:
+servers: | $(VENV)/bin/python
 	@missing=; for p in $(PACKAGES); do \
 		dpkg -s "$$p" >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing$$missing"; \
 		export DEBIAN_FRONTEND=noninteractive; \
-		{ apt-get -qq update && \
-		  apt-get -qq install --yes --no-install-recommends $$missing; } \
-		</dev/null >$(VENV)/apt.log 2>&1 \
-		|| echo "not everything could be installed, see $(VENV)/apt.log"; \
+		exec </dev/null 3>&1 >$(VENV)/apt.log 2>&1; \
+		apt-get -qq update || echo "apt-get update failed" >&3; \
+		for p in $$missing; do \
+			apt-get -qq install --yes --no-install-recommends "$$p" \
+			|| echo "could not install $$p, see $(VENV)/apt.log" >&3; done; \
 	fi
 
 clean:
