@@ -25,11 +25,20 @@ UNSUPPORTED_EXTENSION: Final = 110
 NO_APPLICATION_PROTOCOL: Final = 120
 
 CRYPTO_FRAME: Final = 0x06
+MAX_QUOTED: Final = 200
 
 
 def tls_error(alert: int, reason: str) -> BadPacketError:
     """The error for `alert`, blamed on the CRYPTO frame that brought the message."""
     return BadPacketError(CRYPTO_ERROR + alert, reason, CRYPTO_FRAME)
+
+
+def quoted(text: str) -> str:
+    """Text that the server has a say in, for use in a reason: bounded, and without control
+    characters that would reach a terminal or a log."""
+    if len(text) > MAX_QUOTED:
+        text = text[:MAX_QUOTED] + "..."
+    return ascii(text)
 
 
 def quic_error(code: int, reason: str) -> BadPacketError:

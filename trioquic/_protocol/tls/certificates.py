@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import CryptographyDeprecationWarning
 
-from .alerts import BAD_CERTIFICATE, UNSUPPORTED_CERTIFICATE, tls_error
+from .alerts import BAD_CERTIFICATE, UNSUPPORTED_CERTIFICATE, quoted, tls_error
 
 # A certificate chain as DER, leaf first, and the leaf's private key
 ClientCertificate: TypeAlias = tuple[tuple[bytes, ...], PrivateKeyTypes]
@@ -49,7 +49,9 @@ def parse_certificate_untrusted(der: bytes) -> x509.Certificate:
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             return x509.load_der_x509_certificate(der)
     except PARSE_ERRORS as error:
-        raise tls_error(BAD_CERTIFICATE, f"a certificate is malformed: {error}") from None
+        raise tls_error(
+            BAD_CERTIFICATE, f"a certificate is malformed: {quoted(str(error))}"
+        ) from None
 
 
 def public_key_untrusted(certificate: x509.Certificate) -> PublicKeyTypes:
@@ -61,7 +63,7 @@ def public_key_untrusted(certificate: x509.Certificate) -> PublicKeyTypes:
         return key
     except PARSE_ERRORS as error:
         raise tls_error(
-            UNSUPPORTED_CERTIFICATE, f"the certificate's key cannot be used: {error}"
+            UNSUPPORTED_CERTIFICATE, f"the certificate's key cannot be used: {quoted(str(error))}"
         ) from None
     if not usage.digital_signature:
         # RFC 8446 section 4.4.2.2

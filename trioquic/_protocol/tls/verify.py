@@ -31,10 +31,18 @@ from cryptography.x509.verification import (
 )
 
 from ..errors import BadPacketError
-from .alerts import BAD_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_UNKNOWN, UNKNOWN_CA, tls_error
+from .alerts import (
+    BAD_CERTIFICATE,
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_UNKNOWN,
+    UNKNOWN_CA,
+    quoted,
+    tls_error,
+)
 from .certificates import PARSE_ERRORS, parse_certificate_untrusted
 
 FINGERPRINT_SIZE: Final = 32
+MAX_NAMES_SHOWN: Final = 8
 
 
 class Verification(ABC):
@@ -154,7 +162,7 @@ class CaVerification(Verification):
                 _check_dates_untrusted(certificate, when)
         except BadPacketError as error:
             return error
-        return tls_error(BAD_CERTIFICATE, f"the certificate chain is refused: {detail}")
+        return tls_error(BAD_CERTIFICATE, f"the certificate chain is refused: {quoted(detail)}")
 
     def _reaches_root(self, leaf: x509.Certificate, others: list[x509.Certificate]) -> bool:
         """Whether the leaf or a certificate sent with it was issued by a root. This only chooses
@@ -199,7 +207,8 @@ def _check_name_untrusted(leaf: x509.Certificate, server_name: str) -> None:
     else:
         matches = any(_name_matches(pattern, server_name) for pattern in dns_names)
     if not matches:
-        shown = ", ".join([*dns_names, *[str(address) for address in addresses]][:8])
+        names_found = [*dns_names, *[str(address) for address in addresses]]
+        shown = ", ".join([quoted(name) for name in names_found[:MAX_NAMES_SHOWN]])
         raise tls_error(
             CERTIFICATE_UNKNOWN, f"the certificate is not for {server_name!r} but for [{shown}]"
         )

@@ -1,0 +1,167 @@
+"""Whatever a server sends, in whatever order: only BadPacketError escapes."""
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.peer import tls_server as peer
+from tests.tls import pki
+from tests.tls.scripted import (
+    RETRY,
+    SHARE,
+    UNEXPECTED_MESSAGE,
+    VERSION,
+    extension,
+    hello,
+    message,
+)
+from trioquic._protocol.errors import CRYPTO_ERROR, PROTOCOL_VIOLATION, BadPacketError
+from trioquic._protocol.space import HANDSHAKE, INITIAL
+from trioquic._protocol.tls.assembler import MAX_MESSAGE, MessageAssembler
+from trioquic._protocol.tls.key_exchange import GROUPS, make_key_share
+from trioquic._protocol.tls.state import TABLE, TlsInput, TlsState
+
+
+def test_every_message_out_of_order_is_unexpected() -> None:
+    """All states and all inputs: what the table does not have is refused, and it has only this."""
+    allowed = {(state.name, event.name) for state, event in TABLE}
+    assert allowed == {
+        ("START", "START"),
+        ("WAIT_SERVER_HELLO", "HELLO_RETRY_REQUEST"),
+        ("WAIT_SERVER_HELLO", "SERVER_HELLO"),
+        ("WAIT_SECOND_SERVER_HELLO", "SERVER_HELLO"),
+        ("WAIT_ENCRYPTED_EXTENSIONS", "ENCRYPTED_EXTENSIONS"),
+        ("WAIT_CERTIFICATE_OR_REQUEST", "CERTIFICATE_REQUEST"),
+        ("WAIT_CERTIFICATE_OR_REQUEST", "CERTIFICATE"),
+        ("WAIT_CERTIFICATE", "CERTIFICATE"),
+        ("WAIT_CERTIFICATE_VERIFY", "CERTIFICATE_VERIFY"),
+        ("WAIT_FINISHED", "FINISHED"),
+        ("CONNECTED", "NEW_SESSION_TICKET"),
+    }
+    samples = {
+        TlsInput.HELLO_RETRY_REQUEST: hello(VERSION + extension(51, b"\0\x17"), random=RETRY),
+        TlsInput.SERVER_HELLO: hello(VERSION + SHARE),
+        TlsInput.ENCRYPTED_EXTENSIONS: message(peer.ENCRYPTED_EXTENSIONS, b""),
+        TlsInput.CERTIFICATE_REQUEST: message(peer.CERTIFICATE_REQUEST, b""),
+        TlsInput.CERTIFICATE: message(peer.CERTIFICATE, b""),
+        TlsInput.CERTIFICATE_VERIFY: message(peer.CERTIFICATE_VERIFY, b""),
+        TlsInput.FINISHED: message(peer.FINISHED, b""),
+        TlsInput.NEW_SESSION_TICKET: message(peer.NEW_SESSION_TICKET, b""),
+    }
+    for state in set(TlsState) - {TlsState.FAILED}:
+        for event, sample in samples.items():
+            if (state, event) in TABLE:
+                continue
+            client = pki.make_client()
+            client.state = state
+            with pytest.raises(BadPacketError) as caught:
+                client.receive_untrusted(client.level, sample)
+            after = state is TlsState.CONNECTED and event is TlsInput.CERTIFICATE_REQUEST
+            expected = PROTOCOL_VIOLATION if after else CRYPTO_ERROR + UNEXPECTED_MESSAGE
+            assert caught.value.code == expected, (state, event)
+            assert client.state is TlsState.FAILED
+
+
+def test_what_is_announced_is_judged_before_it_is_kept() -> None:
+    assembler = MessageAssembler()
+    assembler.feed(b"\x0b" + (MAX_MESSAGE - 4).to_bytes(3, "big"))
+    assert assembler.next_untrusted() is None
+    assembler = MessageAssembler()
+    assembler.feed(b"\x0b" + (MAX_MESSAGE - 3).to_bytes(3, "big"))
+    with pytest.raises(BadPacketError, match="refused"):
+        assembler.next_untrusted()
+
+
+def recorded_flight() -> tuple[bytes, bytes]:
+    """The bytes of an ordinary server for the client of seed 0, which always asks the same."""
+    client = pki.make_client()
+    client.start()
+    server = peer.TlsServer(peer.TlsScript(request_certificate=True))
+    for level, data in client.take_output():
+        server.receive(level, data)
+    flights = [b"", b""]
+    for level, data in server.output:
+        flights[level] += data
+    return flights[0], flights[1]
+
+
+SERVER_HELLO, FLIGHT_BYTES = recorded_flight()
+
+
+def test_the_recorded_flight_is_good() -> None:
+    client = pki.make_client()
+    client.start()
+    client.receive_untrusted(INITIAL, SERVER_HELLO)
+    client.receive_untrusted(HANDSHAKE, FLIGHT_BYTES)
+    assert client.complete
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.data())
+def test_mutated_flights(data: st.DataObject) -> None:
+    client = pki.make_client(pki.trust(strict=data.draw(st.booleans())))
+    client.start()
+    flights = [bytearray(SERVER_HELLO), bytearray(FLIGHT_BYTES)]
+    which = data.draw(st.sampled_from([0, 1, 1]))
+    flight = flights[which]
+    before = bytes(flight)
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(flight) - 1))
+        action = data.draw(st.sampled_from(["set", "insert", "delete"]))
+        if action == "set":
+            flight[position] = data.draw(st.integers(0, 255))
+        elif action == "insert":
+            flight[position:position] = data.draw(st.binary(min_size=1, max_size=8))
+        else:
+            del flight[position : position + data.draw(st.integers(1, 8))]
+    try:
+        client.receive_untrusted(INITIAL, bytes(flights[0]))
+        client.receive_untrusted(HANDSHAKE, bytes(flights[1]))
+    except BadPacketError:
+        assert client.state is TlsState.FAILED
+        return
+    assert not client.complete or bytes(flight) == before
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=64)), max_size=8))
+def test_random_bytes(pieces: list[tuple[int, bytes]]) -> None:
+    client = pki.make_client()
+    client.start()
+    for level, piece in pieces:
+        try:
+            client.receive_untrusted(level, piece)
+        except BadPacketError:
+            assert client.state is TlsState.FAILED
+    assert not client.complete
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([2, 8, 11, 13, 15, 20, 4]),
+    st.binary(max_size=80),
+    st.sampled_from(sorted(set(TlsState) - {TlsState.START}, key=lambda state: state.name)),
+)
+def test_any_body_in_any_state(kind: int, body: bytes, state: TlsState) -> None:
+    client = pki.make_client()
+    client.start()
+    client.state = state
+    client.peer_certificates = (pki.der(pki.server_identity().certificate),)
+    if state not in (TlsState.WAIT_SERVER_HELLO, TlsState.WAIT_SECOND_SERVER_HELLO):
+        client._schedule.choose(0x1301)
+    try:
+        client.receive_untrusted(client.level, message(kind, body))
+    except BadPacketError:
+        assert client.state is TlsState.FAILED
+
+
+@given(st.sampled_from(GROUPS), st.binary(max_size=100))
+def test_any_key_share(group: int, public: bytes) -> None:
+    share = make_key_share(group, os.urandom)
+    try:
+        secret = share.shared_secret_untrusted(public)
+    except BadPacketError:
+        return
+    assert len(secret) in (32, 48)
