@@ -138,6 +138,12 @@ class ClientConnection:
         """The path that carries the connection, -1 while there is none."""
         return self._paths.active
 
+    @property
+    def rtt(self) -> float:
+        """Smoothed RTT of the active path, 0 while there is none: the pace of flow control."""
+        path = self._paths.active_path()
+        return 0.0 if path is None else path.recovery.rtt.smoothed
+
     def path_view(self, path_id: int) -> PathView:
         """A snapshot of a path; KeyError for one that was never there or is long forgotten."""
         return self._paths.view(path_id)

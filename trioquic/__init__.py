@@ -1,0 +1,104 @@
+"""A QUIC version 1 client for trio whose connections survive a change of network.
+
+`open_connection` is the way in; everything public is named here.
+"""
+
+from ._protocol import connection as _core
+from ._protocol.path.state import PathState
+from ._runtime.connection import Connection
+from ._runtime.opening import connect, open_connection
+from ._runtime.streams import ReceiveStream, SendStream, Stream
+from .config import TLSConfig, TransportConfig
+from .errors import (
+    AlpnError,
+    CertificateError,
+    ConnectionLostError,
+    HandshakeError,
+    IdleTimeoutError,
+    InternalError,
+    LocalAddressError,
+    MigrationNotAllowedError,
+    NoPathError,
+    PathAbandonedError,
+    PathError,
+    PathNotValidatedError,
+    PathValidationError,
+    PeerClosedError,
+    ProtocolError,
+    QuicError,
+    StatelessResetError,
+    StopSendingError,
+    StreamResetError,
+    VersionError,
+)
+from .events import (
+    Migrated,
+    MigrationRefused,
+    PathDegraded,
+    PathEvent,
+    PathFailed,
+    PathRecovered,
+    PathValidated,
+    PreferredAddressResult,
+    WaitingForPath,
+)
+from .networks import Interface, InterfaceAddress, NetworkSource, system_networks
+from .paths import Path, PathStatistics
+from .policy import MigrationPolicy
+from .statistics import ConnectionStatistics
+
+__version__ = "0.1.0"
+
+compiled: bool = not _core.__file__.endswith(".py")
+"""Whether the protocol core runs compiled (by mypyc) or as plain Python; both behave the same."""
+
+__all__ = [
+    "AlpnError",
+    "CertificateError",
+    "Connection",
+    "ConnectionLostError",
+    "ConnectionStatistics",
+    "HandshakeError",
+    "IdleTimeoutError",
+    "Interface",
+    "InterfaceAddress",
+    "InternalError",
+    "LocalAddressError",
+    "Migrated",
+    "MigrationNotAllowedError",
+    "MigrationPolicy",
+    "MigrationRefused",
+    "NetworkSource",
+    "NoPathError",
+    "Path",
+    "PathAbandonedError",
+    "PathDegraded",
+    "PathError",
+    "PathEvent",
+    "PathFailed",
+    "PathNotValidatedError",
+    "PathRecovered",
+    "PathState",
+    "PathStatistics",
+    "PathValidated",
+    "PathValidationError",
+    "PeerClosedError",
+    "PreferredAddressResult",
+    "ProtocolError",
+    "QuicError",
+    "ReceiveStream",
+    "SendStream",
+    "StatelessResetError",
+    "StopSendingError",
+    "Stream",
+    "StreamResetError",
+    "TLSConfig",
+    "TransportConfig",
+    "VersionError",
+    "WaitingForPath",
+    "__version__",
+    "compiled",
+    "connect",
+    "open_connection",
+    "system_networks",
+]

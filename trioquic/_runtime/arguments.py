@@ -1,0 +1,164 @@
+"""The arguments of `open_connection` and `connect`, checked before anything is sent.
+
+Plain misuse is TypeError or ValueError. What only the system can tell (does the interface exist?)
+is asked of it by binding a socket, in `opening.py`.
+"""
+
+import ipaddress
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import idna
+
+from .._protocol.config import CoreConfig
+from .._protocol.connection import ClientConnection
+from .._protocol.streams.config import StreamConfig
+from .._protocol.tls.config import TlsClientConfig
+from ..config import TLSConfig, TransportConfig
+from ..networks import NetworkSource, system_networks
+from ..policy import MigrationPolicy
+from .credentials import load_tls
+
+_NO_ALPN = "alpn must name at least one application protocol, such as alpn=['h3']"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A checked wish for a connection."""
+
+    host: str
+    port: int
+    tls: TlsClientConfig
+    transport: TransportConfig
+    migration: MigrationPolicy
+    networks: NetworkSource
+    interface: str | None
+    local_address: str | None
+    rng: Callable[[int], bytes]
+
+    def new_core(self, now: float) -> ClientConnection:
+        """A fresh core: one for each attempt."""
+        transport = self.transport
+        stream_window = transport.initial_max_stream_data
+        streams = StreamConfig(
+            initial_max_data=transport.initial_max_data,
+            initial_max_stream_data_bidi_local=stream_window,
+            initial_max_stream_data_bidi_remote=stream_window,
+            initial_max_stream_data_uni=stream_window,
+            max_data_window=transport.max_data,
+            max_stream_window=transport.max_stream_data,
+            initial_max_streams_bidi=transport.max_streams_bidi,
+            initial_max_streams_uni=transport.max_streams_uni,
+            send_buffer=transport.send_buffer,
+        )
+        config = CoreConfig(
+            self.tls,
+            streams,
+            idle_timeout=transport.idle_timeout,
+            keep_alive=transport.keep_alive,
+            max_ack_delay=transport.max_ack_delay,
+        )
+        return ClientConnection(config, rng=self.rng, wall_time=datetime.now(UTC), now=now)
+
+
+def make_plan(
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    server_name: str | None,
+    tls: TLSConfig,
+    transport: TransportConfig,
+    migration: MigrationPolicy,
+    networks: NetworkSource | None,
+    interface: str | None,
+    local_address: str | None,
+) -> Plan:
+    """Check everything that can be checked without the network."""
+    _check_type("tls", tls, TLSConfig)
+    _check_type("transport", transport, TransportConfig)
+    _check_type("migration", migration, MigrationPolicy)
+    if networks is not None and not isinstance(networks, NetworkSource):
+        raise TypeError(f"networks must have a snapshot method; {type(networks).__name__} has none")
+    check_port("port", port, least=1)
+    check_local(interface, local_address)
+    name = to_ascii("host", host)
+    if local_address is not None and is_address(name):
+        if ip_version(name) != ip_version(local_address):
+            raise ValueError(f"local_address {local_address} and host {name} differ in IP version")
+    server = name if server_name is None else to_ascii("server_name", server_name)
+    return Plan(
+        host=name,
+        port=port,
+        tls=load_tls(tls, server, _check_alpn(alpn)),
+        transport=transport,
+        migration=migration,
+        networks=system_networks() if networks is None else networks,
+        interface=interface,
+        local_address=local_address,
+        rng=os.urandom,
+    )
+
+
+def check_local(interface: str | None, local: str | None) -> None:
+    """An interface name and an IP address, both optional."""
+    if interface is not None:
+        _check_type("interface", interface, str)
+        if not interface or "\0" in interface:
+            raise ValueError(f"{interface!r} is no name of an interface")
+    if local is not None:
+        _check_type("local address", local, str)
+        if not is_address(local):
+            raise ValueError(f"local address {local!r} is no IP address")
+
+
+def check_port(name: str, port: int, *, least: int) -> None:
+    """A UDP port; `least` is 0 where the system may choose."""
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"{name} must be an integer, not {type(port).__name__}")
+    if not least <= port <= 65535:
+        raise ValueError(f"{name} must be from {least} to 65535, not {port}")
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an IP address and no name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def ip_version(address: str) -> int:
+    """4 or 6."""
+    return ipaddress.ip_address(address).version
+
+
+def to_ascii(what: str, name: str) -> str:
+    """A host name as it goes over the wire (IDNA 2008); ASCII stays as it is."""
+    _check_type(what, name, str)
+    if not name or "\0" in name:
+        raise ValueError(f"{what} {name!r} is no host name")
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"{what} {name!r} is no host name: {error}") from error
+
+
+def _check_alpn(alpn: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(alpn, str | bytes) or not isinstance(alpn, Sequence):
+        raise TypeError(f"alpn must be a sequence of names, not {type(alpn).__name__}")
+    for name in alpn:
+        _check_type("each name in alpn", name, str)
+    if not alpn:
+        raise ValueError(_NO_ALPN)
+    return tuple(alpn)
+
+
+def _check_type(what: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} must be a {kind.__name__}, not {type(value).__name__}")

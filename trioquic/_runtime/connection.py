@@ -1,0 +1,249 @@
+"""The public connection: it opens streams, keeps paths, and ends.
+
+Everything is passed on to the driver, the halves and the path set; no rule is decided here.
+"""
+
+from contextlib import AbstractAsyncContextManager
+
+import trio
+
+from .._protocol.events import HandshakeCompleted
+from ..config import TransportConfig
+from ..events import PathEvent
+from ..paths import Path
+from ..statistics import ConnectionStatistics
+from .arguments import check_local, check_port
+from .broadcast import Broadcast
+from .driver import Driver
+from .halves import check_code
+from .path_set import PathSet
+from .streams import ReceiveStream, SendStream, Stream
+
+
+class Connection(trio.abc.AsyncResource):
+    """A QUIC connection to one server, made by `open_connection` or `connect`.
+
+    When it ends, whoever waits and every later call gets a `ConnectionLostError` of the fitting
+    kind, or `trio.ClosedResourceError` after one's own close.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        paths: PathSet,
+        broadcast: Broadcast,
+        transport: TransportConfig,
+        completed: HandshakeCompleted,
+    ) -> None:
+        self._driver = driver
+        self._paths = paths
+        self._broadcast = broadcast
+        self._transport = transport
+        self._completed = completed
+
+    def __repr__(self) -> str:
+        state = "over" if self._driver.over else "open"
+        return f"<Connection {state}, {self.alpn}, {len(self.paths)} paths>"
+
+    # -- facts -----------------------------------------------------------------------------------
+
+    @property
+    def alpn(self) -> str:
+        """The application protocol that the server chose."""
+        return self._completed.alpn
+
+    @property
+    def peer_certificates(self) -> tuple[bytes, ...]:
+        """The server's certificates as it sent them, DER, its own first."""
+        return self._completed.peer_certificates
+
+    @property
+    def cipher_suite(self) -> int:
+        """The TLS cipher suite's number (RFC 8446 appendix B.4)."""
+        return self._completed.cipher_suite
+
+    @property
+    def group(self) -> int:
+        """The number of the TLS key-exchange group (RFC 8446 section 4.2.7)."""
+        return self._completed.group
+
+    @property
+    def handshake_confirmed(self) -> bool:
+        """Whether the server has confirmed the handshake: from then on paths can be added."""
+        return self._driver.core.handshake_confirmed
+
+    async def wait_confirmed(self) -> None:
+        """Wait until the handshake is confirmed (RFC 9001 section 4.1.2), about one round trip
+        after it was complete. Cancellation leaves nothing behind."""
+        self._driver.check_open()
+        await self._driver.confirmed.wait()
+        if not self.handshake_confirmed:
+            self._driver.check_open()
+
+    def statistics(self) -> ConnectionStatistics:
+        """A snapshot of all counters."""
+        core = self._driver.core.statistics()
+        return ConnectionStatistics(
+            packets_sent=core.packets_sent,
+            packets_received=core.packets_received,
+            dropped_malformed=core.dropped_malformed,
+            dropped_unknown_id=core.dropped_unknown_id,
+            dropped_unauthentic=core.dropped_unauthentic,
+            dropped_duplicate=core.dropped_duplicate,
+            dropped_no_keys=core.dropped_no_keys,
+            dropped_unexpected=core.dropped_unexpected,
+            unmatched_path_responses=core.unmatched_path_responses,
+            key_updates=core.key_updates,
+            spare_peer_ids=core.spare_peer_ids,
+            retiring_peer_ids=core.retiring_peer_ids,
+            active_own_ids=core.active_own_ids,
+            path_events_dropped=self._broadcast.dropped,
+            paths=tuple(path.statistics() for path in self.paths),
+        )
+
+    # -- streams ---------------------------------------------------------------------------------
+
+    async def open_stream(self) -> Stream:
+        """Open a stream that goes both ways, waiting until the server allows one more (RFC 9000
+        section 4.6). The server hears of it with the first data. Cancelled, none was opened."""
+        return Stream(self._driver, await self._open(True))
+
+    async def open_send_stream(self) -> SendStream:
+        """Open a stream to send only; otherwise as `open_stream`."""
+        return SendStream(self._driver, await self._open(False))
+
+    async def _open(self, bidirectional: bool) -> int:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        driver = self._driver
+        driver.check_open()
+        stream_id = driver.core.streams.open(bidirectional)
+        if stream_id >= 0:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return stream_id
+        while stream_id < 0:
+            # The core has a STREAMS_BLOCKED frame to send now.
+            driver.flush()
+            await driver.openers[bidirectional].park()
+            driver.check_open()
+            stream_id = driver.core.streams.open(bidirectional)
+        return stream_id
+
+    async def accept_stream(self) -> Stream | ReceiveStream:
+        """Wait for a stream that the server opens, oldest first; a `ReceiveStream` if it goes one
+        way only. Any number of tasks may wait. Cancelled, no stream is lost."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        driver = self._driver
+        if driver.unusable:
+            driver.check_open()
+        if driver.incoming:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        while not driver.incoming:
+            driver.check_open()
+            await driver.acceptors.park()
+        stream_id = driver.incoming.popleft()
+        # RFC 9000 section 2.1: the second bit says "one way"
+        if stream_id & 2:
+            return ReceiveStream(driver, stream_id)
+        return Stream(driver, stream_id)
+
+    # -- paths -----------------------------------------------------------------------------------
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The open paths, oldest first."""
+        return self._paths.handles
+
+    @property
+    def active_path(self) -> Path | None:
+        """The path that carries the connection; None while there is none."""
+        return self._paths.active
+
+    async def add_path(
+        self, interface: str | None = None, local: str | None = None, *, local_port: int = 0
+    ) -> Path:
+        """Open a path from another interface or local address to the same server (RFC 9000
+        section 9): a socket of its own, bound and connected, and a connection ID of its own.
+
+        `interface` is a name, `local` an IP address; without both the system chooses the address
+        and only the port is new. `local_port` 0 lets the system choose it. Nothing is sent yet: see
+        `Path.validate`. Waits until the handshake is confirmed.
+
+        Raises `LocalAddressError` when the interface or address cannot be used, and
+        `MigrationNotAllowedError` when the server forbids migration, has no spare connection ID, or
+        the policy is switched off. Cancelled, no path is left.
+        """
+        check_local(interface, local)
+        check_port("local_port", local_port, least=0)
+        return await self._paths.add(interface, local, local_port)
+
+    def migrate_to(self, path: Path) -> None:
+        """Move the connection to a validated path now (RFC 9000 section 9.2).
+
+        The old path stays open as a standby; close it, or move back. Raises
+        `PathNotValidatedError`, `PathAbandonedError` and `MigrationNotAllowedError`.
+        """
+        if not isinstance(path, Path):
+            raise TypeError(f"path must be a Path, not {type(path).__name__}")
+        self._paths.migrate_to(path, "requested by the application")
+
+    async def migrate(
+        self, interface: str | None = None, local: str | None = None, *, local_port: int = 0
+    ) -> Path:
+        """Add a path, validate it, move to it, and close the old one soon: `add_path`, then
+        `Path.validate`, then `migrate_to`, with their arguments and errors.
+
+        The old path is still listened to for `MigrationPolicy.linger`, so that nothing that is
+        under way on it is lost. When this fails or is cancelled, the new path is closed and the
+        connection stays where it was.
+        """
+        check_local(interface, local)
+        check_port("local_port", local_port, least=0)
+        return await self._paths.migrate(interface, local, local_port)
+
+    def path_events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[PathEvent]]:
+        """What happens to the paths from now on: `async with conn.path_events() as events`.
+
+        The channel ends with the connection. It holds `TransportConfig.path_event_buffer` events;
+        what is beyond is dropped and counted in `statistics().path_events_dropped`.
+        """
+        return self._broadcast.subscribe()
+
+    # -- the rest --------------------------------------------------------------------------------
+
+    def update_keys(self) -> bool:
+        """Start a key update (RFC 9001 section 6); False when it is too early for another one."""
+        self._driver.check_open()
+        started = self._driver.core.update_keys()
+        self._driver.flush()
+        return started
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life (RFC 9000 section 19.2); it comes as an
+        acknowledgement, which keeps the connection and NATs on the way alive."""
+        self._driver.check_open()
+        self._driver.core.ping()
+        self._driver.flush()
+
+    async def aclose(self, error_code: int = 0, reason: str = "") -> None:
+        """Close the connection; the server is told `error_code` and `reason` (RFC 9000 section
+        10.2). Idempotent.
+
+        Every other call is refused and every waiting task woken at once. Streams that were ended
+        with a FIN are given `TransportConfig.drain_timeout` for their data to be acknowledged.
+        Cancelled, it closes without that, with one datagram; it always closes.
+        """
+        code = check_code(error_code)
+        driver = self._driver
+        first = not driver.closing
+        driver.begin_close()
+        try:
+            if first:
+                with trio.move_on_after(self._transport.drain_timeout):
+                    await driver.drain()
+            await trio.lowlevel.checkpoint()
+        finally:
+            driver.close(code, reason)
+            driver.stopped.set()
+            # What is left to do is one datagram, and bounded in time.
+            with trio.CancelScope(shield=True):
+                await driver.gone.wait()

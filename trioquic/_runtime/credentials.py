@@ -1,0 +1,101 @@
+"""From `TLSConfig` to what the core's TLS needs: files are read here, and only here.
+
+Reading is synchronous: these are small local files, read once before anything is sent. An
+unreadable file is an OSError, one with the wrong content a ValueError; both name the file.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import certifi
+
+from .._protocol.tls.certificates import (
+    ClientCertificate,
+    load_certificates,
+    load_client_certificate,
+    load_public_roots,
+)
+from .._protocol.tls.config import TlsClientConfig
+from .._protocol.tls.verify import (
+    CaVerification,
+    FingerprintVerification,
+    NoVerification,
+    Verification,
+)
+from ..config import CIPHER_SUITES, GROUPS, StrPath, TLSConfig
+
+T = TypeVar("T")
+
+
+def load_tls(config: TLSConfig, server_name: str, alpn: tuple[str, ...]) -> TlsClientConfig:
+    """Everything that the handshake needs, checked."""
+    return TlsClientConfig(
+        server_name=server_name,
+        alpn=alpn,
+        verification=_verification(config),
+        cipher_suites=tuple(CIPHER_SUITES[name] for name in config.cipher_suites),
+        groups=tuple(GROUPS[name] for name in config.groups),
+        client_certificate=_client_certificate(config),
+        keylog=_keylog(config),
+    )
+
+
+def _verification(config: TLSConfig) -> Verification:
+    if not config.verify:
+        return NoVerification()
+    if isinstance(config.fingerprint, bytes):
+        return FingerprintVerification(config.fingerprint)
+    roots = []
+    if config.ca_file is not None:
+        roots += _parse(config.ca_file, load_certificates, _read(config.ca_file))
+    if config.ca_data is not None:
+        data = config.ca_data
+        content = data.encode() if isinstance(data, str) else data
+        roots += _parse("ca_data", load_certificates, content)
+    return CaVerification(roots, strict=False) if roots else _public_roots()
+
+
+@functools.cache
+def _public_roots() -> CaVerification:
+    """Certifi's roots; reading them takes a while, so it is done once a process."""
+    return CaVerification(load_public_roots(_read(certifi.where())), strict=True)
+
+
+def _client_certificate(config: TLSConfig) -> ClientCertificate | None:
+    if config.client_cert is None:
+        return None
+    chain = _read(config.client_cert)
+    key = chain if config.client_key is None else _read(config.client_key)
+    return _parse(config.client_cert, functools.partial(load_client_certificate, chain), key)
+
+
+def _keylog(config: TLSConfig) -> Callable[[str], None] | None:
+    path = config.keylog_file or os.environ.get("SSLKEYLOGFILE")
+    if not path:
+        return None
+    # A file that cannot be written is an error now, not in the middle of the handshake.
+    _append(path, "")
+    return functools.partial(_append_line, path)
+
+
+def _append_line(path: StrPath, line: str) -> None:
+    _append(path, line + "\n")
+
+
+def _append(path: StrPath, text: str) -> None:
+    with open(path, "a", encoding="ascii") as file:
+        file.write(text)
+
+
+def _read(path: StrPath) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _parse(source: StrPath, parser: Callable[[bytes], T], data: bytes) -> T:
+    try:
+        return parser(data)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(source)}: {error}") from error

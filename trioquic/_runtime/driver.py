@@ -1,0 +1,236 @@
+"""The one place that touches the core and then flushes: receive, core, send, events, timer.
+
+Path tasks bring datagrams in, stream calls and path commands change the core; each ends in
+`flush()`, which sends what there is to send on every path, tells waiting tasks what happened and
+moves the timer. Nothing here awaits, so the core is never seen half-changed.
+
+A connection's end (`Terminated`) is remembered and turns into a new exception for everyone who
+waits or comes later. An exception out of the core is a bug: it stops the connection, and comes out
+as `InternalError` where it happened and in every later call.
+"""
+
+from collections import deque
+from typing import Final, Protocol
+
+import trio
+
+from .._protocol.connection import ClientConnection
+from .._protocol.errors import INTERNAL_ERROR
+from .._protocol.events import (
+    ConnectionIdsAvailable,
+    Event,
+    HandshakeCompleted,
+    HandshakeConfirmed,
+    Migrated,
+    PathDegraded,
+    PathFailed,
+    PathRecovered,
+    PathValidated,
+    StreamOpened,
+    StreamReadable,
+    StreamsAvailable,
+    StreamWritable,
+    Terminated,
+)
+from .._protocol.lifetime import CoreState
+from ..errors import InternalError
+from ..paths import Path
+from .endings import loss_error
+from .sockets import Received
+from .timer import Timer
+from .waiting import Waiters
+
+_BLOCKED_PAUSE: Final = 0.001
+
+
+class Link(Protocol):
+    """What the driver needs of one path at work."""
+
+    handle: Path
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the socket has still to take what it was given."""
+        ...
+
+    def pump(self, now: float) -> None:
+        """Send what the core has for this path."""
+
+    def wake(self) -> None:
+        """Wake the tasks that wait for the path's validation."""
+
+
+class PathListener(Protocol):
+    """Who is told what happens to paths."""
+
+    def on_path_event(self, event: Event) -> None:
+        """One of the core's path events, in order."""
+
+
+class Driver:
+    """The core of one connection, and everybody who waits for it."""
+
+    def __init__(self, core: ClientConnection) -> None:
+        self.core = core
+        self.timer = Timer(self._on_deadline)
+        self.links: dict[int, Link] = {}
+        self.listener: PathListener | None = None
+        self.readers = Waiters()
+        self.writers = Waiters()
+        self.incoming: deque[int] = deque()
+        self.acceptors = trio.lowlevel.ParkingLot()
+        self.openers = {True: trio.lowlevel.ParkingLot(), False: trio.lowlevel.ParkingLot()}
+        self.drainers = trio.lowlevel.ParkingLot()
+        self.spare_ids = trio.lowlevel.ParkingLot()
+        self.completed: HandshakeCompleted | None = None
+        self.end: Terminated | None = None
+        self.handshake_over = trio.Event()
+        self.confirmed = trio.Event()
+        # nothing is left to do but to close the sockets
+        self.stopped = trio.Event()
+        # every socket is closed
+        self.gone = trio.Event()
+        self.closing = False
+        self._had_path = True
+        self._bug: BaseException | None = None
+
+    # -- state -----------------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection cannot be used any more."""
+        return self.unusable or self.end is not None
+
+    @property
+    def unusable(self) -> bool:
+        """Whether not even what has arrived may be read: closed by this side, or broken."""
+        return self.closing or self._bug is not None
+
+    def check_open(self) -> None:
+        """Raise what a call on a connection that is over has to raise."""
+        if self._bug is not None:
+            raise InternalError(f"a bug in trioquic: {self._bug!r}") from self._bug
+        if self.closing:
+            raise trio.ClosedResourceError("the connection was closed by this side")
+        if self.end is not None:
+            raise loss_error(self.end, had_path=self._had_path)
+
+    # -- the way in and out ----------------------------------------------------------------------
+
+    def receive(self, path_id: int, received: Received) -> None:
+        """Datagrams came in on a path. `flush` must follow."""
+        data, segment_size, ecn = received
+        try:
+            self.core.receive(path_id, data, segment_size, ecn, trio.current_time())
+        except Exception as error:
+            raise self._stop_for_bug(error) from error
+
+    def flush(self) -> None:
+        """Send what can be sent, tell what happened, set the timer."""
+        core = self.core
+        try:
+            now = trio.current_time()
+            blocked = False
+            for link in list(self.links.values()):
+                link.pump(now)
+                blocked |= link.blocked
+            event = core.next_event()
+            while event is not None:
+                self._on_event(event)
+                event = core.next_event()
+            deadline = core.next_deadline(now)
+            if blocked:
+                # More data may be due at once, but the socket has to take the last first; that
+                # flushes again, and this keeps the timer from turning idly until then.
+                deadline = max(deadline, now + _BLOCKED_PAUSE)
+            self.timer.set(deadline)
+        except Exception as error:
+            raise self._stop_for_bug(error) from error
+        if core.state is CoreState.CLOSED:
+            self.stopped.set()
+
+    def flush_if_pending(self) -> None:
+        """After a read: there is something to send only now and then."""
+        if self.core.streams.has_pending():
+            self.flush()
+
+    def _on_deadline(self) -> None:
+        try:
+            self.core.handle_deadline(trio.current_time())
+        except Exception as error:
+            raise self._stop_for_bug(error) from error
+        self.flush()
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Wait until all data of finished streams is acknowledged, or there is no hope for it."""
+        while self.end is None and self._bug is None and not self.core.streams.drained:
+            await self.drainers.park()
+
+    def begin_close(self) -> None:
+        """This side wants no more: every call from now on is refused, whoever waits is woken."""
+        self.closing = True
+        self._wake_everyone()
+
+    def close(self, code: int, reason: str) -> None:
+        """Tell the core to close, as far as it still can; `flush` or `send_last` sends it."""
+        self.closing = True
+        now = trio.current_time()
+        if self._bug is None:
+            self.core.close(code, reason, True, now)
+            return
+        try:
+            self.core.close(INTERNAL_ERROR, "", False, now)
+        except Exception:
+            # The core is broken already, and the bug that broke it is what gets reported.
+            return
+
+    def _stop_for_bug(self, error: Exception) -> InternalError:
+        if self._bug is None:
+            self._bug = error
+        self.stopped.set()
+        self._wake_everyone()
+        return InternalError(f"a bug in trioquic: {error!r}")
+
+    def _wake_everyone(self) -> None:
+        self.readers.wake_all()
+        self.writers.wake_all()
+        self.acceptors.unpark_all()
+        self.drainers.unpark_all()
+        self.spare_ids.unpark_all()
+        for lot in self.openers.values():
+            lot.unpark_all()
+        for link in self.links.values():
+            link.wake()
+        self.handshake_over.set()
+        self.confirmed.set()
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case StreamReadable(stream_id=number):
+                self.readers.wake(number)
+            case StreamWritable(stream_id=number):
+                self.writers.wake(number)
+                self.drainers.unpark_all()
+            case StreamOpened(stream_id=number):
+                self.incoming.append(number)
+                self.acceptors.unpark()
+            case StreamsAvailable(bidirectional=kind):
+                self.openers[kind].unpark_all()
+            case PathValidated() | PathFailed() | PathDegraded() | PathRecovered() | Migrated():
+                if self.listener is not None:
+                    self.listener.on_path_event(event)
+            case ConnectionIdsAvailable():
+                self.spare_ids.unpark_all()
+            case HandshakeCompleted():
+                self.completed = event
+                self.handshake_over.set()
+            case HandshakeConfirmed():
+                self.confirmed.set()
+            case Terminated():
+                self._had_path = self.core.active_path >= 0
+                self.end = event
+                self._wake_everyone()

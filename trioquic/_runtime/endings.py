@@ -1,0 +1,102 @@
+"""How a connection's end, or a command that the core refuses, looks to the application.
+
+Every call makes a new exception: one instance raised in several tasks would collect the tracebacks
+of all of them.
+"""
+
+import trio
+
+from .._protocol.errors import CRYPTO_ERROR, error_name
+from .._protocol.events import Ending, Terminated
+from .._protocol.path.rules import PathRefusedError, Refusal
+from ..errors import (
+    AlpnError,
+    CertificateError,
+    ConnectionLostError,
+    HandshakeError,
+    IdleTimeoutError,
+    InternalError,
+    MigrationNotAllowedError,
+    NoPathError,
+    PathAbandonedError,
+    PathNotValidatedError,
+    PeerClosedError,
+    ProtocolError,
+    QuicError,
+    StatelessResetError,
+    VersionError,
+)
+
+# TLS alerts (RFC 8446 section 6.2) that say something is wrong with a certificate:
+# bad_certificate to unknown_ca without illegal_parameter, and certificate_required
+_CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48, 116})
+_NO_APPLICATION_PROTOCOL = 120
+
+
+def loss_error(end: Terminated, *, had_path: bool) -> Exception:
+    """What a call on a connection that has ended raises."""
+    match end.ending:
+        case Ending.LOCAL_CLOSE:
+            return trio.ClosedResourceError("the connection was closed by this side")
+        case Ending.IDLE_TIMEOUT if had_path:
+            return IdleTimeoutError(end.reason)
+        case Ending.IDLE_TIMEOUT:
+            return NoPathError("no network path was left, and the idle timeout passed")
+        case Ending.STATELESS_RESET:
+            return StatelessResetError(end.reason)
+        case Ending.PEER_CLOSE:
+            return PeerClosedError(
+                f"the server closed the connection: {_describe(end)}",
+                code=end.code,
+                frame_type=end.frame_type,
+                reason=end.reason,
+            )
+        case Ending.INTERNAL:
+            return InternalError(end.reason)
+        case _:
+            return ProtocolError(
+                f"the server broke the protocol: {_describe(end)}",
+                code=end.code,
+                frame_type=end.frame_type,
+                reason=end.reason,
+            )
+
+
+def handshake_error(end: Terminated) -> HandshakeError:
+    """Why a connection attempt ended before the handshake was complete."""
+    alert = end.code - CRYPTO_ERROR
+    match end.ending:
+        case Ending.VERSION:
+            return VersionError(end.reason)
+        case Ending.TLS_ERROR if alert in _CERTIFICATE_ALERTS:
+            return CertificateError(end.reason, code=end.code)
+        case Ending.TLS_ERROR | Ending.PEER_CLOSE if alert == _NO_APPLICATION_PROTOCOL:
+            return AlpnError(
+                "the server speaks none of the offered application protocols", code=end.code
+            )
+        case Ending.PEER_CLOSE:
+            return HandshakeError(f"the server refused: {_describe(end)}", code=end.code)
+        case Ending.IDLE_TIMEOUT | Ending.STATELESS_RESET:
+            return HandshakeError(end.reason)
+        case _:
+            return HandshakeError(f"the handshake failed: {_describe(end)}", code=end.code)
+
+
+def path_error(refused: PathRefusedError) -> QuicError:
+    """The typed form of a path command that the rules forbid."""
+    match refused.refusal:
+        case Refusal.NOT_VALIDATED:
+            return PathNotValidatedError(refused.refusal.value)
+        case Refusal.ABANDONED:
+            return PathAbandonedError(refused.refusal.value)
+        case Refusal.CLOSED:
+            return ConnectionLostError(refused.refusal.value)
+        case _:
+            return MigrationNotAllowedError(refused.refusal.value)
+
+
+def _describe(end: Terminated) -> str:
+    name = f"application error {end.code:#x}" if end.application else error_name(end.code)
+    if not end.reason or end.reason == name:
+        return name
+    return f"{name}, {end.reason!r}" if end.ending is Ending.PEER_CLOSE else f"{name}: {end.reason}"

@@ -1,0 +1,192 @@
+"""A socket of the operating system, driven with as few calls a datagram as it allows.
+
+On Linux one `recvmsg_into` brings what the kernel has joined (UDP_GRO) with its ECN mark, and one
+`sendmsg` takes up to 64 datagrams of one size (UDP_SEGMENT). Elsewhere, and when the kernel
+refuses, datagrams go one by one. Nothing is ever fragmented (RFC 9000 section 14): the
+don't-fragment bit is set, and what ICMP claims about the path's MTU is not believed (14.2.1).
+"""
+
+import errno
+import socket
+import struct
+import sys
+from typing import Final
+
+import trio
+
+from .._protocol.transmit import Batch
+from ..paths import Address
+from .sockets import DatagramSocket, Received
+
+_LINUX: Final = sys.platform == "linux"
+# Linux's numbers, which the socket module does not name on all versions
+_SOL_UDP: Final = 17
+_UDP_SEGMENT: Final = 103
+_UDP_GRO: Final = 104
+_IP_MTU_DISCOVER: Final = 10
+_IP_RECVTOS: Final = 13
+_IPV6_MTU_DISCOVER: Final = 23
+_IPV6_RECVTCLASS: Final = 66
+_IPV6_TCLASS: Final = 67
+# Like IP_PMTUDISC_DO it sets the don't-fragment bit, but it does not believe ICMP "too big": a
+# forged one could otherwise keep us from sending even 1200 bytes.
+_PMTUDISC_PROBE: Final = 3
+
+_RECEIVE_SIZE: Final = 65_536
+_ANCILLARY_SIZE: Final = 128
+# What the kernel keeps for us while other tasks run; it silently gives less if it must.
+_KERNEL_BUFFER: Final = 4 << 20
+# This many errors without a datagram between them, and the reader slows down to this pace.
+_MOST_ERRORS_IN_A_ROW: Final = 16
+_PAUSE: Final = 0.1
+# No hardware or no kernel support for UDP_SEGMENT
+_NO_SEGMENTATION: Final = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
+_UINT16: Final = struct.Struct("=H")
+_INT: Final = struct.Struct("=i")
+
+
+class NativeSocket(DatagramSocket):
+    """Takes over a bound and connected stdlib socket."""
+
+    def __init__(self, sock: socket.socket, remote: Address, interface: str | None) -> None:
+        host, port = sock.getsockname()[:2]
+        super().__init__((host, port), remote, interface)
+        sock.setblocking(False)
+        self._sock = sock
+        self._ipv6 = sock.family == socket.AF_INET6
+        self._buffer = bytearray(_RECEIVE_SIZE)
+        self._buffers = [self._buffer]
+        self._view = memoryview(self._buffer)
+        self._errors_in_a_row = 0
+        self._ecn = 0
+        # bytes of the batch in hand that were sent already, when datagrams go one by one
+        self._progress = 0
+        self._segmentation = False
+        self._messages = _LINUX
+        self._set_options()
+
+    def _set_options(self) -> None:
+        for name in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            self._try_option(socket.SOL_SOCKET, name, _KERNEL_BUFFER)
+        if not _LINUX:
+            return
+        if self._ipv6:
+            self._try_option(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
+            self._try_option(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
+        else:
+            self._try_option(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
+            self._try_option(socket.IPPROTO_IP, _IP_RECVTOS, 1)
+        self._try_option(_SOL_UDP, _UDP_GRO, 1)
+        # 0 means "not by default": each send says itself whether it has segments
+        self._segmentation = self._try_option(_SOL_UDP, _UDP_SEGMENT, 0)
+
+    def _try_option(self, level: int, name: int, value: int) -> bool:
+        try:
+            self._sock.setsockopt(level, name, value)
+        except OSError:
+            return False
+        return True
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def receive_nowait(self) -> Received | None:
+        try:
+            if not self._messages:
+                data = self._sock.recv(_RECEIVE_SIZE)
+                self._errors_in_a_row = 0
+                return Received(data, len(data), 0)
+            size, ancillary, _, _ = self._sock.recvmsg_into(self._buffers, _ANCILLARY_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self._errors_in_a_row += 1
+            self.note_error(error)
+            return None
+        self._errors_in_a_row = 0
+        segment_size = size
+        ecn = 0
+        for level, kind, value in ancillary:
+            if level == _SOL_UDP and kind == _UDP_GRO:
+                segment_size = _INT.unpack_from(value)[0]
+            else:
+                # IP_TOS is one byte, IPV6_TCLASS an int; ECN is in the low bits (RFC 3168)
+                ecn = int.from_bytes(value, sys.byteorder) & 3
+        return Received(bytes(self._view[:size]), segment_size, ecn)
+
+    async def receive(self) -> Received:
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            received = self.receive_nowait()
+            if received is not None:
+                return received
+            if self._errors_in_a_row >= _MOST_ERRORS_IN_A_ROW:
+                await trio.sleep(_PAUSE)
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def send_nowait(self, batch: Batch) -> bool:
+        if batch.ecn != self._ecn:
+            self._set_ecn(batch.ecn)
+        if self._segmentation and not self._progress and len(batch.data) > batch.segment_size:
+            return self._send_segments(batch)
+        return self._send_one_by_one(batch)
+
+    def _send_segments(self, batch: Batch) -> bool:
+        size = _UINT16.pack(batch.segment_size)
+        try:
+            self._send_message(batch.data, [(_SOL_UDP, _UDP_SEGMENT, size)])
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _NO_SEGMENTATION:
+                self._segmentation = False
+                return self._send_one_by_one(batch)
+            self._drop(error, -(-len(batch.data) // batch.segment_size))
+        return True
+
+    def _send_one_by_one(self, batch: Batch) -> bool:
+        data, size = batch.data, batch.segment_size
+        while self._progress < len(data):
+            try:
+                self._send_message(data[self._progress : self._progress + size], [])
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                self._drop(error, 1)
+            self._progress += size
+        self._progress = 0
+        return True
+
+    def _send_message(self, data: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Send; an error that an earlier datagram brought is reported once: it is not ours."""
+        for attempt in (1, 2):
+            try:
+                if ancillary:
+                    self._sock.sendmsg([data], ancillary)
+                else:
+                    self._sock.send(data)
+                return
+            except ConnectionRefusedError as error:
+                if attempt == 2:
+                    raise
+                self.note_error(error)
+
+    def _drop(self, error: OSError, datagrams: int) -> None:
+        self.note_error(error)
+        self.datagrams_dropped += datagrams
+
+    def _set_ecn(self, ecn: int) -> None:
+        self._ecn = ecn
+        if self._ipv6:
+            self._try_option(socket.IPPROTO_IPV6, _IPV6_TCLASS, ecn)
+        else:
+            self._try_option(socket.IPPROTO_IP, socket.IP_TOS, ecn)
+
+    async def send(self, batch: Batch) -> None:
+        while not self.send_nowait(batch):
+            await trio.lowlevel.wait_writable(self._sock)
+
+    def close(self) -> None:
+        if self._sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()

@@ -1,0 +1,210 @@
+"""How a connection comes to be: names become addresses, addresses are tried in turn.
+
+`open_connection` hides a nursery. A nursery raises groups, but the application's exception must
+come out as it went in; so it is parked while the nursery ends, and whatever else comes out of the
+nursery then is a bug of ours.
+"""
+
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from ..config import TLSConfig, TransportConfig
+from ..errors import AlpnError, CertificateError, HandshakeError, VersionError
+from ..networks import NetworkSource
+from ..policy import MigrationPolicy
+from .arguments import Plan, ip_version, make_plan
+from .binding import bind_socket, connect_socket
+from .connection import Connection
+from .nurseries import bug_in
+from .session import Session
+from .sockets import Remote
+
+# The server has answered, and another of its addresses would not answer otherwise.
+_FINAL = (CertificateError, AlpnError, VersionError)
+
+
+@asynccontextmanager
+async def open_connection(
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    server_name: str | None = None,
+    tls: TLSConfig = TLSConfig(),  # noqa: B008 - frozen
+    transport: TransportConfig = TransportConfig(),  # noqa: B008 - frozen
+    migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
+    networks: NetworkSource | None = None,
+    interface: str | None = None,
+    local_address: str | None = None,
+) -> AsyncIterator[Connection]:
+    """Connect to a QUIC version 1 server: `async with open_connection(...) as conn`.
+
+    The block is entered when the handshake is complete and the server is authenticated. Leaving it
+    normally closes as `Connection.aclose` does; leaving it by an exception or a cancellation closes
+    at once, with one datagram. An exception of the block comes out as it is.
+
+    `host` is a name or an IP address; a name's addresses are tried in turn, each for
+    `TransportConfig.handshake_timeout` seconds. `server_name` is what the certificate must name,
+    `host` by default. `alpn` has the application protocols to offer, preferred first. `interface`
+    and `local_address` say where the connection starts from; `networks` where interfaces are looked
+    up, the system by default.
+
+    Raises `HandshakeError` (`CertificateError`, `AlpnError`, `VersionError`) when there is no
+    connection, with the errors of all attempts in `attempts`; `socket.gaierror` when the host is
+    unknown; `LocalAddressError` when the interface or address cannot be used; `OSError` and
+    `ValueError` for files of `tls` that cannot be read or understood; `ValueError` and `TypeError`
+    for other misuse. Cancelled while connecting, it leaves nothing behind.
+    """
+    plan = make_plan(
+        host,
+        port,
+        alpn=alpn,
+        server_name=server_name,
+        tls=tls,
+        transport=transport,
+        migration=migration,
+        networks=networks,
+        interface=interface,
+        local_address=local_address,
+    )
+    parked: BaseException | None = None
+    cancelled: BaseExceptionGroup[BaseException] | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                conn = await _start(nursery, plan)
+                yield conn
+                await conn.aclose()
+            except BaseException as error:
+                parked = error
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        bug = bug_in(group)
+        if bug is not None:
+            raise bug from bug.__cause__
+        cancelled = group
+    if parked is not None:
+        raise parked
+    if cancelled is not None:
+        raise cancelled
+
+
+async def connect(
+    nursery: trio.Nursery,
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    server_name: str | None = None,
+    tls: TLSConfig = TLSConfig(),  # noqa: B008 - frozen
+    transport: TransportConfig = TransportConfig(),  # noqa: B008 - frozen
+    migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
+    networks: NetworkSource | None = None,
+    interface: str | None = None,
+    local_address: str | None = None,
+) -> Connection:
+    """Connect as `open_connection` does, with the connection's tasks in a nursery of the caller's.
+
+    The connection lives until `Connection.aclose`, until it is lost, or until the nursery is
+    cancelled. Arguments and errors are those of `open_connection`.
+    """
+    plan = make_plan(
+        host,
+        port,
+        alpn=alpn,
+        server_name=server_name,
+        tls=tls,
+        transport=transport,
+        migration=migration,
+        networks=networks,
+        interface=interface,
+        local_address=local_address,
+    )
+    return await _start(nursery, plan)
+
+
+async def _start(nursery: trio.Nursery, plan: Plan) -> Connection:
+    remotes = await _resolve(plan)
+    # An exception out of a task that has not started loses its cause, so failures are results.
+    result = await nursery.start(_serve, plan, remotes)
+    if isinstance(result, Connection):
+        return result
+    raise result
+
+
+async def _resolve(plan: Plan) -> list[Remote]:
+    """The server's addresses, in the resolver's order."""
+    family = socket.AF_UNSPEC
+    if plan.local_address is not None:
+        family = socket.AF_INET6 if ip_version(plan.local_address) == 6 else socket.AF_INET
+    found = await trio.socket.getaddrinfo(
+        plan.host, plan.port, family=family, type=socket.SOCK_DGRAM
+    )
+    remotes: dict[Remote, None] = {}
+    for entry in found:
+        sockaddr = entry[4]
+        if entry[0] in (socket.AF_INET, socket.AF_INET6) and isinstance(sockaddr[0], str):
+            remotes[Remote(entry[0], sockaddr)] = None
+    return list(remotes)
+
+
+async def _serve(
+    plan: Plan,
+    remotes: list[Remote],
+    *,
+    task_status: trio.TaskStatus[Connection | Exception],
+) -> None:
+    """Try the addresses until one answers, and serve that connection to its end.
+
+    "Nobody listens" may be a lie of somebody on the way, so it ends no attempt for good: an address
+    that says so is tried once more, patiently, after all others.
+    """
+    waiting = deque((remote, len(remotes) == 1) for remote in remotes)
+    failures: list[Exception] = []
+    while waiting:
+        remote, patient = waiting.popleft()
+        try:
+            sock = await bind_socket(
+                remote.family,
+                interface=plan.interface,
+                local=plan.local_address,
+                local_port=0,
+                networks=plan.networks,
+            )
+        except OSError as error:
+            task_status.started(error)
+            return
+        try:
+            connected = await connect_socket(sock, remote, plan.interface)
+        except OSError as error:
+            failures.append(error)
+            continue
+        session = Session(plan, remote, connected)
+        failure = await session.run(patient, task_status)
+        if failure is None:
+            return
+        if session.refused:
+            waiting.append((remote, True))
+            continue
+        failures.append(failure)
+        if isinstance(failure, _FINAL):
+            break
+    task_status.started(_summary(plan, failures))
+
+
+def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:
+    """One error for all attempts: the server's own answer if there was one."""
+    last = failures[-1]
+    if isinstance(last, HandshakeError) and (len(failures) == 1 or isinstance(last, _FINAL)):
+        last.attempts = tuple(failures)
+        return last
+    reasons = "; ".join(str(failure) for failure in failures)
+    error = HandshakeError(
+        f"no connection to {plan.host} port {plan.port}: {reasons}", attempts=tuple(failures)
+    )
+    error.__cause__ = last if len(failures) == 1 else ExceptionGroup("attempts", failures)
+    return error

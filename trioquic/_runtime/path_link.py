@@ -1,0 +1,216 @@
+"""One network path at work: a task, its socket, and the control behind a public `Path`.
+
+The task reads: one datagram batch after the other until nothing is left, then it sleeps. Sending is
+done by whoever flushes the connection; only what the socket does not take at once waits here, one
+batch at most, for the writing half of the task. So the core keeps the rest, and a full socket holds
+back data rather than packets.
+"""
+
+from dataclasses import replace
+
+import trio
+
+from .._protocol.path.rules import PathRefusedError
+from .._protocol.path.state import PathState
+from .._protocol.transmit import Batch
+from ..errors import PathAbandonedError, PathError, PathValidationError
+from ..paths import Path, PathStatistics
+from .driver import Driver
+from .endings import path_error
+from .sockets import DatagramSocket, Received
+
+# Bytes read before the connection may answer (acknowledge), and before other tasks get their turn.
+_FLUSH_AFTER = 64 << 10
+_YIELD_AFTER = 512 << 10
+# What a datagram costs beside its bytes, so that floods of empty ones count as well
+_DATAGRAM_COST = 256
+
+
+class PathLink:
+    """Connects one path of the core with one socket."""
+
+    def __init__(self, driver: Driver, socket: DatagramSocket, path_id: int) -> None:
+        self._driver = driver
+        self._socket = socket
+        self._scope = trio.CancelScope()
+        self._outbox: Batch | None = None
+        self._writer = trio.lowlevel.ParkingLot()
+        self._last: PathStatistics | None = None
+        self._settled = trio.Event()
+        self._outcome: float | PathError = 0.0
+        self._validating = 0
+        self.path_id = path_id
+        self.handle = Path(self, path_id)
+
+    # -- the task --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the path until it is shut. The socket stays open, for the last words."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write_loop)
+                await self._read_loop()
+                nursery.cancel_scope.cancel()
+
+    async def _read_loop(self) -> None:
+        while not self.closed:
+            received: Received | None = await self._socket.receive()
+            unflushed = 0
+            budget = _YIELD_AFTER
+            while received is not None and not self.closed:
+                self._driver.receive(self.path_id, received)
+                cost = len(received.data) + _DATAGRAM_COST
+                unflushed += cost
+                budget -= cost
+                if unflushed >= _FLUSH_AFTER:
+                    unflushed = 0
+                    self._driver.flush()
+                if budget <= 0:
+                    break
+                received = self._socket.receive_nowait()
+            self._driver.flush()
+
+    async def _write_loop(self) -> None:
+        while not self.closed:
+            if self._outbox is None:
+                await self._writer.park()
+                continue
+            await self._socket.send(self._outbox)
+            self._outbox = None
+            self._driver.flush()
+
+    # -- for the driver --------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the path is given up and its socket closed."""
+        return self._last is not None
+
+    @property
+    def socket(self) -> DatagramSocket:
+        """The path's socket, for its addresses and error counts."""
+        return self._socket
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the socket has still to take a batch."""
+        return self._outbox is not None
+
+    def pump(self, now: float) -> None:
+        """Send what the core has for this path, as far as the socket takes it."""
+        if self.closed:
+            return
+        core = self._driver.core
+        while self._outbox is None:
+            batch = core.transmit(self.path_id, now)
+            if batch is None:
+                return
+            if not self._socket.send_nowait(batch):
+                self._outbox = batch
+                self._writer.unpark()
+
+    async def send_last(self, now: float) -> None:
+        """Send what the core still has when the task is gone: the closing datagram."""
+        self._outbox = None
+        batch = self._driver.core.transmit(self.path_id, now)
+        if batch is not None and not self._socket.send_nowait(batch):
+            await self._socket.send(batch)
+
+    def shut(self) -> None:
+        """The path is over: remember what was known of it, end the task, close the socket."""
+        if self._last is None:
+            self._last = replace(self.statistics(), state=PathState.ABANDONED)
+            self._scope.cancel()
+            self._socket.close()
+            self._settle(PathAbandonedError("the path was closed"))
+
+    def on_validated(self, rtt: float) -> None:
+        """A challenge was answered after `rtt` seconds."""
+        self._settle(rtt)
+
+    def on_failed(self, reason: str) -> None:
+        """Validation was given up."""
+        self._settle(PathValidationError(f"{self._describe()}: {reason}"))
+
+    def wake(self) -> None:
+        """Wake who waits for the validation: there will be no outcome."""
+        self._settled.set()
+
+    def _settle(self, outcome: float | PathError) -> None:
+        self._outcome = outcome
+        self._settled.set()
+        self._settled = trio.Event()
+
+    def _describe(self) -> str:
+        local, remote = self._socket.local, self._socket.remote
+        return f"path from {local[0]} to {remote[0]}"
+
+    # -- for the public handle -------------------------------------------------------------------
+
+    async def validate(self) -> float:
+        """Challenge and wait; see `Path.validate`."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._driver.check_open()
+        if self.closed:
+            raise PathAbandonedError("the path was closed")
+        try:
+            self._driver.core.validate(self.path_id, trio.current_time())
+        except PathRefusedError as refused:
+            raise path_error(refused) from None
+        self._validating += 1
+        try:
+            settled = self._settled
+            self._driver.flush()
+            await settled.wait()
+        finally:
+            self._validating -= 1
+            if not self._validating and not self.closed and not self._driver.over:
+                # Without effect when it has come to its end.
+                self._driver.core.stop_validation(self.path_id)
+        self._driver.check_open()
+        if isinstance(self._outcome, PathError):
+            raise type(self._outcome)(*self._outcome.args)
+        return self._outcome
+
+    def close(self) -> None:
+        """Give the path up; see `Path.aclose`."""
+        if self.closed:
+            return
+        if self._driver.over:
+            self.shut()
+        else:
+            # The core's PathFailed event comes back to shut this link.
+            self._driver.core.abandon(self.path_id, trio.current_time(), "closed")
+            self._driver.flush()
+
+    def statistics(self) -> PathStatistics:
+        """A snapshot; of a closed path the last one."""
+        if self._last is not None:
+            return self._last
+        view = self._driver.core.path_view(self.path_id)
+        socket = self._socket
+        return PathStatistics(
+            state=view.state,
+            local=socket.local,
+            remote=socket.remote,
+            interface=socket.interface,
+            rtt=view.rtt,
+            min_rtt=view.min_rtt,
+            pto=view.pto,
+            congestion_window=view.congestion_window,
+            bytes_in_flight=view.bytes_in_flight,
+            bytes_sent=view.bytes_sent,
+            bytes_received=view.bytes_received,
+            datagrams_sent=view.datagrams_sent,
+            datagrams_received=view.datagrams_received,
+            packets_lost=view.packets_lost,
+            spurious_losses=view.spurious_losses,
+            challenges_sent=view.challenges_sent,
+            responses_sent=view.responses_sent,
+            responses_dropped=view.responses_dropped,
+            validations=view.validations,
+            mtu=view.mtu,
+            datagrams_dropped=socket.datagrams_dropped,
+            socket_errors=socket.errors,
+            last_socket_error=None if socket.last_error is None else str(socket.last_error),
+        )

@@ -1,0 +1,246 @@
+"""The paths of one connection: adding them, moving between them, telling what happened.
+
+Here the core's paths meet sockets and tasks. The core decides what is allowed (RFC 9000 section 9)
+and says so by refusing; this side opens the socket, keeps the task in the connection's nursery, and
+turns the core's events into public ones.
+"""
+
+import trio
+
+from .. import events as public
+from .._protocol.events import (
+    Event,
+    Migrated,
+    PathDegraded,
+    PathFailed,
+    PathRecovered,
+    PathValidated,
+)
+from .._protocol.path.rules import PathRefusedError, Refusal
+from .._protocol.path.state import PathState
+from ..errors import MigrationNotAllowedError, PathAbandonedError
+from ..networks import NetworkSource
+from ..paths import Path
+from ..policy import MigrationPolicy
+from .binding import bind_socket, connect_socket, local_error
+from .broadcast import Broadcast
+from .driver import Driver
+from .endings import path_error
+from .path_link import PathLink
+from .sockets import DatagramSocket, Remote
+
+# How long `add_path` waits for a connection ID when the last ones were just given back, in PTOs
+_WAIT_FOR_ID = 4
+
+
+class PathSet:
+    """Sockets, tasks and handles of a connection's paths."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        nursery: trio.Nursery,
+        remote: Remote,
+        networks: NetworkSource,
+        policy: MigrationPolicy,
+        broadcast: Broadcast,
+    ) -> None:
+        self._driver = driver
+        self._nursery = nursery
+        self._remote = remote
+        self._networks = networks
+        self._policy = policy
+        self._broadcast = broadcast
+        self._links: dict[int, PathLink] = {}
+        # left by `migrate`, still read for packets that were under way
+        self._lingering: set[int] = set()
+        self._cause = ""
+        driver.listener = self
+
+    # -- what is there ---------------------------------------------------------------------------
+
+    @property
+    def handles(self) -> tuple[Path, ...]:
+        """The open paths, oldest first."""
+        return tuple(link.handle for link in self._links.values())
+
+    @property
+    def active(self) -> Path | None:
+        """The path that carries the connection."""
+        link = self._links.get(self._driver.core.active_path)
+        return None if link is None else link.handle
+
+    def start_first(self, socket: DatagramSocket) -> PathLink:
+        """The path of the handshake."""
+        path_id = self._driver.core.start(socket.local, socket.remote)
+        return self._start(socket, path_id)
+
+    def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
+        link = PathLink(self._driver, socket, path_id)
+        self._links[path_id] = link
+        self._driver.links[path_id] = link
+        self._nursery.start_soon(link.run)
+        return link
+
+    def shut_all(self) -> None:
+        """The connection is gone: close every socket."""
+        for link in self._links.values():
+            link.shut()
+        self._links.clear()
+        self._driver.links.clear()
+
+    def active_link(self) -> PathLink | None:
+        """The path whose socket carries the last words."""
+        return self._links.get(self._driver.core.active_path)
+
+    # -- adding ----------------------------------------------------------------------------------
+
+    async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
+        """Open a socket and make a candidate path of it; see `Connection.add_path`."""
+        self._check_policy()
+        self._driver.check_open()
+        await self._driver.confirmed.wait()
+        self._driver.check_open()
+        socket = await self._open_socket(interface, local, local_port)
+        try:
+            self._driver.check_open()
+            path_id = await self._add_to_core(socket)
+        except BaseException:
+            socket.close()
+            raise
+        link = self._start(socket, path_id)
+        self._driver.flush()
+        return link.handle
+
+    async def _open_socket(
+        self, interface: str | None, local: str | None, local_port: int
+    ) -> DatagramSocket:
+        bound = await bind_socket(
+            self._remote.family,
+            interface=interface,
+            local=local,
+            local_port=local_port,
+            networks=self._networks,
+        )
+        try:
+            return await connect_socket(bound, self._remote, interface)
+        except OSError as error:
+            raise local_error(error, f"no way to {self._remote.address[0]} from there") from error
+
+    async def _add_to_core(self, socket: DatagramSocket) -> int:
+        core = self._driver.core
+        try:
+            return core.add_path(socket.local, socket.remote)
+        except PathRefusedError as refused:
+            if not await self._make_room(refused.refusal):
+                raise self._refuse(refused) from None
+        try:
+            return core.add_path(socket.local, socket.remote)
+        except PathRefusedError as refused:
+            raise self._refuse(refused) from None
+
+    async def _make_room(self, refusal: Refusal) -> bool:
+        """Give up paths that only linger, and wait for the peer to replace their IDs."""
+        if refusal not in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS) or not self._lingering:
+            return False
+        pto = 0.0
+        for path_id in tuple(self._lingering):
+            link = self._links[path_id]
+            pto = max(pto, link.statistics().pto)
+            link.close()
+        if refusal is Refusal.NO_SPARE_ID:
+            with trio.move_on_after(_WAIT_FOR_ID * pto):
+                await self._driver.spare_ids.park()
+            self._driver.check_open()
+        return True
+
+    def _check_policy(self) -> None:
+        if not self._policy.enabled:
+            raise MigrationNotAllowedError("MigrationPolicy.enabled is False")
+
+    def _refuse(self, refused: PathRefusedError) -> Exception:
+        error = path_error(refused)
+        if isinstance(error, MigrationNotAllowedError):
+            self._broadcast.send(public.MigrationRefused(reason=error.reason))
+        return error
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    def migrate_to(self, path: Path, cause: str) -> None:
+        """Move the connection; see `Connection.migrate_to`."""
+        self._check_policy()
+        self._driver.check_open()
+        link = self._links.get(path.id)
+        if link is None or link.handle is not path:
+            if path.state is PathState.ABANDONED:
+                raise PathAbandonedError("the path was closed")
+            raise ValueError(f"{path} belongs to another connection")
+        self._cause = cause
+        try:
+            self._driver.core.migrate(path.id, trio.current_time())
+        except PathRefusedError as refused:
+            raise self._refuse(refused) from None
+        self._lingering.discard(path.id)
+        self._driver.flush()
+
+    async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
+        """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
+        new = await self.add(interface, local, local_port)
+        link = self._links[new.id]
+        moved = False
+        try:
+            await new.validate()
+            old = self.active_link()
+            self.migrate_to(new, "requested by the application")
+            moved = True
+        finally:
+            if not moved:
+                link.close()
+        if old is not None and old is not link:
+            self._lingering.add(old.path_id)
+            self._nursery.start_soon(self._leave, old)
+        return new
+
+    async def _leave(self, link: PathLink) -> None:
+        """Close a path after what was under way on it has had time to arrive."""
+        await trio.sleep(self._policy.linger * link.statistics().pto)
+        if link.path_id in self._lingering:
+            link.close()
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def on_path_event(self, event: Event) -> None:
+        """Turn one of the core's events into a public one, and do what it asks of this side."""
+        match event:
+            case PathValidated(path_id=number, rtt=rtt) if number in self._links:
+                link = self._links[number]
+                link.on_validated(rtt)
+                self._broadcast.send(public.PathValidated(path=link.handle, rtt=rtt))
+            case PathFailed(path_id=number, reason=reason) if number in self._links:
+                self._on_failed(self._links[number], reason)
+            case PathDegraded(path_id=number) if number in self._links:
+                self._broadcast.send(public.PathDegraded(path=self._links[number].handle))
+            case PathRecovered(path_id=number) if number in self._links:
+                self._broadcast.send(public.PathRecovered(path=self._links[number].handle))
+            case Migrated(old=old, new=new) if new in self._links:
+                left = self._links.get(old)
+                self._broadcast.send(
+                    public.Migrated(
+                        old=None if left is None else left.handle,
+                        new=self._links[new].handle,
+                        cause=self._cause,
+                    )
+                )
+            case _:
+                # About a path that is closed already.
+                return
+
+    def _on_failed(self, link: PathLink, reason: str) -> None:
+        if link.statistics().state is PathState.ABANDONED:
+            del self._links[link.path_id]
+            del self._driver.links[link.path_id]
+            self._lingering.discard(link.path_id)
+            link.shut()
+        else:
+            link.on_failed(reason)
+        self._broadcast.send(public.PathFailed(path=link.handle, reason=reason))

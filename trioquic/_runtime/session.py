@@ -1,0 +1,118 @@
+"""One attempt to connect, and the connection it becomes: a nursery with the timer and the paths.
+
+`run` is the life of a connection as one task. It ends when the connection does, or when it is
+cancelled; either way the last thing it does is to send CONNECTION_CLOSE, if the connection was
+still open, and to close every socket. It does not stay for the closing period of RFC 9000 section
+10.2: a client that has closed its socket cannot be asked anything any more.
+"""
+
+import trio
+
+from ..errors import HandshakeError
+from .arguments import Plan
+from .broadcast import Broadcast
+from .connection import Connection
+from .driver import Driver
+from .endings import handshake_error
+from .nurseries import bug_in
+from .path_set import PathSet
+from .sockets import DatagramSocket, Remote
+
+# Seconds for the last datagram to get into a socket that would block
+_LAST_WORDS = 0.5
+
+
+class Session:
+    """A connection from its first datagram to its last."""
+
+    def __init__(self, plan: Plan, remote: Remote, socket: DatagramSocket) -> None:
+        self._plan = plan
+        self._remote = remote
+        self._socket = socket
+        self._driver = Driver(plan.new_core(trio.current_time()))
+        self._broadcast = Broadcast(plan.transport.path_event_buffer)
+        # the way here seems closed: an ICMP message that may be forged says so
+        self.refused = False
+
+    async def run(
+        self, patient: bool, task_status: trio.TaskStatus[Connection]
+    ) -> HandshakeError | None:
+        """Shake hands, report the connection as started, and serve it to its end.
+
+        Returns why there was no connection, or None after there was one. With `patient` False it
+        gives up as soon as the server's host says that nobody listens.
+        """
+        paths: PathSet | None = None
+        failure: HandshakeError | None = None
+        driver = self._driver
+        try:
+            async with trio.open_nursery() as nursery:
+                paths = PathSet(
+                    driver,
+                    nursery,
+                    self._remote,
+                    self._plan.networks,
+                    self._plan.migration,
+                    self._broadcast,
+                )
+                nursery.start_soon(driver.timer.run)
+                if not patient:
+                    nursery.start_soon(self._watch_refusal)
+                paths.start_first(self._socket)
+                driver.flush()
+                failure = await self._handshake()
+                if failure is None:
+                    assert driver.completed is not None
+                    task_status.started(
+                        Connection(
+                            driver, paths, self._broadcast, self._plan.transport, driver.completed
+                        )
+                    )
+                    await driver.stopped.wait()
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            bug = bug_in(group)
+            if bug is None:
+                raise
+            raise bug from bug.__cause__
+        finally:
+            await self._leave(paths)
+        return failure
+
+    async def _handshake(self) -> HandshakeError | None:
+        driver = self._driver
+        timeout = self._plan.transport.handshake_timeout
+        with trio.move_on_after(timeout):
+            await driver.handshake_over.wait()
+        if driver.completed is not None and driver.end is None:
+            return None
+        if driver.end is not None:
+            return handshake_error(driver.end)
+        where = f"{self._remote.address[0]} port {self._remote.address[1]}"
+        if self.refused:
+            failure = HandshakeError(f"{where} refused")
+        else:
+            failure = HandshakeError(f"no handshake with {where} within {timeout:g} s")
+        failure.__cause__ = self._socket.last_error
+        return failure
+
+    async def _watch_refusal(self) -> None:
+        await self._socket.refused.wait()
+        if self._driver.completed is None:
+            self.refused = True
+            self._driver.handshake_over.set()
+
+    async def _leave(self, paths: PathSet | None) -> None:
+        driver = self._driver
+        try:
+            driver.close(0, "")
+            link = None if paths is None else paths.active_link()
+            if link is not None:
+                with trio.CancelScope(shield=True), trio.move_on_after(_LAST_WORDS):
+                    await link.send_last(trio.current_time())
+        finally:
+            if paths is not None:
+                paths.shut_all()
+            self._socket.close()
+            self._broadcast.close()
+            driver.gone.set()

@@ -1,0 +1,37 @@
+"""One long-lived task that sleeps until a deadline which moves while it sleeps.
+
+Deadlines of a connection mostly move away: each acknowledgement puts off the next timeout. So the
+sleeper is only disturbed for an earlier deadline; for a later one it wakes in vain, looks again,
+and goes on sleeping.
+"""
+
+from collections.abc import Callable
+from math import inf
+
+import trio
+
+
+class Timer:
+    """Calls `expired` when the deadline has come. Times are those of trio's clock."""
+
+    def __init__(self, expired: Callable[[], None]) -> None:
+        self._expired = expired
+        self._deadline = inf
+        self._scope: trio.CancelScope | None = None
+
+    def set(self, deadline: float) -> None:
+        """Move the deadline; infinity for none."""
+        self._deadline = deadline
+        if self._scope is not None and deadline < self._scope.deadline:
+            self._scope.deadline = deadline
+
+    async def run(self) -> None:
+        """Sleep and call, until cancelled. `expired` is expected to set the next deadline."""
+        while True:
+            with trio.CancelScope(deadline=self._deadline) as scope:
+                self._scope = scope
+                await trio.sleep_forever()
+            self._scope = None
+            if trio.current_time() >= self._deadline:
+                self._deadline = inf
+                self._expired()

@@ -1,0 +1,174 @@
+"""What the application chooses: trust and TLS in `TLSConfig`, sizes and times in `TransportConfig`.
+
+Both are frozen and check themselves when they are made, so that a mistake shows where it was made
+and not in the middle of a handshake. Files are read when a connection is opened.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+CIPHER_SUITES: Final[dict[str, int]] = {
+    "TLS_AES_128_GCM_SHA256": 0x1301,
+    "TLS_AES_256_GCM_SHA384": 0x1302,
+    "TLS_CHACHA20_POLY1305_SHA256": 0x1303,
+}
+GROUPS: Final[dict[str, int]] = {"x25519": 0x001D, "secp256r1": 0x0017, "secp384r1": 0x0018}
+
+_KIB: Final = 1024
+_MIB: Final = 1024 * _KIB
+_LARGEST_VARINT: Final = (1 << 62) - 1
+_MOST_STREAMS: Final = 1 << 60
+_SHA256_SIZE: Final = 32
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSConfig:
+    """Whom to trust, and how the TLS 1.3 handshake is made (RFC 9001 section 4).
+
+    Without arguments the server's certificate must lead to one of certifi's roots and carry the
+    server's name. At most one of `ca_file`/`ca_data`, `fingerprint` and `verify=False` replaces
+    that.
+    """
+
+    ca_file: StrPath | None = None
+    """File with the trusted root certificates, in PEM (one or more) or DER (one)."""
+    ca_data: bytes | str | None = None
+    """The same as data; with `ca_file` both count."""
+    fingerprint: bytes | str | None = None
+    """SHA-256 of the server's own certificate (DER): 32 bytes, or hexadecimal with or without
+    colons. Exactly this certificate is accepted, whatever its name, issuer and dates."""
+    verify: bool = True
+    """False accepts every certificate: encryption without knowing with whom."""
+    client_cert: StrPath | None = None
+    """PEM file with the client's certificate and what leads to its root, sent if asked for."""
+    client_key: StrPath | None = None
+    """PEM file with the key of `client_cert`, not encrypted; default: it is in the same file."""
+    keylog_file: StrPath | None = None
+    """Append the secrets here in SSLKEYLOGFILE format, for debugging: whoever has the file can read
+    the connection. Default: the file that the SSLKEYLOGFILE environment variable names, if any."""
+    cipher_suites: Sequence[str] = tuple(CIPHER_SUITES)
+    """Names of `CIPHER_SUITES`, preferred first."""
+    groups: Sequence[str] = tuple(GROUPS)
+    """Names of `GROUPS`; the key share of the first goes out with the first flight."""
+
+    def __post_init__(self) -> None:
+        for name in ("ca_file", "client_cert", "client_key", "keylog_file"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str | os.PathLike):
+                raise TypeError(f"{name} must be a path, not {type(value).__name__}")
+        if self.ca_data is not None and not isinstance(self.ca_data, bytes | str):
+            raise TypeError(f"ca_data must be bytes or str, not {type(self.ca_data).__name__}")
+        if not isinstance(self.verify, bool):
+            raise TypeError(f"verify must be a bool, not {type(self.verify).__name__}")
+        if self.client_key is not None and self.client_cert is None:
+            raise ValueError("client_key without client_cert")
+        has_roots = self.ca_file is not None or self.ca_data is not None
+        if has_roots + (self.fingerprint is not None) + (not self.verify) > 1:
+            raise ValueError("choose one of ca_file/ca_data, fingerprint and verify=False")
+        object.__setattr__(self, "fingerprint", _fingerprint(self.fingerprint))
+        for name, known in (("cipher_suites", CIPHER_SUITES), ("groups", GROUPS)):
+            object.__setattr__(self, name, _names(name, getattr(self, name), known))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportConfig:
+    """Times in seconds, sizes in bytes. The defaults suit downloads over the Internet.
+
+    A window is what the peer may send before the application has read; it starts at the `initial_*`
+    size and grows with what is read, up to the `max_*` size (RFC 9000 section 4.2).
+    """
+
+    idle_timeout: float = 30.0
+    """End the connection after this silence (RFC 9000 section 10.1); the server may want less, and
+    it is never less than 3 PTO. 0: never."""
+    keep_alive: float = 0.0
+    """Send a PING after this silence, so that neither the idle timeout nor a NAT ends the
+    connection (RFC 9000 section 10.1.2). 0: never."""
+    handshake_timeout: float = 10.0
+    """How long each of the server's addresses is given to complete the handshake."""
+    drain_timeout: float = 5.0
+    """How long a close waits for finished streams to be acknowledged. 0: not at all."""
+    max_ack_delay: float = 0.025
+    """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms."""
+    initial_max_data: int = 2 * _MIB
+    """Window of the whole connection at the start."""
+    initial_max_stream_data: int = _MIB
+    """Window of each stream at the start."""
+    max_data: int = 24 * _MIB
+    """The most that the connection's window grows to."""
+    max_stream_data: int = 16 * _MIB
+    """The most that a stream's window grows to."""
+    max_streams_bidi: int = 100
+    """Bidirectional streams that the server may have open at once."""
+    max_streams_uni: int = 100
+    """Unidirectional streams that the server may have open at once."""
+    send_buffer: int = _MIB
+    """How much of each stream is taken from the application before it is acknowledged."""
+    path_event_buffer: int = 64
+    """Path events kept for each subscriber that does not read; more are dropped and counted."""
+
+    def __post_init__(self) -> None:
+        for name in ("idle_timeout", "keep_alive", "drain_timeout"):
+            _check_seconds(name, getattr(self, name), allow_zero=True)
+        for name in ("handshake_timeout", "max_ack_delay"):
+            _check_seconds(name, getattr(self, name), allow_zero=False)
+        if self.max_ack_delay >= 16.384:
+            raise ValueError("max_ack_delay must be below 16.384 (RFC 9000 section 18.2)")
+        for name in ("initial_max_data", "initial_max_stream_data", "max_data", "max_stream_data"):
+            _check_integer(name, getattr(self, name), 0, _LARGEST_VARINT)
+        for name in ("max_streams_bidi", "max_streams_uni"):
+            _check_integer(name, getattr(self, name), 0, _MOST_STREAMS)
+        _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
+        _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
+        if self.max_data < self.initial_max_data:
+            raise ValueError("max_data is smaller than initial_max_data")
+        if self.max_stream_data < self.initial_max_stream_data:
+            raise ValueError("max_stream_data is smaller than initial_max_stream_data")
+
+
+def _fingerprint(value: bytes | str | None) -> bytes | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = bytes.fromhex(value.replace(":", ""))
+        except ValueError:
+            raise ValueError("fingerprint is not hexadecimal") from None
+    if not isinstance(value, bytes):
+        raise TypeError(f"fingerprint must be bytes or str, not {type(value).__name__}")
+    if len(value) != _SHA256_SIZE:
+        raise ValueError(f"fingerprint has {len(value)} bytes, a SHA-256 has {_SHA256_SIZE}")
+    return value
+
+
+def _names(what: str, value: object, known: dict[str, int]) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{what} must be a sequence of names, not {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{what} is empty")
+    for name in value:
+        if name not in known:
+            raise ValueError(f"{what}: {name!r} is none of {', '.join(known)}")
+    if len(set(value)) < len(value):
+        raise ValueError(f"{what} has a name twice")
+    return tuple(value)
+
+
+def _check_seconds(name: str, value: object, *, allow_zero: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not allow_zero):
+        least = "not negative" if allow_zero else "positive"
+        raise ValueError(f"{name} must be finite and {least}, not {value}")
+
+
+def _check_integer(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be from {least} to {most}, not {value}")

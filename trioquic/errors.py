@@ -1,0 +1,154 @@
+"""Everything that trioquic raises, in one tree.
+
+What a stream's user must handle as "the other side is gone" is also a `trio.BrokenResourceError`;
+what follows one's own close is `trio.ClosedResourceError` and not in this tree. Plain misuse is
+`ValueError` or `TypeError`, an unknown host `socket.gaierror`, an unreadable file `OSError`, as
+everywhere in trio. Each raise makes a new instance, so that tracebacks do not grow together.
+
+    QuicError
+        HandshakeError: CertificateError, AlpnError, VersionError
+        ConnectionLostError: IdleTimeoutError, PeerClosedError, ProtocolError,
+            StatelessResetError, NoPathError
+        StreamResetError, StopSendingError
+        PathError: PathValidationError, PathNotValidatedError, PathAbandonedError,
+            MigrationNotAllowedError, LocalAddressError
+        InternalError
+"""
+
+import trio
+
+
+class QuicError(Exception):
+    """Base of all errors of this library."""
+
+
+# -- before the connection is there ----------------------------------------------------------------
+
+
+class HandshakeError(QuicError):
+    """No connection came to be.
+
+    `code` is the QUIC error code where one was sent or received (RFC 9000 section 20.1), else None.
+    `attempts` has one error for each server address that was tried, in order; an error of a single
+    attempt has none.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: int | None = None,
+        attempts: tuple[Exception, ...] = (),
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+        self.attempts = attempts
+
+
+class CertificateError(HandshakeError):
+    """The server's certificate does not prove that it is the server (RFC 9001 section 4.4)."""
+
+
+class AlpnError(HandshakeError):
+    """The server speaks none of the offered application protocols (RFC 9001 section 8.1)."""
+
+
+class VersionError(HandshakeError):
+    """The server does not speak QUIC version 1 (RFC 9000 section 6.2)."""
+
+
+# -- the end of a connection -----------------------------------------------------------------------
+
+
+class ConnectionLostError(QuicError, trio.BrokenResourceError):
+    """The connection ended without this side having closed it."""
+
+
+class IdleTimeoutError(ConnectionLostError):
+    """Nothing was heard from the server for the idle timeout (RFC 9000 section 10.1)."""
+
+
+class _CodedLossError(ConnectionLostError):
+    """A loss that CONNECTION_CLOSE explains (RFC 9000 section 19.19).
+
+    `code` is an application error code where `frame_type` is None, else a transport error code
+    (section 20.1) and `frame_type` the frame that caused it, 0 when unknown. `reason` is text for
+    people, chosen by whoever closed; it may be empty and is not to be trusted.
+    """
+
+    def __init__(self, message: str, *, code: int, frame_type: int | None, reason: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.frame_type = frame_type
+        self.reason = reason
+
+
+class PeerClosedError(_CodedLossError):
+    """The server sent CONNECTION_CLOSE."""
+
+
+class ProtocolError(_CodedLossError):
+    """The server broke the protocol, and this side closed the connection for it."""
+
+
+class StatelessResetError(ConnectionLostError):
+    """The server has forgotten the connection (RFC 9000 section 10.3)."""
+
+
+class NoPathError(ConnectionLostError):
+    """No network path was left for too long."""
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+class _StreamError(QuicError, trio.BrokenResourceError):
+    """One direction of a stream was ended by the peer with an application `error_code`."""
+
+    def __init__(self, message: str, *, error_code: int) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+class StreamResetError(_StreamError):
+    """The peer gave up sending: RESET_STREAM (RFC 9000 section 19.4)."""
+
+
+class StopSendingError(_StreamError):
+    """The peer does not want what is being sent: STOP_SENDING (RFC 9000 section 19.5)."""
+
+
+# -- paths -----------------------------------------------------------------------------------------
+
+
+class PathError(QuicError):
+    """A network path cannot be had or used. The connection itself goes on."""
+
+
+class PathValidationError(PathError):
+    """The server did not answer on the path in time (RFC 9000 section 8.2.4)."""
+
+
+class PathNotValidatedError(PathError):
+    """The path must be validated before the connection can move to it."""
+
+
+class PathAbandonedError(PathError):
+    """The path was given up; its socket is closed."""
+
+
+class MigrationNotAllowedError(PathError):
+    """RFC 9000 section 9 or this side's policy forbids the path; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class LocalAddressError(PathError, OSError):
+    """A local address or interface cannot be used: it does not exist, or the system refuses it."""
+
+
+class InternalError(QuicError):
+    """A bug in trioquic. Its cause is chained; please report it."""

@@ -1,0 +1,36 @@
+"""What `Connection.statistics()` returns: one frozen snapshot of counters."""
+
+from dataclasses import dataclass
+
+from .paths import PathStatistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionStatistics:
+    """Counters since the connection began. What is bounded and overflowed is counted here."""
+
+    packets_sent: int
+    packets_received: int
+    dropped_malformed: int
+    """Packets and datagrams dropped because their form is wrong (RFC 9000 section 17)."""
+    dropped_unknown_id: int
+    """Dropped because their connection ID is none of ours, or they came from nowhere known."""
+    dropped_unauthentic: int
+    """Dropped because they do not authenticate (RFC 9001 section 5.5)."""
+    dropped_duplicate: int
+    dropped_no_keys: int
+    """Dropped because their keys are gone, or not there yet and the buffer for them is full."""
+    dropped_unexpected: int
+    """Dropped because they make no sense at this time, such as a late Retry."""
+    unmatched_path_responses: int
+    key_updates: int
+    spare_peer_ids: int
+    """Connection IDs of the server that a new path could use now (RFC 9000 section 5.1)."""
+    retiring_peer_ids: int
+    """Connection IDs of the server whose retirement it has not acknowledged."""
+    active_own_ids: int
+    """Connection IDs that this side has issued and the server has not retired."""
+    path_events_dropped: int
+    """Path events that a subscriber's full buffer did not take."""
+    paths: tuple[PathStatistics, ...]
+    """The open paths, oldest first."""
