@@ -78,7 +78,7 @@ class ScriptedServer:
         self._crypto_read = [0, 0, 0]
         self._crypto_sent = [0, 0, 0]
         self._newest = -1
-        self._retried = False
+        self._confirmed = False
 
     # --- what the client sends -------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class ScriptedServer:
             else:
                 self._on_short(record, start)
                 break
-        self._after_datagram(path)
+        self._after_datagram()
 
     def _on_long(self, record: Datagram, header: LongHeader) -> bool:
         space = LONG_KINDS.get(header.kind, -1)
@@ -211,11 +211,8 @@ class ScriptedServer:
                 read = self._crypto_read[space]
                 if at <= read < at + len(piece):
                     self._crypto_read[space] = at + len(piece)
-                    was_complete = self.tls.complete
                     self.tls.receive(space, piece[read - at :])
                     self._install_secrets()
-                    if self.tls.complete and not was_complete:
-                        self._on_complete()
                     progress = True
 
     def _install_secrets(self) -> None:
@@ -223,23 +220,23 @@ class ScriptedServer:
             self.keys.install(secrets.level, secrets.cipher_suite, secrets.client, secrets.server)
         self.tls.secrets.clear()
 
-    def _on_complete(self) -> None:
-        if self.script.handshake_done:
-            self.send(APPLICATION, bytes([fr.HANDSHAKE_DONE]))
-        self._supply_ids()
-
     def _supply_ids(self) -> None:
         while self.script.cid and len(self.issued) - len(self.retired) <= self.script.spare_ids - 1:
             self.issue_id()
 
-    def _after_datagram(self, path: int) -> None:
+    def _after_datagram(self) -> None:
         if self.close is not None:
             return
-        if self.script.send_crypto:
-            self.send_flight()
         for space in (INITIAL, HANDSHAKE, APPLICATION):
             if self._ack_due[space] and self.script.acknowledge:
                 self.acknowledge(space)
+        if self.script.send_crypto:
+            self.send_flight()
+        if self.tls.complete and not self._confirmed:
+            self._confirmed = True
+            if self.script.handshake_done:
+                self.send(APPLICATION, bytes([fr.HANDSHAKE_DONE]))
+            self._supply_ids()
 
     def _parameters(self) -> None:
         script = self.script
