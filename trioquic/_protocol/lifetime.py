@@ -165,7 +165,7 @@ class Lifetime:
         was_open = self.open
         self._drain(now, pto)
         if was_open:
-            text = reason[:_LONGEST_REASON].decode("utf-8", "backslashreplace")
+            text = _printable(reason)
             if not text and frame_type is not None:
                 text = error_name(code)
             self._terminate(Ending.PEER_CLOSE, code, frame_type, text, frame_type is None)
@@ -208,3 +208,11 @@ class Lifetime:
                 application=application,
             )
         )
+
+
+def _printable(reason: bytes) -> str:
+    """The peer's words, bounded, for terminals and logs: nothing that could steer them."""
+    text = reason[:_LONGEST_REASON].decode("utf-8", "backslashreplace")
+    return "".join(
+        [c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text]
+    )

@@ -113,8 +113,11 @@ class PeerIds:
 
     # -- frames in ---------------------------------------------------------------------------------
 
-    def on_new_connection_id_untrusted(self, frame: frames.NewConnectionId) -> None:
-        """NEW_CONNECTION_ID (section 19.15): retire first, then add, then count."""
+    def on_new_connection_id_untrusted(
+        self, frame: frames.NewConnectionId, active_path: int = -1
+    ) -> None:
+        """NEW_CONNECTION_ID (section 19.15): retire first, then add, then count. If too few IDs
+        are left for all paths, the active path is served first."""
         if self.zero_length:
             raise BadPacketError(
                 PROTOCOL_VIOLATION, "NEW_CONNECTION_ID from a peer with zero-length IDs", 0x18
@@ -132,7 +135,7 @@ class PeerIds:
             self._unused[frame.sequence] = PeerId(
                 frame.sequence, frame.connection_id, frame.reset_token
             )
-        self._replace_outdated()
+        self._replace_outdated(active_path)
         self._check_limits_untrusted()
 
     def _is_known_untrusted(self, frame: frames.NewConnectionId) -> bool:
@@ -151,14 +154,18 @@ class PeerIds:
                 )
         return self._retired.contains(frame.sequence)
 
-    def _replace_outdated(self) -> None:
+    def _replace_outdated(self, active_path: int) -> None:
         # A path keeps its place with a new ID; without one it falls silent until one arrives.
         for path_id, bound in list(self._bound.items()):
             if bound.sequence < self._retire_prior_to:
                 del self._bound[path_id]
                 self._retire(bound.sequence)
                 self._homeless[path_id] = None
-        for path_id in list(self._homeless):
+        waiting = list(self._homeless)
+        if active_path in self._homeless:
+            waiting.remove(active_path)
+            waiting.insert(0, active_path)
+        for path_id in waiting:
             if self.bind(path_id):
                 del self._homeless[path_id]
 

@@ -1,4 +1,4 @@
-"""All paths of a connection: adding, validating, migrating and abandoning them (RFC 9000 section 9).
+"""All paths of a connection: added, validated, migrated to, abandoned (RFC 9000 section 9).
 
 The table keeps the rules of section 9 together: a path gets a connection ID of its own or does not
 come to be, a response validates the path its challenge was sent on whichever way it came, a failed
@@ -220,7 +220,7 @@ class PathTable:
     def on_new_connection_id_untrusted(self, frame: NewConnectionId) -> None:
         """A new ID may make a path possible that was refused before."""
         before = self._peer_ids.spare
-        self._peer_ids.on_new_connection_id_untrusted(frame)
+        self._peer_ids.on_new_connection_id_untrusted(frame, self.active)
         if self._peer_ids.spare > before:
             self._events.append(ConnectionIdsAvailable(spare=self._peer_ids.spare))
 
