@@ -45,10 +45,10 @@ def test_a_lower_urgency_goes_first() -> None:
     scheduler.add(8, 3, True)
     order = []
     while len(scheduler):
-        order.append((scheduler.urgency(), scheduler.next()))
+        order.append((scheduler.urgency, scheduler.next()))
         scheduler.remove(scheduler.next())
     assert order == [(0, 4), (3, 8), (7, 0)]
-    assert scheduler.urgency() == NOTHING
+    assert scheduler.urgency == NOTHING
 
 
 def test_adding_twice_and_removing_a_stranger_change_nothing() -> None:
@@ -58,10 +58,10 @@ def test_adding_twice_and_removing_a_stranger_change_nothing() -> None:
     scheduler.remove(4)
     assert len(scheduler) == 1
     assert 0 in scheduler
-    assert scheduler.urgency() == 3
+    assert scheduler.urgency == 3
     scheduler.remove(0)
     assert 0 not in scheduler
-    assert scheduler.urgency() == NOTHING
+    assert scheduler.urgency == NOTHING
 
 
 @given(
@@ -80,7 +80,7 @@ def test_nobody_starves(steps: list[tuple[int, int, bool, bool]]) -> None:
             scheduler.remove(number)
             model.pop(number, None)
         best = min((place[0] for place in model.values()), default=NOTHING)
-        assert scheduler.urgency() == best
+        assert scheduler.urgency == best
         if not model:
             continue
         equals = {n for n, place in model.items() if place[0] == best}

@@ -25,8 +25,6 @@ from .send_half import SendState
 
 # Do not put the beginning of a longer piece into what is left of a packet below this size
 MIN_PIECE: Final = 32
-# The writer is woken when this part of its buffer has become free
-WAKE_PART: Final = 4
 
 
 class DataToken(Token):
@@ -103,9 +101,9 @@ class Outbound:
             if self._value(kind, number) >= 0:
                 return True
             control.pop()
-        if self._free.urgency() < NOTHING:
+        if self._free.urgency < NOTHING:
             return True
-        return self._fresh.urgency() < NOTHING and self._credit.available > 0
+        return self._fresh.urgency < NOTHING and self._credit.available > 0
 
     def refresh(self, stream: Stream) -> None:
         """Put the stream among those that have something to send, or take it out."""
@@ -155,24 +153,21 @@ class Outbound:
             self._write_control(builder)
         credit = self._credit
         streams = self._inventory.streams
+        free = self._free
+        fresh = self._fresh
         while builder.room > 0:
-            scheduler = self._free
-            urgency = scheduler.urgency()
-            if credit.limit > credit.used and self._fresh.urgency() < urgency:
-                scheduler = self._fresh
-                urgency = scheduler.urgency()
-            if urgency == NOTHING:
-                break
-            stream = streams[scheduler.next()]
-            if scheduler is self._free:
-                written = self._write_again(builder, stream)
+            if fresh.urgency < free.urgency and credit.limit > credit.used:
+                stream = streams[fresh.next()]
+                if not self._write_fresh(builder, stream):
+                    break
+                self._after_turn(fresh, stream)
+            elif free.urgency < NOTHING:
+                stream = streams[free.next()]
+                if not self._write_again(builder, stream):
+                    break
+                self._after_turn(free, stream)
             else:
-                written = self._write_fresh(builder, stream)
-            if not written:
                 break
-            self.refresh(stream)
-            if stream.number in scheduler:
-                scheduler.served()
         if credit.available <= 0 and len(self._fresh):
             self._note_blocked()
         if len(control):
@@ -182,12 +177,14 @@ class Outbound:
         """A STREAM frame has arrived."""
         half = stream.send
         assert half is not None
-        threshold = max(1, half.capacity // WAKE_PART)
-        was_short = half.room < threshold
-        had = half.buffered
+        buffer = half.buffer
+        base = buffer.base
         half.on_acked(low, high, fin)
-        if (was_short and half.room >= threshold) or (half.all_acked and (had or fin)):
-            self._notices.writable[stream.number] = None
+        freed = buffer.base - base
+        if freed or fin:
+            room = half.room
+            if room >= half.wake_room > room - freed or half.all_acked:
+                self._notices.writable[stream.number] = None
         if stream.number in self._free:
             self.refresh(stream)
         if half.state is SendState.DATA_RECVD:
@@ -214,6 +211,16 @@ class Outbound:
         """Send the frame again, unless a newer one was sent or it has become pointless."""
         if value == self._value(kind, number):
             self._control.add(kind, number)
+
+    def _after_turn(self, scheduler: Scheduler, stream: Stream) -> None:
+        """The stream sent a frame. In most cases it has more, and only the turn passes on."""
+        half = stream.send
+        assert half is not None
+        if scheduler is self._free or not half.has_fresh:
+            self.refresh(stream)
+            if stream.number not in scheduler:
+                return
+        scheduler.served()
 
     def _write_fresh(self, builder: PacketBuilder, stream: Stream) -> bool:
         """One frame of new bytes, with the FIN if they are the last. False: no room for it."""

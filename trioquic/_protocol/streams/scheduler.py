@@ -34,11 +34,12 @@ class _Level:
 class Scheduler:
     """A set of stream numbers that yields them in the order of their turns."""
 
-    __slots__ = ("_levels", "_mask", "_places")
+    __slots__ = ("_levels", "_mask", "_places", "urgency")
 
     def __init__(self) -> None:
         self._levels = [_Level() for _ in range(URGENCIES)]
         self._mask = 0  # bit n: level n is not empty
+        self.urgency = NOTHING  # of the next turn
         self._places: dict[int, tuple[int, bool]] = {}
 
     def __len__(self) -> int:
@@ -47,17 +48,14 @@ class Scheduler:
     def __contains__(self, stream_id: int) -> bool:
         return stream_id in self._places
 
-    def urgency(self) -> int:
-        """The urgency of the next turn; NOTHING when there is none."""
-        mask = self._mask
-        return (mask & -mask).bit_length() - 1 if mask else NOTHING
-
     def add(self, stream_id: int, urgency: int, incremental: bool) -> None:
         """The stream has something to send. Nothing changes when that was known."""
         if stream_id in self._places:
             return
         self._places[stream_id] = (urgency, incremental)
         self._mask |= 1 << urgency
+        if urgency < self.urgency:
+            self.urgency = urgency
         level = self._levels[urgency]
         if incremental:
             level.rotating.append(stream_id)
@@ -78,16 +76,20 @@ class Scheduler:
             del level.ordered[bisect_left(level.ordered, stream_id)]
         level.ordered_turn = incremental
         if not level.rotating and not level.ordered:
-            self._mask &= ~(1 << urgency)
+            mask = self._mask & ~(1 << urgency)
+            self._mask = mask
+            self.urgency = (mask & -mask).bit_length() - 1 if mask else NOTHING
 
     def next(self) -> int:
         """The stream whose turn it is. There must be one."""
-        level = self._levels[self.urgency()]
+        level = self._levels[self.urgency]
         return level.ordered[0] if level.from_ordered() else level.rotating[0]
 
     def served(self) -> None:
         """The stream given by `next` had its turn."""
-        level = self._levels[self.urgency()]
+        if len(self._places) == 1:
+            return
+        level = self._levels[self.urgency]
         if level.from_ordered():
             level.ordered_turn = False
         else:

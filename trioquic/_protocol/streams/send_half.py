@@ -18,6 +18,9 @@ from ..errors import CommandError
 from ..machine import advance
 from .send_buffer import SendBuffer
 
+# The writer is woken when this part of its buffer has become free
+WAKE_PART: Final = 4
+
 
 class SendState(Enum):
     """Section 3.1, figure 2."""
@@ -65,6 +68,7 @@ class SendHalf:
         "reset_code",
         "state",
         "stop_code",
+        "wake_room",
     )
 
     def __init__(self, limit: int, capacity: int) -> None:
@@ -72,6 +76,7 @@ class SendHalf:
         self.buffer = SendBuffer()
         self.limit = limit  # MAX_STREAM_DATA
         self.capacity = capacity
+        self.wake_room = max(1, capacity // WAKE_PART)
         self.finished = False  # the application wrote its last byte
         self.fin_lost = False
         self.fin_acked = False
