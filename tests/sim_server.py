@@ -216,6 +216,10 @@ class ServerConnection:
 
     def _next_deadline(self) -> float:
         timer = self.quic.get_timer()
+        if timer is not None:
+            # Its pacer may ask for this very instant again and again; a clock that jumps would
+            # then never move.
+            timer = max(timer, trio.current_time() + 0.0005)
         return min(math.inf if timer is None else timer, *(d[0] for d in self._delayed), math.inf)
 
     def _answer_delayed(self, now: float) -> None:

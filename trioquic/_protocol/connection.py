@@ -99,6 +99,7 @@ class ClientConnection:
             self._own_ids,
             self._peer_ids,
             self._lifetime,
+            self._loss,
         )
         self._transmitter = Transmitter(
             self._spaces,

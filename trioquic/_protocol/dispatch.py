@@ -91,7 +91,11 @@ class Dispatcher:
         return eliciting
 
     def _stream_untrusted(self, payload: bytes, kind: int, pos: int, end: int) -> int:
-        stream_id, pos = decode_varint_untrusted(payload, pos, end)
+        if pos < end and payload[pos] < 0x40:
+            stream_id = payload[pos]
+            pos += 1
+        else:
+            stream_id, pos = decode_varint_untrusted(payload, pos, end)
         offset = 0
         if kind & 0x04:
             offset, pos = decode_varint_untrusted(payload, pos, end)

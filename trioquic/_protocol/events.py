@@ -39,7 +39,7 @@ class StreamReadable(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamWritable(Event):
-    """The writer should look again: room in the buffer, stopped by the peer, or all acknowledged."""
+    """The writer should look again: room in the buffer, stopped by the peer, all acknowledged."""
 
     stream_id: int
 

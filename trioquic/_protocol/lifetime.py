@@ -77,13 +77,10 @@ class Lifetime:
         self._heard_in_closing = 0
         self._answer_at = 1
         self.state = CoreState.HANDSHAKING
+        # whether frames other than CONNECTION_CLOSE may still be sent and received
+        self.open = True
         self.close_frame: CloseFrame | None = None
         self.close_pending = False
-
-    @property
-    def open(self) -> bool:
-        """Whether frames other than CONNECTION_CLOSE may still be sent and received."""
-        return self.state is CoreState.HANDSHAKING or self.state is CoreState.CONNECTED
 
     # -- idle timeout and keep-alive ---------------------------------------------------------------
 
@@ -195,6 +192,7 @@ class Lifetime:
 
     def _advance(self, event: LifeInput) -> None:
         self.state = advance(TRANSITIONS, self.state, event)
+        self.open = self.state is CoreState.HANDSHAKING or self.state is CoreState.CONNECTED
 
     def _terminate(
         self, ending: Ending, code: int, frame_type: int | None, reason: str, application: bool

@@ -10,6 +10,7 @@ from typing import Final
 
 from .cid.own import OWN_ID_LENGTH, OwnIds
 from .cid.peer import PeerIds
+from .crypto.key_update import OneRttKeys
 from .crypto.keys import unprotect_long_untrusted
 from .dispatch import Dispatcher
 from .errors import PROTOCOL_VIOLATION, BadPacketError
@@ -18,6 +19,7 @@ from .lifetime import CoreState, Lifetime
 from .number_space import NumberSpace
 from .path.path import Path
 from .path.table import PathTable
+from .recovery.loss import LossDetector
 from .space import APPLICATION, HANDSHAKE, INITIAL
 from .wire.packets import (
     HANDSHAKE_PACKET,
@@ -25,6 +27,7 @@ from .wire.packets import (
     RETRY_PACKET,
     VERSION_NEGOTIATION_PACKET,
     LongHeader,
+    decode_packet_number,
     parse_long_header_untrusted,
 )
 
@@ -50,6 +53,18 @@ class ReceiveCounters:
         self.dropped_unexpected = 0
 
 
+class _Arrival:
+    """What all datagrams of one read have in common."""
+
+    __slots__ = ("ecn", "now", "path", "pto")
+
+    def __init__(self, path: Path, ecn: int, now: float, pto: float) -> None:
+        self.path = path
+        self.ecn = ecn
+        self.now = now
+        self.pto = pto
+
+
 class Receiver:
     """Turns what the sockets deliver into frames for the dispatcher."""
 
@@ -62,7 +77,9 @@ class Receiver:
         own_ids: OwnIds,
         peer_ids: PeerIds,
         lifetime: Lifetime,
+        loss: LossDetector,
     ) -> None:
+        self._loss = loss
         self._spaces = spaces
         self._handshake = handshake
         self._dispatcher = dispatcher
@@ -70,11 +87,12 @@ class Receiver:
         self._own_ids = own_ids
         self._peer_ids = peer_ids
         self._lifetime = lifetime
-        # packets that came before their keys: (path, bytes, ECN bits)
-        self._kept: list[tuple[Path, bytes, int]] = []
+        # packets that came before their keys
+        self._kept: list[tuple[_Arrival, bytes]] = []
         self._kept_at_stage = 0
         self._known_id = own_ids.first
         self._known_sequence = 0
+        self._known_is_used = False
         self.counters = ReceiveCounters()
 
     @property
@@ -97,30 +115,32 @@ class Receiver:
             self._lifetime.on_packet_in_closing()
         if not self._lifetime.open:
             return
+        pto = path.recovery.rtt.pto(self._loss.max_ack_delay)
+        arrival = _Arrival(path, ecn, now, pto)
         short: list[int] = []
         for start in range(0, total, segment_size):
             if data[start] & 0x80:
                 end = min(start + segment_size, total)
-                self._long_untrusted(path, data[start:end], ecn, now)
-                self._replay_untrusted(now)
+                self._long_untrusted(arrival, data[start:end])
+                self._replay_untrusted()
             else:
                 short.append(start)
         if short and self._lifetime.open:
-            self._short_untrusted(path, data, short, segment_size, ecn, now)
+            self._short_untrusted(arrival, data, short, segment_size)
 
     # -- 1-RTT packets -----------------------------------------------------------------------------
 
     def _short_untrusted(
-        self, path: Path, data: bytes, starts: list[int], size: int, ecn: int, now: float
+        self, arrival: _Arrival, data: bytes, starts: list[int], size: int
     ) -> None:
         keys = self._handshake.one_rtt
         total = len(data)
         if keys is None or not self._handshake.complete:
             for start in starts:
-                self._keep(path, data[start : min(start + size, total)], ecn)
+                self._keep(arrival, data[start : min(start + size, total)])
             return
-        if starts and total - starts[-1] < _SHORTEST_SHORT:
-            self._on_undecryptable(path, data[starts.pop() :], now)
+        if total - starts[-1] < _SHORTEST_SHORT:
+            self._on_undecryptable(arrival, data[starts.pop() :])
             if not starts:
                 return
         if size < _SHORTEST_SHORT and len(starts) > 1:
@@ -129,51 +149,39 @@ class Receiver:
         masks = keys.masks(
             b"".join([data[at + _SAMPLE_OFFSET : at + _SHORTEST_SHORT] for at in starts])
         )
+        before = self.counters.packets
         offset = 0
         for start in starts:
             end = start + size
             if end > total:
                 end = total
-            self._short_packet_untrusted(path, data, start, end, masks, offset, ecn, now)
+            self._short_packet_untrusted(
+                arrival, keys, data[start:end], masks[offset : offset + 16]
+            )
             offset += 16
             if not self._lifetime.open:
                 return
+        if self.counters.packets != before:
+            self._lifetime.on_packet_received(arrival.now)
 
     def _short_packet_untrusted(
-        self,
-        path: Path,
-        data: bytes,
-        start: int,
-        end: int,
-        masks: bytes,
-        offset: int,
-        ecn: int,
-        now: float,
+        self, arrival: _Arrival, keys: OneRttKeys, packet: bytes, mask: bytes
     ) -> None:
-        """One packet. `masks[offset:]` is its header protection mask."""
-        pn_start = start + _PN_OFFSET
-        connection_id = data[start + 1 : pn_start]
+        """One packet and its header protection mask."""
+        connection_id = packet[1:_PN_OFFSET]
         if connection_id != self._known_id and not self._recognise(connection_id):
             self.counters.dropped_unknown_id += 1
-            self._on_undecryptable(path, data[start:end], now)
+            self._on_undecryptable(arrival, packet)
             return
-        keys = self._handshake.one_rtt
-        assert keys is not None
-        first = data[start] ^ (masks[offset] & 0x1F)
+        first = packet[0] ^ (mask[0] & 0x1F)
         pn_length = (first & 3) + 1
-        pn_end = pn_start + pn_length
-        truncated = int.from_bytes(data[pn_start:pn_end], "big") ^ int.from_bytes(
-            masks[offset + 1 : offset + 1 + pn_length], "big"
+        pn_end = _PN_OFFSET + pn_length
+        truncated = int.from_bytes(packet[_PN_OFFSET:pn_end], "big") ^ int.from_bytes(
+            mask[1 : 1 + pn_length], "big"
         )
         acks = self._spaces[APPLICATION].acks
         largest = acks.largest
-        # RFC 9000 appendix A.3, in line because every packet passes here
-        window = 1 << (8 * pn_length)
-        number = ((largest + 1) & -window) | truncated
-        if number <= largest + 1 - (window >> 1) and number < (1 << 62) - window:
-            number += window
-        elif number > largest + 1 + (window >> 1) and number >= window:
-            number -= window
+        number = decode_packet_number(truncated, 8 * pn_length, largest)
         if acks.is_duplicate(number):
             self.counters.dropped_duplicate += 1
             return
@@ -181,27 +189,28 @@ class Receiver:
             number,
             (first >> 2) & 1,
             b"%c%b%b" % (first, connection_id, truncated.to_bytes(pn_length, "big")),
-            data[pn_end:end],
-            now,
-            path.recovery.rtt.pto(0.025),
+            packet[pn_end:],
+            arrival.now,
+            arrival.pto,
         )
         if payload is None:
             self.counters.dropped_unauthentic += 1
-            self._on_undecryptable(path, data[start:end], now)
+            self._on_undecryptable(arrival, packet)
             return
-        if first & 0x18:
-            raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a short header are set")
-        if not first & 0x40:
-            raise BadPacketError(PROTOCOL_VIOLATION, "the fixed bit is not set")
+        if first & 0x58 != 0x40:
+            raise BadPacketError(
+                PROTOCOL_VIOLATION, "reserved bits of a short header are set, or the fixed is not"
+            )
         if number > largest:
-            path.spin = ~(first >> 5) & 1
+            arrival.path.spin = ~(first >> 5) & 1
         self.counters.packets += 1
-        self._own_ids.mark_used(self._known_sequence)
-        self._lifetime.on_packet_received(now)
+        if not self._known_is_used:
+            self._known_is_used = True
+            self._own_ids.mark_used(self._known_sequence)
         eliciting = self._dispatcher.frames_untrusted(
-            payload, APPLICATION, path, self._known_sequence, now
+            payload, APPLICATION, arrival.path, self._known_sequence, arrival.now
         )
-        acks.on_received(number, now, eliciting, ecn)
+        acks.on_received(number, arrival.now, eliciting, arrival.ecn)
 
     def _recognise(self, connection_id: bytes) -> bool:
         sequence = self._own_ids.sequence_of(connection_id)
@@ -209,25 +218,26 @@ class Receiver:
             return False
         self._known_id = connection_id
         self._known_sequence = sequence
+        self._known_is_used = False
         return True
 
-    def _on_undecryptable(self, path: Path, datagram: bytes, now: float) -> None:
+    def _on_undecryptable(self, arrival: _Arrival, datagram: bytes) -> None:
         """It may be a stateless reset: then the last 16 bytes are a token we know (10.3.1)."""
         if len(datagram) < _SHORTEST_RESET or not self._handshake.complete:
             return
-        path_ids = self._paths.ids_with_remote(path.remote)
+        path_ids = self._paths.ids_with_remote(arrival.path.remote)
         if self._peer_ids.is_reset_token(datagram[-16:], path_ids):
-            self._lifetime.on_stateless_reset(now, path.recovery.rtt.pto(0.025))
+            self._lifetime.on_stateless_reset(arrival.now, arrival.pto)
 
     # -- long headers ------------------------------------------------------------------------------
 
-    def _long_untrusted(self, path: Path, datagram: bytes, ecn: int, now: float) -> None:
+    def _long_untrusted(self, arrival: _Arrival, datagram: bytes) -> None:
         """A datagram of coalesced packets, the first of which has a long header."""
         start = 0
         first_id: bytes | None = None
         while start < len(datagram) and self._lifetime.open:
             if not datagram[start] & 0x80:
-                self._short_untrusted(path, datagram[start:], [0], len(datagram), ecn, now)
+                self._short_untrusted(arrival, datagram[start:], [0], len(datagram))
                 return
             try:
                 header = parse_long_header_untrusted(datagram, start)
@@ -240,35 +250,36 @@ class Receiver:
                 # Section 12.2: coalesced packets belong to one connection, and it is ours.
                 self.counters.dropped_unknown_id += 1
                 return
-            self._long_packet_untrusted(path, datagram, header, ecn, now)
+            self._long_packet_untrusted(arrival, datagram, header)
             start = header.end
 
     def _long_packet_untrusted(
-        self, path: Path, datagram: bytes, header: LongHeader, ecn: int, now: float
+        self, arrival: _Arrival, datagram: bytes, header: LongHeader
     ) -> None:
         if header.kind == VERSION_NEGOTIATION_PACKET:
-            pto = path.recovery.rtt.pto(0.0)
-            used = self._handshake.on_version_negotiation_untrusted(header, now, pto)
+            used = self._handshake.on_version_negotiation_untrusted(
+                header, arrival.now, arrival.pto
+            )
         elif header.kind == RETRY_PACKET:
-            used = self._handshake.on_retry_untrusted(header, datagram, now)
+            used = self._handshake.on_retry_untrusted(header, datagram, arrival.now)
         elif header.kind == INITIAL_PACKET and not header.token:
-            used = self._protected_untrusted(path, datagram, header, INITIAL, ecn, now)
+            used = self._protected_untrusted(arrival, datagram, header, INITIAL)
         elif header.kind == HANDSHAKE_PACKET:
-            used = self._protected_untrusted(path, datagram, header, HANDSHAKE, ecn, now)
+            used = self._protected_untrusted(arrival, datagram, header, HANDSHAKE)
         else:
             used = False
         if not used:
             self.counters.dropped_unexpected += 1
 
     def _protected_untrusted(
-        self, path: Path, datagram: bytes, header: LongHeader, index: int, ecn: int, now: float
+        self, arrival: _Arrival, datagram: bytes, header: LongHeader, index: int
     ) -> bool:
         space = self._spaces[index]
         keys = space.read
         if space.discarded or not self._handshake.server_id_matches(header.scid):
             return False
         if keys is None:
-            self._keep(path, datagram[header.start : header.end], ecn)
+            self._keep(arrival, datagram[header.start : header.end])
             return True
         try:
             number, first, plain_header, sealed = unprotect_long_untrusted(
@@ -288,10 +299,10 @@ class Receiver:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a long header are set")
         self.counters.packets += 1
         self._handshake.on_authentic_long_packet(header, index)
-        self._lifetime.on_packet_received(now)
-        eliciting = self._dispatcher.frames_untrusted(payload, index, path, 0, now)
+        self._lifetime.on_packet_received(arrival.now)
+        eliciting = self._dispatcher.frames_untrusted(payload, index, arrival.path, 0, arrival.now)
         if not space.discarded:
-            space.acks.on_received(number, now, eliciting, ecn)
+            space.acks.on_received(number, arrival.now, eliciting, arrival.ecn)
         return True
 
     # -- packets before their keys -----------------------------------------------------------------
@@ -300,20 +311,20 @@ class Receiver:
         stage = 0 if self._spaces[HANDSHAKE].read is None else 1
         return 2 if self._handshake.complete else stage
 
-    def _keep(self, path: Path, packet: bytes, ecn: int) -> None:
+    def _keep(self, arrival: _Arrival, packet: bytes) -> None:
         if len(self._kept) >= _MOST_KEPT:
             self.counters.dropped_no_keys += 1
             return
-        self._kept.append((path, packet, ecn))
+        self._kept.append((arrival, packet))
         self._kept_at_stage = self._stage()
 
-    def _replay_untrusted(self, now: float) -> None:
+    def _replay_untrusted(self) -> None:
         """New keys have come: look at what was kept."""
         while self._kept and self._stage() > self._kept_at_stage and self._lifetime.open:
             kept = self._kept
             self._kept = []
-            for path, packet, ecn in kept:
+            for arrival, packet in kept:
                 if packet[0] & 0x80:
-                    self._long_untrusted(path, packet, ecn, now)
+                    self._long_untrusted(arrival, packet)
                 else:
-                    self._short_untrusted(path, packet, [0], len(packet), ecn, now)
+                    self._short_untrusted(arrival, packet, [0], len(packet))
