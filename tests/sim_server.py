@@ -49,6 +49,10 @@ PORT = 4433
 NAME = "server.example"
 REFUSED = 1
 
+# aioquic asks for a timer at `sent + delay` and then looks whether `sent <= now - delay`, which
+# rounding can deny for ever on a clock that stands still.
+TICK = 1e-6
+
 PeerAddress = tuple[str, int, int]
 """The peer's host and port, and the number of our listening address."""
 

@@ -6,7 +6,7 @@ from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
-from tests.sim_server import NAME, PORT, ServerOptions
+from tests.sim_server import NAME, PORT, TICK, ServerOptions
 from tests.sim_world import SERVER, World
 
 
@@ -55,7 +55,7 @@ class Client:
             await self._sock.send(data)
         timer = self.quic.get_timer()
         assert timer is not None
-        with trio.move_on_at(timer):
+        with trio.move_on_at(timer + TICK):
             data = await self._sock.recv(65_535)
             self.quic.receive_datagram(data, self.remote, trio.current_time())
         if trio.current_time() >= timer:
