@@ -7,10 +7,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.peer.tls_server import TlsScript, TlsServer
 from tests.tls import pki
-from trioquic._protocol.errors import IllegalTransitionError
+from trioquic._protocol.errors import CRYPTO_ERROR, BadPacketError, IllegalTransitionError
 from trioquic._protocol.space import APPLICATION, HANDSHAKE, INITIAL
 from trioquic._protocol.tls.client import MAX_TICKETS, TlsClient
 from trioquic._protocol.tls.state import TlsState
+from trioquic._protocol.tls.verify import FingerprintVerification, Verification
 
 SUITES = (0x1301, 0x1302, 0x1303)
 GROUPS = (0x001D, 0x0017, 0x0018)
@@ -92,6 +93,27 @@ def test_application_secrets_come_only_after_the_servers_finished() -> None:
     assert [s.level for s in client.take_secrets()] == [APPLICATION]
     assert [level for level, _ in client.take_output()] == [HANDSHAKE]
     assert client.complete
+
+
+@pytest.mark.parametrize(
+    ("verification", "name", "alert"),
+    [
+        (pki.trust(pki.authority("stranger")), pki.NAME, 48),
+        (pki.trust(), "other.example", 46),
+        (FingerprintVerification(bytes(32)), pki.NAME, 42),
+    ],
+)
+def test_a_server_that_is_not_trusted_gets_nothing(
+    verification: Verification, name: str, alert: int
+) -> None:
+    client = pki.make_client(verification, server_name=name)
+    with pytest.raises(BadPacketError) as caught:
+        pki.run_with_aioquic(client, pki.AioquicServer(pki.server_identity()))
+    assert caught.value.code == CRYPTO_ERROR + alert
+    assert client.state is TlsState.FAILED
+    assert client.peer_certificates == ()
+    assert client.take_output() == []
+    assert APPLICATION not in [secret.level for secret in client.take_secrets()]
 
 
 def test_what_the_client_hello_says() -> None:

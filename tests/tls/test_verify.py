@@ -6,6 +6,7 @@ import certifi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -212,6 +213,11 @@ def test_relaxed_verification_takes_a_self_signed_server_that_is_its_own_root(
     refused(UNKNOWN_CA, "not trusted", relaxed, twin)
 
 
+def test_strict_verification_takes_no_root_as_a_server() -> None:
+    own = pki.issue(pki.NAME, None, pki.key_of("p256"), ca=True, names=(pki.NAME,))
+    refused(BAD_CERTIFICATE, "chain is refused", pki.trust(own, strict=True), own)
+
+
 def test_fingerprint() -> None:
     leaf = pki.server_identity()
     pin = FingerprintVerification(leaf.certificate.fingerprint(hashes.SHA256()))
@@ -341,3 +347,10 @@ def test_loading_a_client_certificate() -> None:
         certificates.load_client_certificate(pem, private_pem(pki.key_of("p256", "other")))
     with pytest.raises(ValueError, match="private key could not be read"):
         certificates.load_client_certificate(pem, b"rubbish")
+    weak = private_pem(rsa.generate_private_key(65537, 1024))
+    with pytest.raises(ValueError, match="at least 2048 bits"):
+        certificates.load_client_certificate(pem, weak)
+    exchange = x25519.X25519PrivateKey.generate()
+    unfit = exchange.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(ValueError, match="must be an EC, RSA or Ed25519 key"):
+        certificates.load_client_certificate(pem, unfit)

@@ -81,7 +81,7 @@ def verify_untrusted(
 ) -> None:
     """Check the server's CertificateVerify."""
     if scheme not in HANDSHAKE_SCHEMES:
-        raise tls_error(ILLEGAL_PARAMETER, f"signature scheme {scheme:#06x} was not offered")
+        raise tls_error(ILLEGAL_PARAMETER, f"scheme {scheme:#06x} is not for CertificateVerify")
     if not _fits(scheme, key):
         raise tls_error(ILLEGAL_PARAMETER, f"signature scheme {scheme:#06x} does not fit the key")
     content = signed_content(SERVER_CONTEXT, transcript_hash)
