@@ -86,6 +86,19 @@ def test_avoidance_adds_one_datagram_a_window() -> None:
     assert not reno.in_slow_start
 
 
+def test_nothing_sent_before_recovery_grows_the_window() -> None:
+    # 7.3.2
+    reno = NewReno(SIZE)
+    reno.on_congestion(0.0, 1.0)
+    start = reno.window
+    for _ in range(100):
+        reno.on_acked(SIZE, 1.0)
+    assert reno.window == start
+    for _ in range(5):
+        reno.on_acked(SIZE, 1.001)
+    assert reno.window == start + SIZE
+
+
 def test_window_never_falls_below_two_datagrams() -> None:
     reno = NewReno(SIZE)
     for when in range(1, 20):

@@ -204,12 +204,12 @@ def test_ack_work_does_not_grow_with_the_range() -> None:
     sender.send(4)
     # one packet left waiting at the far end must not make every ACK walk the distance
     huge = [(5, count + 1), (0, 3)]
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(2000):
         sender.detector.on_ack_untrusted(
             APPLICATION, AckFrame(count + 1, 0, huge, None), sender.now, 0.0
         )
-    assert time.perf_counter() - started < 1.0  # walking it would take a minute
+    assert time.process_time() - started < 1.0  # walking it would take a minute
 
 
 @pytest.mark.parametrize("seed", range(3))
