@@ -160,15 +160,28 @@ def test_when_the_client_may_not_update(pair: Pair) -> None:
     pair.send(1)
     assert not keys.initiate_update(2)  # the server has not followed
     pair.receive(0, 1)
-    assert not keys.initiate_update(2)  # nothing of this phase is acknowledged
-    keys.on_acked(0)
-    assert not keys.initiate_update(2)  # that was a packet of the phase before
     keys.on_acked(1)
     assert not keys.initiate_update(2)  # the keys before are still kept
     pair.now = 3 * PTO
     pair.receive(1, 1)
     pair.client_update(2)
     assert (keys.updates, pair.send(2)) == (2, 2)
+
+
+def test_an_update_needs_an_acknowledgement_in_its_own_phase(pair: Pair) -> None:
+    keys = pair.keys
+    pair.send(0)
+    keys.on_acked(0)
+    pair.client_update(1)
+    pair.send(1)
+    pair.receive(0, 1)
+    pair.now = 3 * PTO
+    pair.receive(1, 1)
+    assert not keys.initiate_update(2)
+    keys.on_acked(0)
+    assert not keys.initiate_update(2)
+    keys.on_acked(1)
+    pair.client_update(2)
 
 
 def test_the_first_packet_of_a_phase_that_the_server_began_counts_as_its_first(pair: Pair) -> None:
@@ -221,10 +234,12 @@ def test_the_first_packet_of_a_phase_may_come_late(pair: Pair) -> None:
         pair.receive(6, 0)
 
 
-def test_newer_keys_below_older_ones(pair: Pair) -> None:
+@pytest.mark.parametrize("pn", [0, 4, 5])
+def test_newer_keys_below_older_ones(pair: Pair, pn: int) -> None:
+    pair.receive(4, 0)
     pair.receive(5, 0)
     with pytest.raises(BadPacketError) as caught:
-        pair.receive(4, 1)
+        pair.receive(pn, 1)
     assert caught.value.code == KEY_UPDATE_ERROR
 
 

@@ -201,3 +201,12 @@ def test_packet_number_windows_do_not_leave_the_number_space() -> None:
     assert decode_packet_number(0xFF, 8, -1) == 0xFF
     assert decode_packet_number(0xFF, 8, 3) == 0xFF
     assert decode_packet_number(0x00, 8, (1 << 62) - 2) == (1 << 62) - 256
+
+
+def test_of_two_numbers_equally_near_the_larger_is_meant() -> None:
+    """RFC 9000 appendix A.3: the window reaches from expected - half, exclusive, to expected +
+    half, inclusive."""
+    assert decode_packet_number(0x80, 8, 0xFF) == 0x180
+    assert decode_packet_number(0x00, 8, 0x17F) == 0x200
+    assert decode_packet_number(0x81, 8, 0xFF) == 0x81
+    assert decode_packet_number(0x01, 8, 0x17F) == 0x101

@@ -173,8 +173,7 @@ class OneRttKeys:
         """
         if not self.confirmed or not self._phase_acked or self._previous is not None:
             return False
-        if self.write_phase != self.read_phase:
-            return False
+        # An acknowledgement in this phase also means that the peer has followed: see on_acked.
         self._advance_write(pn_next)
         return True
 
