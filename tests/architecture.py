@@ -13,7 +13,7 @@ PACKAGE = "trioquic"
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
 
-LEAVES = ("errors", "events", "config", "policy", "networks", "paths")
+LEAVES = ("errors", "events", "config", "policy", "networks", "paths", "statistics")
 FACADE = 4
 LAYERS = {"_protocol": 0, "_address": 1, **dict.fromkeys(LEAVES, 2), "_runtime": 3, "": FACADE}
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...

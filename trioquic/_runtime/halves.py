@@ -138,8 +138,11 @@ class SendHalf:
 
     def _finish(self) -> None:
         self._finished = True
-        self._driver.core.streams.finish(self._id)
-        self._driver.flush()
+        streams = self._driver.core.streams
+        # After STOP_SENDING the core has reset the stream already (RFC 9000 section 3.5).
+        if streams.stop_code(self._id) is None:
+            streams.finish(self._id)
+            self._driver.flush()
 
 
 class ReceiveHalf:

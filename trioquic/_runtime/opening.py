@@ -8,7 +8,7 @@ nursery then is a bug of ours.
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
@@ -27,8 +27,7 @@ from .sockets import Remote
 _FINAL = (CertificateError, AlpnError, VersionError)
 
 
-@asynccontextmanager
-async def open_connection(
+def open_connection(
     host: str,
     port: int,
     *,
@@ -40,7 +39,7 @@ async def open_connection(
     networks: NetworkSource | None = None,
     interface: str | None = None,
     local_address: str | None = None,
-) -> AsyncIterator[Connection]:
+) -> AbstractAsyncContextManager[Connection]:
     """Connect to a QUIC version 1 server: `async with open_connection(...) as conn`.
 
     The block is entered when the handshake is complete and the server is authenticated. Leaving it
@@ -59,18 +58,25 @@ async def open_connection(
     `ValueError` for files of `tls` that cannot be read or understood; `ValueError` and `TypeError`
     for other misuse. Cancelled while connecting, it leaves nothing behind.
     """
-    plan = make_plan(
-        host,
-        port,
-        alpn=alpn,
-        server_name=server_name,
-        tls=tls,
-        transport=transport,
-        migration=migration,
-        networks=networks,
-        interface=interface,
-        local_address=local_address,
+    return _hidden_nursery(
+        make_plan(
+            host,
+            port,
+            alpn=alpn,
+            server_name=server_name,
+            tls=tls,
+            transport=transport,
+            migration=migration,
+            networks=networks,
+            interface=interface,
+            local_address=local_address,
+        )
     )
+
+
+@asynccontextmanager
+async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
+    """The block of `open_connection`, with a nursery that the application does not see."""
     parked: BaseException | None = None
     cancelled: BaseExceptionGroup[BaseException] | None = None
     try:
