@@ -179,7 +179,8 @@ class PathTable:
             raise PathRefusedError(Refusal.NOT_VALIDATED)
         if self._peer_ids.for_path(path_id) is None:
             raise PathRefusedError(Refusal.NO_SPARE_ID)
-        if self._own_ids.unused < 1:
+        if not path.proven and self._own_ids.unused < 1:
+            # Section 5.1.1: it could not answer there. On a proven path it has already answered.
             raise PathRefusedError(Refusal.NO_SPARE_OWN_ID)
         old_id = self.active
         self._leave_active(now)
@@ -201,6 +202,9 @@ class PathTable:
             # Nothing answers there: do not wait for its backed-off PTO to send the data again.
             self._loss.requeue_path(old.path_id, now)
         old.advance(PathInput.DROP_BACK if silent or not old.proven else PathInput.STAND_BY)
+        if old.state is PathState.CANDIDATE and old.validation.running:
+            # it was being validated while it was active, and still is
+            old.advance(PathInput.PROBE)
 
     def judge_active(self) -> None:
         """Notice that the active path fell silent, or answers again."""
