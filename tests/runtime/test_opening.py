@@ -1,0 +1,303 @@
+"""How connections come to be: addresses in turn, typed failures, and nothing left behind."""
+
+import inspect
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from cryptography.hazmat.primitives import hashes
+
+import trioquic
+from tests.sim_server import NAME, PORT, ServerOptions, credentials
+from tests.sim_world import CELLULAR, SERVER, SERVER6
+from tests.sim_world import World as SimWorld
+from trioquic import TLSConfig, TransportConfig
+
+from .world import dial, get, open_sockets, phone_world, server_side
+
+DEAD = "198.51.100.99"
+
+
+async def expect_failure(
+    world: SimWorld, kind: type[trioquic.HandshakeError], host: str = NAME, **more: Any
+) -> trioquic.HandshakeError:
+    with pytest.raises(trioquic.HandshakeError) as caught:
+        async with dial(world, host, **more):
+            raise AssertionError("connected")
+    assert type(caught.value) is kind
+    assert open_sockets(world) == 0
+    return caught.value
+
+
+async def test_the_block_is_entered_when_the_handshake_is_complete(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world() as world:
+        start = trio.current_time()
+        async with dial(world) as conn:
+            # one round trip of 50 ms, not two: complete, and not yet confirmed
+            assert trio.current_time() - start < 0.075
+            assert not conn.handshake_confirmed
+            await conn.wait_confirmed()
+            assert conn.handshake_confirmed
+            assert conn.alpn == "hq-interop"
+            assert conn.cipher_suite in (0x1301, 0x1302, 0x1303)
+            assert conn.group == 0x001D
+            assert len(conn.peer_certificates) == 1
+            assert await get(conn, 100_000)
+        assert open_sockets(world) == 0
+
+
+@pytest.mark.parametrize("host", [SERVER, SERVER6])
+async def test_an_address_as_host(autojump_clock: trio.testing.MockClock, host: str) -> None:
+    async with phone_world() as world:
+        async with dial(world, host, server_name=NAME) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.remote == (host, PORT)
+
+
+async def test_a_dead_first_address_falls_through(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        world.net.name("two.example", DEAD, SERVER)
+        start = trio.current_time()
+        transport = TransportConfig(handshake_timeout=3.0)
+        async with dial(world, "two.example", server_name=NAME, transport=transport) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.remote == (SERVER, PORT)
+            assert trio.current_time() - start == pytest.approx(3.05, abs=0.05)
+            assert open_sockets(world) == 1
+
+
+async def test_an_unreachable_first_address_falls_through_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world(ipv6=False) as world:
+        world.net.name("two.example", SERVER6, SERVER)
+        start = trio.current_time()
+        async with dial(world, "two.example", server_name=NAME):
+            assert trio.current_time() - start < 0.1
+
+
+async def test_a_refusing_first_address_falls_through_soon(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world() as world:
+        world.net.host("shut").add_interface("eth0", DEAD)
+        world.net.name("two.example", DEAD, SERVER)
+        start = trio.current_time()
+        async with dial(world, "two.example", server_name=NAME):
+            assert trio.current_time() - start < 0.5
+
+
+async def test_a_refusal_may_be_a_lie(autojump_clock: trio.testing.MockClock) -> None:
+    """The only address that works seems closed at first; it is tried again after the other."""
+    async with phone_world(ipv6=False) as world:
+        late = world.net.host("late")
+        late.add_interface("eth0", DEAD)
+        world.net.name("two.example", DEAD, "198.51.100.98")
+
+        async def start_late() -> None:
+            await trio.sleep(2.0)
+            with late.as_current():
+                sock = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                await sock.bind((DEAD, PORT))
+                # from here on nobody refuses
+                await trio.sleep_forever()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start_late)
+            error = await expect_failure(
+                world,
+                trioquic.HandshakeError,
+                "two.example",
+                server_name=NAME,
+                transport=TransportConfig(handshake_timeout=4.0),
+            )
+            nursery.cancel_scope.cancel()
+        # 4 s for the dead one, 4 s of patience for the one that had refused
+        assert trio.current_time() == pytest.approx(8.0, abs=0.3)
+        assert [str(e) for e in error.attempts] == [
+            f"no handshake with 198.51.100.98 port {PORT} within 4 s",
+            f"no handshake with {DEAD} port {PORT} within 4 s",
+        ]
+
+
+async def test_all_errors_are_in_the_last_one(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world(ipv6=False) as world:
+        world.net.name("three.example", DEAD, SERVER6, "198.51.100.98")
+        error = await expect_failure(
+            world, trioquic.HandshakeError, "three.example", server_name=NAME
+        )
+        assert [type(e) for e in error.attempts] == [
+            trioquic.HandshakeError,
+            OSError,
+            trioquic.HandshakeError,
+        ]
+        assert isinstance(error.__cause__, ExceptionGroup)
+        assert error.__cause__.exceptions == error.attempts
+        assert DEAD in str(error) and "three.example" in str(error)
+
+
+async def test_one_dead_address_times_out(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        start = trio.current_time()
+        error = await expect_failure(
+            world, trioquic.HandshakeError, DEAD, transport=TransportConfig(handshake_timeout=2.5)
+        )
+        assert trio.current_time() - start == pytest.approx(2.5)
+        assert "within 2.5 s" in str(error)
+        assert error.attempts == (error,)
+
+
+async def test_a_certificate_that_is_not_trusted(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        stranger = credentials("elsewhere.example")
+        error = await expect_failure(
+            world, trioquic.CertificateError, tls=TLSConfig(ca_data=stranger.ca_pem)
+        )
+        assert error.code == 0x100 + 48
+        # the server has answered: its other addresses are not asked
+        assert len(error.attempts) == 1
+        assert len(world.server.connections) == 1
+
+
+async def test_a_certificate_for_another_name(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        error = await expect_failure(
+            world, trioquic.CertificateError, server_name="elsewhere.example"
+        )
+        assert "elsewhere.example" in str(error)
+
+
+async def test_no_common_application_protocol(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        error = await expect_failure(world, trioquic.AlpnError, alpn=["nonsense"])
+        assert error.code == 0x178
+
+
+async def test_no_common_version(autojump_clock: trio.testing.MockClock) -> None:
+    def other_version(configuration: object) -> None:
+        vars(configuration)["supported_versions"] = [0x6B3343CF]
+
+    async with phone_world(ServerOptions(configure=other_version)) as world:
+        await expect_failure(world, trioquic.VersionError)
+
+
+async def test_fingerprint_and_no_verification(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        leaf = world.server.options.credentials.chain[0]
+        digest = leaf.fingerprint(hashes.SHA256())
+        for tls in (TLSConfig(fingerprint=digest), TLSConfig(verify=False)):
+            async with dial(world, server_name="any.example", tls=tls):
+                pass
+        await expect_failure(world, trioquic.CertificateError, tls=TLSConfig(fingerprint=bytes(32)))
+
+
+async def test_the_caller_chooses_where_to_start_from(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world() as world:
+        async with dial(world, SERVER, interface="wwan0") as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.local[0] == CELLULAR
+            assert conn.active_path.interface == "wwan0"
+            await get(conn, 10_000)
+        async with dial(world, local_address=CELLULAR) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.local[0] == CELLULAR
+            assert conn.active_path.interface is None
+
+
+async def test_connect_in_a_nursery_of_the_callers(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        tls = TLSConfig(ca_data=world.server.options.credentials.ca_pem)
+        async with trio.open_nursery() as nursery:
+            conn = await trioquic.connect(nursery, NAME, PORT, alpn=["hq-interop"], tls=tls)
+            assert await get(conn, 1000)
+            await conn.aclose()
+            assert open_sockets(world) == 0
+        # the nursery ends by itself: no task is left
+        async with trio.open_nursery() as nursery:
+            conn = await trioquic.connect(nursery, NAME, PORT, alpn=["hq-interop"], tls=tls)
+            nursery.cancel_scope.cancel()
+        assert open_sockets(world) == 0
+        with pytest.raises(trio.ClosedResourceError):
+            await conn.open_stream()
+
+
+async def test_a_failing_connect_leaves_the_callers_nursery_alone(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world() as world:
+        async with trio.open_nursery() as nursery:
+            with pytest.raises(trioquic.HandshakeError):
+                await trioquic.connect(nursery, DEAD, PORT, alpn=["hq-interop"])
+            assert not nursery.child_tasks
+            assert open_sockets(world) == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03, 0.049])
+async def test_cancelled_while_connecting(
+    autojump_clock: trio.testing.MockClock, seconds: float
+) -> None:
+    async with phone_world() as world:
+        with trio.move_on_after(seconds) as scope:
+            async with dial(world):
+                raise AssertionError("connected")
+        assert scope.cancelled_caught
+        assert open_sockets(world) == 0
+
+
+async def test_keylog(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    async with phone_world() as world:
+        ca = world.server.options.credentials.ca_pem
+        for count in (1, 2):
+            async with dial(world, tls=TLSConfig(ca_data=ca, keylog_file=path)):
+                pass
+            lines = path.read_text().splitlines()
+            assert len([x for x in lines if x.startswith("CLIENT_TRAFFIC_SECRET_0 ")]) == count
+
+
+async def test_small_windows_reach_the_server(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        transport = TransportConfig(
+            idle_timeout=7.0,
+            initial_max_data=70_000,
+            initial_max_stream_data=30_000,
+            max_data=70_000,
+            max_stream_data=30_000,
+            max_streams_bidi=3,
+            max_streams_uni=4,
+            max_ack_delay=0.011,
+        )
+        async with dial(world, transport=transport) as conn:
+            quic = server_side(world).quic
+            assert quic._remote_max_data == 70_000
+            assert quic._remote_max_stream_data_bidi_local == 30_000
+            assert quic._remote_max_stream_data_uni == 30_000
+            assert quic._remote_max_streams_bidi == 3
+            assert quic._remote_max_streams_uni == 4
+            assert quic._remote_max_idle_timeout == 7.0
+            assert len(await get(conn, 500_000)) == 500_000
+
+
+async def test_names_may_be_international(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world(
+        ServerOptions(credentials=credentials("xn--bcher-kva.example"))
+    ) as world:
+        world.net.name("xn--bcher-kva.example", SERVER)
+        async with dial(world, "B\u00fccher.example"):
+            pass
+
+
+def test_the_signature_is_the_contract() -> None:
+    wanted = (
+        "host port alpn server_name tls transport migration networks interface local_address"
+    ).split()
+    assert list(inspect.signature(trioquic.open_connection).parameters) == wanted
+    assert list(inspect.signature(trioquic.connect).parameters) == ["nursery", *wanted]
+    assert all(hasattr(trioquic, name) for name in trioquic.__all__)
