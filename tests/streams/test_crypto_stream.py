@@ -51,6 +51,13 @@ def test_the_buffer_has_a_limit_that_counts_from_the_reader() -> None:
         stream.on_crypto_untrusted((1 << 62) - 2, b"x")
 
 
+def test_bytes_in_order_that_nobody_reads_count_too() -> None:
+    stream = CryptoStream(4096)
+    stream.on_crypto_untrusted(0, bytes(4000))
+    with refused(CRYPTO_BUFFER_EXCEEDED):
+        stream.on_crypto_untrusted(4000, bytes(97))
+
+
 def test_gaps_without_end() -> None:
     stream = CryptoStream()
     for index in range(MAX_GAPS):

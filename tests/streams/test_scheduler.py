@@ -38,6 +38,18 @@ def test_both_kinds_share() -> None:
     assert turns(scheduler, 6) == [100, 0, 100, 4, 100, 0]
 
 
+def test_a_last_frame_is_a_turn_as_well() -> None:
+    scheduler = Scheduler()
+    for number in (0, 4):
+        scheduler.add(number, 3, True)
+        scheduler.add(number + 100, 3, False)
+    order = []
+    while len(scheduler):
+        order.append(scheduler.next())
+        scheduler.remove(order[-1])
+    assert order == [100, 0, 104, 4]
+
+
 def test_a_lower_urgency_goes_first() -> None:
     scheduler = Scheduler()
     scheduler.add(0, 7, True)

@@ -171,9 +171,12 @@ class ReceiveHalf:
         return growth
 
     def _check_final_size_untrusted(self, end: int, final: bool, frame_type: int) -> None:
-        """Section 4.5: a final size never changes and nothing lies beyond it."""
+        """Section 4.5: a final size never changes and nothing lies beyond it.
+
+        Once it is known, everything up to it counts as received: a smaller one is caught below.
+        """
         known = self.final_size
-        if known >= 0 and (end > known or (final and end != known)):
+        if 0 <= known < end:
             raise BadPacketError(
                 FINAL_SIZE_ERROR, f"stream data up to {end}, final size {known}", frame_type
             )
