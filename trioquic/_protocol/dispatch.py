@@ -116,9 +116,6 @@ class Dispatcher:
         parameters = self._handshake.parameters
         if space == APPLICATION and parameters is not None:
             delay = (ack.delay << parameters.ack_delay_exponent) / 1_000_000
-            if self._handshake.confirmed:
-                # RFC 9002 section 5.3: no more than what the peer promised
-                delay = min(delay, self._loss.max_ack_delay)
         self._loss.on_ack_untrusted(space, ack, now, delay)
         if space == APPLICATION and self._handshake.one_rtt is not None:
             self._handshake.one_rtt.on_acked(self._loss.largest_acked(space))

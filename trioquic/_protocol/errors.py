@@ -68,7 +68,7 @@ class BadPacketError(Exception):
         return f"{error_name(self.code)}: {self.reason}"
 
 
-class IllegalTransitionError(RuntimeError):
+class IllegalTransitionError(Exception):
     """A state machine was asked for a step its table does not have: a bug of ours."""
 
 

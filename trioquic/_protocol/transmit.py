@@ -90,12 +90,15 @@ class Transmitter:
         self._loss = loss
         self._lifetime = lifetime
         self.packets = 0
+        # how the datagrams in hand are marked: one codepoint for a whole batch
+        self._codepoint = 0
 
     def transmit(self, path: Path, now: float) -> Batch | None:
         """The next datagrams for this path, or None when there is nothing to send there now."""
         connection_id = self._peer_ids.for_path(path.path_id)
         if connection_id is None:
             return None
+        self._codepoint = path.recovery.ecn.codepoint
         active = path.path_id == self._paths.active
         if not self._lifetime.open:
             if active and self._lifetime.close_pending:
@@ -151,7 +154,7 @@ class Transmitter:
             return None
         datagrams = protect_batch(keys.writer, sealed)
         self._account(path, total, len(datagrams))
-        return Batch(b"".join(datagrams), len(datagrams[0]), 0)
+        return Batch(b"".join(datagrams), len(datagrams[0]), self._codepoint)
 
     def _data_packet(
         self, path: Path, connection_id: bytes, number_length: int, budget: int, now: float
@@ -229,7 +232,7 @@ class Transmitter:
         packet = self._seal_short(path, connection_id, 4, builder, True, now)
         datagram = protect_batch(keys.writer, [packet])[0]
         self._account(path, len(datagram), 1)
-        return Batch(datagram, len(datagram), 0)
+        return Batch(datagram, len(datagram), self._codepoint)
 
     # -- the handshake -----------------------------------------------------------------------------
 
@@ -307,7 +310,7 @@ class Transmitter:
                 self._handshake.on_handshake_packet_sent()
         datagram = b"".join(parts)
         self._account(path, len(datagram), 1)
-        return Batch(datagram, len(datagram), 0)
+        return Batch(datagram, len(datagram), self._codepoint)
 
     def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned) -> bytes:
         payload = b"".join(packet.builder.parts)
@@ -376,7 +379,17 @@ class Transmitter:
         eliciting = builder.ack_eliciting
         self.packets += 1
         self._loss.on_sent(
-            SentPacket(number, space, path.path_id, now, size, eliciting, builder.tokens, padded)
+            SentPacket(
+                number,
+                space,
+                path.path_id,
+                now,
+                size,
+                eliciting,
+                builder.tokens,
+                padded,
+                self._codepoint,
+            )
         )
         if eliciting:
             self._lifetime.on_eliciting_sent(now)

@@ -1,0 +1,1 @@
+"""trioquic against other people's servers, over real sockets on loopback."""
