@@ -75,3 +75,10 @@ def default_parameters(script: ServerScript, original_dcid: bytes) -> dict[int, 
         else:
             parameters[key] = value
     return parameters
+
+
+def set_parameters(script: ServerScript, original_dcid: bytes) -> None:
+    """Fill in the transport parameters, now that the client's first connection ID is known."""
+    if script.tls.transport_parameters == b"":
+        parameters = encode_parameters(default_parameters(script, original_dcid))
+        script.tls.transport_parameters = parameters + script.parameter_suffix

@@ -35,7 +35,7 @@ from .packets import (
     seal,
     unmask,
 )
-from .script import ServerScript, default_parameters, encode_parameters
+from .script import ServerScript, set_parameters
 from .tls_server import TlsServer
 
 LONG_KINDS = {INITIAL_PACKET: INITIAL, HANDSHAKE_PACKET: HANDSHAKE}
@@ -57,7 +57,7 @@ class ScriptedServer:
         self.undecryptable: list[tuple[int, bytes]] = []
         self.original_dcid: bytes | None = None
         self.client_ids: dict[int, tuple[bytes, bytes]] = {}
-        self.stream_data: dict[int, dict[int, bytes]] = defaultdict(dict)
+        self.streams: dict[int, bytearray] = defaultdict(bytearray)  # without gaps
         self.close: tuple[int, int | None, bytes] | None = None
         self.close_packet: Packet | None = None
         # what the server sends
@@ -74,6 +74,7 @@ class ScriptedServer:
         self.challenges: dict[bytes, int] = {}  # data of ours -> path it was sent on
         self._received: list[set[int]] = [set(), set(), set()]
         self._ack_due = [False, False, False]
+        self._stream_in: dict[int, dict[int, bytes]] = defaultdict(dict)
         self._crypto_in: list[dict[int, bytes]] = [{}, {}, {}]
         self._crypto_read = [0, 0, 0]
         self._crypto_sent = [0, 0, 0]
@@ -108,7 +109,7 @@ class ScriptedServer:
             self.original_dcid = header.dcid
             self.client_ids[0] = (header.scid, b"")
             self.keys.set_initial(header.dcid)
-            self._parameters()
+            set_parameters(self.script, header.dcid)
             if self.script.retry:
                 self.send_retry()
                 self.keys.set_initial(self.script.retry_cid)
@@ -189,18 +190,38 @@ class ScriptedServer:
         if frame.kind == fr.CRYPTO:
             self._on_crypto(packet.space, *value)
         elif frame.kind == fr.STREAM:
-            stream_id, offset, data, _ = value
-            self.stream_data[stream_id][offset] = data
+            self._on_stream(*value)
         elif frame.kind == fr.NEW_CONNECTION_ID:
             self.client_ids[value.sequence] = (value.connection_id, value.reset_token)
         elif frame.kind == fr.RETIRE_CONNECTION_ID:
             self.retired.add(value)
+            self._leave_path(self.issued[value][0])
             self._supply_ids()
         elif frame.kind == fr.PATH_CHALLENGE and self.script.answer_challenges:
             self.send(APPLICATION, fr.encode_path_response(value), path=packet.path, pad_to=1200)
         elif frame.kind in (fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP) and not self.close:
             self.close = value
             self.close_packet = packet
+
+    def _on_stream(self, stream_id: int, offset: int, data: bytes, _fin: bool) -> None:
+        ready, waiting = self.streams[stream_id], self._stream_in[stream_id]
+        waiting[offset] = max(data, waiting.get(offset, b""), key=len)
+        for at in sorted(waiting):
+            if at > len(ready):
+                break
+            piece = waiting.pop(at)
+            ready += piece[len(ready) - at :]
+
+    def _leave_path(self, dcid: bytes) -> None:
+        """The client uses this ID no more: retire the one of its own that we used in return."""
+        for packet in reversed(self.packets):
+            path = packet.path
+            if packet.dcid == dcid and path != self.active_path and path in self.path_ids:
+                sequence = self.path_ids.pop(path)
+                if sequence not in self.path_ids.values():
+                    del self.client_ids[sequence]
+                    self.send(APPLICATION, fr.encode_retire_connection_id(sequence))
+                return
 
     def _on_crypto(self, space: int, offset: int, data: bytes) -> None:
         self._crypto_in[space][offset] = data
@@ -237,13 +258,6 @@ class ScriptedServer:
             if self.script.handshake_done:
                 self.send(APPLICATION, bytes([fr.HANDSHAKE_DONE]))
             self._supply_ids()
-
-    def _parameters(self) -> None:
-        script = self.script
-        if script.tls.transport_parameters == b"":
-            assert self.original_dcid is not None
-            parameters = encode_parameters(default_parameters(script, self.original_dcid))
-            script.tls.transport_parameters = parameters + script.parameter_suffix
 
     # --- what the server sends ---------------------------------------------------------------
 
@@ -430,10 +444,6 @@ class ScriptedServer:
             if frame.kind in kinds
         ]
 
-    def stream(self, stream_id: int) -> bytes:
+    def stream(self, stream_id: int) -> bytearray:
         """The contiguous start of what the client wrote into a stream."""
-        data = b""
-        for offset, piece in sorted(self.stream_data[stream_id].items()):
-            if offset <= len(data) < offset + len(piece):
-                data += piece[len(data) - offset :]
-        return data
+        return self.streams[stream_id]

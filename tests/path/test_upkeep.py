@@ -1,0 +1,146 @@
+"""MTU, spin bit, stateless reset, idle timeout.
+
+These are points 17, 21 and 22 of the checklist for RFC 9000 section 9.
+"""
+
+import pytest
+
+from tests.attacks.expect import dropped, goes_on, stream_frame
+from tests.path.driver import add, standby, upload, validate
+from tests.peer.packets import APPLICATION
+from tests.peer.script import (
+    MAX_IDLE_TIMEOUT,
+    ServerScript,
+)
+from tests.peer.world import LOCAL, World
+from trioquic._protocol.events import (
+    Ending,
+    HandshakeCompleted,
+)
+from trioquic._protocol.wire import frames as fr
+from trioquic._protocol.wire.varint import encode_varint
+
+# 17. MTU and spin bit belong to a path; the spin bit is off on at least 1 in 16 (14, 17.4).
+
+
+def test_17_each_path_starts_with_1200_bytes() -> None:
+    world = World().connect()
+    upload(world, bytes(100_000))
+    world.settle()
+    path = add(world)
+    assert world.client.path_view(path).mtu == 1200
+    validate(world, path)
+    world.client.migrate(path, world.now)
+    world.settle()
+    sizes = [len(d.data) for d in world.peer.datagrams if d.path == path]
+    assert max(sizes) == 1200
+
+
+def test_17_the_spin_bit_is_disabled_on_some_paths() -> None:
+    """The client shows the opposite of what it saw last; on 1 path in 16 it shows nothing."""
+    spinning = 0
+    total = 96
+    for seed in range(total):
+        world = World(seed=seed).connect()
+        shown = []
+        for spin in (0, 1, 0, 1):
+            packet = world.peer.seal(APPLICATION, b"\x01\x01", spin=spin)
+            world.peer.send_datagram(packet)
+            world.settle()
+            shown.append(world.peer.packets[-1].first_byte >> 5 & 1)
+        if shown == [1, 0, 1, 0]:
+            spinning += 1
+        else:
+            assert len(set(shown)) == 1
+    assert total // 2 < spinning < total
+
+
+# 21. Stateless reset: tokens of IDs in use, for that remote, not of retired ones (10.3.1).
+
+
+@pytest.mark.parametrize("arrival", ["standby", "active"])
+def test_21_the_token_of_a_paths_own_id_is_known(arrival: str) -> None:
+    world = World().connect()
+    path = standby(world)
+    if arrival == "active":
+        world.client.migrate(path, world.now)
+        goes_on(world)
+    cid = world.peer.sent_on(path)[0].dcid
+    token = next(token for issued, token in world.peer.issued.values() if issued == cid)
+    world.peer.send_stateless_reset(token, path)
+    world.settle()
+    assert world.terminated is not None
+    assert world.terminated.ending is Ending.STATELESS_RESET
+
+
+def test_21_the_token_of_an_abandoned_paths_id_is_not() -> None:
+    world = World().connect()
+    path = standby(world)
+    cid = world.peer.sent_on(path)[0].dcid
+    token = next(token for issued, token in world.peer.issued.values() if issued == cid)
+    world.client.abandon(path, world.now, "test")
+    world.settle()
+    before = dropped(world)
+    world.peer.send_stateless_reset(token, 0)
+    world.settle()
+    assert dropped(world) == before + 1
+    goes_on(world)
+
+
+def test_21_a_token_that_belongs_to_another_server_address_is_not() -> None:
+    """A path to another remote address: its token is of no use on this one."""
+    world = World().connect()
+    path = world.client.add_path(LOCAL, ("198.51.100.99", 4433))
+    validate(world, path)
+    cid = world.peer.sent_on(path)[0].dcid
+    token = next(token for issued, token in world.peer.issued.values() if issued == cid)
+    world.peer.send_stateless_reset(token, 0)
+    world.settle()
+    goes_on(world)
+    world.peer.send_stateless_reset(token, path)
+    world.settle()
+    assert world.terminated is not None
+
+
+# 22. Idle timeout >= 3 PTO (10.1); keep-alive (10.1.2).
+
+
+def test_22_the_idle_timeout_is_the_smaller_of_both() -> None:
+    script = ServerScript(parameters={MAX_IDLE_TIMEOUT: encode_varint(7000)})
+    world = World(script, idle_timeout=20.0).connect()
+    heard = world.now
+    world.run_until(lambda: world.terminated, limit=30.0)
+    assert world.terminated is not None
+    assert world.terminated.ending is Ending.IDLE_TIMEOUT
+    assert 6.0 < world.now - heard <= 7.1
+
+
+def test_22_the_idle_timeout_is_at_least_three_ptos() -> None:
+    script = ServerScript(parameters={MAX_IDLE_TIMEOUT: encode_varint(100)})
+    world = World(script, delay=0.400)
+    world.run_until(lambda: world.seen(HandshakeCompleted))
+    heard = world.now
+    world.run_until(lambda: world.terminated)
+    assert world.terminated is not None
+    assert world.now - heard >= 3 * 0.8
+
+
+def test_22_keep_alive_asks_for_a_sign_of_life_only_after_silence() -> None:
+    world = World(keep_alive=10.0, idle_timeout=30.0).connect()
+    before = len(world.peer.packets)
+    world.run_for(100.0)
+    assert world.terminated is None
+    pings = [p for p in world.peer.packets[before:] if p.has(fr.PING)]
+    assert 8 <= len(pings) <= 10
+    for _ in range(20):
+        world.run_for(5.0)
+        world.peer.send(APPLICATION, stream_frame(3, 0, b""))
+    assert len([p for p in world.peer.packets if p.has(fr.PING)]) - len(pings) <= 2
+
+
+def test_22_keep_alive_does_not_hide_a_dead_peer() -> None:
+    world = World(keep_alive=10.0, idle_timeout=30.0).connect()
+    world.cut.add(0)
+    heard = world.now
+    world.run_until(lambda: world.terminated, limit=100.0)
+    assert world.now - heard <= 45.0
