@@ -175,7 +175,8 @@ class Driver:
 
     def close(self, code: int, reason: str) -> None:
         """Tell the core to close, as far as it still can; `flush` or `send_last` sends it."""
-        self.closing = True
+        if self.end is None:
+            self.closing = True
         now = trio.current_time()
         if self._bug is None:
             self.core.close(code, reason, True, now)
