@@ -133,25 +133,84 @@ def test_20_ranges_that_we_acknowledge_are_capped() -> None:
     goes_on(world)
 
 
+@pytest.mark.parametrize("delay", [1 << 14, 1 << 30, (1 << 62) - 1])
+def test_20_absurd_ack_delays_do_not_spoil_the_rtt(delay: int) -> None:
+    world = World(ServerScript(acknowledge=False, handshake_done=False))
+    for confirmed in (False, True):
+        if confirmed:
+            world.peer.send(APPLICATION, b"\x1e")
+        for _ in range(5):
+            world.run_for(0.1)
+            for space in (INITIAL, HANDSHAKE, APPLICATION):
+                if world.peer.ranges(space):
+                    world.peer.send(space, fr.encode_ack(world.peer.ranges(space), delay, None))
+    world.peer.script.acknowledge = True
+    goes_on(world)
+    view = world.client.path_view(0)
+    assert view.rtt is not None and view.min_rtt is not None
+    assert 0.019 < view.min_rtt <= view.rtt < 0.1
+    assert 0 < view.pto < 0.5
+
+
 # --- 21 -----------------------------------------------------------------------------------------
 
 MAXIMUM = (1 << 62) - 1
 
 
+def marked(world: World) -> bool:
+    """Whether the newest packets of the client were marked."""
+    newest = world.peer.datagrams[-5:]
+    assert len({datagram.ecn for datagram in newest}) == 1
+    return newest[0].ecn == 2
+
+
 @pytest.mark.parametrize(
-    "counts", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (MAXIMUM, MAXIMUM, MAXIMUM)]
+    "counts",
+    [(0, 0, 0), (1, 0, 0), (0, 10, 0), (10, 1, 0), (MAXIMUM, MAXIMUM, MAXIMUM), (0, 0, MAXIMUM)],
 )
-def test_21_impossible_ecn_counts_do_no_harm(counts: tuple[int, int, int]) -> None:
-    """We never mark a packet, so every count is impossible, and there is nothing to turn off."""
-    world = World().connect()
-    stream_id = upload(world, 50_000)
+@pytest.mark.parametrize("late", [False, True])
+def test_21_impossible_ecn_counts_turn_ecn_off(counts: tuple[int, int, int], late: bool) -> None:
+    world = World(ServerScript(report_ecn=True)).connect()
+    stream_id = upload(world, 200_000)
+    if late:
+        world.run_until(lambda: len(world.peer.stream(stream_id)) > 50_000)
+        assert marked(world), "an honest peer's counts keep it on"
     world.peer.script.acknowledge = False
     for _ in range(20):
         world.run_for(2 * world.delay)
-        frame = fr.encode_ack(world.peer.ranges(APPLICATION), 0, counts)
-        world.peer.send(APPLICATION, frame)
+        world.peer.send(APPLICATION, fr.encode_ack(world.peer.ranges(APPLICATION), 0, counts))
     world.peer.script.acknowledge = True
-    world.run_until(lambda: len(world.peer.stream(stream_id)) == 50_000)
+    world.run_until(lambda: len(world.peer.stream(stream_id)) == 200_000)
+    assert not marked(world)
+    goes_on(world)
+
+
+def test_21_a_peer_that_reports_no_marks_turns_ecn_off() -> None:
+    world = World(ServerScript(report_ecn=False)).connect()
+    assert world.peer.datagrams[0].ecn == 2
+    upload(world, 50_000)
+    world.run_for(1.0)
+    assert not marked(world)
+
+
+def test_21_honest_counts_keep_ecn_on() -> None:
+    world = World(ServerScript(report_ecn=True)).connect()
+    upload(world, 200_000)
+    world.run_for(2.0)
+    assert marked(world)
+
+
+def test_21_congestion_marks_without_end_shrink_the_window_and_no_more() -> None:
+    world = World(ServerScript(report_ecn=True)).connect()
+    stream_id = upload(world, 100_000)
+    world.peer.script.acknowledge = False
+    for _ in range(200):
+        world.run_for(2 * world.delay)
+        counts = (0, 0, world.peer.marks[APPLICATION])
+        world.peer.send(APPLICATION, fr.encode_ack(world.peer.ranges(APPLICATION), 0, counts))
+    world.peer.script.acknowledge = True
+    world.run_until(lambda: len(world.peer.stream(stream_id)) == 100_000)
+    assert world.client.path_view(0).congestion_window >= 2 * 1200
     goes_on(world)
 
 

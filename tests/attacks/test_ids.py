@@ -87,6 +87,25 @@ def test_24_sparse_sequence_numbers_do_not_fill_the_memory() -> None:
     closed_with(world, CONNECTION_ID_LIMIT_ERROR, fr.NEW_CONNECTION_ID)
 
 
+def test_24_a_withdrawn_id_silences_the_probing_of_its_path() -> None:
+    """A path without an ID has nothing to say, and must not keep the timer busy."""
+    world = World(ServerScript(spare_ids=2, answer_challenges=False)).connect()
+    path = add(world)
+    world.client.validate(path, world.now)
+    world.run_for(4 * world.delay)
+    world.peer.script.spare_ids = 0
+    before = len(world.peer.sent_on(path))
+    assert before
+    world.peer.issue_id(50, retire_prior_to=50)
+    world.run_for(2.0, steps=100)
+    assert len(world.peer.sent_on(path)) == before
+    world.peer.script.answer_challenges = True
+    world.peer.issue_id(51)
+    world.run_for(4.0, steps=200)
+    assert world.peer.sent_on(path)[-1].dcid == world.peer.issued[51][0]
+    goes_on(world)
+
+
 # --- 25 -----------------------------------------------------------------------------------------
 
 

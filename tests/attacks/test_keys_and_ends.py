@@ -1,5 +1,6 @@
 """Attacks 38 to 41: key updates, DATAGRAM, idle timeout, CONNECTION_CLOSE."""
 
+import math
 import time
 
 import pytest
@@ -14,9 +15,11 @@ from tests.peer.script import MAX_IDLE_TIMEOUT, ServerScript
 from tests.peer.world import World
 from trioquic._protocol import events as ev
 from trioquic._protocol.errors import (
+    APPLICATION_ERROR,
     KEY_UPDATE_ERROR,
     PROTOCOL_VIOLATION,
 )
+from trioquic._protocol.lifetime import CoreState
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
 
@@ -214,3 +217,31 @@ def test_41_the_peers_close_is_answered_with_silence() -> None:
     for _ in range(10):
         world.attack(fr.encode_connection_close(3, None, b"bye"))
     assert len(world.peer.datagrams) - sent <= 1
+
+
+def test_41_our_own_close_is_repeated_ever_more_rarely() -> None:
+    """RFC 9000 section 10.2.1: a flood after the close gets no flood in return."""
+    world = World().connect()
+    world.client.close(5, "enough", True, world.now)
+    world.run_for(3 * world.delay)
+    assert world.peer.close == (5, None, b"enough")
+    sent = len(world.peer.datagrams)
+    packet = world.peer.seal(APPLICATION, b"\x01")
+    for _ in range(1000):
+        world.inject(packet)
+    world.settle()
+    assert 1 <= len(world.peer.datagrams) - sent <= 12
+    world.run_for(10.0)
+    assert world.client.state is CoreState.CLOSED
+    assert world.client.next_deadline(world.now) == math.inf
+
+
+@pytest.mark.parametrize("application", [True, False])
+def test_41_a_close_in_the_handshake_tells_nothing_of_the_application(application: bool) -> None:
+    """RFC 9000 section 10.2.3."""
+    world = World(ServerScript(send_crypto=False))
+    world.run_until(lambda: world.peer.tls.output)
+    world.client.close(5, "a secret", application, world.now)
+    world.settle()
+    expected = (APPLICATION_ERROR, 0, b"") if application else (5, 0, b"a secret")
+    assert world.peer.close == expected

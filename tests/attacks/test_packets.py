@@ -318,3 +318,46 @@ def test_8_packets_below_the_remembered_floor_count_as_replayed() -> None:
     assert read(world, 0) == b"", "its place in the ledger is forgotten"
     world.inject(replayed)
     assert read(world, 0) == b""
+
+
+# --- 12.2 and 7.2: whose packets they are -------------------------------------------------------
+
+
+def test_coalesced_packets_for_another_connection_are_dropped() -> None:
+    """RFC 9000 section 12.2."""
+    world = half_open(INITIAL)
+    good = world.peer.seal(INITIAL, b"\x01")
+    stranger = world.peer.seal(INITIAL, fr.encode_connection_close(1, 0, b""), dcid=b"stranger")
+    before = dropped(world)
+    world.inject(good + stranger)
+    world.inject(stranger + good)
+    world.settle()
+    assert world.terminated is None
+    assert dropped(world) - before == 2
+
+
+def test_a_server_cannot_change_its_connection_id_half_way() -> None:
+    """RFC 9000 section 7.2: what comes with another one later is discarded."""
+    world = half_open(INITIAL)
+    world.attack(b"\x01", INITIAL)
+    packet = world.peer.seal(INITIAL, fr.encode_connection_close(1, 0, b""), scid=b"changed!")
+    world.inject(packet)
+    world.settle()
+    assert world.terminated is None
+
+
+def test_an_initial_of_a_server_with_a_token_is_dropped() -> None:
+    """RFC 9000 section 17.2.2."""
+    world = half_open(INITIAL)
+    close = fr.encode_connection_close(1, 0, b"")
+    world.inject(world.peer.seal(INITIAL, close, token=b"token"))
+    assert world.terminated is None
+
+
+def test_packets_of_discarded_spaces_are_dropped() -> None:
+    world = World().connect()
+    before = dropped(world)
+    for space in (INITIAL, HANDSHAKE):
+        world.attack(fr.encode_connection_close(1, 0, b""), space)
+    assert dropped(world) - before == 2
+    goes_on(world)

@@ -100,6 +100,23 @@ def test_10_retry_with_an_empty_token_is_discarded() -> None:
     resume(world)
 
 
+@pytest.mark.parametrize("size", [1, 63, 64, 500, 1000, 1100])
+def test_10_retry_with_a_long_token_is_followed(size: int) -> None:
+    world = World(ServerScript(retry=True, retry_token=b"t" * size)).connect()
+    assert all(len(d.data) >= 1200 for d in world.peer.datagrams if d.data[0] & 0xF0 == 0xC0)
+    goes_on(world)
+
+
+@pytest.mark.parametrize("size", [1140, 1160, 1200, 5000, 17_000])
+def test_10_retry_with_a_token_that_fits_no_datagram_is_discarded(size: int) -> None:
+    """No Initial could carry it, so no honest server sends it; the one after it is followed."""
+    world = silent()
+    world.peer.send_retry(token=b"t" * size)
+    world.run_for(2.0, steps=200)
+    assert all(not p.token for p in world.peer.packets)
+    resume(world)
+
+
 def test_10_a_second_retry_is_discarded() -> None:
     world = World(ServerScript(retry=True, send_crypto=False))
     world.run_until(lambda: world.peer.tls.output)

@@ -22,7 +22,9 @@ from tests.peer.world import World
 from trioquic._protocol.events import (
     Ending,
     Migrated,
+    PathDegraded,
     PathFailed,
+    PathRecovered,
     PathValidated,
 )
 from trioquic._protocol.path.rules import PathRefusedError, Refusal
@@ -207,3 +209,24 @@ def test_16_coming_back_to_a_path_starts_afresh() -> None:
     goes_on(world)
     rtt = world.client.path_view(0).rtt
     assert rtt is not None and rtt < 0.060, "what was learnt before says nothing about now"
+
+
+# The active path's health is told in events; what to do about it is for others to decide.
+
+
+def test_a_silent_active_path_degrades_and_recovers() -> None:
+    world = World().connect()
+    stream_id = upload(world, bytes(200_000))
+    world.run_until(lambda: len(world.peer.stream(stream_id)) > 50_000)
+    world.cut.add(0)
+    cut = world.now
+    world.run_until(lambda: world.seen(PathDegraded))
+    pto = 0.020 + 4 * 0.010 + 0.025
+    assert world.now - cut < (1 + 2 + 4 + 1) * pto, "three PTOs, with their backoff"
+    assert world.client.path_view(0).state is PathState.DEGRADED
+    assert world.client.active_path == 0
+    world.run_for(1.0)
+    world.cut.clear()
+    world.run_until(lambda: world.seen(PathRecovered))
+    assert world.client.path_view(0).state is PathState.ACTIVE
+    world.run_until(lambda: len(world.peer.stream(stream_id)) == 200_000)

@@ -36,6 +36,22 @@ def test_17_each_path_starts_with_1200_bytes() -> None:
     assert max(sizes) == 1200
 
 
+def test_17_ecn_is_tried_anew_on_each_path() -> None:
+    """What one path's marks suffered says nothing about another's."""
+    world = World(ServerScript(report_ecn=False)).connect()
+    upload(world, bytes(30_000))
+    world.settle()
+    assert world.peer.datagrams[-1].ecn == 0, "no marks were reported"
+    world.peer.script.report_ecn = True
+    path = standby(world)
+    world.client.migrate(path, world.now)
+    upload(world, bytes(100_000))
+    world.run_for(2.0)
+    on_path = [d.ecn for d in world.peer.datagrams if d.path == path]
+    assert on_path[0] == 2
+    assert on_path[-1] == 2
+
+
 def test_17_the_spin_bit_is_disabled_on_some_paths() -> None:
     """The client shows the opposite of what it saw last; on 1 path in 16 it shows nothing."""
     spinning = 0

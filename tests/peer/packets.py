@@ -65,6 +65,7 @@ class Datagram:
     now: float
     path: int
     data: bytes
+    ecn: int = 0  # the codepoint in the IP header
     packets: list[Packet] = field(default_factory=list)
 
 

@@ -43,6 +43,7 @@ class ServerScript:
     send_crypto: bool = True  # False: the TLS flight waits in `tls.output` for the test
     handshake_done: bool = True
     acknowledge: bool = True
+    report_ecn: bool = False  # ACK frames count the marks that came in
     answer_challenges: bool = True
     challenge_new_paths: bool = True  # RFC 9000 section 9.3: the server validates too
     follow_migration: bool = True  # send to the path of the newest non-probing packet

@@ -72,6 +72,7 @@ class ScriptedServer:
         self.retired: set[int] = set()
         self.path_ids: dict[int, int] = {0: 0}
         self.challenges: dict[bytes, int] = {}  # data of ours -> path it was sent on
+        self.marks = [0, 0, 0]  # packets that came as ECT(0)
         self._received: list[set[int]] = [set(), set(), set()]
         self._ack_due = [False, False, False]
         self._stream_in: dict[int, dict[int, bytes]] = defaultdict(dict)
@@ -83,10 +84,10 @@ class ScriptedServer:
 
     # --- what the client sends -------------------------------------------------------------
 
-    def receive(self, path: int, data: bytes, now: float) -> None:
+    def receive(self, path: int, data: bytes, now: float, ecn: int = 0) -> None:
         """One datagram of the client."""
         self.now = now
-        record = Datagram(now, path, data)
+        record = Datagram(now, path, data, ecn)
         self.datagrams.append(record)
         start = 0
         while start < len(data):
@@ -165,6 +166,7 @@ class ScriptedServer:
         if packet.number in self._received[packet.space]:
             return
         self._received[packet.space].add(packet.number)
+        self.marks[packet.space] += self.datagrams[packet.datagram].ecn == 2
         if packet.ack_eliciting:
             self._ack_due[packet.space] = True
         if packet.space == APPLICATION and packet.path not in self.path_ids:
@@ -316,7 +318,6 @@ class ScriptedServer:
         pn_length: int = 4,
         reserved: int = 0,
         generation: int | None = None,
-        key_phase: int | None = None,
         dcid: bytes | None = None,
         pad_to: int = 0,
     ) -> bytes:
@@ -328,7 +329,6 @@ class ScriptedServer:
             pn_length=pn_length,
             reserved=reserved,
             generation=generation,
-            key_phase=key_phase,
             dcid=dcid,
             path=path,
             pad_to=pad_to,
@@ -368,7 +368,8 @@ class ScriptedServer:
         """An honest ACK of everything received in `space`."""
         self._ack_due[space] = False
         if space in self.keys.write:
-            self.send(space, fr.encode_ack(self.ranges(space), 0, None), path=path)
+            ecn = (self.marks[space], 0, 0) if self.script.report_ecn else None
+            self.send(space, fr.encode_ack(self.ranges(space), 0, ecn), path=path)
 
     def ranges(self, space: int) -> list[tuple[int, int]]:
         """The received packet numbers as (low, high), the highest first."""

@@ -54,7 +54,7 @@ class World:
         self.events: list[ev.Event] = []
         self.steps = 0
         self.peer = ScriptedServer(script)
-        self._heap: list[tuple[float, int, bool, int, bytes]] = []
+        self._heap: list[tuple[float, int, bool, int, bytes, int]] = []
         self._sequence = 0
         self.random = random.Random(seed)
         tls = TlsClientConfig(
@@ -113,11 +113,11 @@ class World:
         self.steps += 1
         self.now = max(self.now, at)
         if self._heap and self._heap[0][0] <= self.now:
-            _, _, to_client, path, data = heapq.heappop(self._heap)
+            _, _, to_client, path, data, ecn = heapq.heappop(self._heap)
             if to_client:
                 self.client.receive(path, data, len(data), 0, self.now)
             else:
-                self.peer.receive(path, data, self.now)
+                self.peer.receive(path, data, self.now, ecn)
         elif self.client.next_deadline(self.now) <= self.now:
             self.client.handle_deadline(self.now)
 
@@ -131,7 +131,8 @@ class World:
                 if batch is None:
                     break
                 for start in range(0, len(batch.data), batch.segment_size):
-                    self._put(False, path, batch.data[start : start + batch.segment_size])
+                    datagram = batch.data[start : start + batch.segment_size]
+                    self._put(False, path, datagram, batch.ecn)
             else:
                 raise AssertionError("the client does not stop sending")
         self.peer.now = self.now
@@ -141,7 +142,7 @@ class World:
         while (event := self.client.next_event()) is not None:
             self.events.append(event)
 
-    def _put(self, to_client: bool, path: int, data: bytes) -> None:
+    def _put(self, to_client: bool, path: int, data: bytes, ecn: int = 0) -> None:
         if path in self.cut:
             return
         chosen = self.to_client if to_client else self.to_peer
@@ -150,7 +151,7 @@ class World:
             return
         self._sequence += 1
         at = self.now + self.delays.get(path, self.delay)
-        heapq.heappush(self._heap, (at, self._sequence, to_client, path, passed))
+        heapq.heappush(self._heap, (at, self._sequence, to_client, path, passed, ecn))
 
     def inject(self, data: bytes, path: int = 0) -> None:
         """A datagram reaches the client now, past all links."""
