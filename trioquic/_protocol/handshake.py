@@ -36,6 +36,8 @@ from .wire.transport_parameters import (
 _INITIAL_SUITE = 0x1301
 # Section 7.2: the first Destination Connection ID is unpredictable and at least 8 bytes.
 _FIRST_ID_LENGTH = 8
+# A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
+_LONGEST_TOKEN = 1100
 
 
 class Handshake:
@@ -226,7 +228,7 @@ class Handshake:
             self.path is None
             or self._server_id is not None
             or self._retry_id is not None
-            or not header.token
+            or not 0 < len(header.token) <= _LONGEST_TOKEN
             or header.scid == self._first_id
             or not retry_is_authentic(
                 self._first_id, datagram[header.start : header.end - 16], header.integrity_tag
