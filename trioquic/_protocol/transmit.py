@@ -166,8 +166,13 @@ class Transmitter:
         builder = PacketBuilder(path.mtu - 1 - number_length - len(connection_id) - _TAG)
         padded = path.has_probe(now) and path.write_probe(builder, now)
         data = allowed and self.has_data()
-        if acks.ack_due(now) or (acks.has_unacked and (data or self._paths.ping_needed)):
+        if (
+            acks.ack_due(now)
+            or self._paths.ack_needed
+            or (acks.has_unacked and (data or self._paths.ping_needed))
+        ):
             acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
+            self._paths.ack_needed = False
         if data:
             self._write_data(builder)
         if (probe or self._paths.ping_needed) and (

@@ -58,6 +58,9 @@ class PathTable:
         self.active = -1
         # a PING must go out on the active path, so that the server sees the move (section 9.2)
         self.ping_needed = False
+        # the next packet must say again what was received: the last ACK went out on the old path,
+        # perhaps into nothing, and a peer that hears nothing of its losses waits for its own PTO
+        self.ack_needed = False
         self.unmatched_responses = 0
 
     # -- what is there -----------------------------------------------------------------------------
@@ -191,6 +194,7 @@ class PathTable:
             # It was active before: what was learnt then says nothing about now (section 9.4).
             self._loss.reset_path(path_id)
         self.ping_needed = True
+        self.ack_needed = True
         self._events.append(Migrated(old=old_id, new=path_id))
 
     def _leave_active(self, now: float) -> None:
