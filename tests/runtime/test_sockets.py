@@ -1,0 +1,366 @@
+"""The seam to the network: batches both ways, ECN, errors that are hints, factories."""
+
+import errno
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.sim_world import SERVER, WIFI
+from trioquic._protocol.transmit import Batch
+from trioquic._runtime import native_socket
+from trioquic._runtime.binding import bind_socket, connect_socket
+from trioquic._runtime.factory_socket import FactorySocket
+from trioquic._runtime.native_socket import NativeSocket
+from trioquic._runtime.sockets import DatagramSocket, Received, Remote
+from trioquic.networks import Interface, InterfaceAddress, system_networks
+
+from .world import open_sockets, phone_world
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux's socket options")
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def peer(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    """A plain UDP socket on loopback."""
+    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.bind((request.param, 0))
+        sock.settimeout(5)
+        yield sock
+
+
+async def open_to(
+    peer: socket.socket, *, interface: str | None = None, local: str | None = None
+) -> NativeSocket:
+    remote = Remote(peer.family, peer.getsockname())
+    bound = await bind_socket(
+        peer.family, interface=interface, local=local, local_port=0, networks=system_networks()
+    )
+    opened = await connect_socket(bound, remote, interface)
+    assert isinstance(opened, NativeSocket)
+    return opened
+
+
+def split(received: Received) -> list[bytes]:
+    size = max(received.segment_size, 1)
+    return [received.data[i : i + size] for i in range(0, len(received.data), size)]
+
+
+async def receive_all(sock: DatagramSocket, count: int) -> list[bytes]:
+    datagrams: list[bytes] = []
+    with trio.fail_after(5):
+        while len(datagrams) < count:
+            datagrams += split(await sock.receive())
+    return datagrams
+
+
+async def test_addresses(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+    try:
+        assert sock.remote == peer.getsockname()[:2]
+        assert sock.local[0] == peer.getsockname()[0]
+        assert sock.local[1] > 0
+        assert sock.interface is None
+    finally:
+        sock.close()
+        sock.close()
+
+
+@pytest.mark.parametrize("segmentation", [True, False])
+async def test_a_batch_goes_out_as_datagrams(peer: socket.socket, segmentation: bool) -> None:
+    sock = await open_to(peer)
+    try:
+        if not segmentation:
+            sock._segmentation = False
+        datagrams = [bytes([n]) * 1200 for n in range(40)] + [b"the last is shorter"]
+        assert sock.send_nowait(Batch(b"".join(datagrams), 1200, 0))
+        assert [peer.recv(65536) for _ in datagrams] == datagrams
+        assert sock.errors == 0
+    finally:
+        sock.close()
+
+
+@linux_only
+async def test_segmentation_is_used_and_given_up_where_it_does_not_work(
+    peer: socket.socket,
+) -> None:
+    sock = await open_to(peer)
+    try:
+        assert sock._segmentation
+        calls: list[int] = []
+
+        class Refusing:
+            """A socket whose driver cannot split."""
+
+            def sendmsg(self, buffers: list[bytes], _: object) -> int:
+                calls.append(len(buffers[0]))
+                raise OSError(errno.EIO, "no checksum offload")
+
+            def send(self, data: bytes) -> int:
+                return plain.send(data)
+
+        plain = sock._sock
+        sock._sock = Refusing()  # type: ignore[assignment]
+        try:
+            for _ in range(2):
+                assert sock.send_nowait(Batch(b"a" * 1200 + b"b" * 10, 1200, 0))
+        finally:
+            sock._sock = plain
+        assert calls == [1210]
+        assert [len(peer.recv(65536)) for _ in range(4)] == [1200, 10, 1200, 10]
+    finally:
+        sock.close()
+
+
+async def test_datagrams_come_in(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+    try:
+        assert sock.receive_nowait() is None
+        sent = [bytes([n]) * (1000 + n) for n in range(30)]
+        for datagram in sent:
+            peer.sendto(datagram, sock.local)
+        assert await receive_all(sock, len(sent)) == sent
+        peer.sendto(b"", sock.local)
+        assert await sock.receive() == Received(b"", 0, 0)
+    finally:
+        sock.close()
+
+
+@linux_only
+async def test_joined_datagrams_come_in_with_their_size(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+    try:
+        sent = [bytes([n]) * 1200 for n in range(20)] + [b"short"]
+        size = (1200).to_bytes(2, sys.byteorder)
+        peer.connect(sock.local)
+        peer.sendmsg([b"".join(sent)], [(17, native_socket._UDP_SEGMENT, size)])
+        with trio.fail_after(5):
+            received = await sock.receive()
+        # the kernel hands a batch that it did not have to split on as it is
+        assert received.segment_size == 1200
+        assert split(received) == sent
+    finally:
+        sock.close()
+
+
+@linux_only
+async def test_ecn_both_ways(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+    six = peer.family == socket.AF_INET6
+    level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+    try:
+        peer.setsockopt(level, 66 if six else 13, 1)
+        for ecn in (2, 1, 0):
+            assert sock.send_nowait(Batch(b"out", 3, ecn))
+            _, ancillary, _, _ = peer.recvmsg(100, 100)
+            assert [value[0] & 3 for _, _, value in ancillary] == [ecn]
+            peer.setsockopt(level, 67 if six else 1, ecn)
+            peer.sendto(b"in", sock.local)
+            with trio.fail_after(5):
+                assert (await sock.receive()).ecn == ecn
+    finally:
+        sock.close()
+
+
+@linux_only
+async def test_nothing_is_fragmented(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+    try:
+        # more than loopback's MTU of 65536 with its headers, and less than UDP's own limit
+        assert sock.send_nowait(Batch(bytes(65_507), 65_507, 0))
+        peer.settimeout(0.2)
+        if sock.errors:
+            assert sock.datagrams_dropped == 1
+            assert sock.last_error is not None
+            assert sock.last_error.errno == errno.EMSGSIZE
+        else:
+            assert len(peer.recv(65536)) == 65_507
+        six = peer.family == socket.AF_INET6
+        level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+        assert sock._sock.getsockopt(level, 23 if six else 10) == 3
+    finally:
+        sock.close()
+
+
+@linux_only
+async def test_refused_is_counted_and_goes_on(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+    address = peer.getsockname()
+    peer.close()
+    try:
+        assert not sock.refused.is_set()
+        assert sock.send_nowait(Batch(b"a", 1, 0))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        # reported by whatever comes next; the datagram itself still goes out
+        assert sock.send_nowait(Batch(b"b", 1, 0))
+        assert sock.errors == 1
+        assert sock.datagrams_dropped == 0
+        assert sock.refused.is_set()
+        assert isinstance(sock.last_error, ConnectionRefusedError)
+        with socket.socket(peer.family, socket.SOCK_DGRAM) as again:
+            again.bind(address[:2])
+            again.settimeout(5)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert sock.receive_nowait() is None
+            assert sock.errors == 2
+            assert sock.send_nowait(Batch(b"c", 1, 0))
+            assert again.recv(10) == b"c"
+            again.sendto(b"d", sock.local)
+            assert await receive_all(sock, 1) == [b"d"]
+    finally:
+        sock.close()
+
+
+async def test_a_reader_that_meets_only_errors_does_not_spin(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Readable for ever, and always an error."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        sock = await open_to(peer)
+        try:
+            tries = 0
+
+            def receive_nowait(self: NativeSocket) -> None:
+                nonlocal tries
+                tries += 1
+                self._errors_in_a_row += 1
+
+            async def readable(_: object) -> None:
+                await trio.lowlevel.checkpoint()
+
+            monkeypatch.setattr(NativeSocket, "receive_nowait", receive_nowait)
+            monkeypatch.setattr(trio.lowlevel, "wait_readable", readable)
+            with trio.move_on_after(10):
+                await sock.receive()
+            assert tries < 200
+        finally:
+            sock.close()
+
+
+async def test_a_full_socket_keeps_the_rest_of_a_batch(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+    sent: list[bytes] = []
+
+    class Small:
+        """A socket that takes one datagram, and then no more for a while."""
+
+        free = 1
+
+        def send(self, data: bytes) -> int:
+            if not self.free:
+                raise BlockingIOError
+            self.free -= 1
+            sent.append(data)
+            return len(data)
+
+    plain = sock._sock
+    small = Small()
+    sock._segmentation = False
+    sock._sock = small  # type: ignore[assignment]
+    try:
+        batch = Batch(b"aabbc", 2, 0)
+        assert not sock.send_nowait(batch)
+        assert sent == [b"aa"]
+        small.free = 9
+        assert sock.send_nowait(batch)
+        assert sent == [b"aa", b"bb", b"c"]
+    finally:
+        sock._sock = plain
+        sock.close()
+
+
+async def test_closing_wakes_the_reader(peer: socket.socket) -> None:
+    sock = await open_to(peer)
+
+    async def read() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await sock.receive()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        sock.close()
+
+
+@linux_only
+async def test_bound_to_an_interface(peer: socket.socket) -> None:
+    sock = await open_to(peer, interface="lo")
+    try:
+        assert sock.interface == "lo"
+        assert sock.send_nowait(Batch(b"x", 1, 0))
+        assert peer.recv(10) == b"x"
+    finally:
+        sock.close()
+
+
+class FakeNetworks:
+    """A source with one interface, `lab0`."""
+
+    def snapshot(self) -> tuple[Interface, ...]:
+        addresses = (
+            InterfaceAddress(address="fe80::1", prefix_length=64),
+            InterfaceAddress(address="127.0.0.9", prefix_length=8),
+        )
+        return (Interface(name="lab0", index=None, addresses=addresses),)
+
+
+async def test_where_the_system_forbids_binding_to_an_interface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The interface's address does instead, as the given networks tell it."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(trio.socket.SocketType, "setsockopt", refuse)
+    monkeypatch.setattr(trio._socket._SocketType, "setsockopt", refuse)
+    options = {"local": None, "local_port": 0, "networks": FakeNetworks()}
+    sock = await bind_socket(socket.AF_INET, interface="lab0", **options)  # type: ignore[arg-type]
+    try:
+        assert sock.getsockname()[0] == "127.0.0.9"
+    finally:
+        sock.close()
+    with pytest.raises(trioquic.LocalAddressError) as caught:
+        await bind_socket(socket.AF_INET, interface="lab1", **options)  # type: ignore[arg-type]
+    assert caught.value.errno == errno.ENODEV
+    with pytest.raises(trioquic.LocalAddressError) as caught:
+        await bind_socket(socket.AF_INET6, interface="lab0", **options)  # type: ignore[arg-type]
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+async def test_a_socket_of_a_factory(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        bound = await bind_socket(
+            socket.AF_INET,
+            interface="wlan0",
+            local=None,
+            local_port=0,
+            networks=world.phone,
+        )
+        sock = await connect_socket(bound, Remote(socket.AF_INET, (SERVER, 9)), "wlan0")
+        assert isinstance(sock, FactorySocket)
+        try:
+            assert sock.local[0] == WIFI
+            batch = Batch(b"aabbc", 2, 0)
+            assert not sock.send_nowait(batch)
+            assert sock.receive_nowait() is None
+            await sock.send(batch)
+            sizes = [record.size for record in world.record.select(host="phone")]
+            assert sizes == [2, 2, 1]
+            # nobody listens on that port
+            with trio.move_on_after(1) as scope:
+                await sock.receive()
+            assert scope.cancelled_caught
+            assert sock.refused.is_set()
+            assert sock.errors >= 1
+        finally:
+            sock.close()
+        assert open_sockets(world) == 0
+        with pytest.raises(trio.ClosedResourceError):
+            await sock.send(batch)
