@@ -8,7 +8,9 @@ word; the client notices that nothing arrives, moves the connection to cellular 
 on the same stream. The SHA-256 tells whether every byte came.
 
 When to move is decided here, in `watch`, by the rule "silence for longer than 3 PTO"; trioquic
-carries the move out: a fresh socket and connection ID, validation, the switch, retransmission.
+carries the move out: a fresh socket and connection ID, validation, the switch, retransmission. On a
+busy machine the rule may find the silence too long although nothing is wrong. Then the download
+moves early, and later the cut hits the link that it has moved to: always the one in use.
 """
 
 import argparse
@@ -24,8 +26,11 @@ import trioquic
 from .view import View
 from .world import FILE, NAME, Access, World, build_world
 
-WIFI = Access("wifi", "127.0.0.1", mbit=60, rtt_ms=20)
-CELLULAR = Access("cellular", "127.0.0.2", mbit=60, rtt_ms=40)
+ACCESSES = (
+    Access("wifi", "127.0.0.1", mbit=40, rtt_ms=20),
+    Access("cellular", "127.0.0.2", mbit=40, rtt_ms=40),
+)
+BY_ADDRESS = {access.local: access for access in ACCESSES}
 TIME_LIMIT = 90.0
 
 
@@ -38,20 +43,26 @@ class Download:
     received: int = 0
     last_arrival: float = field(default_factory=trio.current_time)
     half_done: trio.Event = field(default_factory=trio.Event)
-    longest_gap: float = 0.0
-    cut_at: float | None = None
-    noticed_at: float | None = None
-    moved_at: float | None = None
+    cut: Access | None = None
+    cut_at: float = 0.0
+    noticed_at: float = 0.0
+    gap: float = 0.0
+    moves: int = 0
 
     def add(self, chunk: bytes | bytearray) -> None:
         now = trio.current_time()
-        if self.received:
-            self.longest_gap = max(self.longest_gap, now - self.last_arrival)
+        if self.cut is not None:
+            self.gap = max(self.gap, now - self.last_arrival)
         self.last_arrival = now
         self.digest.update(chunk)
         self.received += len(chunk)
         if self.received >= self.size // 2:
             self.half_done.set()
+
+
+def access_of(path: trioquic.Path | None) -> Access:
+    assert path is not None
+    return BY_ADDRESS[path.local[0]]
 
 
 async def receive(conn: trioquic.Connection, download: Download, view: View) -> None:
@@ -61,30 +72,42 @@ async def receive(conn: trioquic.Connection, download: Download, view: View) -> 
     async for chunk in stream:
         download.add(chunk)
         view.received(download.received)
-        view.paths = tuple(conn.paths)
+        view.watch(conn.paths)
 
 
-async def cut_in_the_middle(world: World, download: Download, view: View) -> None:
+async def cut_in_the_middle(
+    world: World, conn: trioquic.Connection, download: Download, view: View
+) -> None:
     await download.half_done.wait()
-    await world.cut(WIFI)
-    download.cut_at = trio.current_time()
-    view.say("[bold red]wifi is cut[/]; nobody is told")
+    access = access_of(conn.active_path)
+    await world.cut(access)
+    download.cut, download.cut_at = access, trio.current_time()
+    view.say(f"[bold red]{access.name} is cut[/]; nobody is told")
 
 
 async def watch(conn: trioquic.Connection, download: Download, view: View) -> None:
-    """Move to cellular once wifi has been silent for longer than its rhythm explains."""
-    path = conn.active_path
-    assert path is not None
+    """Move to the other access once there was silence for longer than the rhythm explains."""
+    last_try = trio.current_time()
     while True:
-        patience = download.last_arrival + 3 * path.statistics().pto
-        if patience <= trio.current_time():
-            break
-        await trio.sleep_until(patience)
-    download.noticed_at = trio.current_time()
-    silence = (download.noticed_at - download.last_arrival) * 1000
-    view.say(f"[yellow]nothing arrived for {silence:.0f} ms[/] (3 PTO): moving to cellular")
-    await conn.migrate(local=CELLULAR.local)
-    download.moved_at = trio.current_time()
+        path = conn.active_path
+        assert path is not None
+        patience = max(download.last_arrival, last_try) + 3 * path.statistics().pto
+        if patience > trio.current_time():
+            await trio.sleep_until(patience)
+            continue
+        now = trio.current_time()
+        if download.cut is not None and not download.noticed_at:
+            download.noticed_at = now
+        here = access_of(path)
+        (there,) = (access for access in ACCESSES if access is not here)
+        silence = (now - download.last_arrival) * 1000
+        view.say(f"[yellow]nothing arrived for {silence:.0f} ms[/] (3 PTO): to {there.name}")
+        try:
+            await conn.migrate(local=there.local)
+            download.moves += 1
+        except trioquic.PathValidationError:
+            view.say(f"no answer over {there.name}: staying with {here.name}")
+        last_try = trio.current_time()
 
 
 async def tell_path_events(
@@ -95,7 +118,7 @@ async def tell_path_events(
     async with conn.path_events() as events:
         task_status.started()
         async for event in events:
-            view.paths = tuple(conn.paths)
+            view.watch(conn.paths)
             match event:
                 case trioquic.PathValidated(path=path, rtt=rtt):
                     view.say(f"{view.name(path)} works both ways, RTT {rtt * 1000:.1f} ms")
@@ -108,56 +131,55 @@ async def tell_path_events(
                     pass
 
 
-def check(world: World, download: Download, conn: trioquic.Connection) -> list[str]:
+def check(world: World, download: Download, path: trioquic.Path | None) -> list[str]:
     """What went wrong; empty if nothing."""
     wrong = []
     if download.received != world.size:
         wrong.append(f"{download.received} bytes of {world.size}")
     if download.digest.hexdigest() != world.sha256:
         wrong.append("the SHA-256 differs")
-    if download.cut_at is None or download.moved_at is None:
+    if download.cut is None or not download.moves:
         wrong.append("the path was not cut, or the connection did not move")
-    path = conn.active_path
-    if path is None or path.local[0] != CELLULAR.local:
-        wrong.append(f"the active path is {path}")
+    elif access_of(path) is download.cut:
+        wrong.append(f"the connection is still on {download.cut.name}")
     return wrong
 
 
 def tell_the_gap(download: Download, path: trioquic.Path | None, view: View) -> None:
-    if download.cut_at is None or download.noticed_at is None:
+    old, new = download.cut, access_of(path)
+    if old is None:
         return
-    gap = download.longest_gap
     view.say(
-        f"[bold]the gap was {gap * 1000:.0f} ms[/]: {gap / (WIFI.rtt_ms / 1000):.1f} RTTs of wifi "
-        f"({WIFI.rtt_ms:.0f} ms), {gap / (CELLULAR.rtt_ms / 1000):.1f} of cellular "
-        f"({CELLULAR.rtt_ms:.0f} ms)"
+        f"[bold]the gap was {download.gap * 1000:.0f} ms[/]: "
+        f"{download.gap * 1000 / old.rtt_ms:.1f} RTTs of {old.name} ({old.rtt_ms:.0f} ms), "
+        f"{download.gap * 1000 / new.rtt_ms:.1f} of {new.name} ({new.rtt_ms:.0f} ms)"
     )
-    noticing = download.noticed_at - download.cut_at
-    view.say(f"of which {noticing * 1000:.0f} ms went by before it was noticed")
+    noticing = (download.noticed_at - download.cut_at) * 1000
+    view.say(f"it was noticed {noticing:.0f} ms after the cut")
 
 
 async def show(size: int) -> int:
-    view = View(size, {access.local: access.name for access in (WIFI, CELLULAR)})
-    async with build_world(size, (WIFI, CELLULAR)) as world:
+    view = View(size, {access.local: access.name for access in ACCESSES})
+    async with build_world(size, ACCESSES) as world:
         download = Download(size)
-        with view.on_screen():
-            async with trioquic.open_connection(
-                world.relay.host,
-                world.relay.port,
-                alpn=["hq-interop"],
-                server_name=NAME,
-                tls=trioquic.TLSConfig(fingerprint=world.fingerprint),
-                local_address=WIFI.local,
-            ) as conn:
-                view.say(f"connected over wifi, downloading {size / 1e6:.0f} MB")
+        async with trioquic.open_connection(
+            world.relay.host,
+            world.relay.port,
+            alpn=["hq-interop"],
+            server_name=NAME,
+            tls=trioquic.TLSConfig(fingerprint=world.fingerprint),
+            local_address=ACCESSES[0].local,
+        ) as conn:
+            view.say(f"connected over {ACCESSES[0].name}, downloading {size / 1e6:.0f} MB")
+            with view.on_screen():
                 async with trio.open_nursery() as nursery:
                     await nursery.start(tell_path_events, conn, view)
-                    nursery.start_soon(cut_in_the_middle, world, download, view)
+                    nursery.start_soon(cut_in_the_middle, world, conn, download, view)
                     nursery.start_soon(watch, conn, download, view)
                     await receive(conn, download, view)
                     nursery.cancel_scope.cancel()
-                wrong = check(world, download, conn)
-                path = conn.active_path
+            path = conn.active_path
+            wrong = check(world, download, path)
         tell_the_gap(download, path, view)
         for reason in wrong:
             view.say(f"[bold red]FAILED[/]: {reason}")
@@ -166,13 +188,15 @@ async def show(size: int) -> int:
     return len(wrong)
 
 
-def second_address_exists() -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.bind((CELLULAR.local, 0))
-        except OSError:
-            return False
-    return True
+def missing_address() -> str | None:
+    """One of the local addresses that this system does not have, if any."""
+    for access in ACCESSES:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.bind((access.local, 0))
+            except OSError:
+                return access.local
+    return None
 
 
 async def main(size: int) -> int:
@@ -182,8 +206,8 @@ async def main(size: int) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=50)
+    parser.add_argument("--megabytes", type=float, default=40)
     options = parser.parse_args()
-    if not second_address_exists():
-        sys.exit(f"this system has no {CELLULAR.local}; try `sudo ifconfig lo0 alias 127.0.0.2`")
+    if missing := missing_address():
+        sys.exit(f"this system has no {missing}; macOS: sudo ifconfig lo0 alias {missing}")
     sys.exit(min(1, trio.run(main, int(options.megabytes * 1e6))))

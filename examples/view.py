@@ -4,7 +4,7 @@ On a terminal it is drawn live; elsewhere the same facts come as lines.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -35,7 +35,8 @@ class View:
         self.task = self.progress.add_task("download", total=size)
         self.reported = 0
         self.size = size
-        self.paths: tuple[trioquic.Path, ...] = ()
+        # also those that are gone: a handle tells the last that was known
+        self.paths: dict[int, trioquic.Path] = {}
 
     @contextmanager
     def on_screen(self) -> Iterator[None]:
@@ -48,7 +49,12 @@ class View:
     def say(self, text: str) -> None:
         """A line that stays, with the time since the start."""
         elapsed = time.monotonic() - self.started
-        self.console.print(f"[dim]{elapsed:7.3f} s[/dim]  {text}", highlight=False)
+        line = f"[dim]{elapsed:7.3f} s[/dim]  {text}"
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def watch(self, paths: Iterable[trioquic.Path]) -> None:
+        """Show these paths from now on."""
+        self.paths.update({path.id: path for path in paths})
 
     def received(self, total: int) -> None:
         self.progress.update(self.task, completed=total)
@@ -66,12 +72,12 @@ class View:
         for column in ("path", "from", "to", "state", "RTT", "received", "lost"):
             numeric = column in ("RTT", "received", "lost")
             table.add_column(column, justify="right" if numeric else "left")
-        for path in self.paths:
+        for path in self.paths.values():
             now = path.statistics()
             state = now.state.name.lower()
             style = STATE_STYLES.get(state, "dim")
             table.add_row(
-                self.name(path),
+                self.names.get(now.local[0], "?"),
                 "{}:{}".format(*now.local[:2]),
                 "{}:{}".format(*now.remote[:2]),
                 f"[{style}]{state}[/{style}]",
