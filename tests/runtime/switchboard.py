@@ -6,11 +6,12 @@ the server opens for it. FIN, RESET_STREAM and STOP_SENDING are passed on. Credi
 the other end reads, so that a pair clogs when nobody does.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import trio
+import trio.testing
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet_builder import QuicPacketBuilder
@@ -21,6 +22,8 @@ import trioquic
 from tests import sim_server
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import SERVER, simulated_world
+
+Settle = Callable[[], Awaitable[None]]
 
 # Windows and buffers this small clog soon.
 WINDOW = 16 << 10
@@ -172,14 +175,27 @@ async def one_way(conn: trioquic.Connection) -> tuple[trioquic.SendStream, trioq
     return sender, receiver
 
 
-async def clog(stream: trioquic.Stream | trioquic.SendStream, patience: float) -> None:
-    """Send until nothing is taken any more, for `patience` seconds.
+async def clog(stream: trioquic.Stream | trioquic.SendStream, settle: Settle) -> None:
+    """Send until nothing is taken any more; `settle` waits until nothing moves.
 
-    A blocked writer is only woken for a worthwhile piece of room, so the last bit is filled by a
-    call that finds it."""
-    size = WINDOW
-    while size:
-        with trio.move_on_after(patience):
-            while True:
-                await stream.send_all(bytes(size))
-        size //= 64
+    A blocked writer is only woken for a worthwhile piece of room, so the last bit is filled by
+    smaller pieces."""
+
+    async def fill(size: int) -> None:
+        while True:
+            await stream.send_all(bytes(size))
+
+    for size in (WINDOW, WINDOW // 64, 1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fill, size)
+            await settle()
+            nursery.cancel_scope.cancel()
+
+
+async def settle_in_virtual_time() -> None:
+    await trio.sleep(5)
+
+
+async def settle_in_real_time() -> None:
+    """No task, here or at the server, has moved for longer than an acknowledgement may wait."""
+    await trio.testing.wait_all_tasks_blocked(0.06)

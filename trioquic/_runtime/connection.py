@@ -17,7 +17,14 @@ from .broadcast import Broadcast
 from .driver import Driver
 from .halves import check_code
 from .path_set import PathSet
-from .streams import ReceiveStream, SendStream, Stream
+from .streams import (
+    ReceiveStream,
+    SendStream,
+    Stream,
+    make_receive_stream,
+    make_send_stream,
+    make_stream,
+)
 
 
 class Connection(trio.abc.AsyncResource):
@@ -27,19 +34,16 @@ class Connection(trio.abc.AsyncResource):
     kind, or `trio.ClosedResourceError` after one's own close.
     """
 
-    def __init__(
-        self,
-        driver: Driver,
-        paths: PathSet,
-        broadcast: Broadcast,
-        transport: TransportConfig,
-        completed: HandshakeCompleted,
-    ) -> None:
-        self._driver = driver
-        self._paths = paths
-        self._broadcast = broadcast
-        self._transport = transport
-        self._completed = completed
+    __slots__ = ("_broadcast", "_completed", "_driver", "_paths", "_transport")
+
+    _driver: Driver
+    _paths: PathSet
+    _broadcast: Broadcast
+    _transport: TransportConfig
+    _completed: HandshakeCompleted
+
+    def __init__(self) -> None:
+        raise TypeError("connections are made by open_connection and connect")
 
     def __repr__(self) -> str:
         state = "over" if self._driver.over else "open"
@@ -106,11 +110,11 @@ class Connection(trio.abc.AsyncResource):
     async def open_stream(self) -> Stream:
         """Open a stream that goes both ways, waiting until the server allows one more (RFC 9000
         section 4.6). The server hears of it with the first data. Cancelled, none was opened."""
-        return Stream(self._driver, await self._open(True))
+        return make_stream(self._driver, await self._open(True))
 
     async def open_send_stream(self) -> SendStream:
         """Open a stream to send only; otherwise as `open_stream`."""
-        return SendStream(self._driver, await self._open(False))
+        return make_send_stream(self._driver, await self._open(False))
 
     async def _open(self, bidirectional: bool) -> int:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -143,8 +147,8 @@ class Connection(trio.abc.AsyncResource):
         stream_id = driver.incoming.popleft()
         # RFC 9000 section 2.1: the second bit says "one way"
         if stream_id & 2:
-            return ReceiveStream(driver, stream_id)
-        return Stream(driver, stream_id)
+            return make_receive_stream(driver, stream_id)
+        return make_stream(driver, stream_id)
 
     # -- paths -----------------------------------------------------------------------------------
 
@@ -247,3 +251,20 @@ class Connection(trio.abc.AsyncResource):
             # What is left to do is one datagram, and bounded in time.
             with trio.CancelScope(shield=True):
                 await driver.gone.wait()
+
+
+def make_connection(
+    driver: Driver,
+    paths: PathSet,
+    broadcast: Broadcast,
+    transport: TransportConfig,
+    completed: HandshakeCompleted,
+) -> Connection:
+    """The public face of a connection whose handshake is complete."""
+    conn = Connection.__new__(Connection)
+    conn._driver = driver
+    conn._paths = paths
+    conn._broadcast = broadcast
+    conn._transport = transport
+    conn._completed = completed
+    return conn

@@ -11,7 +11,7 @@ import trio
 from ..errors import HandshakeError
 from .arguments import Plan
 from .broadcast import Broadcast
-from .connection import Connection
+from .connection import Connection, make_connection
 from .driver import Driver
 from .endings import handshake_error
 from .nurseries import bug_in
@@ -64,7 +64,7 @@ class Session:
                 if failure is None:
                     assert driver.completed is not None
                     task_status.started(
-                        Connection(
+                        make_connection(
                             driver, paths, self._broadcast, self._plan.transport, driver.completed
                         )
                     )

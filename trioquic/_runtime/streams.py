@@ -28,9 +28,11 @@ class SendStream(trio.abc.SendStream):
 
     __slots__ = ("_send", "_stream_id")
 
-    def __init__(self, driver: Driver, stream_id: int) -> None:
-        self._stream_id = stream_id
-        self._send = SendHalf(driver, stream_id)
+    _send: SendHalf
+    _stream_id: int
+
+    def __init__(self) -> None:
+        raise TypeError("streams are opened and accepted by a Connection")
 
     def __repr__(self) -> str:
         return f"<SendStream {self._stream_id}>"
@@ -85,9 +87,11 @@ class ReceiveStream(trio.abc.ReceiveStream):
 
     __slots__ = ("_receive", "_stream_id")
 
-    def __init__(self, driver: Driver, stream_id: int) -> None:
-        self._stream_id = stream_id
-        self._receive = ReceiveHalf(driver, stream_id)
+    _receive: ReceiveHalf
+    _stream_id: int
+
+    def __init__(self) -> None:
+        raise TypeError("streams are opened and accepted by a Connection")
 
     def __repr__(self) -> str:
         return f"<ReceiveStream {self._stream_id}>"
@@ -121,10 +125,12 @@ class Stream(trio.abc.HalfCloseableStream):
 
     __slots__ = ("_receive", "_send", "_stream_id")
 
-    def __init__(self, driver: Driver, stream_id: int) -> None:
-        self._stream_id = stream_id
-        self._send = SendHalf(driver, stream_id)
-        self._receive = ReceiveHalf(driver, stream_id)
+    _receive: ReceiveHalf
+    _send: SendHalf
+    _stream_id: int
+
+    def __init__(self) -> None:
+        raise TypeError("streams are opened and accepted by a Connection")
 
     def __repr__(self) -> str:
         return f"<Stream {self._stream_id}>"
@@ -165,3 +171,28 @@ class Stream(trio.abc.HalfCloseableStream):
     async def aclose(self) -> None:
         """Close both directions, as `SendStream.aclose` and `ReceiveStream.aclose`."""
         await _close(self._send, self._receive)
+
+
+def make_send_stream(driver: Driver, stream_id: int) -> SendStream:
+    """The public face of a unidirectional stream of ours."""
+    stream = SendStream.__new__(SendStream)
+    stream._stream_id = stream_id
+    stream._send = SendHalf(driver, stream_id)
+    return stream
+
+
+def make_receive_stream(driver: Driver, stream_id: int) -> ReceiveStream:
+    """The public face of a unidirectional stream of the server's."""
+    stream = ReceiveStream.__new__(ReceiveStream)
+    stream._stream_id = stream_id
+    stream._receive = ReceiveHalf(driver, stream_id)
+    return stream
+
+
+def make_stream(driver: Driver, stream_id: int) -> Stream:
+    """The public face of a bidirectional stream."""
+    stream = Stream.__new__(Stream)
+    stream._stream_id = stream_id
+    stream._send = SendHalf(driver, stream_id)
+    stream._receive = ReceiveHalf(driver, stream_id)
+    return stream
