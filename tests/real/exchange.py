@@ -31,7 +31,9 @@ def make_file(root: Path, size: int, seed: int = 1) -> bytes:
 
 def serve(kind: str, identity: Identity, **options: Any) -> AbstractAsyncContextManager[Server]:
     """The server of that name."""
-    return {"aioquic": aioquic_server, "gtlsserver": gtlsserver}[kind](identity, **options)
+    if kind == "aioquic":
+        return aioquic_server(identity, **options)
+    return gtlsserver(identity, **options)
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ async def test_ten_migrations_in_one_download(
         assert download.content == content
         assert moves == 10
 
-        migrated = []
+        migrated: list[trioquic.Migrated] = []
         closed = 0
         while len(migrated) < 10 or closed < 10:
             event = await events.receive()
@@ -101,5 +101,6 @@ async def test_paths_step_by_step(certs: Certificates, tmp_path: Path) -> None:
         with pytest.raises(trioquic.PathAbandonedError):
             conn.migrate_to(path)
         assert await Download(conn, f"file-{len(content)}").run() == content
-        assert path.local[0] == "127.0.0.2"
-        assert path.state is trioquic.PathState.ABANDONED
+        last = path.statistics()
+        assert last.local[0] == "127.0.0.2"
+        assert last.state is trioquic.PathState.ABANDONED
