@@ -134,10 +134,7 @@ class Driver:
             for link in list(self.links.values()):
                 link.pump(now)
                 blocked |= link.blocked
-            event = core.next_event()
-            while event is not None:
-                self._on_event(event)
-                event = core.next_event()
+            self._tell()
             deadline = core.next_deadline(now)
             if blocked:
                 # More data may be due at once, but the socket has to take the last first; that
@@ -180,6 +177,8 @@ class Driver:
         now = trio.current_time()
         if self._bug is None:
             self.core.close(code, reason, True, now)
+            # Whoever waits may be in no scope that is cancelled: nobody else wakes them.
+            self._tell()
             return
         try:
             self.core.close(INTERNAL_ERROR, "", False, now)
@@ -208,6 +207,12 @@ class Driver:
         self.confirmed.set()
 
     # -- events ----------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        event = self.core.next_event()
+        while event is not None:
+            self._on_event(event)
+            event = self.core.next_event()
 
     def _on_event(self, event: Event) -> None:
         match event:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import trio
 
+from .._protocol.lifetime import CoreState
 from .._protocol.path.rules import PathRefusedError
 from .._protocol.path.state import PathState
 from .._protocol.transmit import Batch
@@ -114,9 +115,15 @@ class PathLink:
                 self._writer.unpark()
 
     async def send_last(self, now: float) -> None:
-        """Send what the core still has when the task is gone: the closing datagram."""
+        """Send the closing datagram when the task is gone, and nothing else.
+
+        It may have left the core already and wait for the socket; before that, what waits there is
+        data that nobody needs any more."""
+        core = self._driver.core
+        batch = core.transmit(self.path_id, now)
+        if batch is None and core.state is CoreState.CLOSING:
+            batch = self._outbox
         self._outbox = None
-        batch = self._driver.core.transmit(self.path_id, now)
         if batch is not None and not self._socket.send_nowait(batch):
             await self._socket.send(batch)
 

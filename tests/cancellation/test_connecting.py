@@ -1,0 +1,181 @@
+"""Cancelled while connecting: names, dead and refusing addresses, the handshake itself."""
+
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.runtime.world import ALPN, dial, get
+from tests.sim_server import NAME, PORT, ServerOptions, pattern
+from tests.sim_world import SERVER, SERVER6
+
+from .harness import SETTLED, Bench, Cut, PlantedError, bench, sweep
+
+DEAD = "198.51.100.99"
+SHUT = "198.51.100.98"
+TRANSPORT = trioquic.TransportConfig(handshake_timeout=0.4)
+
+
+def one_address(b: Bench) -> None:
+    b.world.net.name("here.example", SERVER)
+
+
+def name_takes_time(b: Bench) -> None:
+    b.world.net.name("here.example", SERVER6, SERVER)
+    b.world.net.set_resolver_delay(0.1)
+
+
+def first_is_dead(b: Bench) -> None:
+    b.world.net.name("here.example", DEAD, SERVER)
+
+
+def first_is_unreachable(b: Bench) -> None:
+    b.world.net.name("here.example", "2001:db8:9::1", SERVER)
+    for address in (a for a in b.world.wifi.addresses if ":" in a):
+        b.world.wifi.remove_address(address)
+    for address in (a for a in b.world.cellular.addresses if ":" in a):
+        b.world.cellular.remove_address(address)
+
+
+def first_refuses(b: Bench) -> None:
+    b.world.net.host("shut").add_interface("eth0", SHUT)
+    b.world.net.name("here.example", SHUT, SERVER)
+
+
+def all_fail(b: Bench) -> None:
+    b.world.net.host("shut").add_interface("eth0", SHUT)
+    b.world.net.name("here.example", SHUT, DEAD)
+
+
+SITUATIONS = [one_address, name_takes_time, first_is_dead, first_is_unreachable, first_refuses]
+Situation = Callable[[Bench], None]
+
+
+async def connect(nursery: trio.Nursery, b: Bench) -> trioquic.Connection:
+    tls = trioquic.TLSConfig(ca_data=b.world.server.options.credentials.ca_pem)
+    return await trioquic.connect(
+        nursery,
+        "here.example",
+        PORT,
+        alpn=[ALPN],
+        server_name=NAME,
+        tls=tls,
+        transport=TRANSPORT,
+    )
+
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+async def test_open_connection(
+    autojump_clock: trio.testing.MockClock, situation: Situation
+) -> None:
+    async def case(cut: Cut) -> None:
+        async with bench() as b:
+            situation(b)
+            entered = False
+            with cut:
+                async with dial(
+                    b.world, "here.example", server_name=NAME, transport=TRANSPORT
+                ) as conn:
+                    entered = True
+                    assert len(b.sockets.open) == 1
+                    assert await get(conn, 100) == pattern(100)
+            assert cut.caught or entered
+            await b.nothing_left()
+
+    await sweep(case, least=20)
+
+
+async def test_all_addresses_fail(autojump_clock: trio.testing.MockClock) -> None:
+    async def case(cut: Cut) -> None:
+        async with bench() as b:
+            all_fail(b)
+            failed = False
+            with cut:
+                try:
+                    async with dial(b.world, "here.example", transport=TRANSPORT):
+                        raise AssertionError("connected")
+                except trioquic.HandshakeError as error:
+                    failed = True
+                    assert len(error.attempts) == 2
+            assert cut.caught is not failed
+            b.nothing_open()
+
+    await sweep(case, least=20)
+
+
+@pytest.mark.parametrize("situation", [one_address, first_refuses])
+async def test_connect(autojump_clock: trio.testing.MockClock, situation: Situation) -> None:
+    """The caller's nursery stays as it was, and usable."""
+
+    async def case(cut: Cut) -> None:
+        async with bench() as b:
+            situation(b)
+            conn = None
+            async with trio.open_nursery() as nursery:
+                with cut:
+                    conn = await connect(nursery, b)
+                assert cut.caught is (conn is None)
+                if conn is not None:
+                    assert await get(conn, 100) == pattern(100)
+                    await conn.aclose()
+                assert not nursery.child_tasks
+                b.nothing_open()
+            assert not nursery.cancel_scope.cancel_called
+            await b.nothing_left()
+
+    await sweep(case, least=15)
+
+
+async def test_connect_in_a_nursery_that_is_cancelled(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The nursery is another task's; whoever connects is not cancelled, and hears of it."""
+
+    async def keep_nursery(task_status: trio.TaskStatus[trio.Nursery]) -> None:
+        async with trio.open_nursery() as nursery:
+            task_status.started(nursery)
+            await trio.sleep_forever()
+
+    async def case(cut: Cut) -> None:
+        async with bench() as b, trio.open_nursery() as keeper:
+            name_takes_time(b)
+            nursery: trio.Nursery = await keeper.start(keep_nursery)
+            cut.action = nursery.cancel_scope.cancel
+            with cut:
+                try:
+                    conn = await connect(nursery, b)
+                    assert await get(conn, 100) == pattern(100)
+                except RuntimeError as error:
+                    # trio's own answer to whom starts a task in a nursery that has ended
+                    assert "Nursery is closed" in str(error)
+                    assert cut.fired
+                except trio.ClosedResourceError:
+                    assert cut.fired
+            assert not cut.caught
+            nursery.cancel_scope.cancel()
+            # let the nursery end, in no time
+            await trio.sleep(0)
+            await trio.testing.wait_all_tasks_blocked()
+            b.nothing_open()
+            await trio.sleep(SETTLED)
+            assert not keeper.child_tasks
+            assert all(c.terminated for c in b.world.server.connections)
+
+    await sweep(case, least=30)
+
+
+@pytest.mark.parametrize("kind", [PlantedError, KeyboardInterrupt, GeneratorExit])
+async def test_an_exception_before_any_checkpoint_in_the_block(
+    autojump_clock: trio.testing.MockClock, kind: type[BaseException]
+) -> None:
+    """The connection is not even confirmed then."""
+    async with bench() as b:
+        planted = kind("planted")
+        with pytest.raises(kind) as caught:
+            async with dial(b.world):
+                raise planted
+        assert caught.value is planted
+        await b.nothing_left()
