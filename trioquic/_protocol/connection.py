@@ -250,6 +250,9 @@ class ClientConnection:
     def validate(self, path_id: int, now: float) -> None:
         """Probe a path; PathValidated or PathFailed follows (RFC 9000 section 8.2)."""
         self._require_open()
+        if not self._handshake.complete:
+            # PATH_CHALLENGE needs 1-RTT keys
+            raise PathRefusedError(Refusal.NOT_CONFIRMED)
         self._paths.validate(path_id, now)
 
     def stop_validation(self, path_id: int) -> None:

@@ -239,7 +239,9 @@ class Handshake:
         self.token = header.token
         self._peer_ids.set_handshake_id(self.path.path_id, header.scid)
         self._install_initial_keys(header.scid)
+        # RFC 9002 section 6.3: a Retry restarts loss recovery and congestion control as well
         self._loss.requeue_path(self.path.path_id, now)
+        self._loss.reset_path(self.path.path_id)
         return True
 
     def on_version_negotiation_untrusted(self, header: LongHeader, now: float, pto: float) -> bool:

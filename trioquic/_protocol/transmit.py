@@ -36,6 +36,9 @@ from .wire.packets import (
 _TAG: Final = 16
 _MOST_SEGMENTS: Final = 54
 _MOST_BYTES: Final = 65_000
+# Packet numbers of the handshake and of probes are not shortened: the size of a packet must be
+# known before its frames are chosen, so that a frame that fills it leaves no room for PADDING.
+_NUMBER_LENGTH: Final = 4
 _PING_FRAME: Final = bytes((frames.PING,))
 
 
@@ -49,16 +52,13 @@ class Batch:
 
 
 class _Planned:
-    """A packet whose frames are chosen and that is not sealed yet."""
+    """A packet of the handshake whose frames are chosen and that is not sealed yet."""
 
-    __slots__ = ("builder", "number", "number_length", "overhead", "space")
+    __slots__ = ("builder", "number", "overhead", "space")
 
-    def __init__(
-        self, space: int, number: int, number_length: int, overhead: int, builder: PacketBuilder
-    ) -> None:
+    def __init__(self, space: int, number: int, overhead: int, builder: PacketBuilder) -> None:
         self.space = space
         self.number = number
-        self.number_length = number_length
         self.overhead = overhead
         self.builder = builder
 
@@ -231,10 +231,10 @@ class Transmitter:
         keys = self._handshake.one_rtt
         if keys is None or not path.has_probe(now):
             return None
-        builder = PacketBuilder(path.mtu - 5 - len(connection_id) - _TAG)
+        builder = PacketBuilder(path.mtu - 1 - len(connection_id) - _NUMBER_LENGTH - _TAG)
         path.write_probe(builder, now)
         self._own_ids.write_frames(builder)
-        packet = self._seal_short(path, connection_id, 4, builder, True, now)
+        packet = self._seal_short(path, connection_id, _NUMBER_LENGTH, builder, True, now)
         datagram = protect_batch(keys.writer, [packet])[0]
         self._account(path, len(datagram), 1)
         return Batch(datagram, len(datagram), self._codepoint)
@@ -245,27 +245,30 @@ class Transmitter:
         """One datagram with a packet of every space that has something to say (section 12.2)."""
         budget = self._loss.send_budget(path.path_id, now)
         room = path.mtu
+        expand = False
         planned: list[_Planned] = []
         for space in self._spaces:
             overhead = self._overhead(space.index, connection_id)
             if overhead == 0 or room <= overhead + 16:
                 continue
             builder = PacketBuilder(room - overhead)
-            self._fill(space, path, builder, budget >= path.mtu, now)
+            expand |= self._fill(space, path, builder, budget >= path.mtu, now)
             if builder.size:
                 packet = self._plan(space.index, overhead, builder)
                 planned.append(packet)
                 room -= packet.size
-        return self._seal_planned(path, connection_id, planned, now) if planned else None
+        if not planned:
+            return None
+        return self._seal_planned(path, connection_id, planned, expand, now)
 
     def _fill(
         self, space: NumberSpace, path: Path, builder: PacketBuilder, allowed: bool, now: float
-    ) -> None:
+    ) -> bool:
+        """Choose a packet's frames; returns whether its datagram must be expanded."""
         probe = self._loss.take_probe(space.index)
         allowed |= probe
         application = space.index == APPLICATION
-        if application and path.has_probe(now):
-            path.write_probe(builder, now)
+        validating = application and path.has_probe(now) and path.write_probe(builder, now)
         data = allowed and (space.crypto.has_pending() or (application and self.has_data()))
         if space.acks.ack_due(now) or (space.acks.has_unacked and (data or probe)):
             space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
@@ -273,43 +276,45 @@ class Transmitter:
             self._write_data(builder)
         elif data:
             space.crypto.write_frames(builder)
-        if probe and not builder.ack_eliciting:
+        if (probe and not builder.ack_eliciting) or (validating and builder.only_probing):
             builder.add(_PING_FRAME)
+        return (space.index == INITIAL and builder.size > 0) or validating
 
     def _overhead(self, space: int, connection_id: bytes) -> int:
         """Bytes around the frames of one packet; 0 when there are no keys to send with."""
         if space == APPLICATION:
-            return 5 + len(connection_id) + _TAG if self._handshake.complete else 0
+            return 1 + len(connection_id) + _NUMBER_LENGTH + _TAG if self._handshake.complete else 0
         if self._spaces[space].write is None:
             return 0
-        header = 13 + len(connection_id) + len(self._own_ids.first) + _TAG
+        header = 9 + _NUMBER_LENGTH + len(connection_id) + len(self._own_ids.first) + _TAG
         if space == INITIAL:
             token = len(self._handshake.token)
             header += token + (1 if token < 64 else 2)
         return header
 
     def _plan(self, space: int, overhead: int, builder: PacketBuilder) -> _Planned:
-        number = self._loss.next_packet_number(space)
-        length = packet_number_length(number, self._loss.largest_acked(space))
-        if builder.size < 4 - length:
-            builder.parts.append(bytes(4 - length - builder.size))
-            builder.size = 4 - length
-        return _Planned(space, number, length, overhead - 4 + length, builder)
+        return _Planned(space, self._loss.next_packet_number(space), overhead, builder)
 
     def _seal_planned(
-        self, path: Path, connection_id: bytes, planned: list[_Planned], now: float
+        self,
+        path: Path,
+        connection_id: bytes,
+        planned: list[_Planned],
+        expand: bool,
+        now: float,
     ) -> Batch:
         """Expand, seal and coalesce the packets of one datagram."""
-        total = sum(packet.size for packet in planned)
-        if planned[0].space == INITIAL and total < MINIMUM_DATAGRAM:
-            last = planned[-1].builder
-            last.parts.append(bytes(MINIMUM_DATAGRAM - total))
-            last.size += MINIMUM_DATAGRAM - total
+        missing = MINIMUM_DATAGRAM - sum([packet.size for packet in planned]) if expand else 0
+        last = planned[-1]
+        if missing > 0:
+            # Never behind a STREAM frame without a length: that one has filled the datagram.
+            last.builder.parts.append(bytes(missing))
+            last.builder.size += missing
         parts: list[bytes] = []
-        padded = total < MINIMUM_DATAGRAM and planned[0].space == INITIAL
         for packet in planned:
             sealed = self._seal_one(path, connection_id, packet)
             parts.append(sealed)
+            padded = packet is last and missing > 0
             self._enter(path, packet.space, packet.number, len(sealed), packet.builder, padded, now)
             if packet.space == HANDSHAKE:
                 self._handshake.on_handshake_packet_sent()
@@ -325,7 +330,7 @@ class Transmitter:
             header = encode_short_header(
                 connection_id,
                 packet.number,
-                packet.number_length,
+                _NUMBER_LENGTH,
                 keys.write_phase,
                 path.next_spin(),
             )
@@ -339,14 +344,14 @@ class Transmitter:
                 self._own_ids.first,
                 self._handshake.token if initial else b"",
                 packet.number,
-                packet.number_length,
+                _NUMBER_LENGTH,
                 len(payload),
             )
             write = self._spaces[packet.space].write
             assert write is not None
             writer = write
             sealed = writer.seal(packet.number, header, payload)
-        return protect(writer, header, packet.number_length, sealed)
+        return protect(writer, header, _NUMBER_LENGTH, sealed)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -367,7 +372,10 @@ class Transmitter:
             if builder.room >= 0:
                 planned.append(self._plan(space.index, overhead, builder))
                 room -= planned[-1].size
-        return self._seal_planned(path, connection_id, planned, now) if planned else None
+        if not planned:
+            return None
+        expand = planned[0].space == INITIAL
+        return self._seal_planned(path, connection_id, planned, expand, now)
 
     # -- bookkeeping -------------------------------------------------------------------------------
 
