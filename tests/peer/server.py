@@ -185,7 +185,7 @@ class ScriptedServer:
     def _new_path(self, path: int) -> None:
         """Another 4-tuple: another connection ID of the client's, if there is one."""
         unused = sorted(set(self.client_ids) - set(self.path_ids.values()))
-        self.path_ids[path] = unused[0] if unused else self.path_ids[self.active_path]
+        self.path_ids[path] = unused[0] if unused else max(self.client_ids)
 
     def _on_frame(self, packet: Packet, frame: Frame) -> None:
         value = frame.value
@@ -383,7 +383,8 @@ class ScriptedServer:
 
     def client_id(self, path: int) -> bytes:
         """The connection ID of the client's that packets on `path` carry."""
-        return self.client_ids[self.path_ids.get(path, self.path_ids[self.active_path])][0]
+        sequence = self.path_ids.get(path, -1)
+        return (self.client_ids.get(sequence) or self.client_ids[max(self.client_ids)])[0]
 
     def issue_id(
         self,
@@ -393,8 +394,7 @@ class ScriptedServer:
         token: bytes | None = None,
     ) -> None:
         """NEW_CONNECTION_ID; by default a fresh one with the next sequence number."""
-        if sequence is None:
-            sequence = max(self.issued) + 1
+        sequence = max(self.issued) + 1 if sequence is None else sequence
         if cid is None:
             cid = b"\xc0" + sequence.to_bytes(4, "big") + b"cid"
         if token is None:
