@@ -115,13 +115,11 @@ class Handshake:
         """After the first authentic packet the server's ID stays as it is (section 7.2)."""
         return self._server_id is None or self._server_id == connection_id
 
-    def on_authentic_long_packet(self, header: LongHeader, space: int) -> None:
+    def on_authentic_long_packet(self, header: LongHeader) -> None:
         """A packet of the server could be decrypted: its ID is the one to send to."""
         if self._server_id is None and self.path is not None:
             self._server_id = header.scid
             self._peer_ids.set_handshake_id(self.path.path_id, header.scid)
-        if space == HANDSHAKE:
-            self._loss.peer_address_validated = True
 
     def on_crypto_untrusted(self, space: int, offset: int, data: bytes, now: float) -> None:
         """A CRYPTO frame: hand what is in order to TLS and see what came of it."""

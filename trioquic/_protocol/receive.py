@@ -298,7 +298,7 @@ class Receiver:
         if first & 0x0C:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a long header are set")
         self.counters.packets += 1
-        self._handshake.on_authentic_long_packet(header, index)
+        self._handshake.on_authentic_long_packet(header)
         self._lifetime.on_packet_received(arrival.now)
         eliciting = self._dispatcher.frames_untrusted(payload, index, arrival.path, 0, arrival.now)
         if not space.discarded:
@@ -312,6 +312,7 @@ class Receiver:
         return 2 if self._handshake.complete else stage
 
     def _keep(self, arrival: _Arrival, packet: bytes) -> None:
+        self._loss.hurry_initial(arrival.now)
         if len(self._kept) >= _MOST_KEPT:
             self.counters.dropped_no_keys += 1
             return

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PROBES: Final = 2  # RFC 9002 section 6.2.4
 HANDSHAKE_PROBES: Final = 1
+MOST_HURRIES: Final = 3  # section 6.2.3: "a limited number of times per connection"
 DEFAULT_MAX_ACK_DELAY: Final = 0.025  # RFC 9000 section 18.2
 
 
@@ -61,6 +62,8 @@ class LossDetector:
         ]
         # the anti-deadlock timer of 6.2.2.1 runs from here, once something was sent
         self._last_activity = NEVER
+        self._hurries = 0
+        self._hurried_at = -NEVER
 
     # --- paths ------------------------------------------------------------------------------------
 
@@ -261,6 +264,17 @@ class LossDetector:
         for path in self._paths.values():
             path.give_up(space)
             path.pto_count = 0
+
+    def hurry_initial(self, now: float) -> None:
+        """Packets came whose keys a lost Initial of the server would have brought: send the
+        ClientHello again before its PTO, so that the server repeats its answer (6.2.3)."""
+        path = self._paths.get(self.active_path)
+        if path is None or self.has_handshake_keys or self._hurries >= MOST_HURRIES:
+            return
+        if now >= self._hurried_at + path.rtt.smoothed:
+            self._hurries += 1
+            self._hurried_at = now
+            self._owe_probes(path, INITIAL, HANDSHAKE_PROBES)
 
     # --- timers -----------------------------------------------------------------------------------
 
