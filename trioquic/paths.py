@@ -122,8 +122,8 @@ class Path(trio.abc.AsyncResource):
         8.2.4), `PathAbandonedError` when the path is closed meanwhile, and `ConnectionLostError` or
         `trio.ClosedResourceError` when the connection is.
 
-        Cancelled, it leaves the path open and unvalidated: no further challenge is sent, and an
-        answer to an earlier one is ignored.
+        Cancelled, it leaves the path open and unvalidated, unless the answer came in that moment:
+        no further challenge is sent, and a later answer is ignored.
         """
         return await self._control.validate()
 

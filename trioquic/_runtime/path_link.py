@@ -6,6 +6,7 @@ batch at most, for the writing half of the task. So the core keeps the rest, and
 back data rather than packets.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import trio
@@ -23,8 +24,7 @@ from .sockets import DatagramSocket, Received
 # Bytes read before the connection may answer (acknowledge), and before other tasks get their turn.
 _FLUSH_AFTER = 64 << 10
 _YIELD_AFTER = 512 << 10
-# With several paths they take turns more often: a packet carries as little as 8 bits of its number,
-# and one that 128 younger ones overtake cannot be opened any more (RFC 9000 section 17.1).
+# With several paths they take turns more often.
 _YIELD_TO_PATHS_AFTER = 64 << 10
 # What a datagram costs beside its bytes, so that floods of empty ones count as well
 _DATAGRAM_COST = 256
@@ -52,28 +52,50 @@ class PathLink:
         """Serve the path until it is shut. The socket stays open, for the last words."""
         with self._scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write_loop)
-                await self._read_loop()
+                nursery.start_soon(self._until_closed, self._write_loop)
+                await self._until_closed(self._read_loop)
                 nursery.cancel_scope.cancel()
+
+    async def _until_closed(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """A task that was already woken when the path was shut meets a closed socket before it
+        meets its cancellation."""
+        try:
+            await loop()
+        except trio.ClosedResourceError:
+            if not self.closed:
+                raise
 
     async def _read_loop(self) -> None:
         while not self.closed:
-            received: Received | None = await self._socket.receive()
-            unflushed = 0
-            alone = len(self._driver.links) == 1
-            budget = _YIELD_AFTER if alone else _YIELD_TO_PATHS_AFTER
-            while received is not None and not self.closed:
-                self._driver.receive(self.path_id, received)
-                cost = len(received.data) + _DATAGRAM_COST
-                unflushed += cost
-                budget -= cost
-                if unflushed >= _FLUSH_AFTER:
-                    unflushed = 0
-                    self._driver.flush()
-                if budget <= 0:
-                    break
-                received = self._socket.receive_nowait()
+            received = await self._socket.receive()
+            others = [link for link in self._driver.links.values() if link is not self]
+            for link in others:
+                link.catch_up()
+            self._take(received, _YIELD_TO_PATHS_AFTER if others else _YIELD_AFTER)
             self._driver.flush()
+
+    def catch_up(self) -> None:
+        """Take what has arrived here already, before a packet of another path is looked at.
+
+        A packet carries as little as 8 bits of its number, and one that 128 younger ones overtake
+        cannot be opened any more (RFC 9000 section 17.1). After a move the old path's socket still
+        holds hundreds, all older than the first packet of the new path."""
+        self._take(self._socket.receive_nowait(), _YIELD_AFTER)
+
+    def _take(self, received: Received | None, budget: int) -> None:
+        """Hand datagrams to the core until none is left, or as many bytes as `budget` have gone."""
+        unflushed = 0
+        while received is not None and not self.closed:
+            self._driver.receive(self.path_id, received)
+            cost = len(received.data) + _DATAGRAM_COST
+            unflushed += cost
+            budget -= cost
+            if unflushed >= _FLUSH_AFTER:
+                unflushed = 0
+                self._driver.flush()
+            if budget <= 0:
+                break
+            received = self._socket.receive_nowait()
 
     async def _write_loop(self) -> None:
         while not self.closed:
