@@ -101,6 +101,20 @@ async def test_an_interface_that_does_not_exist(target: socket.socket) -> None:
     assert "no-such-if0" in str(error)
 
 
+async def test_no_name_server_is_asked_for_a_bad_interface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def getaddrinfo(*_: object, **__: object) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+    bad: list[dict[str, Any]] = [{"interface": "no-such-if0"}, {"local_address": "192.0.2.77"}]
+    for changes in bad:
+        with pytest.raises(trioquic.LocalAddressError):
+            async with trioquic.open_connection("some.example", 1, alpn=["h3"], **changes):
+                raise AssertionError("connected")
+
+
 async def test_an_address_that_is_not_ours(target: socket.socket) -> None:
     error = await refuse(target, local_address="192.0.2.77")
     assert isinstance(error, trioquic.LocalAddressError)

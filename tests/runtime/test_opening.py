@@ -228,6 +228,24 @@ async def test_connect_in_a_nursery_of_the_callers(autojump_clock: trio.testing.
             await conn.open_stream()
 
 
+async def test_a_lost_connection_leaves_the_callers_nursery(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its tasks end by themselves, three PTO after the server's close."""
+    async with phone_world() as world:
+        tls = TLSConfig(ca_data=world.server.options.credentials.ca_pem)
+        async with trio.open_nursery() as nursery:
+            conn = await trioquic.connect(nursery, NAME, PORT, alpn=["hq-interop"], tls=tls)
+            await conn.wait_confirmed()
+            server_side(world).quic.close(error_code=7)
+            server_side(world).flush()
+            start = trio.current_time()
+        assert trio.current_time() - start < 2
+        assert open_sockets(world) == 0
+        with pytest.raises(trioquic.PeerClosedError):
+            await conn.accept_stream()
+
+
 async def test_a_failing_connect_leaves_the_callers_nursery_alone(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -258,6 +276,7 @@ async def test_keylog(autojump_clock: trio.testing.MockClock, tmp_path: Path) ->
         for count in (1, 2):
             async with dial(world, tls=TLSConfig(ca_data=ca, keylog_file=path)):
                 pass
+            assert path.stat().st_mode & 0o077 == 0
             lines = path.read_text().splitlines()
             assert len([x for x in lines if x.startswith("CLIENT_TRAFFIC_SECRET_0 ")]) == count
 

@@ -288,6 +288,33 @@ async def test_closing_wakes_the_reader(peer: socket.socket) -> None:
         sock.close()
 
 
+async def test_closing_while_there_is_something_to_read(peer: socket.socket) -> None:
+    """The reader and the one who closes are woken together, in either order."""
+    for _ in range(20):
+        sock = await open_to(peer)
+        scope = trio.CancelScope()
+        wake = trio.Event()
+
+        async def read(sock: NativeSocket, scope: trio.CancelScope) -> None:
+            with scope:
+                while True:
+                    await sock.receive()
+
+        async def close(sock: NativeSocket, scope: trio.CancelScope, wake: trio.Event) -> None:
+            await wake.wait()
+            # as PathLink.shut does
+            scope.cancel()
+            sock.close()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, sock, scope)
+            nursery.start_soon(close, sock, scope, wake)
+            await trio.testing.wait_all_tasks_blocked()
+            peer.sendto(b"x", sock.local)
+            wake.set()
+        assert scope.cancelled_caught
+
+
 @linux_only
 async def test_bound_to_an_interface(peer: socket.socket) -> None:
     sock = await open_to(peer, interface="lo")

@@ -85,7 +85,9 @@ def _append_line(path: StrPath, line: str) -> None:
 
 
 def _append(path: StrPath, text: str) -> None:
-    with open(path, "a", encoding="ascii") as file:
+    # for its owner's eyes only, if it is new
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:
         file.write(text)
 
 

@@ -27,7 +27,6 @@ class FactorySocket(DatagramSocket):
         host, port = sock.getsockname()[:2]
         super().__init__((host, port), remote, interface)
         self._sock = sock
-        self._closed = False
 
     def receive_nowait(self) -> Received | None:
         return None
@@ -39,7 +38,7 @@ class FactorySocket(DatagramSocket):
                 data = await self._sock.recv(_RECEIVE_SIZE)
                 return Received(data, len(data), 0)
             except OSError as error:
-                self._check_open()
+                await self.check_open()
                 self.note_error(error)
                 errors += 1
             if errors >= _MOST_ERRORS_IN_A_ROW:
@@ -51,18 +50,14 @@ class FactorySocket(DatagramSocket):
     async def send(self, batch: Batch) -> None:
         data, size = batch.data, batch.segment_size
         for start in range(0, len(data), size):
-            self._check_open()
+            await self.check_open()
             try:
                 await self._sock.send(data[start : start + size])
             except OSError as error:
-                self._check_open()
+                await self.check_open()
                 self.note_error(error)
                 self.datagrams_dropped += 1
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise trio.ClosedResourceError("the path is closed")
-
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._sock.close()

@@ -115,7 +115,7 @@ class NativeSocket(DatagramSocket):
 
     async def receive(self) -> Received:
         while True:
-            await self._check_open()
+            await self.check_open()
             await trio.lowlevel.wait_readable(self._sock)
             received = self.receive_nowait()
             if received is not None:
@@ -185,17 +185,11 @@ class NativeSocket(DatagramSocket):
 
     async def send(self, batch: Batch) -> None:
         while not self.send_nowait(batch):
-            await self._check_open()
+            await self.check_open()
             await trio.lowlevel.wait_writable(self._sock)
 
-    async def _check_open(self) -> None:
-        """A socket may be closed while its task is on its way from one wait to the next; whoever
-        closes it has cancelled the task before."""
-        if self._sock.fileno() < 0:
-            await trio.lowlevel.checkpoint()
-            raise trio.ClosedResourceError
-
     def close(self) -> None:
-        if self._sock.fileno() >= 0:
+        if not self.closed:
+            self.closed = True
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()

@@ -5,6 +5,7 @@ come out as it went in; so it is parked while the nursery ends, and whatever els
 nursery then is a bug of ours.
 """
 
+import errno
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +14,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import trio
 
 from ..config import TLSConfig, TransportConfig
-from ..errors import AlpnError, CertificateError, HandshakeError, VersionError
+from ..errors import (
+    AlpnError,
+    CertificateError,
+    HandshakeError,
+    LocalAddressError,
+    VersionError,
+)
 from ..networks import NetworkSource
 from ..policy import MigrationPolicy
 from .arguments import Plan, ip_version, make_plan
@@ -134,12 +141,34 @@ async def connect(
 
 
 async def _start(nursery: trio.Nursery, plan: Plan) -> Connection:
+    await _check_local(plan)
     remotes = await _resolve(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.
     result = await nursery.start(_serve, plan, remotes)
     if isinstance(result, Connection):
         return result
     raise result
+
+
+async def _check_local(plan: Plan) -> None:
+    """Find out that the interface or address does not exist before a name server is asked."""
+    if plan.interface is None and plan.local_address is None:
+        return
+    version = 4 if plan.local_address is None else ip_version(plan.local_address)
+    try:
+        sock = await bind_socket(
+            socket.AF_INET6 if version == 6 else socket.AF_INET,
+            interface=plan.interface,
+            local=plan.local_address,
+            local_port=0,
+            networks=plan.networks,
+        )
+    except LocalAddressError as error:
+        # An interface without IPv4 may still do for a server that has IPv6.
+        if plan.local_address is not None or error.errno == errno.ENODEV:
+            raise
+    else:
+        sock.close()
 
 
 async def _resolve(plan: Plan) -> list[Remote]:

@@ -46,6 +46,7 @@ class DatagramSocket(ABC):
         self.errors = 0
         self.last_error: OSError | None = None
         self.datagrams_dropped = 0
+        self.closed = False
         # the other host says that nobody listens there; anyone on the way could say so
         self.refused = trio.Event()
 
@@ -67,7 +68,14 @@ class DatagramSocket(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close at once; a task that waits in `receive` or `send` gets ClosedResourceError."""
+        """Close at once; a task in `receive` or `send` gets ClosedResourceError. Idempotent."""
+
+    async def check_open(self) -> None:
+        """Stop a task whose socket was closed on its way from one wait to the next. Whoever closes
+        it has cancelled the task before, so that the checkpoint ends it."""
+        if self.closed:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("the path's socket is closed")
 
     def note_error(self, error: OSError) -> None:
         """Count an error: refused, unreachable, too long, no buffers."""

@@ -3,12 +3,18 @@
 Deadlines of a connection mostly move away: each acknowledgement puts off the next timeout. So the
 sleeper is only disturbed for an earlier deadline; for a later one it wakes in vain, looks again,
 and goes on sleeping.
+
+A deadline that has passed already when it is set is kept for the next tick: whatever asks for one
+again and again must not keep the program from everything else.
 """
 
 from collections.abc import Callable
 from math import inf
+from typing import Final
 
 import trio
+
+_TICK: Final = 0.0005
 
 
 class Timer:
@@ -35,3 +41,4 @@ class Timer:
             if trio.current_time() >= self._deadline:
                 self._deadline = inf
                 self._expired()
+                self._deadline = max(self._deadline, trio.current_time() + _TICK)

@@ -37,6 +37,9 @@ class OwnIds:
         self.first = first
         self._by_id: dict[bytes, int] = {first: 0}
         self._by_sequence: dict[int, bytes] = {0: first}
+        # Retired by the peer, but packets that it sent before may still come, on a slower path for
+        # instance: dropping them would look like loss. Only the newest are kept.
+        self._late: dict[bytes, int] = {}
         self._reset_tokens: dict[int, bytes] = {}
         self._next_sequence = 1
         self._limit = 1
@@ -55,7 +58,8 @@ class OwnIds:
 
     def sequence_of(self, connection_id: bytes) -> int:
         """The number of one of our IDs, -1 for a stranger. The first sight of an ID uses it up."""
-        return self._by_id.get(connection_id, -1)
+        sequence = self._by_id.get(connection_id, -1)
+        return sequence if sequence >= 0 else self._late.get(connection_id, -1)
 
     def mark_used(self, sequence: int) -> None:
         """An authentic packet came in on this ID."""
@@ -77,6 +81,9 @@ class OwnIds:
         if connection_id is None:
             return
         del self._by_id[connection_id]
+        self._late[connection_id] = sequence
+        if len(self._late) > _MOST_ISSUED:
+            del self._late[next(iter(self._late))]
         self._reset_tokens.pop(sequence, None)
         self._used.discard(sequence)
         self._replenish()
