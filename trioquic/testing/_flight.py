@@ -36,13 +36,13 @@ class Flight:
         payload: bytes,
         origin: "SimulatedSocket",
     ) -> None:
-        self.time = time
-        self.source = source
-        self.destination = destination
-        self.payload = payload
-        self.origin = origin
-        self.original_destination = destination
-        self.refused = False
+        self.time: float = time
+        self.source: Endpoint = source
+        self.destination: Endpoint = destination
+        self.payload: bytes = payload
+        self.origin: SimulatedSocket = origin
+        self.original_destination: Endpoint = destination
+        self.refused: bool = False
         self.entry: Entry | None = None
 
     def end(self, fate: Fate) -> None:

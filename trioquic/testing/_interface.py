@@ -44,7 +44,7 @@ class Interface:
         self._up = True
         self._prefixes: dict[str, int] = {}
         network = host.network
-        self.link = Link(
+        self.link: Link = Link(
             LinkDirection(network, (host.name, name, "outbound"), profile, self._leave),
             LinkDirection(network, (host.name, name, "inbound"), profile, self._arrive),
         )

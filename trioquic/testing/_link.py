@@ -115,7 +115,7 @@ class LinkDirection:
         self._busy_until = -math.inf
         self._last_arrival = -math.inf
         self._burst = 0
-        self.offered = 0
+        self.offered: int = 0
         """Datagrams that were handed to this direction; the next one has this index."""
         self.dropped: Counter[Fate] = Counter()
         """How many datagrams ended here, by their fate."""

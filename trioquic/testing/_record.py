@@ -86,12 +86,12 @@ class Entry:
     def __init__(
         self, sent: Datagram, recorders: "tuple[Recorder, ...]", *, copy: bool = False
     ) -> None:
-        self.sent = sent
+        self.sent: Datagram = sent
         self._recorders = recorders
-        self.fate = Fate.IN_FLIGHT
+        self.fate: Fate = Fate.IN_FLIGHT
         self.ended: float | None = None
-        self.corrupted = False
-        self.copy = copy
+        self.corrupted: bool = False
+        self.copy: bool = copy
         for recorder in recorders:
             recorder._add(self)
 
@@ -109,7 +109,7 @@ class Recorder:
     def __init__(self, *, limit: int, payloads: bool) -> None:
         self._entries: deque[Entry] = deque(maxlen=limit)
         self._payloads = payloads
-        self.forgotten = 0
+        self.forgotten: int = 0
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -61,7 +61,7 @@ class SimulatedSocket(trio.socket.SocketType):
         self._queued = 0
         self._capacity = RECEIVE_BUFFER
         self._reader: trio.lowlevel.Task | None = None
-        self.drops = 0
+        self.drops: int = 0
         """Datagrams that found the receive buffer full."""
 
     # Names and options
