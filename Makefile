@@ -12,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .PHONY: demo test lint bench docs servers pytest clean
 
@@ -23,11 +23,14 @@ test: $(VENV)/dev.stamp servers
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory pytest
 
+# basedpyright looks for packages with the interpreter that it finds first, and does not follow an
+# editable installation to the source.
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/basedpyright --verifytypes trioquic --ignoreexternal
+	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH="$(CURDIR)" \
+		basedpyright --verifytypes trioquic --ignoreexternal
 
 pytest: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS)
@@ -44,11 +47,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable '.[demo]'
+	$(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --editable '.[dev]'
+	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 # Other people's servers to test against. Without root or apt, or when a package is not to be had,
