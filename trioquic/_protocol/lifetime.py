@@ -58,7 +58,9 @@ class CloseFrame:
     def __init__(self, code: int, frame_type: int | None, reason: str) -> None:
         self.code = code
         self.frame_type = frame_type
-        self.reason = reason.encode()[:_LONGEST_REASON]
+        # cut between characters: section 19.19 asks for UTF-8
+        cut = reason.encode()[:_LONGEST_REASON].decode("utf-8", "ignore")
+        self.reason = cut.encode()
 
 
 class Lifetime:

@@ -198,9 +198,11 @@ class Receiver:
             self._on_undecryptable(arrival, packet)
             return
         if first & 0x58 != 0x40:
-            raise BadPacketError(
-                PROTOCOL_VIOLATION, "reserved bits of a short header are set, or the fixed is not"
-            )
+            if not first & 0x40:
+                # section 17.3.1: this is no packet of version 1, whoever made it
+                self.counters.dropped_malformed += 1
+                return
+            raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a short header are set")
         if number > largest:
             arrival.path.spin = ~(first >> 5) & 1
         self.counters.packets += 1

@@ -122,8 +122,7 @@ class PeerIds:
             raise BadPacketError(
                 PROTOCOL_VIOLATION, "NEW_CONNECTION_ID from a peer with zero-length IDs", 0x18
             )
-        if self._is_known_untrusted(frame):
-            return
+        known = self._is_known_untrusted(frame)
         if frame.retire_prior_to > self._retire_prior_to:
             self._retire_prior_to = frame.retire_prior_to
             for sequence in [s for s in self._unused if s < frame.retire_prior_to]:
@@ -131,7 +130,7 @@ class PeerIds:
                 self._retire(sequence)
         if frame.sequence < self._retire_prior_to:
             self._retire(frame.sequence)
-        else:
+        elif not known:
             self._unused[frame.sequence] = PeerId(
                 frame.sequence, frame.connection_id, frame.reset_token
             )

@@ -69,6 +69,10 @@ class Path:
         self.state = PathState.CANDIDATE
         # the server has shown that it receives what we send here
         self.proven = False
+        # whether it has ever been the active path
+        self.carried = False
+        # what the last PATH_RESPONSE said since the connection left this path, -1 for nothing
+        self.probed_rtt = -1.0
         self.mtu = MINIMUM_DATAGRAM
         # section 17.4: off on at least one path in sixteen, chosen at random
         self.spin_enabled = rng(1)[0] >= 16

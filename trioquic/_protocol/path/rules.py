@@ -40,6 +40,8 @@ class PathRules:
         self.acted_on_preferred = False
         self.handshake_local: Address | None = None
         self.handshake_remote: Address | None = None
+        # server addresses that have answered us
+        self.proven_remotes: set[Address] = set()
 
     def check_new_path(self, local: Address | None, remote: Address, zero_length: bool) -> None:
         """Raise PathRefusedError unless packets may go from `local` to `remote`."""

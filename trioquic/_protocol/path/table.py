@@ -92,8 +92,10 @@ class PathTable:
         """The path of the handshake: active from the beginning."""
         self._rules.handshake_local = local
         self._rules.handshake_remote = remote
+        self._rules.proven_remotes.add(remote)
         path = self._create(local, remote)
         path.advance(PathInput.ACTIVATE)
+        path.carried = True
         self.active = path.path_id
         self._loss.active_path = path.path_id
         return path
@@ -156,15 +158,25 @@ class PathTable:
         for path in self._live.values():
             sent_at = path.validation.match(data)
             if sent_at >= 0:
-                path.validation.stop()
-                path.proven = True
-                path.validations += 1
-                path.advance(PathInput.RESPONSE)
-                if not path.recovery.rtt.has_sample:
-                    path.recovery.rtt.update(now - sent_at, 0.0, now)
-                self._events.append(PathValidated(path_id=path.path_id, rtt=now - sent_at))
+                self._on_validated(path, now - sent_at, now)
                 return
         self.unmatched_responses += 1
+
+    def _on_validated(self, path: Path, rtt: float, now: float) -> None:
+        path.validation.stop()
+        path.proven = True
+        path.validations += 1
+        path.probed_rtt = rtt
+        self._rules.proven_remotes.add(path.remote)
+        if not path.recovery.rtt.has_sample:
+            path.recovery.rtt.update(rtt, 0.0, now)
+        # It carries packets both ways: the silence before that is over.
+        path.recovery.pto_count = 0
+        degraded = path.state is PathState.DEGRADED
+        path.advance(PathInput.RESPONSE)
+        self._events.append(PathValidated(path_id=path.path_id, rtt=rtt))
+        if degraded:
+            self._events.append(PathRecovered(path_id=path.path_id))
 
     # -- moving ------------------------------------------------------------------------------------
 
@@ -172,12 +184,14 @@ class PathTable:
         """The connection moves to this path (section 9.2).
 
         `unvalidated` allows to move first and validate at the same time, which section 9.2 permits
-        for a new local address to a known server address."""
+        for a new local address to a known server address, and section 9.6.2 does not for a new
+        server address."""
         path = self._require(path_id)
         if path_id == self.active:
             return
         if not self._rules.confirmed:
             raise PathRefusedError(Refusal.NOT_CONFIRMED)
+        unvalidated &= path.remote in self._rules.proven_remotes
         if path.state is not PathState.VALIDATED and not unvalidated:
             raise PathRefusedError(Refusal.NOT_VALIDATED)
         if self._peer_ids.for_path(path_id) is None:
@@ -190,9 +204,14 @@ class PathTable:
         path.advance(PathInput.ACTIVATE)
         self.active = path_id
         self._loss.active_path = path_id
-        if path.datagrams_sent > path.challenges_sent:
-            # It was active before: what was learnt then says nothing about now (section 9.4).
+        if path.carried:
+            # What was learnt then says nothing about now (section 9.4); what was probed since does.
             self._loss.reset_path(path_id)
+            if path.probed_rtt >= 0.0:
+                path.recovery.rtt.update(path.probed_rtt, 0.0, now)
+        path.carried = True
+        # probes that got lost before are no reason to be slow now
+        path.recovery.pto_count = 0
         self.ping_needed = True
         self.ack_needed = True
         self._events.append(Migrated(old=old_id, new=path_id))
@@ -201,6 +220,7 @@ class PathTable:
         old = self.active_path()
         if old is None:
             return
+        old.probed_rtt = -1.0
         silent = old.state is PathState.DEGRADED or old.recovery.pto_count > 0
         if silent:
             # Nothing answers there: do not wait for its backed-off PTO to send the data again.
@@ -228,7 +248,12 @@ class PathTable:
     def on_new_connection_id_untrusted(self, frame: NewConnectionId) -> None:
         """A new ID may make a path possible that was refused before."""
         before = self._peer_ids.spare
+        in_use = [self._peer_ids.for_path(path_id) for path_id in self._live]
         self._peer_ids.on_new_connection_id_untrusted(frame, self.active)
+        for path, old in zip(self._live.values(), in_use, strict=True):
+            if self._peer_ids.for_path(path.path_id) != old:
+                # section 17.4: the spin bit starts anew with the ID
+                path.spin = 0
         if self._peer_ids.spare > before:
             self._events.append(ConnectionIdsAvailable(spare=self._peer_ids.spare))
 

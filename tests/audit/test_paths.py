@@ -1,0 +1,143 @@
+"""Paths that come, go, fall silent and are come back to."""
+
+import pytest
+
+from tests.attacks.expect import goes_on
+from tests.path.driver import add, challenges, standby, upload, validate
+from tests.peer.packets import APPLICATION
+from tests.peer.script import ServerScript
+from tests.peer.world import LOCAL, World
+from trioquic._protocol.events import PathDegraded, PathFailed, PathRecovered, PathValidated
+from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.state import PathState
+from trioquic._protocol.wire import frames as fr
+
+
+def test_an_rtt_learnt_by_probing_survives_a_challenge_of_the_server() -> None:
+    # Answering the server's challenge on a standby path does not make it one that was in use.
+    world = World().connect()
+    path = standby(world)
+    world.peer.challenge(path)
+    world.settle()
+    assert world.client.path_view(path).responses_sent == 1
+    world.client.migrate(path, world.now)
+    assert world.client.path_view(path).rtt == pytest.approx(2 * world.delay)
+
+
+def test_coming_back_to_a_path_uses_what_was_probed_meanwhile() -> None:
+    # Section 9.4 asks for a reset; RFC 9002 section 6.2.2 lets PATH_RESPONSE give the first RTT.
+    world = World().connect()
+    first, second = 0, standby(world)
+    world.client.migrate(second, world.now)
+    world.settle()
+    world.delays[first] = 0.2
+    validate(world, first)
+    world.client.migrate(first, world.now)
+    assert world.client.path_view(first).rtt == pytest.approx(0.4)
+    assert world.client.path_view(first).bytes_in_flight < 1300
+    goes_on(world)
+
+
+def test_an_answer_after_lost_challenges_is_a_fresh_start() -> None:
+    # The old path is dead, so ACKs of the challenges never come; the response is what shows that
+    # the new path is alive. Its earlier silence must not count against it after the move.
+    world = World().connect()
+    world.cut.add(0)
+    path = add(world)
+    world.cut.add(path)
+    world.client.validate(path, world.now)
+    world.run_until(lambda: world.client.path_view(path).pto_count >= 1)
+    world.cut.discard(path)
+    world.run_until(lambda: world.seen(PathValidated))
+    assert world.client.path_view(path).pto_count == 0
+    world.client.migrate(path, world.now)
+    world.settle()
+    assert world.client.path_view(path).state is PathState.ACTIVE
+    assert not [e for e in world.seen(PathDegraded) if e.path_id == path]
+    goes_on(world)
+
+
+def test_moving_to_a_path_that_was_silent_starts_with_one_pto() -> None:
+    world = World().connect()
+    path = add(world)
+    world.cut.add(path)
+    world.client.validate(path, world.now)
+    world.run_until(lambda: world.seen(PathFailed))
+    world.cut.discard(path)
+    world.client.migrate(path, world.now, unvalidated=True)
+    assert world.client.path_view(path).pto_count == 0
+    world.settle()
+    assert not world.seen(PathDegraded)
+    goes_on(world)
+
+
+def test_a_degraded_path_that_answers_a_challenge_has_recovered_once() -> None:
+    world = World(keep_alive=0.5).connect()
+    world.cut.add(0)
+    world.run_until(lambda: world.seen(PathDegraded))
+    world.client.validate(0, world.now)
+    world.cut.discard(0)
+    # acknowledgements still get lost: only the response comes through
+    world.peer.script.acknowledge = False
+    world.run_until(lambda: world.seen(PathValidated))
+    assert world.client.path_view(0).state is PathState.ACTIVE
+    world.peer.script.acknowledge = True
+    world.peer.acknowledge(APPLICATION)
+    world.settle()
+    assert len(world.seen(PathDegraded)) == 1
+    assert len(world.seen(PathRecovered)) == 1
+
+
+def test_the_original_address_alone_may_be_moved_to_without_validation() -> None:
+    # Section 9.6.2: the preferred address must be validated before anything else goes there.
+    world = World().connect()
+    elsewhere = world.client.add_path(LOCAL, ("198.51.100.9", 4433))
+    with pytest.raises(PathRefusedError) as caught:
+        world.client.migrate(elsewhere, world.now, unvalidated=True)
+    assert caught.value.refusal is Refusal.NOT_VALIDATED
+    validate(world, elsewhere)
+    world.client.migrate(elsewhere, world.now)
+    goes_on(world)
+
+
+def test_retire_prior_to_in_a_repeated_frame_is_obeyed() -> None:
+    world = World().connect()
+    known = max(world.peer.issued)
+    cid, token = world.peer.issued[known]
+    world.attack(fr.encode_new_connection_id(known, known, cid, token))
+    assert set(range(known)) <= world.peer.retired
+    goes_on(world)
+
+
+def spinning() -> World:
+    """A connection whose first path has the spin bit on and has just sent a 1."""
+    for seed in range(1, 8):
+        world = World(ServerScript(acknowledge=False), seed=seed).connect()
+        for spin in (1, 0):
+            world.peer.send_datagram(world.peer.seal(APPLICATION, bytes([fr.PING]), spin=spin))
+            world.settle()
+            if world.peer.packets[-1].first_byte & 0x20:
+                return world
+    raise AssertionError("no path had the spin bit on")
+
+
+def test_the_spin_bit_starts_at_0_with_a_new_connection_id() -> None:
+    # Section 17.4, last paragraph.
+    world = spinning()
+    last = max(world.peer.issued)
+    world.peer.issue_id(retire_prior_to=last)
+    world.run_until(lambda: last - 1 in world.peer.retired)
+    moved = [p for p in world.peer.packets if p.dcid == world.peer.issued[last][0]]
+    assert moved
+    assert not moved[0].first_byte & 0x20
+
+
+def test_challenges_are_not_starved_by_data() -> None:
+    world = World().connect()
+    upload(world, bytes(1 << 20))
+    world.peer.script.acknowledge = False  # the window stays shut
+    world.run_for(0.05)
+    before = len(challenges(world, 0))
+    world.client.validate(0, world.now)
+    world.run_for(0.03)
+    assert len(challenges(world, 0)) == before + 1
