@@ -180,30 +180,41 @@ class Receiver:
             mask[1 : 1 + pn_length], "big"
         )
         acks = self._spaces[APPLICATION].acks
-        largest = acks.largest
-        number = decode_packet_number(truncated, 8 * pn_length, largest)
-        if acks.is_duplicate(number):
+        number = decode_packet_number(truncated, 8 * pn_length, acks.largest)
+        plain_header = b"%c%b%b" % (first, connection_id, truncated.to_bytes(pn_length, "big"))
+        sealed = packet[pn_end:]
+        payload: bytes | None = None
+        duplicate = acks.is_duplicate(number)
+        if not duplicate:
+            payload = self._open_untrusted(arrival, keys, number, plain_header, sealed)
+        if payload is None and self._paths.several:
+            # Packets of a faster path may have overtaken it by more than its number can express.
+            number -= 1 << (8 * pn_length)
+            if number >= 0 and not acks.is_duplicate(number):
+                payload = self._open_untrusted(arrival, keys, number, plain_header, sealed)
+        if payload is not None:
+            self._opened_untrusted(arrival, number, first, payload)
+        elif duplicate:
             self.counters.dropped_duplicate += 1
-            return
-        payload = keys.open(
-            number,
-            (first >> 2) & 1,
-            b"%c%b%b" % (first, connection_id, truncated.to_bytes(pn_length, "big")),
-            packet[pn_end:],
-            arrival.now,
-            arrival.pto,
-        )
-        if payload is None:
+        else:
             self.counters.dropped_unauthentic += 1
             self._on_undecryptable(arrival, packet)
-            return
+
+    def _open_untrusted(
+        self, arrival: _Arrival, keys: OneRttKeys, number: int, header: bytes, sealed: bytes
+    ) -> bytes | None:
+        return keys.open(number, (header[0] >> 2) & 1, header, sealed, arrival.now, arrival.pto)
+
+    def _opened_untrusted(self, arrival: _Arrival, number: int, first: int, payload: bytes) -> None:
+        """An authentic 1-RTT packet: its frames, and the note that it came."""
         if first & 0x58 != 0x40:
             if not first & 0x40:
                 # section 17.3.1: this is no packet of version 1, whoever made it
                 self.counters.dropped_malformed += 1
                 return
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a short header are set")
-        if number > largest:
+        acks = self._spaces[APPLICATION].acks
+        if number > acks.largest:
             arrival.path.spin = ~(first >> 5) & 1
         self.counters.packets += 1
         if not self._known_is_used:

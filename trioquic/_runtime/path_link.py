@@ -24,7 +24,7 @@ from .sockets import DatagramSocket, Received
 # Bytes read before the connection may answer (acknowledge), and before other tasks get their turn.
 _FLUSH_AFTER = 64 << 10
 _YIELD_AFTER = 512 << 10
-# With several paths they take turns more often.
+# With several paths they take turns more often, so that none overtakes another by far.
 _YIELD_TO_PATHS_AFTER = 64 << 10
 # What a datagram costs beside its bytes, so that floods of empty ones count as well
 _DATAGRAM_COST = 256
@@ -68,19 +68,9 @@ class PathLink:
     async def _read_loop(self) -> None:
         while not self.closed:
             received = await self._socket.receive()
-            others = [link for link in self._driver.links.values() if link is not self]
-            for link in others:
-                link.catch_up()
-            self._take(received, _YIELD_TO_PATHS_AFTER if others else _YIELD_AFTER)
+            alone = len(self._driver.links) == 1
+            self._take(received, _YIELD_AFTER if alone else _YIELD_TO_PATHS_AFTER)
             self._driver.flush()
-
-    def catch_up(self) -> None:
-        """Take what has arrived here already, before a packet of another path is looked at.
-
-        A packet carries as little as 8 bits of its number, and one that 128 younger ones overtake
-        cannot be opened any more (RFC 9000 section 17.1). After a move the old path's socket still
-        holds hundreds, all older than the first packet of the new path."""
-        self._take(self._socket.receive_nowait(), _YIELD_AFTER)
 
     def _take(self, received: Received | None, budget: int) -> None:
         """Hand datagrams to the core until none is left, or as many bytes as `budget` have gone."""

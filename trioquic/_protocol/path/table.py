@@ -73,6 +73,11 @@ class PathTable:
         """All paths that are not abandoned."""
         return list(self._live.values())
 
+    @property
+    def several(self) -> bool:
+        """Whether packets may come over more than one path."""
+        return len(self._live) > 1
+
     def active_path(self) -> Path | None:
         """The path that carries the connection, None while there is none."""
         return self._live.get(self.active)
