@@ -8,10 +8,11 @@ side may start an update:
 - The peer starts: a packet with the other phase bit and a number above all of the current read
   phase opens with the next keys. Both generations move.
 
-Nothing moves before such a packet has authenticated: a forged phase bit costs one trial with keys
+Nothing moves before such a packet has authenticated: a forged phase bit costs a trial with keys
 that exist already, and changes nothing. The keys before the current ones are kept for three PTOs
-to open packets that were overtaken. Every received packet costs exactly one trial, whatever its
-phase bit and number say, so that timing does not tell which keys there are (section 9.5).
+to open packets that were overtaken, and to recognise a peer that goes back to them (section 6.4).
+Every received packet costs one trial, whatever its phase bit and number say, so that timing does
+not tell which keys there are (section 9.5); during those three PTOs a forgery may cost two.
 
 Header protection does not change in an update, so one context for each direction serves all
 phases.
@@ -124,16 +125,20 @@ class OneRttKeys:
     ) -> bytes | None:
         """The phase bit differs from the current read phase: newer keys, or the older ones."""
         newer = pn > self._highest
+        kept = self._previous if now < self._previous_until else None
         keys = self._read_next
-        if not newer and self._previous is not None and now < self._previous_until:
-            keys = self._previous
+        if kept is not None and not newer:
+            keys = kept
         payload = keys.open(pn, header, ciphertext)
+        if payload is None and kept is not None and newer:
+            keys = kept
+            payload = keys.open(pn, header, ciphertext)
         if payload is None:
             self._count_failure()
             return None
-        if newer:
+        if newer and keys is self._read_next:
             self._follow_update(pn, now, pto)
-        elif keys is self._read_next or pn > self._lowest:
+        elif newer or keys is self._read_next or pn > self._lowest:
             # Section 6.4: keys never go back while packet numbers go forward.
             raise BadPacketError(
                 KEY_UPDATE_ERROR, f"packet {pn} uses keys older than those of its predecessors"
