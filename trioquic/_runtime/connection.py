@@ -238,12 +238,11 @@ class Connection(trio.abc.AsyncResource):
         """
         code = check_code(error_code)
         driver = self._driver
-        first = not driver.closing
         driver.begin_close()
         try:
-            if first:
-                with trio.move_on_after(self._transport.drain_timeout):
-                    await driver.drain()
+            # When several tasks close, all of them wait: none cuts short what another waits for.
+            with trio.move_on_after(self._transport.drain_timeout):
+                await driver.drain()
             await trio.lowlevel.checkpoint()
         finally:
             driver.close(code, reason)
