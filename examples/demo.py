@@ -45,6 +45,7 @@ class Download:
     half_done: trio.Event = field(default_factory=trio.Event)
     cut: Access | None = None
     cut_at: float = 0.0
+    rtt_at_cut: float = 0.0
     noticed_at: float = 0.0
     gap: float = 0.0
     moves: int = 0
@@ -79,9 +80,11 @@ async def cut_in_the_middle(
     world: World, conn: trioquic.Connection, download: Download, view: View
 ) -> None:
     await download.half_done.wait()
-    access = access_of(conn.active_path)
+    path = conn.active_path
+    access = access_of(path)
     await world.cut(access)
     download.cut, download.cut_at = access, trio.current_time()
+    download.rtt_at_cut = (path and path.rtt) or 0.0
     view.say(f"[bold red]{access.name} is cut[/]; nobody is told")
 
 
@@ -155,7 +158,8 @@ def tell_the_gap(download: Download, path: trioquic.Path | None, view: View) -> 
         f"{download.gap * 1000 / new.rtt_ms:.1f} of {new.name} ({new.rtt_ms:.0f} ms)"
     )
     noticing = (download.noticed_at - download.cut_at) * 1000
-    view.say(f"it was noticed {noticing:.0f} ms after the cut")
+    rtt = download.rtt_at_cut * 1000
+    view.say(f"noticed {noticing:.0f} ms after the cut; RTT until then {rtt:.0f} ms, with queues")
 
 
 async def show(size: int) -> int:
