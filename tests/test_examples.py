@@ -6,11 +6,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import trio
 
-from examples.world import Child, child
+import trioquic
+from examples.demo import ACCESSES, Download, check
+from examples.world import Child, World, child
 from tests.certificates import Certificates
 from tests.servers import aioquic_server
 
@@ -37,6 +41,28 @@ async def test_the_demo_moves_and_checks_the_sum() -> None:
     assert "moved from wifi (127.0.0.1) to cellular (127.0.0.2)" in output
     assert "the gap was" in output
     assert "SHA-256 matches" in output
+
+
+@pytest.mark.parametrize(
+    ("received", "cut", "moves", "local", "complaint"),
+    [
+        (b"data", 0, 1, "127.0.0.2", None),
+        (b"dat", 0, 1, "127.0.0.2", "3 bytes of 4"),
+        (b"dada", 0, 1, "127.0.0.2", "SHA-256"),
+        (b"data", None, 0, "127.0.0.1", "not cut"),
+        (b"data", 0, 0, "127.0.0.1", "did not move"),
+        (b"data", 0, 2, "127.0.0.1", "still on wifi"),
+    ],
+)
+async def test_the_demo_sees_what_went_wrong(
+    received: bytes, cut: int | None, moves: int, local: str, complaint: str | None
+) -> None:
+    world = cast("World", SimpleNamespace(size=4, sha256=hashlib.sha256(b"data").hexdigest()))
+    path = cast("trioquic.Path", SimpleNamespace(local=(local, 1)))
+    download = Download(4, cut=None if cut is None else ACCESSES[cut], moves=moves)
+    download.add(received)
+    wrong = check(world, download, path)
+    assert wrong == [] if complaint is None else complaint in wrong[0]
 
 
 async def test_the_quickstart_downloads(certs: Certificates, tmp_path: Path) -> None:
