@@ -196,6 +196,14 @@ class AttentiveQuic(sim_server._Quic):
             self.last_words = data
 
 
+class OneSpareId(AttentiveQuic):
+    """Hands out one spare connection ID at a time."""
+
+    def _replenish_connection_ids(self) -> None:
+        self._remote_active_connection_id_limit = 2
+        super()._replenish_connection_ids()
+
+
 class Bench:
     """A world before anything was opened, and what it is compared with later."""
 
@@ -243,9 +251,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(options: ServerOptions | None = None, **more: Any) -> AsyncIterator[Bench]:
+async def bench(
+    options: ServerOptions | None = None, *, quic: type[AttentiveQuic] = AttentiveQuic
+) -> AsyncIterator[Bench]:
     """A fresh world, with the phone as the current host."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sim_server, "_Quic", AttentiveQuic)
-        async with phone_world(options, **more) as world:
+        patch.setattr(sim_server, "_Quic", quic)
+        async with phone_world(options) as world:
             yield Bench(world)

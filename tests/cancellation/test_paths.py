@@ -3,18 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
 import trio
 import trio.testing
 
 import trioquic
-from tests import sim_server
 from tests.runtime.world import dial, get
 from tests.sim_server import pattern
 from tests.sim_world import SERVER, shared_ids
 from trioquic import PathState
 
-from .harness import AttentiveQuic, Bench, Cut, bench, sweep
+from .harness import Bench, Cut, OneSpareId, bench, sweep
 
 DOWNLOAD = 8_000
 UPLOAD = 16_000
@@ -186,22 +184,11 @@ async def test_migrate(autojump_clock: trio.testing.MockClock) -> None:
     await sweep(case, least=20)
 
 
-class FewIds(AttentiveQuic):
-    """Hands out one spare connection ID at a time."""
-
-    def _replenish_connection_ids(self) -> None:
-        self._remote_active_connection_id_limit = 2
-        super()._replenish_connection_ids()
-
-
-async def test_migrate_while_an_id_is_awaited(
-    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_migrate_while_an_id_is_awaited(autojump_clock: trio.testing.MockClock) -> None:
     """The path left last still lingers with the only spare ID, and is closed for it."""
 
     async def case(cut: Cut) -> None:
-        async with bench() as b:
-            monkeypatch.setattr(sim_server, "_Quic", FewIds)
+        async with bench(quic=OneSpareId) as b:
             async with connected(b, linger=1000.0) as conn:
                 first = await conn.migrate(interface="wwan0")
                 assert len(conn.paths) == 2

@@ -1,0 +1,167 @@
+"""A connection's whole life, cancelled at every moment, and proof that no await was left out.
+
+The life is made of everything that can be waited for. Which awaits of the runtime its tasks were at
+when they were cancelled is compared with the awaits in the runtime's source.
+"""
+
+import ast
+import functools
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import trio
+import trio.testing
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.packet import QuicTransportParameters
+
+import trioquic
+from tests.runtime.world import ALPN, dial, get
+from tests.sim_server import NAME, PORT, ServerOptions, pattern
+from tests.sim_world import CELLULAR, SERVER, WIFI
+
+from .harness import RUNTIME, Bench, Cut, OneSpareId, Place, bench, sweep
+
+SHUT = "198.51.100.98"
+SEND_BUFFER = 1500
+TRANSPORT = trioquic.TransportConfig(handshake_timeout=0.4, send_buffer=SEND_BUFFER)
+
+# Awaits that a life does not meet.
+ELSEWHERE = (
+    # real sockets: test_loopback.py
+    "native_socket.py: ",
+    # a socket that was closed between two waits: test_paths.py closes paths at any moment
+    "factory_socket.py: await self.check_open()",
+    "sockets.py: await trio.lowlevel.checkpoint()",
+    # many errors in a row
+    "factory_socket.py: await trio.sleep(_PAUSE)",
+)
+
+
+def miserly() -> ServerOptions:
+    """One stream at first, and little data."""
+
+    def configure(configuration: QuicConfiguration) -> None:
+        configuration.max_stream_data = 2000
+
+    def limit(parameters: QuicTransportParameters) -> None:
+        parameters.initial_max_streams_bidi = 1
+
+    return ServerOptions(configure=configure, parameters=limit)
+
+
+async def serve_life(b: Bench) -> None:
+    """What the server does by itself: it opens a stream, and allows more."""
+    await trio.sleep(0.8)
+    if b.world.server.connections:
+        quic = b.server.quic
+        quic.send_stream_data(quic.get_next_available_stream_id(is_unidirectional=True), b"!")
+        b.server.flush()
+        await trio.sleep(0.5)
+        limit = quic._local_max_streams_bidi
+        limit.sent, limit.value = limit.used, 64
+        b.server.flush()
+
+
+async def life(b: Bench) -> None:
+    """Everything that a connection can wait for."""
+    async with (
+        dial(
+            b.world,
+            "life.example",
+            server_name=NAME,
+            transport=TRANSPORT,
+            migration=trioquic.MigrationPolicy(linger=1000.0),
+        ) as conn,
+        conn.path_events() as events,
+    ):
+        await conn.wait_confirmed()
+        stream = await conn.open_stream()
+        await stream.send_all(b"PUT\r\n" + bytes(3000))
+        await stream.wait_send_all_might_not_block()
+        await stream.send_eof()
+        assert len(await stream.receive_some()) == 64
+        await stream.aclose()
+        incoming = await conn.accept_stream()
+        assert await incoming.receive_some() == b"!"
+        await incoming.aclose()
+        assert await get(conn, 500) == pattern(500)
+        first = conn.active_path
+        assert first is not None
+        path = await conn.add_path(interface="wwan0")
+        await path.validate()
+        assert isinstance(await events.receive(), trioquic.PathValidated)
+        conn.migrate_to(path)
+        await first.aclose()
+        await trio.sleep(0.2)
+        # Each leaves a path behind; the third needs the ID of the one that the first left.
+        for interface in ("wlan0", "wwan0"):
+            path = await conn.migrate(interface=interface)
+        out = await conn.open_send_stream()
+        await out.send_all(bytes(1000))
+        await out.aclose()
+
+
+async def life_in_a_nursery(b: Bench) -> None:
+    """What the first life leaves out: `connect`, local addresses, and not having to wait."""
+    tls = trioquic.TLSConfig(ca_data=b.world.server.options.credentials.ca_pem)
+    async with trio.open_nursery() as nursery:
+        conn = await trioquic.connect(
+            nursery,
+            SERVER,
+            PORT,
+            alpn=[ALPN],
+            tls=tls,
+            transport=TRANSPORT,
+            local_address=WIFI,
+        )
+        async with conn:
+            out = await conn.open_send_stream()
+            await out.send_all(bytes(SEND_BUFFER))
+            await out.wait_send_all_might_not_block()
+            await trio.sleep(1)
+            # Cancelled here, it is the next operation that finds out.
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            # the server has opened it long ago
+            incoming = await conn.accept_stream()
+            assert await incoming.receive_some() == b"!"
+            await conn.migrate(local=CELLULAR)
+            await out.aclose()
+
+
+def missed(places: set[Place]) -> list[str]:
+    """The awaits in the runtime's source at which no task was cancelled."""
+    found = []
+    for path in sorted(Path(RUNTIME).glob("*.py")):
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.Await | ast.AsyncWith | ast.AsyncFor):
+                continue
+            last = node.end_lineno if isinstance(node, ast.Await) else node.lineno
+            assert last is not None
+            if not any((path.name, line) in places for line in range(node.lineno, last + 1)):
+                segment = ast.get_source_segment(text, node) or ""
+                found.append(f"{path.name}: {segment.splitlines()[0]}")
+    return found
+
+
+async def cancel_life(live: Callable[[Bench], Awaitable[None]], cut: Cut) -> None:
+    async with bench(miserly(), quic=OneSpareId) as b:
+        b.world.net.host("shut").add_interface("eth0", SHUT)
+        b.world.net.name("life.example", SHUT, SERVER)
+        b.world.net.set_resolver_delay(0.01)
+        b.world.server_host.start_soon(serve_life, b)
+        with cut:
+            await live(b)
+        if cut.caught:
+            assert trio.current_time() == cut.time
+        else:
+            assert len(b.server.uploads) == 1
+        await b.nothing_left()
+
+
+async def test_cancelled_at_every_moment(autojump_clock: trio.testing.MockClock) -> None:
+    places: set[Place] = set()
+    for live in (life, life_in_a_nursery):
+        places |= await sweep(functools.partial(cancel_life, live), least=100)
+    left_out = [where for where in missed(places) if not where.startswith(ELSEWHERE)]
+    assert left_out == []
