@@ -68,7 +68,7 @@ async def test_the_demo_sees_what_went_wrong(
 async def test_the_quickstart_downloads(certs: Certificates, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"contents" * 10_000)
     async with aioquic_server(certs.server, root=tmp_path) as server:
-        arguments = ["examples/quickstart.py", server.host, str(server.port), "/file"]
+        arguments = ["-m", "examples.quickstart", server.host, str(server.port), "/file"]
         result = await run(*arguments, str(server.ca_file))
         assert result.returncode == 0, result.stderr
         assert hashlib.sha256(result.stdout).digest() == (
@@ -78,7 +78,7 @@ async def test_the_quickstart_downloads(certs: Certificates, tmp_path: Path) -> 
 
 async def test_the_quickstart_reports_an_untrusted_server(certs: Certificates) -> None:
     async with aioquic_server(certs.untrusted) as server:
-        arguments = ["examples/quickstart.py", server.host, str(server.port), "/3"]
+        arguments = ["-m", "examples.quickstart", server.host, str(server.port), "/3"]
         result = await run(*arguments, str(server.ca_file))
         assert result.returncode == 1
         assert result.stdout == b""
