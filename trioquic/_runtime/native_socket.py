@@ -59,7 +59,8 @@ class NativeSocket(DatagramSocket):
         self._view = memoryview(self._buffer)
         self._errors_in_a_row = 0
         self._ecn = 0
-        # bytes of the batch in hand that were sent already, when datagrams go one by one
+        # a batch that was sent in part, as datagrams go one by one, and how many bytes of it
+        self._partial: Batch | None = None
         self._progress = 0
         self._segmentation = False
         self._messages = _LINUX
@@ -128,6 +129,9 @@ class NativeSocket(DatagramSocket):
     def send_nowait(self, batch: Batch) -> bool:
         if batch.ecn != self._ecn:
             self._set_ecn(batch.ecn)
+        if self._progress and batch is not self._partial:
+            # The rest of that one is not wanted any more.
+            self._progress = 0
         if self._segmentation and not self._progress and len(batch.data) > batch.segment_size:
             return self._send_segments(batch)
         return self._send_one_by_one(batch)
@@ -151,6 +155,7 @@ class NativeSocket(DatagramSocket):
             try:
                 self._send_message(data[self._progress : self._progress + size], [])
             except BlockingIOError:
+                self._partial = batch
                 return False
             except OSError as error:
                 self._drop(error, 1)
