@@ -8,6 +8,7 @@ from ._protocol.path.state import PathState
 from ._runtime.connection import Connection
 from ._runtime.opening import connect, open_connection
 from ._runtime.streams import ReceiveStream, SendStream, Stream
+from ._runtime.system_networks import system_networks
 from .config import TLSConfig, TransportConfig
 from .errors import (
     AlpnError,
@@ -42,7 +43,7 @@ from .events import (
     PreferredAddressResult,
     WaitingForPath,
 )
-from .networks import Interface, InterfaceAddress, NetworkSource, system_networks
+from .networks import Interface, InterfaceAddress, ManualNetworks, NetworkSource
 from .paths import Path, PathStatistics
 from .policy import MigrationPolicy
 from .statistics import ConnectionStatistics
@@ -64,6 +65,7 @@ __all__ = [
     "InterfaceAddress",
     "InternalError",
     "LocalAddressError",
+    "ManualNetworks",
     "Migrated",
     "MigrationNotAllowedError",
     "MigrationPolicy",

@@ -74,7 +74,7 @@ async def refuse(target: socket.socket, **changes: Any) -> Exception:
         ({"tls": {"verify": False}}, TypeError, "tls must be a TLSConfig"),
         ({"transport": 3}, TypeError, "transport must be a TransportConfig"),
         ({"migration": True}, TypeError, "migration must be a MigrationPolicy"),
-        ({"networks": []}, TypeError, "networks must have a snapshot method"),
+        ({"networks": []}, TypeError, "networks must have the methods of NetworkSource"),
     ],
 )
 async def test_misuse(

@@ -108,7 +108,7 @@ def test_what_comes_out_of_a_hidden_nursery() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's names")
 def test_the_interfaces_of_this_machine() -> None:
-    source = networks.system_networks()
+    source = trioquic.system_networks()
     assert isinstance(source, networks.NetworkSource)
     (loopback,) = [i for i in source.snapshot() if i.name == "lo"]
     (address,) = [a for a in loopback.addresses if a.version == 4]

@@ -17,7 +17,7 @@ from trioquic._runtime.binding import bind_socket, connect_socket
 from trioquic._runtime.factory_socket import FactorySocket
 from trioquic._runtime.native_socket import NativeSocket
 from trioquic._runtime.sockets import DatagramSocket, Received, Remote
-from trioquic.networks import Interface, InterfaceAddress, system_networks
+from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
 
 from .world import open_sockets, phone_world
 
@@ -39,7 +39,11 @@ async def open_to(
 ) -> NativeSocket:
     remote = Remote(peer.family, peer.getsockname())
     bound = await bind_socket(
-        peer.family, interface=interface, local=local, local_port=0, networks=system_networks()
+        peer.family,
+        interface=interface,
+        local=local,
+        local_port=0,
+        networks=trioquic.system_networks(),
     )
     opened = await connect_socket(bound, remote, interface)
     assert isinstance(opened, NativeSocket)
@@ -326,15 +330,13 @@ async def test_bound_to_an_interface(peer: socket.socket) -> None:
         sock.close()
 
 
-class FakeNetworks:
+def fake_networks() -> ManualNetworks:
     """A source with one interface, `lab0`."""
-
-    def snapshot(self) -> tuple[Interface, ...]:
-        addresses = (
-            InterfaceAddress(address="fe80::1", prefix_length=64),
-            InterfaceAddress(address="127.0.0.9", prefix_length=8),
-        )
-        return (Interface(name="lab0", index=None, addresses=addresses),)
+    addresses = (
+        InterfaceAddress(address="fe80::1", prefix_length=64),
+        InterfaceAddress(address="127.0.0.9", prefix_length=8),
+    )
+    return ManualNetworks([Interface(name="lab0", addresses=addresses)])
 
 
 async def test_where_the_system_forbids_binding_to_an_interface(
@@ -347,7 +349,7 @@ async def test_where_the_system_forbids_binding_to_an_interface(
 
     monkeypatch.setattr(trio.socket.SocketType, "setsockopt", refuse)
     monkeypatch.setattr(trio._socket._SocketType, "setsockopt", refuse)
-    options = {"local": None, "local_port": 0, "networks": FakeNetworks()}
+    options = {"local": None, "local_port": 0, "networks": fake_networks()}
     sock = await bind_socket(socket.AF_INET, interface="lab0", **options)  # type: ignore[arg-type]
     try:
         assert sock.getsockname()[0] == "127.0.0.9"

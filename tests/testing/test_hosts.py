@@ -232,6 +232,13 @@ async def test_the_snapshot_follows_the_interfaces(autojump_clock: Clock) -> Non
         there.close()
         assert isinstance(host, networks.NetworkSource)
         first, second = host.snapshot()
+        assert (first.kind, first.metered, second.kind, second.metered) == (
+            "cellular",
+            True,
+            "wifi",
+            None,
+        )
+        assert first.up and second.up
         assert (first.name, first.index, second.name, second.index) == ("wwan0", 1, "wlan0", 2)
         assert [(a.address, a.prefix_length) for a in second.addresses] == [
             (CLIENT, 24),
@@ -242,7 +249,7 @@ async def test_the_snapshot_follows_the_interfaces(autojump_clock: Clock) -> Non
         async def watch() -> None:
             while len(changes) < 3:
                 await host.wait_changed()
-                changes.append([len(i.addresses) for i in host.snapshot()])
+                changes.append([len(i.addresses) if i.up else 0 for i in host.snapshot()])
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch)
@@ -252,4 +259,4 @@ async def test_the_snapshot_follows_the_interfaces(autojump_clock: Clock) -> Non
             host.interface("wwan0").down()
             await trio.testing.wait_all_tasks_blocked()
             host.interface("wwan0").up()
-        assert changes == [[1, 1], [1], [1, 1]]
+        assert changes == [[1, 1], [0, 1], [1, 1]]

@@ -17,9 +17,10 @@ from .._protocol.connection import ClientConnection
 from .._protocol.streams.config import StreamConfig
 from .._protocol.tls.config import TlsClientConfig
 from ..config import TLSConfig, TransportConfig
-from ..networks import NetworkSource, system_networks
+from ..networks import NetworkSource
 from ..policy import MigrationPolicy
 from .credentials import load_tls
+from .system_networks import system_networks
 
 _NO_ALPN = "alpn must name at least one application protocol, such as alpn=['h3']"
 
@@ -81,7 +82,9 @@ def make_plan(
     _check_type("transport", transport, TransportConfig)
     _check_type("migration", migration, MigrationPolicy)
     if networks is not None and not isinstance(networks, NetworkSource):
-        raise TypeError(f"networks must have a snapshot method; {type(networks).__name__} has none")
+        raise TypeError(
+            f"networks must have the methods of NetworkSource; {type(networks).__name__} has not"
+        )
     check_port("port", port, least=1)
     check_local(interface, local_address)
     name = to_ascii("host", host)

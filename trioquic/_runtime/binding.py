@@ -8,22 +8,17 @@ is driven through its asynchronous methods.
 
 import errno
 import ipaddress
-import os
 import socket
-from typing import Final
+import sys
 
 import trio
 
 from ..errors import LocalAddressError
-from ..networks import NetworkSource
+from ..networks import Interface, NetworkSource
 from .factory_socket import FactorySocket
+from .interface_binding import InterfaceBinder, bind_by_name, binder_for, try_to_bind
 from .native_socket import NativeSocket
 from .sockets import DatagramSocket, Remote
-
-# The option's number on Linux; simulated sockets understand it on every platform.
-_SO_BINDTODEVICE: Final[int] = getattr(socket, "SO_BINDTODEVICE", 25)
-# The system knows the interface but does not let us bind to it, or has no such option.
-_CANNOT_BIND_TO_DEVICE: Final = (errno.EPERM, errno.EACCES, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 
 
 async def bind_socket(
@@ -45,7 +40,7 @@ async def bind_socket(
         raise local_error(error, "cannot make a UDP socket") from error
     try:
         try:
-            if interface is not None and not _bind_to_device(sock, interface):
+            if interface is not None and not _bind_to_interface(sock, family, interface, networks):
                 local = local or _address_of(interface, family, networks)
             if local is not None or local_port:
                 wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0"
@@ -75,31 +70,50 @@ def _describe(interface: str | None, local: str | None) -> str:
     return " with ".join(parts) or "any local address"
 
 
-def _bind_to_device(sock: trio.socket.SocketType, interface: str) -> bool:
-    """Whether the system bound the socket to the interface; OSError if there is no such thing."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_BINDTODEVICE, os.fsencode(interface))
-    except OSError as error:
-        if error.errno in _CANNOT_BIND_TO_DEVICE:
-            return False
-        raise
-    return True
+def _bind_to_interface(
+    sock: trio.socket.SocketType, family: int, name: str, networks: NetworkSource
+) -> bool:
+    """Whether the system tied the socket to the interface itself."""
+    binder = _binder_of(sock)
+    index = None
+    if binder is not bind_by_name:
+        known = _find(name, networks)
+        index = known.index if known is not None else None
+    return try_to_bind(binder, sock, family, name, index)
 
 
-def _address_of(interface: str, family: int, networks: NetworkSource) -> str:
-    """The first address of an interface that fits; where binding to the interface is impossible."""
+def _binder_of(sock: trio.socket.SocketType) -> InterfaceBinder:
+    """A socket of a factory takes Linux's option, or says that it has none."""
+    detach = getattr(type(sock), "detach", None)
+    if detach is None or detach is trio.socket.SocketType.detach:
+        return bind_by_name
+    return binder_for(sys.platform)
+
+
+def _find(name: str, networks: NetworkSource) -> Interface | None:
+    return next((i for i in networks.snapshot() if i.name == name), None)
+
+
+def _address_of(name: str, family: int, networks: NetworkSource) -> str:
+    """The best address of an interface; where binding to the interface is impossible."""
     version = 6 if family == socket.AF_INET6 else 4
-    for candidate in networks.snapshot():
-        if candidate.name == interface:
-            for entry in candidate.addresses:
-                # A link-local address would need a zone, and reaches no server behind a router.
-                local = ipaddress.ip_address(entry.address).is_link_local
-                if entry.version == version and not local:
-                    return entry.address
-            raise LocalAddressError(
-                errno.EADDRNOTAVAIL, f"interface {interface!r} has no IPv{version} address"
-            )
-    raise LocalAddressError(errno.ENODEV, f"no interface {interface!r}")
+    interface = _find(name, networks)
+    if interface is None:
+        raise LocalAddressError(errno.ENODEV, f"no interface {name!r}")
+    usable = [
+        entry
+        for entry in interface.addresses
+        # A link-local address would need a zone, and reaches no server behind a router.
+        if entry.version == version
+        and not entry.tentative
+        and not ipaddress.ip_address(entry.address).is_link_local
+    ]
+    if not usable:
+        raise LocalAddressError(
+            errno.EADDRNOTAVAIL, f"interface {name!r} has no IPv{version} address"
+        )
+    # RFC 6724 section 5, rules 3 and 7; the first of equals
+    return min(usable, key=lambda entry: (entry.deprecated, not entry.temporary)).address
 
 
 async def connect_socket(

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
-import trio
-
 from trioquic import networks
 
 from ._addresses import Endpoint, is_loopback, is_routable
@@ -51,7 +49,7 @@ class Host:
         self._interfaces: dict[str, Interface] = {}
         self._sockets: dict[int, list[SimulatedSocket]] = {}
         self._next_port = FIRST_EPHEMERAL_PORT
-        self._changed = trio.Event()
+        self._networks = networks.ManualNetworks()
 
     def __repr__(self) -> str:
         return f"<Host {self.name}>"
@@ -60,7 +58,7 @@ class Host:
         self,
         name: str,
         *addresses: str,
-        kind: str = "ethernet",
+        kind: networks.InterfaceKind = "ethernet",
         metered: bool | None = None,
         metric: int = 0,
         nat: Nat | None = None,
@@ -72,8 +70,10 @@ class Host:
         afterwards with `interface.link.inbound.change(...)`. With a `nat`, addresses of the NAT's
         family are private to it.
 
-        Raises ValueError if the name or an address is taken, or an option makes no sense.
+        Raises ValueError if the name or an address is taken, or an option or `kind` makes no sense.
         """
+        if kind not in networks.KINDS:
+            raise ValueError(f"kind must be one of {', '.join(networks.KINDS)}, not {kind!r}")
         if name in self._interfaces or name == "lo":
             raise ValueError(f"{self.name} already has an interface {name}")
         interface = Interface(
@@ -89,6 +89,7 @@ class Host:
         if nat is not None:
             nat._attach(interface)
         self._interfaces[name] = interface
+        self._interfaces_changed()
         for address in addresses:
             interface.add_address(address)
         return interface
@@ -99,20 +100,17 @@ class Host:
         return tuple(self._interfaces.values())
 
     def snapshot(self) -> tuple[networks.Interface, ...]:
-        """The interfaces that are up, as trioquic sees them: a host is a `NetworkSource`, and can
-        be the `networks` argument of `trioquic.open_connection`."""
-        return tuple(
-            networks.Interface(
-                name=i.name,
-                index=i.index,
-                addresses=tuple(
-                    networks.InterfaceAddress(address=address, prefix_length=length)
-                    for address, length in i.prefixes
-                ),
-            )
-            for i in self._interfaces.values()
-            if i.is_up
-        )
+        """All interfaces, as trioquic sees them: a host is a `NetworkSource`, and can be the
+        `networks` argument of `trioquic.open_connection`."""
+        return self._networks.snapshot()
+
+    async def wait_changed(self) -> None:
+        """Wait for a change of an interface or an address.
+
+        One that happened since the task's last wait ended (before the first: since its first
+        `snapshot`) ends the wait at once.
+        """
+        await self._networks.wait_changed()
 
     def interface(self, name: str) -> Interface:
         """The interface of this name; KeyError if there is none."""
@@ -153,16 +151,21 @@ class Host:
         """The bound sockets that are not closed."""
         return tuple(s for sockets in self._sockets.values() for s in sockets)
 
-    async def wait_changed(self) -> None:
-        """Wait for the next change of an interface or an address.
-
-        A change before the call is not seen: take the snapshot after this returns.
-        """
-        await self._changed.wait()
-
     def _interfaces_changed(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        self._networks.update(
+            networks.Interface(
+                name=i.name,
+                index=i.index,
+                kind=i.kind,
+                up=i.is_up,
+                metered=i.metered,
+                addresses=tuple(
+                    networks.InterfaceAddress(address=address, prefix_length=length)
+                    for address, length in i.prefixes
+                ),
+            )
+            for i in self._interfaces.values()
+        )
 
     # Addresses and routes
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from trioquic import networks
+
 from ._addresses import canonical, family_of, overhead, split_prefix
 from ._flight import Flight
 from ._link import Link, LinkDirection, LinkProfile
@@ -26,7 +28,7 @@ class Interface:
         name: str,
         index: int,
         *,
-        kind: str,
+        kind: networks.InterfaceKind,
         metered: bool | None,
         metric: int,
         nat: Nat | None,
