@@ -73,13 +73,14 @@ End = Callable[[Bench, trioquic.Connection], None]
 
 
 async def keep_waiting(
-    operation: Callable[[], Awaitable[object]], errors: list[BaseException]
+    operation: Callable[[], Awaitable[object]], errors: list[BaseException], times: set[float]
 ) -> None:
     """An operation that can only end with the connection."""
     try:
         await operation()
     except Exception as error:
         errors.append(error)
+        times.add(trio.current_time())
     else:
         raise AssertionError(f"{operation} came to its end")
 
@@ -116,6 +117,7 @@ async def test_everyone_who_waits_gets_an_error_of_its_own(
 ) -> None:
     async with bench(scanty()) as b:
         errors: list[BaseException] = []
+        times: set[float] = set()
         async with dial(b.world, SERVER, transport=TRANSPORT) as conn:
             operations = await waiting_operations(conn)
             await conn.wait_confirmed()
@@ -128,13 +130,15 @@ async def test_everyone_who_waits_gets_an_error_of_its_own(
                 operations += [lambda: conn.migrate(interface="wwan0")]
             async with conn.path_events() as events, trio.open_nursery() as nursery:
                 for operation in operations:
-                    nursery.start_soon(keep_waiting, operation, errors)
+                    nursery.start_soon(keep_waiting, operation, errors, times)
                 await trio.testing.wait_all_tasks_blocked()
                 assert errors == []
                 end(b, conn)
                 # The events end as well, and as an end.
                 assert [event async for event in events] == []
         assert len(errors) == len(operations)
+        # all of them at once
+        assert len(times) == 1
         assert {type(error) for error in errors} == {kind}
         assert len({id(error) for error in errors}) == len(errors)
         # No two share a traceback or a context either.
