@@ -264,10 +264,10 @@ class WindowsReader(AdapterReader):
         return adapter.ips[0].nice_name if adapter.ips else adapter.nice_name
 
     def kind_of(self, name: str, description: str) -> InterfaceKind:
-        for text in (name.lower(), description.lower()):
-            for word, kind in _WINDOWS_WORDS:
-                if word in text:
-                    return kind
+        text = f"{name}\n{description}".lower()
+        for word, kind in _WINDOWS_WORDS:
+            if word in text:
+                return kind
         return "other"
 
 
