@@ -1,0 +1,271 @@
+"""Each rule of source and destination selection alone, candidate sets and reversed preferences."""
+
+import pytest
+
+from tests.address.build import PLAIN, local
+from trioquic._address.destination import DestinationRule as D
+from trioquic._address.destination import RankedDestination, order_destinations
+from trioquic._address.local import LocalAddress
+from trioquic._address.policy_table import DEFAULT_TABLE, AddressPolicy, PolicyRow
+from trioquic._address.source import SourceRule as S
+from trioquic._address.source import order_sources, select_source
+
+GLOBAL = "2001:db8:f::1"
+
+
+def chosen(
+    destination: str,
+    sources: list[LocalAddress],
+    outgoing: str | None = None,
+    policy: AddressPolicy = PLAIN,
+) -> tuple[str, S]:
+    """The source selected, whatever the order of the candidates, and the rule."""
+    one = select_source(destination, sources, outgoing=outgoing, policy=policy)
+    two = select_source(destination, sources[::-1], outgoing=outgoing, policy=policy)
+    assert one is not None and one == two
+    return one.source.address, one.rule
+
+
+def both(destination: str, better: LocalAddress, worse: LocalAddress, rule: S) -> None:
+    assert chosen(destination, [better, worse]) == (better.address, rule)
+
+
+def test_source_rule_1_same_address() -> None:
+    both(GLOBAL, local(GLOBAL, deprecated=True), local("2001:db8:f::2"), S.SAME_ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("destination", "better", "worse"),
+    [
+        (GLOBAL, "2001:db8::1", "fe80::1"),
+        (GLOBAL, "2001:db8::1", "fec0::1"),
+        (GLOBAL, "fec0::1", "fe80::1"),  # neither reaches: the larger
+        ("fec0::9", "fec0::1", "2001:db8::1"),  # both reach: the smaller
+        ("fec0::9", "2001:db8::1", "fe80::1"),
+        ("fe80::9", "fe80::1", "2001:db8::1"),
+        ("ff08::9", "2001:db8::1", "fec0::1"),
+        ("198.51.100.1", "10.0.0.1", "169.254.0.1"),
+        ("169.254.0.9", "169.254.0.1", "10.0.0.1"),
+    ],
+)
+def test_source_rule_2_appropriate_scope(destination: str, better: str, worse: str) -> None:
+    both(destination, local(better), local(worse), S.APPROPRIATE_SCOPE)
+
+
+def test_source_rule_3_avoid_deprecated() -> None:
+    both(GLOBAL, local("2001:db8::1"), local("2001:db8:f::2", deprecated=True), S.NOT_DEPRECATED)
+    # IPv4 addresses have no such status
+    older = local("198.51.100.2", deprecated=True)
+    both("198.51.100.1", older, local("203.0.113.2"), S.LONGEST_PREFIX)
+
+
+def test_source_rule_4_home() -> None:
+    at_home = local("2001:db8::1", home=True, care_of=True)
+    home = local("2001:db8:f::2", home=True)
+    care_of = local("2001:db8:f::3", care_of=True)
+    plain = local("2001:db8:f::4")
+    both(GLOBAL, at_home, home, S.HOME_ADDRESS)
+    both(GLOBAL, at_home, care_of, S.HOME_ADDRESS)
+    both(GLOBAL, home, care_of, S.HOME_ADDRESS)
+    both(GLOBAL, home, plain, S.HOME_ADDRESS)
+    assert select_source(GLOBAL, [care_of, plain]) != select_source(GLOBAL, [plain, care_of])
+
+
+def test_source_rule_4_reversed() -> None:
+    policy = AddressPolicy(prefer_care_of=True)
+    home, care_of = local("2001:db8:f::2", home=True), local("2001:db8::3", care_of=True)
+    at_home = local("2001:db8::1", home=True, care_of=True)
+    assert chosen(GLOBAL, [home, care_of], policy=policy) == (care_of.address, S.HOME_ADDRESS)
+    assert chosen(GLOBAL, [at_home, care_of], policy=policy) == (at_home.address, S.HOME_ADDRESS)
+
+
+def test_source_rule_5_outgoing_interface() -> None:
+    near, far = local("2001:db8:f::2", "eth1"), local("2001:db8::1", "eth0")
+    assert chosen(GLOBAL, [near, far], "eth0") == (far.address, S.OUTGOING_INTERFACE)
+    assert chosen(GLOBAL, [near, far], "eth1") == (near.address, S.OUTGOING_INTERFACE)
+    assert chosen(GLOBAL, [near, far]) == (near.address, S.LONGEST_PREFIX)
+
+
+def test_source_rule_5_5_prefix_of_the_next_hop() -> None:
+    advertised = ("2001:db8:a::/48",)
+    ours = local("2001:db8:a::1", next_hop_prefixes=advertised)
+    other = local("2001:db8:f::1:1", next_hop_prefixes=advertised)
+    both(GLOBAL, ours, other, S.NEXT_HOP_PREFIX)
+    both(GLOBAL, local("2001:db8:f::1:1"), local("2001:db8:a::1"), S.LONGEST_PREFIX)
+
+
+def test_source_rule_6_matching_label() -> None:
+    both(GLOBAL, local("2400::1"), local("2001::1"), S.MATCHING_LABEL)
+    both("fd00::9", local("fd77::1"), local("2001:db8::1"), S.MATCHING_LABEL)
+
+
+def test_source_rule_7_temporary_and_reversed() -> None:
+    temporary, public = local("2001:db8::1", temporary=True), local("2001:db8:f::2")
+    both(GLOBAL, temporary, public, S.TEMPORARY)
+    reversed_ = AddressPolicy(prefer_public=True)
+    assert chosen(GLOBAL, [temporary, public], policy=reversed_) == (public.address, S.TEMPORARY)
+
+
+def test_source_rule_8_longest_prefix_only_up_to_the_prefix_length() -> None:
+    both(GLOBAL, local("2001:db8:f::2"), local("2001:db8:e::1"), S.LONGEST_PREFIX)
+    # more bits of the interface identifier in common count for nothing
+    first, second = local("2001:db8:f::ffff"), local("2001:db8:f::3")
+    ordered = order_sources(GLOBAL, [first, second])
+    assert [r.source for r in ordered] == [first, second]
+    assert {r.rule for r in ordered} == {S.ORDER_GIVEN}
+
+
+def test_one_source_and_none() -> None:
+    only = select_source(GLOBAL, [local("2001:db8::1"), local("10.0.0.1")])
+    assert only is not None and only.rule is S.ONLY_ONE
+    assert select_source(GLOBAL, [local("10.0.0.1")]) is None
+    assert select_source(GLOBAL, []) is None
+
+
+@pytest.mark.parametrize(
+    ("destination", "outgoing", "expected"),
+    [
+        (GLOBAL, None, ["2001:db8::1", "2001:db8::2", "fe80::1", "fe80::2", "fec0::1", "fec0::2"]),
+        (
+            GLOBAL,
+            "eth0",
+            ["2001:db8::1", "2001:db8::2", "fe80::1", "fe80::2", "fec0::1", "fec0::2"],
+        ),
+        ("fe80::9", "eth0", ["2001:db8::1", "fe80::1", "fec0::1"]),
+        ("fe80::9%eth1", None, ["2001:db8::2", "fe80::2", "fec0::2"]),
+        ("fe80::9%5", None, ["2001:db8::2", "fe80::2", "fec0::2"]),
+        ("fe80::9%eth1", "eth0", ["2001:db8::2", "fe80::2", "fec0::2"]),
+        ("fe80::9%eth7", None, []),
+        ("ff0e::1", "eth1", ["2001:db8::2", "fe80::2", "fec0::2"]),
+        ("fec0::9", "eth0", ["2001:db8::1", "fe80::1", "fec0::1"]),  # eth1 is of another site
+        ("::1", None, ["::1"]),
+        ("127.0.0.1", None, []),
+        ("198.51.100.1", None, ["10.0.0.1"]),
+        ("::ffff:198.51.100.1", None, ["10.0.0.1"]),
+    ],
+)
+def test_the_candidate_set(destination: str, outgoing: str | None, expected: list[str]) -> None:
+    texts = ["2001:db8::{}", "fe80::{}", "fec0::{}"]
+    addresses = [local(t.format(1), "eth0", site="a", index=4) for t in texts]
+    addresses += [local(t.format(2), "eth1", site="b", index=5) for t in texts]
+    addresses += [local("2001:db8::3", "eth2", up=False), local("::1", "lo"), local("::", "eth0")]
+    addresses += [local("10.0.0.1"), local("ff02::1"), local("224.0.0.1"), local("0.0.0.0")]
+    found = order_sources(destination, addresses, outgoing=outgoing)
+    assert sorted(r.source.address for r in found) == sorted(expected)
+
+
+def test_an_interface_of_which_nothing_is_known_is_of_the_default_site() -> None:
+    machine = [local("fec0::1"), local("fec0::2", "eth1", site="b")]
+    (found,) = order_sources("fec0::9", machine, outgoing="tun0")
+    assert found.source is machine[0]
+
+
+# Destinations
+
+
+def ordered(
+    destinations: list[str], sources: list[LocalAddress], policy: AddressPolicy = PLAIN
+) -> tuple[RankedDestination, ...]:
+    """Sorted from both orders, which must give the same."""
+    one = order_destinations(destinations, sources, policy=policy)
+    assert one == order_destinations(destinations[::-1], sources, policy=policy)
+    return one
+
+
+def before(
+    better: str, worse: str, sources: list[LocalAddress], rule: D, policy: AddressPolicy = PLAIN
+) -> None:
+    found = ordered([better, worse], sources, policy)
+    assert [r.destination for r in found] == [better, worse]
+    assert [r.rule for r in found] == [rule, rule]
+
+
+def test_destination_rule_1_no_source() -> None:
+    before("198.51.100.1", GLOBAL, [local("169.254.0.1")], D.USABLE)
+    assert ordered([GLOBAL, "198.51.100.1"], [local("169.254.0.1")])[1].source is None
+
+
+def test_destination_rule_1_unreachable() -> None:
+    sources = [local("2001:db8::1"), local("10.0.0.1")]
+    found = order_destinations([GLOBAL, "198.51.100.1"], sources, unreachable={GLOBAL})
+    assert [(r.destination, r.rule) for r in found] == [
+        ("198.51.100.1", D.USABLE),
+        (GLOBAL, D.USABLE),
+    ]
+
+
+def test_destination_rule_2_matching_scope() -> None:
+    before("198.51.100.1", GLOBAL, [local("fe80::1"), local("10.0.0.1")], D.MATCHING_SCOPE)
+
+
+def test_destination_rule_3_deprecated_source() -> None:
+    sources = [local("2001:db8::1", deprecated=True), local("10.0.0.1")]
+    before("198.51.100.1", GLOBAL, sources, D.NOT_DEPRECATED)
+
+
+def test_destination_rule_4_home_source_and_reversed() -> None:
+    sources = [local("2001:db8::1", care_of=True), local("10.0.0.1", home=True)]
+    before("198.51.100.1", GLOBAL, sources, D.HOME_ADDRESS)
+    before(GLOBAL, "198.51.100.1", sources, D.HOME_ADDRESS, AddressPolicy(prefer_care_of=True))
+    sources = [local("2001:db8::1", home=True), local("10.0.0.1", home=True, care_of=True)]
+    before("198.51.100.1", GLOBAL, sources, D.HOME_ADDRESS)
+
+
+def test_destination_rule_5_matching_label() -> None:
+    before("198.51.100.1", GLOBAL, [local("2001::1"), local("10.0.0.1")], D.MATCHING_LABEL)
+
+
+def test_destination_rule_6_precedence() -> None:
+    before(GLOBAL, "198.51.100.1", [local("2400::1"), local("10.0.0.1")], D.HIGHER_PRECEDENCE)
+
+
+SAME_PRECEDENCE = AddressPolicy(
+    table=DEFAULT_TABLE.with_rows([PolicyRow(prefix="::ffff:0:0/96", precedence=40, label=4)])
+)
+
+
+def test_destination_rule_7_native_transport() -> None:
+    sources = [local("2400::1", "tun", encapsulated=True), local("10.0.0.1")]
+    before("198.51.100.1", GLOBAL, sources, D.NATIVE_TRANSPORT, SAME_PRECEDENCE)
+
+
+def test_destination_rule_8_smaller_scope() -> None:
+    sources = [local("2400::1"), local("fe80::1", "eth1")]
+    before("fe80::9", GLOBAL, sources, D.SMALLER_SCOPE)
+    before("fe80::9%eth1", GLOBAL, sources, D.SMALLER_SCOPE)
+
+
+def test_destination_rule_9_longest_prefix_in_one_family() -> None:
+    sources = [local("2001:db8::1"), local("10.0.0.1")]
+    before("2001:db8::9", "2400::9", sources, D.LONGEST_PREFIX)
+    before("10.0.0.9", "10.0.1.9", sources, D.LONGEST_PREFIX)
+
+
+def test_destination_rule_9_does_not_compare_families() -> None:
+    sources = [local("2001:db8::1"), local("10.0.0.1")]
+    remotes = ["10.7.7.7", "2001:db8::9"]
+    for order in (remotes, remotes[::-1]):
+        found = order_destinations(order, sources, policy=SAME_PRECEDENCE)
+        assert [(r.destination, r.rule) for r in found] == [(t, D.ORDER_GIVEN) for t in order]
+
+
+def test_destination_rule_9_keeps_the_places_of_the_families() -> None:
+    sources = [local("2001:db8::1"), local("10.0.0.1")]
+    remotes = ["198.51.100.1", "2001:db8::9", "10.0.0.9"]
+    found = order_destinations(remotes, sources, policy=SAME_PRECEDENCE)
+    assert [r.destination for r in found] == ["10.0.0.9", "2001:db8::9", "198.51.100.1"]
+
+
+def test_destination_rule_10_leaves_the_order() -> None:
+    remotes = [f"2001:db8:f::{n}" for n in (5, 1, 9, 3)]
+    found = order_destinations(remotes, [local("2001:db8:f::77")])
+    assert [r.destination for r in found] == remotes
+    assert {r.rule for r in found} == {D.ORDER_GIVEN}
+
+
+def test_the_outgoing_interface_of_a_destination() -> None:
+    sources = [local("2001:db8:f::2", "eth0"), local("2400::1", "eth1")]
+    (found,) = order_destinations([GLOBAL], sources, outgoing={GLOBAL: "eth1"})
+    assert found.source is sources[1]
+    assert found.rule is D.ONLY_ONE
+    assert order_destinations([], sources) == ()

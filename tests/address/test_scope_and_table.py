@@ -1,0 +1,200 @@
+"""Scopes, prefixes, zones and the policy table."""
+
+import pytest
+
+from tests.address.build import local
+from trioquic._address import scope
+from trioquic._address.address import common_prefix_length, parse_address
+from trioquic._address.local import resolve_zone
+from trioquic._address.policy_table import (
+    DEFAULT_TABLE,
+    PolicyRow,
+    PolicyTable,
+    automatic_rows,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ff01::1", scope.INTERFACE_LOCAL),
+        ("ff02::1", scope.LINK_LOCAL),
+        ("ff04::1", scope.ADMIN_LOCAL),
+        ("ff05::1", scope.SITE_LOCAL),
+        ("ff18::1", scope.ORGANIZATION_LOCAL),
+        ("ff0e::1", scope.GLOBAL),
+        ("fe80::1%eth0", scope.LINK_LOCAL),
+        ("febf::1", scope.LINK_LOCAL),
+        ("fec0::1", scope.SITE_LOCAL),
+        ("::1", scope.LINK_LOCAL),
+        ("127.8.9.1", scope.LINK_LOCAL),
+        ("169.254.3.4", scope.LINK_LOCAL),
+        ("10.0.0.1", scope.GLOBAL),
+        ("192.168.1.1", scope.GLOBAL),
+        ("100.64.0.1", scope.GLOBAL),
+        ("198.51.100.1", scope.GLOBAL),
+        ("::ffff:198.51.100.1", scope.GLOBAL),
+        ("::ffff:169.254.3.4", scope.LINK_LOCAL),  # another spelling of the IPv4 address
+        ("::198.51.100.1", scope.GLOBAL),
+        ("64:ff9b::c633:6401", scope.GLOBAL),
+        ("2002:a9fe:304::1", scope.GLOBAL),
+        ("fd00::1", scope.GLOBAL),
+        ("2001:db8::1", scope.GLOBAL),
+    ],
+)
+def test_scope(text: str, expected: int) -> None:
+    assert scope.scope_of(parse_address(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "counts"),
+    [
+        ("2001:db8::1", True),
+        ("fd00::1", True),
+        ("fe80::1", True),
+        ("fec0::1", True),
+        ("192.0.2.1", False),
+        ("::192.0.2.1", False),
+        ("64:ff9b::1", False),
+        ("::1", False),
+        ("200::1", False),  # NSAP
+    ],
+)
+def test_what_can_be_deprecated(address: str, counts: bool) -> None:
+    assert local(address, deprecated=True).is_deprecated is counts
+    assert local(address).is_deprecated is False
+
+
+@pytest.mark.parametrize(
+    ("source", "length", "destination", "expected"),
+    [
+        ("fe80::1", 64, "fe80::2", 64),
+        ("2001:db8:1aaa::a", 64, "2001:db8:1bbb::b", 39),
+        ("2001:db8::1", 128, "2001:db8::1", 128),
+        ("2001:db8::1", 0, "2001:db8::1", 0),
+        ("2001:db8::1", 64, "fd00::1", 0),
+        ("10.1.2.3", 24, "10.1.2.4", 24),
+        ("10.1.2.3", 32, "10.1.2.4", 29),
+        ("10.1.2.3", 8, "10.1.2.4", 8),
+        ("10.1.2.3", 24, "2001:db8::1", 0),
+    ],
+)
+def test_common_prefix_length(source: str, length: int, destination: str, expected: int) -> None:
+    found = common_prefix_length(parse_address(source), length, parse_address(destination))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "precedence", "label"),
+    [
+        ("::1", 50, 0),
+        ("2001:db8::1", 40, 1),
+        ("fe80::1", 40, 1),
+        ("192.0.2.1", 35, 4),
+        ("::ffff:192.0.2.1", 35, 4),
+        ("2002::1", 30, 2),
+        ("2001::1", 5, 5),
+        ("fc00::1", 3, 13),
+        ("::192.0.2.1", 1, 3),
+        ("fec0::1", 1, 11),
+        ("3ffe::1", 1, 12),
+    ],
+)
+def test_the_default_table(text: str, precedence: int, label: int) -> None:
+    address = parse_address(text)
+    assert DEFAULT_TABLE.precedence(address) == precedence
+    assert DEFAULT_TABLE.label(address) == label
+
+
+def row(prefix: str, precedence: int = 7, label: int = 7, zone: str = "") -> PolicyRow:
+    return PolicyRow(prefix=prefix, precedence=precedence, label=label, zone=zone)
+
+
+def test_a_table_can_be_replaced_whole() -> None:
+    table = PolicyTable([row("::/0", 1, 1), row("10.0.0.0/8", 2, 2)])
+    assert table.precedence(parse_address("::1")) == 1
+    assert table.precedence(parse_address("192.0.2.1")) == 1
+    assert table.precedence(parse_address("10.3.2.1")) == 2
+
+
+def test_with_rows_replaces_the_row_for_the_same_prefix() -> None:
+    table = DEFAULT_TABLE.with_rows([row("fc00::/7", 60, 60)])
+    assert table.precedence(parse_address("fd00::1")) == 60
+    assert len(table.rows) == len(DEFAULT_TABLE.rows)
+    assert DEFAULT_TABLE.precedence(parse_address("fd00::1")) == 3
+    assert table != DEFAULT_TABLE
+    assert table.with_rows([row("fc00::/7", 3, 13)]) == DEFAULT_TABLE
+
+
+def test_a_row_with_a_zone_holds_in_that_zone_only() -> None:
+    table = DEFAULT_TABLE.with_rows([row("fe80::/10", 33, 1), row("fe80::/10", 99, 1, "eth0")])
+    assert table.precedence(parse_address("fe80::1%eth0")) == 99
+    assert table.precedence(parse_address("fe80::1%eth1")) == 33
+    assert table.precedence(parse_address("fe80::1")) == 33
+    assert row("169.254.0.0/16", zone="eth0").matches(local("169.254.0.1", "eth0").parsed)
+    with pytest.raises(ValueError, match="no zones"):
+        row("2001:db8::/32", zone="eth0")
+
+
+def test_tables_that_are_refused() -> None:
+    with pytest.raises(ValueError, match="::/0"):
+        PolicyTable([row("::/1")])
+    with pytest.raises(ValueError, match="two rows"):
+        PolicyTable([row("::/0"), row("::/0", 1, 2)])
+    with pytest.raises(ValueError):
+        row("2001:db8::1/32")
+
+
+def test_automatic_rows() -> None:
+    rows = automatic_rows(
+        [
+            local("fd11:1111:1111:1::1"),
+            local("fd11:1111:1111:2::1", "eth1"),
+            local("fd33::1", up=False),
+            local("2002:c633:6401:1::1"),
+            local("2002:1:1::1", "tun6to4", encapsulated=True),
+            local("2001:db8::1"),
+            local("10.0.0.1"),
+        ]
+    )
+    assert rows == (row("fd11:1111:1111::/48", 45, 14), row("2002:c633:6401::/48", 45, 14))
+
+
+def test_an_automatic_row_never_replaces_one() -> None:
+    configured = DEFAULT_TABLE.with_rows([row("fd11:1111:1111::/48", 2, 20)])
+    assert configured.with_automatic_rows([local("fd11:1111:1111:1::1")]) == configured
+    added = DEFAULT_TABLE.with_automatic_rows([local("fd11:1111:1111:1::1")])
+    assert added.precedence(parse_address("fd11:1111:1111:9::9")) == 45
+
+
+def test_zones_are_no_part_of_the_number() -> None:
+    with_zone = parse_address("fe80::1%eth0")
+    assert with_zone.zone == "eth0" and with_zone.text == "fe80::1%eth0"
+    assert with_zone.same_address(parse_address("fe80::1"))
+    assert local("fe80::1%7/64", "eth0").parsed == with_zone
+
+
+def test_a_numeric_zone_finds_its_interface() -> None:
+    interfaces = [local("fe80::2", "eth0", index=2), local("fe80::3", "eth1", index=3)]
+    assert resolve_zone(parse_address("fe80::1%3"), interfaces).zone == "eth1"
+    assert resolve_zone(parse_address("fe80::1%9"), interfaces).zone == "9"
+    assert resolve_zone(parse_address("fe80::1%eth0"), interfaces).zone == "eth0"
+    named = [local("fe80::2", "3", index=1), *interfaces]
+    assert resolve_zone(parse_address("fe80::1%3"), named).zone == "3"
+
+
+@pytest.mark.parametrize("text", ["", "example.org", "1.2.3", "fe80::1%", "::1/64", "1.2.3.4%eth0"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_address(text)
+
+
+def test_local_addresses_that_are_refused() -> None:
+    with pytest.raises(ValueError, match="33 bits"):
+        local("10.0.0.1/33")
+    with pytest.raises(ValueError, match="-1 bits"):
+        local("::1/-1")
+    with pytest.raises(ValueError, match="interface"):
+        local("10.0.0.1", "")
+    with pytest.raises(ValueError):
+        local("10.0.0.1", next_hop_prefixes=("10.0.0.1/8",))

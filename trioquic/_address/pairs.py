@@ -1,0 +1,207 @@
+"""Every way from one of our addresses to one of the server's, the best first.
+
+A pair is a candidate for a network path. The caller's wishes sort first: an explicit order of
+interfaces, then an order of kinds of interface, then metered ones last. What these leave tied is
+sorted by RFC 6724: on each interface a destination is weighed with the source that would be
+selected among that interface's addresses, and destinations are sorted by section 6. The interface's
+other addresses follow their selected one, by section 5. So the first pair of an interface is what
+the RFC would use there, and `Pair.source_rank` tells it (0) from the alternatives.
+
+Pairs that cannot work are left out: different families, an interface that is down or not in the
+destination's zone, loopback to anything else, a link-local source for a destination behind a router
+(routers must not forward it: RFC 4291 section 2.5.6, RFC 3927 section 2.7), and destinations that
+are no host's address.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .address import IPV6, Address, parse_address
+from .destination import Weighed, deciding_rule, sort_weighed, weigh
+from .local import LocalAddress, resolve_zone
+from .policy_table import DEFAULT_POLICY, AddressPolicy, PolicyTable
+from .scope import LINK_LOCAL, is_loopback, is_unicast, scope_of
+from .source import RankedSource, candidate_sources, rank_sources
+
+KINDS: Final = ("ethernet", "wifi", "cellular", "other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairPreferences:
+    """What the caller wants, the most important first."""
+
+    interfaces: tuple[str, ...] = ()
+    """Names of interfaces; those that are not listed come behind, tied."""
+    kinds: tuple[str, ...] = KINDS
+    """Kinds of interface; those that are not listed come behind, tied."""
+    metered_last: bool = True
+    """Interfaces known to be metered come behind the others."""
+    addresses: AddressPolicy = DEFAULT_POLICY
+
+
+DEFAULT_PREFERENCES: Final = PairPreferences()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One candidate for a path."""
+
+    local: LocalAddress
+    remote: str
+    """As given; only an IPv4-mapped address is spelled as the IPv4 address it is."""
+    interface: str
+    zone: str
+    """The interface's name if the remote address needs a zone (IPv6 link-local), else empty."""
+    source_rank: int
+    """0: the source that RFC 6724 selects on this interface for this remote address."""
+    reason: str
+    """For people: what put it before the next pair (the last one: behind the previous)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route:
+    """A destination over one interface, with all sources that can be used."""
+
+    remote: str
+    address: Address
+    sources: tuple[RankedSource, ...]
+    rank: tuple[int, int, int]
+    """The caller's preferences; smaller is better."""
+
+    @property
+    def best(self) -> LocalAddress:
+        return self.sources[0].source
+
+
+_RANK_REASONS: Final = ("order of interfaces", "order of kinds", "metered last")
+
+
+def _place(item: str, order: tuple[str, ...]) -> int:
+    return order.index(item) if item in order else len(order)
+
+
+def _rank(local: LocalAddress, preferences: PairPreferences) -> tuple[int, int, int]:
+    return (
+        _place(local.interface, preferences.interfaces),
+        _place(local.kind, preferences.kinds),
+        1 if local.metered and preferences.metered_last else 0,
+    )
+
+
+def _reaches(
+    source: LocalAddress, destination: Address, neighbours: Sequence[LocalAddress]
+) -> bool:
+    """Whether packets with this source can get there; `neighbours` share its interface."""
+    if is_loopback(destination) or scope_of(source.parsed) != LINK_LOCAL:
+        return True
+    if scope_of(destination) == LINK_LOCAL:
+        return True
+    return any(local.shares_link_with(destination) for local in neighbours)
+
+
+def _needs_zone(address: Address) -> bool:
+    return address.version == IPV6 and scope_of(address) == LINK_LOCAL and not is_loopback(address)
+
+
+def _routes(
+    local_addresses: Sequence[LocalAddress],
+    remotes: Sequence[str],
+    table: PolicyTable,
+    preferences: PairPreferences,
+) -> list[_Route]:
+    """All routes that can work, in the order of the remotes and then of the interfaces given."""
+    by_interface: dict[str, list[LocalAddress]] = {}
+    for local in dict.fromkeys(local_addresses):
+        by_interface.setdefault(local.interface, []).append(local)
+    routes = []
+    seen: set[tuple[str, int]] = set()
+    for text in remotes:
+        given = parse_address(text)
+        resolved = resolve_zone(given, local_addresses)
+        if not is_unicast(resolved):
+            continue
+        for interface, neighbours in by_interface.items():
+            # the same address may be given with and without a zone, or IPv4-mapped
+            same = (interface, resolved.mapped)
+            if resolved.zone not in ("", interface) or same in seen:
+                continue
+            seen.add(same)
+            remote = resolved.with_zone(interface) if _needs_zone(resolved) else resolved
+            candidates = [
+                local
+                for local in candidate_sources(remote, neighbours, interface)
+                if _reaches(local, remote, neighbours)
+            ]
+            if candidates:
+                sources = rank_sources(
+                    remote,
+                    candidates,
+                    outgoing=interface,
+                    table=table,
+                    policy=preferences.addresses,
+                )
+                rank = _rank(sources[0].source, preferences)
+                shown = text if given.version == IPV6 else given.text
+                routes.append(_Route(remote=shown, address=remote, sources=sources, rank=rank))
+    return routes
+
+
+def _boundary(route: _Route, entry: Weighed, following: _Route, next_entry: Weighed) -> str:
+    """Why one route stands before the one that follows it."""
+    for reason, first, second in zip(_RANK_REASONS, route.rank, following.rank, strict=True):
+        if first != second:
+            return f"preference: {reason}"
+    return f"RFC 6724 destination {deciding_rule(entry, next_entry).value}"
+
+
+def candidate_pairs(
+    local_addresses: Sequence[LocalAddress],
+    remotes: Sequence[str],
+    preferences: PairPreferences = DEFAULT_PREFERENCES,
+) -> tuple[Pair, ...]:
+    """Every pair that can work, the best first. ValueError for a remote that is no IP literal."""
+    policy = preferences.addresses
+    table = policy.table_for(local_addresses)
+    routes = _routes(local_addresses, remotes, table, preferences)
+    weighed = [
+        weigh(number, route.address, route.best, reachable=True, table=table, policy=policy)
+        for number, route in enumerate(routes)
+    ]
+    ordered: list[tuple[_Route, Weighed]] = [
+        (routes[entry.position], entry) for entry in _by_rank(weighed, routes)
+    ]
+    pairs: list[tuple[_Route, int]] = []
+    reasons: list[str] = []
+    for number, (route, entry) in enumerate(ordered):
+        for source_rank, ranked in enumerate(route.sources):
+            pairs.append((route, source_rank))
+            reasons.append(f"RFC 6724 source {ranked.rule.value}")
+        if number + 1 < len(ordered):
+            reasons[-1] = _boundary(route, entry, *ordered[number + 1])
+        elif len(route.sources) == 1:
+            reasons[-1] = reasons[-2] if len(reasons) > 1 else "the only pair"
+    return tuple(
+        _pair(route, source_rank, reason)
+        for (route, source_rank), reason in zip(pairs, reasons, strict=True)
+    )
+
+
+def _by_rank(weighed: list[Weighed], routes: list[_Route]) -> list[Weighed]:
+    """Sorted by the caller's preferences, and by RFC 6724 among those they tie."""
+    result: list[Weighed] = []
+    for rank in sorted({route.rank for route in routes}):
+        result += sort_weighed([w for w in weighed if routes[w.position].rank == rank])
+    return result
+
+
+def _pair(route: _Route, source_rank: int, reason: str) -> Pair:
+    local = route.sources[source_rank].source
+    return Pair(
+        local=local,
+        remote=route.remote,
+        interface=local.interface,
+        zone=local.interface if _needs_zone(route.address) else "",
+        source_rank=source_rank,
+        reason=reason,
+    )

@@ -1,0 +1,170 @@
+"""The policy table of RFC 6724 section 2.1: what is preferred, and what belongs together.
+
+A lookup finds the row with the longest prefix that contains an address. The row's precedence sorts
+destinations (larger is better), its label ties sources to destinations (equal is better). IPv4
+addresses are looked up under their IPv4-mapped form, and a row may be written with an IPv4 prefix.
+
+A table is a value. `with_rows` makes another one with some rows added or replaced: that is how an
+administrator's rows get in (sections 10.3 to 10.7). `with_automatic_rows` adds the site-specific
+rows that an implementation may derive from its own addresses, one for each /48 of a unique local
+or native 6to4 address; these never replace a row (section 2.1).
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from .address import IPV6_BITS, Address, Prefix, address_of, parse_prefix
+from .local import LocalAddress
+from .scope import GLOBAL, scope_of
+
+SITE_PREFIX_LENGTH: Final = 48  # of unique local addresses (RFC 4193) and of 6to4 (RFC 3056)
+AUTOMATIC_PRECEDENCE: Final = 45  # the examples of sections 10.6 and 10.7
+AUTOMATIC_LABEL: Final = 14
+_SITE_BLOCKS: Final = (parse_prefix("fc00::/7"), parse_prefix("2002::/16"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRow:
+    """One row. With a `zone` (an interface's name) it holds for addresses of that zone only."""
+
+    prefix: str
+    precedence: int
+    label: int
+    zone: str = ""
+
+    parsed: Prefix = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parsed = parse_prefix(self.prefix)
+        if self.zone:
+            if scope_of(address_of(parsed.value)) == GLOBAL:
+                raise ValueError(f"{self.prefix} is of global scope and has no zones")
+        object.__setattr__(self, "parsed", parsed)
+
+    def matches(self, address: Address) -> bool:
+        if self.zone and self.zone != address.zone:
+            return False
+        return self.parsed.contains(address)
+
+    def is_for_the_same_as(self, other: "PolicyRow") -> bool:
+        return self.parsed == other.parsed and self.zone == other.zone
+
+
+def _specificity(row: PolicyRow) -> tuple[int, bool]:
+    """Sorts the longest prefix to the front, and a row with a zone before one without."""
+    return -row.parsed.length, not row.zone
+
+
+class PolicyTable:
+    """A table that has a row for every address. ValueError when it has not, or has two equal."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Iterable[PolicyRow]) -> None:
+        self._rows: tuple[PolicyRow, ...] = tuple(sorted(rows, key=_specificity))
+        for number, row in enumerate(self._rows):
+            if any(row.is_for_the_same_as(other) for other in self._rows[:number]):
+                raise ValueError(f"two rows for the prefix {row.prefix}")
+        if not any(row.parsed.length == 0 and not row.zone for row in self._rows):
+            raise ValueError("the policy table needs a row for ::/0")
+
+    @property
+    def rows(self) -> tuple[PolicyRow, ...]:
+        """The rows, the longest prefix first."""
+        return self._rows
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PolicyTable) and set(self._rows) == set(other._rows)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._rows))
+
+    def __repr__(self) -> str:
+        return f"PolicyTable({list(self._rows)!r})"
+
+    def lookup(self, address: Address) -> PolicyRow:
+        """The row that holds for the address."""
+        for row in self._rows:
+            if row.matches(address):
+                return row
+        raise AssertionError("unreachable: the table has a row for ::/0")
+
+    def precedence(self, address: Address) -> int:
+        return self.lookup(address).precedence
+
+    def label(self, address: Address) -> int:
+        return self.lookup(address).label
+
+    def with_rows(self, rows: Iterable[PolicyRow]) -> "PolicyTable":
+        """This table with the rows added; one for the same prefix and zone is replaced."""
+        added = tuple(rows)
+        kept = [row for row in self._rows if not any(row.is_for_the_same_as(new) for new in added)]
+        return PolicyTable([*kept, *added])
+
+    def with_automatic_rows(self, local_addresses: Iterable[LocalAddress]) -> "PolicyTable":
+        """This table with a row for each site that the addresses show this machine to be in."""
+        rows = list(self._rows)
+        for row in automatic_rows(local_addresses):
+            if not any(row.is_for_the_same_as(present) for present in rows):
+                rows.append(row)
+        return self if len(rows) == len(self._rows) else PolicyTable(rows)
+
+
+def automatic_rows(local_addresses: Iterable[LocalAddress]) -> tuple[PolicyRow, ...]:
+    """The rows of sections 10.6 and 10.7 for the addresses of interfaces that are up.
+
+    A 6to4 address counts where the prefix is used natively, not on a 6to4 tunnel (10.7).
+    """
+    found: dict[int, PolicyRow] = {}
+    shift = IPV6_BITS - SITE_PREFIX_LENGTH
+    for local in local_addresses:
+        if not local.up or local.encapsulated:
+            continue
+        if any(block.contains(local.parsed) for block in _SITE_BLOCKS):
+            site = local.parsed.value >> shift << shift
+            if site not in found:
+                found[site] = PolicyRow(
+                    prefix=f"{ipaddress.IPv6Address(site)}/{SITE_PREFIX_LENGTH}",
+                    precedence=AUTOMATIC_PRECEDENCE,
+                    label=AUTOMATIC_LABEL,
+                )
+    return tuple(found.values())
+
+
+DEFAULT_TABLE: Final = PolicyTable(
+    (
+        PolicyRow(prefix="::1/128", precedence=50, label=0),
+        PolicyRow(prefix="::/0", precedence=40, label=1),
+        PolicyRow(prefix="::ffff:0:0/96", precedence=35, label=4),
+        PolicyRow(prefix="2002::/16", precedence=30, label=2),
+        PolicyRow(prefix="2001::/32", precedence=5, label=5),
+        PolicyRow(prefix="fc00::/7", precedence=3, label=13),
+        PolicyRow(prefix="::/96", precedence=1, label=3),
+        PolicyRow(prefix="fec0::/10", precedence=1, label=11),
+        PolicyRow(prefix="3ffe::/16", precedence=1, label=12),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressPolicy:
+    """What an application or an administrator can set (RFC 6724 sections 2 and 5)."""
+
+    table: PolicyTable = DEFAULT_TABLE
+    automatic_rows: bool = True
+    """The Automatic Row Additions flag."""
+    prefer_public: bool = False
+    """Reverses source rule 7, which prefers temporary addresses: the Privacy Preference flag."""
+    prefer_care_of: bool = False
+    """Reverses rule 4, which prefers home addresses, for sources and for destinations."""
+
+    def table_for(self, local_addresses: Iterable[LocalAddress]) -> PolicyTable:
+        """The table in force on a machine with these addresses."""
+        if self.automatic_rows:
+            return self.table.with_automatic_rows(local_addresses)
+        return self.table
+
+
+DEFAULT_POLICY: Final = AddressPolicy()
