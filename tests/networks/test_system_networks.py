@@ -167,6 +167,36 @@ async def test_a_default_route_wakes_without_a_change(
     assert await duration(source) is None
 
 
+@pytest.mark.parametrize("place", ["trigger", "spacing", "checkpoint"])
+async def test_a_cancelled_wait_leaves_nothing_and_loses_nothing(
+    autojump_clock: trio.testing.MockClock, place: str
+) -> None:
+    """Wherever it is cancelled; `test_lost_messages_count_as_a_change` has netlink's wait."""
+    system = FakeSystem()
+    trigger = FakeTrigger()
+    source = system.networks(trigger.open)
+    source.snapshot()
+    with trio.CancelScope() as scope:
+        if place == "checkpoint":
+            system.add("wlan0")
+            scope.cancel()
+        elif place == "spacing":
+            # heard at once, but the next look is 20 ms after the last
+            trigger.send.send_nowait(False)
+            scope.deadline = trio.current_time() + 0.01
+        else:
+            scope.deadline = trio.current_time() + 5
+        await source.wait_changed()
+    assert scope.cancelled_caught
+    assert trigger.opened == 1
+    assert not trigger.is_open
+    if place != "checkpoint":
+        system.add("wlan0")
+    assert await duration(source) == 0
+    assert not trigger.is_open
+    assert await duration(source) is None
+
+
 async def test_every_task_sees_every_change(autojump_clock: trio.testing.MockClock) -> None:
     system = FakeSystem()
     source = system.networks(lambda: Clock(2.0))
