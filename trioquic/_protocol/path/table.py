@@ -281,7 +281,9 @@ class PathTable:
         for path in self._live.values():
             if path.validation.running and now >= path.validation.give_up_at:
                 path.validation.stop()
-                path.advance(PathInput.FAIL)
+                if path.path_id != self.active or path.recovery.pto_count:
+                    # The active path may well work: then what else it carries is acknowledged.
+                    path.advance(PathInput.FAIL)
                 self._events.append(
                     PathFailed(path_id=path.path_id, reason="no answer to PATH_CHALLENGE")
                 )
