@@ -28,9 +28,6 @@ TRANSPORT = trioquic.TransportConfig(handshake_timeout=0.4, send_buffer=SEND_BUF
 # Awaits that a life does not meet, and why. Whoever adds an await to the runtime either adds to a
 # life what leads there, or adds a line here.
 ELSEWHERE = (
-    # watching interfaces is not part of a connection's life
-    "change_triggers.py: ",
-    "system_networks.py: ",
     # real sockets: test_loopback.py
     "native_socket.py: ",
     # the system's interfaces, not the simulated host's: tests/networks/test_system_networks.py
@@ -69,21 +66,12 @@ async def serve_life(b: Bench) -> None:
         b.server.flush()
 
 
-async def life(b: Bench) -> None:
-    """Everything that a connection can wait for."""
-    async with (
-        dial(
-            b.world,
-            "life.example",
-            server_name=NAME,
-            transport=TRANSPORT,
-            migration=trioquic.MigrationPolicy(linger=1000.0),
-        ) as conn,
-        conn.path_events() as events,
-    ):
+async def life_of_streams(b: Bench) -> None:
+    """A connect, a transfer and a close."""
+    async with dial(b.world, "life.example", server_name=NAME, transport=TRANSPORT) as conn:
         await conn.wait_confirmed()
         stream = await conn.open_stream()
-        await stream.send_all(b"PUT\r\n" + bytes(3000))
+        await stream.send_all(b"PUT\r\n" + bytes(SEND_BUFFER))
         await stream.wait_send_all_might_not_block()
         await stream.send_eof()
         assert len(await stream.receive_some()) == 64
@@ -91,7 +79,21 @@ async def life(b: Bench) -> None:
         incoming = await conn.accept_stream()
         assert await incoming.receive_some() == b"!"
         await incoming.aclose()
+        # waits for credit
         assert await get(conn, 500) == pattern(500)
+        out = await conn.open_send_stream()
+        await out.send_all(b"the end")
+        await out.wait_send_all_might_not_block()
+        await out.aclose()
+
+
+async def life_of_paths(b: Bench) -> None:
+    """Everything that can be done with paths."""
+    migration = trioquic.MigrationPolicy(linger=1000.0)
+    async with (
+        dial(b.world, SERVER, migration=migration) as conn,
+        conn.path_events() as events,
+    ):
         first = conn.active_path
         assert first is not None
         path = await conn.add_path(interface="wwan0")
@@ -100,16 +102,16 @@ async def life(b: Bench) -> None:
         conn.migrate_to(path)
         await first.aclose()
         await trio.sleep(0.2)
-        # Each leaves a path behind; the third needs the ID of the one that the first left.
+        # The second of them needs the connection ID of the path that the first one left.
         for interface in ("wlan0", "wwan0"):
-            path = await conn.migrate(interface=interface)
+            await conn.migrate(interface=interface)
         out = await conn.open_send_stream()
         await out.send_all(bytes(1000))
         await out.aclose()
 
 
 async def life_in_a_nursery(b: Bench) -> None:
-    """What the first life leaves out: `connect`, local addresses, and not having to wait."""
+    """What the others leave out: `connect`, local addresses, and not having to wait."""
     tls = trioquic.TLSConfig(ca_data=b.world.server.options.credentials.ca_pem)
     async with trio.open_nursery() as nursery:
         conn = await trioquic.connect(
@@ -123,7 +125,7 @@ async def life_in_a_nursery(b: Bench) -> None:
         )
         async with conn:
             out = await conn.open_send_stream()
-            await out.send_all(bytes(SEND_BUFFER))
+            await out.send_all(b"at once")
             await out.wait_send_all_might_not_block()
             await trio.sleep(1)
             # Cancelled here, it is the next operation that finds out.
@@ -168,7 +170,7 @@ async def cancel_life(live: Callable[[Bench], Awaitable[None]], cut: Cut) -> Non
 
 async def test_cancelled_at_every_moment(autojump_clock: trio.testing.MockClock) -> None:
     places: set[Place] = set()
-    for live in (life, life_in_a_nursery):
+    for live in (life_of_streams, life_of_paths, life_in_a_nursery):
         places |= await sweep(functools.partial(cancel_life, live), least=100)
     left_out = [where for where in missed(places) if not where.startswith(ELSEWHERE)]
     assert left_out == []
