@@ -1,0 +1,89 @@
+"""Handshakes and transfers over bad networks: the right bytes or a typed error, in bounded steps,
+and no connection ID on two paths."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.play import run
+from tests.simulation.scenarios import SCENARIOS, problems
+from trioquic.testing import Fate
+
+ROOT = Path(__file__).parents[2]
+SEEDS = [(name, seed) for name, scenario in SCENARIOS.items() for seed in range(scenario.seeds)]
+
+
+def replay_command(name: str, seed: int) -> str:
+    return f"python -m tests.simulation {name} {seed}"
+
+
+@pytest.mark.parametrize(("name", "seed"), SEEDS, ids=[f"{name}-{seed}" for name, seed in SEEDS])
+def test_seed(name: str, seed: int) -> None:
+    scenario = SCENARIOS[name]
+    case = scenario.make(seed)
+    outcome = run(case, f"{name}/{seed}")
+    found = problems(scenario, case, outcome)
+    if found:
+        pytest.fail(f"{'; '.join(found)}\nreplay: {replay_command(name, seed)}", pytrace=False)
+
+
+def test_there_are_enough_seeds() -> None:
+    assert len(SEEDS) >= 300
+    assert min(Counter(name for name, _ in SEEDS).values()) >= 40
+
+
+def test_a_path_that_ends_early_leaves_some_connections_and_ends_others() -> None:
+    """Both branches of RFC 9000 section 9 are played: moved after confirmation, lost before."""
+    scenario = SCENARIOS["early-cut"]
+    outcomes = [run(scenario.make(seed), f"early-cut/{seed}") for seed in range(scenario.seeds)]
+    lost = sum(1 for outcome in outcomes if outcome.errors)
+    assert 0.3 * scenario.seeds < lost < 0.9 * scenario.seeds
+    assert all(outcome.moves == ["moved"] for outcome in outcomes if not outcome.errors)
+    names = {type(error).__name__ for outcome in outcomes for error in outcome.errors}
+    assert names == {"HandshakeError", "IdleTimeoutError"}
+
+
+def test_a_storm_has_everything() -> None:
+    """The accidents are no dead letters: they happen, and in both directions."""
+    outcome = run(SCENARIOS["storm"].make(2), "storm/2")
+    fates = {(record.host, record.fate) for record in outcome.records}
+    for host in ("phone", "server"):
+        sent = [record for record in outcome.records if record.host == host]
+        assert any(record.corrupted for record in sent)
+        assert any(record.copy for record in sent)
+        assert (host, Fate.LOST) in fates
+        arrivals = [r.ended for r in sent if r.fate is Fate.DELIVERED and r.ended is not None]
+        assert arrivals != sorted(arrivals), "nothing was reordered"
+    assert fates & {("phone", Fate.BLACKHOLED), ("server", Fate.INTERFACE_DOWN)}
+    statistics = outcome.statistics
+    assert statistics is not None
+    assert statistics.dropped_duplicate > 0 and statistics.dropped_unauthentic > 0
+
+
+@pytest.mark.parametrize("name", ["handshake", "far", "storm"])
+def test_the_same_seed_gives_the_same_recording(name: str) -> None:
+    case = SCENARIOS[name].make(3)
+    first, second = run(case, f"{name}/3"), run(case, f"{name}/3")
+    assert first.records and first.recording == second.recording
+    assert run(case, f"{name}/4").recording != first.recording
+
+
+def test_a_seed_can_be_replayed_by_its_command() -> None:
+    """In another process, whose hash seed is another one."""
+    expected = run(SCENARIOS["storm"].make(5), "storm/5").recording[:16]
+    command = replay_command("storm", 5).split()
+    done = subprocess.run(
+        [sys.executable, *command[1:]],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"recording {expected}: ok" in done.stdout
