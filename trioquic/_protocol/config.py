@@ -24,6 +24,7 @@ class CoreConfig:
         max_ack_delay: float = 0.025,
         active_connection_id_limit: int = 8,
         max_datagram_size: int = 1200,
+        degraded_after: int = 3,
     ) -> None:
         self.tls = tls
         self.streams = streams
@@ -32,6 +33,7 @@ class CoreConfig:
         self.max_ack_delay = max_ack_delay
         self.active_connection_id_limit = active_connection_id_limit
         self.max_datagram_size = max_datagram_size
+        self.degraded_after = degraded_after
 
     def encode_parameters(self, source_connection_id: bytes) -> bytes:
         """Our transport parameters for the ClientHello (RFC 9000 section 18.2)."""

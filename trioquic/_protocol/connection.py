@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 from .cid.own import OwnIds
 from .cid.peer import PeerIds
@@ -19,7 +20,9 @@ from .events import Ending, Event
 from .handshake import Handshake
 from .lifetime import CloseFrame, CoreState, Lifetime
 from .number_space import NumberSpace
+from .path.liveness import Liveness
 from .path.path import Address, PathView
+from .path.preferred import usable_preferred
 from .path.rules import PathRefusedError, PathRules, Refusal
 from .path.table import PathTable
 from .receive import Receiver
@@ -62,7 +65,6 @@ class ClientConnection:
     ) -> None:
         events: deque[Event] = deque()
         self._events = events
-        self._config = config
         self._spaces = [
             NumberSpace(INITIAL, 0.0),
             NumberSpace(HANDSHAKE, 0.0),
@@ -88,6 +90,8 @@ class ClientConnection:
             rng,
             wall_time,
         )
+        self._liveness = Liveness()
+        self._paths.degraded_after = config.degraded_after
         self._dispatcher = Dispatcher(
             self._loss, self.streams, self._handshake, self._paths, self._own_ids, self._lifetime
         )
@@ -173,6 +177,29 @@ class ClientConnection:
             active_own_ids=self._own_ids.active,
         )
 
+    @property
+    def migration_allowed(self) -> bool:
+        """Whether the server lets us move (RFC 9000 sections 9 and 18.2)."""
+        return self._rules.migration_allowed and not self._peer_ids.zero_length
+
+    @property
+    def preferred_addresses(self) -> tuple[Address, ...]:
+        """The server's preferred addresses, as far as they may be used (RFC 9000 section 9.6)."""
+        parameters = self._handshake.parameters
+        if parameters is None or parameters.preferred_address is None:
+            return ()
+        return usable_preferred(parameters.preferred_address, self._rules.handshake_remote)
+
+    @property
+    def moved_to_preferred(self) -> bool:
+        """The preferred address is in use: the original one is left for good (section 9.6)."""
+        return self._rules.acted_on_preferred
+
+    @property
+    def idle_deadline(self) -> float:
+        """When the connection ends if nothing is heard; infinity if never."""
+        return self._lifetime.deadline(self._pto())
+
     # -- datagrams and time ------------------------------------------------------------------------
 
     def start(self, local: Address | None, remote: Address) -> int:
@@ -187,10 +214,14 @@ class ClientConnection:
         path = self._paths.get(path_id)
         if path is None or not data:
             return
+        counters = self._receiver.counters
+        packets, eliciting = counters.packets, counters.eliciting
         try:
             self._receiver.receive_untrusted(path, data, segment_size, ecn, now)
         except BadPacketError as error:
             self._fail(error, now)
+        if counters.packets != packets and path_id == self._paths.active:
+            self._liveness.on_received(now, counters.eliciting != eliciting)
         self._paths.judge_active()
 
     def transmit(self, path_id: int, now: float) -> Batch | None:
@@ -199,7 +230,11 @@ class ClientConnection:
         if path is None:
             return None
         try:
-            return self._transmitter.transmit(path, now)
+            batch = self._transmitter.transmit(path, now)
+            if self._transmitter.wrote_streams:
+                self._transmitter.wrote_streams = False
+                self._liveness.on_request(now)
+            return batch
         except BadPacketError as error:
             # the write keys are used up (RFC 9001 section 6.6)
             self._fail(error, now)
@@ -215,7 +250,12 @@ class ClientConnection:
         if self._peer_ids.for_path(active) is None:
             # nothing can be sent before there is a path, so no timer for sending may wake us
             return deadline
-        deadline = min(deadline, self._lifetime.keep_alive_deadline(), self._loss.next_deadline())
+        deadline = min(
+            deadline,
+            self._lifetime.keep_alive_deadline(),
+            self._loss.next_deadline(),
+            self._liveness_deadline(),
+        )
         for space in self._spaces:
             if not space.discarded:
                 deadline = min(deadline, space.acks.deadline)
@@ -230,6 +270,9 @@ class ClientConnection:
             return
         if self._lifetime.take_keep_alive(now):
             self._paths.ping_needed = True
+        if now >= self._liveness_deadline():
+            self._liveness.disarm()
+            self._paths.ping_needed |= self.streams.expects_data()
         self._loss.on_deadline(now)
         self._paths.on_deadline(now)
         self._paths.judge_active()
@@ -272,6 +315,10 @@ class ClientConnection:
         """Start a key update (RFC 9001 section 6); False when it is not allowed yet."""
         return self._transmitter.initiate_key_update()
 
+    def give_up(self, reason: str) -> None:
+        """End the connection without a word, for want of a path: Terminated follows."""
+        self._lifetime.give_up(reason)
+
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
         self._paths.ping_needed = True
@@ -292,6 +339,13 @@ class ClientConnection:
         alert = CRYPTO_ERROR <= error.code <= CRYPTO_ERROR + 0xFF
         ending = Ending.TLS_ERROR if alert else Ending.PROTOCOL_ERROR
         self._lifetime.close(ending, frame, error.reason, now, self._pto())
+
+    def _liveness_deadline(self) -> float:
+        path = self._paths.active_path()
+        if path is None or not self._handshake.confirmed:
+            return inf
+        rtt = path.recovery.rtt
+        return self._liveness.deadline(rtt.smoothed, rtt.pto(self._loss.max_ack_delay))
 
     def _pto(self) -> float:
         path = self._paths.active_path()

@@ -75,6 +75,20 @@ class PathFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathSilent(Event):
+    """A PTO passed on the active path without an answer: time to ask elsewhere as well."""
+
+    path_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathAnswering(Event):
+    """The active path answers again after it was silent."""
+
+    path_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathDegraded(Event):
     """The active path has not answered for several PTOs."""
 

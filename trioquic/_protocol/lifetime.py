@@ -135,6 +135,12 @@ class Lifetime:
             self._advance(LifeInput.EXPIRE)
         self._end_at = inf
 
+    def give_up(self, reason: str) -> None:
+        """End the connection in silence: there is no way to tell the peer."""
+        if self.open:
+            self._advance(LifeInput.EXPIRE)
+            self._terminate(Ending.IDLE_TIMEOUT, 0, None, reason, False)
+
     # -- beginning and end -------------------------------------------------------------------------
 
     def on_complete(self) -> None:

@@ -45,6 +45,7 @@ class ReceiveCounters:
 
     def __init__(self) -> None:
         self.packets = 0
+        self.eliciting = 0
         self.dropped_malformed = 0
         self.dropped_unknown_id = 0
         self.dropped_unauthentic = 0
@@ -223,6 +224,8 @@ class Receiver:
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, arrival.path, self._known_sequence, arrival.now
         )
+        if eliciting:
+            self.counters.eliciting += 1
         acks.on_received(number, arrival.now, eliciting, arrival.ecn)
 
     def _recognise(self, connection_id: bytes) -> bool:

@@ -90,6 +90,8 @@ class Transmitter:
         self._loss = loss
         self._lifetime = lifetime
         self.packets = 0
+        # frames of streams went out since somebody last looked
+        self.wrote_streams = False
         # how the datagrams in hand are marked: one codepoint for a whole batch
         self._codepoint = 0
 
@@ -197,6 +199,7 @@ class Transmitter:
             self._own_ids.write_frames(builder)
         if self._streams.has_pending():
             self._streams.write_frames(builder)
+            self.wrote_streams = True
 
     def _seal_short(
         self,

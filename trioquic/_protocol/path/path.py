@@ -48,6 +48,7 @@ class PathView:
     responses_dropped: int
     validations: int
     mtu: int
+    validating: bool
 
 
 class Path:
@@ -77,6 +78,8 @@ class Path:
         # section 17.4: off on at least one path in sixteen, chosen at random
         self.spin_enabled = rng(1)[0] >= 16
         self.spin = 0
+        # probes of the active path have gone unanswered
+        self.silent = False
         self.responses: list[bytes] = []
         self.responses_dropped = 0
         self.responses_sent = 0
@@ -145,4 +148,5 @@ class Path:
             responses_dropped=self.responses_dropped,
             validations=self.validations,
             mtu=self.mtu,
+            validating=self.validation.running,
         )

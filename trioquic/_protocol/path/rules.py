@@ -43,6 +43,11 @@ class PathRules:
         # server addresses that have answered us
         self.proven_remotes: set[Address] = set()
 
+    @property
+    def migration_allowed(self) -> bool:
+        """Whether the server lets us use new local addresses to reach where it is now."""
+        return self.confirmed and (not self.disabled_by_peer or self.acted_on_preferred)
+
     def check_new_path(self, local: Address | None, remote: Address, zero_length: bool) -> None:
         """Raise PathRefusedError unless packets may go from `local` to `remote`."""
         if not self.confirmed:

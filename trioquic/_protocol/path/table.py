@@ -16,9 +16,11 @@ from ..events import (
     ConnectionIdsAvailable,
     Event,
     Migrated,
+    PathAnswering,
     PathDegraded,
     PathFailed,
     PathRecovered,
+    PathSilent,
     PathValidated,
 )
 from ..recovery.loss import LossDetector
@@ -29,8 +31,6 @@ from .state import PathInput, PathState
 from .validation import INITIAL_PTO
 
 MOST_PATHS: Final = 8
-# PTOs in a row without an answer after which the active path counts as degraded
-DEGRADED_AFTER: Final = 3
 _REMEMBERED: Final = 16
 
 
@@ -56,6 +56,8 @@ class PathTable:
         self._live: dict[int, Path] = {}
         self._abandoned: dict[int, PathView] = {}
         self.active = -1
+        # PTOs in a row without an answer after which the active path counts as degraded
+        self.degraded_after = 3
         # a PING must go out on the active path, so that the server sees the move (section 9.2)
         self.ping_needed = False
         # the next packet must say again what was received: the last ACK went out on the old path,
@@ -215,6 +217,9 @@ class PathTable:
             if path.probed_rtt >= 0.0:
                 path.recovery.rtt.update(path.probed_rtt, 0.0, now)
         path.carried = True
+        if path.remote != self._rules.handshake_remote:
+            # Section 9: from now on migration is allowed even where the server had disabled it.
+            self._rules.acted_on_preferred = True
         # probes that got lost before are no reason to be slow now
         path.recovery.pto_count = 0
         self.ping_needed = True
@@ -226,6 +231,7 @@ class PathTable:
         if old is None:
             return
         old.probed_rtt = -1.0
+        old.silent = False
         silent = old.state is PathState.DEGRADED or old.recovery.pto_count > 0
         if silent:
             # Nothing answers there: do not wait for its backed-off PTO to send the data again.
@@ -241,7 +247,14 @@ class PathTable:
         if path is None:
             return
         count = path.recovery.pto_count
-        if path.state is PathState.ACTIVE and count >= DEGRADED_AFTER and self._rules.confirmed:
+        if self._rules.confirmed and path.silent != (count > 0):
+            path.silent = count > 0
+            number = path.path_id
+            self._events.append(
+                PathSilent(path_id=number) if path.silent else PathAnswering(path_id=number)
+            )
+        degraded = count >= self.degraded_after and self._rules.confirmed
+        if path.state is PathState.ACTIVE and degraded:
             path.advance(PathInput.DEGRADE)
             self._events.append(PathDegraded(path_id=path.path_id, pto_count=count))
         elif path.state is PathState.DEGRADED and count == 0:

@@ -193,6 +193,16 @@ class StreamTable:
         """What happened since the last call, once per stream and kind."""
         return self._notices.poll()
 
+    def expects_data(self) -> bool:
+        """Whether the peer owes us something: the answer on a stream of ours, or what is missing
+        in the middle of any. Its own streams may be quiet for ever. Looks at all streams."""
+        for stream in self._streams.values():
+            half = stream.receive
+            if half is not None and half.accepts_data:
+                if not stream.number & 1 or half.data.gaps:
+                    return True
+        return False
+
     # Frames in
 
     def on_stream_untrusted(self, stream_id: int, offset: int, data: bytes, fin: bool) -> None:
