@@ -1,24 +1,382 @@
-"""How a connection behaves when its network changes: plain data, chosen by the application."""
+"""How a connection behaves when its network changes: data, and one pure function.
+
+The supervisor asks `MigrationPolicy.decide` whenever something happened, with a frozen view of the
+connection, and carries out what comes back. The function looks at what is there, not at what
+happened before: a decision that came to nothing is simply taken again. An application with other
+wishes changes the knobs, or subclasses the policy and decides itself.
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Final
+
+from ._protocol.path.state import PathState
+
+KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
+_NEVER: Final = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A pair of addresses that could become a path. Candidates come in order, the best first."""
+
+    local: str
+    interface: str | None
+    kind: str
+    metered: bool | None
+    remote: tuple[str, int]
+    preferred: bool
+    """Leads to the server's preferred address (RFC 9000 section 9.6)."""
+    rank: int
+    """Position in the order of preference, 0 is the best; the same for one network's addresses."""
+    new_port: bool
+    """The same addresses as a path there is: only the port would be new."""
+    reason: str
+    """Which preference or rule of RFC 6724 put it there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathInfo:
+    """A path as the policy sees it. Times are seconds on trio's clock."""
+
+    id: int
+    state: PathState
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    interface: str | None
+    kind: str
+    metered: bool | None
+    preferred: bool
+    rank: int
+    usable: bool
+    """Its interface is up and has its address, as far as is known."""
+    proven_at: float
+    """When it last answered a challenge; -inf if never."""
+    silent_since: float
+    """When the active path's unanswered probes began; +inf while it answers."""
+    rtt: float | None
+    pto: float
+    unanswered_ptos: int
+    probing: bool
+    mine: bool
+    """The supervisor opened it, not the application."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a policy may look at."""
+
+    active: PathInfo | None
+    paths: tuple[PathInfo, ...]
+    candidates: tuple[Candidate, ...]
+    """What could be opened now, without those that failed a moment ago."""
+    spare_ids: int
+    """Connection IDs left for new paths."""
+    migration_allowed: bool
+    """False while the server forbids it and its preferred address is not in use."""
+    preferred_pending: bool
+    """The server has a preferred address that was neither reached nor found unreachable."""
+    switches: tuple[float, ...]
+    """When the connection left a path that had fallen silent, in the last minute."""
+    returns: tuple[float, ...]
+    """When the connection went back to a better network, oldest first."""
+    next_candidate_at: float
+    """When a candidate that failed may be tried again; +inf if there is none."""
+
+
+class What(Enum):
+    """Why the policy is asked."""
+
+    CONFIRMED = "the handshake is confirmed"
+    NETWORKS = "the networks changed"
+    HINT = "the application said that the networks changed"
+    IDS = "the server gave new connection IDs"
+    VALIDATED = "a path answered a challenge"
+    FAILED = "a path failed"
+    SILENT = "the active path does not answer"
+    DEGRADED = "the active path has not answered for long"
+    RECOVERED = "the active path answers again"
+    MOVED = "the connection moved"
+    TIME = "time passed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyEvent:
+    """What happened, and to which path. The view has the facts that follow from it."""
+
+    what: What
+    path: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the supervisor shall do, in this order."""
+
+    abandon: tuple[int, ...] = ()
+    """Paths to give up."""
+    probe: tuple[Candidate, ...] = ()
+    """Candidates to open and challenge."""
+    challenge: tuple[int, ...] = ()
+    """Paths to challenge (again)."""
+    migrate: int | None = None
+    """The path to move to."""
+    leap: Candidate | None = None
+    """A candidate to open and move to at once, validating at the same time (section 9.2)."""
+    cause: str = ""
+    """Why the connection moves; it is told in `Migrated`."""
+    wait: bool = False
+    """There is no way at all now."""
+    look_again: float = _NEVER
+    """When to ask again if nothing happens, on trio's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationPolicy:
-    """The knobs of migration (RFC 9000 section 9)."""
+    """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them."""
 
     enabled: bool = True
     """False: the connection stays on the path of its handshake; `add_path` and `migrate` raise
-    `MigrationNotAllowedError`."""
+    `MigrationNotAllowedError`, and nothing happens by itself."""
+    automatic: bool = True
+    """False: only the application moves the connection, with `migrate` and `migrate_to`."""
+    interfaces: Sequence[str] = ()
+    """Names of interfaces in the order of preference, before all others."""
+    kinds: Sequence[str] = KINDS
+    """Kinds of networks in the order of preference; a kind that is missing is not used."""
+    metered: bool = True
+    """Whether metered networks may be used at all; they come after those that are not."""
+    degraded_after: int = 3
+    """PTOs without an answer after which the active path counts as degraded."""
+    standby: int = 1
+    """How many other paths to keep validated, so that a failover costs no validation."""
+    standby_interval: float = 25.0
+    """Seconds after which a standby path is challenged again: before a NAT forgets it."""
+    metered_standby_interval: float = _NEVER
+    """The same on a metered network; infinity: it is validated once."""
+    move_back_after: float = 1.0
+    """Seconds a better network must have been validated before the connection returns to it. Each
+    return within five minutes doubles it, up to 128 s. Infinity: never."""
+    switches_per_minute: int = 5
+    """Bound on leaving paths for their silence, so that two bad networks cause no flapping."""
+    no_path_timeout: float = _NEVER
+    """Seconds to wait without any path before `NoPathError`; the idle timeout bounds it anyway."""
+    use_preferred_address: bool = True
+    """Whether to move to the server's preferred address (RFC 9000 section 9.6)."""
+    new_port: bool = True
+    """With one network only and a silent path: try another port, as a NAT may have forgotten us."""
     linger: float = 3.0
-    """How long `migrate` still listens on the path it left, in PTOs of that path, so that packets
-    that were under way are not lost (RFC 9000 section 9.3.2 has the server's side of it)."""
+    """How long a path that was left is still listened to, in PTOs of that path, so that packets
+    that were under way are not lost."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.enabled, bool):
-            raise TypeError(f"enabled must be a bool, not {type(self.enabled).__name__}")
-        if isinstance(self.linger, bool) or not isinstance(self.linger, int | float):
-            raise TypeError(f"linger must be a number of PTOs, not {type(self.linger).__name__}")
-        if not math.isfinite(self.linger) or self.linger < 0:
-            raise ValueError(f"linger must be finite and not negative, not {self.linger}")
+        for field in fields(self):
+            _check(field.name, getattr(self, field.name))
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        """What to do. Pure: the same arguments give the same decision. Called after every event,
+        and at the time the last decision asked for; it must not block."""
+        if not self.enabled or not self.automatic:
+            return Decision()
+        gone = tuple(path.id for path in view.paths if not path.usable or _is_stale(path))
+        active = view.active
+        if active is None or active.id in gone:
+            return self._without_path(view, gone, event, now)
+        silent = active.silent_since < _NEVER
+        if silent:
+            decision = self._silent(view, active, now)
+        else:
+            decision = self._well(view, active, now)
+        return _with_abandoned(decision, gone)
+
+    # -- no path: break before make ----------------------------------------------------------------
+
+    def _without_path(
+        self, view: View, gone: tuple[int, ...], event: PolicyEvent, now: float
+    ) -> Decision:
+        cause = f"the active path is gone: {event.what.value}"
+        ready = [p for p in view.paths if p.id not in gone and p.state is PathState.VALIDATED]
+        if ready:
+            best = max(ready, key=lambda path: (path.preferred, -path.rank))
+            return Decision(abandon=gone, migrate=best.id, cause=cause)
+        for candidate in self._usable(view):
+            if not candidate.preferred:
+                # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
+                return Decision(abandon=gone, leap=candidate, cause=cause)
+        return Decision(abandon=gone, wait=True, look_again=view.next_candidate_at)
+
+    # -- a silent path: ask everywhere, go where an answer comes from ------------------------------
+
+    def _silent(self, view: View, active: PathInfo, now: float) -> Decision:
+        answered = [
+            path
+            for path in view.paths
+            if path.id != active.id
+            and path.state is PathState.VALIDATED
+            and path.proven_at >= active.silent_since
+        ]
+        if answered and len(view.switches) < self.switches_per_minute:
+            best = max(answered, key=lambda path: (path.preferred, -path.rank))
+            cause = f"no answer for {active.unanswered_ptos} PTO"
+            return Decision(migrate=best.id, cause=cause)
+        asked = [path for path in view.paths if path.usable and not path.probing]
+        challenge = tuple(path.id for path in asked if path.proven_at < active.silent_since)
+        probe = self._some(view, self._others(view, active), 2)
+        if not probe and self.new_port and not _standbys(view, active):
+            probe = self._some(view, [c for c in self._usable(view) if c.new_port], 1)
+        look_again = min(now + active.pto, view.next_candidate_at)
+        return Decision(challenge=challenge, probe=probe, look_again=look_again)
+
+    # -- all is well: preferred address, standby, better networks ----------------------------------
+
+    def _well(self, view: View, active: PathInfo, now: float) -> Decision:
+        preferred = self._preferred(view, active)
+        if preferred is not None:
+            return preferred
+        better = [
+            path
+            for path in view.paths
+            if path.state is PathState.VALIDATED
+            and path.rank < active.rank
+            and path.preferred == active.preferred
+        ]
+        look_again = view.next_candidate_at
+        for path in sorted(better, key=lambda path: path.rank):
+            ready_at = path.proven_at + self._patience(view, now)
+            if now >= ready_at:
+                return Decision(migrate=path.id, cause="a better network is back")
+            look_again = min(look_again, ready_at)
+        standbys = _standbys(view, active)
+        wanted = max(0, self.standby - len(standbys))
+        probe = self._some(view, self._others(view, active), wanted)
+        if not probe:
+            probe = self._some(view, self._improvements(view, active), 1)
+        due = [path for path in standbys if now >= self._reprobe_at(path) and not path.probing]
+        for path in standbys:
+            if path not in due:
+                look_again = min(look_again, self._reprobe_at(path))
+        return Decision(
+            probe=probe, challenge=tuple(path.id for path in due), look_again=look_again
+        )
+
+    def _preferred(self, view: View, active: PathInfo) -> Decision | None:
+        """Section 9.6: validate the preferred address, move there, drop what leads to the old."""
+        if not self.use_preferred_address:
+            return None
+        for path in view.paths:
+            if path.preferred and path.state is PathState.VALIDATED and not active.preferred:
+                return Decision(migrate=path.id, cause="the server's preferred address")
+        if active.preferred:
+            old = tuple(path.id for path in view.paths if not path.preferred)
+            return Decision(abandon=old) if old else None
+        if view.preferred_pending and not any(path.preferred for path in view.paths):
+            ways = [c for c in view.candidates if c.preferred and c.local == active.local[0]]
+            return Decision(probe=tuple(ways[:1])) if ways and view.spare_ids else None
+        return None
+
+    # -- pieces ------------------------------------------------------------------------------------
+
+    def _usable(self, view: View) -> list[Candidate]:
+        if not view.migration_allowed:
+            return [candidate for candidate in view.candidates if candidate.preferred]
+        return [
+            candidate
+            for candidate in view.candidates
+            if candidate.kind in self.kinds and (self.metered or not candidate.metered)
+        ]
+
+    def _others(self, view: View, active: PathInfo) -> list[Candidate]:
+        """Candidates on networks that no path uses; one each."""
+        used = {_network(path.interface, path.local[0]) for path in view.paths if path.usable}
+        used.add(_network(active.interface, active.local[0]))
+        found: list[Candidate] = []
+        for candidate in self._usable(view):
+            network = _network(candidate.interface, candidate.local)
+            if network not in used and not candidate.new_port:
+                found.append(candidate)
+        return found
+
+    def _improvements(self, view: View, active: PathInfo) -> list[Candidate]:
+        if self.move_back_after == _NEVER:
+            return []
+        return [c for c in self._others(view, active) if c.rank < active.rank]
+
+    def _some(
+        self, view: View, candidates: list[Candidate], networks: int
+    ) -> tuple[Candidate, ...]:
+        """The first networks' candidates. Section 9.6.3: both server addresses of one network are
+        asked at the same time; with one spare ID only the preferred one."""
+        chosen: list[Candidate] = []
+        seen: list[tuple[str | None, str | None]] = []
+        for candidate in candidates:
+            network = _network(candidate.interface, candidate.local)
+            if network not in seen:
+                if len(seen) == networks:
+                    break
+                seen.append(network)
+            chosen.append(candidate)
+        chosen.sort(key=lambda candidate: not candidate.preferred)
+        return tuple(chosen[: view.spare_ids])
+
+    def _reprobe_at(self, path: PathInfo) -> float:
+        interval = self.metered_standby_interval if path.metered else self.standby_interval
+        return path.proven_at + interval
+
+    def _patience(self, view: View, now: float) -> float:
+        recent = sum(1 for at in view.returns if now - at < 300.0)
+        return min(self.move_back_after * 2.0**recent, max(128.0, self.move_back_after))
+
+
+def _network(interface: str | None, local: str) -> tuple[str | None, str | None]:
+    return (interface, None) if interface is not None else (None, local)
+
+
+def _standbys(view: View, active: PathInfo) -> list[PathInfo]:
+    return [
+        path
+        for path in view.paths
+        if path.id != active.id
+        and path.usable
+        and path.state in (PathState.VALIDATED, PathState.PROBING)
+    ]
+
+
+def _is_stale(path: PathInfo) -> bool:
+    """Opened by the supervisor, and its validation failed."""
+    return path.mine and path.state is PathState.CANDIDATE and not path.probing
+
+
+def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:
+    if not gone:
+        return decision
+    return Decision(
+        abandon=gone + decision.abandon,
+        probe=decision.probe,
+        challenge=tuple(number for number in decision.challenge if number not in gone),
+        migrate=decision.migrate,
+        leap=decision.leap,
+        cause=decision.cause,
+        wait=decision.wait,
+        look_again=decision.look_again,
+    )
+
+
+def _check(name: str, value: object) -> None:
+    if name in ("interfaces", "kinds"):
+        if isinstance(value, str) or not all(isinstance(v, str) for v in value):  # type: ignore[attr-defined]
+            raise TypeError(f"{name} must be a sequence of names")
+    elif name in ("enabled", "automatic", "metered", "use_preferred_address", "new_port"):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
+    else:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+        infinite = name in (
+            "standby_interval",
+            "metered_standby_interval",
+            "move_back_after",
+            "no_path_timeout",
+        )
+        if math.isnan(value) or value < 0 or (math.isinf(value) and not infinite):
+            raise ValueError(f"{name} must not be {value}")

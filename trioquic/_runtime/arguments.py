@@ -60,6 +60,7 @@ class Plan:
             idle_timeout=transport.idle_timeout,
             keep_alive=transport.keep_alive,
             max_ack_delay=transport.max_ack_delay,
+            degraded_after=self.migration.degraded_after,
         )
         return ClientConnection(config, rng=self.rng, wall_time=datetime.now(UTC), now=now)
 

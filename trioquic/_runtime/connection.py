@@ -11,6 +11,7 @@ from .._protocol.events import HandshakeCompleted
 from ..config import TransportConfig
 from ..events import PathEvent
 from ..paths import Path
+from ..policy import PolicyEvent, What
 from ..statistics import ConnectionStatistics
 from .arguments import check_local, check_port
 from .broadcast import Broadcast
@@ -25,6 +26,7 @@ from .streams import (
     make_send_stream,
     make_stream,
 )
+from .supervisor import Supervisor
 
 
 class Connection(trio.abc.AsyncResource):
@@ -34,10 +36,11 @@ class Connection(trio.abc.AsyncResource):
     kind, or `trio.ClosedResourceError` after one's own close.
     """
 
-    __slots__ = ("_broadcast", "_completed", "_driver", "_paths", "_transport")
+    __slots__ = ("_broadcast", "_completed", "_driver", "_paths", "_supervisor", "_transport")
 
     _driver: Driver
     _paths: PathSet
+    _supervisor: Supervisor
     _broadcast: Broadcast
     _transport: TransportConfig
     _completed: HandshakeCompleted
@@ -204,6 +207,12 @@ class Connection(trio.abc.AsyncResource):
         check_port("local_port", local_port, least=0)
         return await self._paths.migrate(interface, local, local_port)
 
+    def network_changed(self) -> None:
+        """A hint from who knows more than the system tells: look at the networks again, and try
+        again what failed a moment ago. Returns at once."""
+        self._driver.check_open()
+        self._supervisor.hear(PolicyEvent(what=What.HINT))
+
     def path_events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[PathEvent]]:
         """What happens to the paths from now on: `async with conn.path_events() as events`.
 
@@ -255,6 +264,7 @@ class Connection(trio.abc.AsyncResource):
 def make_connection(
     driver: Driver,
     paths: PathSet,
+    supervisor: Supervisor,
     broadcast: Broadcast,
     transport: TransportConfig,
     completed: HandshakeCompleted,
@@ -263,6 +273,7 @@ def make_connection(
     conn = Connection.__new__(Connection)
     conn._driver = driver
     conn._paths = paths
+    conn._supervisor = supervisor
     conn._broadcast = broadcast
     conn._transport = transport
     conn._completed = completed

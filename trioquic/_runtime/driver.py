@@ -22,9 +22,11 @@ from .._protocol.events import (
     HandshakeCompleted,
     HandshakeConfirmed,
     Migrated,
+    PathAnswering,
     PathDegraded,
     PathFailed,
     PathRecovered,
+    PathSilent,
     PathValidated,
     StreamOpened,
     StreamReadable,
@@ -186,6 +188,11 @@ class Driver:
             # The core is broken already, and the bug that broke it is what gets reported.
             return
 
+    def give_up(self, reason: str) -> None:
+        """No path was found in time: the connection is lost, and nobody can be told."""
+        self.core.give_up(reason)
+        self.flush()
+
     def _stop_for_bug(self, error: Exception) -> InternalError:
         if self._bug is None:
             self._bug = error
@@ -226,7 +233,15 @@ class Driver:
                 self.acceptors.unpark()
             case StreamsAvailable(bidirectional=kind):
                 self.openers[kind].unpark_all()
-            case PathValidated() | PathFailed() | PathDegraded() | PathRecovered() | Migrated():
+            case (
+                PathValidated()
+                | PathFailed()
+                | PathSilent()
+                | PathAnswering()
+                | PathDegraded()
+                | PathRecovered()
+                | Migrated()
+            ):
                 if self.listener is not None:
                     self.listener.on_path_event(event)
             case ConnectionIdsAvailable():

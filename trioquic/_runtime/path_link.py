@@ -195,7 +195,7 @@ class PathLink:
             raise type(self._outcome)(*self._outcome.args)
         return self._outcome
 
-    def close(self) -> None:
+    def close(self, reason: str = "closed") -> None:
         """Give the path up; see `Path.aclose`."""
         if self.closed:
             return
@@ -203,7 +203,7 @@ class PathLink:
             self.shut()
         else:
             # The core's PathFailed event comes back to shut this link.
-            self._driver.core.abandon(self.path_id, trio.current_time(), "closed")
+            self._driver.core.abandon(self.path_id, trio.current_time(), reason)
             self._driver.flush()
 
     def statistics(self) -> PathStatistics:

@@ -5,15 +5,19 @@ and says so by refusing; this side opens the socket, keeps the task in the conne
 turns the core's events into public ones.
 """
 
+from typing import Protocol
+
 import trio
 
 from .. import events as public
 from .._protocol.events import (
     Event,
     Migrated,
+    PathAnswering,
     PathDegraded,
     PathFailed,
     PathRecovered,
+    PathSilent,
     PathValidated,
 )
 from .._protocol.path.rules import PathRefusedError, Refusal
@@ -21,7 +25,7 @@ from .._protocol.path.state import PathState
 from ..errors import MigrationNotAllowedError, PathAbandonedError
 from ..networks import NetworkSource
 from ..paths import Path
-from ..policy import MigrationPolicy
+from ..policy import Candidate, MigrationPolicy, PolicyEvent, What
 from .binding import bind_socket, connect_socket, local_error
 from .broadcast import Broadcast
 from .driver import Driver
@@ -31,6 +35,13 @@ from .sockets import DatagramSocket, Remote
 
 # How long `add_path` waits for a connection ID when the last ones were just given back, in PTOs
 _WAIT_FOR_ID = 4
+
+
+class Listener(Protocol):
+    """Who decides by itself where the connection goes."""
+
+    def hear(self, event: PolicyEvent) -> None:
+        """Something happened to a path."""
 
 
 class PathSet:
@@ -55,6 +66,7 @@ class PathSet:
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
         self._cause = ""
+        self.supervisor: Listener | None = None
         driver.listener = self
 
     # -- what is there ---------------------------------------------------------------------------
@@ -89,6 +101,15 @@ class PathSet:
         self._links.clear()
         self._driver.links.clear()
 
+    @property
+    def remote(self) -> Remote:
+        """The server's address that the connection was made to."""
+        return self._remote
+
+    def link(self, path_id: int) -> PathLink | None:
+        """The path at work, None if it is closed."""
+        return self._links.get(path_id)
+
     def active_link(self) -> PathLink | None:
         """The path whose socket carries the last words."""
         return self._links.get(self._driver.core.active_path)
@@ -101,7 +122,19 @@ class PathSet:
         self._driver.check_open()
         await self._driver.confirmed.wait()
         self._driver.check_open()
-        socket = await self._open_socket(interface, local, local_port)
+        return await self._add(interface, local, local_port, self._remote)
+
+    async def add_candidate(self, candidate: Candidate) -> Path:
+        """Open a path that the supervisor wants, also to another address of the server."""
+        remote = self._remote
+        if candidate.remote != remote.address:
+            remote = Remote(remote.family, candidate.remote)
+        return await self._add(candidate.interface, candidate.local, 0, remote)
+
+    async def _add(
+        self, interface: str | None, local: str | None, local_port: int, remote: Remote
+    ) -> Path:
+        socket = await self._open_socket(interface, local, local_port, remote)
         try:
             self._driver.check_open()
             path_id = await self._add_to_core(socket)
@@ -113,19 +146,19 @@ class PathSet:
         return link.handle
 
     async def _open_socket(
-        self, interface: str | None, local: str | None, local_port: int
+        self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> DatagramSocket:
         bound = await bind_socket(
-            self._remote.family,
+            remote.family,
             interface=interface,
             local=local,
             local_port=local_port,
             networks=self._networks,
         )
         try:
-            return await connect_socket(bound, self._remote, interface)
+            return await connect_socket(bound, remote, interface)
         except OSError as error:
-            raise local_error(error, f"no way to {self._remote.address[0]} from there") from error
+            raise local_error(error, f"no way to {remote.address[0]} from there") from error
 
     async def _add_to_core(self, socket: DatagramSocket) -> int:
         core = self._driver.core
@@ -175,13 +208,23 @@ class PathSet:
             if path.state is PathState.ABANDONED:
                 raise PathAbandonedError("the path was closed")
             raise ValueError(f"{path} belongs to another connection")
-        self._cause = cause
         try:
-            self._driver.core.migrate(path.id, trio.current_time())
+            self.move(path.id, cause)
         except PathRefusedError as refused:
             raise self._refuse(refused) from None
-        self._lingering.discard(path.id)
+
+    def move(self, path_id: int, cause: str, unvalidated: bool = False) -> None:
+        """Have the core move the connection; PathRefusedError if it must not."""
+        self._cause = cause
+        self._driver.core.migrate(path_id, trio.current_time(), unvalidated)
+        self._lingering.discard(path_id)
         self._driver.flush()
+
+    def close(self, path_id: int, reason: str) -> None:
+        """Give a path up."""
+        link = self._links.get(path_id)
+        if link is not None:
+            link.close(reason)
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
@@ -197,9 +240,15 @@ class PathSet:
             if not moved:
                 link.close()
         if old is not None and old is not link:
-            self._lingering.add(old.path_id)
-            self._nursery.start_soon(self._leave, old)
+            self.leave(old.path_id)
         return new
+
+    def leave(self, path_id: int) -> None:
+        """Close a path soon, when what is under way on it has had time to arrive."""
+        link = self._links.get(path_id)
+        if link is not None:
+            self._lingering.add(path_id)
+            self._nursery.start_soon(self._leave, link)
 
     async def _leave(self, link: PathLink) -> None:
         """Close a path after what was under way on it has had time to arrive."""
@@ -215,15 +264,22 @@ class PathSet:
             case PathValidated(path_id=number, rtt=rtt) if number in self._links:
                 link = self._links[number]
                 link.on_validated(rtt)
+                self._tell(What.VALIDATED, number)
                 self._broadcast.send(public.PathValidated(path=link.handle, rtt=rtt))
             case PathFailed(path_id=number, reason=reason) if number in self._links:
                 self._on_failed(self._links[number], reason)
+            case PathSilent(path_id=number):
+                self._tell(What.SILENT, number)
+            case PathAnswering(path_id=number):
+                self._tell(What.RECOVERED, number)
             case PathDegraded(path_id=number) if number in self._links:
+                self._tell(What.DEGRADED, number)
                 self._broadcast.send(public.PathDegraded(path=self._links[number].handle))
             case PathRecovered(path_id=number) if number in self._links:
                 self._broadcast.send(public.PathRecovered(path=self._links[number].handle))
             case Migrated(old=old, new=new) if new in self._links:
                 left = self._links.get(old)
+                self._tell(What.MOVED, new)
                 self._broadcast.send(
                     public.Migrated(
                         old=None if left is None else left.handle,
@@ -235,6 +291,10 @@ class PathSet:
                 # About a path that is closed already.
                 return
 
+    def _tell(self, what: What, path_id: int) -> None:
+        if self.supervisor is not None:
+            self.supervisor.hear(PolicyEvent(what=what, path=path_id))
+
     def _on_failed(self, link: PathLink, reason: str) -> None:
         if link.statistics().state is PathState.ABANDONED:
             del self._links[link.path_id]
@@ -243,4 +303,5 @@ class PathSet:
             link.shut()
         else:
             link.on_failed(reason)
+        self._tell(What.FAILED, link.path_id)
         self._broadcast.send(public.PathFailed(path=link.handle, reason=reason))

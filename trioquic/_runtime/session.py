@@ -17,6 +17,7 @@ from .endings import handshake_error
 from .nurseries import bug_in
 from .path_set import PathSet
 from .sockets import DatagramSocket, Remote
+from .supervisor import Supervisor
 
 # Seconds for the last datagram to get into a socket that would block
 _LAST_WORDS = 0.5
@@ -58,6 +59,10 @@ class Session:
                 nursery.start_soon(driver.timer.run)
                 if not patient:
                     nursery.start_soon(self._watch_refusal)
+                supervisor = Supervisor(
+                    driver, paths, self._plan.migration, self._plan.networks, self._broadcast
+                )
+                nursery.start_soon(supervisor.run)
                 paths.start_first(self._socket)
                 driver.flush()
                 failure = await self._handshake()
@@ -65,7 +70,12 @@ class Session:
                     assert driver.completed is not None
                     task_status.started(
                         make_connection(
-                            driver, paths, self._broadcast, self._plan.transport, driver.completed
+                            driver,
+                            paths,
+                            supervisor,
+                            self._broadcast,
+                            self._plan.transport,
+                            driver.completed,
                         )
                     )
                     await driver.stopped.wait()

@@ -1,0 +1,289 @@
+"""What the supervisor knows, as the frozen view that a policy gets.
+
+The core knows its paths and the source of networks the interfaces; here they are put together:
+which network a path belongs to and whether that is still there, which pairs of addresses could
+become paths and in which order (RFC 6724, the policy's preferences first), and what was tried a
+moment ago and failed. A path whose address was never seen in the snapshot (a loopback alias, an
+address that the system chose on an interface nobody lists) counts as usable.
+"""
+
+import ipaddress
+from collections import deque
+from math import inf
+from typing import Final
+
+from .._address.local import LocalAddress
+from .._address.pairs import Pair, PairPreferences, candidate_pairs
+from ..networks import Interface, NetworkSource
+from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
+from .driver import Driver
+from .path_set import PathSet
+
+_MINUTE: Final = 60.0
+_FIVE_MINUTES: Final = 300.0
+# A candidate that failed is left alone for a second, then two, four ... up to this.
+_FIRST_REST: Final = 1.0
+_LONGEST_REST: Final = 64.0
+_MOST_REMEMBERED: Final = 64
+
+_Key = tuple[str, str | None, tuple[str, int]]
+
+
+class _Facts:
+    """What is known about one path beside what the core knows."""
+
+    def __init__(self) -> None:
+        self.proven_at = -inf
+        self.silent_since = inf
+        self.listed = False
+        self.mine = False
+
+
+class Outlook:
+    """Facts about paths and networks, and the view made of them."""
+
+    def __init__(
+        self, driver: Driver, paths: PathSet, networks: NetworkSource, policy: MigrationPolicy
+    ) -> None:
+        self._driver = driver
+        self._paths = paths
+        self._networks = networks
+        self._policy = policy
+        self._preferences = PairPreferences(
+            interfaces=tuple(policy.interfaces), kinds=tuple(policy.kinds)
+        )
+        self._facts: dict[int, _Facts] = {}
+        # candidates that failed: how often, and when they may be tried again
+        self._failures: dict[_Key, tuple[int, float]] = {}
+        self._switches: deque[float] = deque(maxlen=_MOST_REMEMBERED)
+        self._returns: deque[float] = deque(maxlen=_MOST_REMEMBERED)
+        self._preferred_failed = False
+
+    # -- news --------------------------------------------------------------------------------------
+
+    def note(self, event: PolicyEvent, now: float) -> None:
+        """Keep what an event says."""
+        if event.what is What.HINT or event.what is What.NETWORKS:
+            # what failed a moment ago may work now
+            self._failures.clear()
+        if event.path is None:
+            return
+        facts = self._facts_of(event.path)
+        if event.what is What.VALIDATED:
+            facts.proven_at = now
+            facts.silent_since = inf
+        elif event.what is What.SILENT:
+            facts.silent_since = min(facts.silent_since, now)
+        elif event.what is What.RECOVERED or event.what is What.MOVED:
+            facts.silent_since = inf
+        elif event.what is What.FAILED:
+            self._note_failure(event.path, now)
+
+    def moved(self, old_was_silent: bool, better: bool, now: float) -> None:
+        """The connection moved by the policy's decision."""
+        if old_was_silent:
+            self._switches.append(now)
+        elif better:
+            self._returns.append(now)
+
+    def opened(self, path_id: int) -> None:
+        """The supervisor opened a path."""
+        self._facts_of(path_id).mine = True
+
+    def silent(self, path_id: int) -> bool:
+        """Whether a path has unanswered probes."""
+        facts = self._facts.get(path_id)
+        return facts is not None and facts.silent_since < inf
+
+    def failed(self, candidate: Candidate, now: float) -> None:
+        """A candidate could not be opened."""
+        self._rest((candidate.local, candidate.interface, candidate.remote), now)
+
+    def _note_failure(self, path_id: int, now: float) -> None:
+        link = self._paths.link(path_id)
+        if link is None:
+            self._facts.pop(path_id, None)
+            return
+        socket = link.socket
+        self._rest((socket.local[0], socket.interface, socket.remote), now)
+        if socket.remote in self._driver.core.preferred_addresses:
+            self._preferred_failed = True
+
+    def _rest(self, key: _Key, now: float) -> None:
+        times = self._failures.get(key, (0, 0.0))[0]
+        rest = min(_FIRST_REST * 2.0**times, _LONGEST_REST)
+        self._failures[key] = (times + 1, now + rest)
+        while len(self._failures) > _MOST_REMEMBERED:
+            del self._failures[next(iter(self._failures))]
+
+    def _facts_of(self, path_id: int) -> _Facts:
+        facts = self._facts.get(path_id)
+        if facts is None:
+            facts = self._facts[path_id] = _Facts()
+        return facts
+
+    def preferred_result(self) -> tuple[bool, str] | None:
+        """What became of the server's preferred address (section 9.6); None while that is open."""
+        core = self._driver.core
+        addresses = core.preferred_addresses
+        if not addresses:
+            return None
+        if not self._policy.use_preferred_address:
+            return False, "the policy does not want it"
+        if core.active_path >= 0 and core.path_view(core.active_path).remote in addresses:
+            return True, "it answered"
+        return (False, "it did not answer") if self._preferred_failed else None
+
+    # -- the view ----------------------------------------------------------------------------------
+
+    def view(self, now: float) -> View:
+        """Everything a policy may look at, as it is now."""
+        core = self._driver.core
+        interfaces = self._networks.snapshot()
+        pairs = self._pairs(interfaces)
+        paths = tuple(self._path_info(number, interfaces, pairs) for number in core.live_paths())
+        for number in [n for n in self._facts if n not in {p.id for p in paths}]:
+            del self._facts[number]
+        preferred = core.preferred_addresses
+        active = next((path for path in paths if path.id == core.active_path), None)
+        resting = [until for _, until in self._failures.values() if until > now]
+        return View(
+            active=active,
+            paths=paths,
+            candidates=self._candidates(pairs, paths, now),
+            spare_ids=core.statistics().spare_peer_ids,
+            migration_allowed=core.migration_allowed,
+            preferred_pending=bool(preferred) and not self._preferred_failed,
+            switches=tuple(at for at in self._switches if now - at < _MINUTE),
+            returns=tuple(at for at in self._returns if now - at < _FIVE_MINUTES),
+            next_candidate_at=min(resting, default=inf),
+        )
+
+    def _pairs(self, interfaces: tuple[Interface, ...]) -> list[tuple[Pair, tuple[str, int], bool]]:
+        """Every pair in order, with the server's port and whether it is the preferred address."""
+        core = self._driver.core
+        remotes: dict[str, tuple[tuple[str, int], bool]] = {}
+        if not core.moved_to_preferred:
+            remotes[self._paths.remote.address[0]] = (self._paths.remote.address, False)
+        if core.moved_to_preferred or (
+            self._policy.use_preferred_address and not self._preferred_failed
+        ):
+            for address in core.preferred_addresses:
+                remotes.setdefault(address[0], (address, True))
+        found = []
+        for pair in candidate_pairs(_local_addresses(interfaces), list(remotes), self._preferences):
+            if pair.source_rank == 0 and pair.remote in remotes:
+                remote, preferred = remotes[pair.remote]
+                found.append((pair, remote, preferred))
+        return found
+
+    def _candidates(
+        self,
+        pairs: list[tuple[Pair, tuple[str, int], bool]],
+        paths: tuple[PathInfo, ...],
+        now: float,
+    ) -> tuple[Candidate, ...]:
+        used = {(path.local[0], path.remote) for path in paths}
+        found = []
+        ranks = _ranks(pairs)
+        for pair, remote, preferred in pairs:
+            key = (pair.local.address, pair.interface, remote)
+            if now < self._failures.get(key, (0, -inf))[1]:
+                continue
+            found.append(
+                Candidate(
+                    local=pair.local.address,
+                    interface=pair.interface,
+                    kind=pair.local.kind,
+                    metered=pair.local.metered,
+                    remote=remote,
+                    preferred=preferred,
+                    rank=ranks[pair.interface],
+                    new_port=(pair.local.address, remote) in used,
+                    reason=pair.reason,
+                )
+            )
+        return tuple(found)
+
+    def _path_info(
+        self,
+        number: int,
+        interfaces: tuple[Interface, ...],
+        pairs: list[tuple[Pair, tuple[str, int], bool]],
+    ) -> PathInfo:
+        view = self._driver.core.path_view(number)
+        facts = self._facts_of(number)
+        link = self._paths.link(number)
+        local = view.local or ("", 0)
+        named = None if link is None else link.socket.interface
+        home, listed = _interface_of(local[0], named, interfaces)
+        facts.listed |= listed
+        name = home.name if home is not None else named
+        ranks = _ranks(pairs)
+        return PathInfo(
+            id=number,
+            state=view.state,
+            local=local,
+            remote=view.remote,
+            interface=name,
+            kind=home.kind if home is not None else "other",
+            metered=home.metered if home is not None else None,
+            preferred=view.remote in self._driver.core.preferred_addresses,
+            rank=ranks.get(name, len(ranks)) if name is not None else len(ranks),
+            usable=home.up if home is not None and listed else not facts.listed,
+            proven_at=facts.proven_at,
+            silent_since=facts.silent_since,
+            rtt=view.rtt,
+            pto=view.pto,
+            unanswered_ptos=view.pto_count,
+            probing=view.validating,
+            mine=facts.mine,
+        )
+
+
+def _local_addresses(interfaces: tuple[Interface, ...]) -> list[LocalAddress]:
+    return [
+        LocalAddress(
+            address=entry.address,
+            prefix_length=entry.prefix_length,
+            interface=interface.name,
+            index=interface.index,
+            kind=interface.kind,
+            metered=interface.metered,
+            up=interface.up,
+            deprecated=entry.deprecated,
+            temporary=entry.temporary,
+            home=entry.home,
+        )
+        for interface in interfaces
+        for entry in interface.addresses
+        if interface.up and not entry.tentative
+    ]
+
+
+def _interface_of(
+    address: str, named: str | None, interfaces: tuple[Interface, ...]
+) -> tuple[Interface | None, bool]:
+    """The interface of a local address, and whether the address itself is listed there.
+
+    An address that is not listed may still be in an interface's network (127.0.0.2)."""
+    inside: Interface | None = None
+    parsed = ipaddress.ip_address(address.partition("%")[0]) if address else None
+    for interface in interfaces:
+        if named is not None and interface.name != named:
+            continue
+        for entry in interface.addresses:
+            if entry.address == address:
+                return interface, True
+            network = ipaddress.ip_network(f"{entry.address}/{entry.prefix_length}", strict=False)
+            if parsed is not None and parsed in network:
+                inside = inside or interface
+    return inside, False
+
+
+def _ranks(pairs: list[tuple[Pair, tuple[str, int], bool]]) -> dict[str, int]:
+    """Interfaces by the position of their first pair."""
+    ranks: dict[str, int] = {}
+    for pair, _, _ in pairs:
+        ranks.setdefault(pair.interface, len(ranks))
+    return ranks

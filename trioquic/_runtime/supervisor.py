@@ -1,0 +1,168 @@
+"""The task that keeps a connection on a working network: hears, asks the policy, acts.
+
+It hears of path events, network changes, new connection IDs and the application's hints; puts what
+is known into a frozen view (`outlook.py`); asks `MigrationPolicy.decide`; and carries the decision
+out. It decides nothing itself, and it is the only one that acts by itself: the application's own
+`add_path` and `migrate` go their way beside it.
+
+Whatever it is told is only a reason to look again, so events may be dropped without harm; the
+queue is short for that reason. A candidate that could not be opened, or whose validation failed, is
+left alone for a while, twice as long each time.
+"""
+
+from collections import deque
+from math import inf
+from typing import Final
+
+import trio
+
+from .. import events as public
+from .._protocol.path.rules import PathRefusedError
+from ..errors import LocalAddressError, QuicError
+from ..networks import NetworkSource
+from ..policy import Candidate, Decision, MigrationPolicy, PolicyEvent, What
+from .broadcast import Broadcast
+from .driver import Driver
+from .outlook import Outlook
+from .path_set import PathSet
+
+_MOST_EVENTS: Final = 64
+# A policy that asks to be asked again at once must not keep the machine busy.
+_SHORTEST_PAUSE: Final = 0.005
+
+
+class Supervisor:
+    """One per connection, in its nursery."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        paths: PathSet,
+        policy: MigrationPolicy,
+        networks: NetworkSource,
+        broadcast: Broadcast,
+    ) -> None:
+        self._driver = driver
+        self._paths = paths
+        self._policy = policy
+        self._networks = networks
+        self._broadcast = broadcast
+        self._outlook = Outlook(driver, paths, networks, policy)
+        self._events: deque[PolicyEvent] = deque(maxlen=_MOST_EVENTS)
+        self._news = trio.Event()
+        self._waiting_since = inf
+        self._preferred_reported = False
+        paths.supervisor = self
+
+    def hear(self, event: PolicyEvent) -> None:
+        """Something happened; the policy will be asked."""
+        self._outlook.note(event, trio.current_time())
+        self._events.append(event)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Supervise until cancelled. Does nothing before the handshake is confirmed (section 9)."""
+        await self._driver.confirmed.wait()
+        if not self._policy.automatic or self._driver.over:
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_networks)
+            await self._decide_for_ever()
+
+    async def _watch_networks(self) -> None:
+        while True:
+            self.hear(PolicyEvent(what=What.NETWORKS))
+            await self._networks.wait_changed()
+
+    async def _decide_for_ever(self) -> None:
+        event = PolicyEvent(what=What.CONFIRMED)
+        while True:
+            now = trio.current_time()
+            decision = self._policy.decide(self._outlook.view(now), event, now)
+            await self._carry_out(decision)
+            self._report_preferred()
+            deadline = max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
+            if not self._events:
+                self._news = trio.Event()
+                with trio.move_on_at(deadline):
+                    await self._news.wait()
+            event = self._events.popleft() if self._events else PolicyEvent(what=What.TIME)
+            if trio.current_time() >= self._give_up_at():
+                self._driver.give_up("no network path was found in time")
+                return
+
+    # -- carrying out ------------------------------------------------------------------------------
+
+    async def _carry_out(self, decision: Decision) -> None:
+        for number in decision.abandon:
+            self._paths.close(number, "given up by the policy")
+        if decision.migrate is not None:
+            self._move(decision.migrate, decision.cause)
+        elif decision.leap is not None:
+            await self._leap(decision.leap, decision.cause)
+        for number in decision.challenge:
+            self._challenge(number)
+        for candidate in decision.probe:
+            opened = await self._open(candidate)
+            if opened is not None:
+                self._challenge(opened)
+        self._wait_or_not(decision)
+
+    async def _open(self, candidate: Candidate) -> int | None:
+        """A path of a candidate; None, and a note of why, when it cannot be had."""
+        try:
+            path = await self._paths.add_candidate(candidate)
+        except (LocalAddressError, QuicError) as error:
+            self._outlook.failed(candidate, trio.current_time())
+            self._broadcast.send(public.MigrationRefused(reason=str(error)))
+            return None
+        self._outlook.opened(path.id)
+        return path.id
+
+    def _challenge(self, number: int) -> None:
+        try:
+            self._driver.core.validate(number, trio.current_time())
+        except PathRefusedError as refused:
+            self._broadcast.send(public.MigrationRefused(reason=refused.refusal.value))
+            return
+        self._driver.flush()
+
+    def _move(self, number: int, cause: str, unvalidated: bool = False) -> None:
+        old = self._driver.core.active_path
+        silent = self._outlook.silent(old)
+        try:
+            self._paths.move(number, cause, unvalidated)
+        except PathRefusedError as refused:
+            self._broadcast.send(public.MigrationRefused(reason=refused.refusal.value))
+            return
+        self._outlook.moved(silent, bool(old >= 0 and not silent), trio.current_time())
+        if silent:
+            self._paths.leave(old)
+
+    async def _leap(self, candidate: Candidate, cause: str) -> None:
+        number = await self._open(candidate)
+        if number is not None:
+            self._move(number, cause, unvalidated=True)
+            self._challenge(number)
+
+    def _report_preferred(self) -> None:
+        result = None if self._preferred_reported else self._outlook.preferred_result()
+        if result is not None:
+            self._preferred_reported = True
+            self._broadcast.send(public.PreferredAddressResult(used=result[0], reason=result[1]))
+
+    # -- without a path ----------------------------------------------------------------------------
+
+    def _wait_or_not(self, decision: Decision) -> None:
+        if not decision.wait:
+            self._waiting_since = inf
+            return
+        if self._waiting_since == inf:
+            self._waiting_since = trio.current_time()
+            self._broadcast.send(public.WaitingForPath(deadline=self._give_up_at()))
+
+    def _give_up_at(self) -> float:
+        return min(
+            self._waiting_since + self._policy.no_path_timeout,
+            inf if self._waiting_since == inf else self._driver.core.idle_deadline,
+        )
