@@ -1,0 +1,1 @@
+"""The supervisor, on the simulated network and as a pure function."""

@@ -1,0 +1,164 @@
+"""Connections that outlive their network: it goes, dies in silence, returns."""
+
+import hashlib
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+
+from .phone import CELLULAR_RTT, Phone, phone
+
+SIZE = 3_000_000
+
+
+async def cut_after(here: Phone, seconds: float, kind: str) -> float:
+    """Take Wi-Fi away; returns when."""
+    await trio.sleep(seconds)
+    if kind == "down":
+        here.world.wifi.down()
+    else:
+        here.world.wifi.link.blackhole()
+    return trio.current_time()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ["down", "silent"])
+async def test_download(autojump_clock: trio.testing.MockClock, kind: str, seed: int) -> None:
+    async with phone(seed) as here:
+        await here.until(trioquic.PathValidated)  # the standby is warm
+        cut_at = 0.0
+
+        async def cut() -> None:
+            nonlocal cut_at
+            cut_at = await cut_after(here, 0.5, kind)
+
+        pto = here.conn.active_path.statistics().pto + 0.025 if here.conn.active_path else 0.0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cut)
+            await here.download(SIZE)
+        moved = here.heard(trioquic.Migrated)
+        assert [event.new.interface for event in moved] == ["wwan0"]
+        noticed = here.first(trioquic.Migrated) - cut_at
+        assert noticed <= (0.05 if kind == "down" else 3 * pto + CELLULAR_RTT)
+        assert moved[0].cause
+
+
+@pytest.mark.parametrize("kind", ["down", "silent"])
+async def test_a_request_that_waits_for_its_answer(
+    autojump_clock: trio.testing.MockClock, kind: str
+) -> None:
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        cut_at = 0.0
+
+        async def cut() -> None:
+            nonlocal cut_at
+            cut_at = await cut_after(here, 0.3, kind)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cut)
+            await here.download(20_000, wait=2.0)
+        assert here.conn.active_path is not None
+        assert here.conn.active_path.interface == "wwan0"
+        assert here.first(trioquic.Migrated) - cut_at < 0.6
+
+
+@pytest.mark.parametrize("kind", ["down", "silent"])
+async def test_upload(autojump_clock: trio.testing.MockClock, kind: str) -> None:
+    data = bytes(range(250)) * 8_000
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cut_after, here, 0.4, kind)
+            stream = await here.conn.open_stream()
+            await stream.send_all(b"PUT\r\n" + data)
+            await stream.send_eof()
+            answer = b"".join([bytes(chunk) async for chunk in stream])
+        assert answer.decode().strip() == hashlib.sha256(data).hexdigest()
+        assert here.heard(trioquic.Migrated)[0].new.interface == "wwan0"
+
+
+async def test_both_gone_and_one_returns(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+
+        async def tunnel() -> None:
+            await trio.sleep(0.5)
+            here.world.wifi.down()
+            here.world.cellular.down()
+            await trio.sleep(5)
+            here.world.cellular.up()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tunnel)
+            await here.download(SIZE)
+        assert len(here.heard(trioquic.WaitingForPath)) == 1
+        assert here.heard(trioquic.Migrated)[-1].new.interface == "wwan0"
+
+
+async def test_none_comes_back(autojump_clock: trio.testing.MockClock) -> None:
+    policy = trioquic.MigrationPolicy(no_path_timeout=4.0)
+    async with phone(policy=policy) as here:
+        await here.until(trioquic.PathValidated)
+        here.world.wifi.down()
+        here.world.cellular.down()
+        started = trio.current_time()
+        with pytest.raises(trioquic.NoPathError):
+            await here.download(1000)
+        assert trio.current_time() - started == pytest.approx(4.0, abs=0.1)
+
+
+async def test_back_to_the_better_network(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        here.world.wifi.down()
+        await here.until(trioquic.Migrated)
+        await trio.sleep(1)
+        returned_at = trio.current_time()
+        here.world.wifi.up()
+        await here.until(trioquic.Migrated, 2)
+        assert here.heard(trioquic.Migrated)[-1].new.interface == "wlan0"
+        # a second after it was validated, which takes a round trip
+        assert 1.0 <= trio.current_time() - returned_at < 1.2
+        await here.download(100_000)
+
+
+async def test_flapping_is_bounded(autojump_clock: trio.testing.MockClock) -> None:
+    """Wi-Fi dies and returns all the time: each return has to wait longer."""
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        started = trio.current_time()
+        while trio.current_time() - started < 120:
+            here.world.wifi.down()
+            await trio.sleep(1.5)
+            here.world.wifi.up()
+            await trio.sleep(1.5)
+        await here.download(10_000)
+        returns = [e for e in here.heard(trioquic.Migrated) if e.new.interface == "wlan0"]
+        assert len(returns) <= 8
+
+
+async def test_switched_off(autojump_clock: trio.testing.MockClock) -> None:
+    """Without `automatic` nothing is probed and nobody moves; the application may."""
+    policy = trioquic.MigrationPolicy(automatic=False)
+    async with phone(policy=policy) as here:
+        await trio.sleep(20)
+        assert len(here.conn.paths) == 1
+        assert not here.world.record.select(host="phone", interface="wwan0")
+        await here.conn.migrate(interface="wwan0")
+        await here.download(10_000)
+
+
+async def test_an_idle_hour(autojump_clock: trio.testing.MockClock) -> None:
+    """A standby costs its re-probes and nothing else."""
+    policy = trioquic.MigrationPolicy(standby_interval=600.0, metered_standby_interval=600.0)
+    transport = trioquic.TransportConfig(idle_timeout=0.0, keep_alive=0.0)
+    async with phone(policy=policy, transport=transport) as here:
+        await here.download(10_000)
+        await trio.sleep(30)
+        before = len(here.world.record.select(host="phone"))
+        await trio.sleep(3600)
+        sent = len(here.world.record.select(host="phone")) - before
+        assert sent <= 6 * 2, "one challenge, and an answer to the server's, every ten minutes"

@@ -1,0 +1,205 @@
+"""`MigrationPolicy.decide` as what it is: a pure function of a view."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from trioquic import PathState
+from trioquic.policy import (
+    Candidate,
+    MigrationPolicy,
+    PathInfo,
+    PolicyEvent,
+    View,
+    What,
+)
+
+SERVER = ("198.51.100.1", 4433)
+PREFERRED = ("198.51.100.2", 4433)
+NOW = 1000.0
+TIME = PolicyEvent(what=What.TIME)
+
+WIFI = PathInfo(
+    id=0,
+    state=PathState.ACTIVE,
+    local=("192.0.2.10", 5000),
+    remote=SERVER,
+    interface="wlan0",
+    kind="wifi",
+    metered=None,
+    preferred=False,
+    rank=0,
+    usable=True,
+    proven_at=-math.inf,
+    silent_since=math.inf,
+    rtt=0.05,
+    pto=0.1,
+    unanswered_ptos=0,
+    probing=False,
+    mine=False,
+)
+CELLULAR = replace(
+    WIFI,
+    id=1,
+    state=PathState.VALIDATED,
+    local=("203.0.113.10", 5000),
+    interface="wwan0",
+    kind="cellular",
+    metered=True,
+    rank=1,
+    proven_at=NOW - 5,
+    mine=True,
+)
+WAY = Candidate(
+    local="203.0.113.10",
+    interface="wwan0",
+    kind="cellular",
+    metered=True,
+    remote=SERVER,
+    preferred=False,
+    rank=1,
+    new_port=False,
+    reason="",
+)
+SAME = replace(WAY, local="192.0.2.10", interface="wlan0", kind="wifi", rank=0, new_port=True)
+VIEW = View(
+    active=WIFI,
+    paths=(WIFI,),
+    candidates=(SAME, WAY),
+    spare_ids=6,
+    migration_allowed=True,
+    preferred_pending=False,
+    switches=(),
+    returns=(),
+    next_candidate_at=math.inf,
+)
+SILENT = replace(WIFI, silent_since=NOW - 0.1, unanswered_ptos=1)
+POLICY = MigrationPolicy()
+
+
+def test_a_standby_is_opened_on_another_network() -> None:
+    decision = POLICY.decide(VIEW, TIME, NOW)
+    assert decision.probe == (WAY,)
+    assert decision.migrate is None
+
+
+def test_no_standby_where_none_is_wanted() -> None:
+    assert not MigrationPolicy(standby=0).decide(VIEW, TIME, NOW).probe
+    assert not MigrationPolicy(metered=False).decide(VIEW, TIME, NOW).probe
+    assert not MigrationPolicy(kinds=["wifi"]).decide(VIEW, TIME, NOW).probe
+
+
+@pytest.mark.parametrize(
+    "policy", [MigrationPolicy(enabled=False), MigrationPolicy(automatic=False)]
+)
+def test_off_means_off(policy: MigrationPolicy) -> None:
+    view = replace(VIEW, active=SILENT, paths=(SILENT, CELLULAR))
+    assert policy.decide(view, TIME, NOW) == type(policy.decide(view, TIME, NOW))()
+
+
+def test_a_silent_path_has_everyone_asked() -> None:
+    view = replace(VIEW, active=SILENT, paths=(SILENT, CELLULAR))
+    decision = POLICY.decide(view, TIME, NOW)
+    assert decision.challenge == (0, 1)
+    assert decision.migrate is None
+    assert decision.look_again <= NOW + SILENT.pto
+
+
+def test_the_first_that_answers_is_taken() -> None:
+    answered = replace(CELLULAR, proven_at=NOW)
+    view = replace(VIEW, active=SILENT, paths=(SILENT, answered))
+    decision = POLICY.decide(view, TIME, NOW)
+    assert decision.migrate == 1
+    assert "1 PTO" in decision.cause
+
+
+def test_switches_are_bounded() -> None:
+    answered = replace(CELLULAR, proven_at=NOW)
+    view = replace(VIEW, active=SILENT, paths=(SILENT, answered))
+    view = replace(view, switches=tuple(NOW - n for n in range(5)))
+    assert POLICY.decide(view, TIME, NOW).migrate is None
+
+
+def test_another_port_when_there_is_no_other_network() -> None:
+    view = replace(VIEW, active=SILENT, paths=(SILENT,), candidates=(SAME,))
+    assert POLICY.decide(view, TIME, NOW).probe == (SAME,)
+    assert not MigrationPolicy(new_port=False).decide(view, TIME, NOW).probe
+
+
+def test_a_path_whose_network_is_gone_is_left_at_once() -> None:
+    gone = replace(WIFI, usable=False)
+    decision = POLICY.decide(replace(VIEW, active=gone, paths=(gone, CELLULAR)), TIME, NOW)
+    assert (decision.abandon, decision.migrate) == ((0,), 1)
+    decision = POLICY.decide(
+        replace(VIEW, active=gone, paths=(gone,), candidates=(WAY,)), TIME, NOW
+    )
+    assert (decision.abandon, decision.leap) == ((0,), WAY)
+    decision = POLICY.decide(replace(VIEW, active=gone, paths=(gone,), candidates=()), TIME, NOW)
+    assert decision.wait
+
+
+def test_no_leap_to_a_server_address_that_never_answered() -> None:
+    """Section 9.6.2: validation comes first there."""
+    gone = replace(WIFI, usable=False)
+    way = replace(WAY, remote=PREFERRED, preferred=True)
+    view = replace(VIEW, active=gone, paths=(gone,), candidates=(way,), preferred_pending=True)
+    assert POLICY.decide(view, TIME, NOW).leap is None
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2])
+def test_963_with_few_connection_ids_the_preferred_address_is_asked_first(spare: int) -> None:
+    both = (WAY, replace(WAY, remote=PREFERRED, preferred=True))
+    view = replace(VIEW, active=SILENT, paths=(SILENT,), candidates=both, spare_ids=spare)
+    asked = POLICY.decide(view, TIME, NOW).probe
+    assert [candidate.preferred for candidate in asked] == [True, False][:spare]
+
+
+def test_forbidden_migration_leaves_only_the_preferred_address() -> None:
+    way = replace(SAME, remote=PREFERRED, preferred=True, new_port=False)
+    view = replace(VIEW, migration_allowed=False, candidates=(SAME, WAY, way))
+    view = replace(view, preferred_pending=True)
+    assert POLICY.decide(view, TIME, NOW).probe == (way,)
+    view = replace(view, preferred_pending=False, candidates=(SAME, WAY))
+    silent = replace(view, active=SILENT, paths=(SILENT,))
+    assert not POLICY.decide(view, TIME, NOW).probe
+    assert not POLICY.decide(silent, TIME, NOW).probe
+
+
+@pytest.mark.parametrize(("returns", "patience"), [(0, 1), (1, 2), (3, 8), (9, 128)])
+def test_patience_before_the_return_to_a_better_network(returns: int, patience: float) -> None:
+    active = replace(CELLULAR, state=PathState.ACTIVE)
+    better = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW)
+    view = replace(VIEW, active=active, paths=(better, active), candidates=())
+    view = replace(view, returns=tuple(NOW - 1 for _ in range(returns)))
+    early = POLICY.decide(view, TIME, NOW + patience - 0.1)
+    assert early.migrate is None
+    assert early.look_again == pytest.approx(NOW + patience)
+    assert POLICY.decide(view, TIME, NOW + patience).migrate == 0
+    never = MigrationPolicy(move_back_after=math.inf)
+    assert never.decide(view, TIME, NOW + 10_000).migrate is None
+
+
+def test_a_standby_is_challenged_again_before_a_nat_forgets_it() -> None:
+    free = replace(CELLULAR, metered=False)
+    view = replace(VIEW, paths=(WIFI, free), candidates=())
+    assert POLICY.decide(view, TIME, free.proven_at + 24).challenge == ()
+    assert POLICY.decide(view, TIME, free.proven_at + 25).challenge == (1,)
+    metered = replace(VIEW, paths=(WIFI, CELLULAR), candidates=())
+    assert POLICY.decide(metered, TIME, NOW + 10_000).challenge == ()
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "error"),
+    [
+        ("standby", -1, ValueError),
+        ("standby_interval", math.nan, ValueError),
+        ("linger", math.inf, ValueError),
+        ("kinds", "wifi", TypeError),
+        ("automatic", 1, TypeError),
+        ("no_path_timeout", "5", TypeError),
+    ],
+)
+def test_bad_knobs(knob: str, value: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        MigrationPolicy(**{knob: value})  # type: ignore[arg-type]
