@@ -7,10 +7,11 @@ links, "wifi" and "cellular". The client downloads over wifi. In the middle wifi
 word; the client notices that nothing arrives, moves the connection to cellular and finishes there,
 on the same stream. The SHA-256 tells whether every byte came.
 
-When to move is decided here, in `watch`, by the rule "silence for longer than 3 PTO"; trioquic
-carries the move out: a fresh socket and connection ID, validation, the switch, retransmission. On a
-busy machine the rule may find the silence too long although nothing is wrong. Then the download
-moves early, and later the cut hits the link that it has moved to: always the one in use.
+Nobody here decides when to move. The demo only says which networks there are, as a phone would
+(`ManualNetworks`); trioquic keeps the second one warm, notices that the first does not answer, asks
+both, and goes where an answer comes from. On a busy machine it may find the silence too long
+although nothing is wrong. Then the download moves early, and later the cut hits the link it has
+moved to: always the one in use.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 import trio
 
 import trioquic
+from trioquic.networks import Interface, InterfaceAddress
 
 from .view import View
 from .world import FILE, NAME, Access, World, build_world
@@ -30,6 +32,14 @@ ACCESSES = (
     Access("wifi", "127.0.0.1", mbit=40, rtt_ms=20),
     Access("cellular", "127.0.0.2", mbit=40, rtt_ms=40),
 )
+NETWORKS = [
+    Interface(
+        name=access.name,
+        kind="wifi" if access.name == "wifi" else "cellular",
+        addresses=(InterfaceAddress(address=access.local, prefix_length=32),),
+    )
+    for access in ACCESSES
+]
 BY_ADDRESS = {access.local: access for access in ACCESSES}
 TIME_LIMIT = 90.0
 
@@ -88,33 +98,9 @@ async def cut_in_the_middle(
     view.say(f"[bold red]{access.name} is cut[/]; nobody is told")
 
 
-async def watch(conn: trioquic.Connection, download: Download, view: View) -> None:
-    """Move to the other access once there was silence for longer than the rhythm explains."""
-    last_try = trio.current_time()
-    while True:
-        path = conn.active_path
-        assert path is not None
-        patience = max(download.last_arrival, last_try) + 3 * path.statistics().pto
-        if patience > trio.current_time():
-            await trio.sleep_until(patience)
-            continue
-        now = trio.current_time()
-        if download.cut is not None and not download.noticed_at:
-            download.noticed_at = now
-        here = access_of(path)
-        (there,) = (access for access in ACCESSES if access is not here)
-        silence = (now - download.last_arrival) * 1000
-        view.say(f"[yellow]nothing arrived for {silence:.0f} ms[/] (3 PTO): to {there.name}")
-        try:
-            await conn.migrate(local=there.local)
-            download.moves += 1
-        except trioquic.PathValidationError:
-            view.say(f"no answer over {there.name}: staying with {here.name}")
-        last_try = trio.current_time()
-
-
 async def tell_path_events(
     conn: trioquic.Connection,
+    download: Download,
     view: View,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -125,9 +111,12 @@ async def tell_path_events(
             match event:
                 case trioquic.PathValidated(path=path, rtt=rtt):
                     view.say(f"{view.name(path)} works both ways, RTT {rtt * 1000:.1f} ms")
-                case trioquic.Migrated(old=old, new=new):
+                case trioquic.Migrated(old=old, new=new, cause=cause):
+                    download.moves += 1
+                    if download.cut is not None and not download.noticed_at:
+                        download.noticed_at = trio.current_time()
                     before = "nothing" if old is None else view.name(old)
-                    view.say(f"[bold green]moved[/] from {before} to {view.name(new)}")
+                    view.say(f"[bold green]moved[/] from {before} to {view.name(new)}: {cause}")
                 case trioquic.PathFailed(path=path, reason=reason):
                     view.say(f"{view.name(path)} is given up: {reason}")
                 case _:
@@ -159,7 +148,7 @@ def tell_the_gap(download: Download, path: trioquic.Path | None, view: View) -> 
     )
     noticing = (download.noticed_at - download.cut_at) * 1000
     rtt = download.rtt_at_cut * 1000
-    view.say(f"noticed {noticing:.0f} ms after the cut; RTT until then {rtt:.0f} ms, with queues")
+    view.say(f"it moved {noticing:.0f} ms after the cut; RTT until then {rtt:.0f} ms, with queues")
 
 
 async def show(size: int) -> int:
@@ -172,14 +161,14 @@ async def show(size: int) -> int:
             alpn=["hq-interop"],
             server_name=NAME,
             tls=trioquic.TLSConfig(fingerprint=world.fingerprint),
+            networks=trioquic.ManualNetworks(NETWORKS),
             local_address=ACCESSES[0].local,
         ) as conn:
             view.say(f"connected over {ACCESSES[0].name}, downloading {size / 1e6:.0f} MB")
             with view.on_screen():
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(tell_path_events, conn, view)
+                    await nursery.start(tell_path_events, conn, download, view)
                     nursery.start_soon(cut_in_the_middle, world, conn, download, view)
-                    nursery.start_soon(watch, conn, download, view)
                     await receive(conn, download, view)
                     nursery.cancel_scope.cancel()
             path = conn.active_path
