@@ -125,7 +125,7 @@ async def life_in_a_nursery(b: Bench) -> None:
         )
         async with conn:
             out = await conn.open_send_stream()
-            await out.send_all(b"at once")
+            await out.send_all(bytes(SEND_BUFFER))
             await out.wait_send_all_might_not_block()
             await trio.sleep(1)
             # Cancelled here, it is the next operation that finds out.

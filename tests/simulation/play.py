@@ -88,6 +88,7 @@ class Phone:
                     tls=trioquic.TLSConfig(fingerprint=fingerprint()),
                     transport=transport,
                     networks=self._world.phone,
+                    migration=trioquic.MigrationPolicy(automatic=False),
                 ) as conn:
                     outcome.handshake = self._now()
                     await self._work(conn)
