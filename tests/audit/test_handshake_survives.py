@@ -93,6 +93,16 @@ def test_validation_before_the_handshake_is_complete_is_refused() -> None:
     world.run_for(3.0, steps=100)
 
 
+def test_a_stream_wanted_before_there_is_credit_does_not_turn_the_timer_idly() -> None:
+    world = World()
+    assert world.client.streams.open(True) == -1  # STREAMS_BLOCKED waits for 1-RTT keys
+    world.to_peer = lambda path, data: None
+    world.run_for(3.0, steps=100)
+    world.to_peer = None
+    world.connect()
+    goes_on(world)
+
+
 def test_the_first_path_can_be_validated_before_confirmation() -> None:
     world = World(ServerScript(handshake_done=False))
     world.run_until(lambda: world.seen(HandshakeCompleted))

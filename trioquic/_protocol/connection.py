@@ -259,7 +259,7 @@ class ClientConnection:
         for space in self._spaces:
             if not space.discarded:
                 deadline = min(deadline, space.acks.deadline)
-        if self._transmitter.has_data():
+        if self._handshake.complete and self._transmitter.has_data():
             deadline = min(deadline, self._loss.pacer_deadline(active, now))
         return deadline
 
