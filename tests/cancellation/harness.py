@@ -33,10 +33,15 @@ from trioquic.testing import SimulatedSocket
 RUNTIME = str(Path(trioquic.__file__).parent / "_runtime")
 # Virtual seconds in which the server has forgotten a connection that it was told the end of
 SETTLED = 5.0
+# and one that it was told nothing about
+FORGOTTEN = 100.0
 MOST_STEPS = 5_000
 # An application's code 0; before the handshake is complete it must not say more than that it was
 # the application (RFC 9000 section 10.2.3).
 CLOSED = (0, QuicErrorCode.APPLICATION_ERROR)
+
+BY_HAND = trioquic.MigrationPolicy(automatic=False)
+"""Where the supervisor would only be in the way."""
 
 Place = tuple[str, int]
 """A file of the runtime and a line in it where a task waits."""
@@ -248,6 +253,12 @@ class Bench:
             violation = () if len(sent) > 1 else (QuicErrorCode.PROTOCOL_VIOLATION,)
             codes = (code, *CLOSED, *violation)
             assert connection.terminated.error_code in codes, connection.terminated
+
+    async def nothing_left_in_the_end(self) -> None:
+        """The same, where there may have been no path on which to tell the server."""
+        self.nothing_open()
+        await trio.sleep(FORGOTTEN)
+        assert all_tasks() == self._before
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import trioquic
 from tests.runtime.world import ALPN, dial, get
 from tests.sim_server import NAME, PORT, ServerOptions, pattern
 
-from .harness import Bench, Cut, bench, sweep
+from .harness import BY_HAND, Bench, Cut, bench, sweep
 
 SIZE = 6000
 WHOLE = hashlib.sha256(pattern(SIZE)).hexdigest()
@@ -19,7 +19,7 @@ WHOLE = hashlib.sha256(pattern(SIZE)).hexdigest()
 
 async def connect(nursery: trio.Nursery, b: Bench) -> trioquic.Connection:
     tls = trioquic.TLSConfig(ca_data=b.world.server.options.credentials.ca_pem)
-    return await trioquic.connect(nursery, NAME, PORT, alpn=[ALPN], tls=tls)
+    return await trioquic.connect(nursery, NAME, PORT, alpn=[ALPN], tls=tls, migration=BY_HAND)
 
 
 async def upload(conn: trioquic.Connection) -> int:

@@ -11,7 +11,7 @@ from tests.runtime.world import ALPN, dial, get
 from tests.sim_server import NAME, PORT, pattern
 from tests.sim_world import SERVER, SERVER6
 
-from .harness import SETTLED, Bench, Cut, PlantedError, bench, sweep
+from .harness import BY_HAND, SETTLED, Bench, Cut, PlantedError, bench, sweep
 
 DEAD = "198.51.100.99"
 SHUT = "198.51.100.98"
@@ -63,6 +63,7 @@ async def connect(nursery: trio.Nursery, b: Bench) -> trioquic.Connection:
         server_name=NAME,
         tls=tls,
         transport=TRANSPORT,
+        migration=BY_HAND,
     )
 
 

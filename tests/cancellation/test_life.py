@@ -19,7 +19,8 @@ from tests.runtime.world import ALPN, dial, get
 from tests.sim_server import NAME, PORT, ServerOptions, pattern
 from tests.sim_world import CELLULAR, SERVER, WIFI
 
-from .harness import RUNTIME, Bench, Cut, OneSpareId, Place, bench, sweep
+from .harness import BY_HAND, RUNTIME, Bench, Cut, OneSpareId, Place, bench, sweep
+from .test_supervised import supervised, wander
 
 SHUT = "198.51.100.98"
 SEND_BUFFER = 1500
@@ -89,7 +90,7 @@ async def life_of_streams(b: Bench) -> None:
 
 async def life_of_paths(b: Bench) -> None:
     """Everything that can be done with paths."""
-    migration = trioquic.MigrationPolicy(linger=1000.0)
+    migration = trioquic.MigrationPolicy(linger=1000.0, automatic=False)
     async with (
         dial(b.world, SERVER, migration=migration) as conn,
         conn.path_events() as events,
@@ -121,6 +122,7 @@ async def life_in_a_nursery(b: Bench) -> None:
             alpn=[ALPN],
             tls=tls,
             transport=TRANSPORT,
+            migration=BY_HAND,
             local_address=WIFI,
         )
         async with conn:
@@ -153,6 +155,12 @@ def missed(places: set[Place]) -> list[str]:
     return found
 
 
+async def supervised_life(b: Bench) -> None:
+    """What the supervisor does by itself."""
+    async with supervised(b) as conn:
+        await wander(b, conn)
+
+
 async def cancel_life(live: Callable[[Bench], Awaitable[None]], cut: Cut) -> None:
     async with bench(miserly(), quic=OneSpareId) as b:
         b.world.net.host("shut").add_interface("eth0", SHUT)
@@ -168,8 +176,19 @@ async def cancel_life(live: Callable[[Bench], Awaitable[None]], cut: Cut) -> Non
         await b.nothing_left()
 
 
+async def cancel_supervised_life(cut: Cut) -> None:
+    async with bench() as b:
+        with cut:
+            await supervised_life(b)
+        if cut.caught:
+            assert trio.current_time() == cut.time
+        else:
+            assert len(b.server.uploads) == 1
+        await b.nothing_left_in_the_end()
+
+
 async def test_cancelled_at_every_moment(autojump_clock: trio.testing.MockClock) -> None:
-    places: set[Place] = set()
+    places = await sweep(cancel_supervised_life, least=100)
     for live in (life_of_streams, life_of_paths, life_in_a_nursery):
         places |= await sweep(functools.partial(cancel_life, live), least=100)
     left_out = [where for where in missed(places) if not where.startswith(ELSEWHERE)]

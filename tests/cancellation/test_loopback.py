@@ -21,7 +21,7 @@ from trioquic._runtime.binding import bind_socket, connect_socket
 from trioquic._runtime.native_socket import NativeSocket
 from trioquic._runtime.sockets import Remote
 
-from .harness import CLOSED, Cut, PlantedError, all_tasks, sweep
+from .harness import BY_HAND, CLOSED, Cut, PlantedError, all_tasks, sweep
 from .test_life import missed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc/self/fd")
@@ -46,7 +46,13 @@ async def loopback_server() -> AsyncIterator[SimServer]:
 async def life(port: int) -> None:
     """A connect, a transfer, a migration and a close."""
     async with trioquic.open_connection(
-        "localhost", port, alpn=[ALPN], server_name=NAME, tls=TLS, transport=TRANSPORT
+        "localhost",
+        port,
+        alpn=[ALPN],
+        server_name=NAME,
+        tls=TLS,
+        transport=TRANSPORT,
+        migration=BY_HAND,
     ) as conn:
         assert await get(conn, 3000) == pattern(3000)
         stream = await conn.open_stream()

@@ -101,12 +101,17 @@ class Driver:
     @property
     def over(self) -> bool:
         """Whether the connection cannot be used any more."""
-        return self.unusable or self.end is not None
+        return self.closing or self.ended
 
     @property
     def unusable(self) -> bool:
         """Whether not even what has arrived may be read: closed by this side, or broken."""
         return self.closing or self._bug is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the core does nothing any more; while this side drains it still does."""
+        return self._bug is not None or self.end is not None
 
     def check_open(self) -> None:
         """Raise what a call on a connection that is over has to raise."""
@@ -164,7 +169,7 @@ class Driver:
 
     async def drain(self) -> None:
         """Wait until all data of finished streams is acknowledged, or there is no hope for it."""
-        while self.end is None and self._bug is None and not self.core.streams.drained:
+        while not self.ended and not self.core.streams.drained:
             await self.drainers.park()
 
     def begin_close(self) -> None:

@@ -131,6 +131,8 @@ class PathLink:
 
         It may have left the core already and wait for the socket; before that, what waits there is
         data that nobody needs any more."""
+        if self.closed:
+            return
         core = self._driver.core
         batch = core.transmit(self.path_id, now)
         if batch is None and core.state is CoreState.CLOSING:
@@ -199,7 +201,7 @@ class PathLink:
         """Give the path up; see `Path.aclose`."""
         if self.closed:
             return
-        if self._driver.over:
+        if self._driver.ended:
             self.shut()
         else:
             # The core's PathFailed event comes back to shut this link.

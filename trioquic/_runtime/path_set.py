@@ -122,7 +122,12 @@ class PathSet:
         self._driver.check_open()
         await self._driver.confirmed.wait()
         self._driver.check_open()
-        return await self._add(interface, local, local_port, self._remote)
+        path = await self._add(interface, local, local_port, self._remote)
+        if self._driver.closing:
+            # Another task has closed meanwhile; only the supervisor may add paths to a drain.
+            self.close(path.id, "closed")
+            self._driver.check_open()
+        return path
 
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
@@ -136,7 +141,7 @@ class PathSet:
     ) -> Path:
         socket = await self._open_socket(interface, local, local_port, remote)
         try:
-            self._driver.check_open()
+            self._check_alive()
             path_id = await self._add_to_core(socket)
         except BaseException:
             socket.close()
@@ -184,8 +189,12 @@ class PathSet:
         if refusal is Refusal.NO_SPARE_ID:
             with trio.move_on_after(_WAIT_FOR_ID * pto):
                 await self._driver.spare_ids.park()
-            self._driver.check_open()
+            self._check_alive()
         return True
+
+    def _check_alive(self) -> None:
+        if self._driver.ended:
+            self._driver.check_open()
 
     def _check_policy(self) -> None:
         if not self._policy.enabled:

@@ -112,9 +112,10 @@ class Supervisor:
         """A path of a candidate; None, and a note of why, when it cannot be had."""
         try:
             path = await self._paths.add_candidate(candidate)
-        except (LocalAddressError, QuicError) as error:
-            self._outlook.failed(candidate, trio.current_time())
-            self._broadcast.send(public.MigrationRefused(reason=str(error)))
+        except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
+            if not self._driver.ended:
+                self._outlook.failed(candidate, trio.current_time())
+                self._broadcast.send(public.MigrationRefused(reason=str(error)))
             return None
         self._outlook.opened(path.id)
         return path.id
