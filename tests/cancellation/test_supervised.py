@@ -73,4 +73,4 @@ async def test_closed(autojump_clock: trio.testing.MockClock) -> None:
             assert out.stream_id in b.server.uploads
             await b.nothing_left_in_the_end()
 
-    await sweep(case, least=150)
+    await sweep(case, least=100)
