@@ -49,7 +49,13 @@ def test_a_path_that_ends_early_leaves_some_connections_and_ends_others() -> Non
 
 def test_a_storm_has_everything() -> None:
     """The accidents are no dead letters: they happen, and in both directions."""
-    runs = [run(SCENARIOS["storm"].make(seed), f"storm/{seed}").records for seed in range(4)]
+    outcomes = [run(SCENARIOS["storm"].make(seed), f"storm/{seed}") for seed in range(4)]
+    runs = [outcome.records for outcome in outcomes]
+    fates = {record.fate for records in runs for record in records}
+    assert fates & {Fate.BLACKHOLED, Fate.INTERFACE_DOWN}
+    statistics = [outcome.statistics for outcome in outcomes if outcome.statistics is not None]
+    assert any(counted.dropped_duplicate for counted in statistics)
+    assert any(counted.dropped_unauthentic for counted in statistics)
     for host in ("phone", "server"):
         sent = [[record for record in records if record.host == host] for records in runs]
         everything = [record for records in sent for record in records]
