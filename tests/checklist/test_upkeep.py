@@ -1,6 +1,6 @@
 """MTU, spin bit, stateless reset, idle timeout.
 
-These are points 17, 21 and 22 of the checklist for RFC 9000 section 9.
+Points 17, 21 and 22 of what must hold for a path (docs/paths.md), in the core with a scripted peer.
 """
 
 import pytest

@@ -1,6 +1,6 @@
 """When a path may come to be, and with which connection IDs.
 
-These are points 1 to 7 of the checklist for RFC 9000 section 9.
+Points 1 to 7 of what must hold for a path (docs/paths.md), in the core with a scripted peer.
 """
 
 import pytest

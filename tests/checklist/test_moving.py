@@ -1,6 +1,6 @@
 """The move itself and what it leaves behind.
 
-These are points 13, 15 and 16 of the checklist for RFC 9000 section 9.
+Points 13, 15 and 16 of what must hold for a path (docs/paths.md), in the core with a scripted peer.
 """
 
 import random

@@ -1,6 +1,7 @@
 """Challenges and responses.
 
-These are points 8 to 12, 14 and 18 of the checklist for RFC 9000 section 9.
+Points 8 to 12, 14 and 18 of what must hold for a path (docs/paths.md), in the core with a
+scripted peer.
 """
 
 from itertools import pairwise
