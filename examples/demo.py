@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 import trio
 
 import trioquic
-from trioquic.networks import Interface, InterfaceAddress
 
+from .options import make_network
 from .view import View
 from .world import FILE, NAME, Access, World, build_world
 
@@ -32,14 +32,7 @@ ACCESSES = (
     Access("wifi", "127.0.0.1", mbit=40, rtt_ms=20),
     Access("cellular", "127.0.0.2", mbit=40, rtt_ms=40),
 )
-NETWORKS = [
-    Interface(
-        name=access.name,
-        kind="wifi" if access.name == "wifi" else "cellular",
-        addresses=(InterfaceAddress(address=access.local, prefix_length=32),),
-    )
-    for access in ACCESSES
-]
+NETWORKS = [make_network(access.name, access.local) for access in ACCESSES]
 BY_ADDRESS = {access.local: access for access in ACCESSES}
 TIME_LIMIT = 90.0
 
@@ -108,19 +101,11 @@ async def tell_path_events(
         task_status.started()
         async for event in events:
             view.watch(conn.paths)
-            match event:
-                case trioquic.PathValidated(path=path, rtt=rtt):
-                    view.say(f"{view.name(path)} works both ways, RTT {rtt * 1000:.1f} ms")
-                case trioquic.Migrated(old=old, new=new, cause=cause):
-                    download.moves += 1
-                    if download.cut is not None and not download.noticed_at:
-                        download.noticed_at = trio.current_time()
-                    before = "nothing" if old is None else view.name(old)
-                    view.say(f"[bold green]moved[/] from {before} to {view.name(new)}: {cause}")
-                case trioquic.PathFailed(path=path, reason=reason):
-                    view.say(f"{view.name(path)} is given up: {reason}")
-                case _:
-                    pass
+            view.tell(event)
+            if isinstance(event, trioquic.Migrated):
+                download.moves += 1
+                if download.cut is not None and not download.noticed_at:
+                    download.noticed_at = trio.current_time()
 
 
 def check(world: World, download: Download, path: trioquic.Path | None) -> list[str]:

@@ -7,6 +7,7 @@ with one command line that ends in CRLF or with the end of the stream:
 
     GET /12345        12345 bytes of a pattern: byte n is n mod 251
     GET /NAME         the file NAME of --root; the stream is reset with code 404 without one
+    WAIT SECONDS N    as GET /N, after that time
     ECHO              everything that follows, sent back
     SINK              reads to the end, then answers with the number of bytes and their SHA-256
     JOIN NAME         two streams that give the same name become the two ends of one pipe
@@ -154,6 +155,7 @@ class HqServer(QuicConnectionProtocol):
             return Joint(self, stream_id, words[1])
         simple: dict[str, Callable[[int, list[str]], None]] = {
             "GET": self.get,
+            "WAIT": self.wait,
             "OPEN": self.open,
             "RESET": lambda stream, args: self._quic.reset_stream(stream, int(args[0])),
             "STOP": lambda stream, args: self._quic.stop_stream(stream, int(args[0])),
@@ -178,6 +180,11 @@ class HqServer(QuicConnectionProtocol):
             self.send(stream_id, pattern(int(name)), True)
         else:
             self._quic.reset_stream(stream_id, NOT_FOUND)
+
+    def wait(self, stream_id: int, args: list[str]) -> None:
+        delay, size = float(args[0]), int(args[1])
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay, self.send, stream_id, pattern(size), True)
 
     def open(self, _: int, args: list[str]) -> None:
         ours = self._quic.get_next_available_stream_id(is_unidirectional=args[0] == "uni")

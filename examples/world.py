@@ -20,15 +20,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from trioquic.networks import InterfaceKind
+
 NAME = "demo.trioquic.example"
 FILE = "download.bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One way of the client into the network."""
+    """One way of the client into the network, called like its kind."""
 
-    name: str
+    name: InterfaceKind
     local: str
     mbit: float
     rtt_ms: float
