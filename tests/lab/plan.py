@@ -1,0 +1,46 @@
+"""The lab's addresses and links, from the space that RFC 2544 reserves for measurements."""
+
+from dataclasses import dataclass
+from typing import Final
+
+SERVER: Final = "198.18.0.1"
+PREFERRED: Final = "198.18.0.2"
+SERVER_ADDRESSES: Final = (SERVER, PREFERRED)
+PORT: Final = 4433
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPlan:
+    """One access link. The device has the same name at both ends."""
+
+    name: str
+    client: str
+    gateway: str
+    rtt: float
+    megabits: float
+    metric: int
+    """Of the default route: the lower is what the system prefers."""
+
+
+WIFI: Final = LinkPlan(
+    name="wifi0",
+    client="198.19.1.2",
+    gateway="198.19.1.1",
+    rtt=0.05,
+    megabits=20,
+    metric=100,
+)
+CELLULAR: Final = LinkPlan(
+    name="cell0",
+    client="198.19.2.2",
+    gateway="198.19.2.1",
+    rtt=0.08,
+    megabits=20,
+    metric=200,
+)
+LINKS: Final = {plan.name: plan for plan in (WIFI, CELLULAR)}
+
+
+def way_back(plan: LinkPlan) -> str:
+    """The default route of a link, which the system drops together with the link."""
+    return f"default via {plan.gateway} dev {plan.name} metric {plan.metric}"

@@ -1,0 +1,334 @@
+"""The process behind the lab: makes the namespaces and devices, and carries packets between them.
+
+    python -m tests.lab.relay
+
+Both namespaces are anonymous. They exist as long as a process is in them or holds them open, so
+that there are no names to collide and nothing to clean up: whatever ends this process ends them, with
+the devices in them. It ends with its standard input, and first ends whoever is left inside.
+
+One thread, one `select`, one heap of what is under way. A packet waits for its turn at the link's
+rate, is dropped if the queue in front of it is longer than 50 ms, and arrives half a round trip
+later. Every packet is remembered: when, on which link, from and to where, and what became of it.
+
+Commands come as lines on standard input, each is answered by one line of JSON on standard output:
+
+    silent LINK       everything on the link is lost from now on, also what is under way
+    deliver LINK      and is delivered again
+    loss LINK SHARE   a share of the packets is lost at random
+    block ADDRESS     packets to and from this address of the server are lost
+    trace FILE        write what was remembered into FILE, as JSON
+    late              how late packets were delivered, at worst and at the 99th percentile
+"""
+
+import ctypes
+import fcntl
+import gc
+import heapq
+import json
+import os
+import random
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.programs import find_program
+
+from .packets import Datagram, read_datagram
+from .plan import LINKS, SERVER_ADDRESSES, LinkPlan, way_back
+
+_CLONE_NEWNET: Final = 0x40000000
+_TUNSETIFF: Final = 0x400454CA
+_TUN_WITHOUT_HEADER: Final = 0x1001
+_IFREQ: Final = struct.Struct("16sH22x")
+_BATCH: Final = 16
+_LARGEST_PACKET: Final = 65535
+# What a router's queue holds at most, as time: beyond it packets are dropped.
+QUEUE_SECONDS: Final = 0.05
+
+UP: Final = "up"
+DOWN: Final = "down"
+
+
+@dataclass(slots=True)
+class Passage:
+    """One packet, as it is remembered. Times are those of `time.monotonic()`."""
+
+    at: float
+    link: str
+    way: str
+    datagram: Datagram
+    fate: str = "under way"
+    arrived: float = 0.0
+
+
+@dataclass
+class Direction:
+    """One way over a link: a queue that drains at a rate, then a delay, then a device."""
+
+    rate: float
+    delay: float
+    device: int
+    busy_until: float = 0.0
+
+    def arrival(self, now: float, size: int) -> float | None:
+        """When a packet that is sent now arrives; None if the queue is full."""
+        start = max(now, self.busy_until)
+        if start - now > QUEUE_SECONDS:
+            return None
+        self.busy_until = start + size / self.rate
+        return self.busy_until + self.delay
+
+
+@dataclass
+class Link:
+    """One access link: the devices at its ends and what it suffers."""
+
+    name: str
+    ends: dict[str, Direction]
+    """By the way that packets go: `up` leads into the server's namespace."""
+    silent: bool = False
+    loss: float = 0.0
+
+
+@dataclass(order=True, slots=True)
+class Flight:
+    """A packet under way."""
+
+    arrival: float
+    number: int
+    link: Link = field(compare=False)
+    packet: bytes = field(compare=False)
+    passage: Passage | None = field(compare=False)
+    way: str = field(compare=False)
+
+
+class Relay:
+    """Carries packets and takes commands."""
+
+    def __init__(self, links: dict[str, Link]) -> None:
+        self.links = links
+        self.flights: list[Flight] = []
+        self.number = 0
+        self.blocked: set[str] = set()
+        self.passages: list[Passage] = []
+        self.lateness: list[float] = []
+        self.chance = random.Random(1)
+        self.running = True
+        # A packet that comes out of the client's device goes up.
+        self.readers = {
+            link.ends[other].device: (link, way)
+            for link in links.values()
+            for way, other in ((UP, DOWN), (DOWN, UP))
+        }
+
+    def run(self) -> None:
+        sources = [sys.stdin.fileno(), *self.readers]
+        while self.running:
+            timeout = None
+            if self.flights:
+                timeout = max(0.0, self.flights[0].arrival - time.monotonic())
+            for source in select.select(sources, [], [], timeout)[0]:
+                if source == sys.stdin.fileno():
+                    self._command()
+                else:
+                    self._take(source)
+            self._land()
+
+    def _take(self, device: int) -> None:
+        """Packets that come out of a device enter the link."""
+        link, way = self.readers[device]
+        for _ in range(_BATCH):
+            try:
+                packet = os.read(device, _LARGEST_PACKET)
+            except OSError:
+                return  # nothing left, or the interface is down
+            self._launch(link, way, packet)
+
+    def _launch(self, link: Link, way: str, packet: bytes) -> None:
+        now = time.monotonic()
+        datagram = read_datagram(packet)
+        passage = None
+        if datagram is not None:
+            passage = Passage(now, link.name, way, datagram)
+            self.passages.append(passage)
+        fate = self._fate(link, datagram)
+        arrival = None if fate else link.ends[way].arrival(now, len(packet))
+        if arrival is not None:
+            self.number += 1
+            heapq.heappush(self.flights, Flight(arrival, self.number, link, packet, passage, way))
+        elif passage is not None:
+            passage.fate = fate or "queue full"
+
+    def _fate(self, link: Link, datagram: Datagram | None) -> str:
+        if link.silent:
+            return "silent"
+        if datagram is not None and self.blocked:
+            if {datagram.source[0], datagram.destination[0]} & self.blocked:
+                return "blocked"
+        if link.loss and self.chance.random() < link.loss:
+            return "lost"
+        return ""
+
+    def _land(self) -> None:
+        now = time.monotonic()
+        while self.flights and self.flights[0].arrival <= now:
+            flight = heapq.heappop(self.flights)
+            fate = "silent"
+            if not flight.link.silent:
+                try:
+                    os.write(flight.link.ends[flight.way].device, flight.packet)
+                    fate = "delivered"
+                except OSError:
+                    fate = "interface down"
+            self.lateness.append(now - flight.arrival)
+            if flight.passage is not None:
+                flight.passage.fate = fate
+                flight.passage.arrived = now
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def _command(self) -> None:
+        text = os.read(sys.stdin.fileno(), _LARGEST_PACKET).decode()
+        self.running = bool(text)
+        for line in text.splitlines():
+            answer(self._execute(line.split()))
+
+    def _execute(self, words: list[str]) -> dict[str, object]:
+        match words:
+            case ["silent" | "deliver" as word, name]:
+                self.links[name].silent = word == "silent"
+            case ["loss", name, share]:
+                self.links[name].loss = float(share)
+            case ["block", address]:
+                self.blocked.add(address)
+            case ["trace", path]:
+                with open(path, "w", encoding="ascii") as file:
+                    json.dump([describe(passage) for passage in self.passages], file)
+            case ["late"]:
+                late = sorted(self.lateness) or [0.0]
+                return {"worst": late[-1], "p99": late[len(late) * 99 // 100]}
+            case _:
+                raise ValueError(words)
+        return {"at": time.monotonic()}
+
+
+def describe(passage: Passage) -> list[object]:
+    """A passage as JSON; see `network.Passage`, which reads it."""
+    datagram = passage.datagram
+    return [
+        passage.at,
+        passage.arrived,
+        passage.link,
+        passage.way,
+        datagram.source,
+        datagram.destination,
+        datagram.size,
+        datagram.connection_id,
+        passage.fate,
+    ]
+
+
+def answer(content: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+# -- namespaces and devices ------------------------------------------------------------------------
+
+
+def enter_new_namespace() -> int:
+    """Move this process into a network namespace of its own; returns what keeps it open."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot make a network namespace")
+    # Router solicitations and the like would disturb what is counted.
+    with suppress(OSError), open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
+        file.write("1")
+    return os.open("/proc/self/ns/net", os.O_RDONLY)
+
+
+def make_device(name: str) -> int:
+    """A TUN device in this namespace; it lives as long as its descriptor is open."""
+    device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(device, _TUNSETIFF, _IFREQ.pack(name.encode(), _TUN_WITHOUT_HEADER))
+    return device
+
+
+def configure(lines: list[str]) -> None:
+    program = find_program("ip")
+    assert program is not None
+    subprocess.run([program, "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def make_client() -> dict[str, int]:
+    devices = {}
+    lines = ["link set lo up"]
+    for plan in LINKS.values():
+        devices[plan.name] = make_device(plan.name)
+        lines += [
+            f"address add {plan.client}/24 dev {plan.name}",
+            f"link set {plan.name} up",
+            f"route add {way_back(plan)}",
+        ]
+    configure(lines)
+    return devices
+
+
+def make_server() -> dict[str, int]:
+    devices = {}
+    lines = ["link set lo up"]
+    lines += [f"address add {address}/32 dev lo" for address in SERVER_ADDRESSES]
+    for plan in LINKS.values():
+        devices[plan.name] = make_device(plan.name)
+        lines += [f"address add {plan.gateway}/24 dev {plan.name}", f"link set {plan.name} up"]
+    configure(lines)
+    return devices
+
+
+def make_link(plan: LinkPlan, client_end: int, server_end: int) -> Link:
+    rate, delay = plan.megabits * 1e6 / 8, plan.rtt / 2
+    ends = {UP: Direction(rate, delay, server_end), DOWN: Direction(rate, delay, client_end)}
+    return Link(plan.name, ends)
+
+
+def inhabitants(namespaces: list[int]) -> Iterator[int]:
+    """The processes in these namespaces, but this one."""
+    inside = {os.fstat(namespace).st_ino for namespace in namespaces}
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal() and int(entry) != os.getpid():
+            with suppress(OSError):
+                if os.stat(f"/proc/{entry}/ns/net").st_ino in inside:
+                    yield int(entry)
+
+
+def main() -> None:
+    client_space = enter_new_namespace()
+    client_ends = make_client()
+    server_space = enter_new_namespace()
+    server_ends = make_server()
+    links = {
+        name: make_link(plan, client_ends[name], server_ends[name]) for name, plan in LINKS.items()
+    }
+    # Packets are to arrive in time also when the machine is busy.
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    gc.disable()
+    here = f"/proc/{os.getpid()}/fd"
+    answer({"client": f"{here}/{client_space}", "server": f"{here}/{server_space}"})
+    try:
+        Relay(links).run()
+    finally:
+        for process in inhabitants([client_space, server_space]):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

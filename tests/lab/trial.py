@@ -1,0 +1,186 @@
+"""One connection of the program under test, to one server, inside a lab of its own."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tests import http3_min as h3
+from tests.certificates import Certificates
+from tests.programs import program
+from tests.servers.launch import HQ_SERVER
+
+from .client import Job, body
+from .lines import ChildEndedError, Lines
+from .network import ROOT, Lab, open_lab
+from .plan import CELLULAR, PORT, PREFERRED, SERVER, WIFI
+
+HQ = "hq-interop"
+_READY_TIMEOUT = 20.0
+# The lab decides where the connection belongs.
+POLICY = {"interfaces": [WIFI.name, CELLULAR.name]}
+
+Line = dict[str, Any]
+
+
+@dataclass
+class Client:
+    """The program under test, and what it has told so far."""
+
+    output: Lines
+    job: Job
+    told: list[Line] = field(default_factory=list)
+
+    async def until(self, condition: Callable[[Line], bool]) -> Line:
+        """Read on to the first line that meets the condition."""
+        while True:
+            line = await self._next()
+            if condition(line):
+                return line
+
+    async def _next(self) -> Line:
+        line = await self.output.next()
+        self.told.append(line)
+        return line
+
+    async def event(self, kind: str, **facts: object) -> Line:
+        """The next path event of a kind with these facts."""
+        return await self.until(
+            lambda line: line.get("kind") == kind and facts.items() <= line.items()
+        )
+
+    async def line(self, what: str) -> Line:
+        """The next line of a sort."""
+        return await self.until(lambda line: line["what"] == what)
+
+    async def reaches(self, size: int) -> Line:
+        """Progress beyond so many bytes."""
+        return await self.until(lambda line: line["what"] == "progress" and line["bytes"] >= size)
+
+    async def finish(self) -> Line:
+        """The last line, `done` or `failed`."""
+        try:
+            return await self.until(lambda line: line["what"] in ("done", "failed"))
+        except ChildEndedError as error:
+            raise AssertionError(f"the client died; its last words: {self.told[-3:]}") from error
+
+    def events(self, kind: str) -> list[Line]:
+        """The path events of a kind so far."""
+        return [line for line in self.told if line.get("kind") == kind]
+
+    def last_progress(self) -> Line:
+        """The newest progress that is known."""
+        return next(line for line in reversed(self.told) if line["what"] == "progress")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A lab with a server and a client at work."""
+
+    lab: Lab
+    client: Client
+    digest: str
+    """SHA-256 of the file that is to be had."""
+
+    def check(self, outcome: Line) -> None:
+        """The exchange came to its end and the bytes are right."""
+        assert outcome["what"] == "done", outcome
+        job = self.client.job
+        assert outcome["bytes"] == job.size
+        if job.task == "download":
+            assert outcome["sha256"] == self.digest
+        elif job.task == "upload" and job.alpn == HQ:
+            expected = hashlib.sha256(body(job.size)).hexdigest()
+            assert outcome["answer"] == f"{job.size} {expected}"
+
+
+@asynccontextmanager
+async def server(
+    lab: Lab, kind: str, certs: Certificates, root: Path, options: Sequence[str]
+) -> AsyncIterator[None]:
+    """aioquic's or ngtcp2's server in the server's namespace."""
+    identity = certs.server
+    command: list[str | os.PathLike[str]]
+    if kind == "aioquic":
+        command = [sys.executable, HQ_SERVER, "--host", SERVER, "--port", str(PORT)]
+        command += ["--certificate", identity.cert_file, "--key", identity.key_file]
+        command += ["--root", root, "--datagram-size", "1200", *options]
+    else:
+        command = [program("gtlsserver"), "--quiet", f"--htdocs={root}", *options]
+        command += [SERVER, str(PORT), identity.key_file, identity.cert_file]
+    log = root / f"{kind}.log"
+    with log.open("wb") as file:
+        process = await trio.lowlevel.open_process(
+            lab.inside(lab.server_space, command),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        with trio.fail_after(_READY_TIMEOUT):
+            while not listens(process.pid):
+                assert process.poll() is None, log.read_text(errors="replace")
+                await trio.sleep(0.01)
+        yield
+    finally:
+        with trio.CancelScope(shield=True):
+            process.terminate()
+            await process.wait()
+
+
+def listens(process: int) -> bool:
+    """Whether somebody in the process's namespace has a UDP socket with the server's port."""
+    table = Path(f"/proc/{process}/net/udp").read_text()
+    return f":{PORT:04X} " in table
+
+
+@asynccontextmanager
+async def trial(
+    certs: Certificates,
+    kind: str,
+    task: str,
+    *,
+    size: int = 0,
+    seconds: float = 0.0,
+    policy: dict[str, Any] | None = None,
+    transport: dict[str, Any] | None = None,
+    server_options: Sequence[str] = (),
+) -> AsyncIterator[Trial]:
+    """Everything up to the moment when the connection is confirmed."""
+    root = certs.directory
+    name = f"file-{size}"
+    digest = ""
+    if task == "download":
+        content = body(size)
+        digest = hashlib.sha256(content).hexdigest()
+        (root / name).write_bytes(content)
+    job = Job(
+        host=SERVER,
+        port=PORT,
+        ca_file=str(certs.ca_file),
+        alpn=HQ if kind == "aioquic" else h3.ALPN,
+        task=task,
+        size=size,
+        name=name,
+        seconds=seconds,
+        policy={**POLICY, **(policy or {})},
+        transport=transport or {},
+    )
+    async with open_lab() as lab, server(lab, kind, certs, root, server_options):
+        words = [sys.executable, "-m", "tests.lab.client", json.dumps(asdict(job))]
+        async with Lines.of(lab.inside(lab.client_space, words), cwd=ROOT) as output:
+            client = Client(output, job)
+            yield Trial(lab=lab, client=client, digest=digest)
+
+
+def preferred_address() -> list[str]:
+    """gtlsserver's option for a preferred address."""
+    return [f"--preferred-ipv4-addr={PREFERRED}:{PORT}"]
