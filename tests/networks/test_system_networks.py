@@ -13,10 +13,9 @@ import trio.testing
 from trioquic._runtime.adapters import AdapterReader
 from trioquic._runtime.change_triggers import (
     Clock,
-    NetlinkTrigger,
+    SocketTrigger,
     Trigger,
     has_default_route,
-    open_trigger,
 )
 from trioquic._runtime.system_networks import SystemNetworks
 
@@ -279,7 +278,7 @@ async def test_lost_messages_count_as_a_change() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with theirs, OverflowingSocket(fileno=ours.detach()) as sock:
         sock.setblocking(False)
-        trigger = NetlinkTrigger(sock)
+        trigger = SocketTrigger(sock, has_default_route)
         theirs.send(route(24, 24))
         assert await trigger.wait()
         theirs.send(route(24, 24))
@@ -289,21 +288,3 @@ async def test_lost_messages_count_as_a_change() -> None:
         with trio.move_on_after(0.01) as scope:
             await trigger.wait()
         assert scope.cancelled_caught
-
-
-def test_without_netlink_a_clock_is_the_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(open_trigger("darwin", 1), Clock)
-    assert isinstance(open_trigger("win32", 1), Clock)
-
-    def forbidden(*_: object) -> None:
-        raise PermissionError(errno.EACCES, "not on this phone")
-
-    monkeypatch.setattr(socket, "socket", forbidden)
-    assert isinstance(open_trigger("android", 1), Clock)
-
-
-@linux_only
-def test_netlink_is_linux_trigger() -> None:
-    trigger = open_trigger("linux", 1)
-    assert isinstance(trigger, NetlinkTrigger)
-    trigger.close()

@@ -1,19 +1,28 @@
 """What makes the system's network source look again.
 
-On Linux a netlink socket hears of every change of a link, address or route (rtnetlink(7)). It says
-only that there is something to see: the snapshot is the truth. Elsewhere, and where netlink is
-forbidden (Android), the trigger is a clock.
+Each system tells in its own way that there is something to see; the snapshot is the truth:
 
-A trigger lives for one wait. From the moment it is open no change escapes it.
+- Linux: a netlink socket hears of every change of a link, address or route (rtnetlink(7)).
+- macOS, iOS, FreeBSD: a routing socket hears the same (route(4)).
+- Windows: a function of ours is called when an interface or address changes (windows_news.py).
+- elsewhere, and where it is forbidden (netlink on Android): a clock.
+
+What is not Linux's is bounded by the clock as well, so that a message that never comes costs a
+delay and nothing worse. A trigger lives for one wait. From the moment it is open no change escapes
+it.
 """
 
 import errno
+import math
 import socket
 import struct
 from abc import ABC, abstractmethod
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import trio
+
+from .windows_news import subscribe as subscribe_on_windows
 
 # Numbers of Linux that Python does not name, or names on Linux only
 _AF_NETLINK: Final = 16
@@ -23,8 +32,28 @@ _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, sende
 _NEW_ROUTE: Final = 24
 _DEL_ROUTE: Final = 25
 
+# The same of the BSDs
+_AF_ROUTE: Final = 17
+_ROUTING_HEADER: Final = struct.Struct("=HBBHxxi")  # length, version, type, interface, flags
+_ROUTE_CHANGES: Final = (1, 2, 3)  # RTM_ADD, RTM_DELETE, RTM_CHANGE
+_RTF_GATEWAY: Final = 0x2
+_RTF_HOST: Final = 0x4
+_BSDS: Final = ("darwin", "ios", "freebsd")
+
 _RECEIVE_SIZE: Final = 65_536
 _MOST_MESSAGES_AT_ONCE: Final = 64
+
+
+class MakeSocket(Protocol):
+    """Makes a socket as `socket.socket` does."""
+
+    def __call__(self, family: int, kind: int, protocol: int, /) -> socket.socket:
+        """Raises OSError where there is no such socket."""
+        ...
+
+
+Subscribe = Callable[[Callable[[], None]], Callable[[], None]]
+"""Takes what is to be called, in any thread, when there is news; returns what ends that."""
 
 
 class Trigger(ABC):
@@ -50,27 +79,25 @@ class Clock(Trigger):
         return False
 
 
-class NetlinkTrigger(Trigger):
-    """The kernel's own news. Takes over a netlink socket that is subscribed already."""
+class SocketTrigger(Trigger):
+    """The kernel's own news. Takes over a socket that hears of them already.
 
-    def __init__(self, sock: socket.socket) -> None:
+    `tells_of_route` finds in a message what a snapshot does not show; `longest` bounds a wait.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        tells_of_route: Callable[[bytes], bool],
+        longest: float = math.inf,
+    ) -> None:
         self._sock = sock
-
-    @classmethod
-    def open(cls) -> "NetlinkTrigger":
-        """Subscribe; OSError where that is not possible."""
-        sock = socket.socket(_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
-        try:
-            sock.setblocking(False)
-            # the sender's number 0 lets the kernel choose one
-            sock.bind((0, _GROUPS))  # type: ignore[arg-type,unused-ignore]
-        except BaseException:
-            sock.close()
-            raise
-        return cls(sock)
+        self._tells_of_route = tells_of_route
+        self._longest = longest
 
     async def wait(self) -> bool:
-        await trio.lowlevel.wait_readable(self._sock)
+        with trio.move_on_after(self._longest):
+            await trio.lowlevel.wait_readable(self._sock)
         return self._drain()
 
     def _drain(self) -> bool:
@@ -87,7 +114,7 @@ class NetlinkTrigger(Trigger):
                 # The kernel dropped messages: anything may have changed.
                 routes = True
             else:
-                routes = routes or has_default_route(data)
+                routes = routes or self._tells_of_route(data)
         return routes
 
     def close(self) -> None:
@@ -109,12 +136,81 @@ def has_default_route(data: bytes) -> bool:
     return False
 
 
-def open_trigger(platform: str, interval: float) -> Trigger:
-    """The best trigger that `sys.platform` has; `interval` is a clock's."""
-    if platform in ("linux", "android"):
+def has_routers_route(data: bytes) -> bool:
+    """Whether a message of a routing socket says that a way through a router came or went.
+
+    Such is the default route. Routes to single hosts come and go all the time and mean nothing."""
+    if len(data) < _ROUTING_HEADER.size:
+        return False
+    _, _, kind, _, flags = _ROUTING_HEADER.unpack_from(data)
+    return kind in _ROUTE_CHANGES and bool(flags & _RTF_GATEWAY) and not flags & _RTF_HOST
+
+
+def open_netlink(make_socket: MakeSocket) -> socket.socket:
+    """Subscribe on Linux; OSError where that is not possible."""
+    sock = make_socket(_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
+    try:
+        sock.setblocking(False)
+        # the sender's number 0 lets the kernel choose one
+        sock.bind((0, _GROUPS))  # type: ignore[arg-type,unused-ignore]
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def open_routing_socket(make_socket: MakeSocket) -> socket.socket:
+    """Subscribe on a BSD, to news of all address families."""
+    sock = make_socket(_AF_ROUTE, socket.SOCK_RAW, 0)
+    sock.setblocking(False)
+    return sock
+
+
+class CallbackTrigger(Trigger):
+    """News that the system tells by calling a function, in a thread of its own."""
+
+    def __init__(self, subscribe: Subscribe, longest: float) -> None:
+        self._longest = longest
+        self._news = trio.Event()
+        self._token = trio.lowlevel.current_trio_token()
+        self._unsubscribe = subscribe(self._hear)
+
+    def _hear(self) -> None:
         try:
-            return NetlinkTrigger.open()
-        except OSError:
-            # Forbidden, or out of descriptors, in which case the next wait may get one.
-            pass
+            self._token.run_sync_soon(self._note, idempotent=True)
+        except trio.RunFinishedError:
+            pass  # nobody is there to be told
+
+    def _note(self) -> None:
+        self._news.set()
+
+    async def wait(self) -> bool:
+        with trio.move_on_after(self._longest):
+            await self._news.wait()
+        self._news = trio.Event()
+        return False
+
+    def close(self) -> None:
+        self._unsubscribe()
+
+
+def open_trigger(
+    platform: str,
+    interval: float,
+    *,
+    make_socket: MakeSocket = socket.socket,
+    subscribe: Subscribe = subscribe_on_windows,
+) -> Trigger:
+    """The best trigger that `sys.platform` has; `interval` is a clock's. The rest are seams."""
+    try:
+        if platform in ("linux", "android"):
+            return SocketTrigger(open_netlink(make_socket), has_default_route)
+        if platform.startswith(_BSDS):
+            sock = open_routing_socket(make_socket)
+            return SocketTrigger(sock, has_routers_route, longest=interval)
+        if platform == "win32":
+            return CallbackTrigger(subscribe, longest=interval)
+    except OSError:
+        # Forbidden, or out of descriptors, in which case the next wait may get one.
+        pass
     return Clock(interval)

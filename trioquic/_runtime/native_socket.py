@@ -4,6 +4,7 @@ On Linux one `recvmsg_into` brings what the kernel has joined (UDP_GRO) with its
 `sendmsg` takes up to 64 datagrams of one size (UDP_SEGMENT). Elsewhere, and when the kernel
 refuses, datagrams go one by one. Nothing is ever fragmented (RFC 9000 section 14): the
 don't-fragment bit is set, and what ICMP claims about the path's MTU is not believed (14.2.1).
+What other systems call their options was taken from their headers; only Linux's were tried.
 """
 
 import errno
@@ -18,7 +19,6 @@ from .._protocol.transmit import Batch
 from ..paths import Address
 from .sockets import DatagramSocket, Received
 
-_LINUX: Final = sys.platform == "linux"
 # Linux's numbers, which the socket module does not name on all versions
 _SOL_UDP: Final = 17
 _UDP_SEGMENT: Final = 103
@@ -27,7 +27,10 @@ _IP_MTU_DISCOVER: Final = 10
 _IP_RECVTOS: Final = 13
 _IPV6_MTU_DISCOVER: Final = 23
 _IPV6_RECVTCLASS: Final = 66
-_IPV6_TCLASS: Final = 67
+# Linux's number where Python has none; every system has its own
+_IPV6_TCLASS: Final[int] = getattr(socket, "IPV6_TCLASS", 67)
+# The don't-fragment bit elsewhere: the option of IPv4, and that of IPv6
+_DONT_FRAGMENT: Final = {"darwin": (28, 62), "ios": (28, 62), "win32": (14, 14)}
 # Like IP_PMTUDISC_DO it sets the don't-fragment bit, but it does not believe ICMP "too big": a
 # forged one could otherwise keep us from sending even 1200 bytes.
 _PMTUDISC_PROBE: Final = 3
@@ -46,9 +49,15 @@ _INT: Final = struct.Struct("=i")
 
 
 class NativeSocket(DatagramSocket):
-    """Takes over a bound and connected stdlib socket."""
+    """Takes over a bound and connected stdlib socket. `platform` is a seam."""
 
-    def __init__(self, sock: socket.socket, remote: Address, interface: str | None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        remote: Address,
+        interface: str | None,
+        platform: str = sys.platform,
+    ) -> None:
         host, port = sock.getsockname()[:2]
         super().__init__((host, port), remote, interface)
         sock.setblocking(False)
@@ -63,13 +72,19 @@ class NativeSocket(DatagramSocket):
         self._partial: Batch | None = None
         self._progress = 0
         self._segmentation = False
-        self._messages = _LINUX
-        self._set_options()
+        self._messages = platform == "linux"
+        self._set_options(platform)
 
-    def _set_options(self) -> None:
+    def _set_options(self, platform: str) -> None:
         for name in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._try_option(socket.SOL_SOCKET, name, _KERNEL_BUFFER)
-        if not _LINUX:
+        if platform in _DONT_FRAGMENT:
+            for_ipv4, for_ipv6 = _DONT_FRAGMENT[platform]
+            if self._ipv6:
+                self._try_option(socket.IPPROTO_IPV6, for_ipv6, 1)
+            else:
+                self._try_option(socket.IPPROTO_IP, for_ipv4, 1)
+        if not self._messages:
             return
         if self._ipv6:
             self._try_option(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
@@ -92,7 +107,7 @@ class NativeSocket(DatagramSocket):
 
     def receive_nowait(self) -> Received | None:
         try:
-            if not self._messages:
+            if sys.platform == "win32" or not self._messages:
                 data = self._sock.recv(_RECEIVE_SIZE)
                 self._errors_in_a_row = 0
                 return Received(data, len(data), 0)
@@ -167,12 +182,12 @@ class NativeSocket(DatagramSocket):
         """Send; an error that an earlier datagram brought is reported once: it is not ours."""
         for attempt in (1, 2):
             try:
-                if ancillary:
+                if sys.platform != "win32" and ancillary:
                     self._sock.sendmsg([data], ancillary)
                 else:
                     self._sock.send(data)
                 return
-            except ConnectionRefusedError as error:
+            except (ConnectionRefusedError, ConnectionResetError) as error:
                 if attempt == 2:
                     raise
                 self.note_error(error)

@@ -81,5 +81,6 @@ class DatagramSocket(ABC):
         """Count an error: refused, unreachable, too long, no buffers."""
         self.errors += 1
         self.last_error = error.with_traceback(None)
-        if isinstance(error, ConnectionRefusedError):
+        # Windows says "reset" for what others call "refused".
+        if isinstance(error, ConnectionRefusedError | ConnectionResetError):
             self.refused.set()

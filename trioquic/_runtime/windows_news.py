@@ -1,0 +1,61 @@
+"""Windows' news of changed interfaces and addresses, through the IP Helper API.
+
+`NotifyIpInterfaceChange` and `NotifyUnicastIpAddressChange` take a function and call it in a thread
+of the system's pool. `CancelMibChangeNotify2` returns when no call is under way any more (ctypes
+gives up the interpreter's lock meanwhile, so a call under way can end), hence what was cancelled
+may be forgotten. The details that come with a call are not read: the snapshot is the truth.
+
+The library is an argument, so that all this can be tested without Windows.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+_AF_UNSPEC: Final = 0
+_NOTIFICATIONS: Final = ("NotifyIpInterfaceChange", "NotifyUnicastIpAddressChange")
+# Void; the caller's context, the row that changed, what happened to it
+_ARGUMENTS: Final = (None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+
+
+def subscribe(hear: Callable[[], None], library: Any = None) -> Callable[[], None]:
+    """Have `hear` called, in any thread, when an interface or address changes; returns what ends
+    that. OSError where there is no such library or the system refuses."""
+    if library is None:
+        library = _load()
+
+    def on_change(context: object, row: object, kind: int) -> None:
+        hear()
+
+    callback = _function_type()(on_change)
+    # With each handle the function, which must live until the call below has returned.
+    subscriptions: list[tuple[ctypes.c_void_p, object]] = []
+
+    def unsubscribe() -> None:
+        while subscriptions:
+            handle, _ = subscriptions[-1]
+            library.CancelMibChangeNotify2(handle)
+            subscriptions.pop()
+
+    for name in _NOTIFICATIONS:
+        handle = ctypes.c_void_p()
+        code = getattr(library, name)(_AF_UNSPEC, callback, None, False, ctypes.byref(handle))
+        if code:
+            unsubscribe()
+            raise OSError(code, f"{name} failed")
+        subscriptions.append((handle, callback))
+    return unsubscribe
+
+
+def _function_type() -> Any:
+    """Functions that Windows calls; other systems have one calling convention only."""
+    if sys.platform == "win32":
+        return ctypes.WINFUNCTYPE(*_ARGUMENTS)
+    return ctypes.CFUNCTYPE(*_ARGUMENTS)
+
+
+def _load() -> Any:
+    if sys.platform == "win32":
+        return ctypes.WinDLL("iphlpapi")
+    raise OSError("only Windows has iphlpapi.dll")
