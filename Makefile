@@ -29,6 +29,8 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin trioquic
+	$(BIN)/mypy --platform win32 trioquic
 	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH="$(CURDIR)" \
 		basedpyright --verifytypes trioquic --ignoreexternal
 
@@ -58,7 +60,8 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 # the tests that need them are skipped, and the summary counts those.
 servers: | $(VENV)/bin/python
 	@missing=; for p in $(PACKAGES); do \
-		dpkg -s "$$p" >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+		dpkg-query -W -f '$${Status}' "$$p" 2>/dev/null | grep -q 'ok installed' \
+		|| missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing$$missing"; \
 		export DEBIAN_FRONTEND=noninteractive; \

@@ -9,7 +9,7 @@ from trioquic._protocol.wire import frames as fr
 APPLICATION = 2
 
 
-@pytest.mark.parametrize("ahead", [100, 200, 300])
+@pytest.mark.parametrize("ahead", [100, 200, 300, 1000])
 def test_a_packet_overtaken_by_more_than_its_number_can_express(ahead: int) -> None:
     """One byte of the number says less than how far the other path is ahead (section 17.1)."""
     world = World().connect()

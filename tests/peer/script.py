@@ -48,6 +48,8 @@ class ServerScript:
     challenge_new_paths: bool = True  # RFC 9000 section 9.3: the server validates too
     follow_migration: bool = True  # send to the path of the newest non-probing packet
     spare_ids: int = 4  # how many connection IDs to keep the client supplied with
+    hoard_ids: bool = False  # keep the client's IDs of paths that the client gave up
+    obey_retire_prior_to: bool = True
 
 
 def default_parameters(script: ServerScript, original_dcid: bytes) -> dict[int, bytes]:

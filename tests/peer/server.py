@@ -195,15 +195,30 @@ class ScriptedServer:
             self._on_stream(*value)
         elif frame.kind == fr.NEW_CONNECTION_ID:
             self.client_ids[value.sequence] = (value.connection_id, value.reset_token)
+            if self.script.obey_retire_prior_to:
+                self._obey_retire_prior_to(value.retire_prior_to)
         elif frame.kind == fr.RETIRE_CONNECTION_ID:
             self.retired.add(value)
-            self._leave_path(self.issued[value][0])
+            if not self.script.hoard_ids:
+                self._leave_path(self.issued[value][0])
             self._supply_ids()
         elif frame.kind == fr.PATH_CHALLENGE and self.script.answer_challenges:
             self.send(APPLICATION, fr.encode_path_response(value), path=packet.path, pad_to=1200)
         elif frame.kind in (fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP) and not self.close:
             self.close = value
             self.close_packet = packet
+
+    def _obey_retire_prior_to(self, bound: int) -> None:
+        """Go over to newer IDs first, and then retire the old ones (RFC 9000 section 5.1.2)."""
+        outdated = [sequence for sequence in self.client_ids if sequence < bound]
+        for sequence in outdated:
+            del self.client_ids[sequence]
+        for path in [p for p, sequence in self.path_ids.items() if sequence < bound]:
+            del self.path_ids[path]
+            if path == self.active_path:
+                self._new_path(path)
+        for sequence in outdated:
+            self.send(APPLICATION, fr.encode_retire_connection_id(sequence))
 
     def _on_stream(self, stream_id: int, offset: int, data: bytes, _fin: bool) -> None:
         ready, waiting = self.streams[stream_id], self._stream_in[stream_id]

@@ -55,6 +55,28 @@ async def test_ten_migrations_in_one_download(
         assert conn.statistics().dropped_unauthentic == 0
 
 
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_paths_that_come_and_go_unused(
+    certs: Certificates, kind: str, tmp_path: Path
+) -> None:
+    """Such as a standby network that flaps. aioquic keeps our connection ID of each such path,
+    gtlsserver retires it; either has one left to answer the next path with."""
+    content = make_file(tmp_path, MEGABYTE)
+    async with (
+        serve(kind, certs.server, root=tmp_path) as server,
+        connect(server, alpn_of(kind), local_address="127.0.0.1") as conn,
+    ):
+        await conn.wait_confirmed()
+        for number in range(20):
+            path = await conn.add_path(local=f"127.0.0.{2 + number % 3}")
+            assert await path.validate() > 0
+            await path.aclose()
+            if number % 7 == 6:
+                await conn.migrate(local=f"127.0.0.{5 + number % 3}")
+        assert await Download(conn, f"file-{len(content)}").run() == content
+        assert conn.statistics().dropped_unauthentic == 0
+
+
 def make_small(root: Path) -> int:
     make_file(root, 1000)
     return 1000

@@ -191,6 +191,11 @@ class ClientConnection:
         return usable_preferred(parameters.preferred_address, self._rules.handshake_remote)
 
     @property
+    def more_ids_expected(self) -> bool:
+        """Whether the server is likely to give another connection ID soon."""
+        return self._peer_ids.more_expected
+
+    @property
     def moved_to_preferred(self) -> bool:
         """The preferred address is in use: the original one is left for good (section 9.6)."""
         return self._rules.acted_on_preferred

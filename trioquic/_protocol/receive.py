@@ -93,7 +93,7 @@ class Receiver:
         self._kept_at_stage = 0
         self._known_id = own_ids.first
         self._known_sequence = 0
-        self._known_is_used = False
+        self._known_used_on = -1
         self.counters = ReceiveCounters()
 
     @property
@@ -189,8 +189,8 @@ class Receiver:
         if not duplicate:
             payload = self._open_untrusted(arrival, keys, number, plain_header, sealed)
         if payload is None and self._paths.several:
-            # Packets of a faster path may have overtaken it by more than its number can express.
-            number -= 1 << (8 * pn_length)
+            # Packets of another path may have overtaken it by more than its number can express.
+            number = _overtaken(truncated, 8 * pn_length, number, arrival.path.largest_received)
             if number >= 0 and not acks.is_duplicate(number):
                 payload = self._open_untrusted(arrival, keys, number, plain_header, sealed)
         if payload is not None:
@@ -217,10 +217,12 @@ class Receiver:
         acks = self._spaces[APPLICATION].acks
         if number > acks.largest:
             arrival.path.spin = ~(first >> 5) & 1
+        if number > arrival.path.largest_received:
+            arrival.path.largest_received = number
         self.counters.packets += 1
-        if not self._known_is_used:
-            self._known_is_used = True
-            self._own_ids.mark_used(self._known_sequence)
+        if self._known_used_on != arrival.path.path_id:
+            self._known_used_on = arrival.path.path_id
+            self._own_ids.mark_used(self._known_sequence, arrival.path.path_id)
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, arrival.path, self._known_sequence, arrival.now
         )
@@ -234,7 +236,7 @@ class Receiver:
             return False
         self._known_id = connection_id
         self._known_sequence = sequence
-        self._known_is_used = False
+        self._known_used_on = -1
         return True
 
     def _on_undecryptable(self, arrival: _Arrival, datagram: bytes) -> None:
@@ -345,3 +347,13 @@ class Receiver:
                     self._long_untrusted(arrival, packet)
                 else:
                     self._short_untrusted(arrival, packet, [0], len(packet))
+
+
+def _overtaken(truncated: int, bits: int, number: int, largest_on_path: int) -> int:
+    """Another reading of a packet number that could not be `number`: it follows what came on the
+    same path before, or is the next lower one that ends alike."""
+    if largest_on_path >= 0:
+        follower = decode_packet_number(truncated, bits, largest_on_path)
+        if follower < number:
+            return follower
+    return number - (1 << bits)

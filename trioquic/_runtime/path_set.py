@@ -178,10 +178,14 @@ class PathSet:
             raise self._refuse(refused) from None
 
     async def _make_room(self, refusal: Refusal) -> bool:
-        """Give up paths that only linger, and wait for the peer to replace their IDs."""
-        if refusal not in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS) or not self._lingering:
+        """Give up paths that only linger, and wait for the peer to replace the IDs that it has
+        just got back."""
+        returning = refusal is Refusal.NO_SPARE_ID and self._driver.core.more_ids_expected
+        crowded = refusal in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS) and self._lingering
+        if not returning and not crowded:
             return False
-        pto = 0.0
+        active = self.active_link()
+        pto = 0.0 if active is None else active.statistics().pto
         for path_id in tuple(self._lingering):
             link = self._links[path_id]
             pto = max(pto, link.statistics().pto)

@@ -2,6 +2,11 @@
 
 All are of one length, so that a short header can be read without asking. The server always has a
 few unused ones: it needs one to answer us on each new path.
+
+Who retires them is the server. Some keep the ID of a path that we gave up for as long as the
+connection lives, and after a few such paths have nothing left to answer a probe with. So when the
+unused ones run out while others belong to no path any more, Retire Prior To asks for all of the
+old ones back (section 5.1.2), once at a time.
 """
 
 from collections.abc import Callable
@@ -17,6 +22,8 @@ OWN_ID_LENGTH: Final = 8
 # below the limit of most peers also leaves room for their errors: ngtcp2 0.12 goes on counting the
 # ID of a path whose validation was overtaken by another move, after it has retired it itself.
 _MOST_ISSUED: Final = 5
+# One for the next path, and one for the path after it.
+_ENOUGH_UNUSED: Final = 2
 
 
 class _IssueToken(Token):
@@ -46,27 +53,52 @@ class OwnIds:
         self._next_sequence = 1
         self._limit = 1
         self._used: set[int] = {0}
+        # the newest ID that came in on each path
+        self._on_path: dict[int, int] = {}
+        self._retire_prior_to = 0
         self._to_send: list[int] = []
 
     @property
     def active(self) -> int:
         """How many IDs the peer may use."""
-        return len(self._by_id)
+        return sum(1 for sequence in self._by_sequence if sequence >= self._retire_prior_to)
 
     @property
     def unused(self) -> int:
         """How many of them the peer has not used yet (section 5.1.1 asks for one to migrate)."""
-        return len(self._by_sequence) - len(self._used)
+        return sum(
+            1
+            for sequence in self._by_sequence
+            if sequence >= self._retire_prior_to and sequence not in self._used
+        )
 
     def sequence_of(self, connection_id: bytes) -> int:
         """The number of one of our IDs, -1 for a stranger. The first sight of an ID uses it up."""
         sequence = self._by_id.get(connection_id, -1)
         return sequence if sequence >= 0 else self._late.get(connection_id, -1)
 
-    def mark_used(self, sequence: int) -> None:
-        """An authentic packet came in on this ID."""
+    def mark_used(self, sequence: int, path_id: int) -> None:
+        """An authentic packet with this ID came in on a path."""
         if sequence in self._by_sequence:
             self._used.add(sequence)
+            if sequence > self._on_path.get(path_id, -1):
+                self._on_path[path_id] = sequence
+
+    def on_path_gone(self, path_id: int) -> None:
+        """A path was given up: the peer has no use for the ID it sent to there."""
+        self._on_path.pop(path_id, None)
+        if self.unused >= _ENOUGH_UNUSED or self._is_retirement_due():
+            return
+        in_use = set(self._on_path.values())
+        stale = [sequence for sequence in self._used if sequence not in in_use]
+        if stale:
+            self._retire_prior_to = max(stale) + 1
+            self._replenish()
+
+    def _is_retirement_due(self) -> bool:
+        # What was asked for is waited for, so that a peer that never retires costs two sets of
+        # IDs and no more.
+        return any(sequence < self._retire_prior_to for sequence in self._by_sequence)
 
     def issue_up_to(self, peer_limit: int) -> None:
         """The peer's active_connection_id_limit is known: give it what it can use."""
@@ -91,7 +123,8 @@ class OwnIds:
         self._replenish()
 
     def _replenish(self) -> None:
-        while len(self._by_id) < self._limit:
+        # Section 5.1.1: those that the same frame withdraws do not count.
+        while self.active < self._limit:
             connection_id = self._rng(OWN_ID_LENGTH)
             sequence = self._next_sequence
             self._next_sequence += 1
@@ -113,7 +146,10 @@ class OwnIds:
                 self._to_send.pop(0)
                 continue
             frame = frames.encode_new_connection_id(
-                sequence, 0, connection_id, self._reset_tokens[sequence]
+                sequence,
+                min(self._retire_prior_to, sequence),
+                connection_id,
+                self._reset_tokens[sequence],
             )
             if len(frame) > builder.room:
                 return

@@ -54,6 +54,8 @@ class PeerIds:
         self._bound: dict[int, PeerId] = {}
         # paths whose ID the peer withdrew while there was no other, in the order they wait
         self._homeless: dict[int, None] = {}
+        # how many there were at the same time, so far
+        self._most = 1
         self._retired = RangeSet()
         self._retire_prior_to = 0
         # sequence numbers whose retirement the peer has not acknowledged, and those to send now
@@ -66,6 +68,11 @@ class PeerIds:
     def spare(self) -> int:
         """How many IDs are left for new paths."""
         return len(self._unused)
+
+    @property
+    def more_expected(self) -> bool:
+        """Whether there were more already: most peers replace what is retired."""
+        return len(self._unused) + len(self._bound) < self._most
 
     @property
     def retiring(self) -> int:
@@ -136,6 +143,7 @@ class PeerIds:
             )
         self._replace_outdated(active_path)
         self._check_limits_untrusted()
+        self._most = max(self._most, len(self._unused) + len(self._bound))
 
     def _is_known_untrusted(self, frame: frames.NewConnectionId) -> bool:
         for known in (*self._unused.values(), *self._bound.values()):

@@ -89,6 +89,8 @@ class Path:
         self.bytes_received = 0
         self.datagrams_sent = 0
         self.datagrams_received = 0
+        # the highest 1-RTT packet number that came in here
+        self.largest_received = -1
 
     def advance(self, event: PathInput) -> None:
         """Take one step of the state machine."""

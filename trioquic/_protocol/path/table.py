@@ -138,6 +138,7 @@ class PathTable:
             self._loss.active_path = -1
         self._loss.remove_path(path_id, now)
         self._peer_ids.release(path_id)
+        self._own_ids.on_path_gone(path_id)
         self._events.append(PathFailed(path_id=path_id, reason=reason))
 
     # -- validation --------------------------------------------------------------------------------
