@@ -33,8 +33,10 @@ from .endings import path_error
 from .path_link import PathLink
 from .sockets import DatagramSocket, Remote
 
-# How long `add_path` waits for a connection ID when the last ones were just given back, in PTOs
+# How long `add_path` waits for a connection ID when the last ones were just given back, in PTOs and
+# in seconds at least: some servers replace an ID only when it has rested for a PTO of theirs.
 _WAIT_FOR_ID = 4
+_SHORTEST_WAIT_FOR_ID = 1.0
 
 
 class Listener(Protocol):
@@ -191,7 +193,7 @@ class PathSet:
             pto = max(pto, link.statistics().pto)
             link.close()
         if refusal is Refusal.NO_SPARE_ID:
-            with trio.move_on_after(_WAIT_FOR_ID * pto):
+            with trio.move_on_after(max(_WAIT_FOR_ID * pto, _SHORTEST_WAIT_FOR_ID)):
                 await self._driver.spare_ids.park()
             self._check_alive()
         return True
