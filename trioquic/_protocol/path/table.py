@@ -176,7 +176,8 @@ class PathTable:
         path.validations += 1
         path.probed_rtt = rtt
         self._rules.proven_remotes.add(path.remote)
-        if not path.recovery.rtt.has_sample:
+        if path.path_id != self.active or not path.recovery.rtt.has_sample:
+            # A path that carries nothing has no other samples.
             path.recovery.rtt.update(rtt, 0.0, now)
         # It carries packets both ways: the silence before that is over.
         path.recovery.pto_count = 0
@@ -297,7 +298,11 @@ class PathTable:
                 path.validation.stop()
                 if path.path_id != self.active or path.recovery.pto_count:
                     # The active path may well work: then what else it carries is acknowledged.
+                    healthy = path.state is PathState.ACTIVE
                     path.advance(PathInput.FAIL)
+                    if healthy and path.state is PathState.DEGRADED:
+                        count = path.recovery.pto_count
+                        self._events.append(PathDegraded(path_id=path.path_id, pto_count=count))
                 self._events.append(
                     PathFailed(path_id=path.path_id, reason="no answer to PATH_CHALLENGE")
                 )
