@@ -124,7 +124,7 @@ class Decision:
     """The path to move to."""
     leap: Candidate | None = None
     """A candidate to open and move to at once, validating at the same time (section 9.2)."""
-    cause: str = ""
+    cause: str = "decided by the policy"
     """Why the connection moves; it is told in `Migrated`."""
     wait: bool = False
     """There is no way at all now."""

@@ -43,6 +43,9 @@ class PathLink:
         self._settled = trio.Event()
         self._outcome: float | PathError = 0.0
         self._validating = 0
+        # how long the path has carried the connection, without and with the time since
+        self._active_time = 0.0
+        self._active_since: float | None = None
         self.path_id = path_id
         self.handle = Path(self, path_id)
 
@@ -149,6 +152,16 @@ class PathLink:
             self._socket.close()
             self._settle(PathAbandonedError("the path was closed"))
 
+    def set_active(self, active: bool) -> None:
+        """The connection is on this path from now on, or is not."""
+        self._active_time = self._time_active()
+        self._active_since = trio.current_time() if active else None
+
+    def _time_active(self) -> float:
+        if self._active_since is None or not trio.lowlevel.in_trio_run():
+            return self._active_time
+        return self._active_time + trio.current_time() - self._active_since
+
     def on_validated(self, rtt: float) -> None:
         """A challenge was answered after `rtt` seconds."""
         self._settle(rtt)
@@ -234,6 +247,7 @@ class PathLink:
             responses_sent=view.responses_sent,
             responses_dropped=view.responses_dropped,
             validations=view.validations,
+            time_active=self._time_active(),
             mtu=view.mtu,
             datagrams_dropped=socket.datagrams_dropped,
             socket_errors=socket.errors,

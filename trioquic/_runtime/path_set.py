@@ -91,6 +91,7 @@ class PathSet:
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
         link = PathLink(self._driver, socket, path_id)
+        link.set_active(path_id == self._driver.core.active_path)
         self._links[path_id] = link
         self._driver.links[path_id] = link
         self._nursery.start_soon(link.run)
@@ -294,6 +295,9 @@ class PathSet:
                 self._broadcast.send(public.PathRecovered(path=self._links[number].handle))
             case Migrated(old=old, new=new) if new in self._links:
                 left = self._links.get(old)
+                if left is not None:
+                    left.set_active(False)
+                self._links[new].set_active(True)
                 self._tell(What.MOVED, new)
                 self._broadcast.send(
                     public.Migrated(

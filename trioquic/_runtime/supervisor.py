@@ -18,9 +18,10 @@ import trio
 
 from .. import events as public
 from .._protocol.path.rules import PathRefusedError
-from ..errors import LocalAddressError, QuicError
+from .._protocol.path.state import PathState
+from ..errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ..networks import NetworkSource
-from ..policy import Candidate, Decision, MigrationPolicy, PolicyEvent, What
+from ..policy import Candidate, Decision, MigrationPolicy, PolicyEvent, View, What
 from .broadcast import Broadcast
 from .driver import Driver
 from .outlook import Outlook
@@ -78,8 +79,9 @@ class Supervisor:
         event = PolicyEvent(what=What.CONFIRMED)
         while True:
             now = trio.current_time()
-            decision = self._policy.decide(self._outlook.view(now), event, now)
-            await self._carry_out(decision)
+            view = self._outlook.view(now)
+            decision = self._policy.decide(view, event, now)
+            await self._carry_out(decision, view)
             self._report_preferred()
             deadline = max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
             if not self._events:
@@ -93,9 +95,9 @@ class Supervisor:
 
     # -- carrying out ------------------------------------------------------------------------------
 
-    async def _carry_out(self, decision: Decision) -> None:
+    async def _carry_out(self, decision: Decision, view: View) -> None:
         for number in decision.abandon:
-            self._paths.close(number, "given up by the policy")
+            self._paths.close(number, _why_given_up(view, number))
         if decision.migrate is not None:
             self._move(decision.migrate, decision.cause)
         elif decision.leap is not None:
@@ -115,7 +117,9 @@ class Supervisor:
         except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
             if not self._driver.ended:
                 self._outlook.failed(candidate, trio.current_time())
-                self._broadcast.send(public.MigrationRefused(reason=str(error)))
+                if not isinstance(error, MigrationNotAllowedError):
+                    # What section 9 forbids has been told where it was refused.
+                    self._broadcast.send(public.MigrationRefused(reason=str(error)))
             return None
         self._outlook.opened(path.id)
         return path.id
@@ -167,3 +171,15 @@ class Supervisor:
             self._waiting_since + self._policy.no_path_timeout,
             inf if self._waiting_since == inf else self._driver.core.idle_deadline,
         )
+
+
+def _why_given_up(view: View, number: int) -> str:
+    """What speaks against a path that the policy gives up."""
+    path = next((path for path in view.paths if path.id == number), None)
+    if path is not None and not path.usable:
+        return "its network is gone"
+    if path is not None and path.state is PathState.CANDIDATE and not path.probing:
+        return "it did not answer"
+    if path is not None and view.active is not None and view.active.preferred > path.preferred:
+        return "the server's preferred address is used instead"
+    return "given up by the policy"

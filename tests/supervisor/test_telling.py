@@ -1,0 +1,128 @@
+"""What happened, and why: each migration has a cause, each refusal and failure a reason."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.sim_server import PORT, ServerOptions
+from tests.sim_world import PREFERRED, SERVER
+from trioquic.policy import Decision, PolicyEvent, View, What
+
+from .phone import Phone, phone
+
+
+def reasons(here: Phone) -> list[str]:
+    """Why paths failed, in order."""
+    return [event.reason for event in here.heard(trioquic.PathFailed)]
+
+
+async def test_a_network_that_goes(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        here.world.wifi.down()
+        await here.until(trioquic.PathFailed)
+        await here.until(trioquic.Migrated)
+        assert reasons(here) == ["its network is gone"]
+        (moved,) = here.heard(trioquic.Migrated)
+        assert moved.cause == "the active path is gone: the networks changed"
+
+
+async def test_a_standby_that_does_not_answer(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone() as here:
+        here.world.cellular.link.blackhole()
+        await here.until(trioquic.PathFailed, 2)
+        assert reasons(here)[:2] == ["no answer to PATH_CHALLENGE", "it did not answer"]
+        assert here.heard(trioquic.Migrated) == []
+
+
+async def test_the_preferred_address(autojump_clock: trio.testing.MockClock) -> None:
+    options = ServerOptions(preferred_ipv4=(PREFERRED, PORT))
+    async with phone(options=options) as here:
+        await here.until(trioquic.PathFailed)
+        (moved,) = here.heard(trioquic.Migrated)
+        assert moved.cause == "the server's preferred address"
+        failed = here.heard(trioquic.PathFailed)[0]
+        assert failed.path.remote[0] == SERVER
+        assert failed.reason == "the server's preferred address is used instead"
+
+
+class Greedy(trioquic.MigrationPolicy):
+    """Wants more paths than there can be."""
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        if event.what is not What.CONFIRMED:
+            return Decision()
+        return Decision(probe=view.candidates[:1] * 12)
+
+
+async def test_a_refusal_is_told_once(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone(policy=Greedy()) as here:
+        await trio.sleep(20)  # each refusal waits for IDs first
+        opened = len(here.conn.paths) - 1
+        refusals = here.heard(trioquic.MigrationRefused)
+        assert 0 < opened < 12
+        assert len(refusals) == 12 - opened
+        assert {event.reason for event in refusals} <= {
+            "the server has given no spare connection ID",
+            "too many paths",
+        }
+
+
+class Terse(trioquic.MigrationPolicy):
+    """Moves as soon as it can, and does not say why."""
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        inherited = super().decide(view, event, now)
+        ready = [p for p in view.paths if p.state is trioquic.PathState.VALIDATED]
+        if ready and view.active is not None and view.active.id == 0:
+            return Decision(migrate=ready[0].id)
+        return replace(inherited, migrate=None, abandon=())
+
+
+async def test_a_policy_that_gives_no_cause(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone(policy=Terse(move_back_after=math.inf)) as here:
+        await here.until(trioquic.Migrated)
+        assert here.heard(trioquic.Migrated)[0].cause == "decided by the policy"
+
+
+async def test_a_move_by_hand(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone(policy=trioquic.MigrationPolicy(automatic=False)) as here:
+        old = here.conn.active_path
+        await here.conn.migrate(interface="wwan0")
+        await here.until(trioquic.PathFailed)
+        assert here.heard(trioquic.Migrated)[0].cause == "requested by the application"
+        (failed,) = here.heard(trioquic.PathFailed)
+        assert (failed.path, failed.reason) == (old, "closed")
+
+
+async def test_the_time_that_each_path_was_active(autojump_clock: trio.testing.MockClock) -> None:
+    policy = trioquic.MigrationPolicy(automatic=False)
+    async with phone(policy=policy) as here:
+        first = here.conn.active_path
+        assert first is not None
+        second = await here.conn.add_path(interface="wwan0")
+        await second.validate()
+
+        def times() -> tuple[float, float]:
+            return first.statistics().time_active, second.statistics().time_active
+
+        begun, none = times()
+        assert begun > 0
+        assert none == 0
+        await trio.sleep(7)
+        here.conn.migrate_to(second)
+        await trio.sleep(3)
+        here.conn.migrate_to(first)
+        await trio.sleep(2)
+        here.conn.migrate_to(second)
+        assert times() == pytest.approx((begun + 9, 3))
+        await first.aclose()
+        await trio.sleep(1)
+        assert times() == pytest.approx((begun + 9, 4))
+        await second.aclose()
+        await trio.sleep(1)
+        assert times() == pytest.approx((begun + 9, 4))
