@@ -5,6 +5,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import trio
@@ -37,27 +38,34 @@ def milliseconds(value: float) -> str:
 def row(figure: Figure, kind: str, samples: list[Sample], runs: int) -> str:
     """One line of the table. The worst is the one that exceeds its bound by most."""
     if not samples:
-        return f"| {figure.what} | {kind} | - | - | {figure.bound} | 0 of {runs} |"
+        return f"| {figure.what} | {kind} | - | - | {figure.bound} | 0 of {runs} | |"
     median = statistics.median(sample.value for sample in samples)
     worst = max(samples, key=lambda sample: sample.value - sample.bound)
-    kept = sum(sample.value <= sample.bound for sample in samples)
-    counts = "".join(
-        f"; {name}: {statistics.median(s.counts[name] for s in samples):.0f}, "
-        f"at most {max(s.counts[name] for s in samples)}"
-        for name in samples[0].counts
-    )
-    bound = f"{figure.bound} = {milliseconds(worst.bound)}"
-    return (
-        f"| {figure.what} | {kind} | {milliseconds(median)} | {milliseconds(worst.value)} | {bound} "
-        f"| {kept} of {runs}{counts} |"
-    )
+    cells = [
+        figure.what,
+        kind,
+        milliseconds(median),
+        milliseconds(worst.value),
+        f"{figure.bound} = {milliseconds(worst.bound)}",
+        f"{sum(sample.value <= sample.bound for sample in samples)} of {runs}",
+        "; ".join(
+            [several(name, [s.times[name] * 1000 for s in samples], " ms") for name in worst.times]
+            + [several(name, [s.counts[name] for s in samples], "") for name in worst.counts]
+        ),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def several(name: str, values: Sequence[float], unit: str) -> str:
+    """Median and maximum of what was measured beside the figure."""
+    return f"{name}: {statistics.median(values):.0f}{unit}, at most {max(values):.0f}{unit}"
 
 
 async def run(names: list[str], kinds: list[str], runs: int) -> None:
     started = time.monotonic()
     late: list[float] = []
-    print("| event | server | median | worst | bound (of the worst run) | kept |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| event | server | median | worst | bound (of the worst run) | kept | beside it |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as directory:
         certs = Certificates(Path(directory))
         for name in names:

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Final
 
 import trio
@@ -28,7 +28,8 @@ import trioquic
 from tests import http3_min as h3
 
 _REPORT_EVERY: Final = 64_000
-_PIECE: Final = 4096
+_LONGEST_ANSWER: Final = 200
+_LONGEST_SETTLING: Final = 3.0
 _SHORTEST_PAUSE: Final = 0.02
 
 
@@ -50,6 +51,8 @@ class Job:
     """How long the server lets a `wait` wait."""
     policy: dict[str, Any] = field(default_factory=dict)
     transport: dict[str, Any] = field(default_factory=dict)
+    settle: bool = False
+    """At the end, wait until retired connection IDs are replaced, or should have been."""
 
 
 def tell(what: str, **facts: object) -> None:
@@ -98,11 +101,12 @@ def estimates(conn: trioquic.Connection) -> dict[str, object]:
 def describe(event: trioquic.PathEvent) -> dict[str, object]:
     """A path event as JSON, with paths as `local address > server address`."""
     facts: dict[str, object] = {"kind": type(event).__name__}
-    for name in event.__slots__:
-        value = getattr(event, name)
+    assert is_dataclass(event)
+    for entry in fields(event):
+        value = getattr(event, entry.name)
         if isinstance(value, trioquic.Path):
             value = f"{value.local[0]} > {value.remote[0]}"
-        facts[name] = value
+        facts[entry.name] = value
     return facts
 
 
@@ -110,18 +114,12 @@ class Request:
     """The bytes of a request and of its response, for hq-interop and for HTTP/3."""
 
     def __init__(self, conn: trioquic.Connection) -> None:
-        self._conn = conn
         self._parser = h3.ResponseParser() if conn.alpn == h3.ALPN else None
         self.digest = hashlib.sha256()
         self.received = bytearray()
 
-    async def open(self, job: Job) -> trioquic.Stream:
-        """A stream with everything of the request but an upload's body."""
-        stream = await self._conn.open_stream()
-        await stream.send_all(self._head(job))
-        return stream
-
-    def _head(self, job: Job) -> bytes:
+    def head(self, job: Job) -> bytes:
+        """Everything of the request but an upload's body."""
         if self._parser is not None:
             if job.task == "upload":
                 return h3.request("localhost", "/1", post=True) + h3.data_header(job.size)
@@ -138,8 +136,7 @@ class Request:
             content = chunk if self._parser is None else self._parser.feed(bytes(chunk))
             if content:
                 self.digest.update(content)
-                if len(self.received) < _PIECE:
-                    self.received += content
+                self.received += content[: _LONGEST_ANSWER - len(self.received)]
                 count(len(content))
         if self._parser is not None:
             self._parser.finish()
@@ -151,27 +148,70 @@ def body(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
+class SendWatch(trio.abc.Instrument):
+    """Notices bytes that leave a stream's send buffer, whenever a task has run.
+
+    The library wakes a writer only when much of its buffer is free, so a writer would notice late.
+    """
+
+    def __init__(self, conn: trioquic.Connection, stream: trioquic.Stream, capacity: int) -> None:
+        self._streams = conn._driver.core.streams
+        self._id = stream.stream_id
+        self._capacity = capacity
+        self.accepted = 0
+        self.progress = Progress(conn)
+
+    @property
+    def room(self) -> int:
+        """How much the buffer takes now."""
+        return self._streams.send_room(self._id)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        acknowledged = self.accepted - (self._capacity - self.room)
+        if acknowledged > self.progress.size:
+            self.progress.add(acknowledged - self.progress.size)
+
+
+async def upload(
+    conn: trioquic.Connection, stream: trioquic.Stream, job: Job, before: int
+) -> Progress:
+    """Send the body. `before` bytes were written to the stream already."""
+    content = body(job.size)
+    watch = SendWatch(conn, stream, job.transport["send_buffer"])
+    watch.accepted = before
+    trio.lowlevel.add_instrument(watch)
+    try:
+        position = 0
+        while position < job.size:
+            await stream.wait_send_all_might_not_block()
+            piece = content[position : position + watch.room]
+            position += len(piece)
+            watch.accepted += len(piece)
+            await stream.send_all(piece)
+    finally:
+        trio.lowlevel.remove_instrument(watch)
+    return watch.progress
+
+
 async def exchange(conn: trioquic.Connection, job: Job) -> dict[str, object]:
     """Download, upload or wait; returns what came of it."""
     request = Request(conn)
     progress = Progress(conn)
-    stream = await request.open(job)
+    stream = await conn.open_stream()
+    head = request.head(job)
+    await stream.send_all(head)
     if job.task == "upload":
-        content = body(job.size)
-        for start in range(0, job.size, _PIECE):
-            piece = content[start : start + _PIECE]
-            await stream.send_all(piece)
-            progress.add(len(piece))
+        progress = await upload(conn, stream, job, len(head))
     await stream.send_eof()
     asked = time.monotonic()
-    tell("asked")
+    tell("asked", **estimates(conn))
     if job.task == "upload":
         await request.response(stream, lambda _: None)
     else:
         await request.response(stream, progress.add)
     return {
         "sha256": request.digest.hexdigest(),
-        "answer": bytes(request.received[:200]).decode("latin-1") if job.task == "upload" else "",
+        "answer": bytes(request.received).decode("latin-1"),
         "bytes": progress.size,
         "asked": asked,
         "first": progress.first,
@@ -204,9 +244,29 @@ async def move(conn: trioquic.Connection, interface: str) -> None:
         tell("moved", interface=interface)
 
 
-async def listen(channel: trio.MemoryReceiveChannel[trioquic.PathEvent]) -> None:
+async def listen(
+    channel: trio.MemoryReceiveChannel[trioquic.PathEvent], paths: dict[int, trioquic.Path]
+) -> None:
+    """Tell the events, and keep the paths for their last statistics."""
     async for event in channel:
         tell("event", **describe(event))
+        path = getattr(event, "path", None) or getattr(event, "new", None)
+        if path is not None:
+            paths[path.id] = path
+
+
+async def settle(conn: trioquic.Connection, ids: int) -> None:
+    """Until every connection ID is in use or spare, as at the beginning."""
+    with trio.move_on_after(_LONGEST_SETTLING):
+        while id_count(conn) < ids or conn.statistics().retiring_peer_ids:
+            conn.ping()
+            await trio.sleep(0.1)
+
+
+def id_count(conn: trioquic.Connection) -> int:
+    """The server's connection IDs that are in use or spare."""
+    now = conn.statistics()
+    return now.spare_peer_ids + len(now.paths)
 
 
 @asynccontextmanager
@@ -234,16 +294,26 @@ async def work(job: Job) -> None:
         conn.path_events() as channel,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(listen, channel)
+        paths = {path.id: path for path in conn.paths}
+        nursery.start_soon(listen, channel, paths)
         await conn.wait_confirmed()
-        tell("connected", spare_ids=conn.statistics().spare_peer_ids)
+        ids = id_count(conn)
+        tell("connected", ids=ids)
         nursery.start_soon(obey, conn, ended)
+        outcome: dict[str, object] = {}
         if job.task == "hold":
             await ended.wait()
-            outcome: dict[str, object] = {}
         else:
             outcome = await exchange(conn, job)
-        tell("done", statistics=asdict(conn.statistics()), **outcome)
+        if job.settle:
+            await settle(conn, ids)
+        tell(
+            "done",
+            ids=id_count(conn),
+            statistics=asdict(conn.statistics()),
+            paths=[asdict(path.statistics()) for path in paths.values()],
+            **outcome,
+        )
         nursery.cancel_scope.cancel()
 
 

@@ -72,7 +72,7 @@ class Lines:
         while b"\n" not in self._buffer:
             chunk = await self._output.receive_some()
             if not chunk:
-                raise ChildEndedError(f"{self._process.args}")
+                raise ChildEndedError(f"exit status {self._process.poll()}")
             self._buffer += chunk
         line, _, rest = self._buffer.partition(b"\n")
         self._buffer = rest

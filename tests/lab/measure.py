@@ -1,24 +1,31 @@
 """Figures: one event in one connection gives one sample, and says the bound that it should keep.
 
 A pause is the longest time in which no byte reached the application, from the event to the end of
-the transfer. The bounds are made of the links' round-trip times (`plan.py`) and, for a death that
-nobody announces, of the active path's probe timeout as the client knew it just before.
+the transfer; in an upload, in which none left the send buffer because the server had acknowledged
+it. The bounds are made of the links' round-trip times (`plan.py`) and, for a death that nobody
+announces, of the active path's probe timeout as the client knew it just before.
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import trio
 
 from tests.certificates import Certificates
 
+from .network import Lab, Passage
 from .plan import CELLULAR, WIFI
 from .trial import Line, Trial, trial
 
-MEGABYTE = 1_000_000
+MEGABYTE: Final = 1_000_000
 # What an event may cost beside round trips
-ALLOWANCE = 0.05
-UPLOAD = {"send_buffer": 256 << 10}
+ALLOWANCE: Final = 0.05
+HANDOVERS: Final = 20
+_WAIT: Final = 2.0
+_OUTAGE: Final = 5.0
+_NO_PATH_TIMEOUT: Final = 3.0
 _CHANCE = random.Random(1)
 
 
@@ -30,6 +37,8 @@ class Sample:
     bound: float
     late: float
     """How late the relay was with a packet, at the 99th percentile."""
+    times: dict[str, float] = field(default_factory=dict)
+    """Other times of interest."""
     counts: dict[str, int] = field(default_factory=dict)
 
 
@@ -44,10 +53,21 @@ class Figure:
     servers: tuple[str, ...] = ("aioquic", "gtlsserver")
 
 
+# -- what is read off a run ------------------------------------------------------------------------
+
+
 def longest_pause(outcome: Line, since: float) -> float:
     """The longest pause that ended after a moment."""
     pauses: list[tuple[float, float]] = outcome["pauses"]
     return max((length for length, end in pauses if end >= since), default=0.0)
+
+
+def end_of_pause(outcome: Line, since: float) -> float:
+    """When the first pause ended that was there at a moment."""
+    ends: Iterable[float] = (
+        end for length, end in outcome["pauses"] if end - length <= since < end
+    )
+    return next(iter(ends))
 
 
 def pto_at(here: Trial, at: float) -> float:
@@ -57,50 +77,201 @@ def pto_at(here: Trial, at: float) -> float:
     return pto
 
 
-async def late(here: Trial) -> float:
-    answer: dict[str, Any] = await here.lab.tell("late")
+async def late(lab: Lab) -> float:
+    answer: dict[str, Any] = await lab.tell("late")
     p99: float = answer["p99"]
     return p99
 
 
-async def interface_down(certs: Certificates, kind: str) -> Sample:
-    async with trial(certs, kind, "download", size=10 * MEGABYTE) as here:
-        await here.client.reaches(_some_megabytes())
-        at = await here.lab.down(WIFI.name)
-        outcome = await here.client.finish()
-        here.check(outcome)
-        return Sample(
-            value=longest_pause(outcome, at), bound=CELLULAR.rtt + ALLOWANCE, late=await late(here)
-        )
+def first_answer(passages: Iterable[Passage], link: str, since: float) -> float:
+    """How long after a moment the first datagram of the server came in over a link."""
+    found = (p for p in passages if p.link == link and p.way == "down" and p.arrived > since)
+    return min(p.arrived for p in found if p.fate == "delivered") - since
 
 
-async def silent_download(certs: Certificates, kind: str) -> Sample:
-    return await _silent(certs, kind, "download", {})
+def repeated(passages: Iterable[Passage], size: int) -> int:
+    """About how many full datagrams more than necessary brought `size` bytes of content."""
+    full = [p.size for p in passages if p.way == "down" and p.fate == "delivered" and p.size > 1000]
+    room = max(full) - _HEADERS
+    return max(0, sum(full) - len(full) * _HEADERS - size) // room
 
 
-async def silent_upload(certs: Certificates, kind: str) -> Sample:
-    return await _silent(certs, kind, "upload", UPLOAD)
+# A 1-RTT packet's and a STREAM frame's header, and the tag, with either server
+_HEADERS: Final = 35
 
 
-async def _silent(certs: Certificates, kind: str, task: str, transport: dict[str, Any]) -> Sample:
-    async with trial(certs, kind, task, size=10 * MEGABYTE, transport=transport) as here:
-        await here.client.reaches(_some_megabytes())
-        at = await here.lab.silence(WIFI.name)
-        outcome = await here.client.finish()
-        here.check(outcome)
-        return Sample(
-            value=longest_pause(outcome, at),
-            bound=3 * pto_at(here, at) + CELLULAR.rtt,
-            late=await late(here),
-        )
-
-
-def _some_megabytes() -> int:
+def some_megabytes() -> int:
     """When the event comes: not always in the same phase of the transfer."""
     return int(_CHANCE.uniform(2, 5) * MEGABYTE)
 
 
-FIGURES: dict[str, Figure] = {
+# -- one link goes ---------------------------------------------------------------------------------
+
+
+async def interface_down(certs: Certificates, kind: str) -> Sample:
+    async with trial(certs, kind, "download", size=10 * MEGABYTE) as here:
+        await here.client.reaches(some_megabytes())
+        at = await here.lab.down(WIFI.name)
+        outcome = await here.client.finish()
+        here.check(outcome)
+        return Sample(
+            value=longest_pause(outcome, at),
+            bound=CELLULAR.rtt + ALLOWANCE,
+            late=await late(here.lab),
+            times={
+                "first datagram": first_answer(await here.lab.passages(), CELLULAR.name, at),
+            },
+        )
+
+
+async def silent_download(certs: Certificates, kind: str) -> Sample:
+    return await _silent(certs, kind, "download")
+
+
+async def silent_upload(certs: Certificates, kind: str) -> Sample:
+    return await _silent(certs, kind, "upload")
+
+
+async def _silent(certs: Certificates, kind: str, task: str) -> Sample:
+    async with trial(certs, kind, task, size=10 * MEGABYTE) as here:
+        await here.client.reaches(some_megabytes())
+        at = await here.lab.silence(WIFI.name)
+        outcome = await here.client.finish()
+        here.check(outcome)
+        moved = [line["at"] for line in here.client.events("Migrated") if line["at"] > at]
+        return Sample(
+            value=longest_pause(outcome, at),
+            bound=3 * pto_at(here, at) + CELLULAR.rtt,
+            late=await late(here.lab),
+            times={"moved after": moved[0] - at},
+        )
+
+
+async def silent_wait(certs: Certificates, kind: str) -> Sample:
+    """The link dies in the last moments before the answer. What counts is how late that comes."""
+    async with trial(certs, kind, "wait", size=1000, seconds=_WAIT) as here:
+        asked = await here.client.line("asked")
+        due = asked["at"] + _WAIT + WIFI.rtt
+        await trio.sleep(_WAIT - _CHANCE.uniform(0.0, 0.3))
+        at = await here.lab.silence(WIFI.name)
+        outcome = await here.client.finish()
+        here.check(outcome)
+        return Sample(
+            value=max(0.0, outcome["first"] - due),
+            bound=3 * pto_at(here, at) + CELLULAR.rtt,
+            late=await late(here.lab),
+        )
+
+
+# -- planned moves ---------------------------------------------------------------------------------
+
+
+async def planned_download(certs: Certificates, kind: str) -> Sample:
+    return await _planned(certs, kind, "download")
+
+
+async def planned_upload(certs: Certificates, kind: str) -> Sample:
+    return await _planned(certs, kind, "upload")
+
+
+async def _planned(certs: Certificates, kind: str, task: str) -> Sample:
+    stay = {"move_back_after": float("inf")}
+    async with trial(certs, kind, task, size=10 * MEGABYTE, policy=stay) as here:
+        await here.client.reaches(some_megabytes())
+        at = await here.client.migrate(CELLULAR.name)
+        outcome = await here.client.finish()
+        here.check(outcome)
+        if task == "download":
+            counts = {"repeated datagrams": repeated(await here.lab.passages(), 10 * MEGABYTE)}
+        else:
+            paths = outcome["paths"]
+            counts = {
+                "lost": sum(path["packets_lost"] for path in paths),
+                "spuriously": sum(path["spurious_losses"] for path in paths),
+            }
+        return Sample(
+            value=longest_pause(outcome, at),
+            bound=CELLULAR.rtt,
+            late=await late(here.lab),
+            counts=counts,
+        )
+
+
+# -- both links go ---------------------------------------------------------------------------------
+
+
+async def both_gone(certs: Certificates, kind: str) -> Sample:
+    async with trial(certs, kind, "download", size=5 * MEGABYTE) as here:
+        await here.client.reaches(2 * MEGABYTE)
+        await here.lab.down(WIFI.name)
+        await here.lab.down(CELLULAR.name)
+        await here.client.event("WaitingForPath")
+        await trio.sleep(_OUTAGE)
+        at = await here.lab.up(CELLULAR.name)
+        outcome = await here.client.finish()
+        here.check(outcome)
+        return Sample(
+            value=end_of_pause(outcome, at) - at,
+            bound=CELLULAR.rtt + ALLOWANCE,
+            late=await late(here.lab),
+            times={
+                "first datagram": first_answer(await here.lab.passages(), CELLULAR.name, at),
+            },
+        )
+
+
+async def gone_for_good(certs: Certificates, kind: str) -> Sample:
+    """How long after the time that was set the error comes."""
+    policy = {"no_path_timeout": _NO_PATH_TIMEOUT}
+    async with trial(certs, kind, "download", size=5 * MEGABYTE, policy=policy) as here:
+        await here.client.reaches(MEGABYTE)
+        await here.lab.down(WIFI.name)
+        at = await here.lab.down(CELLULAR.name)
+        outcome = await here.client.finish()
+        assert outcome["error"] == "NoPathError", outcome
+        return Sample(
+            value=outcome["at"] - at - _NO_PATH_TIMEOUT, bound=ALLOWANCE, late=await late(here.lab)
+        )
+
+
+# -- to and fro ------------------------------------------------------------------------------------
+
+
+async def hand_over(here: Trial, number: int) -> None:
+    """Move from one link to the other: every other pair of times because the interface in use goes
+    down, otherwise because the application wants it."""
+    old, new = (WIFI, CELLULAR) if number % 2 == 0 else (CELLULAR, WIFI)
+    if number % 4 in (1, 2):
+        await here.lab.down(old.name)
+    else:
+        await here.client.migrate(new.name)
+    moved = await here.client.event("Migrated")
+    assert moved["new"].startswith(new.client), moved
+    if number % 4 in (1, 2):
+        await here.lab.up(old.name)
+        # the next move needs it
+        await here.client.event("PathValidated")
+
+
+async def twenty_handovers(certs: Certificates, kind: str) -> Sample:
+    size = 50 * MEGABYTE
+    stay = {"move_back_after": float("inf")}
+    async with trial(certs, kind, "download", size=size, policy=stay, settle=True) as here:
+        ids = (await here.client.line("connected"))["ids"]
+        for number in range(HANDOVERS):
+            await here.client.reaches((number + 1) * size // (HANDOVERS + 2))
+            await hand_over(here, number)
+        outcome = await here.client.finish()
+        here.check(outcome)
+        return Sample(
+            value=longest_pause(outcome, 0.0),
+            bound=CELLULAR.rtt + ALLOWANCE,
+            late=await late(here.lab),
+            counts={"IDs leaked": ids - outcome["ids"]},
+        )
+
+
+FIGURES: Final = {
     figure.name: figure
     for figure in (
         Figure(
@@ -120,6 +291,46 @@ FIGURES: dict[str, Figure] = {
             what="Wi-Fi dies silently, upload",
             bound="3 PTO + cellular RTT",
             measure=silent_upload,
+        ),
+        Figure(
+            name="silent-wait",
+            what="Wi-Fi dies silently, a request waits for its answer",
+            bound="3 PTO + cellular RTT",
+            measure=silent_wait,
+            # gtlsserver cannot be made to wait
+            servers=("aioquic",),
+        ),
+        Figure(
+            name="planned-download",
+            what="planned move to cellular, download",
+            bound="cellular RTT",
+            measure=planned_download,
+        ),
+        Figure(
+            name="planned-upload",
+            what="planned move to cellular, upload",
+            bound="cellular RTT",
+            measure=planned_upload,
+        ),
+        Figure(
+            name="both-gone",
+            what="both gone for 5 s, cellular returns, download",
+            bound="cellular RTT + 50 ms",
+            measure=both_gone,
+        ),
+        Figure(
+            name="gone-for-good",
+            what="both gone for good: NoPathError after the time that was set",
+            bound="50 ms",
+            measure=gone_for_good,
+        ),
+        Figure(
+            name="twenty",
+            what=f"{HANDOVERS} handovers in a download of 50 MB, longest pause",
+            bound="cellular RTT + 50 ms",
+            measure=twenty_handovers,
+            # aioquic needs a minute for as much
+            servers=("gtlsserver",),
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""The lab as a test sees it: namespaces to run programs in, links to disturb, packets to look at."""
+"""The lab as a test sees it: where programs run, links to disturb, packets to look at."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,17 @@ class Lab:
             path = Path(directory) / "trace"
             await self.tell("trace", str(path))
             rows = json.loads(path.read_bytes())
-        return [Passage(*row[:4], tuple(row[4]), tuple(row[5]), *row[6:]) for row in rows]
+        return [Passage._make([*row[:4], tuple(row[4]), tuple(row[5]), *row[6:]]) for row in rows]
+
+
+def linkable_ids(passages: Iterable[Passage]) -> dict[str, set[tuple[str, str]]]:
+    """Connection IDs that somebody who watches several links could recognise (section 9.5): those
+    that the client used on more than one pair of link and address."""
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for passage in passages:
+        if passage.way == "up" and passage.connection_id:
+            seen.setdefault(passage.connection_id, set()).add((passage.link, passage.source[0]))
+    return {name: places for name, places in seen.items() if len(places) > 1}
 
 
 @asynccontextmanager

@@ -3,8 +3,8 @@
     python -m tests.lab.relay
 
 Both namespaces are anonymous. They exist as long as a process is in them or holds them open, so
-that there are no names to collide and nothing to clean up: whatever ends this process ends them, with
-the devices in them. It ends with its standard input, and first ends whoever is left inside.
+there are no names to collide and nothing to clean up: whatever ends this process ends them, and the
+devices in them. It ends with its standard input, and first ends whoever is left inside.
 
 One thread, one `select`, one heap of what is under way. A packet waits for its turn at the link's
 rate, is dropped if the queue in front of it is longer than 50 ms, and arrives half a round trip
