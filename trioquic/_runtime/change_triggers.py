@@ -63,6 +63,10 @@ class Trigger(ABC):
     async def wait(self) -> bool:
         """Wait; True if there is something new that a snapshot may not show (a route)."""
 
+    def heard_nothing(self) -> bool:
+        """Whether there is certainly no reason to look now; False if the trigger cannot tell."""
+        return False
+
     def close(self) -> None:
         """Release what the trigger holds."""
         return None
@@ -94,11 +98,30 @@ class SocketTrigger(Trigger):
         self._sock = sock
         self._tells_of_route = tells_of_route
         self._longest = longest
+        # the kernel dropped messages: anything may have changed
+        self._overflown = False
 
     async def wait(self) -> bool:
         with trio.move_on_after(self._longest):
             await trio.lowlevel.wait_readable(self._sock)
         return self._drain()
+
+    def heard_nothing(self) -> bool:
+        if self._longest < math.inf:
+            return False  # not trusted alone
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            self._note(error)
+        return False
+
+    def _note(self, error: OSError) -> None:
+        """Errors are told once, whoever reads."""
+        if error.errno != errno.ENOBUFS:
+            raise error
+        self._overflown = True
 
     def _drain(self) -> bool:
         """Read what is there, up to a bound; the rest makes the next wait short."""
@@ -109,13 +132,11 @@ class SocketTrigger(Trigger):
             except BlockingIOError:
                 break
             except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                # The kernel dropped messages: anything may have changed.
-                routes = True
+                self._note(error)
             else:
                 routes = routes or self._tells_of_route(data)
-        return routes
+        overflown, self._overflown = self._overflown, False
+        return routes or overflown
 
     def close(self) -> None:
         self._sock.close()

@@ -1,5 +1,9 @@
 """The operating system as a source of networks: ifaddr's snapshot, a trigger to look again.
 
+All connections of a run share one source. Of the tasks that wait for a change, one opens the
+trigger and looks; the others wait for it to find something, and one of them takes over when it
+leaves. So a hundred connections cost one netlink socket, and one look when a cable is pulled.
+
 Waiting for a change subscribes first and looks afterwards, and compares with what there was when
 the task's last wait ended. So a change is found whenever it comes, between two waits as well.
 The first change after a quiet time is reported at once, because a connection may hang on it; then
@@ -23,6 +27,8 @@ _BETWEEN_LOOKS: Final = 0.02
 _POLLING_INTERVAL: Final = 2.0
 
 Snapshot = tuple[Interface, ...]
+State = tuple[Snapshot, int]
+"""What a task can have seen: the interfaces, and how often a default route came or went."""
 
 
 def _list_adapters() -> Iterable[Adapter]:
@@ -42,15 +48,23 @@ class SystemNetworks:
         self._reader = reader or reader_for(sys.platform)
         self._open_trigger = trigger or _system_trigger
         self._last: Snapshot = ()
+        # there was a reason to look that has not been followed yet
+        self._stale = True
+        # routes that came or went, which no snapshot shows
+        self._routes = 0
+        # open while a task waits; whoever opened it closes it
+        self._trigger: Trigger | None = None
+        self._news = trio.Event()
         # Each task has its own place, so that none takes away another's change.
-        self._seen: WeakKeyDictionary[trio.lowlevel.Task, Snapshot] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[trio.lowlevel.Task, State] = WeakKeyDictionary()
 
     def snapshot(self) -> Snapshot:
         """The interfaces as they are now."""
-        current = self._look()
+        if self._stale or self._trigger is None or not self._trigger.heard_nothing():
+            self._look()
         if trio.lowlevel.in_trio_task():
-            self._seen.setdefault(trio.lowlevel.current_task(), current)
-        return current
+            self._known_to(trio.lowlevel.current_task())
+        return self._last
 
     async def wait_changed(self) -> None:
         """Wait until the interfaces differ from what they were when this task's last wait ended
@@ -59,41 +73,84 @@ class SystemNetworks:
         Cancelled, nothing is lost: the next call finds the change.
         """
         task = trio.lowlevel.current_task()
-        trigger = self._open_trigger()
+        while True:
+            if self._trigger is None:
+                await self._watch(task)
+                break
+            known = self._known_to(task)
+            if known == self._state:
+                # Either there is a change then, or nobody watches any more.
+                await self._news.wait()
+            else:
+                await trio.lowlevel.checkpoint()
+            if known != self._state:
+                break
+        self._seen[task] = self._state
+
+    async def _watch(self, task: trio.lowlevel.Task) -> None:
+        """Look whenever there is reason to, until there is something new to this task."""
+        trigger = self._trigger = self._open_trigger()
         try:
             # Not before the trigger is open: what changes from now on is heard or seen.
-            current = self._look()
-            known = self._seen.setdefault(task, current)
-            if current != known:
+            self._look()
+            known = self._known_to(task)
+            if known != self._state:
                 await trio.lowlevel.checkpoint()
-            else:
-                await self._wait_for_other(known, trigger)
+            while known == self._state:
+                next_look = trio.current_time() + _BETWEEN_LOOKS
+                route = await trigger.wait()
+                self._stale = True
+                self._routes += route
+                await trio.sleep_until(next_look)
+                self._look()
         finally:
             trigger.close()
-        self._seen[task] = self._last
+            self._trigger = None
+            self._wake()
 
-    async def _wait_for_other(self, known: Snapshot, trigger: Trigger) -> None:
-        while True:
-            next_look = trio.current_time() + _BETWEEN_LOOKS
-            news = await trigger.wait()
-            await trio.sleep_until(next_look)
-            if self._look() != known or news:
-                return
+    @property
+    def _state(self) -> State:
+        return self._last, self._routes
 
-    def _look(self) -> Snapshot:
+    def _known_to(self, task: trio.lowlevel.Task) -> State:
+        return self._seen.setdefault(task, self._state)
+
+    def _wake(self) -> None:
+        """Wake those who wait without looking themselves."""
+        self._news.set()
+        self._news = trio.Event()
+
+    def _look(self) -> None:
         try:
-            self._last = self._reader.read(self._list_adapters())
+            current = self._reader.read(self._list_adapters())
         except (OSError, ValueError, AssertionError):
             # Out of descriptors or memory, an interface that vanished under the hand, an address
             # without a netmask, which ifaddr asserts: the last answer stands.
-            pass
-        return self._last
+            return
+        self._stale = False
+        if current != self._last:
+            self._last = current
+            self._wake()
 
 
 def _system_trigger() -> Trigger:
     return open_trigger(sys.platform, _POLLING_INTERVAL)
 
 
+_of_this_run: trio.lowlevel.RunVar[SystemNetworks] = trio.lowlevel.RunVar("system networks")
+
+
 def system_networks() -> NetworkSource:
-    """The interfaces of this machine, read anew with each `snapshot()`."""
-    return SystemNetworks()
+    """The interfaces of this machine, as they are at each `snapshot()`.
+
+    Within a run of trio it is the same source for everybody, so that many connections watch the
+    system as cheaply as one.
+    """
+    if not trio.lowlevel.in_trio_run():
+        return SystemNetworks()
+    try:
+        return _of_this_run.get()
+    except LookupError:
+        source = SystemNetworks()
+        _of_this_run.set(source)
+        return source
