@@ -44,12 +44,24 @@ def first_refuses(b: Bench) -> None:
     b.world.net.name("here.example", SHUT, SERVER)
 
 
+def only_the_last_answers(b: Bench) -> None:
+    b.world.net.host("shut").add_interface("eth0", SHUT)
+    b.world.net.name("here.example", "2001:db8:9::1", SHUT, DEAD, SERVER)
+
+
 def all_fail(b: Bench) -> None:
     b.world.net.host("shut").add_interface("eth0", SHUT)
     b.world.net.name("here.example", SHUT, DEAD)
 
 
-SITUATIONS = [one_address, name_takes_time, first_is_dead, first_is_unreachable, first_refuses]
+SITUATIONS = [
+    one_address,
+    name_takes_time,
+    first_is_dead,
+    first_is_unreachable,
+    first_refuses,
+    only_the_last_answers,
+]
 Situation = Callable[[Bench], None]
 
 
