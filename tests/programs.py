@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-PROGRAMS = ("gtlsserver", "gtlsclient", "caddy", "ip")
+PROGRAMS = ("gtlsserver", "gtlsclient", "caddy", "ip", "nsenter")
 MISSING_PREFIX = "missing program: "
 
 

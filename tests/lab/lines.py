@@ -52,6 +52,15 @@ class Lines:
             with trio.CancelScope(shield=True):
                 await lines._stop()
 
+    @property
+    def pid(self) -> int:
+        """The child's process number."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End a child that does not read its input."""
+        self._process.kill()
+
     async def _stop(self) -> None:
         assert self._process.stdin is not None
         await self._process.stdin.aclose()

@@ -12,12 +12,12 @@ later. Every packet is remembered: when, on which link, from and to where, and w
 
 Commands come as lines on standard input, each is answered by one line of JSON on standard output:
 
-    silent LINK       everything on the link is lost from now on, also what is under way
-    deliver LINK      and is delivered again
-    loss LINK SHARE   a share of the packets is lost at random
-    block ADDRESS     packets to and from this address of the server are lost
-    trace FILE        write what was remembered into FILE, as JSON
-    late              how late packets were delivered, at worst and at the 99th percentile
+    silent LINK         everything on the link is lost from now on, also what is under way
+    deliver LINK        and is delivered again
+    loss LINK SHARE     a share of the packets is lost at random
+    block LINK ADDRESS  packets to and from this address of the server are lost
+    trace FILE          write what was remembered into FILE, as JSON
+    late                how late packets were delivered, at worst and at the 99th percentile
 """
 
 import ctypes
@@ -95,6 +95,7 @@ class Link:
     """By the way that packets go: `up` leads into the server's namespace."""
     silent: bool = False
     loss: float = 0.0
+    blocked: set[str] = field(default_factory=set)
 
 
 @dataclass(order=True, slots=True)
@@ -116,7 +117,6 @@ class Relay:
         self.links = links
         self.flights: list[Flight] = []
         self.number = 0
-        self.blocked: set[str] = set()
         self.passages: list[Passage] = []
         self.lateness: list[float] = []
         self.chance = random.Random(1)
@@ -169,8 +169,8 @@ class Relay:
     def _fate(self, link: Link, datagram: Datagram | None) -> str:
         if link.silent:
             return "silent"
-        if datagram is not None and self.blocked:
-            if {datagram.source[0], datagram.destination[0]} & self.blocked:
+        if datagram is not None and link.blocked:
+            if {datagram.source[0], datagram.destination[0]} & link.blocked:
                 return "blocked"
         if link.loss and self.chance.random() < link.loss:
             return "lost"
@@ -206,8 +206,8 @@ class Relay:
                 self.links[name].silent = word == "silent"
             case ["loss", name, share]:
                 self.links[name].loss = float(share)
-            case ["block", address]:
-                self.blocked.add(address)
+            case ["block", name, address]:
+                self.links[name].blocked.add(address)
             case ["trace", path]:
                 with open(path, "w", encoding="ascii") as file:
                     json.dump([describe(passage) for passage in self.passages], file)

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _READY_TIMEOUT = 20.0
 SEND_BUFFER = 512 << 10
 # The lab decides where the connection belongs.
 POLICY = {"interfaces": [WIFI.name, CELLULAR.name]}
+# The lab alone moves it.
+STAY = {"move_back_after": inf}
 
 Line = dict[str, Any]
 
@@ -45,14 +48,13 @@ class Client:
     async def until(self, condition: Callable[[Line], bool]) -> Line:
         """Read on to the first line that meets the condition."""
         while True:
-            line = await self._next()
+            try:
+                line = await self.output.next()
+            except ChildEndedError as error:
+                raise AssertionError(f"{error}; its last words: {self.told[-3:]}") from error
+            self.told.append(line)
             if condition(line):
                 return line
-
-    async def _next(self) -> Line:
-        line = await self.output.next()
-        self.told.append(line)
-        return line
 
     async def event(self, kind: str, **facts: object) -> Line:
         """The next path event of a kind with these facts."""
@@ -70,10 +72,7 @@ class Client:
 
     async def finish(self) -> Line:
         """The last line, `done` or `failed`."""
-        try:
-            return await self.until(lambda line: line["what"] in ("done", "failed"))
-        except ChildEndedError as error:
-            raise AssertionError(f"the client died; its last words: {self.told[-3:]}") from error
+        return await self.until(lambda line: line["what"] in ("done", "failed"))
 
     def events(self, kind: str) -> list[Line]:
         """The path events of a kind so far."""
@@ -190,3 +189,27 @@ async def trial(
 def preferred_address() -> list[str]:
     """gtlsserver's option for a preferred address."""
     return [f"--preferred-ipv4-addr={PREFERRED}:{PORT}"]
+
+
+async def to_and_fro(here: Trial, handovers: int) -> None:
+    """Spread so many handovers evenly over a download."""
+    for number in range(handovers):
+        await here.client.reaches((number + 1) * here.client.job.size // (handovers + 2))
+        await _hand_over(here, number)
+
+
+async def _hand_over(here: Trial, number: int) -> None:
+    """From one link to the other: twice because the interface in use goes down, twice because the
+    application wants it, and so on."""
+    old, new = (WIFI, CELLULAR) if number % 2 == 0 else (CELLULAR, WIFI)
+    goes_down = number % 4 in (1, 2)
+    if goes_down:
+        await here.lab.down(old.name)
+    else:
+        await here.client.migrate(new.name)
+    moved = await here.client.event("Migrated")
+    assert moved["new"].startswith(new.client), moved
+    if goes_down:
+        await here.lab.up(old.name)
+        # the next move may need it
+        await here.client.event("PathValidated")

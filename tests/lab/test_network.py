@@ -1,0 +1,167 @@
+"""The lab itself: its delays are right, its links obey, and it leaves nothing behind."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trio
+
+from .lines import Lines
+from .network import ROOT, Lab, Passage, linkable_ids, open_lab
+from .plan import CELLULAR, PORT, PREFERRED, SERVER, WIFI, LinkPlan
+from .requirements import LAB
+
+pytestmark = LAB
+
+# Two small programs, for inside the namespaces: one sends back what comes, the other measures.
+ECHO = f"""
+import socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("0.0.0.0", {PORT}))
+print("1", flush=True)
+while True:
+    data, address = sock.recvfrom(2048)
+    sock.sendto(data, address)
+"""
+PING = """
+import json, socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[1].encode())
+sock.settimeout(float(sys.argv[4]))
+times = []
+for number in range(int(sys.argv[3])):
+    sent = time.monotonic()
+    sock.sendto(b"\\0" * 100, (sys.argv[2], int(sys.argv[5])))
+    try:
+        sock.recv(2048)
+    except OSError:
+        continue
+    times.append(time.monotonic() - sent)
+print(json.dumps({"times": times}))
+"""
+
+
+async def ping(lab: Lab, link: LinkPlan, *, server: str = SERVER, count: int = 10) -> list[float]:
+    """Round-trip times of those that came back."""
+    command = [sys.executable, "-c", PING, link.name, server, str(count), "0.3", str(PORT)]
+    async with Lines.of(lab.inside(lab.client_space, command)) as output:
+        answer = await output.next()
+        times: list[float] = answer["times"]
+        return times
+
+
+def echo(lab: Lab) -> list[str]:
+    return lab.inside(lab.server_space, [sys.executable, "-c", ECHO])
+
+
+async def test_delays_are_right_to_the_millisecond() -> None:
+    async with open_lab() as lab, Lines.of(echo(lab)) as server:
+        await server.next()
+        for link in (WIFI, CELLULAR):
+            times = await ping(lab, link, count=20)
+            assert min(times) >= link.rtt
+            assert statistics.median(times) < link.rtt + 0.002
+        server.kill()
+
+
+async def test_links_obey() -> None:
+    async with open_lab() as lab, Lines.of(echo(lab)) as server:
+        await server.next()
+        await lab.silence(WIFI.name)
+        assert await ping(lab, WIFI, count=2) == []
+        assert len(await ping(lab, CELLULAR, count=2)) == 2
+        await lab.tell("deliver", WIFI.name)
+        assert len(await ping(lab, WIFI, server=PREFERRED, count=2)) == 2
+        await lab.tell("block", WIFI.name, PREFERRED)
+        assert await ping(lab, WIFI, server=PREFERRED, count=2) == []
+        assert len(await ping(lab, WIFI, count=2)) == 2
+        await lab.tell("loss", CELLULAR.name, "0.5")
+        assert 0 < len(await ping(lab, CELLULAR, count=12)) < 12
+
+        passages = await lab.passages()
+        fates = {(p.link, p.destination[0], p.fate) for p in passages if p.way == "up"}
+        assert (WIFI.name, SERVER, "silent") in fates
+        assert (WIFI.name, PREFERRED, "blocked") in fates
+        assert (CELLULAR.name, SERVER, "lost") in fates
+        assert {p.source[0] for p in passages if p.way == "up"} == {WIFI.client, CELLULAR.client}
+        server.kill()
+
+
+async def test_interfaces_really_go_and_come() -> None:
+    async with open_lab() as lab:
+        for change, expected in (
+            (lab.down, "state DOWN"),
+            (lab.up, f"inet {WIFI.client}"),
+            (lab.lose_address, ""),
+            (lab.regain_address, f"inet {WIFI.client}"),
+        ):
+            await change(WIFI.name)
+            while expected not in await show(lab) or (not expected and "inet" in await show(lab)):
+                await trio.lowlevel.checkpoint()
+
+
+async def show(lab: Lab) -> str:
+    command = lab.inside(lab.client_space, ["ip", "address", "show", WIFI.name])
+    result = await trio.run_process(command, capture_stdout=True)
+    return result.stdout.decode()
+
+
+def test_linkable_ids_are_found() -> None:
+    def sent(link: LinkPlan, name: str) -> Passage:
+        source, server = (link.client, 1), (SERVER, PORT)
+        return Passage(0.0, 0.0, link.name, "up", source, server, 40, name, "delivered")
+
+    assert linkable_ids([sent(WIFI, "a"), sent(WIFI, "a"), sent(CELLULAR, "b")]) == {}
+    assert list(linkable_ids([sent(WIFI, "a"), sent(CELLULAR, "a")])) == ["a"]
+
+
+VICTIM = """
+import trio
+from tests.lab.network import open_lab
+
+async def main():
+    async with open_lab() as lab:
+        sleeper = await trio.lowlevel.open_process(lab.inside(lab.client_space, ["sleep", "1000"]))
+        print(lab.relay.pid, lab.shell.pid, sleeper.pid, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+def test_nothing_is_left_of_a_run_that_was_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", VICTIM], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as victim:
+        assert victim.stdout is not None
+        left = [int(word) for word in victim.stdout.readline().split()]
+        assert all(alive(process) for process in left)
+        victim.kill()
+    deadline = time.monotonic() + 5
+    while any(alive(process) for process in left):
+        assert time.monotonic() < deadline, left
+        os.sched_yield()
+
+
+def alive(process: int) -> bool:
+    """Whether there is such a process that is more than a zombie."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("way", ["leaves", "raises"])
+async def test_nothing_is_left_of_a_block_that_ends(way: str) -> None:
+    with suppress(KeyError):
+        async with open_lab() as lab:
+            processes = [lab.relay.pid, lab.shell.pid]
+            if way == "raises":
+                raise KeyError
+    assert not any(alive(process) for process in processes)
