@@ -8,7 +8,7 @@ wishes changes the knobs, or subclasses the policy and decides itself.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Final
 
@@ -126,6 +126,8 @@ class Decision:
     """A candidate to open and move to at once, validating at the same time (section 9.2)."""
     cause: str = "decided by the policy"
     """Why the connection moves; it is told in `Migrated`."""
+    wanted: tuple[Candidate, ...] = ()
+    """Candidates that would be opened as well if the server had given more connection IDs."""
     wait: bool = False
     """There is no way at all now."""
     look_again: float = _NEVER
@@ -134,7 +136,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationPolicy:
-    """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them."""
+    """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them.
+
+    Times are seconds. A PTO is the probe timeout of RFC 9002 section 6.2: about the round trip and
+    four times its variation, and at least 200 ms before there was a round trip to measure.
+    """
 
     enabled: bool = True
     """False: the connection stays on the path of its handshake; `add_path` and `migrate` raise
@@ -147,25 +153,34 @@ class MigrationPolicy:
     """Kinds of networks in the order of preference; a kind that is missing is not used."""
     metered: bool = True
     """Whether metered networks may be used at all; they come after those that are not."""
+    move_after: int = 1
+    """PTOs without an answer, and with nothing else heard, after which the connection moves to a
+    validated standby path before that has answered again. Before, it goes where an answer comes
+    from first. Infinity: always so."""
     degraded_after: int = 3
-    """PTOs without an answer after which the active path counts as degraded."""
+    """PTOs in a row without an answer after which the active path counts as degraded."""
     standby: int = 1
     """How many other paths to keep validated, so that a failover costs no validation."""
     standby_interval: float = 25.0
-    """Seconds after which a standby path is challenged again: before a NAT forgets it."""
+    """Seconds after which a standby path is challenged again: before a NAT forgets it. Infinity:
+    never."""
     metered_standby_interval: float = _NEVER
     """The same on a metered network; infinity: it is validated once."""
     move_back_after: float = 1.0
     """Seconds a better network must have been validated before the connection returns to it. Each
     return within five minutes doubles it, up to 128 s. Infinity: never."""
     switches_per_minute: int = 5
-    """Bound on leaving paths for their silence, so that two bad networks cause no flapping."""
+    """How often a minute the connection may leave a path for its silence, so that two bad networks
+    cause no flapping."""
     no_path_timeout: float = _NEVER
-    """Seconds to wait without any path before `NoPathError`; the idle timeout bounds it anyway."""
+    """Seconds to wait without any path before `NoPathError`; the idle timeout bounds it anyway.
+    Infinity: only that."""
     use_preferred_address: bool = True
-    """Whether to move to the server's preferred address (RFC 9000 section 9.6)."""
+    """Whether to move to the server's preferred address (RFC 9000 section 9.6), and to ask both
+    addresses from a new network (section 9.6.3). False: it is ignored."""
     new_port: bool = True
-    """With one network only and a silent path: try another port, as a NAT may have forgotten us."""
+    """Whether to try another port when the path is silent and there is no other network: a NAT or
+    firewall may have forgotten the old one."""
     linger: float = 3.0
     """How long a path that was left is still listened to, in PTOs of that path, so that packets
     that were under way are not lost."""
@@ -201,32 +216,53 @@ class MigrationPolicy:
             best = max(ready, key=lambda path: (path.preferred, -path.rank))
             return Decision(abandon=gone, migrate=best.id, cause=cause)
         for candidate in self._usable(view):
-            if not candidate.preferred:
+            if not (candidate.preferred and view.preferred_pending):
                 # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
                 return Decision(abandon=gone, leap=candidate, cause=cause)
+        if not view.migration_allowed and view.active is not None:
+            # Section 18.2: from its address alone the server may be reached, so it is kept until
+            # the network is back: another socket would have another port.
+            gone = tuple(number for number in gone if number != view.active.id)
         return Decision(abandon=gone, wait=True, look_again=view.next_candidate_at)
 
     # -- a silent path: ask everywhere, go where an answer comes from ------------------------------
 
     def _silent(self, view: View, active: PathInfo, now: float) -> Decision:
-        answered = [
-            path
-            for path in view.paths
-            if path.id != active.id
-            and path.state is PathState.VALIDATED
-            and path.proven_at >= active.silent_since
-        ]
-        if answered and len(view.switches) < self.switches_per_minute:
-            best = max(answered, key=lambda path: (path.preferred, -path.rank))
-            cause = f"no answer for {active.unanswered_ptos} PTO"
-            return Decision(migrate=best.id, cause=cause)
+        target = self._refuge(view, active)
+        if target is not None and len(view.switches) < self.switches_per_minute:
+            # Both are asked whether they work: if it is the old one alone, that is the way back.
+            doubtful = [path for path in (active, target) if not path.probing]
+            return Decision(
+                migrate=target.id,
+                challenge=tuple(p.id for p in doubtful if p.proven_at < active.silent_since),
+                cause=f"no answer for {active.unanswered_ptos} PTO",
+            )
         asked = [path for path in view.paths if path.usable and not path.probing]
         challenge = tuple(path.id for path in asked if path.proven_at < active.silent_since)
-        probe = self._some(view, self._others(view, active), 2)
-        if not probe and self.new_port and not _standbys(view, active):
-            probe = self._some(view, [c for c in self._usable(view) if c.new_port], 1)
-        look_again = min(now + active.pto, view.next_candidate_at)
-        return Decision(challenge=challenge, probe=probe, look_again=look_again)
+        chosen = self._some(self._others(view, active), 2)
+        if not chosen and self.new_port and not _standbys(view, active):
+            chosen = self._some([c for c in self._usable(view) if c.new_port], 1)
+        return Decision(
+            challenge=challenge,
+            probe=chosen[: view.spare_ids],
+            wanted=chosen[view.spare_ids :],
+            look_again=min(now + active.pto, view.next_candidate_at),
+        )
+
+    def _refuge(self, view: View, active: PathInfo) -> PathInfo | None:
+        """Where to go: to a path that has answered since, or after a while to one that did before.
+
+        A server whose window is full of what was lost may answer no probe, but it will answer when
+        the connection moves (section 9.4: it starts with a new window there)."""
+        ready = [
+            path
+            for path in view.paths
+            if path.id != active.id and path.usable and path.state is PathState.VALIDATED
+        ]
+        answered = [path for path in ready if path.proven_at >= active.silent_since]
+        if not answered and active.unanswered_ptos < self.move_after:
+            return None
+        return max(answered or ready, key=lambda p: (p.preferred, -p.rank), default=None)
 
     # -- all is well: preferred address, standby, better networks ----------------------------------
 
@@ -248,16 +284,21 @@ class MigrationPolicy:
                 return Decision(migrate=path.id, cause="a better network is back")
             look_again = min(look_again, ready_at)
         standbys = _standbys(view, active)
-        wanted = max(0, self.standby - len(standbys))
-        probe = self._some(view, self._others(view, active), wanted)
-        if not probe:
-            probe = self._some(view, self._improvements(view, active), 1)
+        missing = max(0, self.standby - len(standbys))
+        chosen = self._some(self._others(view, active), missing)
+        if not chosen:
+            chosen = self._some(self._improvements(view, active), 1)
+        if not view.spare_ids:
+            chosen = self._ways_to_preferred(view, active) + chosen
         due = [path for path in standbys if now >= self._reprobe_at(path) and not path.probing]
         for path in standbys:
             if path not in due:
                 look_again = min(look_again, self._reprobe_at(path))
         return Decision(
-            probe=probe, challenge=tuple(path.id for path in due), look_again=look_again
+            challenge=tuple(path.id for path in due),
+            probe=chosen[: view.spare_ids],
+            wanted=chosen[view.spare_ids :],
+            look_again=look_again,
         )
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:
@@ -270,10 +311,17 @@ class MigrationPolicy:
         if active.preferred:
             old = tuple(path.id for path in view.paths if not path.preferred)
             return Decision(abandon=old) if old else None
-        if view.preferred_pending and not any(path.preferred for path in view.paths):
-            ways = [c for c in view.candidates if c.preferred and c.local == active.local[0]]
-            return Decision(probe=tuple(ways[:1])) if ways and view.spare_ids else None
-        return None
+        ways = self._ways_to_preferred(view, active)
+        return Decision(probe=ways) if ways and view.spare_ids else None
+
+    def _ways_to_preferred(self, view: View, active: PathInfo) -> tuple[Candidate, ...]:
+        """The best way to the preferred address from the network in use, while it is not tried."""
+        if not self.use_preferred_address or not view.preferred_pending:
+            return ()
+        if any(path.preferred for path in view.paths):
+            return ()
+        ways = [c for c in view.candidates if c.preferred and c.local == active.local[0]]
+        return tuple(ways[:1])
 
     # -- pieces ------------------------------------------------------------------------------------
 
@@ -302,11 +350,9 @@ class MigrationPolicy:
             return []
         return [c for c in self._others(view, active) if c.rank < active.rank]
 
-    def _some(
-        self, view: View, candidates: list[Candidate], networks: int
-    ) -> tuple[Candidate, ...]:
+    def _some(self, candidates: list[Candidate], networks: int) -> tuple[Candidate, ...]:
         """The first networks' candidates. Section 9.6.3: both server addresses of one network are
-        asked at the same time; with one spare ID only the preferred one."""
+        asked at the same time; the preferred one comes first, should there be one ID only."""
         chosen: list[Candidate] = []
         seen: list[tuple[str | None, str | None]] = []
         for candidate in candidates:
@@ -317,7 +363,7 @@ class MigrationPolicy:
                 seen.append(network)
             chosen.append(candidate)
         chosen.sort(key=lambda candidate: not candidate.preferred)
-        return tuple(chosen[: view.spare_ids])
+        return tuple(chosen)
 
     def _reprobe_at(self, path: PathInfo) -> float:
         interval = self.metered_standby_interval if path.metered else self.standby_interval
@@ -350,15 +396,10 @@ def _is_stale(path: PathInfo) -> bool:
 def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:
     if not gone:
         return decision
-    return Decision(
+    return replace(
+        decision,
         abandon=gone + decision.abandon,
-        probe=decision.probe,
         challenge=tuple(number for number in decision.challenge if number not in gone),
-        migrate=decision.migrate,
-        leap=decision.leap,
-        cause=decision.cause,
-        wait=decision.wait,
-        look_again=decision.look_again,
     )
 
 
@@ -373,6 +414,7 @@ def _check(name: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(f"{name} must be a number, not {type(value).__name__}")
         infinite = name in (
+            "move_after",
             "standby_interval",
             "metered_standby_interval",
             "move_back_after",

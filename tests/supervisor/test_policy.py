@@ -100,10 +100,34 @@ def test_off_means_off(policy: MigrationPolicy) -> None:
 
 def test_a_silent_path_has_everyone_asked() -> None:
     view = replace(VIEW, active=SILENT, paths=(SILENT, CELLULAR))
-    decision = POLICY.decide(view, TIME, NOW)
+    decision = MigrationPolicy(move_after=2).decide(view, TIME, NOW)
     assert decision.challenge == (0, 1)
     assert decision.migrate is None
     assert decision.look_again <= NOW + SILENT.pto
+
+
+def test_a_standby_is_moved_to_before_it_answers_again() -> None:
+    """It was validated not long ago; both paths are challenged, to see which one works."""
+    view = replace(VIEW, active=SILENT, paths=(SILENT, CELLULAR))
+    decision = POLICY.decide(view, TIME, NOW)
+    assert decision.migrate == 1
+    assert set(decision.challenge) == {0, 1}
+    twice = replace(SILENT, unanswered_ptos=2)
+    view = replace(VIEW, active=twice, paths=(twice, CELLULAR))
+    assert MigrationPolicy(move_after=2).decide(view, TIME, NOW).migrate == 1
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        replace(CELLULAR, state=PathState.PROBING, probing=True),
+        replace(CELLULAR, state=PathState.CANDIDATE, probing=True),
+        replace(CELLULAR, usable=False),
+    ],
+)
+def test_no_move_to_a_path_that_was_never_validated_or_is_gone(doubtful: PathInfo) -> None:
+    view = replace(VIEW, active=SILENT, paths=(SILENT, doubtful))
+    assert POLICY.decide(view, TIME, NOW).migrate is None
 
 
 def test_the_first_that_answers_is_taken() -> None:

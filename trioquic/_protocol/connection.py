@@ -225,9 +225,11 @@ class ClientConnection:
             self._receiver.receive_untrusted(path, data, segment_size, ecn, now)
         except BadPacketError as error:
             self._fail(error, now)
-        if counters.packets != packets and path_id == self._paths.active:
-            self._liveness.on_received(now, counters.eliciting != eliciting)
-        self._paths.judge_active()
+        if counters.packets != packets:
+            self._paths.on_heard(path, now)
+            if path_id == self._paths.active:
+                self._liveness.on_received(now, counters.eliciting != eliciting)
+        self._paths.judge_active(now)
 
     def transmit(self, path_id: int, now: float) -> Batch | None:
         """The next datagrams to send on a path; call until None."""
@@ -277,10 +279,11 @@ class ClientConnection:
             self._paths.ping_needed = True
         if now >= self._liveness_deadline():
             self._liveness.disarm()
-            self._paths.ping_needed |= self.streams.expects_data()
+            if self.streams.expects_data():
+                self._loss.ask()
         self._loss.on_deadline(now)
         self._paths.on_deadline(now)
-        self._paths.judge_active()
+        self._paths.judge_active(now)
 
     def next_event(self) -> Event | None:
         """What happened since the last call, oldest first; None when all was told."""

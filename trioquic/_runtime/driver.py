@@ -93,6 +93,8 @@ class Driver:
         # every socket is closed
         self.gone = trio.Event()
         self.closing = False
+        # no network is left that could be used, so that is why the connection ends if it does
+        self.waiting_for_path = False
         self._had_path = True
         self._bug: BaseException | None = None
 
@@ -257,6 +259,6 @@ class Driver:
             case HandshakeConfirmed():
                 self.confirmed.set()
             case Terminated():
-                self._had_path = self.core.active_path >= 0
+                self._had_path = self.core.active_path >= 0 and not self.waiting_for_path
                 self.end = event
                 self._wake_everyone()

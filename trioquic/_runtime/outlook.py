@@ -14,6 +14,7 @@ from typing import Final
 
 from .._address.local import LocalAddress
 from .._address.pairs import Pair, PairPreferences, candidate_pairs
+from .._protocol.path.state import PathState
 from ..networks import Interface, NetworkSource
 from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
 from .driver import Driver
@@ -107,7 +108,21 @@ class Outlook:
         socket = link.socket
         self._rest((socket.local[0], socket.interface, socket.remote), now)
         if socket.remote in self._driver.core.preferred_addresses:
-            self._preferred_failed = True
+            self._preferred_failed |= self._original_answers(socket.local[0])
+
+    def _original_answers(self, local: str) -> bool:
+        """Whether the server's original address can be reached from there: if it cannot either,
+        the silence of the preferred one says nothing about it (section 9.6.3)."""
+        core = self._driver.core
+        for number in core.live_paths():
+            path = core.path_view(number)
+            if path.local is None or path.local[0] != local:
+                continue
+            if path.remote in core.preferred_addresses:
+                continue
+            if path.state in (PathState.ACTIVE, PathState.VALIDATED) and not self.silent(number):
+                return True
+        return False
 
     def _rest(self, key: _Key, now: float) -> None:
         times = self._failures.get(key, (0, 0.0))[0]
@@ -153,7 +168,9 @@ class Outlook:
             candidates=self._candidates(pairs, paths, now),
             spare_ids=core.statistics().spare_peer_ids,
             migration_allowed=core.migration_allowed,
-            preferred_pending=bool(preferred) and not self._preferred_failed,
+            preferred_pending=bool(preferred)
+            and not self._preferred_failed
+            and not core.moved_to_preferred,
             switches=tuple(at for at in self._switches if now - at < _MINUTE),
             returns=tuple(at for at in self._returns if now - at < _FIVE_MINUTES),
             next_candidate_at=min(resting, default=inf),

@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from .. import events as public
-from .._protocol.path.rules import PathRefusedError
+from .._protocol.path.rules import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
 from ..errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ..networks import NetworkSource
@@ -53,6 +53,8 @@ class Supervisor:
         self._news = trio.Event()
         self._waiting_since = inf
         self._preferred_reported = False
+        # paths that there was no connection ID for, the last time the policy was asked
+        self._wanted: frozenset[Candidate] = frozenset()
         paths.supervisor = self
 
     def hear(self, event: PolicyEvent) -> None:
@@ -66,6 +68,8 @@ class Supervisor:
         await self._driver.confirmed.wait()
         if not self._policy.automatic or self._driver.over:
             return
+        # the path of the handshake, nobody has asked for it by name
+        self._outlook.opened(self._driver.core.active_path)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_networks)
             await self._decide_for_ever()
@@ -108,6 +112,7 @@ class Supervisor:
             opened = await self._open(candidate)
             if opened is not None:
                 self._challenge(opened)
+        self._report_wanted(decision.wanted)
         self._wait_or_not(decision)
 
     async def _open(self, candidate: Candidate) -> int | None:
@@ -141,14 +146,21 @@ class Supervisor:
             self._broadcast.send(public.MigrationRefused(reason=refused.refusal.value))
             return
         self._outlook.moved(silent, bool(old >= 0 and not silent), trio.current_time())
-        if silent:
-            self._paths.leave(old)
 
     async def _leap(self, candidate: Candidate, cause: str) -> None:
         number = await self._open(candidate)
         if number is not None:
             self._move(number, cause, unvalidated=True)
             self._challenge(number)
+
+    def _report_wanted(self, wanted: tuple[Candidate, ...]) -> None:
+        """Say once what cannot be probed for want of a connection ID (section 9.5)."""
+        for candidate in wanted:
+            if candidate not in self._wanted:
+                way = f"from {candidate.local} to {candidate.remote[0]}"
+                reason = f"{Refusal.NO_SPARE_ID.value} for a path {way}"
+                self._broadcast.send(public.MigrationRefused(reason=reason))
+        self._wanted = frozenset(wanted)
 
     def _report_preferred(self) -> None:
         result = None if self._preferred_reported else self._outlook.preferred_result()
@@ -159,6 +171,7 @@ class Supervisor:
     # -- without a path ----------------------------------------------------------------------------
 
     def _wait_or_not(self, decision: Decision) -> None:
+        self._driver.waiting_for_path = decision.wait
         if not decision.wait:
             self._waiting_since = inf
             return

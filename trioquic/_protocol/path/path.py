@@ -6,6 +6,7 @@ its maximum datagram size (section 14) and its spin bit (section 17.4).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from ..builder import PacketBuilder
@@ -78,8 +79,10 @@ class Path:
         # section 17.4: off on at least one path in sixteen, chosen at random
         self.spin_enabled = rng(1)[0] >= 16
         self.spin = 0
-        # probes of the active path have gone unanswered
+        # probes of the active path have gone unanswered, and nothing else came
         self.silent = False
+        # when an authentic packet last came in here
+        self.heard_at = -inf
         self.responses: list[bytes] = []
         self.responses_dropped = 0
         self.responses_sent = 0
@@ -124,7 +127,7 @@ class Path:
         """The spin bit of the next packet: the inverse of what came in last, for a client."""
         return self.spin if self.spin_enabled else 0
 
-    def view(self) -> PathView:
+    def view(self, max_ack_delay: float) -> PathView:
         """A snapshot that can be handed out."""
         recovery = self.recovery
         rtt = recovery.rtt
@@ -135,7 +138,7 @@ class Path:
             state=self.state,
             rtt=rtt.smoothed if rtt.has_sample else None,
             min_rtt=rtt.minimum if rtt.has_sample else None,
-            pto=rtt.pto(0.0),
+            pto=rtt.pto(max_ack_delay),
             pto_count=recovery.pto_count,
             congestion_window=recovery.congestion.window,
             bytes_in_flight=recovery.bytes_in_flight,

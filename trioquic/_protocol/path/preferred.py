@@ -28,8 +28,8 @@ def _reach(address: IpAddress) -> int:
         return _LOOPBACK
     if address.is_link_local:
         return _LINK_LOCAL
-    documentation = address.is_private and not address.is_global
-    return _PRIVATE if documentation else _GLOBAL
+    # also the address space that carriers share (RFC 6598), which is neither private nor global
+    return _GLOBAL if address.is_global else _PRIVATE
 
 
 def usable_preferred(

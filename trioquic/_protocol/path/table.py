@@ -63,6 +63,8 @@ class PathTable:
         # the next packet must say again what was received: the last ACK went out on the old path,
         # perhaps into nothing, and a peer that hears nothing of its losses waits for its own PTO
         self.ack_needed = False
+        # the first packet after a move has not come yet
+        self._arriving = False
         self.unmatched_responses = 0
 
     # -- what is there -----------------------------------------------------------------------------
@@ -87,7 +89,7 @@ class PathTable:
     def view(self, path_id: int) -> PathView:
         """A snapshot of a path; of an abandoned one its last, as long as it is remembered."""
         path = self._live.get(path_id)
-        return self._abandoned[path_id] if path is None else path.view()
+        return self._abandoned[path_id] if path is None else path.view(self._loss.max_ack_delay)
 
     def ids_with_remote(self, remote: Address) -> list[int]:
         """Numbers of the paths to one server address."""
@@ -130,7 +132,7 @@ class PathTable:
             return
         path.validation.stop()
         path.advance(PathInput.ABANDON)
-        self._abandoned[path_id] = path.view()
+        self._abandoned[path_id] = path.view(self._loss.max_ack_delay)
         while len(self._abandoned) > _REMEMBERED:
             del self._abandoned[next(iter(self._abandoned))]
         if self.active == path_id:
@@ -226,6 +228,7 @@ class PathTable:
         path.recovery.pto_count = 0
         self.ping_needed = True
         self.ack_needed = True
+        self._arriving = True
         self._events.append(Migrated(old=old_id, new=path_id))
 
     def _leave_active(self, now: float) -> None:
@@ -243,14 +246,30 @@ class PathTable:
             # it was being validated while it was active, and still is
             old.advance(PathInput.PROBE)
 
-    def judge_active(self) -> None:
+    def on_heard(self, path: Path, now: float) -> None:
+        """Authentic packets came in on a path."""
+        path.heard_at = now
+        if self._arriving and path.path_id == self.active:
+            # What the server had under way on the old path may be lost, and it can know that only
+            # from the acknowledgement of something newer, such as this. Said once, with a PING, it
+            # need not wait for its PTO (section 13.2.1 allows no bare ACK of an ACK).
+            self._arriving = False
+            self.ping_needed = True
+            self.ack_needed = True
+
+    def _unheard_from(self, path: Path) -> float:
+        # A lost PING is no silence as long as other packets come in.
+        return path.heard_at + path.recovery.rtt.pto(self._loss.max_ack_delay)
+
+    def judge_active(self, now: float) -> None:
         """Notice that the active path fell silent, or answers again."""
         path = self.active_path()
         if path is None:
             return
         count = path.recovery.pto_count
-        if self._rules.confirmed and path.silent != (count > 0):
-            path.silent = count > 0
+        silent = count >= self.degraded_after or (count > 0 and now >= self._unheard_from(path))
+        if self._rules.confirmed and path.silent != silent:
+            path.silent = silent
             number = path.path_id
             self._events.append(
                 PathSilent(path_id=number) if path.silent else PathAnswering(path_id=number)
@@ -280,8 +299,12 @@ class PathTable:
     # -- time --------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float:
-        """When a challenge is to be repeated or a validation given up."""
+        """When a challenge is to be repeated, a validation given up, or silence noticed."""
         deadline = inf
+        active = self.active_path()
+        unsure = active is not None and active.recovery.pto_count > 0 and not active.silent
+        if active is not None and unsure and self._rules.confirmed:
+            deadline = self._unheard_from(active)
         for path in self._live.values():
             validation = path.validation
             if self._peer_ids.for_path(path.path_id) is None:

@@ -139,6 +139,13 @@ class LossDetector:
             return True
         return False
 
+    def ask(self) -> None:
+        """Owe two probes with no PTO, when nothing is in flight that has one: a single one might
+        get lost, and two are acknowledged at once."""
+        path = self._paths.get(self.active_path)
+        if path is not None and not path.flights[APPLICATION].eliciting:
+            self.probes[APPLICATION] = max(self.probes[APPLICATION], PROBES)
+
     # --- acknowledgements -------------------------------------------------------------------------
 
     def on_ack_untrusted(self, space: int, ack: "AckFrame", now: float, ack_delay: float) -> int:
