@@ -16,7 +16,7 @@ def points() -> dict[int, str]:
     return {int(number): point for number, point in found}
 
 
-def tests() -> dict[str, str]:
+def named_tests() -> dict[str, str]:
     """Every test of this folder and the file it is in."""
     return {
         node.name: path.name
@@ -34,6 +34,6 @@ def test_the_list_is_whole() -> None:
 
 
 def test_each_point_has_a_test_named_after_it_and_each_test_a_point() -> None:
-    numbers = {name: re.match(r"test_(\d\d)_", name) for name in tests()}
+    numbers = {name: re.match(r"test_(\d\d)_", name) for name in named_tests()}
     assert [name for name, number in numbers.items() if number is None] == []
     assert {int(number[1]) for number in numbers.values() if number} == set(points())

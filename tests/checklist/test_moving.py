@@ -214,7 +214,7 @@ def test_16_coming_back_to_a_path_starts_afresh() -> None:
 # The active path's health is told in events; what to do about it is for others to decide.
 
 
-def test_a_silent_active_path_degrades_and_recovers() -> None:
+def test_13_a_silent_active_path_degrades_and_recovers() -> None:
     world = World().connect()
     stream_id = upload(world, bytes(200_000))
     world.run_until(lambda: len(world.peer.stream(stream_id)) > 50_000)

@@ -1,6 +1,6 @@
 """A phone with Wi-Fi and cellular, and a connection over Wi-Fi with its supervisor."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import trio
 
 import trioquic
-from tests.sim_server import NAME, PORT, ServerOptions, pattern
-from tests.sim_world import World, shared_ids, simulated_world
+from tests.sim_server import PORT, ServerOptions, pattern
+from tests.sim_world import SERVER, World, shared_ids, simulated_world
 
 CELLULAR_RTT = 0.08
 
@@ -59,14 +59,19 @@ async def phone(
     *,
     options: ServerOptions | None = None,
     policy: trioquic.MigrationPolicy | None = None,
+    server: str = SERVER,
+    prepare: Callable[[World], object] = lambda world: None,
     **connection: Any,
 ) -> AsyncIterator[Phone]:
-    """Connected over Wi-Fi; at the end no connection ID was used on two paths."""
-    async with simulated_world(seed, options=options, ipv6=False) as world:
+    """Connected over Wi-Fi; at the end no connection ID was used on two paths.
+
+    `prepare` may change the world before the phone connects to `server`."""
+    async with simulated_world(seed, options=options, ipv6=":" in server) as world:
+        prepare(world)
         with world.phone.as_current():
             async with (
                 trioquic.open_connection(
-                    NAME,
+                    server,
                     PORT,
                     alpn=(options or ServerOptions()).alpn,
                     tls=trioquic.TLSConfig(verify=False),
