@@ -1,13 +1,16 @@
 """What a simulated run is made of, and what can come of it: plain data."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 import trioquic
+from tests.sim_world import SERVER
 from trioquic.testing import LinkOptions, Record
 
 MEGABYTE: Final = 1_000_000
+BY_HAND: Final = trioquic.MigrationPolicy(automatic=False)
 
 JobKind: TypeAlias = Literal["download", "upload"]
 Direction: TypeAlias = Literal["outbound", "inbound"]
@@ -20,6 +23,8 @@ class Job:
 
     kind: JobKind
     size: int
+    wait: float = 0.0
+    """A download for which the server takes its time, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,20 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something happens to one of the phone's networks. Nobody but the simulated host tells."""
+
+    at: float
+    """Seconds after the connection was opened."""
+    interface: str
+    what: Literal["down", "up", "silent", "heard", "address lost", "address new", "rebound"]
+    """Up to "heard": the interface's carrier, or its link that swallows everything. "rebound": the
+    NAT forgets its mappings."""
+    address: str = ""
+    direction: Literal["outbound", "inbound", "both"] = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """Everything that a run is made of."""
 
@@ -46,12 +65,25 @@ class Case:
     cut: Cut | None = None
     roam: tuple[float, ...] = ()
     """The phone moves between its two interfaces, so many seconds after the last move each."""
+    changes: tuple[Change, ...] = ()
+    """What happens to the networks, in the order of time."""
+    policy: trioquic.MigrationPolicy = BY_HAND
+    """An automatic one means that nobody calls `migrate`: the connection has to help itself."""
+    nat: bool = False
+    """Wi-Fi's IPv4 is behind a NAT."""
+    server: str = SERVER
+    """The address to connect to."""
+    preferred: str | None = None
+    """The server's preferred address."""
+    disable_active_migration: bool = False
+    ends_in: type[trioquic.QuicError] | None = None
+    """In the end there is no way left that the client may take: what jobs that are not done by
+    then have to end in."""
     retry: bool = False
     chain: int = 0
     """Bytes of certificates beyond the server's own."""
     handshake_timeout: float = 600.0
     idle_timeout: float = 300.0
-    keep_alive: float = 0.0
     seconds: float = 600.0
     """The most virtual time that the run may take."""
     datagrams: int = 12_000
@@ -68,8 +100,6 @@ class Outcome:
     """What was delivered and is not what was sent."""
     exceeded: str = ""
     """Which bound of the case stopped the run."""
-    shared_ids: dict[bytes, set[str]] = field(default_factory=dict)
-    """Destination connection IDs that were seen from several local addresses, with those."""
     handshake: float = 0.0
     confirmed: bool = False
     """Whether the handshake was confirmed at last."""
@@ -84,6 +114,15 @@ class Outcome:
     """From the cut to the next bytes that the application got after it."""
     statistics: trioquic.ConnectionStatistics | None = None
     records: tuple[Record, ...] = ()
+    events: list[tuple[float, trioquic.PathEvent]] = field(default_factory=list)
+    """What was heard of the paths, and when."""
+    confirmed_at: float = math.inf
+    secrets: str = ""
+    """The connection's keys, in the format of SSLKEYLOGFILE."""
+    ids_settled: bool | None = None
+    """Whether the server's connection IDs were all there again at the end; None: not looked at."""
+    sockets_left: int = 0
+    """Sockets of the phone that are open after the connection was closed."""
 
     @property
     def recording(self) -> str:

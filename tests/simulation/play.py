@@ -7,19 +7,21 @@ exception comes out.
 """
 
 import hashlib
-from collections import defaultdict
+import io
 from contextlib import ExitStack
 from typing import Final
 
 import trio
 import trio.testing
+from aioquic.quic.configuration import QuicConfiguration
 
 import trioquic
 from tests.sim_server import PORT, ServerOptions, pattern
-from tests.sim_world import SERVER, World, simulated_world
+from tests.sim_world import World, simulated_world
+from tests.simulation import changes
 from tests.simulation.case import Case, Job, Outcome
 from tests.simulation.chance import credentials, fingerprint, seeded_randomness
-from trioquic.testing import Datagram, Record
+from trioquic.testing import Datagram, Nat
 
 ALPN: Final = "hq-interop"
 # No scenario comes near this many; what turns in circles does so soon.
@@ -28,7 +30,11 @@ MOST_TASK_STEPS: Final = 400_000
 # anything else, and so are the frames that bring new connection IDs.
 TRIES: Final = 20
 PAUSE: Final = 0.1
-SERVER_ID_LENGTH: Final = 8
+# aioquic issues so many connection IDs; and so long they may take to come after a move.
+SERVER_IDS: Final = 8
+SETTLED: Final = 20.0
+NAT: Final = "192.0.2.200"
+EVENTS: Final = 1000
 
 
 class Bounds(trio.abc.Instrument):
@@ -57,9 +63,10 @@ class Bounds(trio.abc.Instrument):
 class Phone:
     """The client's side of a run."""
 
-    def __init__(self, case: Case, world: World, outcome: Outcome) -> None:
+    def __init__(self, case: Case, world: World, nat: Nat | None, outcome: Outcome) -> None:
         self._case = case
         self._world = world
+        self._nat = nat
         self._outcome = outcome
         self._start = trio.current_time()
         self._cut = trio.Event()
@@ -74,39 +81,75 @@ class Phone:
         transport = trioquic.TransportConfig(
             handshake_timeout=case.handshake_timeout,
             idle_timeout=case.idle_timeout,
-            keep_alive=case.keep_alive,
+            path_event_buffer=EVENTS,
         )
         with ExitStack() as stack:
             if case.cut is not None:
                 direction = getattr(self._world.wifi.link, case.cut.direction)
                 stack.enter_context(direction.filtered(self._watch))
-            try:
-                async with trioquic.open_connection(
-                    SERVER,
-                    PORT,
-                    alpn=[ALPN],
-                    tls=trioquic.TLSConfig(fingerprint=fingerprint()),
-                    transport=transport,
-                    networks=self._world.phone,
-                    migration=trioquic.MigrationPolicy(automatic=False),
-                ) as conn:
-                    outcome.handshake = self._now()
-                    await self._work(conn)
+            async with trio.open_nursery() as listeners:
+                try:
+                    async with trioquic.open_connection(
+                        case.server,
+                        PORT,
+                        alpn=[ALPN],
+                        tls=trioquic.TLSConfig(fingerprint=fingerprint()),
+                        transport=transport,
+                        networks=self._world.phone,
+                        migration=case.policy,
+                    ) as conn:
+                        outcome.handshake = self._now()
+                        await listeners.start(self._listen, conn)
+                        listeners.start_soon(self._await_confirmation, conn)
+                        await self._work(conn)
+                except trioquic.QuicError as error:
+                    outcome.errors.append(error)
                     outcome.elapsed = self._now()
-                    outcome.confirmed = conn.handshake_confirmed
-                    outcome.statistics = conn.statistics()
-            except trioquic.QuicError as error:
-                outcome.errors.append(error)
-                outcome.elapsed = self._now()
 
     async def _work(self, conn: trioquic.Connection) -> None:
+        outcome = self._outcome
+        case = self._case
         async with trio.open_nursery() as background:
             background.start_soon(self._escape, conn)
             background.start_soon(self._roam, conn)
+            background.start_soon(changes.play, self._world, self._nat, case.changes)
             async with trio.open_nursery() as nursery:
-                for job in self._case.jobs:
+                for job in case.jobs:
                     nursery.start_soon(self._do, conn, job)
+            outcome.elapsed = self._now()
+            outcome.confirmed = conn.handshake_confirmed
+            if case.policy.automatic and not outcome.errors:
+                outcome.ids_settled = await self._ids_settle(conn)
+            outcome.statistics = conn.statistics()
             background.cancel_scope.cancel()
+
+    async def _listen(
+        self,
+        conn: trioquic.Connection,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Until the connection is gone: the supervisor goes on while it drains."""
+        async with conn.path_events() as events:
+            task_status.started()
+            async for event in events:
+                self._outcome.events.append((trio.current_time(), event))
+
+    async def _await_confirmation(self, conn: trioquic.Connection) -> None:
+        try:
+            await conn.wait_confirmed()
+        except (trioquic.ConnectionLostError, trio.ClosedResourceError):
+            return
+        self._outcome.confirmed_at = trio.current_time()
+
+    async def _ids_settle(self, conn: trioquic.Connection) -> bool:
+        """Whether the server replaces every connection ID that was used up."""
+        with trio.move_on_after(SETTLED):
+            while True:
+                now = conn.statistics()
+                if now.retiring_peer_ids == 0 and now.spare_peer_ids + len(now.paths) == SERVER_IDS:
+                    return True
+                await trio.sleep(0.1)
+        return False
 
     # -- jobs --------------------------------------------------------------------------------------
 
@@ -114,7 +157,8 @@ class Phone:
         try:
             stream = await conn.open_stream()
             if job.kind == "download":
-                await stream.send_all(f"GET {job.size}\r\n".encode())
+                command = f"WAIT {job.wait} {job.size}" if job.wait else f"GET {job.size}"
+                await stream.send_all(f"{command}\r\n".encode())
                 expected = pattern(job.size)
             else:
                 body = pattern(job.size, seed=1)
@@ -188,22 +232,27 @@ def run(case: Case, seed: str) -> Outcome:
     """Play a case; the same seed gives the same run."""
     outcome = Outcome()
     bounds = Bounds(case)
-    options = ServerOptions(
-        credentials=credentials(case.chain), retry=case.retry, idle_timeout=case.idle_timeout
-    )
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
+    keys = io.StringIO()
 
     async def main() -> None:
+        nat = Nat(NAT) if case.nat else None
         with bounds.scope, trio.move_on_after(case.seconds) as limit:
             async with simulated_world(
-                number, options=options, wifi=case.wifi, cellular=case.cellular, ipv6=False
+                number,
+                options=server_options(case, keys),
+                wifi=case.wifi,
+                cellular=case.cellular,
+                wifi_nat=nat,
+                ipv6=":" in case.server,
             ) as world:
                 bounds.world = world
                 try:
                     with world.phone.as_current():
-                        await Phone(case, world, outcome).run()
+                        await Phone(case, world, nat, outcome).run()
                 finally:
                     outcome.records = world.record.records
+                    outcome.sockets_left = len(world.phone.open_sockets)
         if limit.cancelled_caught:
             bounds.exceeded = "virtual seconds"
 
@@ -211,16 +260,23 @@ def run(case: Case, seed: str) -> Outcome:
     with seeded_randomness(seed):
         trio.run(main, clock=clock, instruments=[bounds])
     outcome.exceeded = bounds.exceeded
-    outcome.shared_ids = shared_ids(outcome.records)
+    outcome.secrets = keys.getvalue()
     return outcome
 
 
-def shared_ids(records: tuple[Record, ...]) -> dict[bytes, set[str]]:
-    """Connection IDs of the phone's 1-RTT packets from more than one local address and port
-    (RFC 9000 section 9.5)."""
-    seen: defaultdict[bytes, set[str]] = defaultdict(set)
-    for record in records:
-        if record.host == "phone" and record.payload and not record.payload[0] & 0x80:
-            connection_id = record.payload[1 : 1 + SERVER_ID_LENGTH]
-            seen[connection_id].add(f"{record.source[0]} port {record.source[1]}")
-    return {key: sockets for key, sockets in seen.items() if len(sockets) > 1}
+def server_options(case: Case, keys: io.StringIO) -> ServerOptions:
+    """What the server does and says."""
+
+    def log_keys(configuration: QuicConfiguration) -> None:
+        configuration.secrets_log_file = keys
+
+    preferred = None if case.preferred is None else (case.preferred, PORT)
+    return ServerOptions(
+        credentials=credentials(case.chain),
+        retry=case.retry,
+        preferred_ipv4=None if ":" in case.server else preferred,
+        preferred_ipv6=preferred if ":" in case.server else None,
+        disable_active_migration=case.disable_active_migration,
+        idle_timeout=case.idle_timeout,
+        configure=log_keys,
+    )

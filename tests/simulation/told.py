@@ -1,0 +1,73 @@
+"""What path events say must fit together, and to what the connection did."""
+
+import trioquic
+from tests.simulation.case import Case, Outcome
+
+
+def contradictions(case: Case, outcome: Outcome) -> list[str]:
+    """Everything that cannot have been."""
+    return [
+        *_moves(case, outcome),
+        *_validations(outcome),
+        *_recoveries(outcome),
+        *_results(outcome),
+    ]
+
+
+def _moves(case: Case, outcome: Outcome) -> list[str]:
+    """Each move starts where the last one ended, or nowhere, and has a cause."""
+    found = []
+    here: int | None = 0
+    gone = False
+    for _, event in outcome.events:
+        if isinstance(event, trioquic.Migrated):
+            old = None if event.old is None else event.old.id
+            if old != (None if gone else here):
+                found.append(f"moved from {old}, was on {here}")
+            if not event.cause:
+                found.append("moved without a cause")
+            here, gone = event.new.id, False
+        elif isinstance(event, trioquic.PathFailed) and event.path.id == here:
+            # closed, or its validation failed while it carried the connection
+            gone = event.reason != "no answer to PATH_CHALLENGE"
+            if not event.reason:
+                found.append("failed without a reason")
+        elif isinstance(event, trioquic.WaitingForPath):
+            # the one path that the server allows is kept until its network is back
+            if not gone and not case.disable_active_migration:
+                found.append("waits for a path although it has one")
+    return found
+
+
+def _validations(outcome: Outcome) -> list[str]:
+    """Section 9.6.2: no move to another address of the server before it has answered there."""
+    found = []
+    answered = {outcome.records[0].destination[:2]}
+    for _, event in outcome.events:
+        if isinstance(event, trioquic.PathValidated):
+            answered.add(event.path.remote)
+            if not event.rtt > 0:
+                found.append(f"answered after {event.rtt} s")
+        elif isinstance(event, trioquic.Migrated) and event.new.remote not in answered:
+            found.append(f"moved to {event.new.remote} before it answered")
+    return found
+
+
+def _recoveries(outcome: Outcome) -> list[str]:
+    """Only what was degraded recovers."""
+    found = []
+    degraded: set[int] = set()
+    for _, event in outcome.events:
+        if isinstance(event, trioquic.PathDegraded):
+            degraded.add(event.path.id)
+        elif isinstance(event, trioquic.PathRecovered):
+            if event.path.id not in degraded:
+                found.append(f"path {event.path.id} recovered without reason")
+            degraded.discard(event.path.id)
+    return found
+
+
+def _results(outcome: Outcome) -> list[str]:
+    """The fate of the preferred address is told once."""
+    results = [e for _, e in outcome.events if isinstance(e, trioquic.PreferredAddressResult)]
+    return [f"{len(results)} results for the preferred address"] if len(results) > 1 else []
