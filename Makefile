@@ -2,6 +2,7 @@
 # make test    linters, type checkers and the whole test suite
 # make lint    only the linters and type checkers
 # make bench   throughput beside aioquic, in one run against the same server
+# make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make docs    draw the generated parts of the documentation anew
 #
 # All of them set up .venv by themselves; a Python >= 3.11 and make are enough.
@@ -14,7 +15,7 @@ WORKERS ?= 2
 PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: demo test lint bench docs servers pytest clean
+.PHONY: demo test lint bench lab docs servers pytest clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -39,6 +40,9 @@ pytest: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks
+
+lab: $(VENV)/dev.stamp servers
+	$(BIN)/python -m tests.lab
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents

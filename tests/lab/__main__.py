@@ -1,6 +1,7 @@
 """Measures handovers and prints a table: `python -m tests.lab [--runs 10] [--only NAME,...]`."""
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -87,6 +88,8 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(FIGURES), help="names, separated by commas")
     parser.add_argument("--servers", default=",".join(SERVERS))
     options = parser.parse_args()
+    if os.geteuid() != 0 or find_program("nsenter") is None or find_program("ip") is None:
+        parser.error("the lab makes network namespaces: it needs root, ip and nsenter")
     kinds = [kind for kind in options.servers.split(",") if kind in SERVERS]
     if find_program("gtlsserver") is None and "gtlsserver" in kinds:
         print("gtlsserver is missing", file=sys.stderr)

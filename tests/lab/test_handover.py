@@ -12,7 +12,10 @@ from .trial import STAY, Trial, to_and_fro, trial
 
 pytestmark = LAB
 
-MEGABYTE = 1_000_000
+# aioquic's server takes a second for half of it, gtlsserver a fifth of that.
+SIZES = {"aioquic": 1_500_000, "gtlsserver": 4_000_000}
+# Twenty handovers take so long.
+LONG = {"aioquic": 3_000_000, "gtlsserver": 15_000_000}
 ON_WIFI = f"{WIFI.client} > {SERVER}"
 ON_CELLULAR = f"{CELLULAR.client} > {SERVER}"
 LOSSES = {"interface down": Lab.down, "address lost": Lab.lose_address, "silence": Lab.silence}
@@ -31,8 +34,8 @@ async def finish(here: Trial) -> None:
 @pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("how", LOSSES)
 async def test_a_download_outlives_its_link(certs: Certificates, kind: str, how: str) -> None:
-    async with trial(certs, kind, "download", size=3 * MEGABYTE) as here:
-        await here.client.reaches(MEGABYTE)
+    async with trial(certs, kind, "download", size=SIZES[kind]) as here:
+        await here.client.reaches(SIZES[kind] // 3)
         at = await LOSSES[how](here.lab, WIFI.name)
         moved = await here.client.event("Migrated", new=ON_CELLULAR)
         assert moved["at"] > at
@@ -54,8 +57,8 @@ async def test_the_connection_returns_to_the_better_network(
 ) -> None:
     lose, regain = RETURNS[what]
     policy = {"move_back_after": 0.3}
-    async with trial(certs, kind, "download", size=4 * MEGABYTE, policy=policy) as here:
-        await here.client.reaches(MEGABYTE // 2)
+    async with trial(certs, kind, "download", size=2 * SIZES[kind], policy=policy) as here:
+        await here.client.reaches(SIZES[kind] // 4)
         await lose(here.lab, WIFI.name)
         await here.client.event("Migrated", new=ON_CELLULAR)
         at = await regain(here.lab, WIFI.name)
@@ -69,8 +72,8 @@ async def test_the_connection_returns_to_the_better_network(
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_an_upload_outlives_a_silent_death(certs: Certificates, kind: str) -> None:
-    async with trial(certs, kind, "upload", size=3 * MEGABYTE) as here:
-        await here.client.reaches(MEGABYTE)
+    async with trial(certs, kind, "upload", size=3_000_000) as here:
+        await here.client.reaches(1_000_000)
         await here.lab.silence(WIFI.name)
         moved = await here.client.event("Migrated", old=ON_WIFI, new=ON_CELLULAR)
         assert "no answer" in moved["cause"]
@@ -92,8 +95,8 @@ async def test_a_waiting_request_outlives_a_silent_death(certs: Certificates) ->
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_a_planned_move_loses_nothing(certs: Certificates, kind: str) -> None:
-    async with trial(certs, kind, "download", size=3 * MEGABYTE, policy=STAY) as here:
-        await here.client.reaches(MEGABYTE)
+    async with trial(certs, kind, "download", size=SIZES[kind], policy=STAY) as here:
+        await here.client.reaches(SIZES[kind] // 3)
         await here.client.migrate(CELLULAR.name)
         moved = await here.client.event("Migrated", old=ON_WIFI, new=ON_CELLULAR)
         assert moved["cause"] == "requested by the application"
@@ -105,8 +108,7 @@ async def test_a_planned_move_loses_nothing(certs: Certificates, kind: str) -> N
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_twenty_handovers_to_and_fro(certs: Certificates, kind: str) -> None:
-    size = 5 * MEGABYTE
-    async with trial(certs, kind, "download", size=size, policy=STAY, settle=True) as here:
+    async with trial(certs, kind, "download", size=LONG[kind], policy=STAY, settle=True) as here:
         connected = await here.client.line("connected")
         await to_and_fro(here, 20)
         outcome = await here.client.finish()
@@ -117,5 +119,6 @@ async def test_twenty_handovers_to_and_fro(certs: Certificates, kind: str) -> No
         assert outcome["ids"] == connected["ids"]
         now = outcome["statistics"]
         assert now["retiring_peer_ids"] == now["path_events_dropped"] == 0
-        assert len(now["paths"]) <= 2
+        # the active path, the standby, and what was the standby before the last move by hand
+        assert len(now["paths"]) <= 3
         assert linkable_ids(await here.lab.passages()) == {}

@@ -17,8 +17,8 @@ MEGABYTE = 1_000_000
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_one_link_returns_after_both_were_gone(certs: Certificates, kind: str) -> None:
-    async with trial(certs, kind, "download", size=2 * MEGABYTE) as here:
-        await here.client.reaches(MEGABYTE)
+    async with trial(certs, kind, "download", size=MEGABYTE) as here:
+        await here.client.reaches(MEGABYTE // 3)
         await here.lab.down(WIFI.name)
         await here.lab.down(CELLULAR.name)
         waiting = await here.client.event("WaitingForPath")
@@ -36,8 +36,8 @@ async def test_one_link_returns_after_both_were_gone(certs: Certificates, kind: 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_no_link_returns(certs: Certificates, kind: str) -> None:
     policy = {"no_path_timeout": 1.0}
-    async with trial(certs, kind, "download", size=2 * MEGABYTE, policy=policy) as here:
-        await here.client.reaches(MEGABYTE)
+    async with trial(certs, kind, "download", size=MEGABYTE, policy=policy) as here:
+        await here.client.reaches(MEGABYTE // 3)
         await here.lab.down(WIFI.name)
         await here.lab.down(CELLULAR.name)
         waiting = await here.client.event("WaitingForPath")
