@@ -6,10 +6,11 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trioquic._protocol.path.state import TRANSITIONS, PathState
+from trioquic.policy import KINDS
 
 PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "trioquic"
@@ -41,8 +42,58 @@ def components(folder: str) -> str:
     return "\n".join(lines)
 
 
+def classes(module: str) -> dict[str, ast.ClassDef]:
+    """The public classes of one file of the package."""
+    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {node.name: node for node in found if not node.name.startswith("_")}
+
+
+def attributes(node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:
+    """Name, type, default and docstring of each attribute; ValueError where there is none."""
+    for attribute, after in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
+        if isinstance(attribute, ast.AnnAssign) and isinstance(attribute.target, ast.Name):
+            match after:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    default = "" if attribute.value is None else ast.unparse(attribute.value)
+                    words = " ".join(text.split())
+                    yield attribute.target.id, ast.unparse(attribute.annotation), default, words
+                case _:
+                    raise ValueError(f"{node.name}.{attribute.target.id} has no docstring")
+
+
+def knobs() -> str:
+    """The attributes of `MigrationPolicy`."""
+    lines = ["| knob | default | meaning |", "| --- | --- | --- |"]
+    for name, _, default, text in attributes(classes("policy.py")["MigrationPolicy"]):
+        shown = {"_NEVER": "infinity", "KINDS": ", ".join(KINDS)}.get(default, default)
+        lines.append(f"| `{name}` | {shown} | {text} |")
+    return "\n".join(lines)
+
+
+def event_list() -> str:
+    """Every path event with its fields."""
+    lines = []
+    for name, node in classes("events.py").items():
+        if name != "PathEvent":
+            lines += [f"### {name}", "", ast.get_docstring(node) or "", ""]
+            lines += [f"- `{field}: {kind}`: {text}" for field, kind, _, text in attributes(node)]
+            lines += [""]
+    return "\n".join(lines[:-1])
+
+
+def path_statistics() -> str:
+    """The fields of `PathStatistics`."""
+    node = classes("paths.py")["PathStatistics"]
+    rows = [f"| `{name}` | {text} |" for name, _, _, text in attributes(node)]
+    return "\n".join(["| field | meaning |", "| --- | --- |", *rows])
+
+
 GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("paths.md", "path states"): path_diagram,
+    ("policy.md", "knobs"): knobs,
+    ("events.md", "events"): event_list,
+    ("events.md", "path statistics"): path_statistics,
     ("architecture.md", "protocol components"): lambda: components("_protocol"),
     ("architecture.md", "runtime components"): lambda: components("_runtime"),
 }

@@ -42,9 +42,13 @@ class PathStatistics:
     bytes_in_flight: int
     """Sent, and neither acknowledged nor lost."""
     bytes_sent: int
+    """In all datagrams that went out here."""
     bytes_received: int
+    """In all datagrams that came in here, also those that were then dropped."""
     datagrams_sent: int
+    """Datagrams that went out here."""
     datagrams_received: int
+    """Datagrams that came in here."""
     packets_lost: int
     """Packets that were sent here and counted as lost (RFC 9002 section 6.1)."""
     spurious_losses: int

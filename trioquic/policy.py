@@ -139,7 +139,7 @@ class MigrationPolicy:
     """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them.
 
     Times are seconds. A PTO is the probe timeout of RFC 9002 section 6.2: about the round trip and
-    four times its variation, and at least 200 ms before there was a round trip to measure.
+    four times its variation, 1 s before one was measured, and each in a row twice the one before.
     """
 
     enabled: bool = True

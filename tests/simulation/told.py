@@ -15,24 +15,25 @@ def contradictions(case: Case, outcome: Outcome) -> list[str]:
 
 
 def _moves(case: Case, outcome: Outcome) -> list[str]:
-    """Each move starts where the last one ended, or nowhere, and has a cause."""
+    """Each move starts where the last one ended, or nowhere after a wait, and has a cause."""
     found = []
     here: int | None = 0
-    gone = False
+    gone = waited = False
     for _, event in outcome.events:
         if isinstance(event, trioquic.Migrated):
             old = None if event.old is None else event.old.id
-            if old != (None if gone else here):
+            if old != (None if gone and waited else here):
                 found.append(f"moved from {old}, was on {here}")
             if not event.cause:
                 found.append("moved without a cause")
-            here, gone = event.new.id, False
+            here, gone, waited = event.new.id, False, False
         elif isinstance(event, trioquic.PathFailed) and event.path.id == here:
             # closed, or its validation failed while it carried the connection
             gone = event.reason != "no answer to PATH_CHALLENGE"
             if not event.reason:
                 found.append("failed without a reason")
         elif isinstance(event, trioquic.WaitingForPath):
+            waited = True
             # the one path that the server allows is kept until its network is back
             if not gone and not case.disable_active_migration:
                 found.append("waits for a path although it has one")

@@ -29,6 +29,24 @@ async def test_a_network_that_goes(autojump_clock: trio.testing.MockClock) -> No
         assert reasons(here) == ["its network is gone"]
         (moved,) = here.heard(trioquic.Migrated)
         assert moved.cause == "the active path is gone: the networks changed"
+        # it was closed before the move, and is told all the same
+        assert moved.old is here.heard(trioquic.PathFailed)[0].path
+
+
+async def test_a_time_without_network(autojump_clock: trio.testing.MockClock) -> None:
+    """Then there is nothing that the connection moves from."""
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        here.world.wifi.down()
+        here.world.cellular.down()
+        await here.until(trioquic.WaitingForPath)
+        (waiting,) = here.heard(trioquic.WaitingForPath)
+        assert trio.current_time() < waiting.deadline <= trio.current_time() + 30
+        here.world.wifi.up()
+        await here.until(trioquic.Migrated)
+        moved = here.heard(trioquic.Migrated)[-1]
+        assert (moved.old, moved.new.interface) == (None, "wlan0")
+        assert moved.cause
 
 
 async def test_a_standby_that_does_not_answer(autojump_clock: trio.testing.MockClock) -> None:

@@ -68,6 +68,8 @@ class PathSet:
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
         self._cause = ""
+        # the path of the last move, also if it is closed by now
+        self._last_active: Path | None = None
         self.supervisor: Listener | None = None
         driver.listener = self
 
@@ -91,11 +93,17 @@ class PathSet:
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
         link = PathLink(self._driver, socket, path_id)
-        link.set_active(path_id == self._driver.core.active_path)
+        if path_id == self._driver.core.active_path:
+            self._last_active = link.handle
+            link.set_active(True)
         self._links[path_id] = link
         self._driver.links[path_id] = link
         self._nursery.start_soon(link.run)
         return link
+
+    def without_path(self) -> None:
+        """The connection has been told to be nowhere: what it was on before is of no interest."""
+        self._last_active = None
 
     def shut_all(self) -> None:
         """The connection is gone: close every socket."""
@@ -301,11 +309,12 @@ class PathSet:
                 self._tell(What.MOVED, new)
                 self._broadcast.send(
                     public.Migrated(
-                        old=None if left is None else left.handle,
+                        old=self._last_active if left is None else left.handle,
                         new=self._links[new].handle,
                         cause=self._cause,
                     )
                 )
+                self._last_active = self._links[new].handle
             case _:
                 # About a path that is closed already.
                 return

@@ -178,6 +178,7 @@ class Supervisor:
         if self._waiting_since == inf:
             self._waiting_since = trio.current_time()
             self._broadcast.send(public.WaitingForPath(deadline=self._give_up_at()))
+            self._paths.without_path()
 
     def _give_up_at(self) -> float:
         return min(

@@ -1,0 +1,74 @@
+"""The example's policy, asked without any network."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from examples.custom_policy import LowestRtt
+from trioquic import PathState
+from trioquic.policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
+
+from .test_policy import CELLULAR, NOW, SILENT, VIEW, WIFI
+
+ANSWERED = PolicyEvent(what=What.VALIDATED, path=CELLULAR.id)
+FAST = replace(CELLULAR, rtt=0.03)
+POLICY = LowestRtt()
+
+
+def view(active: PathInfo, other: PathInfo, **more: tuple[float, ...]) -> View:
+    return replace(VIEW, active=active, paths=(active, other), **more)  # type: ignore[arg-type]
+
+
+def test_it_moves_to_the_faster_network() -> None:
+    decision = POLICY.decide(view(WIFI, FAST), ANSWERED, NOW)
+    assert decision.migrate == FAST.id
+    assert decision.cause == "30 ms instead of 50 ms"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CELLULAR, rtt=0.045),
+        replace(FAST, rtt=None),
+        replace(FAST, state=PathState.PROBING, probing=True),
+        replace(FAST, usable=False),
+    ],
+)
+def test_it_stays_unless_that_is_clearly_faster_and_works(other: PathInfo) -> None:
+    assert POLICY.decide(view(WIFI, other), ANSWERED, NOW).migrate is None
+
+
+@pytest.mark.parametrize("when", ["returns", "switches"])
+def test_it_stays_for_a_while_after_a_move(when: str) -> None:
+    moved = view(WIFI, FAST, **{when: (NOW - 1.0,)})
+    assert POLICY.decide(moved, ANSWERED, NOW).migrate is None
+    assert POLICY.decide(moved, ANSWERED, NOW + 2.5).migrate == FAST.id
+
+
+def test_a_silent_path_and_no_path_are_left_to_the_inherited_function() -> None:
+    inherited = MigrationPolicy(
+        standby=2, standby_interval=5.0, metered_standby_interval=5.0, move_back_after=math.inf
+    )
+    gone = replace(WIFI, usable=False)
+    for situation in (view(SILENT, FAST), view(gone, FAST), replace(VIEW, active=None, paths=())):
+        expected = inherited.decide(situation, ANSWERED, NOW)
+        assert POLICY.decide(situation, ANSWERED, NOW) == expected
+
+
+def test_it_does_not_return_to_the_first_network_by_itself() -> None:
+    """Cellular is in use and the better one for it, whatever the order of networks says."""
+    on_cellular = replace(FAST, state=PathState.ACTIVE)
+    idle = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW - 10)
+    assert POLICY.decide(view(on_cellular, idle), ANSWERED, NOW).migrate is None
+    assert MigrationPolicy().decide(view(on_cellular, idle), ANSWERED, NOW).migrate == WIFI.id
+
+
+def test_two_other_networks_are_kept_and_measured() -> None:
+    ethernet: Candidate = replace(VIEW.candidates[1], local="192.0.2.20", interface="eth0", rank=2)
+    probed = POLICY.decide(
+        replace(VIEW, candidates=(*VIEW.candidates, ethernet)), PolicyEvent(what=What.TIME), NOW
+    ).probe
+    assert {candidate.interface for candidate in probed} == {"wwan0", "eth0"}
+    due = replace(FAST, rtt=0.05, proven_at=NOW - 5.0)
+    assert POLICY.decide(view(WIFI, due), PolicyEvent(what=What.TIME), NOW).challenge == (due.id,)
