@@ -31,6 +31,7 @@ class WirePacket:
     """A 1-RTT packet of the phone's."""
 
     time: float
+    number: int
     pair: Pair
     connection_id: bytes
     size: int
@@ -74,6 +75,7 @@ def open_packets(records: Sequence[Record], secrets: str) -> list[WirePacket]:
         found.append(
             WirePacket(
                 time=record.time,
+                number=number,
                 pair=pair_of(record),
                 connection_id=packet[1 : 1 + SERVER_ID_LENGTH],
                 size=record.size,
@@ -145,7 +147,9 @@ def _silent_moves(outcome: Outcome, handshake: Pair, packets: list[WirePacket]) 
     moves = [event for _, event in outcome.events if isinstance(event, trioquic.Migrated)]
     told = [handshake, *((event.new.local, event.new.remote) for event in moves)]
     carried: list[Pair] = []
-    for packet in packets:
+    # what a socket did not take at once may be sent after the move; the server goes by the number
+    # (section 9.3)
+    for packet in sorted(packets, key=lambda packet: packet.number):
         if not packet.probing and (not carried or carried[-1] != packet.pair):
             carried.append(packet.pair)
     rest = iter(told)
