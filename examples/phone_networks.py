@@ -61,7 +61,10 @@ def run_platform(phone: PhoneNetworks) -> None:
     for line in sys.stdin:
         match line.split():
             case ["available", link]:
-                phone.on_available(parse_network(link))
+                try:
+                    phone.on_available(parse_network(link))
+                except (ValueError, argparse.ArgumentTypeError) as error:
+                    print(f"not understood: {error}", flush=True)
             case ["lost", name]:
                 phone.on_lost(name)
             case []:

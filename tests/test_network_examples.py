@@ -24,7 +24,7 @@ from tests.servers import aioquic_server
 PROJECT = Path(__file__).parent.parent
 WIFI, CELLULAR = "127.0.0.1", "127.0.0.2"
 NETWORKS = (f"--network=wifi={WIFI}", f"--network=cellular={CELLULAR}")
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="other systems have no 127.0.0.2 by default"
@@ -168,6 +168,10 @@ async def test_a_phone_feeds_its_networks_in(certs: Certificates) -> None:
     async with example(certs, "phone_networks", "--pause=0.02") as (program, _):
         await program.say("nonsense")
         await program.until_text("not understood: nonsense")
+        await program.say("available wifi=300.0.0.1")
+        await program.until_text("not understood: '300.0.0.1'")
+        await program.say("available carrier-pigeon=127.0.0.1")
+        await program.until_text("not understood: KIND=ADDRESS")
         await program.say(f"available wifi={WIFI}")
         await program.until_text("connected over wifi")
         await program.until_text("1000 bytes over wifi")
