@@ -24,6 +24,8 @@ class View:
     def __init__(self, size: int | None, names: dict[str, str] | None = None) -> None:
         """`size` of the download if it is known; `names` of networks by our address in them."""
         self.console = Console()
+        if not self.console.is_terminal:
+            self.console.width = 120  # the table is for people, wherever it is written to
         self.names = names or {}
         self.started = time.monotonic()
         self.progress = Progress(
