@@ -61,7 +61,9 @@ class PathInfo:
     unanswered_ptos: int
     probing: bool
     mine: bool
-    """The supervisor opened it, not the application."""
+    """Not opened by the application."""
+    chosen: bool = False
+    """The application moved the connection here, and it has stayed since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +278,7 @@ class MigrationPolicy:
             if path.state is PathState.VALIDATED
             and path.rank < active.rank
             and path.preferred == active.preferred
+            and not active.chosen
         ]
         look_again = view.next_candidate_at
         for path in sorted(better, key=lambda path: path.rank):
@@ -284,18 +287,23 @@ class MigrationPolicy:
                 return Decision(migrate=path.id, cause="a better network is back")
             look_again = min(look_again, ready_at)
         standbys = _standbys(view, active)
-        missing = max(0, self.standby - len(standbys))
+        home = _network(active.interface, active.local[0])
+        elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
+        missing = max(0, self.standby - len(elsewhere))
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
             chosen = self._some(self._improvements(view, active), 1)
         if not view.spare_ids:
             chosen = self._ways_to_preferred(view, active) + chosen
-        due = [path for path in standbys if now >= self._reprobe_at(path) and not path.probing]
-        for path in standbys:
+        # Of those that are being probed we shall hear.
+        settled = [path for path in standbys if not path.probing]
+        due = [path for path in settled if now >= self._reprobe_at(path)]
+        for path in settled:
             if path not in due:
                 look_again = min(look_again, self._reprobe_at(path))
         return Decision(
-            challenge=tuple(path.id for path in due),
+            abandon=tuple(path.id for path in standbys if _is_double(path, active)),
+            challenge=tuple(path.id for path in due if not _is_double(path, active)),
             probe=chosen[: view.spare_ids],
             wanted=chosen[view.spare_ids :],
             look_again=look_again,
@@ -346,7 +354,7 @@ class MigrationPolicy:
         return found
 
     def _improvements(self, view: View, active: PathInfo) -> list[Candidate]:
-        if self.move_back_after == _NEVER:
+        if self.move_back_after == _NEVER or active.chosen:
             return []
         return [c for c in self._others(view, active) if c.rank < active.rank]
 
@@ -386,6 +394,13 @@ def _standbys(view: View, active: PathInfo) -> list[PathInfo]:
         and path.usable
         and path.state in (PathState.VALIDATED, PathState.PROBING)
     ]
+
+
+def _is_double(path: PathInfo, active: PathInfo) -> bool:
+    """Leads the same way as the active path: it was opened while that was silent."""
+    same = _network(path.interface, path.local[0]) == _network(active.interface, active.local[0])
+    validated = path.state is PathState.VALIDATED
+    return path.mine and validated and same and path.remote == active.remote
 
 
 def _is_stale(path: PathInfo) -> bool:

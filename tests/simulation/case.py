@@ -119,6 +119,8 @@ class Outcome:
     confirmed_at: float = math.inf
     secrets: str = ""
     """The connection's keys, in the format of SSLKEYLOGFILE."""
+    turns: int = 0
+    """How often the supervisor woke up."""
     ids_settled: bool | None = None
     """Whether the server's connection IDs were all there again at the end; None: not looked at."""
     sockets_left: int = 0

@@ -46,9 +46,12 @@ class Bounds(trio.abc.Instrument):
         self.scope = trio.CancelScope()
         self.world: World | None = None
         self.exceeded = ""
+        self.turns = 0
+        """How often the supervisor's task was run."""
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._left -= 1
+        self.turns += task.name.endswith("Supervisor.run")
         if self._left < 0:
             self._stop("task switches")
         elif self.world is not None and len(self.world.record) > self._case.datagrams:
@@ -260,6 +263,7 @@ def run(case: Case, seed: str) -> Outcome:
     with seeded_randomness(seed):
         trio.run(main, clock=clock, instruments=[bounds])
     outcome.exceeded = bounds.exceeded
+    outcome.turns = bounds.turns
     outcome.secrets = keys.getvalue()
     return outcome
 

@@ -29,6 +29,8 @@ CHAINS: Final = (0, 2_000, 9_000)
 DIRECTIONS: Final[tuple[Direction, ...]] = ("outbound", "inbound")
 ENDINGS: Final[tuple[Ending, ...]] = ("blackhole", "one way", "down")
 DOOMED_IDLE_TIMEOUT: Final = 10.0
+# A journey has a dozen events, and each may be followed by a few looks at what came of it.
+MOST_TURNS: Final = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +274,8 @@ def problems(scenario: Scenario, case: Case, outcome: Outcome) -> list[str]:
         found.append("ended before the cut")
     if outcome.ids_settled is False:
         found.append(f"connection IDs are missing: {outcome.statistics}")
+    if outcome.turns > MOST_TURNS:
+        found.append(f"the supervisor woke {outcome.turns} times")
     if outcome.sockets_left:
         found.append(f"{outcome.sockets_left} sockets left open")
     return [*found, *violations(case, outcome), *contradictions(case, outcome)]

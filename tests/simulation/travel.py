@@ -56,17 +56,18 @@ WIFI_ONLY: Final = MigrationPolicy(metered=False)
 
 
 def jobs(rng: random.Random) -> tuple[Job, ...]:
-    """A transfer one way or both, and perhaps a request that has to wait for its answer."""
+    """A transfer one way or both, and a request that has to wait for its answer: most of what
+    happens to the networks happens to it."""
     kinds: tuple[JobKind, ...] = rng.choice((("download",), ("upload",), ("download", "upload")))
-    size = 100_000 // len(kinds)
+    size = 60_000 // len(kinds)
     transfers = [Job(kind=kind, size=rng.randint(20_000, size)) for kind in kinds]
-    waiting = Job(kind="download", size=rng.randint(1_000, 5_000), wait=rng.uniform(0.5, 3.5))
-    return (*transfers, waiting) if rng.random() < 0.7 else tuple(transfers)
+    waiting = Job(kind="download", size=rng.randint(1_000, 5_000), wait=rng.uniform(1.0, 3.5))
+    return (*transfers, waiting)
 
 
 def access(rng: random.Random, *, rough: bool) -> LinkOptions:
     """A link that is slow enough for something to happen during a transfer."""
-    link: LinkOptions = {"rate": rng.choice((0.3e6, 0.6e6, 2e6)), "queue": 0.3}
+    link: LinkOptions = {"rate": rng.choice((0.2e6, 0.4e6, 1e6)), "queue": 0.3}
     if rough:
         link["loss"] = rng.choice((0.0, 0.01, 0.05))
         link["reorder"] = rng.choice((0.0, 0.1))

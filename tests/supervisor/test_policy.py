@@ -213,6 +213,16 @@ def test_a_standby_is_challenged_again_before_a_nat_forgets_it() -> None:
     assert POLICY.decide(metered, TIME, NOW + 10_000).challenge == ()
 
 
+def test_a_standby_that_is_being_validated_is_waited_for() -> None:
+    """Its answer or failure is an event; there is nothing to look at again before."""
+    probing = replace(CELLULAR, state=PathState.PROBING, proven_at=-math.inf, probing=True)
+    for metered in (True, False):
+        view = replace(VIEW, paths=(WIFI, replace(probing, metered=metered)), candidates=())
+        decision = POLICY.decide(view, TIME, NOW)
+        assert decision.look_again == math.inf
+        assert decision.challenge == ()
+
+
 @pytest.mark.parametrize(
     ("knob", "value", "error"),
     [
