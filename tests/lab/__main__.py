@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 import trio
@@ -47,7 +48,7 @@ def row(figure: Figure, kind: str, samples: list[Sample], runs: int) -> str:
         kind,
         milliseconds(median),
         milliseconds(worst.value),
-        f"{figure.bound} = {milliseconds(worst.bound)}",
+        figure.bound + ("" if worst.bound == inf else f" = {milliseconds(worst.bound)}"),
         f"{sum(sample.value <= sample.bound for sample in samples)} of {runs}",
         "; ".join(
             [several(name, [s.times[name] * 1000 for s in samples], " ms") for name in worst.times]

@@ -118,14 +118,22 @@ def size_of(kind: str, task: str) -> int:
 # -- one link goes ---------------------------------------------------------------------------------
 
 
-async def interface_down(certs: Certificates, kind: str) -> Sample:
-    async with trial(certs, kind, "download", size=SIZES[kind]) as here:
+async def down_download(certs: Certificates, kind: str) -> Sample:
+    return await _down(certs, kind, "download")
+
+
+async def down_upload(certs: Certificates, kind: str) -> Sample:
+    return await _down(certs, kind, "upload")
+
+
+async def _down(certs: Certificates, kind: str, task: str) -> Sample:
+    async with trial(certs, kind, task, size=size_of(kind, task)) as here:
         await here.client.reaches(somewhere(here))
         at = await here.lab.down(WIFI.name)
         outcome = await here.client.finish()
         here.check(outcome)
         return Sample(
-            value=longest_pause(outcome, at),
+            value=longest_pause(outcome, at, at + CELLULAR.rtt),
             bound=CELLULAR.rtt + ALLOWANCE,
             late=await late(here.lab),
             times={
@@ -262,9 +270,12 @@ async def twenty_handovers(certs: Certificates, kind: str) -> Sample:
         here.check(outcome)
         return Sample(
             value=longest_pause(outcome, 0.0),
-            bound=CELLULAR.rtt + ALLOWANCE,
+            bound=inf,
             late=await late(here.lab),
-            counts={"IDs leaked": ids - outcome["ids"]},
+            counts={
+                "connection IDs leaked": ids - outcome["ids"],
+                "moves refused": len(here.client.events("MigrationRefused")),
+            },
         )
 
 
@@ -272,10 +283,16 @@ FIGURES: Final = {
     figure.name: figure
     for figure in (
         Figure(
-            name="down",
+            name="down-download",
             what="Wi-Fi interface goes down, download",
             bound="cellular RTT + 50 ms",
-            measure=interface_down,
+            measure=down_download,
+        ),
+        Figure(
+            name="down-upload",
+            what="Wi-Fi interface goes down, upload",
+            bound="cellular RTT + 50 ms",
+            measure=down_upload,
         ),
         Figure(
             name="silent-download",
@@ -324,7 +341,7 @@ FIGURES: Final = {
         Figure(
             name="twenty",
             what=f"{HANDOVERS} handovers in a download of 50 MB, longest pause",
-            bound="cellular RTT + 50 ms",
+            bound="the bytes are right",
             measure=twenty_handovers,
             # aioquic needs a minute for as much
             servers=("gtlsserver",),
