@@ -243,7 +243,8 @@ class MigrationPolicy:
         challenge = tuple(path.id for path in asked if path.proven_at < active.silent_since)
         chosen = self._some(self._others(view, active), 2)
         if not chosen and self.new_port and not _standbys(view, active):
-            chosen = self._some([c for c in self._usable(view) if c.new_port], 1)
+            # only networks in use are left: another port there, or another address
+            chosen = self._some(self._usable(view), 1)
         return Decision(
             challenge=challenge,
             probe=chosen[: view.spare_ids],

@@ -151,6 +151,12 @@ def test_another_port_when_there_is_no_other_network() -> None:
     assert not MigrationPolicy(new_port=False).decide(view, TIME, NOW).probe
 
 
+def test_another_address_of_the_only_network_is_as_good_as_another_port() -> None:
+    other = replace(SAME, local="192.0.2.11", new_port=False)
+    view = replace(VIEW, active=SILENT, paths=(SILENT,), candidates=(other,))
+    assert POLICY.decide(view, TIME, NOW).probe == (other,)
+
+
 def test_a_path_whose_network_is_gone_is_left_at_once() -> None:
     gone = replace(WIFI, usable=False)
     decision = POLICY.decide(replace(VIEW, active=gone, paths=(gone, CELLULAR)), TIME, NOW)

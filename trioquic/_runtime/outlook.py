@@ -87,6 +87,16 @@ class Outlook:
         elif better:
             self._returns.append(now)
 
+    def look(self) -> None:
+        """Note which paths are on networks that are known now: those that vanish later were lost,
+        also if that happens before anybody is asked for a decision."""
+        interfaces = self._networks.snapshot()
+        for number in self._driver.core.live_paths():
+            link = self._paths.link(number)
+            if link is not None:
+                listed = _interface_of(link.socket.local[0], link.socket.interface, interfaces)[1]
+                self._facts_of(number).listed |= listed
+
     def opened(self, path_id: int) -> None:
         """The supervisor opened a path."""
         self._facts_of(path_id).mine = True

@@ -65,6 +65,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Supervise until cancelled. Does nothing before the handshake is confirmed (section 9)."""
+        self._outlook.look()
         await self._driver.confirmed.wait()
         if not self._policy.automatic or self._driver.over:
             return
