@@ -398,10 +398,13 @@ def _standbys(view: View, active: PathInfo) -> list[PathInfo]:
 
 
 def _is_double(path: PathInfo, active: PathInfo) -> bool:
-    """Leads the same way as the active path: it was opened while that was silent."""
-    same = _network(path.interface, path.local[0]) == _network(active.interface, active.local[0])
-    validated = path.state is PathState.VALIDATED
-    return path.mine and validated and same and path.remote == active.remote
+    """Differs from the active path in its port only: one was opened when the other was silent."""
+    same = (path.interface, path.local[0], path.remote) == (
+        active.interface,
+        active.local[0],
+        active.remote,
+    )
+    return same and path.mine and path.state is PathState.VALIDATED and not active.chosen
 
 
 def _is_stale(path: PathInfo) -> bool:

@@ -14,8 +14,10 @@ import trio
 
 import trioquic
 from tests.programs import needs, needs_root, program
-from trioquic import Interface, NetworkSource
-from trioquic._runtime.binding import bind_socket
+from trioquic import Interface, ManualNetworks, NetworkSource
+from trioquic._runtime.binding import bind_socket, connect_socket
+from trioquic._runtime.route import outgoing_interface
+from trioquic._runtime.sockets import Remote
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Linux's netlink"),
@@ -150,3 +152,27 @@ async def test_a_socket_tied_to_an_interface_does_not_leave_by_another(veth: str
     with sock:
         await sock.connect(("198.51.100.97", 9))
         assert sock.getsockname()[0] == "192.0.2.97"
+
+
+async def test_a_socket_without_an_interface_is_tied_to_the_one_it_uses(veth: str) -> None:
+    """When that goes, its packets must not leave through another one (RFC 9000 section 9.5)."""
+    ip("addr", "add", "203.0.113.65/28", "dev", veth)
+    ip("link", "set", veth, "up")
+    ip("link", "set", f"{veth}p", "up")
+    remote = Remote(socket.AF_INET, ("203.0.113.66", 9))
+    for tie in (True, False):
+        bound = await bind_socket(
+            socket.AF_INET, interface=None, local=None, local_port=0, networks=ManualNetworks()
+        )
+        connected = await connect_socket(bound, remote, None, tie=tie)
+        try:
+            assert connected.local[0] == "203.0.113.65"
+            assert connected.interface == (veth if tie else None)
+        finally:
+            connected.close()
+
+
+def test_this_machine_itself_is_behind_no_interface() -> None:
+    here = ("127.0.0.1", 9)
+    assert outgoing_interface(socket.AF_INET, here, here) is None
+    assert outgoing_interface(socket.AF_INET6, ("::1", 9), ("::1", 9)) is None

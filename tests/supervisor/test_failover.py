@@ -140,6 +140,26 @@ async def test_flapping_is_bounded(autojump_clock: trio.testing.MockClock) -> No
         assert len(returns) <= 8
 
 
+async def test_the_applications_own_move_stands(autojump_clock: trio.testing.MockClock) -> None:
+    """To the standby that is there, on no third path; the better network does not take it back,
+    until the chosen one fails."""
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        standby = here.heard(trioquic.PathValidated)[0].path
+        assert await here.conn.migrate(interface="wwan0") is standby
+        await trio.sleep(300)
+        assert here.conn.active_path is standby
+        assert len(here.heard(trioquic.Migrated)) == 1
+        await here.download(10_000)
+        here.world.cellular.down()
+        await here.until(trioquic.Migrated, 2)
+        await here.download(10_000)
+        here.world.cellular.up()
+        await trio.sleep(10)
+        assert here.conn.active_path is not None
+        assert here.conn.active_path.interface == "wlan0"
+
+
 async def test_switched_off(autojump_clock: trio.testing.MockClock) -> None:
     """Without `automatic` nothing is probed and nobody moves; the application may."""
     policy = trioquic.MigrationPolicy(automatic=False)
@@ -149,16 +169,3 @@ async def test_switched_off(autojump_clock: trio.testing.MockClock) -> None:
         assert not here.world.record.select(host="phone", interface="wwan0")
         await here.conn.migrate(interface="wwan0")
         await here.download(10_000)
-
-
-async def test_an_idle_hour(autojump_clock: trio.testing.MockClock) -> None:
-    """A standby costs its re-probes and nothing else."""
-    policy = trioquic.MigrationPolicy(standby_interval=600.0, metered_standby_interval=600.0)
-    transport = trioquic.TransportConfig(idle_timeout=0.0, keep_alive=0.0)
-    async with phone(policy=policy, transport=transport) as here:
-        await here.download(10_000)
-        await trio.sleep(30)
-        before = len(here.world.record.select(host="phone"))
-        await trio.sleep(3600)
-        sent = len(here.world.record.select(host="phone")) - before
-        assert sent <= 6 * 2, "one challenge, and an answer to the server's, every ten minutes"

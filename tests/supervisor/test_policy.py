@@ -185,6 +185,31 @@ def test_963_with_few_connection_ids_the_preferred_address_is_asked_first(spare:
     assert [candidate.preferred for candidate in asked] == [True, False][:spare]
 
 
+def test_a_path_that_the_application_chose_is_kept() -> None:
+    back = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW - 60)
+    here = replace(CELLULAR, state=PathState.ACTIVE)
+    view = replace(VIEW, active=here, paths=(back, here), candidates=())
+    assert POLICY.decide(view, TIME, NOW).migrate == WIFI.id
+    here = replace(here, chosen=True)
+    view = replace(VIEW, active=here, paths=(back, here), candidates=())
+    assert POLICY.decide(view, TIME, NOW).migrate is None
+
+
+def test_a_second_path_that_differs_in_its_port_only_is_given_up() -> None:
+    double = replace(WIFI, id=7, state=PathState.VALIDATED, mine=True, proven_at=NOW)
+    view = replace(VIEW, paths=(WIFI, double), candidates=())
+    assert POLICY.decide(view, TIME, NOW).abandon == (7,)
+    view = replace(view, paths=(WIFI, replace(double, mine=False)))
+    assert POLICY.decide(view, TIME, NOW).abandon == ()
+
+
+def test_a_standby_on_the_same_network_is_none() -> None:
+    """When that network goes, both are gone."""
+    near = replace(WIFI, id=7, local=("192.0.2.11", 1), state=PathState.VALIDATED, proven_at=NOW)
+    view = replace(VIEW, paths=(WIFI, near), candidates=(WAY,))
+    assert POLICY.decide(view, TIME, NOW).probe == (WAY,)
+
+
 def test_forbidden_migration_leaves_only_the_preferred_address() -> None:
     way = replace(SAME, remote=PREFERRED, preferred=True, new_port=False)
     view = replace(VIEW, migration_allowed=False, candidates=(SAME, WAY, way))

@@ -18,6 +18,7 @@ from ..networks import Interface, NetworkSource
 from .factory_socket import FactorySocket
 from .interface_binding import InterfaceBinder, bind_by_name, binder_for, try_to_bind
 from .native_socket import NativeSocket
+from .route import outgoing_interface
 from .sockets import DatagramSocket, Remote
 
 
@@ -84,10 +85,12 @@ def _bind_to_interface(
 
 def _binder_of(sock: trio.socket.SocketType) -> InterfaceBinder:
     """A socket of a factory takes Linux's option, or says that it has none."""
+    return binder_for(sys.platform) if _is_of_the_system(sock) else bind_by_name
+
+
+def _is_of_the_system(sock: trio.socket.SocketType) -> bool:
     detach = getattr(type(sock), "detach", None)
-    if detach is None or detach is trio.socket.SocketType.detach:
-        return bind_by_name
-    return binder_for(sys.platform)
+    return detach is not None and detach is not trio.socket.SocketType.detach
 
 
 def _find(name: str, networks: NetworkSource) -> Interface | None:
@@ -116,15 +119,39 @@ def _address_of(name: str, family: int, networks: NetworkSource) -> str:
     return min(usable, key=lambda entry: (entry.deprecated, not entry.temporary)).address
 
 
+async def _tie(sock: trio.socket.SocketType, remote: Remote) -> str | None:
+    """Tie a connected socket to the interface that its packets take, and say which."""
+    if not _is_of_the_system(sock):
+        return None
+    local = sock.getsockname()[:2]
+    name = outgoing_interface(sock.family, local, remote.address)
+    if name is None:
+        return None
+    # Without privileges it cannot be undone, so whether it works is tried on another socket.
+    with socket.socket(sock.family, socket.SOCK_DGRAM) as trial:
+        trial.setblocking(False)
+        try:
+            if not try_to_bind(bind_by_name, trial, sock.family, name, None):
+                return None
+            trial.bind((local[0], 0))
+            trial.connect(remote.sockaddr)
+        except OSError:
+            return None
+    return name if try_to_bind(bind_by_name, sock, sock.family, name, None) else None
+
+
 async def connect_socket(
-    sock: trio.socket.SocketType, remote: Remote, interface: str | None
+    sock: trio.socket.SocketType, remote: Remote, interface: str | None, *, tie: bool = False
 ) -> DatagramSocket:
     """Fix the peer of a bound socket and take it over; OSError when there is no way there.
 
-    Nothing is sent. The socket is closed when this raises or is cancelled.
+    With `tie` a socket without an interface is tied to the one that its packets take now, where
+    the system allows that. Nothing is sent. The socket is closed when this raises or is cancelled.
     """
     try:
         await sock.connect(remote.sockaddr)
+        if interface is None and tie:
+            interface = await _tie(sock, remote)
         try:
             descriptor = sock.detach()
         except (NotImplementedError, AttributeError):

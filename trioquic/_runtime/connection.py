@@ -199,9 +199,11 @@ class Connection(trio.abc.AsyncResource):
         """Add a path, validate it, move to it, and close the old one soon: `add_path`, then
         `Path.validate`, then `migrate_to`, with their arguments and errors.
 
-        The old path is still listened to for `MigrationPolicy.linger`, so that nothing that is
-        under way on it is lost. When this fails or is cancelled, the new path is closed and the
-        connection stays where it was.
+        A standby path that leads the same way is validated again and used. The connection stays
+        where the application moved it until that path fails, also when a policy would prefer
+        another. The old path is still listened to for `MigrationPolicy.linger`, so that nothing
+        that is under way on it is lost. When this fails or is cancelled, the new path is closed
+        and the connection stays where it was.
         """
         check_local(interface, local)
         check_port("local_port", local_port, least=0)

@@ -214,7 +214,8 @@ async def _serve(
             task_status.started(error)
             return
         try:
-            connected = await connect_socket(sock, remote, plan.interface)
+            tie = plan.migration.enabled and plan.migration.automatic
+            connected = await connect_socket(sock, remote, plan.interface, tie=tie)
         except OSError as error:
             failures.append(error)
             continue

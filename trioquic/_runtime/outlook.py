@@ -265,6 +265,7 @@ class Outlook:
             unanswered_ptos=view.pto_count,
             probing=view.validating,
             mine=facts.mine,
+            chosen=number == self._paths.chosen,
         )
 
 

@@ -68,6 +68,8 @@ class PathSet:
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
         self._cause = ""
+        # the path that the application moved to, until the connection leaves it
+        self.chosen = -1
         # the path of the last move, also if it is closed by now
         self._last_active: Path | None = None
         self.supervisor: Listener | None = None
@@ -172,7 +174,7 @@ class PathSet:
             networks=self._networks,
         )
         try:
-            return await connect_socket(bound, remote, interface)
+            return await connect_socket(bound, remote, interface, tie=self._policy.automatic)
         except OSError as error:
             raise local_error(error, f"no way to {remote.address[0]} from there") from error
 
@@ -236,12 +238,14 @@ class PathSet:
             self.move(path.id, cause)
         except PathRefusedError as refused:
             raise self._refuse(refused) from None
+        self.chosen = path.id
 
     def move(self, path_id: int, cause: str, unvalidated: bool = False) -> None:
         """Have the core move the connection; PathRefusedError if it must not."""
         self._cause = cause
         self._driver.core.migrate(path_id, trio.current_time(), unvalidated)
         self._lingering.discard(path_id)
+        self.chosen = -1
         self._driver.flush()
 
     def close(self, path_id: int, reason: str) -> None:
@@ -252,8 +256,12 @@ class PathSet:
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
-        new = await self.add(interface, local, local_port)
-        link = self._links[new.id]
+        standby = None if local_port else self._standby(interface, local)
+        if standby is None:
+            new = await self.add(interface, local, local_port)
+            link = self._links[new.id]
+        else:
+            link, new = standby, standby.handle
         moved = False
         try:
             await new.validate()
@@ -261,11 +269,30 @@ class PathSet:
             self.migrate_to(new, "requested by the application")
             moved = True
         finally:
-            if not moved:
+            if not moved and standby is None:
                 link.close()
         if old is not None and old is not link:
             self.leave(old.path_id)
         return new
+
+    def _standby(self, interface: str | None, local: str | None) -> PathLink | None:
+        """A path that is there already and leads the same way: a second one would hold another
+        connection ID for nothing."""
+        active = self.active_link()
+        if (interface is None and local is None) or active is None:
+            return None
+        for link in self._links.values():
+            socket = link.socket
+            if (
+                link is not active
+                and link.path_id not in self._lingering
+                and link.statistics().state is PathState.VALIDATED
+                and socket.remote == active.socket.remote
+                and interface in (None, socket.interface)
+                and local in (None, socket.local[0])
+            ):
+                return link
+        return None
 
     def leave(self, path_id: int) -> None:
         """Close a path soon, when what is under way on it has had time to arrive."""

@@ -32,6 +32,8 @@ from .validation import INITIAL_PTO
 
 MOST_PATHS: Final = 8
 _REMEMBERED: Final = 16
+# On a fast path a server that was busy for a moment is no reason to leave, seconds.
+_SHORTEST_SILENCE: Final = 0.05
 
 
 class PathTable:
@@ -259,7 +261,8 @@ class PathTable:
 
     def _unheard_from(self, path: Path) -> float:
         # A lost PING is no silence as long as other packets come in.
-        return path.heard_at + path.recovery.rtt.pto(self._loss.max_ack_delay)
+        pto = path.recovery.rtt.pto(self._loss.max_ack_delay)
+        return path.heard_at + max(pto, _SHORTEST_SILENCE)
 
     def judge_active(self, now: float) -> None:
         """Notice that the active path fell silent, or answers again."""

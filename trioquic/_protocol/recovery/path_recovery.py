@@ -258,9 +258,10 @@ class PathRecovery:
         return given_up
 
     def reset(self) -> None:
-        """Start anew on a changed path (RFC 9000 section 9.4)."""
+        """Start anew on a changed path (RFC 9000 section 9.4). What its RTT was is the first guess
+        (RFC 9002 section 6.2.2)."""
         self._epoch += 1
-        self.rtt = RttEstimator(self.initial_rtt)
+        self.rtt = RttEstimator(self.rtt.smoothed if self.rtt.has_sample else self.initial_rtt)
         self.congestion = NewReno(self.max_datagram_size)
         self.pacer = Pacer()
         self.ecn = EcnValidator()
