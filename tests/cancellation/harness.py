@@ -28,6 +28,7 @@ from tests import sim_server
 from tests.runtime.world import phone_world
 from tests.sim_server import ServerConnection, ServerOptions
 from tests.sim_world import World
+from tests.simulation.chance import seeded_randomness
 from trioquic.testing import SimulatedSocket
 
 RUNTIME = str(Path(trioquic.__file__).parent / "_runtime")
@@ -265,8 +266,9 @@ class Bench:
 async def bench(
     options: ServerOptions | None = None, *, quic: type[AttentiveQuic] = AttentiveQuic
 ) -> AsyncIterator[Bench]:
-    """A fresh world, with the phone as the current host."""
-    with pytest.MonkeyPatch.context() as patch:
+    """A fresh world, with the phone as the current host; both sides' chance is the same each time,
+    so that the same n is the same moment."""
+    with pytest.MonkeyPatch.context() as patch, seeded_randomness("bench"):
         patch.setattr(sim_server, "_Quic", quic)
         async with phone_world(options) as world:
             yield Bench(world)

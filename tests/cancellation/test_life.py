@@ -20,7 +20,7 @@ from tests.sim_server import NAME, PORT, ServerOptions, pattern
 from tests.sim_world import CELLULAR, SERVER, WIFI
 
 from .harness import BY_HAND, RUNTIME, Bench, Cut, OneSpareId, Place, bench, sweep
-from .test_supervised import supervised, wander
+from .test_supervised import OPTIONS, supervised, wander
 
 SHUT = "198.51.100.98"
 SEND_BUFFER = 1500
@@ -177,7 +177,7 @@ async def cancel_life(live: Callable[[Bench], Awaitable[None]], cut: Cut) -> Non
 
 
 async def cancel_supervised_life(cut: Cut) -> None:
-    async with bench() as b:
+    async with bench(OPTIONS) as b:
         with cut:
             await supervised_life(b)
         if cut.caught:
