@@ -98,6 +98,7 @@ class What(Enum):
     VALIDATED = "a path answered a challenge"
     FAILED = "a path failed"
     SILENT = "the active path does not answer"
+    SOCKET_ERROR = "the active path's socket finds no way out"
     DEGRADED = "the active path has not answered for long"
     RECOVERED = "the active path answers again"
     MOVED = "the connection moved"

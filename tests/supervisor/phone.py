@@ -60,6 +60,7 @@ async def phone(
     options: ServerOptions | None = None,
     policy: trioquic.MigrationPolicy | None = None,
     server: str = SERVER,
+    networks: trioquic.NetworkSource | None = None,
     prepare: Callable[[World], object] = lambda world: None,
     **connection: Any,
 ) -> AsyncIterator[Phone]:
@@ -75,7 +76,7 @@ async def phone(
                     PORT,
                     alpn=(options or ServerOptions()).alpn,
                     tls=trioquic.TLSConfig(verify=False),
-                    networks=world.phone,
+                    networks=networks or world.phone,
                     interface="wlan0",
                     migration=policy or trioquic.MigrationPolicy(),
                     **connection,

@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 import trioquic
+from tests.sim_world import World
 
 from .phone import CELLULAR_RTT, Phone, phone
 
@@ -78,6 +79,39 @@ async def test_upload(autojump_clock: trio.testing.MockClock, kind: str) -> None
             answer = b"".join([bytes(chunk) async for chunk in stream])
         assert answer.decode().strip() == hashlib.sha256(data).hexdigest()
         assert here.heard(trioquic.Migrated)[0].new.interface == "wwan0"
+
+
+async def test_a_socket_that_finds_no_way_out_is_a_hint(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The networks tell nothing, but the first datagram that cannot leave makes the supervisor
+    ask on the standby, which takes one round trip there and no PTO."""
+    data = bytes(2_000_000)
+    both = trioquic.ManualNetworks()
+
+    def remember(world: World) -> None:
+        both.update(world.phone.snapshot())
+
+    async with phone(networks=both, prepare=remember) as here:
+        await here.until(trioquic.PathValidated)
+        cut_at = 0.0
+
+        async def cut() -> None:
+            nonlocal cut_at
+            cut_at = await cut_after(here, 0.4, "down")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cut)
+            stream = await here.conn.open_stream()
+            await stream.send_all(b"PUT\r\n" + data)
+            await stream.send_eof()
+            answer = b"".join([bytes(chunk) async for chunk in stream])
+        assert answer.decode().strip() == hashlib.sha256(data).hexdigest()
+        moved_at = here.first(trioquic.Migrated)
+        assert moved_at - cut_at < CELLULAR_RTT + 0.05
+        left = here.heard(trioquic.Migrated)[0].old
+        assert left is not None
+        assert left.statistics().socket_errors > 0
 
 
 async def test_both_gone_and_one_returns(autojump_clock: trio.testing.MockClock) -> None:

@@ -119,7 +119,7 @@ def _address_of(name: str, family: int, networks: NetworkSource) -> str:
     return min(usable, key=lambda entry: (entry.deprecated, not entry.temporary)).address
 
 
-async def _tie(sock: trio.socket.SocketType, remote: Remote) -> str | None:
+def _tie(sock: trio.socket.SocketType, remote: Remote) -> str | None:
     """Tie a connected socket to the interface that its packets take, and say which."""
     if not _is_of_the_system(sock):
         return None
@@ -151,7 +151,7 @@ async def connect_socket(
     try:
         await sock.connect(remote.sockaddr)
         if interface is None and tie:
-            interface = await _tie(sock, remote)
+            interface = _tie(sock, remote)
         try:
             descriptor = sock.detach()
         except (NotImplementedError, AttributeError):

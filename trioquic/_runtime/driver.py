@@ -68,6 +68,9 @@ class PathListener(Protocol):
     def on_path_event(self, event: Event) -> None:
         """One of the core's path events, in order."""
 
+    def on_socket_error(self, path_id: int, error: OSError) -> None:
+        """A path's socket reports an error."""
+
 
 class Driver:
     """The core of one connection, and everybody who waits for it."""

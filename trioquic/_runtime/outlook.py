@@ -73,7 +73,7 @@ class Outlook:
         if event.what is What.VALIDATED:
             facts.proven_at = now
             facts.silent_since = inf
-        elif event.what is What.SILENT:
+        elif event.what in (What.SILENT, What.SOCKET_ERROR):
             facts.silent_since = min(facts.silent_since, now)
         elif event.what is What.RECOVERED or event.what is What.MOVED:
             facts.silent_since = inf

@@ -48,6 +48,7 @@ class PathLink:
         self._active_since: float | None = None
         self.path_id = path_id
         self.handle = Path(self, path_id)
+        socket.on_error = self._on_socket_error
 
     # -- the task --------------------------------------------------------------------------------
 
@@ -143,6 +144,10 @@ class PathLink:
         self._outbox = None
         if batch is not None and not self._socket.send_nowait(batch):
             await self._socket.send(batch)
+
+    def _on_socket_error(self, error: OSError) -> None:
+        if self._driver.listener is not None and not self.closed:
+            self._driver.listener.on_socket_error(self.path_id, error)
 
     def shut(self) -> None:
         """The path is over: remember what was known of it, end the task, close the socket."""

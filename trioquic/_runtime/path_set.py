@@ -5,6 +5,8 @@ and says so by refusing; this side opens the socket, keeps the task in the conne
 turns the core's events into public ones.
 """
 
+import errno
+from math import inf
 from typing import Protocol
 
 import trio
@@ -37,6 +39,16 @@ from .sockets import DatagramSocket, Remote
 # in seconds at least: some servers replace an ID only when it has rested for a PTO of theirs.
 _WAIT_FOR_ID = 4
 _SHORTEST_WAIT_FOR_ID = 1.0
+# Errors of a socket that speak of its network; a datagram that is too long does not.
+_NO_WAY = (
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.EADDRNOTAVAIL,
+    errno.ENODEV,
+    errno.ENXIO,
+)
+_BETWEEN_TROUBLES = 0.1  # seconds
 
 
 class Listener(Protocol):
@@ -68,6 +80,7 @@ class PathSet:
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
         self._cause = ""
+        self._trouble_until = -inf
         # the path that the application moved to, until the connection leaves it
         self.chosen = -1
         # the path of the last move, also if it is closed by now
@@ -345,6 +358,16 @@ class PathSet:
             case _:
                 # About a path that is closed already.
                 return
+
+    def on_socket_error(self, path_id: int, error: OSError) -> None:
+        """No way out of here, says the system: a reason to look at the networks and to ask on
+        other paths, though not to believe it at once, as ICMP can be forged. Said for every
+        datagram, heard now and then."""
+        now = trio.current_time()
+        active = path_id == self._driver.core.active_path
+        if active and error.errno in _NO_WAY and now >= self._trouble_until:
+            self._trouble_until = now + _BETWEEN_TROUBLES
+            self._tell(What.SOCKET_ERROR, path_id)
 
     def _tell(self, what: What, path_id: int) -> None:
         if self.supervisor is not None:

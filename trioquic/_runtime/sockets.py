@@ -8,6 +8,7 @@ making a socket raises.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import trio
@@ -49,6 +50,8 @@ class DatagramSocket(ABC):
         self.closed = False
         # the other host says that nobody listens there; anyone on the way could say so
         self.refused = trio.Event()
+        # told of every error
+        self.on_error: Callable[[OSError], None] | None = None
 
     @abstractmethod
     def receive_nowait(self) -> Received | None:
@@ -84,3 +87,5 @@ class DatagramSocket(ABC):
         # Windows says "reset" for what others call "refused".
         if isinstance(error, ConnectionRefusedError | ConnectionResetError):
             self.refused.set()
+        if self.on_error is not None:
+            self.on_error(self.last_error)
