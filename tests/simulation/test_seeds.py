@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import trioquic
 from tests.simulation.play import run
 from tests.simulation.scenarios import SCENARIOS, problems
 from trioquic.testing import Fate
@@ -50,6 +51,32 @@ def test_a_path_that_ends_early_leaves_some_connections_and_ends_others() -> Non
     assert names == {"HandshakeError", "IdleTimeoutError"}
 
 
+def test_journeys_have_everything() -> None:
+    """Nobody calls `migrate`, and yet all of this happens; each journey has its own."""
+    names = [name for name in SCENARIOS if name.startswith("travel-")]
+    outcomes = {
+        name: [run(SCENARIOS[name].make(seed), f"{name}/{seed}") for seed in range(8)]
+        for name in names
+    }
+    told = {
+        name: {type(event) for outcome in runs for _, event in outcome.events}
+        for name, runs in outcomes.items()
+    }
+    for name in names:
+        moves = {trioquic.Migrated} if name != "travel-forbidden" else set()
+        assert told[name] >= moves | {trioquic.PathValidated}, name
+    assert trioquic.Migrated not in told["travel-forbidden"]
+    assert trioquic.WaitingForPath in told["travel-forbidden"]
+    assert trioquic.PreferredAddressResult in told["travel-wishes"]
+    assert any(len(outcome.errors) > 1 for outcome in outcomes["travel-doomed"])
+    errors = {type(e) for outcome in outcomes["travel-doomed"] for e in outcome.errors}
+    assert errors == {trioquic.IdleTimeoutError, trioquic.NoPathError}
+    rebound = [
+        change for seed in range(8) for change in SCENARIOS["travel-rebinding"].make(seed).changes
+    ]
+    assert {change.what for change in rebound} >= {"rebound", "silent", "down"}
+
+
 def test_a_storm_has_everything() -> None:
     """The accidents are no dead letters: they happen, and in both directions."""
     outcomes = [run(SCENARIOS["storm"].make(seed), f"storm/{seed}") for seed in range(4)]
@@ -72,7 +99,7 @@ def test_a_storm_has_everything() -> None:
         assert any(times != sorted(times) for times in arrivals), "nothing was reordered"
 
 
-@pytest.mark.parametrize("name", ["handshake", "far", "storm"])
+@pytest.mark.parametrize("name", ["handshake", "far", "storm", "travel-everything"])
 def test_the_same_seed_gives_the_same_recording(name: str) -> None:
     case = SCENARIOS[name].make(3)
     first, second = run(case, f"{name}/3"), run(case, f"{name}/3")
