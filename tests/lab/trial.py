@@ -19,6 +19,7 @@ from tests import http3_min as h3
 from tests.certificates import Certificates
 from tests.programs import program
 from tests.servers.launch import HQ_SERVER
+from tests.servers.process import stop
 
 from .client import Job, body
 from .lines import ChildEndedError, Lines
@@ -134,9 +135,7 @@ async def server(
                 await trio.sleep(0.01)
         yield
     finally:
-        with trio.CancelScope(shield=True):
-            process.terminate()
-            await process.wait()
+        await stop(process)
 
 
 def listens(process: int) -> bool:
