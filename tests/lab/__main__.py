@@ -16,9 +16,11 @@ from tests.certificates import Certificates
 from tests.programs import find_program
 
 from .measure import FIGURES, Figure, Sample
+from .measure_preferred import PREFERRED_FIGURES
 
 SERVERS = ("aioquic", "gtlsserver")
 _LONGEST_TRIAL = 60.0
+ALL = FIGURES | PREFERRED_FIGURES
 
 
 async def measure(figure: Figure, kind: str, certs: Certificates) -> Sample | None:
@@ -69,7 +71,7 @@ async def measure_all(
     """All figures with one server, one run after the other."""
     with tempfile.TemporaryDirectory() as directory:
         certs = Certificates(Path(directory))
-        for figure in (FIGURES[name] for name in names):
+        for figure in (ALL[name] for name in names):
             if kind in figure.servers:
                 samples = [await measure(figure, kind, certs) for _ in range(runs)]
                 found[figure.name, kind] = [sample for sample in samples if sample is not None]
@@ -89,7 +91,7 @@ async def run(names: list[str], kinds: list[str], runs: int) -> None:
     for name in names:
         for kind in kinds:
             if (name, kind) in found:
-                print(row(FIGURES[name], kind, found[name, kind], runs))
+                print(row(ALL[name], kind, found[name, kind], runs))
     late = [sample.late for samples in found.values() for sample in samples]
     print(
         f"\n{runs} runs each, {minutes:.0f} minutes. In the median run the links delivered 99 % of"
@@ -101,7 +103,7 @@ async def run(names: list[str], kinds: list[str], runs: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--only", default=",".join(FIGURES), help="names, separated by commas")
+    parser.add_argument("--only", default=",".join(ALL), help="names, separated by commas")
     parser.add_argument("--servers", default=",".join(SERVERS))
     options = parser.parse_args()
     if os.geteuid() != 0 or find_program("nsenter") is None or find_program("ip") is None:
