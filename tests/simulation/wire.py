@@ -59,6 +59,9 @@ def open_packets(records: Sequence[Record], secrets: str) -> list[WirePacket]:
         if label == "CLIENT_TRAFFIC_SECRET_0":
             client = bytes.fromhex(secret)
             keys.install(APPLICATION, SUITES[len(client)], client, client)
+    if APPLICATION not in keys.read:
+        # the server never got so far as to know them, so nothing of the phone's reached it either
+        return []
     found = []
     largest = -1
     generation = 0
