@@ -9,7 +9,7 @@ from ._runtime.connection import Connection
 from ._runtime.opening import connect, open_connection
 from ._runtime.streams import ReceiveStream, SendStream, Stream
 from ._runtime.system_networks import system_networks
-from .config import TLSConfig, TransportConfig
+from .config import CongestionControl, TLSConfig, TransportConfig
 from .errors import (
     AlpnError,
     CertificateError,
@@ -56,6 +56,7 @@ compiled: bool = not _core.__file__.endswith(".py")
 __all__ = [
     "AlpnError",
     "CertificateError",
+    "CongestionControl",
     "Connection",
     "ConnectionLostError",
     "ConnectionStatistics",

@@ -6,9 +6,12 @@ and not in the middle of a handshake. Files are read when a connection is opened
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
+
+from ._protocol.recovery import choice as _choice
+from ._protocol.recovery.choice import CongestionControl as CongestionControl
 
 CIPHER_SUITES: Final[dict[str, int]] = {
     "TLS_AES_128_GCM_SHA256": 0x1301,
@@ -23,7 +26,10 @@ _LARGEST_VARINT: Final = (1 << 62) - 1
 _MOST_STREAMS: Final = 1 << 60
 _SHA256_SIZE: Final = 32
 
+_FULL_DATAGRAM: Final = 1200
+
 StrPath = str | os.PathLike[str]
+CongestionChoice: TypeAlias = Literal["cubic", "newreno"] | Callable[[int], CongestionControl]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +115,10 @@ class TransportConfig:
     """Unidirectional streams that the server may have open at once."""
     send_buffer: int = _MIB
     """How much of each stream is taken from the application before it is acknowledged."""
+    congestion: CongestionChoice = "cubic"
+    """How fast each path is sent on: "cubic" (RFC 9438, with HyStart++, RFC 9406), "newreno"
+    (RFC 9002 section 7), or a callable that makes a `CongestionControl` of your own from the size
+    of a full datagram. It is called for every path, and once here to see that it works."""
     path_event_buffer: int = 64
     """Path events kept for each subscriber that does not read; more are dropped and counted."""
 
@@ -125,6 +135,7 @@ class TransportConfig:
             _check_integer(name, getattr(self, name), 0, _MOST_STREAMS)
         _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
         _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
+        _check_congestion(self.congestion)
         if self.max_data < self.initial_max_data:
             raise ValueError("max_data is smaller than initial_max_data")
         if self.max_stream_data < self.initial_max_stream_data:
@@ -172,3 +183,20 @@ def _check_integer(name: str, value: object, least: int, most: int) -> None:
         raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
     if not least <= value <= most:
         raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+
+
+def _check_congestion(choice: object) -> None:
+    names = (_choice.CUBIC, _choice.NEW_RENO)
+    if isinstance(choice, str):
+        if choice not in names:
+            raise ValueError(f"congestion: {choice!r} is none of {', '.join(names)}")
+        return
+    if not callable(choice):
+        raise TypeError(f"congestion must be a name or a callable, not {type(choice).__name__}")
+    control = choice(_FULL_DATAGRAM)
+    missing = [name for name in _choice.MEMBERS if not hasattr(control, name)]
+    if missing:
+        raise TypeError(f"congestion: {type(control).__name__} lacks {', '.join(missing)}")
+    window = control.window
+    if isinstance(window, bool) or not isinstance(window, int):
+        raise TypeError(f"congestion: window must be an integer, not {type(window).__name__}")

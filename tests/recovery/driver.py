@@ -1,5 +1,6 @@
 """A loss detector on a clock that tests move by hand, with tokens that remember their fate."""
 
+from trioquic._protocol.recovery.choice import CUBIC, Choice
 from trioquic._protocol.recovery.loss import LossDetector
 from trioquic._protocol.recovery.numbers import PacketNumbers
 from trioquic._protocol.recovery.path_recovery import PathRecovery
@@ -33,8 +34,10 @@ def no_randomness(count: int) -> bytes:
 class Sender:
     """Sends packets into a `LossDetector` and acknowledges them."""
 
-    def __init__(self, confirmed: bool = True, initial_rtt: float = 0.333) -> None:
-        self.detector = LossDetector(no_randomness, initial_rtt=initial_rtt)
+    def __init__(
+        self, confirmed: bool = True, initial_rtt: float = 0.333, congestion: Choice = CUBIC
+    ) -> None:
+        self.detector = LossDetector(no_randomness, initial_rtt=initial_rtt, congestion=congestion)
         # tests count packets: none is left out (test_numbers.py is about those that are)
         self.detector._numbers = [PacketNumbers(no_randomness, skipping=False) for _ in SPACES]
         self.detector.add_path(0)

@@ -1,7 +1,8 @@
-"""NewReno and its surroundings: RFC 9002 section 7."""
+"""NewReno, and what every controller is surrounded by: RFC 9002 section 7."""
 
 import pytest
 
+from trioquic._protocol.recovery.choice import CUBIC, NEW_RENO
 from trioquic._protocol.recovery.congestion import NewReno, initial_window
 from trioquic._protocol.space import INITIAL
 
@@ -37,7 +38,7 @@ def test_slow_start_grows_by_what_is_acknowledged() -> None:
 
 def test_loss_halves_once_a_window() -> None:
     # 7.3.2
-    sender = Sender()
+    sender = Sender(congestion=NEW_RENO)
     sent = fill(sender)
     sender.now += 0.1
     sender.ack(sent[4])
@@ -51,7 +52,7 @@ def test_loss_halves_once_a_window() -> None:
 
 
 def test_recovery_ends_with_a_packet_sent_in_it() -> None:
-    sender = Sender()
+    sender = Sender(congestion=NEW_RENO)
     sent = fill(sender)
     sender.now += 0.1
     sender.ack(sent[9])
@@ -81,7 +82,7 @@ def test_avoidance_adds_one_datagram_a_window() -> None:
     reno.on_congestion(0.0, 1.0)
     start = reno.window
     for step in range(start // SIZE):
-        reno.on_acked(SIZE, 2.0 + step)
+        reno.on_acked(SIZE, 2.0 + step, 3.0 + step)
     assert reno.window == start + SIZE
     assert not reno.in_slow_start
 
@@ -92,10 +93,10 @@ def test_nothing_sent_before_recovery_grows_the_window() -> None:
     reno.on_congestion(0.0, 1.0)
     start = reno.window
     for _ in range(100):
-        reno.on_acked(SIZE, 1.0)
+        reno.on_acked(SIZE, 1.0, 1.1)
     assert reno.window == start
     for _ in range(5):
-        reno.on_acked(SIZE, 1.001)
+        reno.on_acked(SIZE, 1.001, 1.1)
     assert reno.window == start + SIZE
 
 
@@ -165,9 +166,10 @@ def outage(sender: Sender, seconds: float) -> None:
     sender.ack(0, last)
 
 
-def test_persistent_congestion() -> None:
+@pytest.mark.parametrize("congestion", [CUBIC, NEW_RENO])
+def test_persistent_congestion(congestion: str) -> None:
     # 7.6: losses that span 3 PTO
-    sender = Sender()
+    sender = Sender(congestion=congestion)
     sender.measure(0.1)
     duration = 3 * sender.path.rtt.pto(0.025)
     outage(sender, duration * 1.3)

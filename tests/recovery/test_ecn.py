@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from trioquic._protocol.recovery.choice import NEW_RENO
 from trioquic._protocol.recovery.ecn import ECT_0, TABLE, TEST_PACKETS, EcnInput, EcnState
 from trioquic._protocol.space import HANDSHAKE
 
@@ -75,7 +76,7 @@ def test_falling_counts_turn_marking_off() -> None:
 
 def test_rise_of_ce_is_a_congestion_event() -> None:
     # RFC 9002 section 7.1
-    sender = Sender()
+    sender = Sender(congestion=NEW_RENO)
     sent = mark(sender, 10)
     window = sender.path.congestion.window
     sender.now += 0.1

@@ -86,6 +86,8 @@ class Case:
     idle_timeout: float = 300.0
     seconds: float = 600.0
     """The most virtual time that the run may take."""
+    congestion: Literal["cubic", "newreno"] = "cubic"
+    """The client's congestion controller."""
     datagrams: int = 12_000
     """The most datagrams that both sides together may send."""
 

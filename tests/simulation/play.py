@@ -85,6 +85,7 @@ class Phone:
             handshake_timeout=case.handshake_timeout,
             idle_timeout=case.idle_timeout,
             path_event_buffer=EVENTS,
+            congestion=case.congestion,
         )
         with ExitStack() as stack:
             if case.cut is not None:

@@ -7,6 +7,7 @@ a timer that waits for a backed-off one, or a window that does not grow breaks t
 import itertools
 import statistics
 from math import ceil, log2, sqrt
+from typing import Literal
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.sim_world import CELLULAR
 from tests.simulation.case import MEGABYTE, Case, Cut, Direction, Ending, Job, JobKind, Outcome
 from tests.simulation.play import run
 from tests.simulation.scenarios import DIRECTIONS, ENDINGS, SCENARIOS
+from trioquic.testing import Fate
 
 WIFI_RTT = 0.0515
 CELLULAR_RTT = 0.081
@@ -61,6 +63,21 @@ def test_a_long_way_costs_its_round_trips(kind: JobKind) -> None:
     """750 ms one way: the handshake, the rounds of slow start, and no stall."""
     outcome = transfer(kind, "far", wifi={"delay": 0.75})
     assert outcome.elapsed < (1 + rounds_of_slow_start(MEGABYTE) + 0.6) * 1.5
+
+
+def test_an_upload_spares_the_queue_of_the_wifi() -> None:
+    """Slow start hears of a full queue a round trip late. HyStart++ sees it fill; as 50 ms are but
+    one round trip, it spares a quarter of the losses here (tests/recovery/test_link.py: deep ones).
+    """
+    losses, times = {}, {}
+    controllers: tuple[Literal["cubic", "newreno"], ...] = ("cubic", "newreno")
+    for congestion in controllers:
+        outcome = transfer("upload", "spared", 4 * MEGABYTE, congestion=congestion)
+        losses[congestion] = sum(record.fate is Fate.QUEUE_FULL for record in outcome.records)
+        times[congestion] = outcome.elapsed
+    assert losses["newreno"] > 50
+    assert losses["cubic"] < 0.8 * losses["newreno"]
+    assert times["cubic"] <= times["newreno"]
 
 
 @pytest.mark.parametrize("loss", [0.01, 0.1, 0.3])

@@ -3,6 +3,7 @@
 from typing import Final
 
 from .cid.own import OWN_ID_LENGTH
+from .recovery.choice import CUBIC, Choice
 from .streams.config import StreamConfig
 from .tls.config import TlsClientConfig
 from .wire.transport_parameters import TransportParameters, encode_transport_parameters
@@ -25,6 +26,7 @@ class CoreConfig:
         active_connection_id_limit: int = 8,
         max_datagram_size: int = 1200,
         degraded_after: int = 3,
+        congestion: Choice = CUBIC,
     ) -> None:
         self.tls = tls
         self.streams = streams
@@ -34,6 +36,7 @@ class CoreConfig:
         self.active_connection_id_limit = active_connection_id_limit
         self.max_datagram_size = max_datagram_size
         self.degraded_after = degraded_after
+        self.congestion = congestion
 
     def encode_parameters(self, source_connection_id: bytes) -> bytes:
         """Our transport parameters for the ClientHello (RFC 9000 section 18.2)."""

@@ -74,7 +74,7 @@ class ClientConnection:
         self._peer_ids = PeerIds(config.active_connection_id_limit)
         self._rules = PathRules()
         self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
-        self._loss = LossDetector(rng, config.max_datagram_size)
+        self._loss = LossDetector(rng, config.max_datagram_size, congestion=config.congestion)
         self.streams = StreamTable(config.streams)
         self._paths = PathTable(self._loss, self._peer_ids, self._own_ids, self._rules, rng, events)
         self._handshake = Handshake(

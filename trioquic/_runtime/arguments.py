@@ -61,6 +61,7 @@ class Plan:
             keep_alive=transport.keep_alive,
             max_ack_delay=transport.max_ack_delay,
             degraded_after=self.migration.degraded_after,
+            congestion=transport.congestion,
         )
         return ClientConnection(config, rng=self.rng, wall_time=datetime.now(UTC), now=now)
 

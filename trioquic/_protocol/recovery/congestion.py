@@ -10,7 +10,7 @@ from typing import Final
 MINIMUM_WINDOW_DATAGRAMS: Final = 2  # section 7.2
 INITIAL_WINDOW_DATAGRAMS: Final = 10
 INITIAL_WINDOW_BYTES: Final = 14720
-UNLIMITED: Final = 1 << 62
+UNLIMITED: Final = (1 << 62) - 1
 
 
 def initial_window(max_datagram_size: int) -> int:
@@ -35,9 +35,15 @@ class CongestionController:
         """Whether the window doubles each round trip (7.3.1)."""
         return self.window < self.threshold
 
-    def on_acked(self, size: int, time_sent: float) -> None:
+    def on_acked(self, size: int, time_sent: float, now: float) -> None:
         """A packet was acknowledged that was sent while the window was in full use (7.8)."""
         raise NotImplementedError
+
+    def on_round(self) -> None:
+        """A packet was acknowledged that was sent after the last call: a round trip is over."""
+
+    def on_rtt_sample(self, latest: float, smoothed: float) -> None:
+        """The RTT was measured (section 5)."""
 
     def on_congestion(self, time_sent: float, now: float) -> None:
         """The packet sent at `time_sent` was lost, or the network marked it."""
@@ -58,7 +64,7 @@ class NewReno(CongestionController):
         self.recovery_start = float("-inf")
         self._credit = 0  # bytes acknowledged towards the next step in avoidance
 
-    def on_acked(self, size: int, time_sent: float) -> None:
+    def on_acked(self, size: int, time_sent: float, now: float) -> None:
         """Grow: by what was acknowledged in slow start, by one datagram a window afterwards."""
         if time_sent <= self.recovery_start:
             return

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
+from .choice import CUBIC, Choice
 from .ecn import IMPOSSIBLE, EcnInput
 from .numbers import PacketNumbers
 from .path_recovery import NEVER, PathRecovery
@@ -45,6 +46,7 @@ class LossDetector:
         rng: Callable[[int], bytes],
         max_datagram_size: int = 1200,
         initial_rtt: float = INITIAL_RTT,
+        congestion: Choice = CUBIC,
     ) -> None:
         self.max_ack_delay = DEFAULT_MAX_ACK_DELAY  # the peer's, of its transport parameters
         self.active_path = 0
@@ -55,6 +57,7 @@ class LossDetector:
         self.probes: list[int] = [0 for _ in SPACES]
         self._max_datagram_size = max_datagram_size
         self._initial_rtt = initial_rtt
+        self._congestion = congestion
         self._paths: dict[int, PathRecovery] = {}
         self._ledgers: list[Ledger] = [Ledger() for _ in SPACES]
         self._numbers: list[PacketNumbers] = [
@@ -69,7 +72,7 @@ class LossDetector:
 
     def add_path(self, path_id: int) -> PathRecovery:
         """Begin with a path, with an initial window and an unknown RTT."""
-        path = PathRecovery(path_id, self._max_datagram_size, self._initial_rtt)
+        path = PathRecovery(path_id, self._max_datagram_size, self._initial_rtt, self._congestion)
         self._paths[path_id] = path
         return path
 
@@ -167,7 +170,7 @@ class LossDetector:
         if space == HANDSHAKE:
             # only the server that got our Handshake packets has these keys (6.2.2.1)
             self.peer_address_validated = True
-        touched = self._account_acked(taken)
+        touched = self._account_acked(taken, now)
         self._sample_rtt(taken, ack.largest, now, self._believed_delay(space, ack_delay))
         if rising and ledger.ecn.marked:
             self._judge_ecn(ledger, taken, ack.ecn, now)
@@ -182,7 +185,7 @@ class LossDetector:
             self._detect_lost(path, space, now)
         return len(taken)
 
-    def _account_acked(self, taken: list[SentPacket]) -> list[PathRecovery]:
+    def _account_acked(self, taken: list[SentPacket], now: float) -> list[PathRecovery]:
         """Credit each packet to its own path; returns the paths concerned."""
         touched: list[PathRecovery] = []
         path: PathRecovery | None = None
@@ -196,7 +199,7 @@ class LossDetector:
             if path is None:
                 continue
             if packet.state == OUTSTANDING:
-                path.on_acked(packet)
+                path.on_acked(packet, now)
             else:
                 path.on_late_ack(packet)
         return touched

@@ -18,7 +18,8 @@ from collections import deque
 from typing import Final
 
 from ..space import APPLICATION, SPACES
-from .congestion import CongestionController, NewReno
+from .choice import CUBIC, Choice, new_controller
+from .congestion import CongestionController
 from .ecn import EcnInput, EcnState, EcnValidator
 from .pacer import Pacer
 from .rtt import INITIAL_RTT, RttEstimator
@@ -63,13 +64,18 @@ class PathRecovery:
     """Recovery state of the path `path_id`."""
 
     def __init__(
-        self, path_id: int, max_datagram_size: int, initial_rtt: float = INITIAL_RTT
+        self,
+        path_id: int,
+        max_datagram_size: int,
+        initial_rtt: float = INITIAL_RTT,
+        congestion: Choice = CUBIC,
     ) -> None:
         self.path_id = path_id
         self.max_datagram_size = max_datagram_size
         self.initial_rtt = initial_rtt
         self.rtt = RttEstimator(initial_rtt)
-        self.congestion: CongestionController = NewReno(max_datagram_size)
+        self._choice = congestion
+        self.congestion: CongestionController = new_controller(congestion, max_datagram_size)
         self.pacer = Pacer()
         self.ecn = EcnValidator()
         self.flights: list[Flight] = [Flight() for _ in SPACES]
@@ -87,6 +93,8 @@ class PathRecovery:
         self._epoch = 0
         # packets up to this sequence number were sent while the window was in full use
         self._full_until: list[int] = [-1 for _ in SPACES]
+        # a round trip is over when a 1-RTT packet behind this one is acknowledged
+        self._round_end = -1
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -146,7 +154,7 @@ class PathRecovery:
 
     # --- acknowledgement and loss -----------------------------------------------------------------
 
-    def on_acked(self, packet: SentPacket) -> None:
+    def on_acked(self, packet: SentPacket, now: float) -> None:
         """An outstanding packet was acknowledged."""
         space = packet.space
         flight = self.flights[space]
@@ -160,8 +168,11 @@ class PathRecovery:
         self.bytes_acked += size
         if packet.ack_eliciting:
             flight.eliciting -= 1
+        if packet.seq > self._round_end and space == APPLICATION:
+            self._round_end = flight.next_seq - 1
+            self.congestion.on_round()
         if packet.epoch == self._epoch and packet.seq <= self._full_until[space]:
-            self.congestion.on_acked(size, packet.time_sent)
+            self.congestion.on_acked(size, packet.time_sent, now)
 
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
@@ -175,6 +186,7 @@ class PathRecovery:
         """The newest packet of an ACK gives a sample, unless the path was reset meanwhile (9.4)."""
         if packet.epoch == self._epoch:
             self.rtt.update(max(now - packet.time_sent, 0.0), ack_delay, now)
+            self.congestion.on_rtt_sample(self.rtt.latest, self.rtt.smoothed)
 
     def on_ecn_verdict(self, newest: SentPacket, possible: bool, rise: int, now: float) -> None:
         """What an ACK that names marked packets of this path says about marks (13.4.2)."""
@@ -262,11 +274,12 @@ class PathRecovery:
         (RFC 9002 section 6.2.2)."""
         self._epoch += 1
         self.rtt = RttEstimator(self.rtt.smoothed if self.rtt.has_sample else self.initial_rtt)
-        self.congestion = NewReno(self.max_datagram_size)
+        self.congestion = new_controller(self._choice, self.max_datagram_size)
         self.pacer = Pacer()
         self.ecn = EcnValidator()
         self.pto_count = 0
         self._full_until = [-1 for _ in SPACES]
+        self._round_end = self.flights[APPLICATION].next_seq - 1
 
     # --- timers ---------------------------------------------------------------------------------
 

@@ -1,0 +1,129 @@
+"""Which congestion controller the paths of a connection get: one of ours, or the user's own.
+
+The user's need not know our classes, so that it works the same whether these are compiled or not:
+it is any object with the members of `CongestionControl`, made anew for each path by a callable.
+`Foreign` puts it where a controller of ours would be.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
+
+from .congestion import MINIMUM_WINDOW_DATAGRAMS, CongestionController, NewReno
+from .cubic import Cubic
+
+CUBIC: Final = "cubic"
+NEW_RENO: Final = "newreno"
+
+
+class CongestionControl(Protocol):
+    """What a congestion controller of one's own must have. Sizes are bytes, times are seconds on
+    the connection's clock.
+
+    It decides about the window only. Loss detection, pacing and the account of what is in flight
+    are not its business, and nothing it does may wait.
+    """
+
+    @property
+    def window(self) -> int:
+        """How much may be in flight; looked at after each call. Fewer than two full datagrams count
+        as two (RFC 9002 section 7.2)."""
+        ...
+
+    @property
+    def in_slow_start(self) -> bool:
+        """Whether the window grows fast: pacing then leaves more room for it (section 7.7)."""
+        ...
+
+    def on_acked(self, size: int, time_sent: float, now: float) -> None:
+        """A packet was acknowledged that was sent while the window was in full use. The others, of
+        an application that has little to send, say nothing about the path (section 7.8)."""
+        ...
+
+    def on_round(self) -> None:
+        """A round trip is over: a packet was acknowledged that was sent after the last call."""
+        ...
+
+    def on_rtt_sample(self, latest: float, smoothed: float) -> None:
+        """The round-trip time was measured (section 5)."""
+        ...
+
+    def on_congestion(self, time_sent: float, now: float) -> None:
+        """Packets were lost, or marked by the network; the newest was sent at `time_sent`. All that
+        happens to one window of packets should count once (section 7.3.2)."""
+        ...
+
+    def on_persistent_congestion(self) -> None:
+        """Nothing got through for so long that the window should begin anew (section 7.6)."""
+        ...
+
+
+MEMBERS: Final = (
+    "window",
+    "in_slow_start",
+    "on_acked",
+    "on_round",
+    "on_rtt_sample",
+    "on_congestion",
+    "on_persistent_congestion",
+)
+
+Choice: TypeAlias = str | Callable[[int], CongestionControl]
+"""`CUBIC`, `NEW_RENO`, or what makes the user's own from the size of a full datagram."""
+
+
+class Foreign(CongestionController):
+    """A controller of the user's in the place of one of ours."""
+
+    def __init__(self, max_datagram_size: int, control: CongestionControl) -> None:
+        super().__init__(max_datagram_size)
+        self._control = control
+        self._least = MINIMUM_WINDOW_DATAGRAMS * max_datagram_size
+        self._look()
+
+    def _look(self) -> None:
+        # with a smaller window than this nothing would ever be sent again
+        self.window = max(self._control.window, self._least)
+
+    @property
+    def in_slow_start(self) -> bool:
+        """What the user's says."""
+        return self._control.in_slow_start
+
+    def on_acked(self, size: int, time_sent: float, now: float) -> None:
+        """Pass it on."""
+        self._control.on_acked(size, time_sent, now)
+        self._look()
+
+    def on_round(self) -> None:
+        """Pass it on."""
+        self._control.on_round()
+        self._look()
+
+    def on_rtt_sample(self, latest: float, smoothed: float) -> None:
+        """Pass it on."""
+        self._control.on_rtt_sample(latest, smoothed)
+        self._look()
+
+    def on_congestion(self, time_sent: float, now: float) -> None:
+        """Pass it on. What the user's makes an event of shows in its window."""
+        before = self.window
+        self._control.on_congestion(time_sent, now)
+        self._look()
+        if self.window < before:
+            self.congestion_events += 1
+
+    def on_persistent_congestion(self) -> None:
+        """Pass it on."""
+        self._control.on_persistent_congestion()
+        self._look()
+
+
+def new_controller(choice: Choice, max_datagram_size: int) -> CongestionController:
+    """The controller of a new path."""
+    if isinstance(choice, str):
+        if choice == CUBIC:
+            return Cubic(max_datagram_size)
+        if choice == NEW_RENO:
+            return NewReno(max_datagram_size)
+        raise ValueError(f"there is no congestion controller {choice!r}")
+    return Foreign(max_datagram_size, choice(max_datagram_size))
