@@ -1,6 +1,8 @@
 # make demo    the main job: a download that goes on while the path under it is taken away
 # make test    linters, type checkers and the whole test suite
 # make lint    only the linters and type checkers
+# make compiled       build a wheel with the protocol core compiled, install it in .venv-compiled
+# make test-compiled  the tests of behaviour against that
 # make bench   throughput beside aioquic, in one run against the same server
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make docs    draw the generated parts of the documentation anew
@@ -13,9 +15,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
-PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+# The tree itself stays plain Python: a compiled module would go stale with the next edit.
+PIP_INSTALL := TRIOQUIC_PURE_PYTHON=1 $(BIN)/python -m pip --disable-pip-version-check --quiet install
+COMPILED ?= .venv-compiled
+COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quiet
+# Behaviour, from the codecs to real servers. What reads the source or replaces parts of the core by
+# subclasses of its own is for the plain variant.
+COMPILED_TESTS := tests/vectors tests/wire tests/crypto tests/tls tests/path tests/attacks \
+	tests/checklist tests/runtime tests/supervisor tests/real tests/test_variant.py
 
-.PHONY: demo test lint bench lab docs servers pytest clean
+.PHONY: compiled test-compiled demo test lint bench lab docs servers pytest clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -37,6 +46,23 @@ lint: $(VENV)/dev.stamp
 
 pytest: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+compiled: $(COMPILED)/stamp
+
+# Tests import from the folder they run in, so they get one without the package's source.
+test-compiled: $(COMPILED)/stamp servers
+	mkdir -p $(COMPILED)/run
+	ln -sfn $(CURDIR)/tests $(CURDIR)/docs $(CURDIR)/examples $(CURDIR)/benchmarks $(CURDIR)/pyproject.toml \
+		$(COMPILED)/run/
+	cd $(COMPILED)/run && TRIOQUIC_EXPECT=compiled ../bin/python -m pytest -n $(WORKERS) \
+		-p no:cacheprovider $(COMPILED_TESTS)
+
+$(COMPILED)/stamp: pyproject.toml setup.py $(shell find trioquic -name '*.py')
+	rm -rf $(COMPILED)
+	$(PYTHON) -m venv $(COMPILED)
+	$(COMPILED_PIP) wheel --no-deps --wheel-dir $(COMPILED)/wheel .
+	$(COMPILED_PIP) install "$$(echo $(COMPILED)/wheel/trioquic-*.whl)[test]"
+	@touch $@
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks

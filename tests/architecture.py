@@ -15,7 +15,14 @@ MAX_FUNCTION_LINES = 60
 
 LEAVES = ("errors", "events", "config", "policy", "networks", "paths", "statistics")
 FACADE = 4
-LAYERS = {"_protocol": 0, "_address": 1, **dict.fromkeys(LEAVES, 2), "_runtime": 3, "": FACADE}
+LAYERS = {
+    "_variant": 0,
+    "_protocol": 0,
+    "_address": 1,
+    **dict.fromkeys(LEAVES, 2),
+    "_runtime": 3,
+    "": FACADE,
+}
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 
 # The standard library's pure parts: no clock, no randomness, no I/O.

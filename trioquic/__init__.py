@@ -3,6 +3,7 @@
 `open_connection` is the way in; everything public is named here.
 """
 
+from . import _variant  # first: it decides which variant of the core everything below imports
 from ._protocol import connection as _core
 from ._protocol.path.state import PathState
 from ._runtime.connection import Connection
@@ -50,7 +51,7 @@ from .statistics import ConnectionStatistics
 
 __version__ = "0.1.0"
 
-compiled: bool = not _core.__file__.endswith(".py")
+compiled: bool = _variant.is_compiled(_core)
 """Whether the protocol core runs compiled (by mypyc) or as plain Python; both behave the same."""
 
 __all__ = [
