@@ -1,8 +1,9 @@
 # make demo    the main job: a download that goes on while the path under it is taken away
-# make test    linters, type checkers and the whole test suite
+# make test    linters, type checkers and the whole test suite, then the tests of behaviour once more
+#              with the protocol core compiled, if there is a C compiler
 # make lint    only the linters and type checkers
 # make compiled       build a wheel with the protocol core compiled, install it in .venv-compiled
-# make test-compiled  the tests of behaviour against that
+# make test-compiled  only the tests with that
 # make bench   throughput beside aioquic, in one run against the same server
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make docs    draw the generated parts of the documentation anew
@@ -32,6 +33,8 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp servers
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory pytest
+	$(if $(shell command -v cc),$(MAKE) --no-print-directory test-compiled,\
+		@echo "no C compiler: the compiled variant was not tested")
 
 # basedpyright looks for packages with the interpreter that it finds first, and does not follow an
 # editable installation to the source.
