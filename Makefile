@@ -20,6 +20,9 @@ PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
 PIP_INSTALL := TRIOQUIC_PURE_PYTHON=1 $(BIN)/python -m pip --disable-pip-version-check --quiet install
 COMPILED ?= .venv-compiled
 COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quiet
+# A C compiler, and Python's headers for it
+CAN_COMPILE = $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
+	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 # Behaviour, from the codecs to real servers. What reads the source or replaces parts of the core by
 # subclasses of its own is for the plain variant.
 COMPILED_TESTS := tests/vectors tests/wire tests/crypto tests/tls tests/path tests/attacks \
@@ -33,7 +36,7 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/dev.stamp servers
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory pytest
-	$(if $(shell command -v cc),$(MAKE) --no-print-directory test-compiled,\
+	$(if $(CAN_COMPILE),$(MAKE) --no-print-directory test-compiled,\
 		@echo "no C compiler: the compiled variant was not tested")
 
 # basedpyright looks for packages with the interpreter that it finds first, and does not follow an
@@ -61,7 +64,7 @@ test-compiled: $(COMPILED)/stamp servers
 		-p no:cacheprovider $(COMPILED_TESTS)
 
 $(COMPILED)/stamp: pyproject.toml setup.py $(shell find trioquic -name '*.py')
-	rm -rf $(COMPILED)
+	rm -rf $(COMPILED) build
 	$(PYTHON) -m venv $(COMPILED)
 	$(COMPILED_PIP) wheel --no-deps --wheel-dir $(COMPILED)/wheel .
 	$(COMPILED_PIP) install "$$(echo $(COMPILED)/wheel/trioquic-*.whl)[test]"

@@ -1,4 +1,4 @@
-"""Compiles the protocol core with mypyc where there is a C compiler; see docs/compiled.md.
+"""Compiles the protocol core with mypyc where there is a C compiler; see README.md.
 
 Everything else about the project is in pyproject.toml. Without a compiler, or with the environment
 variable TRIOQUIC_PURE_PYTHON=1, the installation is plain Python and does the same.

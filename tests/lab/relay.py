@@ -38,6 +38,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from examples.relay import Direction
 from tests.programs import find_program
 
 from .packets import Datagram, read_datagram
@@ -49,8 +50,6 @@ _TUN_WITHOUT_HEADER: Final = 0x1001
 _IFREQ: Final = struct.Struct("16sH22x")
 _BATCH: Final = 16
 _LARGEST_PACKET: Final = 65535
-# What a router's queue holds at most, as time: beyond it packets are dropped.
-QUEUE_SECONDS: Final = 0.05
 
 UP: Final = "up"
 DOWN: Final = "down"
@@ -68,22 +67,11 @@ class Passage:
     arrived: float = 0.0
 
 
-@dataclass
-class Direction:
-    """One way over a link: a queue that drains at a rate, then a delay, then a device."""
+@dataclass(kw_only=True)
+class End(Direction):
+    """A direction, and the device that it ends in."""
 
-    rate: float
-    delay: float
     device: int
-    busy_until: float = 0.0
-
-    def arrival(self, now: float, size: int) -> float | None:
-        """When a packet that is sent now arrives; None if the queue is full."""
-        start = max(now, self.busy_until)
-        if start - now > QUEUE_SECONDS:
-            return None
-        self.busy_until = start + size / self.rate
-        return self.busy_until + self.delay
 
 
 @dataclass
@@ -91,7 +79,7 @@ class Link:
     """One access link: the devices at its ends and what it suffers."""
 
     name: str
-    ends: dict[str, Direction]
+    ends: dict[str, End]
     """By the way that packets go: `up` leads into the server's namespace."""
     silent: bool = False
     loss: float = 0.0
@@ -294,7 +282,10 @@ def make_server() -> dict[str, int]:
 
 def make_link(plan: LinkPlan, client_end: int, server_end: int) -> Link:
     rate, delay = plan.megabits * 1e6 / 8, plan.rtt / 2
-    ends = {UP: Direction(rate, delay, server_end), DOWN: Direction(rate, delay, client_end)}
+    ends = {
+        UP: End(rate, delay, device=server_end),
+        DOWN: End(rate, delay, device=client_end),
+    }
     return Link(plan.name, ends)
 
 

@@ -1,6 +1,5 @@
 """One source for many connections: one trigger, one look, and no change lost to anybody."""
 
-import errno
 import functools
 import socket
 import sys
@@ -12,7 +11,7 @@ import trio.testing
 import trioquic
 from trioquic._runtime.change_triggers import Clock, SocketTrigger, has_default_route
 
-from .test_system_networks import FakeSystem, FakeTrigger, later, route
+from .test_system_networks import FakeSystem, FakeTrigger, OverflowingSocket, later, route
 
 MANY = 100
 
@@ -177,22 +176,10 @@ def test_two_runs_do_not_share() -> None:
     assert trioquic.system_networks().snapshot()
 
 
-class Overflown(socket.socket):
-    """Says once, to whoever reads first, that messages were lost."""
-
-    lost = True
-
-    def recv(self, size: int, flags: int = 0, /) -> bytes:
-        if self.lost:
-            self.lost = False
-            raise OSError(errno.ENOBUFS, "no buffer space available")
-        return super().recv(size, flags)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs socketpair of datagrams")
 async def test_a_glance_leaves_the_news_where_they_are() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with theirs, Overflown(fileno=ours.detach()) as sock:
+    with theirs, OverflowingSocket(fileno=ours.detach()) as sock:
         sock.setblocking(False)
         trigger = SocketTrigger(sock, has_default_route)
         theirs.send(route(24, 24))

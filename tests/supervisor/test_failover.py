@@ -8,6 +8,7 @@ import trio.testing
 
 import trioquic
 from tests.sim_world import World
+from trioquic.policy import Decision, PolicyEvent, View, What
 
 from .phone import CELLULAR_RTT, Phone, phone
 
@@ -192,6 +193,25 @@ async def test_the_applications_own_move_stands(autojump_clock: trio.testing.Moc
         await trio.sleep(10)
         assert here.conn.active_path is not None
         assert here.conn.active_path.interface == "wlan0"
+
+
+async def test_new_connection_ids_are_news(autojump_clock: trio.testing.MockClock) -> None:
+    """What was impossible for want of an ID may be possible now, so the policy is asked again."""
+    heard: list[What] = []
+
+    class Listening(trioquic.MigrationPolicy):
+        def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+            heard.append(event.what)
+            return super().decide(view, event, now)
+
+    async with phone(policy=Listening(standby=0)) as here:
+        path = await here.conn.add_path("wwan0")
+        await path.validate()
+        await trio.sleep(1)
+        heard.clear()
+        await path.aclose()
+        await trio.sleep(1)
+        assert What.IDS in heard, "the server has replaced the ID of the path"
 
 
 async def test_switched_off(autojump_clock: trio.testing.MockClock) -> None:

@@ -256,6 +256,8 @@ class Driver:
                     self.listener.on_path_event(event)
             case ConnectionIdsAvailable():
                 self.spare_ids.unpark_all()
+                if self.listener is not None:
+                    self.listener.on_path_event(event)
             case HandshakeCompleted():
                 self.completed = event
                 self.handshake_over.set()

@@ -13,6 +13,7 @@ import trio
 
 from .. import events as public
 from .._protocol.events import (
+    ConnectionIdsAvailable,
     Event,
     Migrated,
     PathAnswering,
@@ -285,7 +286,8 @@ class PathSet:
             if not moved and standby is None:
                 link.close()
         if old is not None and old is not link:
-            self.leave(old.path_id)
+            self._lingering.add(old.path_id)
+            self._nursery.start_soon(self._leave, old)
         return new
 
     def _standby(self, interface: str | None, local: str | None) -> PathLink | None:
@@ -307,13 +309,6 @@ class PathSet:
                 return link
         return None
 
-    def leave(self, path_id: int) -> None:
-        """Close a path soon, when what is under way on it has had time to arrive."""
-        link = self._links.get(path_id)
-        if link is not None:
-            self._lingering.add(path_id)
-            self._nursery.start_soon(self._leave, link)
-
     async def _leave(self, link: PathLink) -> None:
         """Close a path after what was under way on it has had time to arrive."""
         await trio.sleep(self._policy.linger * link.statistics().pto)
@@ -332,6 +327,9 @@ class PathSet:
                 self._broadcast.send(public.PathValidated(path=link.handle, rtt=rtt))
             case PathFailed(path_id=number, reason=reason) if number in self._links:
                 self._on_failed(self._links[number], reason)
+            case ConnectionIdsAvailable():
+                # paths are possible now that were not before
+                self._tell(What.IDS)
             case PathSilent(path_id=number):
                 self._tell(What.SILENT, number)
             case PathAnswering(path_id=number):
@@ -369,7 +367,7 @@ class PathSet:
             self._trouble_until = now + _BETWEEN_TROUBLES
             self._tell(What.SOCKET_ERROR, path_id)
 
-    def _tell(self, what: What, path_id: int) -> None:
+    def _tell(self, what: What, path_id: int | None = None) -> None:
         if self.supervisor is not None:
             self.supervisor.hear(PolicyEvent(what=what, path=path_id))
 
