@@ -4,7 +4,7 @@
 # make lint    only the linters and type checkers
 # make compiled       build a wheel with the protocol core compiled, install it in .venv-compiled
 # make test-compiled  only the tests with that
-# make bench   throughput beside aioquic, in one run against the same server
+# make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make docs    draw the generated parts of the documentation anew
 #
@@ -55,23 +55,30 @@ pytest: $(VENV)/dev.stamp
 
 compiled: $(COMPILED)/stamp
 
-# Tests import from the folder they run in, so they get one without the package's source.
 test-compiled: $(COMPILED)/stamp servers
-	mkdir -p $(COMPILED)/run
-	ln -sfn $(CURDIR)/tests $(CURDIR)/docs $(CURDIR)/examples $(CURDIR)/benchmarks $(CURDIR)/pyproject.toml \
-		$(COMPILED)/run/
 	cd $(COMPILED)/run && TRIOQUIC_EXPECT=compiled ../bin/python -m pytest -n $(WORKERS) \
 		-p no:cacheprovider $(COMPILED_TESTS)
 
+# Python imports from the folder it runs in, so tests and benchmarks get one without the package.
 $(COMPILED)/stamp: pyproject.toml setup.py $(shell find trioquic -name '*.py')
 	rm -rf $(COMPILED) build
 	$(PYTHON) -m venv $(COMPILED)
 	$(COMPILED_PIP) wheel --no-deps --wheel-dir $(COMPILED)/wheel .
-	$(COMPILED_PIP) install "$$(echo $(COMPILED)/wheel/trioquic-*.whl)[test]"
+	$(COMPILED_PIP) install "$$(echo $(COMPILED)/wheel/trioquic-*.whl)[bench,test]"
+	mkdir -p $(COMPILED)/run
+	ln -sfn $(CURDIR)/tests $(CURDIR)/docs $(CURDIR)/examples $(CURDIR)/benchmarks $(CURDIR)/pyproject.toml \
+		$(COMPILED)/run/
 	@touch $@
 
-bench: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks
+# With a C compiler from an installed wheel, which holds both variants; else the plain one only.
+# BENCH takes options, such as BENCH="--only download upload --rounds 3".
+ifeq ($(CAN_COMPILE),yes)
+bench: $(COMPILED)/stamp servers
+	cd $(COMPILED)/run && ../bin/python -m benchmarks $(BENCH)
+else
+bench: $(VENV)/dev.stamp servers
+	$(BIN)/python -m benchmarks $(BENCH)
+endif
 
 lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab

@@ -1,112 +1,118 @@
-"""Download and upload over loopback with each library in turn, and the ratio of the medians.
+"""Measure trioquic beside other clients: python -m benchmarks [--only NAME ...] [--quick]
 
-    python -m benchmarks [--megabytes 100] [--rounds 3]
-
-The server is ngtcp2's gtlsserver, which is much faster than either client; without it, aioquic's
-(examples/hq_server.py), which then is the limit and makes the ratio say little.
+Every run is a process of its own against a server of its own, ngtcp2's gtlsserver. Each round has
+one run of every client on every work, in an order that moves on from round to round.
 """
 
 import argparse
 import json
+import os
 import platform
-import statistics
-import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import trio
 
-from tests import http3_min as h3
 from tests.certificates import Certificates
 from tests.programs import find_program
-from tests.servers import Server, aioquic_server, gtlsserver
+from tests.servers import Server, gtlsserver
 
-from .exchange import HQ_ALPN, MAX_DATA, MAX_STREAM_DATA
+from . import report
+from .clients import Client, Figures, find_clients
+from .task import IDLE_TIMEOUT, MAX_DATA, MAX_STREAM_DATA, Task
+from .works import Work, works
 
-LIBRARIES = ("trioquic", "aioquic")
-DIRECTIONS = ("download", "upload")
-# For both clients the same size of datagrams: aioquic does not raise it.
-GTLSSERVER_OPTIONS = (
-    "--no-pmtud",
+# Path MTU discovery stays on: whoever takes larger datagrams, or sends them, may profit. More
+# streams than are used at once: qh3 refuses to open one before the server has given credit again.
+SERVER_OPTIONS = (
     f"--max-data={MAX_DATA}",
     f"--max-stream-data-bidi-remote={MAX_STREAM_DATA}",
     f"--max-window={MAX_DATA}",
     f"--max-stream-window={MAX_STREAM_DATA}",
+    f"--timeout={IDLE_TIMEOUT:.0f}s",
+    "--handshake-timeout=60s",
+    "--max-streams-bidi=1000",
 )
+Results = dict[str, dict[str, list[Figures]]]
 
 
-@asynccontextmanager
-async def any_server(certs: Certificates) -> AsyncIterator[tuple[Server, str]]:
-    if find_program("gtlsserver") is not None:
-        async with gtlsserver(certs.server, options=GTLSSERVER_OPTIONS) as server:
-            yield server, h3.ALPN
-    else:
-        print("gtlsserver is missing: aioquic's server will be the limit of both clients")
-        windows = ["--max-data", str(MAX_DATA), "--max-stream-data", str(MAX_STREAM_DATA)]
-        async with aioquic_server(certs.server, options=windows) as server:
-            yield server, HQ_ALPN
+async def measure(work: Work, client: Client, certs: Certificates) -> Figures:
+    """One client process and its server."""
+    async with gtlsserver(certs.server, options=SERVER_OPTIONS) as server:
+        task = make_task(work, server)
+        return await trio.to_thread.run_sync(client.run, task, 0.0)
 
 
-async def measure(
-    library: str, direction: str, server: Server, alpn: str, size: int
-) -> dict[str, float]:
-    """One client process, one exchange."""
-    command = [sys.executable, "-m", f"benchmarks.with_{library}", direction]
-    command += [server.host, str(server.port), str(server.ca_file), str(size), alpn]
-    result = await trio.run_process(command, capture_stdout=True)
-    answer: dict[str, float] = json.loads(result.stdout)
-    return answer
-
-
-async def run(size: int, rounds: int) -> None:
-    speeds: dict[tuple[str, str], list[float]] = {}
-    costs: dict[tuple[str, str], list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        async with any_server(Certificates(Path(folder))) as (server, alpn):
-            for number in range(1, rounds + 1):
-                for direction in DIRECTIONS:
-                    for library in LIBRARIES:
-                        found = await measure(library, direction, server, alpn, size)
-                        speed = size / found["seconds"] / 1e6
-                        print(f"round {number}: {direction:8} {library:8} {speed:8.1f} MB/s")
-                        key = (direction, library)
-                        speeds.setdefault(key, []).append(speed)
-                        costs.setdefault(key, []).append(found["processor"] / size * 1e9)
-    report(size, rounds, alpn, speeds, costs)
-
-
-def report(
-    size: int,
-    rounds: int,
-    alpn: str,
-    speeds: dict[tuple[str, str], list[float]],
-    costs: dict[tuple[str, str], list[float]],
-) -> None:
-    server = "gtlsserver" if alpn == h3.ALPN else "aioquic's server"
-    print(
-        f"\n{size / 1e6:.0f} MB over loopback from and to {server}, median of {rounds}; "
-        f"{platform.python_implementation()} {platform.python_version()}\n"
+def make_task(work: Work, server: Server) -> Task:
+    return Task(
+        work=work.program,
+        library="",
+        host=server.host,
+        port=server.port,
+        ca_file=str(server.ca_file),
+        size=work.size,
+        count=work.count,
+        parallel=work.parallel,
     )
-    print("| direction | client   | MB/s (all runs)              | median | client's CPU | ratio |")
-    print("|-----------|----------|------------------------------|-------:|-------------:|------:|")
-    for direction in DIRECTIONS:
-        reference = statistics.median(speeds[direction, "aioquic"])
-        for library in LIBRARIES:
-            runs = speeds[direction, library]
-            median = statistics.median(runs)
-            cost = statistics.median(costs[direction, library])
-            each = " ".join(f"{speed:.1f}" for speed in runs)
-            print(
-                f"| {direction:9} | {library:8} | {each:28} | {median:6.1f} "
-                f"| {cost:7.1f} s/GB | {median / reference:5.1f} |"
-            )
+
+
+async def run(chosen: Sequence[Work], clients: Sequence[Client], rounds: int) -> Results:
+    results: Results = {work.name: {} for work in chosen}
+    with tempfile.TemporaryDirectory() as folder:
+        certs = Certificates(Path(folder))
+        for number in range(rounds):
+            for work in chosen:
+                able = [client for client in clients if client.name in work.clients]
+                start = number % len(able)
+                for client in [*able[start:], *able[:start]]:
+                    figures = await measure(work, client, certs)
+                    results[work.name].setdefault(client.name, []).append(figures)
+                    told = ", ".join(
+                        f"{metric.of(work, figures):.4g} {metric.unit}" for metric in work.metrics
+                    )
+                    print(f"round {number + 1}: {work.name:10} {client.name:10} {told}", flush=True)
+    return results
+
+
+def circumstances(clients: Sequence[Client]) -> dict[str, Any]:
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "clients": {client.name: client.version for client in clients},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="works to do")
+    parser.add_argument("--clients", nargs="+", metavar="NAME", help="clients to measure")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--megabytes", type=float, default=100, help="size of a large transfer")
+    parser.add_argument("--quick", action="store_true", help="tiny works, to see that all runs")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write all figures as JSON")
+    options = parser.parse_args()
+    if find_program("gtlsserver") is None:
+        parser.error("gtlsserver is missing (Debian: ngtcp2-server)")
+    every = works(int(options.megabytes * 1e6), options.quick)
+    chosen = [work for work in every if options.only is None or work.name in options.only]
+    clients = [
+        client
+        for client in find_clients()
+        if options.clients is None or client.name in options.clients
+    ]
+    if not chosen or not clients:
+        parser.error(f"works: {', '.join(work.name for work in every)}")
+    results = trio.run(run, chosen, clients, options.rounds)
+    names = [client.name for client in clients]
+    print(f"\n{report.figures_table(chosen, names, results)}")
+    print(f"\n{report.ratio_table(chosen, names, results)}")
+    if options.save is not None:
+        saved = {"circumstances": circumstances(clients), "results": results}
+        options.save.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    trio.run(run, int(options.megabytes * 1e6), options.rounds)
+    main()

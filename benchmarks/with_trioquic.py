@@ -1,52 +1,210 @@
-"""The exchange through trioquic."""
+"""The works through trioquic's public API; whether compiled or not, the environment decides."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import trio
 
 import trioquic
+from tests import http3_min as h3
 
-from .exchange import (
+from .task import (
+    AT_ONCE,
     CHUNK,
+    FIRST_CONNECTIONS,
+    IDLE_TIMEOUT,
     MAX_DATA,
     MAX_STREAM_DATA,
     SERVER_NAME,
     Answer,
     Task,
     Watch,
-    parse_task,
+    check_answers,
+    read_task,
+    resident,
+    tell,
 )
 
-
-async def upload(stream: trioquic.Stream, size: int) -> None:
-    whole, rest = divmod(size, len(CHUNK))
-    for _ in range(whole):
-        await stream.send_all(CHUNK)
-    await stream.send_all(CHUNK[:rest])
+Figures = dict[str, float]
+Connect = Callable[[], AbstractAsyncContextManager[trioquic.Connection]]
 
 
-async def main(task: Task) -> None:
-    async with trioquic.open_connection(
-        task.host,
-        task.port,
-        alpn=[task.alpn],
-        server_name=SERVER_NAME,
-        tls=trioquic.TLSConfig(ca_file=task.ca_file),
-        transport=trioquic.TransportConfig(max_data=MAX_DATA, max_stream_data=MAX_STREAM_DATA),
-    ) as conn:
-        if task.opening is not None:
-            control = await conn.open_send_stream()
-            await control.send_all(task.opening)
-        answer = Answer(task)
+def connector(task: Task) -> Connect:
+    tls = trioquic.TLSConfig(ca_file=task.ca_file)
+    transport = trioquic.TransportConfig(
+        max_data=MAX_DATA,
+        max_stream_data=MAX_STREAM_DATA,
+        idle_timeout=IDLE_TIMEOUT,
+        handshake_timeout=IDLE_TIMEOUT,
+    )
+
+    def connect() -> AbstractAsyncContextManager[trioquic.Connection]:
+        return trioquic.open_connection(
+            task.host,
+            task.port,
+            alpn=[h3.ALPN],
+            server_name=SERVER_NAME,
+            tls=tls,
+            transport=transport,
+        )
+
+    return connect
+
+
+async def begin(conn: trioquic.Connection) -> None:
+    control = await conn.open_send_stream()
+    await control.send_all(h3.control_stream())
+
+
+async def download(task: Task, connect: Connect) -> Figures:
+    async with connect() as conn:
+        await begin(conn)
+        answer = Answer(task.size)
         watch = Watch()
         stream = await conn.open_stream()
-        await stream.send_all(task.request)
-        if task.direction == "upload":
-            await upload(stream, task.size)
+        await stream.send_all(task.get)
         await stream.send_eof()
         async for chunk in stream:
             answer.feed(bytes(chunk))
-        watch.stop()
+        figures = watch.figures()
         answer.check()
+    return figures
+
+
+async def upload(task: Task, connect: Connect) -> Figures:
+    whole, rest = divmod(task.size, len(CHUNK))
+    async with connect() as conn:
+        await begin(conn)
+        answer = Answer(2)
+        watch = Watch()
+        stream = await conn.open_stream()
+        await stream.send_all(task.post)
+        for _ in range(whole):
+            await stream.send_all(CHUNK)
+        await stream.send_all(CHUNK[:rest])
+        await stream.send_eof()
+        async for chunk in stream:
+            answer.feed(bytes(chunk))
+        figures = watch.figures()
+        answer.check()
+    return figures
+
+
+async def ask(conn: trioquic.Connection, request: bytes) -> bytes:
+    stream = await conn.open_stream()
+    await stream.send_all(request)
+    await stream.send_eof()
+    return b"".join([chunk async for chunk in stream])
+
+
+async def requests(task: Task, connect: Connect) -> Figures:
+    request = task.get
+    answers: list[bytes] = []
+    left = iter(range(task.count))
+
+    async def worker() -> None:
+        for _ in left:
+            answers.append(await ask(conn, request))
+
+    async with connect() as conn:
+        await begin(conn)
+        watch = Watch()
+        async with trio.open_nursery() as nursery:
+            for _ in range(task.parallel):
+                nursery.start_soon(worker)
+        figures = watch.figures()
+    check_answers(answers, task)
+    return figures
+
+
+async def handshakes(task: Task, connect: Connect) -> Figures:
+    """One after the other; a connection is closed while the next ones are made."""
+    wall = 0.0
+
+    async def one(task_status: trio.TaskStatus[None]) -> None:
+        async with connect():
+            task_status.started()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one)  # what happens only once in a process
+    watch = Watch()
+    async with trio.open_nursery() as nursery:
+        for _ in range(task.count):
+            start = time.perf_counter()
+            await nursery.start(one)
+            wall += time.perf_counter() - start
+    return {**watch.figures(), "seconds": wall}
+
+
+async def idle(task: Task, connect: Connect) -> Figures:
+    """Memory that `count` more connections take."""
+
+    async def hold(task_status: trio.TaskStatus[None]) -> None:
+        async with connect() as conn:
+            await conn.wait_confirmed()
+            task_status.started()
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(FIRST_CONNECTIONS):
+            await nursery.start(hold)
+        before = resident()
+        for _ in range(task.count):
+            await nursery.start(hold)
+        grown = resident() - before
+        nursery.cancel_scope.cancel()
+    return {"memory": grown / task.count}
+
+
+async def many(task: Task, connect: Connect) -> Figures:
+    """`count` connections, all open at the same time when each makes its request."""
+    request = task.get
+    answers: list[bytes] = []
+    gate = trio.CapacityLimiter(AT_ONCE)
+    everybody, done = trio.Event(), trio.Event()
+    opened = 0
+    watch = Watch()
+
+    async def one() -> None:
+        nonlocal opened
+        async with gate:
+            conn = await nursery_of_connections.start(hold)
+        opened += 1
+        if opened == task.count:
+            everybody.set()
+        await everybody.wait()
+        await begin(conn)
+        answers.append(await ask(conn, request))
+
+    async def hold(task_status: trio.TaskStatus[trioquic.Connection]) -> None:
+        async with connect() as conn:
+            task_status.started(conn)
+            await done.wait()
+
+    async with trio.open_nursery() as nursery_of_connections:
+        async with trio.open_nursery() as nursery:
+            for _ in range(task.count):
+                nursery.start_soon(one)
+        figures = {**watch.figures(), "memory": resident()}
+        done.set()
+    check_answers(answers, task)
+    return figures
+
+
+WORKS: dict[str, Callable[[Task, Connect], Awaitable[Figures]]] = {
+    "download": download,
+    "upload": upload,
+    "requests": requests,
+    "handshakes": handshakes,
+    "idle": idle,
+    "many": many,
+}
+
+
+async def main(task: Task) -> None:
+    tell(await WORKS[task.work](task, connector(task)))
 
 
 if __name__ == "__main__":
-    trio.run(main, parse_task())
+    trio.run(main, read_task())

@@ -86,14 +86,6 @@ async def test_the_quickstart_reports_an_untrusted_server(certs: Certificates) -
         assert b"Traceback" not in result.stderr
 
 
-async def test_the_benchmark_prints_a_ratio() -> None:
-    result = await run("-m", "benchmarks", "--megabytes", "1", "--rounds", "1")
-    assert result.returncode == 0, result.stderr.decode()
-    rows = [line.split("|") for line in result.stdout.decode().splitlines() if "| trio" in line]
-    assert [row[1].strip() for row in rows] == ["download", "upload"]
-    assert all(float(row[-2]) > 0 for row in rows)
-
-
 @asynccontextmanager
 async def echo_behind_a_relay(*links: str) -> AsyncIterator[Child]:
     """A UDP socket that sends everything back, behind examples/relay.py."""

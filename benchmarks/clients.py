@@ -1,0 +1,150 @@
+"""Who takes part, and how one process of each does a task and is measured.
+
+Python clients measure themselves, from the request to the last byte of the answer. `gtlsclient`
+cannot, so its process is measured as a whole, and what a process needs that asks for 2 bytes only
+is taken off: starting, the handshake, ending.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import trioquic
+from tests.programs import find_program
+
+from .task import MAX_DATA, MAX_STREAM_DATA, SERVER_NAME, Task
+
+PROJECT = Path(__file__).parent.parent
+LIMIT = 900.0
+TINY = 2
+PURE = {"TRIOQUIC_PURE_PYTHON": "1"}
+GTLSCLIENT_OPTIONS = (
+    "--quiet",
+    "--exit-on-all-streams-close",
+    "--no-quic-dump",
+    "--no-http-dump",
+    f"--max-data={MAX_DATA}",
+    f"--max-stream-data-bidi-local={MAX_STREAM_DATA}",
+    f"--max-window={MAX_DATA}",
+    f"--max-stream-window={MAX_STREAM_DATA}",
+)
+Figures = dict[str, float]
+
+
+class ClientFailedError(Exception):
+    """A client did not do its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A process that has ended well."""
+
+    output: bytes
+    seconds: float
+    processor: float
+
+
+def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finished:
+    """Run a client to its end and measure the process as a whole."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env={**os.environ, **environment}, stdout=subprocess.PIPE
+    )
+    killer = threading.Timer(LIMIT, process.kill)
+    killer.start()
+    try:
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            output = pipe.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    finally:
+        killer.cancel()
+    wall = time.perf_counter() - start
+    if process.returncode != 0:
+        raise ClientFailedError(f"{' '.join(command)} ended with {process.returncode}")
+    return Finished(output, wall, usage.ru_utime + usage.ru_stime)
+
+
+@dataclass(frozen=True, slots=True)
+class PythonClient:
+    """A library with a program of ours."""
+
+    name: str
+    library: str
+    module: str
+    environment: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        return f"{self.library} {importlib.metadata.version(self.library)}"
+
+    def run(self, task: Task, round_trip: float) -> Figures:
+        text = replace(task, library=self.library).to_json()
+        command = [sys.executable, "-m", self.module, text]
+        figures: Figures = json.loads(run_process(command, self.environment).output)
+        return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Gtlsclient:
+    """ngtcp2's example client. It does not verify certificates."""
+
+    name: str
+    path: str
+
+    @property
+    def version(self) -> str:
+        return "ngtcp2's gtlsclient"
+
+    def run(self, task: Task, round_trip: float) -> Figures:
+        folder = Path(task.ca_file).parent / "gtlsclient"
+        folder.mkdir(exist_ok=True)
+        base = self._process(task, TINY, [])
+        options: list[str] = []
+        body = task.size
+        if task.work == "upload":
+            source = folder / f"zeros-{task.size}"
+            if not source.exists():
+                with source.open("wb") as file:
+                    file.truncate(task.size)
+            options = [f"--data={source}"]
+            body = TINY
+        whole = self._process(task, body, options)
+        return {
+            # the tiny request took a round trip, which others count
+            "seconds": whole.seconds - base.seconds + round_trip,
+            "processor": whole.processor - base.processor,
+        }
+
+    def _process(self, task: Task, body: int, options: Sequence[str]) -> Finished:
+        address = [task.host, str(task.port), f"https://{SERVER_NAME}/{body}"]
+        return run_process([self.path, *GTLSCLIENT_OPTIONS, *options, *address], {})
+
+
+Client = PythonClient | Gtlsclient
+
+
+def find_clients() -> list[Client]:
+    """Everybody who is installed here, trioquic first."""
+    ours, theirs = "benchmarks.with_trioquic", "benchmarks.with_asyncio"
+    found: list[Client] = []
+    if trioquic.compiled:
+        found.append(PythonClient("compiled", "trioquic", ours, {}))
+    found.append(PythonClient("plain", "trioquic", ours, PURE))
+    if importlib.util.find_spec("qh3") is not None:
+        found.append(PythonClient("qh3", "qh3", theirs, {}))
+    path = find_program("gtlsclient")
+    if path is not None:
+        found.append(Gtlsclient("gtlsclient", path))
+    if importlib.util.find_spec("aioquic") is not None:
+        found.append(PythonClient("aioquic", "aioquic", theirs, {}))
+    return found

@@ -1,0 +1,146 @@
+"""What is measured: the works, the figures that are read off them, and the bars."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Figures = dict[str, float]
+EVERYBODY = ("compiled", "plain", "qh3", "gtlsclient", "aioquic")
+LIBRARIES = ("compiled", "plain", "qh3", "aioquic")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure of a work, so made that more is better or less is."""
+
+    name: str
+    unit: str
+    of: Callable[["Work", Figures], float]
+    more_is_better: bool
+    bars: tuple[tuple[str, str, float], ...] = ()
+    """Variant of trioquic, peer, and how many times as good as the peer it should be."""
+
+    def ratio(self, ours: float, theirs: float) -> float:
+        """How many times as good ours is."""
+        return ours / theirs if self.more_is_better else theirs / ours
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One thing that clients do, each in a process of its own."""
+
+    name: str
+    title: str
+    program: str
+    """What the client processes call it."""
+    clients: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    size: int
+    count: int = 1
+    parallel: int = 1
+
+
+def _speed(work: Work, figures: Figures) -> float:
+    return work.size / figures["seconds"] / 1e6
+
+
+def _processor_per_byte(work: Work, figures: Figures) -> float:
+    return figures["processor"] / work.size * 1e9
+
+
+def _rate(work: Work, figures: Figures) -> float:
+    return work.count / figures["seconds"]
+
+
+def _processor_each(work: Work, figures: Figures) -> float:
+    return figures["processor"] / work.count * 1e3
+
+
+def _memory_each(_: Work, figures: Figures) -> float:
+    return figures["memory"] / 1024
+
+
+def _seconds(_: Work, figures: Figures) -> float:
+    return figures["seconds"]
+
+
+def _memory(_: Work, figures: Figures) -> float:
+    return figures["memory"] / 2**20
+
+
+def _transfer(name: str, size: int, bars: tuple[tuple[str, str, float], ...]) -> Work:
+    return Work(
+        name,
+        f"{name} of {size / 1e6:g} MB",
+        name,
+        EVERYBODY,
+        (
+            Metric("speed", "MB/s", _speed, True, bars),
+            Metric("CPU", "s/GB", _processor_per_byte, False),
+        ),
+        size,
+    )
+
+
+def _requests(name: str, title: str, clients: tuple[str, ...], count: int, parallel: int) -> Work:
+    bars = (("compiled", "aioquic", 3.0),)
+    metrics = (
+        Metric("rate", "requests/s", _rate, True, bars),
+        Metric("CPU", "ms each", _processor_each, False),
+    )
+    return Work(name, title, "requests", clients, metrics, 32, count, parallel)
+
+
+def works(size: int, quick: bool) -> list[Work]:
+    """`size` is that of a large transfer; with `quick` all is so small that figures say little."""
+    requests, handshakes, connections = (20, 4, 10) if quick else (2000, 200, 1000)
+    return [
+        _transfer(
+            "download",
+            size,
+            (
+                ("compiled", "qh3", 1.0),
+                ("compiled", "gtlsclient", 1.5),
+                ("compiled", "aioquic", 25.0),
+                ("plain", "aioquic", 10.0),
+            ),
+        ),
+        _transfer("upload", size, (("compiled", "qh3", 1.5), ("compiled", "aioquic", 5.0))),
+        _requests(
+            "requests", f"{requests} requests of 32 bytes, 100 at a time", LIBRARIES, requests, 100
+        ),
+        _requests("serial", f"{requests} requests of 32 bytes, one by one", LIBRARIES, requests, 1),
+        Work(
+            "handshakes",
+            "full handshakes, certificate verified",
+            "handshakes",
+            LIBRARIES,
+            (
+                Metric("rate", "handshakes/s", _rate, True),
+                Metric("CPU", "ms each", _processor_each, False, (("compiled", "qh3", 1.0),)),
+            ),
+            0,
+            handshakes,
+        ),
+        Work(
+            "idle",
+            "memory of an idle connection",
+            "idle",
+            LIBRARIES,
+            (Metric("memory", "KiB", _memory_each, False, (("compiled", "qh3", 1.0),)),),
+            0,
+            handshakes,
+        ),
+        Work(
+            "many",
+            f"{connections} connections at once, a request each",
+            "many",
+            LIBRARIES,
+            (
+                Metric("time", "s", _seconds, False),
+                Metric("CPU", "ms each", _processor_each, False),
+                Metric("process", "MiB", _memory, False),
+            ),
+            32,
+            connections,
+        ),
+    ]
