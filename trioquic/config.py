@@ -27,6 +27,7 @@ _MOST_STREAMS: Final = 1 << 60
 _SHA256_SIZE: Final = 32
 
 _FULL_DATAGRAM: Final = 1200
+_LARGEST_DATAGRAM: Final = 65_527
 
 StrPath = str | os.PathLike[str]
 CongestionChoice: TypeAlias = Literal["cubic", "newreno"] | Callable[[int], CongestionControl]
@@ -119,6 +120,9 @@ class TransportConfig:
     """How fast each path is sent on: "cubic" (RFC 9438, with HyStart++, RFC 9406), "newreno"
     (RFC 9002 section 7), or a callable that makes a `CongestionControl` of your own from the size
     of a full datagram. It is called for every path, and once here to see that it works."""
+    max_datagram_size: int | None = None
+    """No UDP payload is made larger than this, also where a path would carry it (RFC 9000 section
+    14). 1200: every path keeps to that, and nothing is probed. None: what the interface sends."""
     path_event_buffer: int = 64
     """Path events kept for each subscriber that does not read; more are dropped and counted."""
 
@@ -135,6 +139,10 @@ class TransportConfig:
             _check_integer(name, getattr(self, name), 0, _MOST_STREAMS)
         _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
         _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
+        if self.max_datagram_size is not None:
+            _check_integer(
+                "max_datagram_size", self.max_datagram_size, _FULL_DATAGRAM, _LARGEST_DATAGRAM
+            )
         _check_congestion(self.congestion)
         if self.max_data < self.initial_max_data:
             raise ValueError("max_data is smaller than initial_max_data")

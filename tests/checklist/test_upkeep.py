@@ -27,6 +27,7 @@ def test_17_each_path_starts_with_1200_bytes() -> None:
     world = World().connect()
     upload(world, bytes(100_000))
     world.settle()
+    assert world.client.path_view(0).mtu == 1472
     path = add(world)
     assert world.client.path_view(path).mtu == 1200
     validate(world, path)

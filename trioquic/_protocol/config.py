@@ -10,6 +10,8 @@ from .wire.transport_parameters import TransportParameters, encode_transport_par
 
 # RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
 ACK_DELAY_EXPONENT: Final = 3
+# the most that UDP over IPv6 can carry (RFC 9000 section 18.2)
+MOST_DATAGRAM: Final = 65527
 
 
 class CoreConfig:
@@ -24,7 +26,7 @@ class CoreConfig:
         keep_alive: float = 0.0,
         max_ack_delay: float = 0.025,
         active_connection_id_limit: int = 8,
-        max_datagram_size: int = 1200,
+        max_datagram_size: int = MOST_DATAGRAM,
         degraded_after: int = 3,
         congestion: Choice = CUBIC,
     ) -> None:
@@ -34,6 +36,7 @@ class CoreConfig:
         self.keep_alive = keep_alive
         self.max_ack_delay = max_ack_delay
         self.active_connection_id_limit = active_connection_id_limit
+        # the search for larger datagrams than 1200 bytes ends here (path/mtu.py)
         self.max_datagram_size = max_datagram_size
         self.degraded_after = degraded_after
         self.congestion = congestion

@@ -21,6 +21,7 @@ from .handshake import Handshake
 from .lifetime import CloseFrame, CoreState, Lifetime
 from .number_space import NumberSpace
 from .path.liveness import Liveness
+from .path.mtu import ETHERNET
 from .path.path import Address, PathView
 from .path.preferred import usable_preferred
 from .path.rules import PathRefusedError, PathRules, Refusal
@@ -72,9 +73,9 @@ class ClientConnection:
         ]
         self._own_ids = OwnIds(rng)
         self._peer_ids = PeerIds(config.active_connection_id_limit)
-        self._rules = PathRules()
+        self._rules = PathRules(config.max_datagram_size)
         self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
-        self._loss = LossDetector(rng, config.max_datagram_size, congestion=config.congestion)
+        self._loss = LossDetector(rng, congestion=config.congestion)
         self.streams = StreamTable(config.streams)
         self._paths = PathTable(self._loss, self._peer_ids, self._own_ids, self._rules, rng, events)
         self._handshake = Handshake(
@@ -207,9 +208,10 @@ class ClientConnection:
 
     # -- datagrams and time ------------------------------------------------------------------------
 
-    def start(self, local: Address | None, remote: Address) -> int:
-        """Begin the handshake; returns the number of the path it runs on."""
-        path = self._paths.add_first(local, remote)
+    def start(self, local: Address | None, remote: Address, interface_mtu: int = ETHERNET) -> int:
+        """Begin the handshake; returns the number of the path it runs on. `interface_mtu` is the
+        largest IP packet that the network interface sends."""
+        path = self._paths.add_first(local, remote, interface_mtu)
         self._handshake.start(path)
         return path.path_id
 
@@ -293,10 +295,12 @@ class ClientConnection:
 
     # -- commands ----------------------------------------------------------------------------------
 
-    def add_path(self, local: Address | None, remote: Address) -> int:
+    def add_path(
+        self, local: Address | None, remote: Address, interface_mtu: int = ETHERNET
+    ) -> int:
         """A new candidate path; PathRefusedError when the rules forbid it."""
         self._require_open()
-        return self._paths.add(local, remote)
+        return self._paths.add(local, remote, interface_mtu)
 
     def validate(self, path_id: int, now: float) -> None:
         """Probe a path; PathValidated or PathFailed follows (RFC 9000 section 8.2)."""

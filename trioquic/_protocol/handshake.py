@@ -144,6 +144,10 @@ class Handshake:
         self._lifetime.on_peer_idle_timeout(parameters.max_idle_timeout / 1000)
         self._lifetime.on_complete()
         self._rules.disabled_by_peer = parameters.disable_active_migration
+        limit = min(self._rules.largest_datagram, parameters.max_udp_payload_size)
+        self._rules.largest_datagram = limit
+        if self.path is not None:
+            self.path.search.restrict(limit)
         self._streams.apply_peer_limits(parameters)
         if self.path is not None and parameters.stateless_reset_token is not None:
             self._peer_ids.set_handshake_reset_token(

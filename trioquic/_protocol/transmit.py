@@ -18,7 +18,7 @@ from .errors import APPLICATION_ERROR
 from .handshake import Handshake
 from .lifetime import CloseFrame, Lifetime
 from .number_space import NumberSpace
-from .path.path import MINIMUM_DATAGRAM, Path
+from .path.path import MINIMUM_DATAGRAM, MtuProbe, Path
 from .path.table import PathTable
 from .recovery.loss import LossDetector
 from .recovery.sent import SentPacket
@@ -139,7 +139,10 @@ class Transmitter:
             self._loss.next_number_hint(APPLICATION) + 2 * _MOST_SEGMENTS,
             self._loss.largest_acked(APPLICATION),
         )
+        probe_size = path.probe_size(now)
         budget = self._loss.send_budget(path.path_id, now)
+        if probe_size and budget and self.has_data():
+            return self._mtu_probe(path, connection_id, probe_size, now)
         sealed: list[tuple[bytes, int, bytes]] = []
         total = 0
         while len(sealed) < _MOST_SEGMENTS and total + path.mtu <= _MOST_BYTES:
@@ -154,6 +157,8 @@ class Transmitter:
                 break
         if not sealed:
             return None
+        if total >= path.mtu:
+            path.search.on_full_datagram()
         datagrams = protect_batch(keys.writer, sealed)
         self._account(path, total, len(datagrams))
         return Batch(b"".join(datagrams), len(datagrams[0]), self._codepoint)
@@ -165,8 +170,11 @@ class Transmitter:
         acks = self._spaces[APPLICATION].acks
         probe = self._loss.take_probe(APPLICATION)
         allowed = probe or budget >= path.mtu
-        builder = PacketBuilder(path.mtu - 1 - number_length - len(connection_id) - _TAG)
-        padded = path.has_probe(now) and path.write_probe(builder, now)
+        validating = path.has_probe(now)
+        # Probes ask whether the path works at all, not whether it carries large datagrams.
+        size = MINIMUM_DATAGRAM if probe or validating else path.mtu
+        builder = PacketBuilder(size - 1 - number_length - len(connection_id) - _TAG)
+        padded = validating and path.write_probe(builder, now)
         data = allowed and self.has_data()
         if (
             acks.ack_due(now)
@@ -228,6 +236,21 @@ class Transmitter:
         size = len(header) + len(sealed)
         self._enter(path, APPLICATION, number, size, builder, padded, now)
         return header, 1 + len(connection_id), sealed
+
+    def _mtu_probe(self, path: Path, connection_id: bytes, size: int, now: float) -> Batch:
+        """A datagram of this size that carries nothing which matters (section 14.4)."""
+        keys = self._handshake.one_rtt
+        assert keys is not None
+        builder = PacketBuilder(size - 1 - len(connection_id) - _NUMBER_LENGTH - _TAG)
+        # The PING is quiet for the ledger: it must arm no PTO, for its loss says nothing about
+        # whether the path works. As PADDING it is in flight nevertheless.
+        builder.add_quiet(_PING_FRAME, MtuProbe(path, size))
+        builder.add_quiet(bytes(builder.room))
+        packet = self._seal_short(path, connection_id, _NUMBER_LENGTH, builder, True, now)
+        path.search.on_probe_sent(size)
+        datagram = protect_batch(keys.writer, [packet])[0]
+        self._account(path, len(datagram), 1)
+        return Batch(datagram, len(datagram), self._codepoint)
 
     def _probe(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         """A datagram of probing frames for a path that does not carry the connection."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import idna
 
-from .._protocol.config import CoreConfig
+from .._protocol.config import MOST_DATAGRAM, CoreConfig
 from .._protocol.connection import ClientConnection
 from .._protocol.streams.config import StreamConfig
 from .._protocol.tls.config import TlsClientConfig
@@ -60,6 +60,7 @@ class Plan:
             idle_timeout=transport.idle_timeout,
             keep_alive=transport.keep_alive,
             max_ack_delay=transport.max_ack_delay,
+            max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
             degraded_after=self.migration.degraded_after,
             congestion=transport.congestion,
         )

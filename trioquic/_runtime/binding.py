@@ -18,7 +18,7 @@ from ..networks import Interface, NetworkSource
 from .factory_socket import FactorySocket
 from .interface_binding import InterfaceBinder, bind_by_name, binder_for, try_to_bind
 from .native_socket import NativeSocket
-from .route import outgoing_interface
+from .route import outgoing_interface, route_mtu
 from .sockets import DatagramSocket, Remote
 
 
@@ -152,13 +152,22 @@ async def connect_socket(
         await sock.connect(remote.sockaddr)
         if interface is None and tie:
             interface = _tie(sock, remote)
-        try:
-            descriptor = sock.detach()
-        except (NotImplementedError, AttributeError):
-            return FactorySocket(sock, remote.address, interface)
+        mtu = route_mtu(sock)
+        connected = _take_over(sock, remote, interface)
     except BaseException:
         sock.close()
         raise
+    connected.mtu = mtu
+    return connected
+
+
+def _take_over(
+    sock: trio.socket.SocketType, remote: Remote, interface: str | None
+) -> DatagramSocket:
+    try:
+        descriptor = sock.detach()
+    except (NotImplementedError, AttributeError):
+        return FactorySocket(sock, remote.address, interface)
     plain = socket.socket(fileno=descriptor)
     try:
         return NativeSocket(plain, remote.address, interface)

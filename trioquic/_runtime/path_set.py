@@ -104,7 +104,7 @@ class PathSet:
 
     def start_first(self, socket: DatagramSocket) -> PathLink:
         """The path of the handshake."""
-        path_id = self._driver.core.start(socket.local, socket.remote)
+        path_id = self._driver.core.start(socket.local, socket.remote, socket.mtu)
         return self._start(socket, path_id)
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
@@ -195,12 +195,12 @@ class PathSet:
     async def _add_to_core(self, socket: DatagramSocket) -> int:
         core = self._driver.core
         try:
-            return core.add_path(socket.local, socket.remote)
+            return core.add_path(socket.local, socket.remote, socket.mtu)
         except PathRefusedError as refused:
             if not await self._make_room(refused.refusal):
                 raise self._refuse(refused) from None
         try:
-            return core.add_path(socket.local, socket.remote)
+            return core.add_path(socket.local, socket.remote, socket.mtu)
         except PathRefusedError as refused:
             raise self._refuse(refused) from None
 

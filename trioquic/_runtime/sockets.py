@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import trio
 
+from .._protocol.path.mtu import ETHERNET
 from .._protocol.transmit import Batch
 from ..paths import Address
 
@@ -44,6 +45,8 @@ class DatagramSocket(ABC):
         self.local = local
         self.remote = remote
         self.interface = interface
+        # the largest IP packet that the way out takes
+        self.mtu = ETHERNET
         self.errors = 0
         self.last_error: OSError | None = None
         self.datagrams_dropped = 0

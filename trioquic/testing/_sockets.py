@@ -6,8 +6,9 @@ NotImplementedError. Like trio's own, a socket raises OSError for what the netwo
 once it is closed, ClosedResourceError in a task that waits while it is closed, and
 BusyResourceError if a second task wants to receive. IPv6 sockets carry IPv6 only.
 
-Of the options SO_BINDTODEVICE, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT and SO_ERROR have an effect;
-all others are accepted, remembered and otherwise ignored.
+Of the options SO_BINDTODEVICE, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT and SO_ERROR have an effect,
+and IP_MTU and IPV6_MTU tell the MTU of the interface that a connected socket sends through; all
+others are accepted, remembered and otherwise ignored.
 """
 
 import errno
@@ -22,6 +23,7 @@ from ._addresses import Endpoint, family_of, from_sockaddr, to_sockaddr
 from ._errors import failure
 from ._flight import Flight
 from ._host import Host
+from ._interface import Interface
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 # The numbers are Linux's; the simulated host understands them on every platform.
 SO_BINDTODEVICE: Final[int] = getattr(socket, "SO_BINDTODEVICE", 25)
 SO_REUSEPORT: Final[int] = getattr(socket, "SO_REUSEPORT", 15)
+MTU_OPTIONS: Final = ((socket.IPPROTO_IP, 14), (socket.IPPROTO_IPV6, 24))
 
 RECEIVE_BUFFER: Final = 212_992
 # What the system adds to each datagram, so that a flood of empty ones fills the buffer as well.
 BOOKKEEPING: Final = 64
 MAX_PAYLOAD: Final = 65_507
+LOOPBACK_MTU: Final = 65_536
 
 
 # `type` is a property inside the class.
@@ -116,6 +120,11 @@ class SimulatedSocket(trio.socket.SocketType):
         if level == socket.SOL_SOCKET and optname == socket.SO_ERROR:
             self._error, error = 0, self._error
             return error
+        if (level, optname) in MTU_OPTIONS:
+            if self._remote is None:
+                raise failure(errno.ENOTCONN)
+            interface, _ = self._route(self._remote)
+            return LOOPBACK_MTU if interface is None else interface.mtu
         value = self._options.get((level, optname), 0 if buflen is None else b"")
         if buflen is None:
             return value if isinstance(value, int) else int.from_bytes(value[:4], "little")
@@ -259,14 +268,17 @@ class SimulatedSocket(trio.socket.SocketType):
             raise failure(errno.EOPNOTSUPP)
         if len(payload) > MAX_PAYLOAD:
             raise failure(errno.EMSGSIZE)
-        # A connected socket keeps the source address that it was given when it was connected.
-        wanted = self._local[0] or (self._fixed_source if remote == self._remote else "")
-        interface, source = self._host._egress(wanted, self._device, remote[0])
+        interface, source = self._route(remote)
         self._ensure_bound()
         now = self._host.network.now()
         flight = Flight(now, (source, self._local[1]), remote, payload, self)
         self._host._send(flight, interface)
         return len(payload)
+
+    def _route(self, remote: Endpoint) -> tuple[Interface | None, str]:
+        # A connected socket keeps the source address that it was given when it was connected.
+        wanted = self._local[0] or (self._fixed_source if remote == self._remote else "")
+        return self._host._egress(wanted, self._device, remote[0])
 
     async def wait_writable(self) -> None:
         """Return at the next checkpoint: a datagram socket is always writable."""

@@ -12,7 +12,9 @@ from typing import Final
 from ..builder import PacketBuilder
 from ..machine import advance
 from ..recovery.path_recovery import PathRecovery
+from ..token import Token
 from ..wire import frames
+from .mtu import BASE, MtuSearch
 from .state import TRANSITIONS, PathInput, PathState
 from .validation import Validation
 
@@ -21,7 +23,9 @@ Address = tuple[str, int]
 # A peer's challenges are answered once each; this many may wait, the rest of a flood is dropped.
 _MOST_RESPONSES: Final = 8
 # Each probing datagram is expanded to this size (sections 8.2.1 and 8.2.2).
-MINIMUM_DATAGRAM: Final = 1200
+MINIMUM_DATAGRAM: Final = BASE
+# So many large packets lost since one arrived, and the path carries them no more.
+_BLACK_HOLE: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,26 @@ class PathView:
     validating: bool
 
 
+class MtuProbe(Token):
+    """What becomes of a datagram that was sent for its size alone."""
+
+    __slots__ = ("_number", "_path", "_size")
+
+    def __init__(self, path: "Path", size: int) -> None:
+        self._path = path
+        self._size = size
+        self._number = path.search.number
+
+    def acked(self) -> None:
+        """The path carries this size."""
+        self._path.search.on_probe_acked(self._number, self._size)
+        self._path.adopt_size()
+
+    def lost(self) -> None:
+        """Perhaps the path does not carry this size."""
+        self._path.search.on_probe_lost(self._number, self._size)
+
+
 class Path:
     """The protocol's side of one path."""
 
@@ -61,6 +85,7 @@ class Path:
         local: Address | None,
         remote: Address,
         recovery: PathRecovery,
+        search: MtuSearch,
         rng: Callable[[int], bytes],
     ) -> None:
         self.path_id = path_id
@@ -75,7 +100,9 @@ class Path:
         self.carried = False
         # what the last PATH_RESPONSE said since the connection left this path, -1 for nothing
         self.probed_rtt = -1.0
-        self.mtu = MINIMUM_DATAGRAM
+        self.search = search
+        # the size of a full datagram; what `search` has found
+        self.mtu: int = MINIMUM_DATAGRAM
         # section 17.4: off on at least one path in sixteen, chosen at random
         self.spin_enabled = rng(1)[0] >= 16
         self.spin = 0
@@ -122,6 +149,36 @@ class Path:
             self.challenges_sent += 1
             wrote = True
         return wrote
+
+    # -- the size of datagrams ---------------------------------------------------------------------
+
+    def probe_size(self, now: float) -> int:
+        """The size to probe now, 0 for none. Room is kept for it in the congestion window, and for
+        the data behind it, by whose acknowledgement its loss is noticed."""
+        recovery = self.recovery
+        size = 0
+        if recovery.pto_count == 0:
+            size = self.search.next_size(now, recovery.congestion.window)
+        recovery.needed = self.mtu + size
+        return size
+
+    def adopt_size(self) -> None:
+        """Send datagrams as large as the search has found that they may be."""
+        size = self.search.size
+        if size != self.mtu:
+            self.mtu = size
+            self.recovery.set_datagram_size(size)
+
+    def judge_size(self, now: float) -> None:
+        """Fall back if large datagrams arrive no more (RFC 8899 section 4.3)."""
+        if self.recovery.large_lost >= _BLACK_HOLE and self.mtu > MINIMUM_DATAGRAM:
+            self.search.fall(now)
+            self.adopt_size()
+
+    def restart_size(self) -> None:
+        """Begin anew with the size that every path carries."""
+        self.search.restart()
+        self.adopt_size()
 
     def next_spin(self) -> int:
         """The spin bit of the next packet: the inverse of what came in last, for a client."""

@@ -34,7 +34,9 @@ class PathRefusedError(CommandError):
 class PathRules:
     """The facts that decide over migration, gathered in the handshake."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest_datagram: int) -> None:
+        # that we want to send, or the server to receive (section 18.2)
+        self.largest_datagram = largest_datagram
         self.confirmed = False
         self.disabled_by_peer = False
         self.acted_on_preferred = False

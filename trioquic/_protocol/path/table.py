@@ -25,6 +25,7 @@ from ..events import (
 )
 from ..recovery.loss import LossDetector
 from ..wire.frames import NewConnectionId
+from .mtu import MtuSearch
 from .path import Address, Path, PathView
 from .rules import PathRefusedError, PathRules, Refusal
 from .state import PathInput, PathState
@@ -99,31 +100,32 @@ class PathTable:
 
     # -- coming and going --------------------------------------------------------------------------
 
-    def add_first(self, local: Address | None, remote: Address) -> Path:
+    def add_first(self, local: Address | None, remote: Address, interface_mtu: int) -> Path:
         """The path of the handshake: active from the beginning."""
         self._rules.handshake_local = local
         self._rules.handshake_remote = remote
         self._rules.proven_remotes.add(remote)
-        path = self._create(local, remote)
+        path = self._create(local, remote, interface_mtu)
         path.advance(PathInput.ACTIVATE)
         path.carried = True
         self.active = path.path_id
         self._loss.active_path = path.path_id
         return path
 
-    def add(self, local: Address | None, remote: Address) -> int:
+    def add(self, local: Address | None, remote: Address, interface_mtu: int) -> int:
         """A new candidate with a connection ID of its own; PathRefusedError when that cannot be."""
         self._rules.check_new_path(local, remote, self._peer_ids.zero_length)
         if len(self._live) >= MOST_PATHS:
             raise PathRefusedError(Refusal.TOO_MANY_PATHS)
         if not self._peer_ids.bind(self._next_id):
             raise PathRefusedError(Refusal.NO_SPARE_ID)
-        return self._create(local, remote).path_id
+        return self._create(local, remote, interface_mtu).path_id
 
-    def _create(self, local: Address | None, remote: Address) -> Path:
+    def _create(self, local: Address | None, remote: Address, interface_mtu: int) -> Path:
         path_id = self._next_id
         self._next_id += 1
-        path = Path(path_id, local, remote, self._loss.add_path(path_id), self._rng)
+        search = MtuSearch(":" in remote[0], interface_mtu, self._rules.largest_datagram)
+        path = Path(path_id, local, remote, self._loss.add_path(path_id), search, self._rng)
         self._live[path_id] = path
         return path
 
@@ -219,6 +221,7 @@ class PathTable:
         self._loss.active_path = path_id
         if path.carried:
             # What was learnt then says nothing about now (section 9.4); what was probed since does.
+            path.restart_size()
             self._loss.reset_path(path_id)
             if path.probed_rtt >= 0.0:
                 path.recovery.rtt.update(path.probed_rtt, 0.0, now)
@@ -269,6 +272,7 @@ class PathTable:
         path = self.active_path()
         if path is None:
             return
+        path.judge_size(now)
         count = path.recovery.pto_count
         silent = count >= self.degraded_after or (count > 0 and now >= self._unheard_from(path))
         if self._rules.confirmed and path.silent != silent:

@@ -21,6 +21,9 @@ class CongestionControl(Protocol):
 
     It decides about the window only. Loss detection, pacing and the account of what is in flight
     are not its business, and nothing it does may wait.
+
+    If it has a method `on_datagram_size(size: int)`, that is called when full datagrams of the path
+    get another size than the one it was made with (RFC 9000 section 14.3).
     """
 
     @property
@@ -77,6 +80,7 @@ class Foreign(CongestionController):
     def __init__(self, max_datagram_size: int, control: CongestionControl) -> None:
         super().__init__(max_datagram_size)
         self._control = control
+        self._tell_size: Callable[[int], None] | None = getattr(control, "on_datagram_size", None)
         self._least = MINIMUM_WINDOW_DATAGRAMS * max_datagram_size
         self._look()
 
@@ -88,6 +92,14 @@ class Foreign(CongestionController):
     def in_slow_start(self) -> bool:
         """What the user's says."""
         return self._control.in_slow_start
+
+    def on_datagram_size(self, size: int) -> None:
+        """Pass it on, if the user's wants to know."""
+        self.max_datagram_size = size
+        self._least = MINIMUM_WINDOW_DATAGRAMS * size
+        if self._tell_size is not None:
+            self._tell_size(size)
+        self._look()
 
     def on_acked(self, size: int, time_sent: float, now: float) -> None:
         """Pass it on."""

@@ -35,6 +35,12 @@ class CongestionController:
         """Whether the window doubles each round trip (7.3.1)."""
         return self.window < self.threshold
 
+    def on_datagram_size(self, size: int) -> None:
+        """Full datagrams have another size from now on. The window, in bytes, is what it was (RFC
+        8899 section 3), unless it has become less than two of them since the probe was sent."""
+        self.max_datagram_size = size
+        self.window = max(self.window, MINIMUM_WINDOW_DATAGRAMS * size)
+
     def on_acked(self, size: int, time_sent: float, now: float) -> None:
         """A packet was acknowledged that was sent while the window was in full use (7.8)."""
         raise NotImplementedError

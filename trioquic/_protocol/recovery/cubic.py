@@ -103,6 +103,11 @@ class Cubic(CongestionController):
         self._epoch_start = NEVER
         self._aimed_at = NEVER
 
+    def on_datagram_size(self, size: int) -> None:
+        """W_cubic counts in datagrams: its curve begins anew."""
+        super().on_datagram_size(size)
+        self._leave_avoidance()
+
     def on_congestion(self, time_sent: float, now: float) -> None:
         """Reduce to seven tenths, once for all losses of one window (4.6)."""
         beta = BETA

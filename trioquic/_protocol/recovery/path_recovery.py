@@ -72,6 +72,13 @@ class PathRecovery:
     ) -> None:
         self.path_id = path_id
         self.max_datagram_size = max_datagram_size
+        # what window and pacer must have room for before anything goes: a full datagram at least
+        self.needed = max_datagram_size
+        # packets of 1-RTT that are larger than this may get lost for their size alone
+        self._every_path = max_datagram_size
+        # how many such were lost since, in the order of sending, the last one that arrived
+        self.large_lost = 0
+        self._large_acked = -1
         self.initial_rtt = initial_rtt
         self.rtt = RttEstimator(initial_rtt)
         self._choice = congestion
@@ -120,7 +127,7 @@ class PathRecovery:
         if packet.ack_eliciting:
             flight.eliciting += 1
             flight.last_eliciting_at = packet.time_sent
-        if self.bytes_in_flight + self.max_datagram_size > self.congestion.window:
+        if self.bytes_in_flight + self.needed > self.congestion.window:
             self._full_until[space] = seq
 
     def _trim(self, flight: Flight) -> None:
@@ -135,11 +142,11 @@ class PathRecovery:
         return gain * window / max(self.rtt.smoothed, 0.000001)
 
     def send_budget(self, now: float) -> int:
-        """Bytes that window and pacer allow now; 0 when it is not even one datagram."""
+        """Bytes that window and pacer allow now; 0 when it is less than what is needed."""
         room = self.congestion.window - self.bytes_in_flight
-        if room < self.max_datagram_size:
+        if room < self.needed:
             return 0
-        paced = self.pacer.budget(now, self._rate(), self.max_datagram_size)
+        paced = self.pacer.budget(now, self._rate(), self.needed)
         if paced == 0 and 2 * self.bytes_in_flight >= self.congestion.window:
             # section 7.8: held back by pacing is not the same as having nothing to send
             flight = self.flights[APPLICATION]
@@ -148,9 +155,17 @@ class PathRecovery:
 
     def pacer_deadline(self, now: float) -> float:
         """When the pacer allows more; never, if it is the window that must open first."""
-        if self.congestion.window - self.bytes_in_flight < self.max_datagram_size:
+        if self.congestion.window - self.bytes_in_flight < self.needed:
             return NEVER
-        return self.pacer.deadline(now, self._rate(), self.max_datagram_size)
+        return self.pacer.deadline(now, self._rate(), self.needed)
+
+    def set_datagram_size(self, size: int) -> None:
+        """Full datagrams have another size from now on; what is in flight proves nothing more."""
+        self.max_datagram_size = size
+        self.needed = size
+        self.large_lost = 0
+        self._large_acked = self.flights[APPLICATION].next_seq - 1
+        self.congestion.on_datagram_size(size)
 
     # --- acknowledgement and loss -----------------------------------------------------------------
 
@@ -168,16 +183,25 @@ class PathRecovery:
         self.bytes_acked += size
         if packet.ack_eliciting:
             flight.eliciting -= 1
+        if size > self._every_path:
+            self._on_large_arrived(packet.seq)
         if packet.seq > self._round_end and space == APPLICATION:
             self._round_end = flight.next_seq - 1
             self.congestion.on_round()
         if packet.epoch == self._epoch and packet.seq <= self._full_until[space]:
             self.congestion.on_acked(size, packet.time_sent, now)
 
+    def _on_large_arrived(self, seq: int) -> None:
+        if seq > self._large_acked:
+            self._large_acked = seq
+            self.large_lost = 0
+
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
         if packet.state == LOST and packet.in_flight:
             self.spurious_losses += 1
+            if packet.size > self._every_path:
+                self._on_large_arrived(packet.seq)
         flight = self.flights[packet.space]
         if packet.seq > flight.largest_acked_seq:
             flight.largest_acked_seq = packet.seq
@@ -253,6 +277,12 @@ class PathRecovery:
             self.bytes_lost += packet.size
             if packet.ack_eliciting:
                 flight.eliciting -= 1
+            if packet.size > self.max_datagram_size:
+                # RFC 9000 section 14.4: a probe of the path's MTU, or from before it was found to
+                # have become smaller; lost for its size and not by congestion
+                continue
+            if packet.size > self._every_path and packet.seq > self._large_acked:
+                self.large_lost += 1
             if packet.epoch == self._epoch:
                 latest = packet
         if latest is not None:
