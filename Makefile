@@ -1,9 +1,10 @@
 # make demo    the main job: a download that goes on while the path under it is taken away
-# make test    linters, type checkers and the whole test suite, then the tests of behaviour once more
-#              with the protocol core compiled, if there is a C compiler
+# make test    linters, type checkers and the test suite, then the suite once more against a wheel with
+#              the protocol core compiled, if there is a C compiler
 # make lint    only the linters and type checkers
 # make compiled       build a wheel with the protocol core compiled, install it in .venv-compiled
 # make test-compiled  only the tests with that
+# make pytest  only the tests with plain Python, all of them
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make docs    draw the generated parts of the documentation anew
@@ -21,23 +22,26 @@ PIP_INSTALL := TRIOQUIC_PURE_PYTHON=1 $(BIN)/python -m pip --disable-pip-version
 COMPILED ?= .venv-compiled
 COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quiet
 # A C compiler, and Python's headers for it
-CAN_COMPILE = $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
+CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
-# Behaviour, from the codecs to real servers. What reads the source or replaces parts of the core by
-# subclasses of its own is for the plain variant.
-COMPILED_TESTS := tests/vectors tests/wire tests/crypto tests/tls tests/path tests/attacks \
-	tests/checklist tests/runtime tests/supervisor tests/real tests/test_variant.py
 
 .PHONY: compiled test-compiled demo test lint bench lab docs servers pytest clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
 
+# Checking types and compiling keep one processor busy each. What is left out in one variant runs in
+# the other (docs/testing.md).
 test: $(VENV)/dev.stamp servers
+ifeq ($(CAN_COMPILE),yes)
+	$(MAKE) --no-print-directory -j2 lint compiled
+	$(MAKE) --no-print-directory pytest SELECTED='-m "not compiled"'
+	$(MAKE) --no-print-directory test-compiled
+else
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory pytest
-	$(if $(CAN_COMPILE),$(MAKE) --no-print-directory test-compiled,\
-		@echo "no C compiler: the compiled variant was not tested")
+	@echo "no C compiler: the compiled variant was not tested"
+endif
 
 # basedpyright looks for packages with the interpreter that it finds first, and does not follow an
 # editable installation to the source.
@@ -51,19 +55,21 @@ lint: $(VENV)/dev.stamp
 		basedpyright --verifytypes trioquic --ignoreexternal
 
 pytest: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED)
 
 compiled: $(COMPILED)/stamp
 
 test-compiled: $(COMPILED)/stamp servers
 	cd $(COMPILED)/run && TRIOQUIC_EXPECT=compiled ../bin/python -m pytest -n $(WORKERS) \
-		-p no:cacheprovider $(COMPILED_TESTS)
+		-p no:cacheprovider -m "not plain"
 
+# The compiler checks types, too, perhaps at the same time as `lint`, so its cache is another one.
 # Python imports from the folder it runs in, so tests and benchmarks get one without the package.
 $(COMPILED)/stamp: pyproject.toml setup.py $(shell find trioquic -name '*.py')
 	rm -rf $(COMPILED) build
 	$(PYTHON) -m venv $(COMPILED)
-	$(COMPILED_PIP) wheel --no-deps --wheel-dir $(COMPILED)/wheel .
+	MYPY_CACHE_DIR=$(abspath $(COMPILED))/mypy-cache \
+		$(COMPILED_PIP) wheel --no-deps --wheel-dir $(COMPILED)/wheel .
 	$(COMPILED_PIP) install "$$(echo $(COMPILED)/wheel/trioquic-*.whl)[bench,test]"
 	mkdir -p $(COMPILED)/run
 	ln -sfn $(CURDIR)/tests $(CURDIR)/docs $(CURDIR)/examples $(CURDIR)/benchmarks $(CURDIR)/pyproject.toml \

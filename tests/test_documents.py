@@ -8,6 +8,9 @@ import pytest
 import trioquic
 from tests.documents import GENERATED, PROJECT, updated
 
+# reads the package's source
+pytestmark = pytest.mark.plain
+
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
 
 

@@ -7,6 +7,8 @@ import pytest
 from tests.architecture import MAX_FILE_LINES, MAX_FUNCTION_LINES, read_modules, violations
 
 ROOT = Path(__file__).parent.parent / "trioquic"
+# reads the package's source
+pytestmark = pytest.mark.plain
 
 
 def test_the_package_keeps_its_architecture() -> None:

@@ -1,4 +1,10 @@
-"""A loss detector on a clock that tests move by hand, with tokens that remember their fate."""
+"""A loss detector on a clock that tests move by hand; it knows what each packet's token was told.
+
+The tokens are real ones: a compiled core takes no class of our own for its `Token`. Those of CRYPTO
+frames, as what they are told shows in a buffer of sent bytes. Every packet carries one byte of it.
+"""
+
+from dataclasses import dataclass
 
 from trioquic._protocol.recovery.choice import CUBIC, Choice
 from trioquic._protocol.recovery.loss import LossDetector
@@ -6,25 +12,20 @@ from trioquic._protocol.recovery.numbers import PacketNumbers
 from trioquic._protocol.recovery.path_recovery import PathRecovery
 from trioquic._protocol.recovery.sent import SentPacket
 from trioquic._protocol.space import APPLICATION, SPACES
-from trioquic._protocol.token import Token
+from trioquic._protocol.streams.crypto_stream import CryptoToken
+from trioquic._protocol.streams.send_buffer import SendBuffer
 from trioquic._protocol.wire.frames import AckFrame
 
 SIZE = 1200
 
 
-class Frame(Token):
-    """A token that counts what it is told."""
+@dataclass(slots=True)
+class Frame:
+    """How often a packet's token was told what."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.acks = 0
-        self.losses = 0
-
-    def acked(self) -> None:
-        self.acks += 1
-
-    def lost(self) -> None:
-        self.losses += 1
+    number: int
+    acks: int = 0
+    losses: int = 0
 
 
 def no_randomness(count: int) -> bytes:
@@ -44,7 +45,29 @@ class Sender:
         self.detector.handshake_confirmed = confirmed
         self.detector.peer_address_validated = confirmed
         self.now = 100.0
-        self.frames: dict[tuple[int, int], Frame] = {}
+        self._buffer = SendBuffer()
+        self._frames: dict[tuple[int, int], Frame] = {}
+        # by the offset of their byte; the first is never acknowledged, so that all others wait
+        self._sent = [Frame(-1)]
+
+    @property
+    def frames(self) -> dict[tuple[int, int], Frame]:
+        """By space and packet number, with what they were told until now."""
+        self._note()
+        return self._frames
+
+    def _note(self) -> None:
+        """Count what the tokens were told since the last time. To be called after each event, as
+        telling a token the same again changes nothing in the buffer."""
+        acked, lost = self._buffer._acked, self._buffer.lost
+        for start, end in zip(acked.starts, acked.ends, strict=True):
+            for frame in self._sent[start:end]:
+                frame.acks += 1
+        for start, end in zip(lost.starts, lost.ends, strict=True):
+            for frame in self._sent[start:end]:
+                frame.losses += 1
+        acked.clear()
+        lost.clear()
 
     @property
     def path(self) -> PathRecovery:
@@ -65,12 +88,14 @@ class Sender:
         numbers = []
         for _ in range(count):
             number = self.detector.next_packet_number(space)
-            frame = Frame(number)
-            self.frames[space, number] = frame
+            frame = self._frames[space, number] = Frame(number)
+            token = CryptoToken(self._buffer, len(self._sent), len(self._sent) + 1)
+            self._sent.append(frame)
             self.detector.on_sent(
-                SentPacket(number, space, path, self.now, size, eliciting, [frame], padded, ecn)
+                SentPacket(number, space, path, self.now, size, eliciting, [token], padded, ecn)
             )
             numbers.append(number)
+        self._note()
         return numbers
 
     def ack(
@@ -82,7 +107,9 @@ class Sender:
     ) -> int:
         """Receive an ACK of exactly these numbers; returns how many were news."""
         frame = AckFrame(max(numbers), 0, to_ranges(set(numbers)), ecn)
-        return self.detector.on_ack_untrusted(space, frame, self.now, delay)
+        news = self.detector.on_ack_untrusted(space, frame, self.now, delay)
+        self._note()
+        return news
 
     def frame(self, number: int, space: int = APPLICATION) -> Frame:
         return self.frames[space, number]
@@ -104,6 +131,7 @@ class Sender:
         waited = deadline - self.now
         self.now = deadline
         self.detector.on_deadline(deadline)
+        self._note()
         return waited
 
 

@@ -18,11 +18,20 @@ ROOT = Path(__file__).parents[2]
 SEEDS = [(name, seed) for name, scenario in SCENARIOS.items() for seed in range(scenario.seeds)]
 
 
+def variant(seed: int) -> pytest.MarkDecorator:
+    """Which variant plays a seed when `make test` has both: a third is for the plain one, taken
+    three by three, as scenarios choose by a seed's remainders."""
+    return pytest.mark.plain if seed // 3 % 3 == 0 else pytest.mark.compiled
+
+
 def replay_command(name: str, seed: int) -> str:
     return f"python -m tests.simulation {name} {seed}"
 
 
-@pytest.mark.parametrize(("name", "seed"), SEEDS, ids=[f"{name}-{seed}" for name, seed in SEEDS])
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [pytest.param(*case, marks=variant(case[1]), id=f"{case[0]}-{case[1]}") for case in SEEDS],
+)
 def test_seed(name: str, seed: int) -> None:
     scenario = SCENARIOS[name]
     case = scenario.make(seed)
@@ -38,6 +47,13 @@ def test_there_are_enough_seeds() -> None:
     assert by_themselves >= 1000
     assert counted.total() - by_themselves >= 300
     assert min(counted.values()) >= 40
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_both_variants_see_every_scenario(name: str) -> None:
+    shares = Counter(variant(seed).name for seed in range(SCENARIOS[name].seeds))
+    assert shares.keys() == {"plain", "compiled"}
+    assert 1.5 < shares["compiled"] / shares["plain"] < 2.5
 
 
 def test_a_path_that_ends_early_leaves_some_connections_and_ends_others() -> None:
