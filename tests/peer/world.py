@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from trioquic._protocol import events as ev
-from trioquic._protocol.config import CoreConfig
+from trioquic._protocol.config import MOST_DATAGRAM, CoreConfig
 from trioquic._protocol.connection import ClientConnection
+from trioquic._protocol.path.mtu import ETHERNET
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.tls.client import TlsClientConfig
 from trioquic._protocol.tls.verify import CaVerification
@@ -44,6 +45,8 @@ class World:
         keep_alive: float = 0.0,
         alpn: tuple[str, ...] = ("test",),
         root_number: int = 0,
+        interface_mtu: int = ETHERNET,
+        max_datagram_size: int = MOST_DATAGRAM,
     ) -> None:
         self.now = 1000.0
         self.delay = delay
@@ -67,11 +70,12 @@ class World:
             streams=streams or StreamConfig(),
             idle_timeout=idle_timeout,
             keep_alive=keep_alive,
+            max_datagram_size=max_datagram_size,
         )
         self.client = ClientConnection(
             config, rng=self.random.randbytes, wall_time=WALL_TIME, now=self.now
         )
-        self.client.start(LOCAL, REMOTE)
+        self.client.start(LOCAL, REMOTE, interface_mtu)
 
     # --- time -------------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ class NativeSocket(DatagramSocket):
         self._partial: Batch | None = None
         self._progress = 0
         self._segmentation = False
+        self._can_segment = False
         self._messages = platform == "linux"
         self._set_options(platform)
 
@@ -94,7 +95,8 @@ class NativeSocket(DatagramSocket):
             self._try_option(socket.IPPROTO_IP, _IP_RECVTOS, 1)
         self._try_option(_SOL_UDP, _UDP_GRO, 1)
         # 0 means "not by default": each send says itself whether it has segments
-        self._segmentation = self._try_option(_SOL_UDP, _UDP_SEGMENT, 0)
+        self._can_segment = self._try_option(_SOL_UDP, _UDP_SEGMENT, 0)
+        self._segmentation = self._can_segment
 
     def _try_option(self, level: int, name: int, value: int) -> bool:
         try:
@@ -173,6 +175,9 @@ class NativeSocket(DatagramSocket):
                 self._partial = batch
                 return False
             except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    # Older kernels say EINVAL to segments of such a size: there is support.
+                    self._segmentation = self._can_segment
                 self._drop(error, 1)
             self._progress += size
         self._progress = 0

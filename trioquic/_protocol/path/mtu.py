@@ -14,9 +14,10 @@ it makes its loss known soon, so it needs no timeout of its own either, and its 
 its size, of which the congestion controller hears nothing (section 14.4).
 
 A path may also carry large datagrams no more, without a word: a black hole (RFC 8899 section 4.3).
-Recovery counts the large ones that were lost since one arrived, and probe timeouts send small ones,
-so that the count does not depend on large ones arriving. The path then falls back to 1200 bytes,
-and the search begins again after a patience that doubles each time.
+Recovery counts how often large ones were lost since one arrived, and probe timeouts send small
+ones, so that there are acknowledgements by which to count. The path then falls back to 1200 bytes,
+and the search begins again after a patience that doubles each time, until the path was well for
+twenty minutes.
 """
 
 from enum import Enum
@@ -56,6 +57,7 @@ _PLATEAUS: Final = (
 _MOST_PROBES: Final = 3  # RFC 8899 section 5.1.2, MAX_PROBES
 _RAISE_AFTER: Final = 600.0  # section 5.1.1, PMTU_RAISE_TIMER
 _FIRST_PATIENCE: Final = 1.0
+_FORGIVEN_AFTER: Final = 2 * _RAISE_AFTER
 _SHARE_OF_WINDOW: Final = 4
 
 
@@ -115,6 +117,7 @@ class MtuSearch:
         # a full datagram went out since the last probe
         self._filled = False
         self._patience = _FIRST_PATIENCE
+        self._fell_at = -inf
         self.restrict(min(limit, LARGEST))
 
     def restrict(self, limit: int) -> None:
@@ -198,6 +201,9 @@ class MtuSearch:
     def fall(self, now: float) -> None:
         """Datagrams larger than the base arrive no more."""
         self._reset(MtuInput.FALL)
+        if now > self._fell_at + _FORGIVEN_AFTER:
+            self._patience = _FIRST_PATIENCE
+        self._fell_at = now
         self._not_before = now + self._patience
         self._patience = min(2.0 * self._patience, _RAISE_AFTER)
 

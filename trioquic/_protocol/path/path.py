@@ -24,8 +24,9 @@ Address = tuple[str, int]
 _MOST_RESPONSES: Final = 8
 # Each probing datagram is expanded to this size (sections 8.2.1 and 8.2.2).
 MINIMUM_DATAGRAM: Final = BASE
-# So many large packets lost since one arrived, and the path carries them no more.
-_BLACK_HOLE: Final = 3
+# So many times large packets were lost since one arrived, and the path carries them no more: the
+# second time is one too many for a queue that has overflowed.
+_BLACK_HOLE: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,7 @@ class Path:
 
     def judge_size(self, now: float) -> None:
         """Fall back if large datagrams arrive no more (RFC 8899 section 4.3)."""
-        if self.recovery.large_lost >= _BLACK_HOLE and self.mtu > MINIMUM_DATAGRAM:
+        if self.recovery.large_losses >= _BLACK_HOLE and self.mtu > MINIMUM_DATAGRAM:
             self.search.fall(now)
             self.adopt_size()
 

@@ -76,8 +76,10 @@ class PathRecovery:
         self.needed = max_datagram_size
         # packets of 1-RTT that are larger than this may get lost for their size alone
         self._every_path = max_datagram_size
-        # how many such were lost since, in the order of sending, the last one that arrived
-        self.large_lost = 0
+        # how often in a row such were lost, each time sent after the time before was noticed, and
+        # none was acknowledged that had been sent later
+        self.large_losses = 0
+        self._large_lost_at = -NEVER
         self._large_acked = -1
         self.initial_rtt = initial_rtt
         self.rtt = RttEstimator(initial_rtt)
@@ -163,7 +165,7 @@ class PathRecovery:
         """Full datagrams have another size from now on; what is in flight proves nothing more."""
         self.max_datagram_size = size
         self.needed = size
-        self.large_lost = 0
+        self.large_losses = 0
         self._large_acked = self.flights[APPLICATION].next_seq - 1
         self.congestion.on_datagram_size(size)
 
@@ -194,7 +196,7 @@ class PathRecovery:
     def _on_large_arrived(self, seq: int) -> None:
         if seq > self._large_acked:
             self._large_acked = seq
-            self.large_lost = 0
+            self.large_losses = 0
 
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
@@ -281,8 +283,13 @@ class PathRecovery:
                 # RFC 9000 section 14.4: a probe of the path's MTU, or from before it was found to
                 # have become smaller; lost for its size and not by congestion
                 continue
-            if packet.size > self._every_path and packet.seq > self._large_acked:
-                self.large_lost += 1
+            if (
+                packet.size > self._every_path
+                and packet.seq > self._large_acked
+                and packet.time_sent > self._large_lost_at
+            ):
+                self._large_lost_at = now
+                self.large_losses += 1
             if packet.epoch == self._epoch:
                 latest = packet
         if latest is not None:
