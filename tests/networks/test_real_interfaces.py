@@ -16,6 +16,7 @@ import trioquic
 from tests.programs import needs, needs_root, program
 from trioquic import Interface, ManualNetworks, NetworkSource
 from trioquic._runtime.binding import bind_socket, connect_socket
+from trioquic._runtime.fingerprint import read_fingerprint
 from trioquic._runtime.route import outgoing_interface
 from trioquic._runtime.sockets import Remote
 
@@ -170,6 +171,25 @@ async def test_a_socket_without_an_interface_is_tied_to_the_one_it_uses(veth: st
             assert connected.interface == (veth if tie else None)
         finally:
             connected.close()
+
+
+def test_the_fingerprint_changes_with_whatever_a_snapshot_shows(veth: str) -> None:
+    steps = (
+        ("link", "set", f"{veth}p", "up"),
+        ("link", "set", veth, "up"),
+        ("address", "add", "192.0.2.96/32", "dev", veth),
+        ("address", "add", "2001:db8:77::3/64", "dev", veth, "nodad"),
+        ("address", "change", "2001:db8:77::3/64", "dev", veth, "preferred_lft", "0"),
+        ("link", "set", f"{veth}p", "down"),
+        ("address", "del", "192.0.2.96/32", "dev", veth),
+        ("link", "del", veth),
+    )
+    seen = [read_fingerprint()]
+    for step in steps:
+        ip(*step)
+        seen.append(read_fingerprint())
+        assert seen[-1] is not None
+        assert seen[-1] != seen[-2], step
 
 
 def test_this_machine_itself_is_behind_no_interface() -> None:

@@ -81,6 +81,28 @@ class FakeTrigger(Trigger):
         self.is_open = False
 
 
+def test_a_full_look_is_spared_while_the_fingerprint_stays() -> None:
+    system = FakeSystem()
+    fingerprints: list[tuple[bytes, ...] | None] = [(b"1",), (b"1",), (b"2",), (b"2",), None, None]
+    source = SystemNetworks(
+        system.list_adapters, AdapterReader(), fingerprint=lambda: fingerprints.pop(0)
+    )
+    looks = []
+    while fingerprints:
+        source.snapshot()
+        looks.append(system.looks)
+    assert looks == [1, 1, 2, 2, 3, 4]
+
+
+def test_after_a_look_that_failed_the_fingerprint_means_nothing() -> None:
+    system = FakeSystem()
+    source = SystemNetworks(system.list_adapters, AdapterReader(), fingerprint=lambda: (b"1",))
+    system.failure = OSError(errno.EMFILE, "too many")
+    assert source.snapshot() == ()
+    system.failure = None
+    assert [interface.name for interface in source.snapshot()] == ["eth0"]
+
+
 async def duration(source: SystemNetworks) -> float | None:
     """How long `wait_changed` takes; None if it does not return within a minute."""
     start = trio.current_time()

@@ -7,7 +7,7 @@ unreadable file is an OSError, one with the wrong content a ValueError; both nam
 import functools
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import certifi
 
@@ -28,6 +28,9 @@ from ..config import CIPHER_SUITES, GROUPS, StrPath, TLSConfig
 
 T = TypeVar("T")
 
+# So many sets of authorities of callers' own are kept ready; more are made anew each time.
+_MOST_SETS: Final = 16
+
 
 def load_tls(config: TLSConfig, server_name: str, alpn: tuple[str, ...]) -> TlsClientConfig:
     """Everything that the handshake needs, checked."""
@@ -47,14 +50,22 @@ def _verification(config: TLSConfig) -> Verification:
         return NoVerification()
     if isinstance(config.fingerprint, bytes):
         return FingerprintVerification(config.fingerprint)
-    roots = []
+    sources: list[tuple[str, bytes]] = []
     if config.ca_file is not None:
-        roots += _parse(config.ca_file, load_certificates, _read(config.ca_file))
+        sources.append((os.fspath(config.ca_file), _read(config.ca_file)))
     if config.ca_data is not None:
         data = config.ca_data
-        content = data.encode() if isinstance(data, str) else data
-        roots += _parse("ca_data", load_certificates, content)
-    return CaVerification(roots, strict=False) if roots else _public_roots()
+        sources.append(("ca_data", data.encode() if isinstance(data, str) else data))
+    return _own_roots(tuple(sources)) if sources else _public_roots()
+
+
+@functools.lru_cache(maxsize=_MOST_SETS)
+def _own_roots(sources: tuple[tuple[str, bytes], ...]) -> CaVerification:
+    """The roots of some files, given by name and content: a file may change between two calls."""
+    roots = []
+    for name, content in sources:
+        roots += _parse(name, load_certificates, content)
+    return CaVerification(roots, strict=False)
 
 
 @functools.cache

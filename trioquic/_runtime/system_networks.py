@@ -8,6 +8,8 @@ Waiting for a change subscribes first and looks afterwards, and compares with wh
 the task's last wait ended. So a change is found whenever it comes, between two waits as well.
 The first change after a quiet time is reported at once, because a connection may hang on it; then
 looks are spaced, so that a burst of messages (one cable makes dozens) costs a few looks only.
+
+A look is cut short when the kernel's fingerprint of the interfaces is that of the last full look.
 """
 
 import sys
@@ -21,6 +23,7 @@ import trio
 from ..networks import Interface, NetworkSource
 from .adapters import Adapter, AdapterReader, reader_for
 from .change_triggers import Trigger, open_trigger
+from .fingerprint import Fingerprint, read_fingerprint
 
 # A handover has 50 ms for everything that is not a round trip; a look takes about 1 ms.
 _BETWEEN_LOOKS: Final = 0.02
@@ -36,17 +39,21 @@ def _list_adapters() -> Iterable[Adapter]:
 
 
 class SystemNetworks:
-    """The interfaces of the operating system. The arguments are seams."""
+    """The interfaces of the operating system. The arguments are seams; `fingerprint` is None, or
+    returns None, where every look is to be a full one."""
 
     def __init__(
         self,
         list_adapters: Callable[[], Iterable[Adapter]] = _list_adapters,
         reader: AdapterReader | None = None,
         trigger: Callable[[], Trigger] | None = None,
+        fingerprint: Callable[[], Fingerprint | None] | None = None,
     ) -> None:
         self._list_adapters = list_adapters
         self._reader = reader or reader_for(sys.platform)
         self._open_trigger = trigger or _system_trigger
+        self._read_fingerprint = fingerprint
+        self._fingerprint: Fingerprint | None = None
         self._last: Snapshot = ()
         # there was a reason to look that has not been followed yet
         self._stale = True
@@ -121,6 +128,11 @@ class SystemNetworks:
         self._news = trio.Event()
 
     def _look(self) -> None:
+        # Before the full look: what changes in between is found by the next one.
+        fingerprint = None if self._read_fingerprint is None else self._read_fingerprint()
+        if fingerprint is not None and fingerprint == self._fingerprint:
+            self._stale = False
+            return
         try:
             current = self._reader.read(self._list_adapters())
         except (OSError, ValueError, AssertionError):
@@ -128,6 +140,7 @@ class SystemNetworks:
             # without a netmask, which ifaddr asserts: the last answer stands.
             return
         self._stale = False
+        self._fingerprint = fingerprint
         if current != self._last:
             self._last = current
             self._wake()
@@ -147,10 +160,10 @@ def system_networks() -> NetworkSource:
     system as cheaply as one.
     """
     if not trio.lowlevel.in_trio_run():
-        return SystemNetworks()
+        return SystemNetworks(fingerprint=read_fingerprint)
     try:
         return _of_this_run.get()
     except LookupError:
-        source = SystemNetworks()
+        source = SystemNetworks(fingerprint=read_fingerprint)
         _of_this_run.set(source)
         return source

@@ -5,11 +5,12 @@ waits in `waiting` until `choose`. QUIC takes the traffic secrets and derives it
 from them. There is no PSK here, so the early secret is the one of an all-zero key.
 """
 
-import hmac
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..crypto.keys import (
     TLS_AES_128_GCM_SHA256,
@@ -91,11 +92,13 @@ class KeySchedule:
         """The content of a Finished over the transcript so far (RFC 8446 section 4.4.4)."""
         size = self.algorithm.digest_size
         key = hkdf_expand_label(self.algorithm, traffic_secret, b"finished", size)
-        return hmac.digest(key, self.transcript_hash(), self.algorithm.name)
+        mac = HMAC(key, self.algorithm)
+        mac.update(self.transcript_hash())
+        return mac.finalize()
 
     def _extract(self, salt: bytes, secret: bytes) -> bytes:
         """HKDF-Extract (RFC 5869 section 2.2)."""
-        return hmac.digest(salt, secret, self.algorithm.name)
+        return HKDF.extract(self.algorithm, salt, secret)
 
     def _derived(self) -> bytes:
         """The salt of the next stage: Derive-Secret(., "derived", "")."""
