@@ -9,7 +9,9 @@ import json
 import os
 import platform
 import tempfile
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ import trio
 
 from tests.certificates import Certificates
 from tests.programs import find_program
-from tests.servers import Server, gtlsserver
+from tests.servers import gtlsserver
 
 from . import report
 from .clients import Client, Figures, find_clients
+from .link import ROUND_TRIP, lossy_link
 from .task import IDLE_TIMEOUT, MAX_DATA, MAX_STREAM_DATA, Task
 from .works import Work, works
 
@@ -38,24 +41,32 @@ SERVER_OPTIONS = (
 Results = dict[str, dict[str, list[Figures]]]
 
 
-async def measure(work: Work, client: Client, certs: Certificates) -> Figures:
-    """One client process and its server."""
+async def measure(work: Work, client: Client, certs: Certificates, seed: int) -> Figures:
+    """One client process and its server, with a link between them or not."""
     async with gtlsserver(certs.server, options=SERVER_OPTIONS) as server:
-        task = make_task(work, server)
-        return await trio.to_thread.run_sync(client.run, task, 0.0)
+        task = Task(
+            work=work.program,
+            library="",
+            host=server.host,
+            port=server.port,
+            ca_file=str(server.ca_file),
+            size=work.size,
+            count=work.count,
+            parallel=work.parallel,
+        )
+        if work.loss is None:
+            return await trio.to_thread.run_sync(client.run, task, server.port, 0.0)
+        async with lossy_link((server.host, server.port), work.loss, seed) as (host, port):
+            task = replace(task, host=host, port=port)
+            return await trio.to_thread.run_sync(client.run, task, server.port, ROUND_TRIP)
 
 
-def make_task(work: Work, server: Server) -> Task:
-    return Task(
-        work=work.program,
-        library="",
-        host=server.host,
-        port=server.port,
-        ca_file=str(server.ca_file),
-        size=work.size,
-        count=work.count,
-        parallel=work.parallel,
-    )
+def able(work: Work, clients: Sequence[Client]) -> list[Client]:
+    """Who can do this work. Where the link is what takes time, one variant of ours is enough."""
+    found = [client for client in clients if client.name in work.clients]
+    if work.loss is not None and {"compiled", "plain"} <= {client.name for client in found}:
+        found = [client for client in found if client.name != "plain"]
+    return found
 
 
 async def run(chosen: Sequence[Work], clients: Sequence[Client], rounds: int) -> Results:
@@ -64,15 +75,15 @@ async def run(chosen: Sequence[Work], clients: Sequence[Client], rounds: int) ->
         certs = Certificates(Path(folder))
         for number in range(rounds):
             for work in chosen:
-                able = [client for client in clients if client.name in work.clients]
-                start = number % len(able)
-                for client in [*able[start:], *able[:start]]:
-                    figures = await measure(work, client, certs)
+                turn = deque(able(work, clients))
+                turn.rotate(-number)
+                for client in turn:
+                    figures = await measure(work, client, certs, number)
                     results[work.name].setdefault(client.name, []).append(figures)
                     told = ", ".join(
                         f"{metric.of(work, figures):.4g} {metric.unit}" for metric in work.metrics
                     )
-                    print(f"round {number + 1}: {work.name:10} {client.name:10} {told}", flush=True)
+                    print(f"round {number + 1}: {work.name:12} {client.name:10} {told}", flush=True)
     return results
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 Figures = dict[str, float]
 EVERYBODY = ("compiled", "plain", "qh3", "gtlsclient", "aioquic")
 LIBRARIES = ("compiled", "plain", "qh3", "aioquic")
+# The share that is lost, and a size that takes 10 to 20 s at 20 Mbit/s and 100 ms.
+LOSSY = ((0.0, 25_000_000), (0.001, 8_000_000), (0.01, 3_000_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,16 @@ class Work:
     size: int
     count: int = 1
     parallel: int = 1
+    loss: float | None = None
+    """Over a long, slow link that loses this share of the datagrams; None: over loopback."""
 
 
 def _speed(work: Work, figures: Figures) -> float:
     return work.size / figures["seconds"] / 1e6
+
+
+def _goodput_of(work: Work, figures: Figures) -> float:
+    return work.size / figures["seconds"] * 8 / 1e6
 
 
 def _processor_per_byte(work: Work, figures: Figures) -> float:
@@ -78,6 +86,19 @@ def _transfer(name: str, size: int, bars: tuple[tuple[str, str, float], ...]) ->
             Metric("CPU", "s/GB", _processor_per_byte, False),
         ),
         size,
+    )
+
+
+def _goodput(direction: str, loss: float, size: int) -> Work:
+    bars = (("compiled", "gtlsclient", 1.0),) if loss == 0.01 else ()
+    return Work(
+        f"{direction}-{100 * loss:g}",
+        f"{direction}, 20 Mbit/s, 100 ms RTT, {100 * loss:g} % loss",
+        direction,
+        EVERYBODY,
+        (Metric("goodput", "Mbit/s", _goodput_of, True, bars),),
+        size,
+        loss=loss,
     )
 
 
@@ -142,5 +163,10 @@ def works(size: int, quick: bool) -> list[Work]:
             ),
             32,
             connections,
+        ),
+        *(
+            _goodput(direction, loss, 20_000 if quick else size)
+            for loss, size in LOSSY
+            for direction in ("download", "upload")
         ),
     ]

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 
 Address = tuple[str, int]
 MAX_DATAGRAM = 65535
-# What a router's queue holds at most, as time: beyond it datagrams are dropped.
+# What a router's queue holds at most, as time, if nothing else is said: beyond it datagrams are
+# dropped.
 QUEUE_SECONDS = 0.05
 SOCKET_BUFFER = 4 << 20
 BATCH = 64
@@ -37,11 +38,12 @@ class Direction:
     rate: float
     delay: float
     busy_until: float = 0.0
+    queue: float = QUEUE_SECONDS
 
     def arrival(self, now: float, size: int) -> float | None:
         """When a datagram that is sent now arrives; None if the queue is full."""
         start = max(now, self.busy_until)
-        if start - now > QUEUE_SECONDS:
+        if start - now > self.queue:
             return None
         self.busy_until = start + size / self.rate
         return self.busy_until + self.delay
