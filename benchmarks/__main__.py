@@ -25,7 +25,7 @@ from . import report
 from .clients import Client, Figures, find_clients
 from .link import ROUND_TRIP, lossy_link
 from .task import IDLE_TIMEOUT, MAX_DATA, MAX_STREAM_DATA, Task
-from .works import Work, works
+from .works import Growth, Work, growths, works
 
 # Path MTU discovery stays on: whoever takes larger datagrams, or sends them, may profit. More
 # streams than are used at once: qh3 refuses to open one before the server has given credit again.
@@ -43,18 +43,22 @@ Results = dict[str, dict[str, list[Figures]]]
 
 async def measure(work: Work, client: Client, certs: Certificates, seed: int) -> Figures:
     """One client process and its server, with a link between them or not."""
+    task = Task(
+        work=work.program,
+        library="",
+        host="",
+        port=0,
+        ca_file=str(certs.ca_file),
+        size=work.size,
+        count=work.count,
+        parallel=work.parallel,
+        alone=work.alone,
+    )
+    if work.alone:
+        return await trio.to_thread.run_sync(client.run, task, 0, 0.0)
     async with gtlsserver(certs.server, options=SERVER_OPTIONS) as server:
-        task = Task(
-            work=work.program,
-            library="",
-            host=server.host,
-            port=server.port,
-            ca_file=str(server.ca_file),
-            size=work.size,
-            count=work.count,
-            parallel=work.parallel,
-        )
         if work.loss is None:
+            task = replace(task, host=server.host, port=server.port)
             return await trio.to_thread.run_sync(client.run, task, server.port, 0.0)
         async with lossy_link((server.host, server.port), work.loss, seed) as (host, port):
             task = replace(task, host=host, port=port)
@@ -83,7 +87,7 @@ async def run(chosen: Sequence[Work], clients: Sequence[Client], rounds: int) ->
                     told = ", ".join(
                         f"{metric.of(work, figures):.4g} {metric.unit}" for metric in work.metrics
                     )
-                    print(f"round {number + 1}: {work.name:12} {client.name:10} {told}", flush=True)
+                    print(f"round {number + 1}: {work.name:20} {client.name:10} {told}", flush=True)
     return results
 
 
@@ -94,6 +98,16 @@ def circumstances(clients: Sequence[Client]) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "clients": {client.name: client.version for client in clients},
     }
+
+
+def print_tables(
+    chosen: Sequence[Work], growing: Sequence[Growth], clients: Sequence[str], results: Results
+) -> None:
+    if chosen:
+        print(f"\n{report.figures_table(chosen, clients, results)}")
+        print(f"\n{report.ratio_table(chosen, clients, results)}")
+    if growing:
+        print(f"\n{report.growth_table(growing, results)}")
 
 
 def main() -> None:
@@ -108,18 +122,22 @@ def main() -> None:
     if find_program("gtlsserver") is None:
         parser.error("gtlsserver is missing (Debian: ngtcp2-server)")
     every = works(int(options.megabytes * 1e6), options.quick)
-    chosen = [work for work in every if options.only is None or work.name in options.only]
+    growing = growths(options.quick)
+    names = [work.name for work in every] + [growth.name for growth in growing]
+    only = names if options.only is None else options.only
+    chosen = [work for work in every if work.name in only]
+    growing = [growth for growth in growing if growth.name in only]
     clients = [
         client
         for client in find_clients()
         if options.clients is None or client.name in options.clients
     ]
-    if not chosen or not clients:
-        parser.error(f"works: {', '.join(work.name for work in every)}")
-    results = trio.run(run, chosen, clients, options.rounds)
-    names = [client.name for client in clients]
-    print(f"\n{report.figures_table(chosen, names, results)}")
-    print(f"\n{report.ratio_table(chosen, names, results)}")
+    unknown = set(only) - set(names)
+    if unknown or not clients:
+        parser.error(f"works: {', '.join(names)}")
+    steps = [work for growth in growing for work in growth.works]
+    results = trio.run(run, [*chosen, *steps], clients, options.rounds)
+    print_tables(chosen, growing, [client.name for client in clients], results)
     if options.save is not None:
         saved = {"circumstances": circumstances(clients), "results": results}
         options.save.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")

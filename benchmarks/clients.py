@@ -90,7 +90,8 @@ class PythonClient:
 
     def run(self, task: Task, server_port: int, round_trip: float) -> Figures:
         text = replace(task, library=self.library).to_json()
-        command = [sys.executable, "-m", self.module, text]
+        module = "benchmarks.core" if task.alone else self.module
+        command = [sys.executable, "-m", module, text]
         figures: Figures = json.loads(run_process(command, self.environment).output)
         return figures
 

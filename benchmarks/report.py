@@ -3,9 +3,8 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from .works import Figures, Metric, Work
+from .works import FLAT, OURS, Figures, Growth, Metric, Work
 
-OURS = ("compiled", "plain")
 Results = Mapping[str, Mapping[str, Sequence[Figures]]]
 """By work and client, the figures of each round."""
 
@@ -80,4 +79,29 @@ def ratio_table(works: Sequence[Work], clients: Sequence[str], results: Results)
     for work in works:
         for metric in work.metrics:
             table += ratio_rows(work, metric, peers, results)
+    return rows(table)
+
+
+def growth_rows(growth: Growth, results: Results) -> Iterator[list[str]]:
+    for number, metric in enumerate(growth.works[0].metrics):
+        for client in OURS:
+            costs = [median(work, work.metrics[number], results, client) for work in growth.works]
+            known = [cost for cost in costs if cost is not None]
+            if len(known) < len(costs):
+                continue
+            points = zip(growth.labels, known, strict=True)
+            worst = max(known) / known[0]
+            yield [
+                growth.title,
+                f"{metric.name}, {metric.unit}, {client}",
+                ", ".join(f"{label}: {cost:.3g}" for label, cost in points),
+                f"{worst:.2f} ({'flat' if worst <= FLAT else f'not within {FLAT:g}'})",
+            ]
+
+
+def growth_table(growths: Sequence[Growth], results: Results) -> str:
+    """What a byte or a packet costs as the work grows; the most as a multiple of the first."""
+    table = [["what grows", "cost", "at", "most / first"]]
+    for growth in growths:
+        table += growth_rows(growth, results)
     return rows(table)

@@ -41,7 +41,9 @@ class Task:
     count: int = 1
     """Requests, handshakes or connections."""
     parallel: int = 1
-    """Requests under way at once."""
+    """Requests under way at once, open streams, or ranges that are out of order."""
+    alone: bool = False
+    """Only trioquic's core, without a network: benchmarks/core.py."""
 
     @property
     def get(self) -> bytes:

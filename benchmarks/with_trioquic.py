@@ -26,6 +26,7 @@ from .task import (
     tell,
 )
 
+WARM_UP = 1_000_000
 Figures = dict[str, float]
 Connect = Callable[[], AbstractAsyncContextManager[trioquic.Connection]]
 
@@ -68,6 +69,25 @@ async def download(task: Task, connect: Connect) -> Figures:
         async for chunk in stream:
             answer.feed(bytes(chunk))
         figures = watch.figures()
+        answer.check()
+    return figures
+
+
+async def volume(task: Task, connect: Connect) -> Figures:
+    """`count` downloads one after the other, behind a small one that does not count."""
+    async with connect() as conn:
+        await begin(conn)
+        await ask(conn, h3.request(SERVER_NAME, f"/{WARM_UP}"))
+        answers = [Answer(task.size) for _ in range(task.count)]
+        watch = Watch()
+        for answer in answers:
+            stream = await conn.open_stream()
+            await stream.send_all(task.get)
+            await stream.send_eof()
+            async for chunk in stream:
+                answer.feed(bytes(chunk))
+        figures = watch.figures()
+    for answer in answers:
         answer.check()
     return figures
 
@@ -194,6 +214,7 @@ async def many(task: Task, connect: Connect) -> Figures:
 
 WORKS: dict[str, Callable[[Task, Connect], Awaitable[Figures]]] = {
     "download": download,
+    "volume": volume,
     "upload": upload,
     "requests": requests,
     "handshakes": handshakes,

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 
 Figures = dict[str, float]
 EVERYBODY = ("compiled", "plain", "qh3", "gtlsclient", "aioquic")
+OURS = ("compiled", "plain")
 LIBRARIES = ("compiled", "plain", "qh3", "aioquic")
-# The share that is lost, and a size that takes 10 to 20 s at 20 Mbit/s and 100 ms.
-LOSSY = ((0.0, 25_000_000), (0.001, 8_000_000), (0.01, 3_000_000))
+# Direction, share that is lost, and a size that takes 10 to 20 s at 20 Mbit/s and 100 ms.
+LOSSY = (
+    ("download", 0.0, 25_000_000),
+    ("upload", 0.0, 25_000_000),
+    ("download", 0.001, 20_000_000),
+    ("upload", 0.001, 5_000_000),
+    ("download", 0.01, 12_000_000),
+    ("upload", 0.01, 2_500_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class Work:
     parallel: int = 1
     loss: float | None = None
     """Over a long, slow link that loses this share of the datagrams; None: over loopback."""
+    alone: bool = False
+    """Only trioquic's core, without a network."""
 
 
 def _speed(work: Work, figures: Figures) -> float:
@@ -52,7 +62,15 @@ def _goodput_of(work: Work, figures: Figures) -> float:
 
 
 def _processor_per_byte(work: Work, figures: Figures) -> float:
-    return figures["processor"] / work.size * 1e9
+    return figures["processor"] / (work.size * work.count) * 1e9
+
+
+def _processor_per_packet(work: Work, figures: Figures) -> float:
+    return figures["processor"] / work.count * 1e6
+
+
+def _time_per_byte(work: Work, figures: Figures) -> float:
+    return figures["seconds"] / (work.size * work.count) * 1e9
 
 
 def _rate(work: Work, figures: Figures) -> float:
@@ -111,6 +129,55 @@ def _requests(name: str, title: str, clients: tuple[str, ...], count: int, paral
     return Work(name, title, "requests", clients, metrics, 32, count, parallel)
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A work in several sizes: what a byte or packet costs should not depend on the size."""
+
+    name: str
+    title: str
+    works: tuple[Work, ...]
+    labels: tuple[str, ...]
+
+
+FLAT = 1.2
+"""The most that any size may cost, compared with the first."""
+
+
+def _volume(volumes: tuple[tuple[int, int], ...]) -> Growth:
+    metrics = (
+        Metric("time", "ns/byte", _time_per_byte, False),
+        Metric("CPU", "ns/byte", _processor_per_byte, False),
+    )
+    works = tuple(
+        Work(f"volume-{size // 10**6}", "download", "volume", OURS, metrics, size, count)
+        for size, count in volumes
+    )
+    labels = tuple(f"{size / 1e6:g} MB" for size, _ in volumes)
+    return Growth("volume", "size of a download", works, labels)
+
+
+def _core(name: str, title: str, steps: tuple[int, ...], packets: int) -> Growth:
+    metrics = (Metric("CPU", "us/packet", _processor_per_packet, False),)
+    works = tuple(
+        Work(f"{name}-{step}", title, name, OURS, metrics, 0, packets, step, alone=True)
+        for step in steps
+    )
+    return Growth(name, title, works, tuple(str(step) for step in steps))
+
+
+def growths(quick: bool) -> list[Growth]:
+    """What grows; with `quick` only a little."""
+    sizes, packets = (1, 100) if quick else (4, 10_000)
+    volumes = ((10**6, 20), (10**7, 5), (10**8, 1), (10**9, 1))[:sizes]
+    streams, ranges = (1, 10, 100, 1000)[:sizes], (0, 10, 100, 1000)[:sizes]
+    return [
+        _volume(volumes),
+        _core("receive-streams", "streams that data comes for in turn", streams, packets),
+        _core("send-streams", "streams that have data to send", streams, packets),
+        _core("receive-ranges", "ranges ahead of a gap", ranges, packets),
+    ]
+
+
 def works(size: int, quick: bool) -> list[Work]:
     """`size` is that of a large transfer; with `quick` all is so small that figures say little."""
     requests, handshakes, connections = (20, 4, 10) if quick else (2000, 200, 1000)
@@ -164,9 +231,5 @@ def works(size: int, quick: bool) -> list[Work]:
             32,
             connections,
         ),
-        *(
-            _goodput(direction, loss, 20_000 if quick else size)
-            for loss, size in LOSSY
-            for direction in ("download", "upload")
-        ),
+        *(_goodput(direction, loss, 20_000 if quick else size) for direction, loss, size in LOSSY),
     ]
