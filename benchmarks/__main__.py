@@ -1,7 +1,8 @@
 """Measure trioquic beside other clients: python -m benchmarks [--only NAME ...] [--quick]
 
 Every run is a process of its own against a server of its own, ngtcp2's gtlsserver. Each round has
-one run of every client on every work, in an order that moves on from round to round.
+one run of every client on every work, in an order that moves on from round to round. With --plot
+nothing is measured: the tables and docs/benchmarks.svg are made of figures that were saved.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import os
 import platform
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from tests.certificates import Certificates
 from tests.programs import find_program
 from tests.servers import gtlsserver
 
-from . import report
+from . import plot, report
 from .clients import Client, Figures, find_clients
 from .link import ROUND_TRIP, lossy_link
 from .task import IDLE_TIMEOUT, MAX_DATA, MAX_STREAM_DATA, Task
+from .works import EVERYBODY as CLIENTS
 from .works import Growth, Work, growths, works
 
 # Path MTU discovery stays on: whoever takes larger datagrams, or sends them, may profit. More
@@ -38,6 +40,7 @@ SERVER_OPTIONS = (
     "--handshake-timeout=60s",
     "--max-streams-bidi=1000",
 )
+PLOT = Path(__file__).parent.parent / "docs" / "benchmarks.svg"
 Results = dict[str, dict[str, list[Figures]]]
 
 
@@ -73,7 +76,9 @@ def able(work: Work, clients: Sequence[Client]) -> list[Client]:
     return found
 
 
-async def run(chosen: Sequence[Work], clients: Sequence[Client], rounds: int) -> Results:
+async def run(
+    chosen: Sequence[Work], clients: Sequence[Client], rounds: int, save: Callable[[Results], None]
+) -> Results:
     results: Results = {work.name: {} for work in chosen}
     with tempfile.TemporaryDirectory() as folder:
         certs = Certificates(Path(folder))
@@ -88,6 +93,7 @@ async def run(chosen: Sequence[Work], clients: Sequence[Client], rounds: int) ->
                         f"{metric.of(work, figures):.4g} {metric.unit}" for metric in work.metrics
                     )
                     print(f"round {number + 1}: {work.name:20} {client.name:10} {told}", flush=True)
+            save(results)
     return results
 
 
@@ -101,16 +107,30 @@ def circumstances(clients: Sequence[Client]) -> dict[str, Any]:
 
 
 def print_tables(
-    chosen: Sequence[Work], growing: Sequence[Growth], clients: Sequence[str], results: Results
+    every: Sequence[Work], growing: Sequence[Growth], clients: Sequence[str], results: Results
 ) -> None:
-    if chosen:
-        print(f"\n{report.figures_table(chosen, clients, results)}")
-        print(f"\n{report.ratio_table(chosen, clients, results)}")
-    if growing:
-        print(f"\n{report.growth_table(growing, results)}")
+    """Of what was measured."""
+    done = [work for work in every if results.get(work.name)]
+    if done:
+        print(f"\n{report.figures_table(done, clients, results)}")
+        print(f"\n{report.ratio_table(done, clients, results)}")
+    grown = [growth for growth in growing if results.get(growth.works[0].name)]
+    if grown:
+        print(f"\n{report.growth_table(grown, results)}")
 
 
-def main() -> None:
+def show_saved(files: Sequence[Path]) -> None:
+    """Tables and the plot of saved figures, perhaps of several files with works of their own."""
+    results: Results = {}
+    for file in files:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        results |= saved["results"]
+    every = works(saved["size"], saved["quick"])
+    print_tables(every, growths(saved["quick"]), CLIENTS, results)
+    PLOT.write_text(plot.draw(every, CLIENTS, results), encoding="utf-8")
+
+
+def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="works to do")
     parser.add_argument("--clients", nargs="+", metavar="NAME", help="clients to measure")
@@ -118,29 +138,44 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=100, help="size of a large transfer")
     parser.add_argument("--quick", action="store_true", help="tiny works, to see that all runs")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write all figures as JSON")
+    parser.add_argument("--plot", type=Path, nargs="+", metavar="FILE", help="show saved figures")
+    return parser
+
+
+def main() -> None:
+    parser = arguments()
     options = parser.parse_args()
+    if options.plot is not None:
+        show_saved(options.plot)
+        return
+    size = int(options.megabytes * 1e6)
+    every, growing = works(size, options.quick), growths(options.quick)
     if find_program("gtlsserver") is None:
         parser.error("gtlsserver is missing (Debian: ngtcp2-server)")
-    every = works(int(options.megabytes * 1e6), options.quick)
-    growing = growths(options.quick)
     names = [work.name for work in every] + [growth.name for growth in growing]
     only = names if options.only is None else options.only
-    chosen = [work for work in every if work.name in only]
-    growing = [growth for growth in growing if growth.name in only]
     clients = [
         client
         for client in find_clients()
         if options.clients is None or client.name in options.clients
     ]
-    unknown = set(only) - set(names)
-    if unknown or not clients:
-        parser.error(f"works: {', '.join(names)}")
-    steps = [work for growth in growing for work in growth.works]
-    results = trio.run(run, [*chosen, *steps], clients, options.rounds)
-    print_tables(chosen, growing, [client.name for client in clients], results)
-    if options.save is not None:
-        saved = {"circumstances": circumstances(clients), "results": results}
-        options.save.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+    if set(only) - set(names) or not clients:
+        parser.error(f"works: {', '.join(names)}; clients: {', '.join(CLIENTS)}")
+
+    def save(results: Results) -> None:
+        if options.save is not None:
+            saved = {
+                "size": size,
+                "quick": options.quick,
+                "circumstances": circumstances(clients),
+                "results": results,
+            }
+            options.save.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+
+    steps = [work for growth in growing if growth.name in only for work in growth.works]
+    chosen = [work for work in every if work.name in only] + steps
+    results = trio.run(run, chosen, clients, options.rounds, save)
+    print_tables(every, growing, [client.name for client in clients], results)
 
 
 if __name__ == "__main__":

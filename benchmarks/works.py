@@ -7,14 +7,15 @@ Figures = dict[str, float]
 EVERYBODY = ("compiled", "plain", "qh3", "gtlsclient", "aioquic")
 OURS = ("compiled", "plain")
 LIBRARIES = ("compiled", "plain", "qh3", "aioquic")
+WORST_LOSS = 0.01
 # Direction, share that is lost, and a size that takes 10 to 20 s at 20 Mbit/s and 100 ms.
 LOSSY = (
     ("download", 0.0, 25_000_000),
     ("upload", 0.0, 25_000_000),
-    ("download", 0.001, 20_000_000),
+    ("download", 0.001, 15_000_000),
     ("upload", 0.001, 5_000_000),
-    ("download", 0.01, 12_000_000),
-    ("upload", 0.01, 2_500_000),
+    ("download", WORST_LOSS, 5_000_000),
+    ("upload", WORST_LOSS, 2_500_000),
 )
 
 
@@ -28,6 +29,7 @@ class Metric:
     more_is_better: bool
     bars: tuple[tuple[str, str, float], ...] = ()
     """Variant of trioquic, peer, and how many times as good as the peer it should be."""
+    plotted: bool = True
 
     def ratio(self, ours: float, theirs: float) -> float:
         """How many times as good ours is."""
@@ -101,20 +103,20 @@ def _transfer(name: str, size: int, bars: tuple[tuple[str, str, float], ...]) ->
         EVERYBODY,
         (
             Metric("speed", "MB/s", _speed, True, bars),
-            Metric("CPU", "s/GB", _processor_per_byte, False),
+            Metric("CPU", "s/GB", _processor_per_byte, False, plotted=False),
         ),
         size,
     )
 
 
 def _goodput(direction: str, loss: float, size: int) -> Work:
-    bars = (("compiled", "gtlsclient", 1.0),) if loss == 0.01 else ()
+    bars = (("compiled", "gtlsclient", 1.0),) if loss == WORST_LOSS else ()
     return Work(
         f"{direction}-{100 * loss:g}",
-        f"{direction}, 20 Mbit/s, 100 ms RTT, {100 * loss:g} % loss",
+        f"{direction}, 20 Mbit/s, 100 ms, {100 * loss:g} % lost",
         direction,
         EVERYBODY,
-        (Metric("goodput", "Mbit/s", _goodput_of, True, bars),),
+        (Metric("goodput", "Mbit/s", _goodput_of, True, bars, plotted=loss == WORST_LOSS),),
         size,
         loss=loss,
     )
@@ -124,7 +126,7 @@ def _requests(name: str, title: str, clients: tuple[str, ...], count: int, paral
     bars = (("compiled", "aioquic", 3.0),)
     metrics = (
         Metric("rate", "requests/s", _rate, True, bars),
-        Metric("CPU", "ms each", _processor_each, False),
+        Metric("CPU", "ms each", _processor_each, False, plotted=False),
     )
     return Work(name, title, "requests", clients, metrics, 32, count, parallel)
 
@@ -194,16 +196,16 @@ def works(size: int, quick: bool) -> list[Work]:
         ),
         _transfer("upload", size, (("compiled", "qh3", 1.5), ("compiled", "aioquic", 5.0))),
         _requests(
-            "requests", f"{requests} requests of 32 bytes, 100 at a time", LIBRARIES, requests, 100
+            "requests", f"{requests} requests of 32 B, 100 at a time", LIBRARIES, requests, 100
         ),
-        _requests("serial", f"{requests} requests of 32 bytes, one by one", LIBRARIES, requests, 1),
+        _requests("serial", f"{requests} requests of 32 B, one by one", LIBRARIES, requests, 1),
         Work(
             "handshakes",
-            "full handshakes, certificate verified",
+            "full handshakes",
             "handshakes",
             LIBRARIES,
             (
-                Metric("rate", "handshakes/s", _rate, True),
+                Metric("rate", "handshakes/s", _rate, True, plotted=False),
                 Metric("CPU", "ms each", _processor_each, False, (("compiled", "qh3", 1.0),)),
             ),
             0,
@@ -220,13 +222,13 @@ def works(size: int, quick: bool) -> list[Work]:
         ),
         Work(
             "many",
-            f"{connections} connections at once, a request each",
+            f"{connections} connections, a request each",
             "many",
             LIBRARIES,
             (
-                Metric("time", "s", _seconds, False),
-                Metric("CPU", "ms each", _processor_each, False),
-                Metric("process", "MiB", _memory, False),
+                Metric("time", "s", _seconds, False, plotted=False),
+                Metric("CPU", "ms each", _processor_each, False, plotted=False),
+                Metric("process", "MiB", _memory, False, plotted=False),
             ),
             32,
             connections,
