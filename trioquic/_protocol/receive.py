@@ -1,17 +1,18 @@
 """Datagrams to decrypted frames (RFC 9000 sections 5.2, 12.2 and 12.3; RFC 9001 section 5).
 
 A batch of datagrams from one read of the socket is unmasked with one call: the header protection
-samples of all short-header packets are put together. Nothing is believed before it is
-authenticated; what fails is dropped and counted, and may only turn out to be a stateless reset.
-Packets that come before their keys are kept, a bounded number of them.
+samples of all short-header packets are put together (crypto/short_headers.py). Nothing is believed
+before it is authenticated; what fails is dropped and counted, and may only turn out to be a
+stateless reset. Packets that come before their keys are kept, a bounded number of them.
 """
 
 from typing import Final
 
-from .cid.own import OWN_ID_LENGTH, OwnIds
+from .cid.own import OwnIds
 from .cid.peer import PeerIds
 from .crypto.key_update import OneRttKeys
 from .crypto.keys import unprotect_long_untrusted
+from .crypto.short_headers import BLOCK, MOST_HEADERS, PN_OFFSET, unmask
 from .dispatch import Dispatcher
 from .errors import PROTOCOL_VIOLATION, BadPacketError
 from .handshake import Handshake
@@ -33,8 +34,7 @@ from .wire.packets import (
 
 _MOST_KEPT: Final = 32
 # first byte, connection ID, then the sample that starts 4 bytes after the packet number's start
-_PN_OFFSET: Final = 1 + OWN_ID_LENGTH
-_SAMPLE_OFFSET: Final = _PN_OFFSET + 4
+_SAMPLE_OFFSET: Final = PN_OFFSET + 4
 _SHORTEST_SHORT: Final = _SAMPLE_OFFSET + 16
 # RFC 9000 section 10.3: at least 5 bytes that look random, then the token
 _SHORTEST_RESET: Final = 21
@@ -82,6 +82,7 @@ class Receiver:
     ) -> None:
         self._loss = loss
         self._spaces = spaces
+        self._acks = spaces[APPLICATION].acks
         self._handshake = handshake
         self._dispatcher = dispatcher
         self._paths = paths
@@ -147,64 +148,77 @@ class Receiver:
         if size < _SHORTEST_SHORT and len(starts) > 1:
             self.counters.dropped_malformed += len(starts)
             return
-        masks = keys.masks(
-            b"".join([data[at + _SAMPLE_OFFSET : at + _SHORTEST_SHORT] for at in starts])
-        )
         before = self.counters.packets
-        offset = 0
-        for start in starts:
-            end = start + size
-            if end > total:
-                end = total
-            self._short_packet_untrusted(
-                arrival, keys, data[start:end], masks[offset : offset + 16]
-            )
-            offset += 16
-            if not self._lifetime.open:
-                return
+        for low in range(0, len(starts), MOST_HEADERS):
+            self._batch_untrusted(arrival, keys, data, starts[low : low + MOST_HEADERS], size)
         if self.counters.packets != before:
             self._lifetime.on_packet_received(arrival.now)
 
-    def _short_packet_untrusted(
-        self, arrival: _Arrival, keys: OneRttKeys, packet: bytes, mask: bytes
+    def _batch_untrusted(
+        self, arrival: _Arrival, keys: OneRttKeys, data: bytes, starts: list[int], size: int
     ) -> None:
-        """One packet and its header protection mask."""
-        connection_id = packet[1:_PN_OFFSET]
-        if connection_id != self._known_id and not self._recognise(connection_id):
-            self.counters.dropped_unknown_id += 1
-            self._on_undecryptable(arrival, packet)
-            return
-        first = packet[0] ^ (mask[0] & 0x1F)
-        pn_length = (first & 3) + 1
-        pn_end = _PN_OFFSET + pn_length
-        truncated = int.from_bytes(packet[_PN_OFFSET:pn_end], "big") ^ int.from_bytes(
-            mask[1 : 1 + pn_length], "big"
+        """Packets that are unmasked together, one behind the other."""
+        masks = keys.masks(
+            b"".join([data[at + _SAMPLE_OFFSET : at + _SHORTEST_SHORT] for at in starts])
         )
-        acks = self._spaces[APPLICATION].acks
+        headers = b"".join([data[at : at + BLOCK] for at in starts])
+        plain, known = unmask(headers, masks, self._known_id)
+        total = len(data)
+        block = 0
+        for start in starts:
+            if not self._lifetime.open:
+                return
+            end = start + size
+            if end > total:
+                end = total
+            if known or self._recognise(plain[block + 1 : block + PN_OFFSET]):
+                self._short_packet_untrusted(arrival, keys, plain, block, data, start, end)
+            else:
+                self.counters.dropped_unknown_id += 1
+                self._on_undecryptable(arrival, data[start:end])
+            block += BLOCK
+
+    def _short_packet_untrusted(
+        self,
+        arrival: _Arrival,
+        keys: OneRttKeys,
+        plain: bytes,
+        block: int,
+        data: bytes,
+        start: int,
+        end: int,
+    ) -> None:
+        """The packet `data[start:end]`, whose header begins at `block` of the unmasked ones."""
+        first = plain[block]
+        pn_length = (first & 3) + 1
+        pn_offset = block + PN_OFFSET
+        pn_end = pn_offset + pn_length
+        truncated = 0
+        while pn_offset < pn_end:
+            truncated = truncated << 8 | plain[pn_offset]
+            pn_offset += 1
+        acks = self._acks
         number = decode_packet_number(truncated, 8 * pn_length, acks.largest)
-        plain_header = b"%c%b%b" % (first, connection_id, truncated.to_bytes(pn_length, "big"))
-        sealed = packet[pn_end:]
+        header = plain[block:pn_end]
+        sealed = data[start + PN_OFFSET + pn_length : end]
+        now = arrival.now
+        phase = first >> 2 & 1
         payload: bytes | None = None
-        duplicate = acks.is_duplicate(number)
+        duplicate = number <= acks.largest and acks.is_duplicate(number)
         if not duplicate:
-            payload = self._open_untrusted(arrival, keys, number, plain_header, sealed)
+            payload = keys.open(number, phase, header, sealed, now, arrival.pto)
         if payload is None and self._paths.several:
             # Packets of another path may have overtaken it by more than its number can express.
             number = _overtaken(truncated, 8 * pn_length, number, arrival.path.largest_received)
             if number >= 0 and not acks.is_duplicate(number):
-                payload = self._open_untrusted(arrival, keys, number, plain_header, sealed)
+                payload = keys.open(number, phase, header, sealed, now, arrival.pto)
         if payload is not None:
             self._opened_untrusted(arrival, number, first, payload)
         elif duplicate:
             self.counters.dropped_duplicate += 1
         else:
             self.counters.dropped_unauthentic += 1
-            self._on_undecryptable(arrival, packet)
-
-    def _open_untrusted(
-        self, arrival: _Arrival, keys: OneRttKeys, number: int, header: bytes, sealed: bytes
-    ) -> bytes | None:
-        return keys.open(number, (header[0] >> 2) & 1, header, sealed, arrival.now, arrival.pto)
+            self._on_undecryptable(arrival, data[start:end])
 
     def _opened_untrusted(self, arrival: _Arrival, number: int, first: int, payload: bytes) -> None:
         """An authentic 1-RTT packet: its frames, and the note that it came."""
@@ -214,23 +228,27 @@ class Receiver:
                 self.counters.dropped_malformed += 1
                 return
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a short header are set")
-        acks = self._spaces[APPLICATION].acks
+        acks = self._acks
+        path = arrival.path
         if number > acks.largest:
-            arrival.path.spin = ~(first >> 5) & 1
-        if number > arrival.path.largest_received:
-            arrival.path.largest_received = number
+            path.spin = ~(first >> 5) & 1
+        if number > path.largest_received:
+            path.largest_received = number
         self.counters.packets += 1
-        if self._known_used_on != arrival.path.path_id:
-            self._known_used_on = arrival.path.path_id
-            self._own_ids.mark_used(self._known_sequence, arrival.path.path_id)
+        if self._known_used_on != path.path_id:
+            self._known_used_on = path.path_id
+            self._own_ids.mark_used(self._known_sequence, path.path_id)
         eliciting = self._dispatcher.frames_untrusted(
-            payload, APPLICATION, arrival.path, self._known_sequence, arrival.now
+            payload, APPLICATION, path, self._known_sequence, arrival.now
         )
         if eliciting:
             self.counters.eliciting += 1
         acks.on_received(number, arrival.now, eliciting, arrival.ecn)
 
     def _recognise(self, connection_id: bytes) -> bool:
+        """Whether the ID is one of ours; it is then the one to be expected next."""
+        if connection_id == self._known_id:
+            return True
         sequence = self._own_ids.sequence_of(connection_id)
         if sequence < 0:
             return False

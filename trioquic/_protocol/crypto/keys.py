@@ -3,7 +3,8 @@
 A PacketKeys is made of one traffic secret and lives as long as it. The AEAD object and the header
 protection context are made once: building them costs more than a packet. The nonce is the IV as
 an integer XOR the packet number. `masks` takes the samples of many packets at once, because one
-call into the AES code costs the same for one block and for sixty-four.
+call into the AES code costs the same for one block and for sixty-four. All but the last byte of the
+nonce are kept from packet to packet.
 
 With AES the mask of a packet is its sample encrypted as one block; with ChaCha20 the sample is
 counter and nonce of a key stream. Both give 16 bytes for each sample, of which 5 are used.
@@ -35,6 +36,7 @@ _INITIAL_SALT: Final = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
 
 _IV_LENGTH: Final = 12
 _ZEROS: Final = bytes(SAMPLE_LENGTH)
+_ONE_BYTE: Final[list[bytes]] = [bytes((value,)) for value in range(256)]
 
 
 def suite_hash(cipher_suite: int) -> hashes.HashAlgorithm:
@@ -91,7 +93,10 @@ class PacketKeys:
         "_decrypt",
         "_encrypt",
         "_iv",
+        "_iv_last",
         "_mask_context",
+        "_nonce_front",
+        "_nonce_high",
         "_secret",
         "_stream_masks",
         "cipher_suite",
@@ -110,6 +115,9 @@ class PacketKeys:
         self.cipher_suite = cipher_suite
         self._secret = secret
         self._iv = int.from_bytes(iv, "big")
+        self._iv_last = iv[-1]
+        self._nonce_high = -1
+        self._nonce_front = b""
         # bound once: two attribute look-ups less for every packet
         self._encrypt: Callable[[bytes, bytes, bytes], bytes] = aead.encrypt
         self._decrypt: Callable[[bytes, bytes, bytes], bytes] = aead.decrypt
@@ -147,14 +155,25 @@ class PacketKeys:
 
     def seal(self, packet_number: int, header: bytes, payload: bytes) -> bytes:
         """The payload encrypted and its tag; the header is authenticated with it."""
-        return self._encrypt((self._iv ^ packet_number).to_bytes(12, "big"), payload, header)
+        if packet_number >> 8 != self._nonce_high:
+            self._set_nonce_high(packet_number >> 8)
+        nonce = self._nonce_front + _ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
+        return self._encrypt(nonce, payload, header)
 
     def open(self, packet_number: int, header: bytes, ciphertext: bytes) -> bytes | None:
         """The payload, or None when the packet does not authenticate."""
+        if packet_number >> 8 != self._nonce_high:
+            self._set_nonce_high(packet_number >> 8)
+        nonce = self._nonce_front + _ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
         try:
-            return self._decrypt((self._iv ^ packet_number).to_bytes(12, "big"), ciphertext, header)
+            return self._decrypt(nonce, ciphertext, header)
         except InvalidTag:
             return None
+
+    def _set_nonce_high(self, high: int) -> None:
+        """Compute all but the last byte of the nonce: it stays for 256 packet numbers (5.3)."""
+        self._nonce_high = high
+        self._nonce_front = (self._iv >> 8 ^ high).to_bytes(_IV_LENGTH - 1, "big")
 
 
 def _key_length(cipher_suite: int) -> int:

@@ -55,12 +55,18 @@ def decode_varint_untrusted(data: bytes, pos: int, end: int) -> tuple[int, int]:
         elif first < 0xC0:
             stop = pos + 4
             if stop <= end:
-                return int.from_bytes(data[pos:stop], "big") & 0x3FFFFFFF, stop
+                return (first & 0x3F) << 24 | _three_bytes(data, pos + 1), stop
         else:
             stop = pos + 8
             if stop <= end:
-                return int.from_bytes(data[pos:stop], "big") & MAX_VARINT, stop
+                high = (first & 0x3F) << 24 | _three_bytes(data, pos + 1)
+                return high << 32 | data[pos + 4] << 24 | _three_bytes(data, pos + 5), stop
     raise BadPacketError(FRAME_ENCODING_ERROR, "truncated integer")
+
+
+def _three_bytes(data: bytes, pos: int) -> int:
+    # compiled, this is several times as fast as int.from_bytes of a slice
+    return data[pos] << 16 | data[pos + 1] << 8 | data[pos + 2]
 
 
 class Reader:
