@@ -2,7 +2,8 @@
 
 Path tasks bring datagrams in, stream calls and path commands change the core; each ends in
 `flush()`, which sends what there is to send on every path, tells waiting tasks what happened and
-moves the timer. Nothing here awaits, so the core is never seen half-changed.
+moves the timer. Stream calls leave it to the flusher, which does it for all of one turn together.
+Nothing here awaits, so the core is never seen half-changed.
 
 A connection's end (`Terminated`) is remembered and turns into a new exception for everyone who
 waits or comes later. An exception out of the core is a bug: it stops the connection, and comes out
@@ -38,6 +39,7 @@ from .._protocol.lifetime import CoreState
 from ..errors import InternalError
 from ..paths import Path
 from .endings import loss_error
+from .flusher import Flusher
 from .sockets import Received
 from .timer import Timer
 from .waiting import Waiters
@@ -78,6 +80,7 @@ class Driver:
     def __init__(self, core: ClientConnection) -> None:
         self.core = core
         self.timer = Timer(self._on_deadline)
+        self.flusher = Flusher(self.flush)
         self.links: dict[int, Link] = {}
         self.listener: PathListener | None = None
         self.readers = Waiters()
@@ -140,6 +143,7 @@ class Driver:
     def flush(self) -> None:
         """Send what can be sent, tell what happened, set the timer."""
         core = self.core
+        self.flusher.wanted = False
         try:
             now = trio.current_time()
             blocked = False
@@ -161,7 +165,7 @@ class Driver:
     def flush_if_pending(self) -> None:
         """After a read: there is something to send only now and then."""
         if self.core.streams.has_pending():
-            self.flush()
+            self.flusher.soon()
 
     def _on_deadline(self) -> None:
         try:
@@ -174,6 +178,9 @@ class Driver:
 
     async def drain(self) -> None:
         """Wait until all data of finished streams is acknowledged, or there is no hope for it."""
+        if self.flusher.wanted and not self.ended:
+            # what was written to other streams is at least sent
+            self.flush()
         while not self.ended and not self.core.streams.drained:
             await self.drainers.park()
 

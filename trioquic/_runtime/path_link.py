@@ -22,7 +22,7 @@ from .endings import path_error
 from .sockets import DatagramSocket, Received
 
 # Bytes read before the connection may answer (acknowledge), and before other tasks get their turn.
-_FLUSH_AFTER = 64 << 10
+_FLUSH_AFTER = 128 << 10
 _YIELD_AFTER = 512 << 10
 # With several paths they take turns more often, so that none overtakes another by far.
 _YIELD_TO_PATHS_AFTER = 64 << 10

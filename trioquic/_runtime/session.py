@@ -57,6 +57,7 @@ class Session:
                     self._broadcast,
                 )
                 nursery.start_soon(driver.timer.run)
+                nursery.start_soon(driver.flusher.run)
                 if not patient:
                     nursery.start_soon(self._watch_refusal)
                 supervisor = Supervisor(
