@@ -62,7 +62,7 @@ def test_a2_client_initial_is_written() -> None:
     assert sealed[:16] == v.CLIENT_SAMPLE
     assert keys.masks(v.CLIENT_SAMPLE)[:5] == v.CLIENT_MASK
     assert protect(keys, header, 4, sealed) == v.CLIENT_PACKET
-    assert protect_batch(keys, [(header, 18, sealed)]) == [v.CLIENT_PACKET]
+    assert protect_batch(keys, [(header, 18, sealed)]) == v.CLIENT_PACKET
 
 
 def test_a2_client_initial_is_read() -> None:
@@ -141,7 +141,7 @@ def test_a5_chacha20_short_header() -> None:
     assert sealed == v.CHACHA_SEALED
     assert keys.masks(v.CHACHA_SAMPLE)[:5] == v.CHACHA_MASK
     assert protect(keys, header, 3, sealed) == v.CHACHA_PACKET
-    assert protect_batch(keys, [(header, 1, sealed)] * 3) == [v.CHACHA_PACKET] * 3
+    assert protect_batch(keys, [(header, 1, sealed)] * 3) == v.CHACHA_PACKET * 3
     assert keys.open(v.CHACHA_PACKET_NUMBER, header, sealed) == v.CHACHA_PAYLOAD
     assert decode_packet_number(49140, 24, v.CHACHA_PACKET_NUMBER - 1) == v.CHACHA_PACKET_NUMBER
 

@@ -28,6 +28,14 @@ class PacketBuilder:
         if token is not None:
             self.tokens.append(token)
 
+    def add_data(self, header: bytes, data: bytes, token: Token) -> None:
+        """As `add`, for a frame that ends in data, which is not copied."""
+        self.add(header, token)
+        size = len(data)
+        self.parts.append(data)
+        self.room -= size
+        self.size += size
+
     def add_probing(self, frame: bytes, token: Token | None = None) -> None:
         """Add an ack-eliciting probing frame (PATH_CHALLENGE, PATH_RESPONSE, NEW_CONNECTION_ID)."""
         only_probing = self.only_probing

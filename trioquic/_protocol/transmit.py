@@ -6,7 +6,6 @@ probing frames only, since anything else would move the connection. During the h
 several spaces share a datagram, which is filled up to 1200 bytes.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from .builder import PacketBuilder
@@ -42,13 +41,15 @@ _NUMBER_LENGTH: Final = 4
 _PING_FRAME: Final = bytes((frames.PING,))
 
 
-@dataclass(frozen=True, slots=True)
 class Batch:
     """Datagrams for one send: each of `segment_size` bytes but the last, which may be shorter."""
 
-    data: bytes
-    segment_size: int
-    ecn: int
+    __slots__ = ("data", "ecn", "segment_size")
+
+    def __init__(self, data: bytes, segment_size: int, ecn: int) -> None:
+        self.data = data
+        self.segment_size = segment_size
+        self.ecn = ecn
 
 
 class _Planned:
@@ -159,9 +160,10 @@ class Transmitter:
             return None
         if total >= path.mtu:
             path.search.on_full_datagram()
+        self._account(path, total, len(sealed))
+        header, _, body = sealed[0]
         datagrams = protect_batch(keys.writer, sealed)
-        self._account(path, total, len(datagrams))
-        return Batch(b"".join(datagrams), len(datagrams[0]), self._codepoint)
+        return Batch(datagrams, len(header) + len(body), self._codepoint)
 
     def _data_packet(
         self, path: Path, connection_id: bytes, number_length: int, budget: int, now: float
@@ -248,7 +250,7 @@ class Transmitter:
         builder.add_quiet(bytes(builder.room))
         packet = self._seal_short(path, connection_id, _NUMBER_LENGTH, builder, True, now)
         path.search.on_probe_sent(size)
-        datagram = protect_batch(keys.writer, [packet])[0]
+        datagram = protect_batch(keys.writer, [packet])
         self._account(path, len(datagram), 1)
         return Batch(datagram, len(datagram), self._codepoint)
 
@@ -261,7 +263,7 @@ class Transmitter:
         path.write_probe(builder, now)
         self._own_ids.write_frames(builder)
         packet = self._seal_short(path, connection_id, _NUMBER_LENGTH, builder, True, now)
-        datagram = protect_batch(keys.writer, [packet])[0]
+        datagram = protect_batch(keys.writer, [packet])
         self._account(path, len(datagram), 1)
         return Batch(datagram, len(datagram), self._codepoint)
 

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..wire.packets import LongHeader, decode_packet_number
+from ..wire.varint import ONE_BYTE
 
 TLS_AES_128_GCM_SHA256: Final = 0x1301
 TLS_AES_256_GCM_SHA384: Final = 0x1302
@@ -36,7 +37,6 @@ _INITIAL_SALT: Final = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
 
 _IV_LENGTH: Final = 12
 _ZEROS: Final = bytes(SAMPLE_LENGTH)
-_ONE_BYTE: Final[list[bytes]] = [bytes((value,)) for value in range(256)]
 
 
 def suite_hash(cipher_suite: int) -> hashes.HashAlgorithm:
@@ -157,14 +157,14 @@ class PacketKeys:
         """The payload encrypted and its tag; the header is authenticated with it."""
         if packet_number >> 8 != self._nonce_high:
             self._set_nonce_high(packet_number >> 8)
-        nonce = self._nonce_front + _ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
+        nonce = self._nonce_front + ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
         return self._encrypt(nonce, payload, header)
 
     def open(self, packet_number: int, header: bytes, ciphertext: bytes) -> bytes | None:
         """The payload, or None when the packet does not authenticate."""
         if packet_number >> 8 != self._nonce_high:
             self._set_nonce_high(packet_number >> 8)
-        nonce = self._nonce_front + _ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
+        nonce = self._nonce_front + ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
         try:
             return self._decrypt(nonce, ciphertext, header)
         except InvalidTag:
@@ -189,11 +189,15 @@ def protect(keys: PacketKeys, header: bytes, pn_length: int, sealed: bytes) -> b
     sample = sealed[4 - pn_length : 20 - pn_length]
     if len(sample) != SAMPLE_LENGTH:
         raise ValueError("payload too short for a header protection sample")
-    return _masked(header, len(header) - pn_length, sealed, keys.masks(sample), 0)
+    parts: list[bytes] = []
+    _add_masked(parts, header, len(header) - pn_length, keys.masks(sample), 0)
+    parts.append(sealed)
+    return b"".join(parts)
 
 
-def protect_batch(keys: PacketKeys, packets: list[tuple[bytes, int, bytes]]) -> list[bytes]:
-    """`protect` for many packets of (header, offset of the packet number in it, sealed)."""
+def protect_batch(keys: PacketKeys, packets: list[tuple[bytes, int, bytes]]) -> bytes:
+    """`protect` for many packets of (header, offset of the packet number in it, sealed), which
+    come out one behind the other."""
     samples: list[bytes] = []
     for header, pn_offset, sealed in packets:
         start = 4 - len(header) + pn_offset
@@ -202,27 +206,25 @@ def protect_batch(keys: PacketKeys, packets: list[tuple[bytes, int, bytes]]) -> 
     if len(joined) != SAMPLE_LENGTH * len(packets):
         raise ValueError("payload too short for a header protection sample")
     masks = keys.masks(joined)
-    finished: list[bytes] = []
+    parts: list[bytes] = []
     at = 0
     for header, pn_offset, sealed in packets:
-        finished.append(_masked(header, pn_offset, sealed, masks, at))
+        _add_masked(parts, header, pn_offset, masks, at)
+        parts.append(sealed)
         at += 16
-    return finished
+    return b"".join(parts)
 
 
-def _masked(header: bytes, pn_offset: int, sealed: bytes, masks: bytes, at: int) -> bytes:
+def _add_masked(parts: list[bytes], header: bytes, pn_offset: int, masks: bytes, at: int) -> None:
+    """Add the protected header in pieces: the packet is joined once, when all of it is there."""
     first = header[0]
     # of the first byte, a long header hides 4 bits and a short one 5 (RFC 9001 section 5.4.1)
     hidden = 0x0F if first & 0x80 else 0x1F
-    pn_length = len(header) - pn_offset
-    pn = int.from_bytes(header[pn_offset:], "big")
-    pn ^= int.from_bytes(masks[at + 1 : at + 1 + pn_length], "big")
-    return b"%c%b%b%b" % (
-        first ^ masks[at] & hidden,
-        header[1:pn_offset],
-        pn.to_bytes(pn_length, "big"),
-        sealed,
-    )
+    parts.append(ONE_BYTE[first ^ masks[at] & hidden])
+    parts.append(header[1:pn_offset])
+    for index in range(pn_offset, len(header)):
+        at += 1
+        parts.append(ONE_BYTE[header[index] ^ masks[at]])
 
 
 def unprotect_long_untrusted(

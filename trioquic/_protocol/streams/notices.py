@@ -24,13 +24,14 @@ class Notices:
 
     def poll(self) -> list[Event]:
         """All events since the last call."""
+        if not (self._opened or self.readable or self.writable or self._available):
+            return []
         events: list[Event] = [StreamOpened(stream_id=number) for number in self._opened]
         events.extend([StreamReadable(stream_id=number) for number in self.readable])
         events.extend([StreamWritable(stream_id=number) for number in self.writable])
         events.extend([StreamsAvailable(bidirectional=kind) for kind in self._available])
-        if events:
-            self._opened.clear()
-            self.readable.clear()
-            self.writable.clear()
-            self._available.clear()
+        self._opened.clear()
+        self.readable.clear()
+        self.writable.clear()
+        self._available.clear()
         return events

@@ -273,10 +273,9 @@ class Outbound:
         high = low + size
         buffer = half.buffer
         fin = half.finished and high == buffer.end
-        frame = frames.encode_stream_header(number, low, size, fin, has_length)
-        if size:
-            frame += buffer.slice(low, high)
-        builder.add(frame, DataToken(self, stream, low, high, fin))
+        header = frames.encode_stream_header(number, low, size, fin, has_length)
+        data = buffer.slice(low, high) if size else b""
+        builder.add_data(header, data, DataToken(self, stream, low, high, fin))
         half.on_sent(high, fin)
         return high
 

@@ -15,7 +15,7 @@ one go for a whole batch.
 from typing import Final
 
 from ..errors import PROTOCOL_VIOLATION
-from .varint import Reader, encode_varint
+from .varint import ONE_BYTE, Reader, encode_varint
 
 VERSION_1: Final = 1
 
@@ -156,7 +156,7 @@ def encode_short_header(dcid: bytes, pn: int, pn_length: int, key_phase: int, sp
     """An unprotected 1-RTT header (RFC 9000 section 17.3.1)."""
     first = _FIXED_BIT | spin << 5 | key_phase << 2 | pn_length - 1
     truncated = pn & (1 << 8 * pn_length) - 1
-    return b"%c%b%b" % (first, dcid, truncated.to_bytes(pn_length, "big"))
+    return ONE_BYTE[first] + dcid + truncated.to_bytes(pn_length, "big")
 
 
 def encode_version_negotiation(dcid: bytes, scid: bytes, versions: tuple[int, ...]) -> bytes:

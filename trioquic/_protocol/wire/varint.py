@@ -13,7 +13,7 @@ from ..errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
 
 MAX_VARINT: Final = 0x3FFFFFFFFFFFFFFF
 
-_ONE_BYTE: Final[list[bytes]] = [bytes((value,)) for value in range(0x40)]
+ONE_BYTE: Final[list[bytes]] = [bytes((value,)) for value in range(0x100)]
 
 
 def encode_varint(v: int) -> bytes:
@@ -21,7 +21,7 @@ def encode_varint(v: int) -> bytes:
     if v < 0x40:
         if v < 0:
             raise ValueError(f"a varint cannot be negative: {v}")
-        return _ONE_BYTE[v]
+        return ONE_BYTE[v]
     if v < 0x4000:
         return (v | 0x4000).to_bytes(2, "big")
     if v < 0x40000000:
