@@ -286,7 +286,7 @@ class PathRecovery:
             if (
                 packet.size > self._every_path
                 and packet.seq > self._large_acked
-                and packet.time_sent > self._large_lost_at
+                and packet.time_sent >= self._large_lost_at
             ):
                 self._large_lost_at = now
                 self.large_losses += 1
