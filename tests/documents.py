@@ -6,26 +6,31 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 
-from trioquic._protocol.path.state import TRANSITIONS, PathState
+from trioquic._protocol.machine import I, S
+from trioquic._protocol.path import mtu, state
 from trioquic.policy import KINDS
 
 PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "trioquic"
 
 
-def path_diagram() -> str:
-    """The transition table of a path as a state diagram; steps that lead nowhere are left out."""
-    arrows: dict[tuple[PathState, PathState], list[str]] = {}
-    for (before, event), after in TRANSITIONS.items():
+def diagram(table: Mapping[tuple[S, I], S]) -> str:
+    """A transition table as a state diagram; steps that lead nowhere are left out. It begins where
+    the table does, and ends where no step leads away."""
+    arrows: dict[tuple[S, S], list[str]] = {}
+    for (before, event), after in table.items():
         if before is not after:
             arrows.setdefault((before, after), []).append(event.value)
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {next(iter(PathState)).value}"]
+    first = next(iter(table))[0]
+    ends = {after for _, after in arrows} - {before for before, _ in arrows}
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.value}"]
     for (before, after), reasons in arrows.items():
         lines.append(f"    {before.value} --> {after.value}: {' / '.join(reasons)}")
-    lines += [f"    {PathState.ABANDONED.value} --> [*]", "```"]
+    lines += [*(f"    {end.value} --> [*]" for end in ends), "```"]
     return "\n".join(lines)
 
 
@@ -90,7 +95,8 @@ def path_statistics() -> str:
 
 
 GENERATED: dict[tuple[str, str], Callable[[], str]] = {
-    ("paths.md", "path states"): path_diagram,
+    ("paths.md", "path states"): lambda: diagram(state.TRANSITIONS),
+    ("path_mtu.md", "search states"): lambda: diagram(mtu.TRANSITIONS),
     ("policy.md", "knobs"): knobs,
     ("events.md", "events"): event_list,
     ("events.md", "path statistics"): path_statistics,

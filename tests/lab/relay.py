@@ -15,6 +15,7 @@ Commands come as lines on standard input, each is answered by one line of JSON o
     silent LINK         everything on the link is lost from now on, also what is under way
     deliver LINK        and is delivered again
     loss LINK SHARE     a share of the packets is lost at random
+    narrow LINK BYTES   larger packets are lost, and nobody is told
     block LINK ADDRESS  packets to and from this address of the server are lost
     trace FILE          write what was remembered into FILE, as JSON
     late                how late packets were delivered, at worst and at the 99th percentile
@@ -83,6 +84,7 @@ class Link:
     """By the way that packets go: `up` leads into the server's namespace."""
     silent: bool = False
     loss: float = 0.0
+    largest: int = _LARGEST_PACKET
     blocked: set[str] = field(default_factory=set)
 
 
@@ -146,7 +148,7 @@ class Relay:
         if datagram is not None:
             passage = Passage(now, link.name, way, datagram)
             self.passages.append(passage)
-        fate = self._fate(link, datagram)
+        fate = self._fate(link, datagram, len(packet))
         arrival = None if fate else link.ends[way].arrival(now, len(packet))
         if arrival is not None:
             self.number += 1
@@ -154,9 +156,11 @@ class Relay:
         elif passage is not None:
             passage.fate = fate or "queue full"
 
-    def _fate(self, link: Link, datagram: Datagram | None) -> str:
+    def _fate(self, link: Link, datagram: Datagram | None, size: int) -> str:
         if link.silent:
             return "silent"
+        if size > link.largest:
+            return "too large"
         if datagram is not None and link.blocked:
             if {datagram.source[0], datagram.destination[0]} & link.blocked:
                 return "blocked"
@@ -194,6 +198,8 @@ class Relay:
                 self.links[name].silent = word == "silent"
             case ["loss", name, share]:
                 self.links[name].loss = float(share)
+            case ["narrow", name, size]:
+                self.links[name].largest = int(size)
             case ["block", name, address]:
                 self.links[name].blocked.add(address)
             case ["trace", path]:

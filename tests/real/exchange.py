@@ -4,6 +4,7 @@ aioquic's server speaks hq-interop, a line per stream; gtlsserver and caddy spea
 tests/http3_min.py has as much as a GET needs.
 """
 
+import hashlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -89,6 +90,24 @@ class Download:
         if self._parser is not None:
             self._parser.finish()
             assert self._parser.status == 200
+
+
+async def upload(conn: trioquic.Connection, content: bytes) -> bool:
+    """Send it; whether the server has it. Of gtlsserver nothing but the status can be known."""
+    stream = await conn.open_stream()
+    if conn.alpn == HQ:
+        await stream.send_all(b"SINK\r\n" + content)
+        await stream.send_eof()
+        answer = b"".join([bytes(chunk) async for chunk in stream]).decode()
+        return answer == f"{len(content)} {hashlib.sha256(content).hexdigest()}"
+    await stream.send_all(h3.request("localhost", "/2", post=True) + h3.data_header(len(content)))
+    await stream.send_all(content)
+    await stream.send_eof()
+    parser = h3.ResponseParser()
+    async for chunk in stream:
+        parser.feed(bytes(chunk))
+    parser.finish()
+    return parser.status == 200
 
 
 async def check_handshake(certs: Certificates, kind: str, **tls: Any) -> tuple[int, int]:

@@ -9,8 +9,9 @@ import trio
 import trioquic
 from tests.certificates import Certificates
 from tests.servers import aioquic_server
+from trioquic._protocol.path.mtu import LARGEST
 
-from .exchange import HQ, SERVERS, Download, alpn_of, connect, make_file, serve
+from .exchange import HQ, SERVERS, Download, alpn_of, connect, make_file, serve, upload
 
 MEGABYTE = 1_000_000
 SMALL_WINDOWS = trioquic.TransportConfig(initial_max_data=32_768, initial_max_stream_data=16_384)
@@ -35,6 +36,26 @@ async def test_2_3_and_5_megabytes_with_small_windows(
             for n in contents:
                 nursery.start_soon(fetch, n)
     assert got == contents
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_an_upload_in_datagrams_as_large_as_they_get(
+    certs: Certificates, kind: str, tmp_path: Path
+) -> None:
+    """Loopback carries 65,536 bytes; both servers take what we make of that. What comes down in
+    between is as it ever was."""
+    content = make_file(tmp_path, MEGABYTE)
+    async with (
+        serve(kind, certs.server, root=tmp_path) as server,
+        connect(server, alpn_of(kind)) as conn,
+    ):
+        for _ in range(5):
+            assert await upload(conn, content)
+            assert await Download(conn, f"file-{MEGABYTE}").run() == content
+        assert conn.active_path is not None
+        statistics = conn.active_path.statistics()
+        assert statistics.mtu == LARGEST
+        assert statistics.socket_errors == 0
 
 
 @pytest.mark.parametrize("kind", SERVERS)

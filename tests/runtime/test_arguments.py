@@ -199,6 +199,9 @@ def test_a_fingerprint_may_be_written_in_any_usual_form() -> None:
         ({"max_streams_bidi": (1 << 60) + 1}, ValueError),
         ({"max_streams_uni": True}, TypeError),
         ({"send_buffer": 0}, ValueError),
+        ({"max_datagram_size": 1199}, ValueError),
+        ({"max_datagram_size": 65_528}, ValueError),
+        ({"max_datagram_size": 1500.0}, TypeError),
         ({"path_event_buffer": 0}, ValueError),
     ],
 )

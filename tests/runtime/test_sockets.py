@@ -16,6 +16,7 @@ from trioquic._runtime import native_socket
 from trioquic._runtime.binding import bind_socket, connect_socket
 from trioquic._runtime.factory_socket import FactorySocket
 from trioquic._runtime.native_socket import NativeSocket
+from trioquic._runtime.route import route_mtu
 from trioquic._runtime.sockets import DatagramSocket, Received, Remote
 from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
 
@@ -119,6 +120,73 @@ async def test_segmentation_is_used_and_given_up_where_it_does_not_work(
         assert [len(peer.recv(65536)) for _ in range(4)] == [1200, 10, 1200, 10]
     finally:
         sock.close()
+
+
+@linux_only
+async def test_segments_that_are_too_long_do_not_end_segmentation(peer: socket.socket) -> None:
+    """Linux before 6.15 or so calls them invalid; then one by one they turn out to be too long."""
+    sock = await open_to(peer)
+    try:
+
+        class Narrow:
+            """A socket on an interface that has become narrower."""
+
+            def sendmsg(self, buffers: list[bytes], _: object) -> int:
+                raise OSError(errno.EINVAL, "invalid")
+
+            def send(self, data: bytes) -> int:
+                raise OSError(errno.EMSGSIZE, "too long")
+
+        plain, sock._sock = sock._sock, Narrow()  # type: ignore[assignment]
+        try:
+            assert sock.send_nowait(Batch(b"a" * 1472 + b"b" * 1472, 1472, 0))
+        finally:
+            sock._sock = plain
+        assert sock._segmentation
+        assert (sock.errors, sock.datagrams_dropped) == (2, 2)
+    finally:
+        sock.close()
+
+
+@linux_only
+async def test_the_systems_mtu(peer: socket.socket) -> None:
+    """Loopback has an unusual one. A datagram that does not fit is dropped and counted."""
+    sock = await open_to(peer)
+    try:
+        assert sock.mtu == 65_535 + (peer.family == socket.AF_INET6)
+        await sock.send(Batch(bytes(65_520), 65_520, 0))
+        assert sock.datagrams_dropped == 1
+        assert sock.last_error is not None and sock.last_error.errno == errno.EMSGSIZE
+    finally:
+        sock.close()
+
+
+@pytest.mark.parametrize("interface", [1280, 9000])
+async def test_a_simulated_systems_mtu(
+    autojump_clock: trio.testing.MockClock, interface: int
+) -> None:
+    async with phone_world() as world:
+        world.wifi.mtu = interface
+        remote = Remote(socket.AF_INET, (SERVER, 4433))
+        bound = await bind_socket(
+            socket.AF_INET, interface="wlan0", local=None, local_port=0, networks=world.phone
+        )
+        sock = await connect_socket(bound, remote, "wlan0")
+        assert sock.mtu == interface
+        sock.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOPROTOOPT, "?"), NotImplementedError()])
+async def test_a_system_that_does_not_tell_its_mtu(
+    peer: socket.socket, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(trio.socket.SocketType, "getsockopt", refuse)
+    with trio.socket.socket(peer.family, socket.SOCK_DGRAM) as sock:
+        monkeypatch.setattr(type(sock), "getsockopt", refuse)
+        assert route_mtu(sock) == 1500
 
 
 async def test_datagrams_come_in(peer: socket.socket) -> None:
