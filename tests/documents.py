@@ -7,7 +7,6 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
-from enum import Enum
 from pathlib import Path
 
 from trioquic._protocol.machine import I, S
