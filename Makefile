@@ -25,7 +25,7 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: compiled test-compiled demo test lint bench lab docs servers pytest clean
+.PHONY: compiled test-compiled demo test lint bench bench-compiled bench-plain lab docs servers pytest clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -77,13 +77,14 @@ $(COMPILED)/stamp: pyproject.toml setup.py $(shell find trioquic -name '*.py')
 
 # With a C compiler from an installed wheel, which holds both variants; else the plain one only.
 # BENCH takes options, such as BENCH="--only download upload --rounds 3".
-ifeq ($(CAN_COMPILE),yes)
-bench: $(COMPILED)/stamp servers
+bench: servers
+	$(MAKE) --no-print-directory $(if $(CAN_COMPILE),bench-compiled,bench-plain)
+
+bench-compiled: $(COMPILED)/stamp
 	cd $(COMPILED)/run && ../bin/python -m benchmarks $(BENCH)
-else
-bench: $(VENV)/dev.stamp servers
+
+bench-plain: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(BENCH)
-endif
 
 lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab

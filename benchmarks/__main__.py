@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from tests.programs import find_program
 from tests.servers import gtlsserver
 
 from . import plot, report
-from .clients import Client, Figures, find_clients
+from .clients import Client, ClientFailedError, Figures, find_clients
 from .link import ROUND_TRIP, lossy_link
 from .task import IDLE_TIMEOUT, MAX_DATA, MAX_STREAM_DATA, Task
 from .works import EVERYBODY as CLIENTS
@@ -87,7 +88,11 @@ async def run(
                 turn = deque(able(work, clients))
                 turn.rotate(-number)
                 for client in turn:
-                    figures = await measure(work, client, certs, number)
+                    try:
+                        figures = await measure(work, client, certs, number)
+                    except ClientFailedError as error:
+                        print(f"FAILED: {error}", flush=True)
+                        continue
                     results[work.name].setdefault(client.name, []).append(figures)
                     told = ", ".join(
                         f"{metric.of(work, figures):.4g} {metric.unit}" for metric in work.metrics
@@ -176,6 +181,10 @@ def main() -> None:
     chosen = [work for work in every if work.name in only] + steps
     results = trio.run(run, chosen, clients, options.rounds, save)
     print_tables(every, growing, [client.name for client in clients], results)
+    done = sum(len(runs) for by_client in results.values() for runs in by_client.values())
+    expected = options.rounds * sum(len(able(work, clients)) for work in chosen)
+    if done < expected:
+        sys.exit(f"{expected - done} of {expected} runs failed; the tables are without them")
 
 
 if __name__ == "__main__":
