@@ -24,9 +24,9 @@ from tests.programs import find_program
 from tests.servers import gtlsserver
 
 from . import plot, report
-from .clients import Client, ClientFailedError, Figures, find_clients
+from .clients import Client, ClientFailedError, find_clients
 from .link import ROUND_TRIP, lossy_link
-from .task import IDLE_TIMEOUT, MAX_DATA, MAX_STREAM_DATA, Task
+from .task import IDLE_TIMEOUT, MAX_DATA, MAX_STREAM_DATA, Figures, Task
 from .works import EVERYBODY as CLIENTS
 from .works import Growth, Work, growths, works
 
@@ -140,7 +140,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="works to do")
     parser.add_argument("--clients", nargs="+", metavar="NAME", help="clients to measure")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--megabytes", type=float, default=100, help="size of a large transfer")
+    parser.add_argument("--megabytes", type=float, help="size of a large transfer (100)")
     parser.add_argument("--quick", action="store_true", help="tiny works, to see that all runs")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write all figures as JSON")
     parser.add_argument("--plot", type=Path, nargs="+", metavar="FILE", help="show saved figures")
@@ -153,7 +153,7 @@ def main() -> None:
     if options.plot is not None:
         show_saved(options.plot)
         return
-    size = int(options.megabytes * 1e6)
+    size = int((options.megabytes or (0.1 if options.quick else 100)) * 1e6)
     every, growing = works(size, options.quick), growths(options.quick)
     if find_program("gtlsserver") is None:
         parser.error("gtlsserver is missing (Debian: ngtcp2-server)")

@@ -21,7 +21,7 @@ from pathlib import Path
 import trioquic
 from tests.programs import find_program
 
-from .task import MAX_DATA, MAX_STREAM_DATA, SERVER_NAME, Task
+from .task import MAX_DATA, MAX_STREAM_DATA, SERVER_NAME, Figures, Task
 
 PROJECT = Path(__file__).parent.parent
 LIMIT = 900.0
@@ -37,7 +37,6 @@ GTLSCLIENT_OPTIONS = (
     f"--max-window={MAX_DATA}",
     f"--max-stream-window={MAX_STREAM_DATA}",
 )
-Figures = dict[str, float]
 
 
 class ClientFailedError(Exception):

@@ -21,9 +21,8 @@ from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.wire.frames import encode_stream_header
 from trioquic._protocol.wire.varint import encode_varint
 
-from .task import Task, read_task, tell
+from .task import Figures, Task, read_task, tell
 
-Figures = dict[str, float]
 LARGE = 1 << 28
 DATA_SIZE = 1200
 PACKET_SIZE = 1260

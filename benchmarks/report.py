@@ -3,7 +3,8 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from .works import FLAT, OURS, Figures, Growth, Metric, Work
+from .task import Figures
+from .works import FLAT, OURS, Growth, Metric, Work
 
 Results = Mapping[str, Mapping[str, Sequence[Figures]]]
 """By work and client, the figures of each round."""

@@ -25,6 +25,8 @@ IDLE_TIMEOUT = 300.0
 AT_ONCE = 50
 # Before memory is looked at for the first time: what a library keeps only once is there then.
 FIRST_CONNECTIONS = 20
+Figures = dict[str, float]
+"""What a run tells: `seconds`, `processor` seconds, `memory` in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Watch:
         self.wall = time.perf_counter()
         self.processor = time.process_time()
 
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> Figures:
         wall = time.perf_counter() - self.wall
         return {"seconds": wall, "processor": time.process_time() - self.processor}
 
@@ -110,5 +112,5 @@ def read_task() -> Task:
     return Task(**json.loads(sys.argv[1]))
 
 
-def tell(figures: dict[str, float]) -> None:
+def tell(figures: Figures) -> None:
     print(json.dumps(figures), flush=True)

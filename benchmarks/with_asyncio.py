@@ -22,6 +22,7 @@ from .task import (
     MAX_STREAM_DATA,
     SERVER_NAME,
     Answer,
+    Figures,
     Task,
     Watch,
     check_answers,
@@ -30,7 +31,6 @@ from .task import (
     tell,
 )
 
-Figures = dict[str, float]
 Connect = Callable[[], AbstractAsyncContextManager[Any]]
 
 

@@ -18,6 +18,7 @@ from .task import (
     MAX_STREAM_DATA,
     SERVER_NAME,
     Answer,
+    Figures,
     Task,
     Watch,
     check_answers,
@@ -27,7 +28,6 @@ from .task import (
 )
 
 WARM_UP = 1_000_000
-Figures = dict[str, float]
 Connect = Callable[[], AbstractAsyncContextManager[trioquic.Connection]]
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Figures = dict[str, float]
+from .task import Figures
+
 EVERYBODY = ("compiled", "plain", "qh3", "gtlsclient", "aioquic")
 OURS = ("compiled", "plain")
 LIBRARIES = ("compiled", "plain", "qh3", "aioquic")

@@ -6,18 +6,23 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 import trio
 
 from benchmarks import plot, report
-from benchmarks.clients import find_clients
+from benchmarks.clients import ClientFailedError, PythonClient, find_clients
+from benchmarks.task import Task
 from benchmarks.works import Growth, Metric, Work, growths, works
+from tests.certificates import Certificates
 from tests.programs import needs
+from tests.servers import gtlsserver
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 # Every program once: the same one drives qh3 and aioquic, and a lossy link is as good as another.
-CLIENTS = (find_clients()[0].name, "qh3", "gtlsclient")
+LIBRARIES = [client for client in find_clients() if isinstance(client, PythonClient)]
+CLIENTS = (LIBRARIES[0].name, "qh3", "gtlsclient")
 WORKS = "download upload requests handshakes idle many upload-1 volume".split()
 CORE_WORKS = "receive-streams send-streams receive-ranges".split()
 
@@ -26,7 +31,7 @@ CORE_WORKS = "receive-streams send-streams receive-ranges".split()
 async def test_every_work_is_done(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--rounds", "1"]
-    command += ["--megabytes", "0.1", "--save", str(file), "--clients", *CLIENTS]
+    command += ["--save", str(file), "--clients", *CLIENTS]
     result = await trio.run_process(
         [*command, "--only", *WORKS, *CORE_WORKS],
         capture_stdout=True,
@@ -43,6 +48,16 @@ async def test_every_work_is_done(tmp_path: Path) -> None:
         assert set(runs) == here & set(known[name].clients), name
         for figures in runs.values():
             assert all(metric.of(known[name], figures[0]) for metric in known[name].metrics)
+
+
+@needs("gtlsserver")
+@pytest.mark.parametrize("client", LIBRARIES, ids=[client.name for client in LIBRARIES])
+async def test_no_library_trusts_a_stranger(certs: Certificates, client: PythonClient) -> None:
+    async with gtlsserver(certs.untrusted) as server:
+        ca_file = str(certs.ca_file)
+        task = Task("handshakes", "", server.host, server.port, ca_file, size=0, count=1)
+        with pytest.raises(ClientFailedError):
+            await trio.to_thread.run_sync(client.run, task, server.port, 0.0)
 
 
 def of_seconds(_: Work, figures: dict[str, float]) -> float:
