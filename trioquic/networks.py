@@ -70,6 +70,8 @@ class Interface:
             raise ValueError("an interface needs a name")
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
+        # hashable, whatever the caller had them in
+        object.__setattr__(self, "addresses", tuple(self.addresses))
 
 
 @runtime_checkable

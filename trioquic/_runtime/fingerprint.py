@@ -53,6 +53,7 @@ def read_fingerprint() -> Fingerprint | None:
                     for name, value in _attributes(body, _LINK):
                         if name == _LINK_NAME:
                             parts.append(value)
+                            break
             for kind, body in _dump(sock, _GET_ADDRESS, bytes(_ADDRESS)):
                 if kind == _NEW_ADDRESS:
                     parts.append(body[:_ADDRESS])

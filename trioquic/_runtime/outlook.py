@@ -7,6 +7,7 @@ moment ago and failed. A path whose address was never seen in the snapshot (a lo
 address that the system chose on an interface nobody lists) counts as usable.
 """
 
+import functools
 import ipaddress
 from collections import deque
 from math import inf
@@ -26,6 +27,8 @@ _FIVE_MINUTES: Final = 300.0
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 64.0
 _MOST_REMEMBERED: Final = 64
+# Connections to the same server from the same networks ask the same questions.
+_MOST_ANSWERS: Final = 64
 
 _Key = tuple[str, str | None, tuple[str, int]]
 
@@ -90,7 +93,7 @@ class Outlook:
     def look(self) -> None:
         """Note which paths are on networks that are known now: those that vanish later were lost,
         also if that happens before anybody is asked for a decision."""
-        interfaces = self._networks.snapshot()
+        interfaces = tuple(self._networks.snapshot())
         for number in self._driver.core.live_paths():
             link = self._paths.link(number)
             if link is not None:
@@ -164,7 +167,7 @@ class Outlook:
     def view(self, now: float) -> View:
         """Everything a policy may look at, as it is now."""
         core = self._driver.core
-        interfaces = self._networks.snapshot()
+        interfaces = tuple(self._networks.snapshot())
         pairs = self._pairs(interfaces)
         paths = tuple(self._path_info(number, interfaces, pairs) for number in core.live_paths())
         for number in [n for n in self._facts if n not in {p.id for p in paths}]:
@@ -198,7 +201,7 @@ class Outlook:
             for address in core.preferred_addresses:
                 remotes.setdefault(address[0], (address, True))
         found = []
-        for pair in candidate_pairs(_local_addresses(interfaces), list(remotes), self._preferences):
+        for pair in _pairs_in_order(interfaces, tuple(remotes), self._preferences):
             if pair.source_rank == 0 and pair.remote in remotes:
                 remote, preferred = remotes[pair.remote]
                 found.append((pair, remote, preferred))
@@ -269,6 +272,13 @@ class Outlook:
         )
 
 
+@functools.lru_cache(_MOST_ANSWERS)
+def _pairs_in_order(
+    interfaces: tuple[Interface, ...], remotes: tuple[str, ...], preferences: PairPreferences
+) -> tuple[Pair, ...]:
+    return candidate_pairs(_local_addresses(interfaces), remotes, preferences)
+
+
 def _local_addresses(interfaces: tuple[Interface, ...]) -> list[LocalAddress]:
     return [
         LocalAddress(
@@ -289,6 +299,7 @@ def _local_addresses(interfaces: tuple[Interface, ...]) -> list[LocalAddress]:
     ]
 
 
+@functools.lru_cache(_MOST_ANSWERS)
 def _interface_of(
     address: str, named: str | None, interfaces: tuple[Interface, ...]
 ) -> tuple[Interface | None, bool]:
