@@ -64,6 +64,23 @@ async def receive_all(sock: DatagramSocket, count: int) -> list[bytes]:
     return datagrams
 
 
+async def test_the_sockets_of_a_thread_receive_into_one_buffer(peer: socket.socket) -> None:
+    """What was received stays as it was, whatever another socket receives."""
+    one, other = await open_to(peer), await open_to(peer)
+    try:
+        assert one._view is other._view
+        peer.sendto(b"for one", one.local)
+        peer.sendto(b"for the other", other.local)
+        with trio.fail_after(5):
+            received = [await one.receive(), await other.receive()]
+        assert [got.data for got in received] == [b"for one", b"for the other"]
+    finally:
+        one.close()
+        other.close()
+    elsewhere = await trio.to_thread.run_sync(lambda: native_socket._own.view)
+    assert elsewhere is not one._view
+
+
 async def test_addresses(peer: socket.socket) -> None:
     sock = await open_to(peer)
     try:

@@ -11,6 +11,7 @@ import errno
 import socket
 import struct
 import sys
+import threading
 from typing import Final
 
 import trio
@@ -48,6 +49,19 @@ _UINT16: Final = struct.Struct("=H")
 _INT: Final = struct.Struct("=i")
 
 
+class _ThreadsOwn(threading.local):
+    """A buffer that all sockets of a thread share: what comes is copied out of it at once, so none
+    of them needs it for longer than one call."""
+
+    def __init__(self) -> None:
+        buffer = bytearray(_RECEIVE_SIZE)
+        self.buffers = [buffer]
+        self.view = memoryview(buffer)
+
+
+_own: Final = _ThreadsOwn()
+
+
 class NativeSocket(DatagramSocket):
     """Takes over a bound and connected stdlib socket. `platform` is a seam."""
 
@@ -63,9 +77,8 @@ class NativeSocket(DatagramSocket):
         sock.setblocking(False)
         self._sock = sock
         self._ipv6 = sock.family == socket.AF_INET6
-        self._buffer = bytearray(_RECEIVE_SIZE)
-        self._buffers = [self._buffer]
-        self._view = memoryview(self._buffer)
+        self._buffers = _own.buffers
+        self._view = _own.view
         self._errors_in_a_row = 0
         self._ecn = 0
         # a batch that was sent in part, as datagrams go one by one, and how many bytes of it

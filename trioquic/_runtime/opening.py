@@ -7,7 +7,6 @@ nursery then is a bug of ours.
 
 import errno
 import socket
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -198,10 +197,10 @@ async def _serve(
     "Nobody listens" may be a lie of somebody on the way, so it ends no attempt for good: an address
     that says so is tried once more, patiently, after all others.
     """
-    waiting = deque((remote, len(remotes) == 1) for remote in remotes)
+    waiting = [(remote, len(remotes) == 1) for remote in remotes]
     failures: list[Exception] = []
     while waiting:
-        remote, patient = waiting.popleft()
+        remote, patient = waiting.pop(0)
         try:
             sock = await bind_socket(
                 remote.family,

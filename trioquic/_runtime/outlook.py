@@ -9,7 +9,6 @@ address that the system chose on an interface nobody lists) counts as usable.
 
 import functools
 import ipaddress
-from collections import deque
 from math import inf
 from typing import Final
 
@@ -59,8 +58,8 @@ class Outlook:
         self._facts: dict[int, _Facts] = {}
         # candidates that failed: how often, and when they may be tried again
         self._failures: dict[_Key, tuple[int, float]] = {}
-        self._switches: deque[float] = deque(maxlen=_MOST_REMEMBERED)
-        self._returns: deque[float] = deque(maxlen=_MOST_REMEMBERED)
+        self._switches: list[float] = []
+        self._returns: list[float] = []
         self._preferred_failed = False
 
     # -- news --------------------------------------------------------------------------------------
@@ -86,9 +85,9 @@ class Outlook:
     def moved(self, old_was_silent: bool, better: bool, now: float) -> None:
         """The connection moved by the policy's decision."""
         if old_was_silent:
-            self._switches.append(now)
+            self._switches = [*self._switches[1 - _MOST_REMEMBERED :], now]
         elif better:
-            self._returns.append(now)
+            self._returns = [*self._returns[1 - _MOST_REMEMBERED :], now]
 
     def look(self) -> None:
         """Note which paths are on networks that are known now: those that vanish later were lost,

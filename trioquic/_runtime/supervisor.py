@@ -10,7 +10,6 @@ queue is short for that reason. A candidate that could not be opened, or whose v
 left alone for a while, twice as long each time.
 """
 
-from collections import deque
 from math import inf
 from typing import Final
 
@@ -49,7 +48,7 @@ class Supervisor:
         self._networks = networks
         self._broadcast = broadcast
         self._outlook = Outlook(driver, paths, networks, policy)
-        self._events: deque[PolicyEvent] = deque(maxlen=_MOST_EVENTS)
+        self._events: list[PolicyEvent] = []
         self._news = trio.Event()
         self._waiting_since = inf
         self._preferred_reported = False
@@ -61,6 +60,7 @@ class Supervisor:
         """Something happened; the policy will be asked."""
         self._outlook.note(event, trio.current_time())
         self._events.append(event)
+        del self._events[:-_MOST_EVENTS]
         self._news.set()
 
     async def run(self) -> None:
@@ -93,7 +93,7 @@ class Supervisor:
                 self._news = trio.Event()
                 with trio.move_on_at(deadline):
                     await self._news.wait()
-            event = self._events.popleft() if self._events else PolicyEvent(what=What.TIME)
+            event = self._events.pop(0) if self._events else PolicyEvent(what=What.TIME)
             if trio.current_time() >= self._give_up_at():
                 self._driver.give_up("no network path was found in time")
                 return

@@ -12,7 +12,6 @@ the number of packets that elicit no acknowledgement: nobody may ever acknowledg
 """
 
 from bisect import bisect_right
-from collections import deque
 from typing import Final
 
 from ..range_set import RangeSet
@@ -96,8 +95,9 @@ class Ledger:
         self.ecn = EcnCounts()
         self._packets: dict[int, SentPacket] = {}
         self._waiting = RangeSet()
-        self._remembered: deque[SentPacket] = deque()
-        self._quiet: deque[SentPacket] = deque()
+        # lists, though the oldest goes first: they are short, and empty in most connections
+        self._remembered: list[SentPacket] = []
+        self._quiet: list[SentPacket] = []
 
     def add(self, packet: SentPacket) -> None:
         """Enter a packet. Numbers come in rising order."""
@@ -110,7 +110,7 @@ class Ledger:
             quiet = self._quiet
             quiet.append(packet)
             if len(quiet) > MAX_QUIET:
-                self.forget(quiet.popleft())
+                self.forget(quiet.pop(0))
 
     def take_acked(self, ranges: list[tuple[int, int]]) -> list[SentPacket]:
         """Remove and return the packets in `ranges` (descending, inclusive) that are news."""
@@ -138,7 +138,7 @@ class Ledger:
         remembered = self._remembered
         remembered.append(packet)
         if len(remembered) > MAX_REMEMBERED:
-            self.forget(remembered.popleft())
+            self.forget(remembered.pop(0))
 
     def forget(self, packet: SentPacket) -> None:
         """Drop a packet; a later acknowledgement of it means nothing. Harmless if acknowledged."""

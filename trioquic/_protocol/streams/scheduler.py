@@ -31,13 +31,16 @@ class _Level:
         return bool(self.ordered) and (self.ordered_turn or not self.rotating)
 
 
+_EMPTY: Final = _Level()  # in the place of all that nobody has used yet
+
+
 class Scheduler:
     """A set of stream numbers that yields them in the order of their turns."""
 
     __slots__ = ("_levels", "_mask", "_places", "urgency")
 
     def __init__(self) -> None:
-        self._levels = [_Level() for _ in range(URGENCIES)]
+        self._levels = [_EMPTY] * URGENCIES
         self._mask = 0  # bit n: level n is not empty
         self.urgency = NOTHING  # of the next turn
         self._places: dict[int, tuple[int, bool]] = {}
@@ -57,6 +60,8 @@ class Scheduler:
         if urgency < self.urgency:
             self.urgency = urgency
         level = self._levels[urgency]
+        if level is _EMPTY:
+            level = self._levels[urgency] = _Level()
         if incremental:
             level.rotating.append(stream_id)
         else:

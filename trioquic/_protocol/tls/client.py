@@ -12,7 +12,6 @@ out. The first bad message ends it: the state is FAILED, and later bytes are not
 
 import datetime
 import hmac
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -74,7 +73,7 @@ class TlsClient:
         self.cipher_suite = 0
         self.group = 0
         self.peer_certificates: tuple[bytes, ...] = ()
-        self.tickets: deque[msg.SessionTicket] = deque(maxlen=MAX_TICKETS)
+        self.tickets: list[msg.SessionTicket] = []
         self._offer = ClientOffer(config, rng, transport_parameters)
         self._schedule = KeySchedule()
         self._assembler = MessageAssembler()
@@ -166,6 +165,7 @@ class TlsClient:
         else:
             # Session tickets are no part of the transcript; the oldest makes room.
             self.tickets.append(msg.parse_new_session_ticket_untrusted(body))
+            del self.tickets[:-MAX_TICKETS]
             return
         self._schedule.absorb(message)
 
