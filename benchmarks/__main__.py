@@ -93,9 +93,11 @@ async def run(
                     except ClientFailedError as error:
                         print(f"FAILED: {error}", flush=True)
                         continue
+                    # a saved figure is to be read even when the work has changed since
+                    figures |= {"size": work.size, "count": work.count}
                     results[work.name].setdefault(client.name, []).append(figures)
                     told = ", ".join(
-                        f"{metric.of(work, figures):.4g} {metric.unit}" for metric in work.metrics
+                        f"{metric.of(figures):.4g} {metric.unit}" for metric in work.metrics
                     )
                     print(f"round {number + 1}: {work.name:20} {client.name:10} {told}", flush=True)
             save(results)

@@ -13,11 +13,11 @@ Results = Mapping[str, Mapping[str, Sequence[Figures]]]
 def median(work: Work, metric: Metric, results: Results, client: str) -> float | None:
     """None if the client did not do this work."""
     runs = results.get(work.name, {}).get(client, ())
-    return statistics.median(metric.of(work, figures) for figures in runs) if runs else None
+    return statistics.median(metric.of(figures) for figures in runs) if runs else None
 
 
 def spread(work: Work, metric: Metric, results: Results, client: str) -> str:
-    values = [metric.of(work, figures) for figures in results[work.name][client]]
+    values = [metric.of(figures) for figures in results[work.name][client]]
     return f"{min(values):.3g}-{max(values):.3g}"
 
 

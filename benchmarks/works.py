@@ -26,7 +26,7 @@ class Metric:
 
     name: str
     unit: str
-    of: Callable[["Work", Figures], float]
+    of: Callable[[Figures], float]
     more_is_better: bool
     bars: tuple[tuple[str, str, float], ...] = ()
     """Variant of trioquic, peer, and how many times as good as the peer it should be."""
@@ -56,43 +56,43 @@ class Work:
     """Only trioquic's core, without a network."""
 
 
-def _speed(work: Work, figures: Figures) -> float:
-    return work.size / figures["seconds"] / 1e6
+def _speed(figures: Figures) -> float:
+    return figures["size"] / figures["seconds"] / 1e6
 
 
-def _goodput_of(work: Work, figures: Figures) -> float:
-    return work.size / figures["seconds"] * 8 / 1e6
+def _goodput_of(figures: Figures) -> float:
+    return figures["size"] / figures["seconds"] * 8 / 1e6
 
 
-def _processor_per_byte(work: Work, figures: Figures) -> float:
-    return figures["processor"] / (work.size * work.count) * 1e9
+def _processor_per_byte(figures: Figures) -> float:
+    return figures["processor"] / (figures["size"] * figures["count"]) * 1e9
 
 
-def _processor_per_packet(work: Work, figures: Figures) -> float:
-    return figures["processor"] / work.count * 1e6
+def _processor_per_packet(figures: Figures) -> float:
+    return figures["processor"] / figures["count"] * 1e6
 
 
-def _time_per_byte(work: Work, figures: Figures) -> float:
-    return figures["seconds"] / (work.size * work.count) * 1e9
+def _time_per_byte(figures: Figures) -> float:
+    return figures["seconds"] / (figures["size"] * figures["count"]) * 1e9
 
 
-def _rate(work: Work, figures: Figures) -> float:
-    return work.count / figures["seconds"]
+def _rate(figures: Figures) -> float:
+    return figures["count"] / figures["seconds"]
 
 
-def _processor_each(work: Work, figures: Figures) -> float:
-    return figures["processor"] / work.count * 1e3
+def _processor_each(figures: Figures) -> float:
+    return figures["processor"] / figures["count"] * 1e3
 
 
-def _memory_each(_: Work, figures: Figures) -> float:
+def _memory_each(figures: Figures) -> float:
     return figures["memory"] / 1024
 
 
-def _seconds(_: Work, figures: Figures) -> float:
+def _seconds(figures: Figures) -> float:
     return figures["seconds"]
 
 
-def _memory(_: Work, figures: Figures) -> float:
+def _memory(figures: Figures) -> float:
     return figures["memory"] / 2**20
 
 

@@ -11,7 +11,7 @@ import trio
 
 from benchmarks import plot, report
 from benchmarks.clients import ClientFailedError, PythonClient, find_clients
-from benchmarks.task import Task
+from benchmarks.task import Figures, Task
 from benchmarks.works import Growth, Metric, Work, growths, works
 from tests.certificates import Certificates
 from tests.programs import needs
@@ -47,7 +47,7 @@ async def test_every_work_is_done(tmp_path: Path) -> None:
     for name, runs in results.items():
         assert set(runs) == here & set(known[name].clients), name
         for figures in runs.values():
-            assert all(metric.of(known[name], figures[0]) for metric in known[name].metrics)
+            assert all(metric.of(figures[0]) for metric in known[name].metrics)
 
 
 @needs("gtlsserver")
@@ -60,7 +60,7 @@ async def test_no_library_trusts_a_stranger(certs: Certificates, client: PythonC
             await trio.to_thread.run_sync(client.run, task, server.port, 0.0)
 
 
-def of_seconds(_: Work, figures: dict[str, float]) -> float:
+def of_seconds(figures: Figures) -> float:
     return figures["seconds"]
 
 
