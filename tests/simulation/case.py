@@ -48,10 +48,13 @@ class Change:
     at: float
     """Seconds after the connection was opened."""
     interface: str
-    what: Literal["down", "up", "silent", "heard", "address lost", "address new", "rebound"]
+    what: Literal[
+        "down", "up", "silent", "heard", "address lost", "address new", "rebound", "narrow"
+    ]
     """Up to "heard": the interface's carrier, or its link that swallows everything. "rebound": the
-    NAT forgets its mappings."""
+    NAT forgets its mappings. "narrow": the link swallows what is larger than `mtu`."""
     address: str = ""
+    mtu: int = 1500
     direction: Literal["outbound", "inbound", "both"] = "both"
 
 

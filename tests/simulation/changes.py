@@ -58,4 +58,5 @@ _ACTIONS: dict[str, Callable[[Interface, Change], None]] = {
     "heard": _hear,
     "address lost": _lose_address,
     "address new": _add_address,
+    "narrow": lambda interface, change: interface.link.change(mtu=change.mtu),
 }

@@ -15,7 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tests.simulation.case import MEGABYTE, Case, Cut, Direction, Ending, Job, JobKind, Outcome
+import trioquic
+from tests.simulation.case import (
+    MEGABYTE,
+    Case,
+    Change,
+    Cut,
+    Direction,
+    Ending,
+    Job,
+    JobKind,
+    Outcome,
+)
 from tests.simulation.told import contradictions
 from tests.simulation.travel import JOURNEYS, travel
 from tests.simulation.wire import violations
@@ -226,6 +237,29 @@ def storm(seed: int, rng: random.Random) -> Case:
     )
 
 
+def narrow(seed: int, rng: random.Random) -> Case:
+    """What the links carry changes again and again under uploads, and is never told. Half of the
+    connections help themselves, and may take a black hole for silence."""
+    changes = [
+        Change(
+            at=0.2 + number * rng.uniform(0.1, 0.3),
+            interface=rng.choice(("wlan0", "wlan0", "wwan0")),
+            what="narrow",
+            mtu=rng.choice((1500, rng.randint(1228, 1300))),
+        )
+        for number in range(6)
+    ]
+    return Case(
+        jobs=(Job(kind="upload", size=500_000), Job(kind="upload", size=50_000)),
+        wifi={"loss": rng.choice((0.0, 0.0, 0.01, 0.05)), "mtu": rng.choice((1420, 1500))},
+        cellular={"mtu": rng.choice((1280, 1500))},
+        changes=tuple(sorted(changes, key=lambda change: change.at)),
+        policy=trioquic.MigrationPolicy(automatic=seed % 2 == 0),
+        seconds=60.0,
+        datagrams=3_000,
+    )
+
+
 def _never_confirmed(outcome: Outcome) -> bool:
     return not outcome.confirmed
 
@@ -252,6 +286,7 @@ SCENARIOS: Final = {
         Scenario(name="doomed", seeds=40, case=doomed, expected_errors=_always_idle),
         Scenario(name="roam", seeds=40, case=roam),
         Scenario(name="storm", seeds=40, case=storm),
+        Scenario(name="narrow", seeds=40, case=narrow),
     )
 }
 
