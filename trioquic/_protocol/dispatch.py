@@ -19,6 +19,7 @@ from .wire import frames
 from .wire.varint import MAX_VARINT, Reader, decode_varint_untrusted
 
 _PADDING_RUN: Final = bytes(64)
+_SHORT_RUN: Final = 8
 # RFC 9000 section 12.4: what Initial and Handshake packets may carry
 _EARLY_FRAMES: Final = frozenset(
     (
@@ -203,6 +204,11 @@ class Dispatcher:
 
 
 def _skip_padding(payload: bytes, pos: int, end: int) -> int:
+    # Looking for a long run costs as much as a few bytes do, so a short one is walked through.
+    stride_at = pos + _SHORT_RUN
     while pos < end and payload[pos] == 0:
-        pos += 64 if payload.startswith(_PADDING_RUN, pos) else 1
+        pos += 1
+        if pos == stride_at:
+            while payload.startswith(_PADDING_RUN, pos):
+                pos += len(_PADDING_RUN)
     return pos

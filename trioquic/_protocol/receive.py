@@ -120,13 +120,15 @@ class Receiver:
         pto = path.recovery.rtt.pto(self._loss.max_ack_delay)
         arrival = _Arrival(path, ecn, now, pto)
         short: list[int] = []
-        for start in range(0, total, segment_size):
+        start = 0
+        while start < total:
             if data[start] & 0x80:
                 end = min(start + segment_size, total)
                 self._long_untrusted(arrival, data[start:end])
                 self._replay_untrusted()
             else:
                 short.append(start)
+            start += segment_size
         if short and self._lifetime.open:
             self._short_untrusted(arrival, data, short, segment_size)
 
