@@ -192,28 +192,25 @@ class Receiver:
     ) -> None:
         """The packet `data[start:end]`, whose header begins at `block` of the unmasked ones."""
         first = plain[block]
-        pn_length = (first & 3) + 1
-        pn_offset = block + PN_OFFSET
-        pn_end = pn_offset + pn_length
-        truncated = 0
-        while pn_offset < pn_end:
-            truncated = truncated << 8 | plain[pn_offset]
-            pn_offset += 1
-        acks = self._acks
-        number = decode_packet_number(truncated, 8 * pn_length, acks.largest)
+        pn_end = block + PN_OFFSET + 1 + (first & 3)
+        truncated = plain[block + PN_OFFSET]
+        for at in range(block + PN_OFFSET + 1, pn_end):
+            truncated = truncated << 8 | plain[at]
+        bits = 8 + 8 * (first & 3)
+        largest = self._acks.largest
+        number = decode_packet_number(truncated, bits, largest)
         header = plain[block:pn_end]
-        sealed = data[start + PN_OFFSET + pn_length : end]
-        now = arrival.now
+        sealed = data[start + pn_end - block : end]
         phase = first >> 2 & 1
         payload: bytes | None = None
-        duplicate = number <= acks.largest and acks.is_duplicate(number)
+        duplicate = number <= largest and self._acks.is_duplicate(number)
         if not duplicate:
-            payload = keys.open(number, phase, header, sealed, now, arrival.pto)
+            payload = keys.open(number, phase, header, sealed, arrival.now, arrival.pto)
         if payload is None and self._paths.several:
             # Packets of another path may have overtaken it by more than its number can express.
-            number = _overtaken(truncated, 8 * pn_length, number, arrival.path.largest_received)
-            if number >= 0 and not acks.is_duplicate(number):
-                payload = keys.open(number, phase, header, sealed, now, arrival.pto)
+            number = _overtaken(truncated, bits, number, arrival.path.largest_received)
+            if number >= 0 and not self._acks.is_duplicate(number):
+                payload = keys.open(number, phase, header, sealed, arrival.now, arrival.pto)
         if payload is not None:
             self._opened_untrusted(arrival, number, first, payload)
         elif duplicate:

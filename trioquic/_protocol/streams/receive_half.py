@@ -109,7 +109,11 @@ class ReceiveHalf:
         end = offset + len(data)
         if fin or self.final_size >= 0:
             self._check_final_size_untrusted(end, fin, STREAM)
-        growth = self._grow_untrusted(end, STREAM)
+        growth = end - self.window.received
+        if growth > 0:
+            self._grow_untrusted(end, STREAM)
+        else:
+            growth = 0
         state = self.state
         if state is ReceiveState.RECV or state is ReceiveState.SIZE_KNOWN:
             if self.stop_code is None:
@@ -125,7 +129,8 @@ class ReceiveHalf:
     def on_reset_untrusted(self, code: int, final_size: int) -> int:
         """A RESET_STREAM frame. Returns by how much the highest offset grew."""
         self._check_final_size_untrusted(final_size, True, RESET_STREAM)
-        growth = self._grow_untrusted(final_size, RESET_STREAM)
+        growth = final_size - self.window.received
+        self._grow_untrusted(final_size, RESET_STREAM)
         self.final_size = final_size
         if self.state is ReceiveState.RECV or self.state is ReceiveState.SIZE_KNOWN:
             self.state = advance(RECEIVE_TABLE, self.state, ReceiveInput.RESET)
@@ -155,12 +160,9 @@ class ReceiveHalf:
             self.state = advance(RECEIVE_TABLE, self.state, ReceiveInput.FIN)
             self.final_size = end
 
-    def _grow_untrusted(self, end: int, frame_type: int) -> int:
+    def _grow_untrusted(self, end: int, frame_type: int) -> None:
         """Section 4.1: the peer may not send beyond the limit we announced."""
         window = self.window
-        growth = end - window.received
-        if growth <= 0:
-            return 0
         if end > window.limit:
             raise BadPacketError(
                 FLOW_CONTROL_ERROR,
@@ -168,7 +170,6 @@ class ReceiveHalf:
                 frame_type,
             )
         window.received = end
-        return growth
 
     def _check_final_size_untrusted(self, end: int, final: bool, frame_type: int) -> None:
         """Section 4.5: a final size never changes and nothing lies beyond it.

@@ -55,18 +55,18 @@ def decode_varint_untrusted(data: bytes, pos: int, end: int) -> tuple[int, int]:
         elif first < 0xC0:
             stop = pos + 4
             if stop <= end:
-                return (first & 0x3F) << 24 | _three_bytes(data, pos + 1), stop
+                # spelled out: compiled, this is several times as fast as int.from_bytes of a slice
+                high = (first & 0x3F) << 24 | data[pos + 1] << 16
+                return high | data[pos + 2] << 8 | data[pos + 3], stop
         else:
             stop = pos + 8
             if stop <= end:
-                high = (first & 0x3F) << 24 | _three_bytes(data, pos + 1)
-                return high << 32 | data[pos + 4] << 24 | _three_bytes(data, pos + 5), stop
+                high = (
+                    (first & 0x3F) << 24 | data[pos + 1] << 16 | data[pos + 2] << 8 | data[pos + 3]
+                )
+                low = data[pos + 4] << 24 | data[pos + 5] << 16 | data[pos + 6] << 8 | data[pos + 7]
+                return high << 32 | low, stop
     raise BadPacketError(FRAME_ENCODING_ERROR, "truncated integer")
-
-
-def _three_bytes(data: bytes, pos: int) -> int:
-    # compiled, this is several times as fast as int.from_bytes of a slice
-    return data[pos] << 16 | data[pos + 1] << 8 | data[pos + 2]
 
 
 class Reader:
