@@ -6,16 +6,15 @@ repeated for packets that still arrive, at a falling rate (section 10.2.1).
 """
 
 from collections import deque
-from enum import Enum
 from math import inf
 from typing import Final
 
 from .errors import error_name
 from .events import Ending, Event, Terminated
-from .machine import advance
+from .machine import Label, advance
 
 
-class CoreState(Enum):
+class CoreState(Label):
     """Where the connection is in its life."""
 
     HANDSHAKING = "handshaking"
@@ -25,7 +24,7 @@ class CoreState(Enum):
     CLOSED = "closed"
 
 
-class LifeInput(Enum):
+class LifeInput(Label):
     """What can happen to a connection."""
 
     COMPLETE = "the handshake is complete"

@@ -10,8 +10,18 @@ from typing import TypeVar
 
 from .errors import IllegalTransitionError
 
-S = TypeVar("S", bound=Enum)
-I = TypeVar("I", bound=Enum)  # noqa: E741 - the field's letter for an input
+
+class Label(Enum):
+    """Base of the enums of states and of inputs.
+
+    There is one object for each member, so identity is all that hashing needs; Enum's own hash is
+    a Python function, which would be called for every step."""
+
+    __hash__ = object.__hash__
+
+
+S = TypeVar("S", bound=Label)
+I = TypeVar("I", bound=Label)  # noqa: E741 - the field's letter for an input
 
 
 def advance(table: Mapping[tuple[S, I], S], state: S, event: I) -> S:

@@ -20,11 +20,10 @@ and the search begins again after a patience that doubles each time, until the p
 twenty minutes.
 """
 
-from enum import Enum
 from math import inf
 from typing import Final
 
-from ..machine import advance
+from ..machine import Label, advance
 
 # Section 14.1: what a path must carry to be of use, and what the search begins with (BASE_PLPMTU).
 BASE: Final = 1200
@@ -61,7 +60,7 @@ _FORGIVEN_AFTER: Final = 2 * _RAISE_AFTER
 _SHARE_OF_WINDOW: Final = 4
 
 
-class MtuState(Enum):
+class MtuState(Label):
     """Where the search is. RFC 8899's DISABLED is a path that has no size to try; its ERROR, a path
     that does not carry the base, is one on which QUIC does not work (section 14.2)."""
 
@@ -70,7 +69,7 @@ class MtuState(Enum):
     COMPLETE = "complete"
 
 
-class MtuInput(Enum):
+class MtuInput(Label):
     """What can happen to the search."""
 
     START = "there is data for larger datagrams"

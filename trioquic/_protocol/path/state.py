@@ -5,11 +5,12 @@ by migration. The active path degrades when nothing answers; a path that is give
 for good, because its connection ID is never used again (RFC 9000 section 5.1.2).
 """
 
-from enum import Enum
 from typing import Final
 
+from ..machine import Label
 
-class PathState(Enum):
+
+class PathState(Label):
     """Where a path is in its life."""
 
     CANDIDATE = "candidate"
@@ -20,7 +21,7 @@ class PathState(Enum):
     ABANDONED = "abandoned"
 
 
-class PathInput(Enum):
+class PathInput(Label):
     """What can happen to a path."""
 
     PROBE = "a PATH_CHALLENGE is to be sent"

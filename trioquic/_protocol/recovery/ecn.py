@@ -9,17 +9,16 @@ The peer counts per packet-number space, over all paths, so the arithmetic is do
 (`EcnCounts`) and the verdict goes to the paths whose packets the ACK names.
 """
 
-from enum import Enum
 from typing import Final
 
-from ..machine import advance
+from ..machine import Label, advance
 
 ECT_0: Final = 2  # the codepoint in the IP header
 TEST_PACKETS: Final = 10
 IMPOSSIBLE: Final = -1
 
 
-class EcnState(Enum):
+class EcnState(Label):
     """What is known about marks on one path."""
 
     TESTING = "testing"
@@ -28,7 +27,7 @@ class EcnState(Enum):
     FAILED = "failed"
 
 
-class EcnInput(Enum):
+class EcnInput(Label):
     """What happens to the test."""
 
     STOP = "stop"

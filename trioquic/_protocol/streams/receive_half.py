@@ -11,7 +11,6 @@ The half lasts until the final size is known, since both sides must agree on wha
 the connection's flow control (sections 3.5 and 4.5).
 """
 
-from enum import Enum
 from typing import Final
 
 from ..errors import (
@@ -20,13 +19,13 @@ from ..errors import (
     PROTOCOL_VIOLATION,
     BadPacketError,
 )
-from ..machine import advance
+from ..machine import Label, advance
 from ..wire.frames import RESET_STREAM, STREAM
 from .flow import ReceiveWindow
 from .reassembly import Reassembly
 
 
-class ReceiveState(Enum):
+class ReceiveState(Label):
     """Section 3.2, figure 3."""
 
     RECV = "receive"
@@ -37,7 +36,7 @@ class ReceiveState(Enum):
     RESET_READ = "reset read"
 
 
-class ReceiveInput(Enum):
+class ReceiveInput(Label):
     """What moves a receiving part from state to state."""
 
     FIN = "a STREAM frame with FIN arrives"

@@ -11,18 +11,17 @@ which packet is for `outbound.py` to decide. Two kinds of sending differ in what
             these need no credit (section 4.1)
 """
 
-from enum import Enum
 from typing import Final
 
 from ..errors import CommandError
-from ..machine import advance
+from ..machine import Label, advance
 from .send_buffer import SendBuffer
 
 # The writer is woken when this part of its buffer has become free
 WAKE_PART: Final = 4
 
 
-class SendState(Enum):
+class SendState(Label):
     """Section 3.1, figure 2."""
 
     READY = "ready"
@@ -33,7 +32,7 @@ class SendState(Enum):
     RESET_RECVD = "reset received"
 
 
-class SendInput(Enum):
+class SendInput(Label):
     """What moves a sending part from state to state."""
 
     FRAME = "a STREAM frame is sent"

@@ -4,11 +4,12 @@ The table has a row for each message a well-behaved server may send in a state. 
 it is answered with unexpected_message, so the table is the only place that knows the order.
 """
 
-from enum import Enum
 from typing import Final
 
+from ..machine import Label
 
-class TlsState(Enum):
+
+class TlsState(Label):
     START = "start"
     WAIT_SERVER_HELLO = "wait for ServerHello"
     WAIT_SECOND_SERVER_HELLO = "wait for ServerHello after HelloRetryRequest"
@@ -21,7 +22,7 @@ class TlsState(Enum):
     FAILED = "failed"
 
 
-class TlsInput(Enum):
+class TlsInput(Label):
     START = "start"
     HELLO_RETRY_REQUEST = "HelloRetryRequest"
     SERVER_HELLO = "ServerHello"
