@@ -56,6 +56,7 @@ async def measure(work: Work, client: Client, certs: Certificates, seed: int) ->
         size=work.size,
         count=work.count,
         parallel=work.parallel,
+        largest=work.largest,
         alone=work.alone,
     )
     if work.alone:

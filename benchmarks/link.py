@@ -21,12 +21,12 @@ import trio
 
 from examples.relay import Address, Direction, Link, Relay, parse_address
 
+from .task import ETHERNET
+
 PROJECT = Path(__file__).parent.parent
 CLIENT = "127.0.0.1"
 RATE = 20e6 / 8
 ROUND_TRIP = 0.1
-# an Ethernet frame without the headers of IPv4 and UDP
-LARGEST_DATAGRAM = 1472
 SPARED = 12
 
 
@@ -42,7 +42,7 @@ class LossyDirection(Direction):
         """When a datagram that is sent now arrives; None if it never does."""
         self.seen += 1
         unlucky = self.chance.random() < self.loss and self.seen > SPARED
-        if unlucky or size > LARGEST_DATAGRAM:
+        if unlucky or size > ETHERNET:
             return None
         return Direction.arrival(self, now, size)
 

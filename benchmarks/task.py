@@ -21,6 +21,8 @@ MAX_STREAM_DATA = 16 << 20
 CHUNK = bytes(1 << 16)
 SERVER_NAME = "localhost"
 IDLE_TIMEOUT = 300.0
+# An Ethernet frame's payload without the headers of IPv4 and UDP.
+ETHERNET = 1472
 # Connections that are opened at the same time, at most.
 AT_ONCE = 50
 # Before memory is looked at for the first time: what a library keeps only once is there then.
@@ -44,6 +46,8 @@ class Task:
     """Requests, handshakes or connections."""
     parallel: int = 1
     """Requests under way at once, open streams, or ranges that are out of order."""
+    largest: int | None = ETHERNET
+    """The largest datagrams that trioquic may send; None: what the interface carries."""
     alone: bool = False
     """Only trioquic's core, without a network: benchmarks/core.py."""
 

@@ -36,6 +36,7 @@ def connector(task: Task) -> Connect:
     transport = trioquic.TransportConfig(
         max_data=MAX_DATA,
         max_stream_data=MAX_STREAM_DATA,
+        max_datagram_size=task.largest,
         idle_timeout=IDLE_TIMEOUT,
         handshake_timeout=IDLE_TIMEOUT,
     )
