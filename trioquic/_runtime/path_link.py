@@ -2,8 +2,8 @@
 
 The task reads: one datagram batch after the other until nothing is left, then it sleeps. Sending is
 done by whoever flushes the connection; only what the socket does not take at once waits here, one
-batch at most, for the writing half of the task. So the core keeps the rest, and a full socket holds
-back data rather than packets.
+batch at most, for a second task that lives as long as there is such. So the core keeps the rest,
+and a full socket holds back data rather than packets.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,12 +33,17 @@ _DATAGRAM_COST = 256
 class PathLink:
     """Connects one path of the core with one socket."""
 
-    def __init__(self, driver: Driver, socket: DatagramSocket, path_id: int) -> None:
+    def __init__(
+        self, driver: Driver, nursery: trio.Nursery, socket: DatagramSocket, path_id: int
+    ) -> None:
         self._driver = driver
+        self._nursery = nursery
         self._socket = socket
-        self._scope = trio.CancelScope()
+        self._reading = trio.CancelScope()
+        self._writing: trio.CancelScope | None = None
+        # while the reading task lives the nursery takes another one
+        self._served = True
         self._outbox: Batch | None = None
-        self._writer = trio.lowlevel.ParkingLot()
         self._last: PathStatistics | None = None
         self._settled = trio.Event()
         self._outcome: float | PathError = 0.0
@@ -50,15 +55,19 @@ class PathLink:
         self.handle = Path(self, path_id)
         socket.on_error = self._on_socket_error
 
-    # -- the task --------------------------------------------------------------------------------
+    # -- the tasks -------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Serve the path until it is shut. The socket stays open, for the last words."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._until_closed, self._write_loop)
+        try:
+            with self._reading:
                 await self._until_closed(self._read_loop)
-                nursery.cancel_scope.cancel()
+        finally:
+            self._served = False
+
+    async def _write(self, scope: trio.CancelScope) -> None:
+        with scope:
+            await self._until_closed(self._write_loop)
 
     async def _until_closed(self, loop: Callable[[], Awaitable[None]]) -> None:
         """A task that was already woken when the path was shut meets a closed socket before it
@@ -92,13 +101,11 @@ class PathLink:
             received = self._socket.receive_nowait()
 
     async def _write_loop(self) -> None:
-        while not self.closed:
-            if self._outbox is None:
-                await self._writer.park()
-                continue
+        while self._outbox is not None and not self.closed:
             await self._socket.send(self._outbox)
             self._outbox = None
             self._driver.flush()
+        self._writing = None
 
     # -- for the driver --------------------------------------------------------------------------
 
@@ -128,7 +135,9 @@ class PathLink:
                 return
             if not self._socket.send_nowait(batch):
                 self._outbox = batch
-                self._writer.unpark()
+                if self._writing is None and self._served:
+                    self._writing = trio.CancelScope()
+                    self._nursery.start_soon(self._write, self._writing)
 
     async def send_last(self, now: float) -> None:
         """Send the closing datagram when the task is gone, and nothing else.
@@ -153,7 +162,9 @@ class PathLink:
         """The path is over: remember what was known of it, end the task, close the socket."""
         if self._last is None:
             self._last = replace(self.statistics(), state=PathState.ABANDONED)
-            self._scope.cancel()
+            self._reading.cancel()
+            if self._writing is not None:
+                self._writing.cancel()
             self._socket.close()
             self._settle(PathAbandonedError("the path was closed"))
 

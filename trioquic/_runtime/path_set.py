@@ -108,7 +108,7 @@ class PathSet:
         return self._start(socket, path_id)
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
-        link = PathLink(self._driver, socket, path_id)
+        link = PathLink(self._driver, self._nursery, socket, path_id)
         if path_id == self._driver.core.active_path:
             self._last_active = link.handle
             link.set_active(True)
@@ -283,7 +283,8 @@ class PathSet:
             self.migrate_to(new, "requested by the application")
             moved = True
         finally:
-            if not moved and standby is None:
+            # Where the connection ends, its paths do, too; that is nothing to tell anybody.
+            if not moved and standby is None and not self._driver.over:
                 link.close()
         if old is not None and old is not link:
             self._lingering.add(old.path_id)

@@ -18,6 +18,11 @@ TINY: Final = 256  # a piece below this is merged with its neighbour, up to
 MERGED: Final = 4096  # this size
 
 
+# In the place of a queue that has nothing in it. An empty deque takes 760 bytes, and a connection
+# may have many streams of which all was read.
+_NOTHING: Final[deque[bytes]] = deque()
+
+
 class Reassembly:
     """Bytes received, in order as far as possible."""
 
@@ -26,7 +31,7 @@ class Reassembly:
     def __init__(self) -> None:
         self.read = 0
         self.ready = 0
-        self._queue: deque[bytes] = deque()
+        self._queue = _NOTHING
         self._head = 0  # how much of the queue's first piece was handed out already
         # the runs beyond the first gap: disjoint, sorted, never adjacent to each other
         self._starts: list[int] = []
@@ -42,10 +47,13 @@ class Reassembly:
         """Take the bytes at `offset`, as far as they are new."""
         ready = self.ready
         if offset == ready and not self._starts:
+            queue = self._queue
+            if queue is _NOTHING:
+                queue = self._queue = deque()
             if len(data) >= TINY:
-                self._queue.append(data)
+                queue.append(data)
             else:
-                self._append_small(self._queue, data)
+                self._append_small(queue, data)
             self.ready = ready + len(data)
             return
         end = offset + len(data)
@@ -59,7 +67,11 @@ class Reassembly:
             if self._starts[0] == ready:
                 self.ready = self._ends.pop(0)
                 del self._starts[0]
-                self._queue.extend(self._runs.pop(0))
+                run = self._runs.pop(0)
+                if self._queue is _NOTHING:
+                    self._queue = run
+                else:
+                    self._queue.extend(run)
 
     def take(self, limit: int) -> bytes:
         """Hand out at most `limit` of the bytes that are in order; b"" when there are none."""
@@ -73,7 +85,7 @@ class Reassembly:
                 queue[0] = queue[0][self._head :]
                 self._head = 0
             data = queue[0] if len(queue) == 1 else b"".join(queue)
-            queue.clear()
+            self._queue = _NOTHING
             return data
         self.read += limit
         pieces: list[bytes] = []
@@ -94,7 +106,7 @@ class Reassembly:
 
     def discard(self) -> None:
         """Forget all data."""
-        self._queue.clear()
+        self._queue = _NOTHING
         self._head = 0
         self._starts.clear()
         self._ends.clear()
