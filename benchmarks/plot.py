@@ -7,7 +7,7 @@ from black, so that a README shows it in both.
 from collections.abc import Sequence
 from html import escape
 
-from .report import Results, median
+from .report import Results, median, shown
 from .works import OURS, Metric, Work
 
 NAMES = {"compiled": "trioquic", "plain": "trioquic, plain"}
@@ -47,7 +47,7 @@ def panel(work: Work, metric: Metric, clients: Sequence[str], results: Results) 
         parts += [
             text(LABEL - 8, y + 11, NAMES.get(client, client), f' text-anchor="end"{heavy}'),
             bar(y, length, COLOURS.get(client, OTHERS), PALE.get(client, 1.0)),
-            text(LABEL + length + 6, y + 11, f"{value:.3g}" if value < 1000 else f"{value:,.0f}"),
+            text(LABEL + length + 6, y + 11, shown(value)),
         ]
         y += PITCH
     return parts

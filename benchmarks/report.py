@@ -16,9 +16,14 @@ def median(work: Work, metric: Metric, results: Results, client: str) -> float |
     return statistics.median(metric.of(figures) for figures in runs) if runs else None
 
 
+def shown(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
 def spread(work: Work, metric: Metric, results: Results, client: str) -> str:
     values = [metric.of(figures) for figures in results[work.name][client]]
-    return f"{min(values):.3g}-{max(values):.3g}"
+    return f"{shown(min(values))}-{shown(max(values))}"
 
 
 def rows(table: Sequence[Sequence[str]]) -> str:
@@ -44,10 +49,10 @@ def figures_table(works: Sequence[Work], clients: Sequence[str], results: Result
             cells = []
             for client in clients:
                 value = median(work, metric, results, client)
-                shown = f"{value:.4g}" if value is not None else "-"
+                cell = shown(value) if value is not None else "-"
                 if value is not None and len(results[work.name][client]) > 1:
-                    shown += f" ({spread(work, metric, results, client)})"
-                cells.append(shown)
+                    cell += f" ({spread(work, metric, results, client)})"
+                cells.append(cell)
             table.append([work.title, f"{metric.name}, {metric.unit}", *cells])
     return rows(table)
 
