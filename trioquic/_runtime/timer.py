@@ -1,8 +1,7 @@
 """One long-lived task that sleeps until a deadline which moves while it sleeps.
 
-Deadlines of a connection mostly move away: each acknowledgement puts off the next timeout. So the
-sleeper is only disturbed for an earlier deadline; for a later one it wakes in vain, looks again,
-and goes on sleeping.
+Deadlines of a connection mostly move away: each acknowledgement puts off the next timeout. The
+sleep is moved with them, since that costs far less than waking in vain.
 
 A deadline that has passed already when it is set is kept for the next tick: whatever asks for one
 again and again must not keep the program from everything else.
@@ -28,7 +27,7 @@ class Timer:
     def set(self, deadline: float) -> None:
         """Move the deadline; infinity for none."""
         self._deadline = deadline
-        if self._scope is not None and deadline < self._scope.deadline:
+        if self._scope is not None:
             self._scope.deadline = deadline
 
     async def run(self) -> None:
