@@ -34,15 +34,13 @@ class PathLink:
     """Connects one path of the core with one socket."""
 
     def __init__(
-        self, driver: Driver, nursery: trio.Nursery, socket: DatagramSocket, path_id: int
+        self, driver: Driver, spawn: Callable[..., None], socket: DatagramSocket, path_id: int
     ) -> None:
         self._driver = driver
-        self._nursery = nursery
+        self._spawn = spawn
         self._socket = socket
         self._reading = trio.CancelScope()
         self._writing: trio.CancelScope | None = None
-        # while the reading task lives the nursery takes another one
-        self._served = True
         self._outbox: Batch | None = None
         self._last: PathStatistics | None = None
         self._settled = trio.Event()
@@ -59,11 +57,8 @@ class PathLink:
 
     async def run(self) -> None:
         """Serve the path until it is shut. The socket stays open, for the last words."""
-        try:
-            with self._reading:
-                await self._until_closed(self._read_loop)
-        finally:
-            self._served = False
+        with self._reading:
+            await self._until_closed(self._read_loop)
 
     async def _write(self, scope: trio.CancelScope) -> None:
         with scope:
@@ -135,9 +130,9 @@ class PathLink:
                 return
             if not self._socket.send_nowait(batch):
                 self._outbox = batch
-                if self._writing is None and self._served:
+                if self._writing is None:
                     self._writing = trio.CancelScope()
-                    self._nursery.start_soon(self._write, self._writing)
+                    self._spawn(self._write, self._writing)
 
     async def send_last(self, now: float) -> None:
         """Send the closing datagram when the task is gone, and nothing else.

@@ -6,6 +6,7 @@ turns the core's events into public ones.
 """
 
 import errno
+from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Protocol
 
@@ -87,6 +88,9 @@ class PathSet:
         # the path of the last move, also if it is closed by now
         self._last_active: Path | None = None
         self.supervisor: Listener | None = None
+        # Whether there may be new tasks. A path that comes after the end, in the moment before
+        # everybody is told of it, gets none, and is shut with the others.
+        self.serving = True
         driver.listener = self
 
     # -- what is there ---------------------------------------------------------------------------
@@ -108,14 +112,18 @@ class PathSet:
         return self._start(socket, path_id)
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
-        link = PathLink(self._driver, self._nursery, socket, path_id)
+        link = PathLink(self._driver, self._spawn, socket, path_id)
         if path_id == self._driver.core.active_path:
             self._last_active = link.handle
             link.set_active(True)
         self._links[path_id] = link
         self._driver.links[path_id] = link
-        self._nursery.start_soon(link.run)
+        self._spawn(link.run)
         return link
+
+    def _spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        if self.serving:
+            self._nursery.start_soon(task, *args)
 
     def without_path(self) -> None:
         """The connection has been told to be nowhere: what it was on before is of no interest."""
@@ -288,7 +296,7 @@ class PathSet:
                 link.close()
         if old is not None and old is not link:
             self._lingering.add(old.path_id)
-            self._nursery.start_soon(self._leave, old)
+            self._spawn(self._leave, old)
         return new
 
     def _standby(self, interface: str | None, local: str | None) -> PathLink | None:

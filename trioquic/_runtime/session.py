@@ -66,20 +66,23 @@ class Session:
                 nursery.start_soon(supervisor.run)
                 paths.start_first(self._socket)
                 driver.flush()
-                failure = await self._handshake()
-                if failure is None:
-                    assert driver.completed is not None
-                    task_status.started(
-                        make_connection(
-                            driver,
-                            paths,
-                            supervisor,
-                            self._broadcast,
-                            self._plan.transport,
-                            driver.completed,
+                try:
+                    failure = await self._handshake()
+                    if failure is None:
+                        assert driver.completed is not None
+                        task_status.started(
+                            make_connection(
+                                driver,
+                                paths,
+                                supervisor,
+                                self._broadcast,
+                                self._plan.transport,
+                                driver.completed,
+                            )
                         )
-                    )
-                    await driver.stopped.wait()
+                        await driver.stopped.wait()
+                finally:
+                    paths.serving = False
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
