@@ -76,7 +76,7 @@ async def test_cancelled_at_every_moment() -> None:
                 with cut:
                     await life(server.port)
                 # A name resolver that was left alone may have a file of its own open for a while,
-                # and not at once; so one look that finds nothing is enough, and a second may not be.
+                # and not at once: one look that finds none is enough, a second one may meet it.
                 for _ in range(1000):
                     if descriptors() == files:
                         break
