@@ -12,12 +12,12 @@ from .errors import IllegalTransitionError
 
 
 class Label(Enum):
-    """Base of the enums of states and of inputs.
+    """Base of the enums of states and of inputs."""
 
-    There is one object for each member, so identity is all that hashing needs; Enum's own hash is
-    a Python function, which would be called for every step."""
 
-    __hash__ = object.__hash__
+# There is one object for each member, so identity is all that hashing needs; Enum's own hash is a
+# Python function, which would be called for every step.
+type.__setattr__(Label, "__hash__", object.__hash__)
 
 
 S = TypeVar("S", bound=Label)
