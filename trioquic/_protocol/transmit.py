@@ -179,7 +179,8 @@ class Transmitter:
         padded = validating and path.write_probe(builder, now)
         data = allowed and self.has_data()
         if (
-            acks.ack_due(now)
+            probe  # the last ACK may be what was lost: the peer then waits, ever longer, for news
+            or acks.ack_due(now)
             or self._paths.ack_needed
             or (acks.has_unacked and (data or self._paths.ping_needed))
         ):
