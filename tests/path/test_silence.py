@@ -43,6 +43,23 @@ def test_who_waits_asks_with_two_pings_after_a_round_trip_and_a_quarter() -> Non
     assert not world.seen(PathSilent)
 
 
+def test_who_asks_says_again_what_was_received() -> None:
+    """The last ACK may be what was lost; a peer that waits for it waits longer each time."""
+    world, stream_id = waiting()
+    trickle(world, stream_id, 20, 0.005)
+    world.settle()
+    world.to_client = lambda path, data: None
+    last = [packet for packet in world.peer.packets if packet.has(fr.ACK)][-1]
+    world.client.streams.write(world.client.streams.open(True), b"lost")
+    seen = len(world.peer.packets)
+    world.run_for(3.0)
+    probes = [packet for packet in world.peer.packets[seen + 1 :] if packet.ack_eliciting]
+    assert len(probes) >= 4
+    for probe in probes:
+        (ack,) = probe.all(fr.ACK)
+        assert ack.largest >= last.all(fr.ACK)[0].largest
+
+
 def test_nobody_asks_while_what_was_sent_has_a_timer_already() -> None:
     """The PTO of the data in flight does it: no PING beside."""
     world, stream_id = waiting()
