@@ -17,6 +17,7 @@ from tests.certificates import Certificates
 from tests.programs import needs
 from tests.servers import gtlsserver
 
+pytestmark = pytest.mark.plain
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -16,6 +16,8 @@ from tests.programs import needs, program
 from tests.servers import Server, ServerFailedError, aioquic_server, caddy, gtlsserver
 from tests.servers.process import running
 
+pytestmark = pytest.mark.plain
+
 # aioquic's client needs asyncio, so it runs in a process of its own: commands in, answers out.
 AIOQUIC_CLIENT = """
 import asyncio, sys

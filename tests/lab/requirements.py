@@ -13,5 +13,7 @@ LAB = [
     pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="no /dev/net/tun"),
     needs("ip"),
     needs("nsenter"),
+    # real links take real time: once is enough (docs/testing.md)
+    pytest.mark.compiled,
 ]
 SERVERS = ("aioquic", pytest.param("gtlsserver", marks=needs("gtlsserver")))
