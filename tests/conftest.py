@@ -19,6 +19,8 @@ import trio.testing
 from tests.certificates import Certificates
 from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
 
+# What these folders test is Python in either variant (docs/testing.md).
+NEVER_COMPILED = ("address", "networks", "testing")
 DEADLINE = 120.0
 VIRTUAL_DEADLINE = 7 * 24 * 3600.0
 
@@ -65,6 +67,11 @@ def _synchronous(test: Callable[..., Awaitable[object]]) -> Callable[..., None]:
         run_in_trio(test, **arguments)
 
     return run
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.parent.name in NEVER_COMPILED:
+        item.add_marker(pytest.mark.plain)
 
 
 @pytest.hookimpl(tryfirst=True)
