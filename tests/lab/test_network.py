@@ -1,7 +1,6 @@
 """The lab itself: its delays are right, its links obey, and it leaves nothing behind."""
 
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -30,25 +29,39 @@ while True:
 """
 PING = """
 import json, socket, sys, time
+interface, server, port, count, patience = sys.argv[1:]
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, sys.argv[1].encode())
-sock.settimeout(float(sys.argv[4]))
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+sock.settimeout(float(patience))
 times = []
-for number in range(int(sys.argv[3])):
+for number in range(int(count)):
+    question = number.to_bytes(100, "big")
     sent = time.monotonic()
-    sock.sendto(b"\\0" * 100, (sys.argv[2], int(sys.argv[5])))
+    sock.sendto(question, (server, int(port)))
     try:
-        sock.recv(2048)
+        while sock.recv(2048) != question:
+            pass  # the answer to an earlier one
     except OSError:
         continue
     times.append(time.monotonic() - sent)
 print(json.dumps({"times": times}))
 """
+# Seconds for an answer that has to come, however busy the machine, and for one that should not.
+EXPECTED = 10.0
+UNEXPECTED = 0.3
 
 
-async def ping(lab: Lab, link: LinkPlan, *, server: str = SERVER, count: int = 10) -> list[float]:
+async def ping(
+    lab: Lab,
+    link: LinkPlan,
+    *,
+    count: int,
+    server: str = SERVER,
+    patience: float = EXPECTED,
+) -> list[float]:
     """Round-trip times of those that came back."""
-    command = [sys.executable, "-c", PING, link.name, server, str(count), "0.3", str(PORT)]
+    arguments = (link.name, server, str(PORT), str(count), str(patience))
+    command = [sys.executable, "-c", PING, *arguments]
     async with Lines.of(lab.inside(lab.client_space, command)) as output:
         answer = await output.next()
         times: list[float] = answer["times"]
@@ -63,9 +76,9 @@ async def test_delays_are_right_to_the_millisecond() -> None:
     async with open_lab() as lab, Lines.of(echo(lab)) as server:
         await server.next()
         for link in (WIFI, CELLULAR):
-            times = await ping(lab, link, count=20)
-            assert min(times) >= link.rtt
-            assert statistics.median(times) < link.rtt + 0.002
+            # The relay adds nothing of its own; a busy machine may, but not to all twenty.
+            least = min(await ping(lab, link, count=20))
+            assert link.rtt <= least < link.rtt + 0.001
         server.kill()
 
 
@@ -73,15 +86,16 @@ async def test_links_obey() -> None:
     async with open_lab() as lab, Lines.of(echo(lab)) as server:
         await server.next()
         await lab.silence(WIFI.name)
-        assert await ping(lab, WIFI, count=2) == []
+        assert await ping(lab, WIFI, count=2, patience=UNEXPECTED) == []
         assert len(await ping(lab, CELLULAR, count=2)) == 2
         await lab.tell("deliver", WIFI.name)
         assert len(await ping(lab, WIFI, server=PREFERRED, count=2)) == 2
         await lab.tell("block", WIFI.name, PREFERRED)
-        assert await ping(lab, WIFI, server=PREFERRED, count=2) == []
+        assert await ping(lab, WIFI, server=PREFERRED, count=2, patience=UNEXPECTED) == []
         assert len(await ping(lab, WIFI, count=2)) == 2
         await lab.tell("loss", CELLULAR.name, "0.5")
-        assert 0 < len(await ping(lab, CELLULAR, count=12)) < 12
+        answered = await ping(lab, CELLULAR, count=12, patience=UNEXPECTED)
+        assert 0 < len(answered) < 12
 
         passages = await lab.passages()
         fates = {(p.link, p.destination[0], p.fate) for p in passages if p.way == "up"}
