@@ -54,6 +54,19 @@ def test_the_wait_for_the_server_backs_off() -> None:
     assert all(b > 1.8 * a for a, b in itertools.pairwise(gaps))
 
 
+def test_who_asks_in_the_handshake_says_again_what_was_received() -> None:
+    # The Handshake ACK of the server's first packets went out and was lost: nothing is left to be
+    # acknowledged, and still the probes carry it.
+    world = answered_in_part()
+    world.run_for(0.2)
+    heard = len(world.peer.packets)
+    world.to_peer = None
+    world.run_until(lambda: len(world.peer.packets) > heard, limit=5.0)
+    for probe in world.peer.packets[heard:]:
+        assert probe.ack_eliciting
+        assert probe.has(fr.ACK)
+
+
 def test_data_written_before_the_first_handshake_packet_arrives_unharmed() -> None:
     # Initial ACK, Handshake and 1-RTT data share a datagram, which must be expanded to 1200
     # bytes: padding is no part of a STREAM frame that has no length.

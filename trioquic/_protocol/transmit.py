@@ -299,7 +299,8 @@ class Transmitter:
         application = space.index == APPLICATION
         validating = application and path.has_probe(now) and path.write_probe(builder, now)
         data = allowed and (space.crypto.has_pending() or (application and self.has_data()))
-        if space.acks.ack_due(now) or (space.acks.has_unacked and (data or probe)):
+        # A probe says it again: the last ACK may be what was lost.
+        if probe or space.acks.ack_due(now) or (space.acks.has_unacked and data):
             space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
         if data and application:
             self._write_data(builder)
