@@ -22,13 +22,11 @@ from typing import Final, Protocol
 
 import trio
 
+from . import netlink
 from .windows_news import subscribe as subscribe_on_windows
 
-# Numbers of Linux that Python does not name, or names on Linux only
-_AF_NETLINK: Final = 16
-_NETLINK_ROUTE: Final = 0
+# Numbers of Linux that Python does not name
 _GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links; addresses and routes of both families
-_HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, sender
 _NEW_ROUTE: Final = 24
 _DEL_ROUTE: Final = 25
 
@@ -144,16 +142,13 @@ class SocketTrigger(Trigger):
 
 def has_default_route(data: bytes) -> bool:
     """Whether one of the netlink messages says that a default route came or went."""
-    position = 0
-    while position + _HEADER.size <= len(data):
-        length, kind, _, _, _ = _HEADER.unpack_from(data, position)
-        if length < _HEADER.size or position + length > len(data):
-            return False
-        # After the header: address family, then the length of the destination's prefix.
-        if kind in (_NEW_ROUTE, _DEL_ROUTE) and length >= _HEADER.size + 2:
-            if data[position + _HEADER.size + 1] == 0:
+    try:
+        for kind, _, body in netlink.messages(data):
+            # The content begins with address family and length of the destination's prefix.
+            if kind in (_NEW_ROUTE, _DEL_ROUTE) and len(body) >= 2 and body[1] == 0:
                 return True
-        position += (length + 3) & ~3
+    except OSError:
+        pass  # the rest of it cannot be read
     return False
 
 
@@ -169,7 +164,7 @@ def has_routers_route(data: bytes) -> bool:
 
 def open_netlink(make_socket: MakeSocket) -> socket.socket:
     """Subscribe on Linux; OSError where that is not possible."""
-    sock = make_socket(_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
+    sock = make_socket(*netlink.FAMILY)
     try:
         sock.setblocking(False)
         # the sender's number 0 lets the kernel choose one

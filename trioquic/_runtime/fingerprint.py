@@ -13,16 +13,13 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-_AF_NETLINK: Final = 16
-_NETLINK_ROUTE: Final = 0
-_HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, sender
-_ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
+from . import netlink
+
 _REQUEST_DUMP: Final = 0x1 | 0x300
 _ERROR: Final = 2
 _DONE: Final = 3
 _INTERRUPTED: Final = 0x10  # something changed while the kernel was listing
 _RECEIVE_SIZE: Final = 65_536
-_ANSWER_WITHIN: Final = 0.1
 
 _NEW_LINK: Final = 16
 _GET_LINK: Final = 18
@@ -45,48 +42,32 @@ def read_fingerprint() -> Fingerprint | None:
         return None
     parts: list[bytes] = []
     try:
-        with socket.socket(_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as sock:
-            sock.settimeout(_ANSWER_WITHIN)
+        with netlink.open_for_questions() as sock:
             for kind, body in _dump(sock, _GET_LINK, _LINK_QUESTION):
                 if kind == _NEW_LINK:
                     parts.append(body[:_LINK])
-                    for name, value in _attributes(body, _LINK):
+                    for name, value in netlink.attributes(body, _LINK):
                         if name == _LINK_NAME:
                             parts.append(value)
                             break
             for kind, body in _dump(sock, _GET_ADDRESS, bytes(_ADDRESS)):
                 if kind == _NEW_ADDRESS:
                     parts.append(body[:_ADDRESS])
-                    for name, value in _attributes(body, _ADDRESS):
+                    for name, value in netlink.attributes(body, _ADDRESS):
                         if name != _ADDRESS_LIFETIME:
                             parts.append(value)
-    except (OSError, struct.error):
+    except OSError:
         return None
     return tuple(parts)
 
 
 def _dump(sock: socket.socket, what: int, question: bytes) -> Iterator[tuple[int, bytes]]:
     """Type and content of each message of the kernel's list; OSError if there is none."""
-    size = _HEADER.size + len(question)
-    sock.send(_HEADER.pack(size, what, _REQUEST_DUMP, what, 0) + question)
+    sock.send(netlink.request(what, _REQUEST_DUMP, question))
     while True:
-        data = sock.recv(_RECEIVE_SIZE)
-        position = 0
-        while position < len(data):
-            length, kind, flags, _, _ = _HEADER.unpack_from(data, position)
-            if kind == _ERROR or flags & _INTERRUPTED or length < _HEADER.size:
+        for kind, flags, body in netlink.messages(sock.recv(_RECEIVE_SIZE)):
+            if kind == _ERROR or flags & _INTERRUPTED:
                 raise OSError("the kernel cannot list its interfaces now")
             if kind == _DONE:
                 return
-            yield kind, data[position + _HEADER.size : position + length]
-            position += (length + 3) & ~3
-
-
-def _attributes(body: bytes, position: int) -> Iterator[tuple[int, bytes]]:
-    """Type and content of what follows a message's fixed part."""
-    while position < len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, position)
-        if length < _ATTRIBUTE.size:
-            raise OSError("an attribute without a length")
-        yield kind, body[position : position + length]
-        position += (length + 3) & ~3
+            yield kind, body

@@ -18,9 +18,8 @@ import trio
 
 from .._protocol.path.mtu import ETHERNET
 from ..paths import Address
+from . import netlink
 
-_AF_NETLINK: Final = 16
-_NETLINK_ROUTE: Final = 0
 _GET_ROUTE: Final = 26
 _NEW_ROUTE: Final = 24
 _REQUEST: Final = 1
@@ -28,12 +27,9 @@ _UNICAST: Final = 1  # a route to elsewhere: not to this machine itself
 _DESTINATION: Final = 1
 _SOURCE: Final = 2
 _OUTPUT: Final = 4
-_HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, sender
 # family, lengths of both prefixes, service, table, protocol, scope, type, flags
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
-_INDEX: Final = struct.Struct("=I")
-_ANSWER_WITHIN: Final = 0.1
 # Linux's options, which simulated sockets understand as well
 _IP_MTU: Final = 14
 _IPV6_MTU: Final = 24
@@ -57,12 +53,11 @@ def outgoing_interface(family: int, local: Address, remote: Address) -> str | No
     if not sys.platform.startswith("linux"):
         return None
     try:
-        with socket.socket(_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as sock:
-            sock.settimeout(_ANSWER_WITHIN)
+        with netlink.open_for_questions() as sock:
             sock.send(_question(family, local, remote))
             index = _read(sock.recv(4096))
         return None if index is None else socket.if_indextoname(index)
-    except (OSError, struct.error):
+    except OSError:
         return None
 
 
@@ -71,21 +66,17 @@ def _question(family: int, local: Address, remote: Address) -> bytes:
     body = _ROUTE.pack(family, bits, bits, 0, 0, 0, 0, 0, 0)
     for kind, address in ((_DESTINATION, remote), (_SOURCE, local)):
         packed = socket.inet_pton(family, address[0].partition("%")[0])
-        body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), kind) + packed
-    return _HEADER.pack(_HEADER.size + len(body), _GET_ROUTE, _REQUEST, 1, 0) + body
+        body += netlink.attribute(kind, packed)
+    return netlink.request(_GET_ROUTE, _REQUEST, body)
 
 
 def _read(answer: bytes) -> int | None:
     """The number of the interface in the kernel's answer."""
-    if len(answer) < _HEADER.size + _ROUTE.size or _HEADER.unpack_from(answer)[1] != _NEW_ROUTE:
-        return None
-    if _ROUTE.unpack_from(answer, _HEADER.size)[7] != _UNICAST:
-        return None
-    position = _HEADER.size + _ROUTE.size
-    while position + _ATTRIBUTE.size <= len(answer):
-        length, kind = _ATTRIBUTE.unpack_from(answer, position)
-        if kind == _OUTPUT:
-            index: int = _INDEX.unpack_from(answer, position + _ATTRIBUTE.size)[0]
-            return index
-        position += max(_ATTRIBUTE.size, (length + 3) & ~3)
+    for message, _, body in netlink.messages(answer):
+        if message == _NEW_ROUTE and len(body) >= _ROUTE.size:
+            if _ROUTE.unpack_from(body)[7] != _UNICAST:
+                return None
+            for kind, value in netlink.attributes(body, _ROUTE.size):
+                if kind == _OUTPUT:
+                    return int.from_bytes(value[netlink.VALUE :], sys.byteorder)
     return None

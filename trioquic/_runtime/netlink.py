@@ -1,0 +1,67 @@
+"""Linux's rtnetlink(7), as far as three modules need it: asking, messages and their attributes.
+
+Who asks is told what the kernel says, or OSError; nobody needs privileges for it.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+# Python names these numbers on Linux only.
+_AF_NETLINK: Final = 16
+_NETLINK_ROUTE: Final = 0
+_HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, sender
+_ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
+_ALIGNMENT: Final = 4
+# The kernel answers at once, if ever.
+_ANSWER_WITHIN: Final = 0.1
+
+FAMILY: Final = (_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
+"""What a socket is made of that talks rtnetlink."""
+
+VALUE: Final = _ATTRIBUTE.size
+"""Where in an attribute its content begins."""
+
+
+def open_for_questions() -> socket.socket:
+    """A socket that waits a moment for each answer."""
+    sock = socket.socket(*FAMILY)
+    sock.settimeout(_ANSWER_WITHIN)
+    return sock
+
+
+def request(what: int, flags: int, body: bytes) -> bytes:
+    """The message that asks for `what`."""
+    return _HEADER.pack(_HEADER.size + len(body), what, flags, 1, 0) + body
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute, for the end of a message; `value` is of whole words."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Type, flags and content of each message; OSError where one has no length of its own."""
+    position = 0
+    while position + _HEADER.size <= len(data):
+        length, kind, flags, _, _ = _HEADER.unpack_from(data, position)
+        if length < _HEADER.size or position + length > len(data):
+            raise OSError("a netlink message of an impossible length")
+        yield kind, flags, data[position + _HEADER.size : position + length]
+        position += _aligned(length)
+
+
+def attributes(body: bytes, position: int) -> Iterator[tuple[int, bytes]]:
+    """Type and bytes (`VALUE` is where the content begins) of each attribute that follows a
+    message's fixed part; OSError where one has no length of its own."""
+    while position + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, position)
+        if length < _ATTRIBUTE.size or position + length > len(body):
+            raise OSError("a netlink attribute of an impossible length")
+        yield kind, body[position : position + length]
+        position += _aligned(length)
+
+
+def _aligned(length: int) -> int:
+    return (length + _ALIGNMENT - 1) & -_ALIGNMENT
