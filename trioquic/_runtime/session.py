@@ -64,25 +64,7 @@ class Session:
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
                 nursery.start_soon(supervisor.run)
-                paths.start_first(self._socket)
-                driver.flush()
-                try:
-                    failure = await self._handshake()
-                    if failure is None:
-                        assert driver.completed is not None
-                        task_status.started(
-                            make_connection(
-                                driver,
-                                paths,
-                                supervisor,
-                                self._broadcast,
-                                self._plan.transport,
-                                driver.completed,
-                            )
-                        )
-                        await driver.stopped.wait()
-                finally:
-                    paths.serving = False
+                failure = await self._serve(paths, supervisor, task_status)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -92,6 +74,35 @@ class Session:
         finally:
             await self._leave(paths)
         return failure
+
+    async def _serve(
+        self,
+        paths: PathSet,
+        supervisor: Supervisor,
+        task_status: trio.TaskStatus[Connection],
+    ) -> HandshakeError | None:
+        """From the first datagram to the end of the connection, or to why there was none. No task
+        may be started after that, however it ended."""
+        driver = self._driver
+        paths.start_first(self._socket)
+        driver.flush()
+        try:
+            failure = await self._handshake()
+            if failure is None:
+                assert driver.completed is not None
+                connection = make_connection(
+                    driver,
+                    paths,
+                    supervisor,
+                    self._broadcast,
+                    self._plan.transport,
+                    driver.completed,
+                )
+                task_status.started(connection)
+                await driver.stopped.wait()
+            return failure
+        finally:
+            paths.serving = False
 
     async def _handshake(self) -> HandshakeError | None:
         driver = self._driver
