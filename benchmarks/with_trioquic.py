@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from itertools import repeat
 
 import trio
 
@@ -59,16 +60,30 @@ async def begin(conn: trioquic.Connection) -> None:
     await control.send_all(h3.control_stream())
 
 
+async def exchange(
+    conn: trioquic.Connection, take: Callable[[bytes], None], *request: bytes
+) -> None:
+    """Send the pieces of a request on a stream of their own; `take` gets those of the answer."""
+    stream = await conn.open_stream()
+    for piece in request:
+        await stream.send_all(piece)
+    await stream.send_eof()
+    async for chunk in stream:
+        take(bytes(chunk))
+
+
+async def ask(conn: trioquic.Connection, request: bytes) -> bytes:
+    answer: list[bytes] = []
+    await exchange(conn, answer.append, request)
+    return b"".join(answer)
+
+
 async def download(task: Task, connect: Connect) -> Figures:
     async with connect() as conn:
         await begin(conn)
         answer = Answer(task.size)
         watch = Watch()
-        stream = await conn.open_stream()
-        await stream.send_all(task.get)
-        await stream.send_eof()
-        async for chunk in stream:
-            answer.feed(bytes(chunk))
+        await exchange(conn, answer.feed, task.get)
         figures = watch.figures()
         answer.check()
     return figures
@@ -82,11 +97,7 @@ async def volume(task: Task, connect: Connect) -> Figures:
         answers = [Answer(task.size) for _ in range(task.count)]
         watch = Watch()
         for answer in answers:
-            stream = await conn.open_stream()
-            await stream.send_all(task.get)
-            await stream.send_eof()
-            async for chunk in stream:
-                answer.feed(bytes(chunk))
+            await exchange(conn, answer.feed, task.get)
         figures = watch.figures()
     for answer in answers:
         answer.check()
@@ -99,24 +110,10 @@ async def upload(task: Task, connect: Connect) -> Figures:
         await begin(conn)
         answer = Answer(2)
         watch = Watch()
-        stream = await conn.open_stream()
-        await stream.send_all(task.post)
-        for _ in range(whole):
-            await stream.send_all(CHUNK)
-        await stream.send_all(CHUNK[:rest])
-        await stream.send_eof()
-        async for chunk in stream:
-            answer.feed(bytes(chunk))
+        await exchange(conn, answer.feed, task.post, *repeat(CHUNK, whole), CHUNK[:rest])
         figures = watch.figures()
         answer.check()
     return figures
-
-
-async def ask(conn: trioquic.Connection, request: bytes) -> bytes:
-    stream = await conn.open_stream()
-    await stream.send_all(request)
-    await stream.send_eof()
-    return b"".join([chunk async for chunk in stream])
 
 
 async def requests(task: Task, connect: Connect) -> Figures:
