@@ -19,8 +19,8 @@ MERGED: Final = 4096  # this size
 
 
 # In the place of a queue that has nothing in it. An empty deque takes 760 bytes, and a connection
-# may have many streams of which all was read.
-_NOTHING: Final[deque[bytes]] = deque()
+# may have many streams of which all was read. All of them share this one, which can hold nothing.
+_NOTHING: Final[deque[bytes]] = deque(maxlen=0)
 
 
 class Reassembly:
