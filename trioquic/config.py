@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from ._protocol.config import MOST_DATAGRAM as _MOST_DATAGRAM
+from ._protocol.path.mtu import BASE as _BASE
 from ._protocol.recovery import choice as _choice
 from ._protocol.recovery.choice import CongestionControl as CongestionControl
 
@@ -25,9 +27,6 @@ _MIB: Final = 1024 * _KIB
 _LARGEST_VARINT: Final = (1 << 62) - 1
 _MOST_STREAMS: Final = 1 << 60
 _SHA256_SIZE: Final = 32
-
-_FULL_DATAGRAM: Final = 1200
-_LARGEST_DATAGRAM: Final = 65_527
 
 StrPath = str | os.PathLike[str]
 CongestionChoice: TypeAlias = Literal["cubic", "newreno"] | Callable[[int], CongestionControl]
@@ -140,9 +139,7 @@ class TransportConfig:
         _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
         _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
         if self.max_datagram_size is not None:
-            _check_integer(
-                "max_datagram_size", self.max_datagram_size, _FULL_DATAGRAM, _LARGEST_DATAGRAM
-            )
+            _check_integer("max_datagram_size", self.max_datagram_size, _BASE, _MOST_DATAGRAM)
         _check_congestion(self.congestion)
         if self.max_data < self.initial_max_data:
             raise ValueError("max_data is smaller than initial_max_data")
@@ -201,7 +198,7 @@ def _check_congestion(choice: object) -> None:
         return
     if not callable(choice):
         raise TypeError(f"congestion must be a name or a callable, not {type(choice).__name__}")
-    control = choice(_FULL_DATAGRAM)
+    control = choice(_BASE)
     missing = [name for name in _choice.MEMBERS if not hasattr(control, name)]
     if missing:
         raise TypeError(f"congestion: {type(control).__name__} lacks {', '.join(missing)}")

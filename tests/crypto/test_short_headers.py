@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trioquic._protocol.cid.own import OWN_ID_LENGTH
 from trioquic._protocol.crypto.keys import (
     TLS_AES_128_GCM_SHA256,
     TLS_CHACHA20_POLY1305_SHA256,
@@ -12,7 +13,6 @@ from trioquic._protocol.crypto.keys import (
 )
 from trioquic._protocol.crypto.short_headers import (
     BLOCK,
-    ID_LENGTH,
     MOST_HEADERS,
     PN_OFFSET,
     unmask,
@@ -25,7 +25,7 @@ KEYS = {
 }
 OURS = b"our ID.."
 headers = st.tuples(
-    st.sampled_from((OURS, b"other ID", bytes(ID_LENGTH))),
+    st.sampled_from((OURS, b"other ID", bytes(OWN_ID_LENGTH))),
     st.integers(0, 2**62 - 1),
     st.integers(1, 4),
     st.integers(0, 1),
@@ -56,7 +56,7 @@ def test_every_header_comes_out_as_it_was(
     assert known is all(case[0] == OURS for case in cases)
 
 
-@pytest.mark.parametrize("position", range(ID_LENGTH))
+@pytest.mark.parametrize("position", range(OWN_ID_LENGTH))
 def test_one_wrong_bit_of_an_id_is_noticed(position: int) -> None:
     wrong = bytearray(OURS)
     wrong[position] ^= 1

@@ -155,25 +155,23 @@ class PacketKeys:
 
     def seal(self, packet_number: int, header: bytes, payload: bytes) -> bytes:
         """The payload encrypted and its tag; the header is authenticated with it."""
-        if packet_number >> 8 != self._nonce_high:
-            self._set_nonce_high(packet_number >> 8)
-        nonce = self._nonce_front + ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
-        return self._encrypt(nonce, payload, header)
+        return self._encrypt(self._nonce(packet_number), payload, header)
 
     def open(self, packet_number: int, header: bytes, ciphertext: bytes) -> bytes | None:
         """The payload, or None when the packet does not authenticate."""
-        if packet_number >> 8 != self._nonce_high:
-            self._set_nonce_high(packet_number >> 8)
-        nonce = self._nonce_front + ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
         try:
-            return self._decrypt(nonce, ciphertext, header)
+            return self._decrypt(self._nonce(packet_number), ciphertext, header)
         except InvalidTag:
             return None
 
-    def _set_nonce_high(self, high: int) -> None:
-        """Compute all but the last byte of the nonce: it stays for 256 packet numbers (5.3)."""
-        self._nonce_high = high
-        self._nonce_front = (self._iv >> 8 ^ high).to_bytes(_IV_LENGTH - 1, "big")
+    def _nonce(self, packet_number: int) -> bytes:
+        """The IV XOR the packet number (section 5.3)."""
+        high = packet_number >> 8
+        if high != self._nonce_high:
+            # All but the last byte stays for 256 packet numbers.
+            self._nonce_high = high
+            self._nonce_front = (self._iv >> 8 ^ high).to_bytes(_IV_LENGTH - 1, "big")
+        return self._nonce_front + ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
 
 
 def _key_length(cipher_suite: int) -> int:

@@ -11,22 +11,23 @@ The same arithmetic tells whether all packets carry the connection ID that is ex
 
 from typing import Final
 
+from ..cid.own import OWN_ID_LENGTH
+
 BLOCK: Final = 16
 # The Destination Connection ID of what we receive has a fixed length, so everything has its place:
-# first byte, 8 bytes of ID, up to 4 bytes of packet number.
-ID_LENGTH: Final = 8
-PN_OFFSET: Final = 1 + ID_LENGTH
+# first byte, ID, up to 4 bytes of packet number.
+PN_OFFSET: Final = 1 + OWN_ID_LENGTH
 # As many as the kernel joins; what is longer is done in parts
 MOST_HEADERS: Final = 64
 
 _BITS: Final = 8 * BLOCK
 # Within a block: byte 0 of the mask hides five bits of the first byte (section 5.4.1), bytes 1 to 4
-# hide bytes 9 to 12.
+# hide those behind the ID.
 _FIRST: Final = 0x1F << _BITS - 8
 _NUMBER: Final = 0xFFFFFFFF << _BITS - 40
-_NUMBER_SHIFT: Final = 8 * (PN_OFFSET - 1)
+_NUMBER_SHIFT: Final = 8 * OWN_ID_LENGTH
 _ID_SHIFT: Final = _BITS - 8 * PN_OFFSET
-_ID: Final = ((1 << 8 * ID_LENGTH) - 1) << _ID_SHIFT
+_ID: Final = ((1 << 8 * OWN_ID_LENGTH) - 1) << _ID_SHIFT
 
 
 def _repeat(block: int) -> list[int]:

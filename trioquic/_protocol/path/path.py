@@ -102,8 +102,6 @@ class Path:
         # what the last PATH_RESPONSE said since the connection left this path, -1 for nothing
         self.probed_rtt = -1.0
         self.search = search
-        # the size of a full datagram; what `search` has found
-        self.mtu: int = MINIMUM_DATAGRAM
         # section 17.4: off on at least one path in sixteen, chosen at random
         self.spin_enabled = rng(1)[0] >= 16
         self.spin = 0
@@ -153,6 +151,11 @@ class Path:
 
     # -- the size of datagrams ---------------------------------------------------------------------
 
+    @property
+    def mtu(self) -> int:
+        """The size of a full datagram."""
+        return self.recovery.max_datagram_size
+
     def probe_size(self, now: float) -> int:
         """The size to probe now, 0 for none. Room is kept for it in the congestion window, and for
         the data behind it, by whose acknowledgement its loss is noticed."""
@@ -167,7 +170,6 @@ class Path:
         """Send datagrams as large as the search has found that they may be."""
         size = self.search.size
         if size != self.mtu:
-            self.mtu = size
             self.recovery.set_datagram_size(size)
 
     def judge_size(self, now: float) -> None:
