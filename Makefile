@@ -55,13 +55,13 @@ lint: $(VENV)/dev.stamp
 		basedpyright --verifytypes trioquic --ignoreexternal
 
 pytest: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) $(SELECTED)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SELECTED)
 
 compiled: $(COMPILED)/stamp
 
 test-compiled: $(COMPILED)/stamp servers
 	cd $(COMPILED)/run && TRIOQUIC_EXPECT=compiled ../bin/python -m pytest -n $(WORKERS) \
-		-p no:cacheprovider -m "not plain"
+		--dist worksteal -p no:cacheprovider -m "not plain"
 
 # The compiler checks types, too, perhaps at the same time as `lint`, so its cache is another one.
 # Python imports from the folder it runs in, so tests and benchmarks get one without the package.

@@ -19,8 +19,16 @@ import trio.testing
 from tests.certificates import Certificates
 from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
 
-# What these folders test is Python in either variant (docs/testing.md).
-NEVER_COMPILED = ("address", "networks", "testing")
+# Folders and files that `make test` runs in one variant only (docs/testing.md)
+VARIANT = {
+    "address": "plain",
+    "networks": "plain",
+    "testing": "plain",
+    "cancellation": "compiled",
+    "test_life.py": "both",
+    "test_examples.py": "compiled",
+    "test_network_examples.py": "compiled",
+}
 DEADLINE = 120.0
 VIRTUAL_DEADLINE = 7 * 24 * 3600.0
 
@@ -70,8 +78,9 @@ def _synchronous(test: Callable[..., Awaitable[object]]) -> Callable[..., None]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.path.parent.name in NEVER_COMPILED:
-        item.add_marker(pytest.mark.plain)
+    variant = VARIANT.get(item.path.name) or VARIANT.get(item.path.parent.name)
+    if variant in ("plain", "compiled"):
+        item.add_marker(variant)
 
 
 @pytest.hookimpl(tryfirst=True)

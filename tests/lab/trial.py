@@ -32,8 +32,8 @@ _READY_TIMEOUT = 20.0
 SEND_BUFFER = 512 << 10
 # The lab decides where the connection belongs.
 POLICY = {"interfaces": [WIFI.name, CELLULAR.name]}
-# The lab alone moves it.
-STAY = {"move_back_after": inf}
+# The lab alone moves it: a server that the machine keeps waiting is no reason either.
+STAY = {"move_back_after": inf, "move_after": 50}
 
 Line = dict[str, Any]
 

@@ -25,7 +25,13 @@ async def cut_after(here: Phone, seconds: float, kind: str) -> float:
     return trio.current_time()
 
 
-@pytest.mark.parametrize("seed", range(5))
+SEEDS = [
+    pytest.param(seed, marks=pytest.mark.plain if seed < 2 else pytest.mark.compiled)
+    for seed in range(5)
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", ["down", "silent"])
 async def test_download(autojump_clock: trio.testing.MockClock, kind: str, seed: int) -> None:
     async with phone(seed) as here:
