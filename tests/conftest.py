@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import hypothesis
 import pytest
 import trio
 import trio.abc
@@ -31,6 +32,10 @@ VARIANT = {
 }
 DEADLINE = 120.0
 VIRTUAL_DEADLINE = 7 * 24 * 3600.0
+
+# How long an example takes is the machine's affair: hypothesis would call a busy one flaky.
+hypothesis.settings.register_profile("trioquic", deadline=None)
+hypothesis.settings.load_profile("trioquic")
 
 
 def _clock_of(arguments: dict[str, Any]) -> trio.abc.Clock | None:

@@ -3,7 +3,7 @@
 from itertools import combinations, product
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trioquic._address.address import common_prefix_length, parse_address
@@ -112,7 +112,6 @@ def test_a_source_of_matching_scope_is_never_passed_over_for_a_smaller_one(
 
 
 @given(remotes, machines, policies)
-@settings(deadline=None)
 def test_any_two_destinations_compare_as_in_the_whole_list(
     destinations: list[str], machine: list[LocalAddress], policy: AddressPolicy
 ) -> None:

@@ -21,8 +21,8 @@ from trioquic._protocol import events as ev
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
 
-QUICK = settings(max_examples=60, deadline=None, derandomize=True)
-THOROUGH = settings(max_examples=150, deadline=None, derandomize=True)
+QUICK = settings(max_examples=60, derandomize=True)
+THOROUGH = settings(max_examples=150, derandomize=True)
 TYPED = {ev.Ending.PROTOCOL_ERROR, ev.Ending.TLS_ERROR, ev.Ending.PEER_CLOSE, ev.Ending.VERSION}
 INTEGERS = st.one_of(
     st.integers(0, 20),

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.streams.harness import Packet, refused, send, send_all, sent_frames
@@ -92,7 +92,6 @@ def test_every_room() -> None:
         assert sum(len(data) for _n, _o, data in packet.frames) >= min(1250, room - 4)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1 << 32), st.lists(st.integers(1, 4000), max_size=5))
 def test_exact_bytes_through_loss(seed: int, writes: list[int]) -> None:
     rng = random.Random(seed)

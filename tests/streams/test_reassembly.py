@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trioquic._protocol.streams.reassembly import MERGED, TINY, Reassembly
@@ -22,7 +22,6 @@ def segmentations(draw: st.DrawFn) -> list[tuple[int, int]]:
     return draw(st.permutations(noise + cover))
 
 
-@settings(deadline=None)
 @given(segmentations(), st.lists(st.integers(1, 6000), min_size=1))
 def test_any_segmentation(ranges: list[tuple[int, int]], reads: list[int]) -> None:
     data = Reassembly()

@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trioquic._protocol.streams.send_buffer import SMALL_CHUNK, SendBuffer
@@ -10,7 +10,6 @@ from trioquic._protocol.streams.send_buffer import SMALL_CHUNK, SendBuffer
 CONTENT = random.Random(2).randbytes(1 << 16)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 6000), min_size=1, max_size=5),
     st.integers(0, 1 << 32),

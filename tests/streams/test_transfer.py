@@ -59,7 +59,7 @@ class Receiver:
         self.table.on_max_data_untrusted(self.data_limit)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 1 << 32),
     st.lists(st.integers(0, 9000), min_size=1, max_size=6),
@@ -114,7 +114,7 @@ def test_sending(seed: int, sizes: list[int], window: int, loss: float) -> None:
     assert table.drained
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 1 << 32),
     st.lists(st.integers(0, 9000), min_size=1, max_size=6),

@@ -98,7 +98,7 @@ def test_the_recorded_flight_is_good() -> None:
     assert client.complete
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.data())
 def test_mutated_flights(data: st.DataObject) -> None:
     client = pki.make_client(pki.trust(strict=data.draw(st.booleans())))
@@ -125,7 +125,7 @@ def test_mutated_flights(data: st.DataObject) -> None:
     assert not client.complete or bytes(flight) == before
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=64)), max_size=8))
 def test_random_bytes(pieces: list[tuple[int, bytes]]) -> None:
     client = pki.make_client()
@@ -138,7 +138,7 @@ def test_random_bytes(pieces: list[tuple[int, bytes]]) -> None:
     assert not client.complete
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from([2, 8, 11, 13, 15, 20, 4]),
     st.binary(max_size=80),

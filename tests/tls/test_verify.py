@@ -262,7 +262,7 @@ def test_a_key_that_is_not_for_signatures() -> None:
 LEAF = pki.der(pki.server_identity().certificate)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     st.lists(st.tuples(st.integers(0, len(LEAF) - 1), st.integers(0, 255)), min_size=1, max_size=4),
     st.integers(0, len(LEAF)),
