@@ -2,9 +2,13 @@
 
 On Linux one `recvmsg_into` brings what the kernel has joined (UDP_GRO) with its ECN mark, and one
 `sendmsg` takes up to 64 datagrams of one size (UDP_SEGMENT). Elsewhere, and when the kernel
-refuses, datagrams go one by one. Nothing is ever fragmented (RFC 9000 section 14): the
-don't-fragment bit is set, and what ICMP claims about the path's MTU is not believed (14.2.1).
-What other systems call their options was taken from their headers; only Linux's were tried.
+refuses, datagrams go one by one. Joining begins when many datagrams wait at once: where no other
+socket does it, switching it on and off patches the kernel's code, for 50 us alone and milliseconds
+on a busy machine, which most connections would pay for nothing.
+
+Nothing is ever fragmented (RFC 9000 section 14): the don't-fragment bit is set, and what ICMP
+claims about the path's MTU is not believed (14.2.1). What other systems call their options was
+taken from their headers; only Linux's were tried.
 """
 
 import errno
@@ -40,6 +44,8 @@ _RECEIVE_SIZE: Final = 65_536
 _ANCILLARY_SIZE: Final = 128
 # What the kernel keeps for us while other tasks run; it silently gives less if it must.
 _KERNEL_BUFFER: Final = 4 << 20
+# So many datagrams that waited for us, one behind the other, and the kernel is to join them.
+_MANY_WAITING: Final = 8
 # This many errors without a datagram between them, and the reader slows down to this pace.
 _MOST_ERRORS_IN_A_ROW: Final = 16
 _PAUSE: Final = 0.1
@@ -80,6 +86,8 @@ class NativeSocket(DatagramSocket):
         self._buffers = _own.buffers
         self._view = _own.view
         self._errors_in_a_row = 0
+        # what was received without a wait between, until the kernel joins datagrams
+        self._in_a_row = 0
         self._ecn = 0
         # a batch that was sent in part, as datagrams go one by one, and how many bytes of it
         self._partial: Batch | None = None
@@ -106,7 +114,6 @@ class NativeSocket(DatagramSocket):
         else:
             self._try_option(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
             self._try_option(socket.IPPROTO_IP, _IP_RECVTOS, 1)
-        self._try_option(_SOL_UDP, _UDP_GRO, 1)
         # 0 means "not by default": each send says itself whether it has segments
         self._can_segment = self._try_option(_SOL_UDP, _UDP_SEGMENT, 0)
         self._segmentation = self._can_segment
@@ -128,12 +135,17 @@ class NativeSocket(DatagramSocket):
                 return Received(data, len(data), 0)
             size, ancillary, _, _ = self._sock.recvmsg_into(self._buffers, _ANCILLARY_SIZE)
         except BlockingIOError:
+            self._in_a_row = 0
             return None
         except OSError as error:
             self._errors_in_a_row += 1
             self.note_error(error)
             return None
         self._errors_in_a_row = 0
+        if self._in_a_row < _MANY_WAITING:
+            self._in_a_row += 1
+            if self._in_a_row == _MANY_WAITING:
+                self._try_option(_SOL_UDP, _UDP_GRO, 1)
         segment_size = size
         ecn = 0
         for level, kind, value in ancillary:
