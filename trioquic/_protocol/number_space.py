@@ -4,9 +4,18 @@ RFC 9000 section 12.3: Initial, Handshake and application data count packets apa
 The 1-RTT keys are not here: they come in phases and have a component of their own.
 """
 
+from typing import Final
+
 from .crypto.keys import PacketKeys
 from .recovery.ack_tracker import AckTracker
+from .space import APPLICATION
 from .streams.crypto_stream import CryptoStream
+
+# In the place of what a space has no use for any more. Both take in nothing: who feeds them asks
+# `discarded` first, or is ignored. All connections share them.
+_NO_CRYPTO: Final = CryptoStream()
+_NO_CRYPTO.discard()
+_NO_ACKS: Final = AckTracker(APPLICATION, 0.0)
 
 
 class NumberSpace:
@@ -24,5 +33,6 @@ class NumberSpace:
         """Forget keys and data; packets of this space are dropped from now on."""
         self.read = None
         self.write = None
-        self.crypto.discard()
+        self.crypto = _NO_CRYPTO
+        self.acks = _NO_ACKS
         self.discarded = True

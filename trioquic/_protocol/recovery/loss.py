@@ -38,6 +38,10 @@ MOST_HURRIES: Final = 3  # section 6.2.3: "a limited number of times per connect
 DEFAULT_MAX_ACK_DELAY: Final = 0.025  # RFC 9000 section 18.2
 
 
+# In the place of a discarded space's ledger; nothing is entered there. All connections share it.
+_NO_LEDGER: Final = Ledger()
+
+
 class LossDetector:
     """Sent packets of a connection, from `on_sent` to acknowledged, lost or given up."""
 
@@ -157,7 +161,7 @@ class LossDetector:
         `ack_delay` is the frame's field in seconds, scaled by the peer's exponent.
         """
         ledger = self._ledgers[space]
-        if ledger.discarded:
+        if ledger is _NO_LEDGER:
             return 0
         self._numbers[space].check_ack_untrusted(ack.largest, ack.ranges)
         rising = ack.largest > ledger.largest_acked
@@ -266,10 +270,9 @@ class LossDetector:
 
     def discard_space(self, space: int) -> None:
         """The keys of a space are gone: its packets are neither acknowledged nor lost (6.4)."""
-        ledger = self._ledgers[space]
-        if ledger.discarded:
+        if self._ledgers[space] is _NO_LEDGER:
             return
-        ledger.discard()
+        self._ledgers[space] = _NO_LEDGER
         self.probes[space] = 0
         for path in self._paths.values():
             path.give_up(space)

@@ -84,14 +84,12 @@ class Ledger:
         "_quiet",
         "_remembered",
         "_waiting",
-        "discarded",
         "ecn",
         "largest_acked",
     )
 
     def __init__(self) -> None:
         self.largest_acked = -1
-        self.discarded = False
         self.ecn = EcnCounts()
         self._packets: dict[int, SentPacket] = {}
         self._waiting = RangeSet()
@@ -146,14 +144,6 @@ class Ledger:
             packet.state = FORGOTTEN
             del self._packets[packet.number]
             self._waiting.remove(packet.number, packet.number + 1)
-
-    def discard(self) -> None:
-        """Drop everything: the space's keys are gone (RFC 9002 section 6.4)."""
-        self.discarded = True
-        self._packets.clear()
-        self._waiting.clear()
-        self._remembered.clear()
-        self._quiet.clear()
 
     def __len__(self) -> int:
         return len(self._packets)

@@ -56,6 +56,9 @@ INPUTS: Final[dict[int, TlsInput]] = {
 class TlsClient:
     """One handshake and what comes after it."""
 
+    # mypyc wants to know: what only the handshake needs goes with it
+    __deletable__ = ("_offer", "_schedule")
+
     def __init__(
         self,
         config: TlsClientConfig,
@@ -245,6 +248,7 @@ class TlsClient:
         self._secrets.append(TrafficSecret(APPLICATION, self.cipher_suite, server, client))
         self._client_secret = self._server_secret = b""
         self.level = APPLICATION
+        del self._offer, self._schedule
 
     def _send_certificate(self, wanted: tuple[int, ...]) -> None:
         """RFC 8446 section 4.4.2: without a suitable certificate, an empty list is sent."""
