@@ -1,6 +1,7 @@
 """Small parts of the runtime on their own: timer, waiters, broadcast, interfaces, groups."""
 
 import sys
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -11,13 +12,13 @@ from trioquic import networks
 from trioquic._runtime.broadcast import Broadcast
 from trioquic._runtime.nurseries import bug_in
 from trioquic._runtime.timer import Timer
-from trioquic._runtime.waiting import Waiters
+from trioquic._runtime.waiting import Crowds, Reason, Waiters
 
 
 async def test_the_timer_fires_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
     fired: list[float] = []
     start = trio.current_time()
-    timer = Timer(lambda: fired.append(trio.current_time() - start))
+    timer = Timer(lambda: fired.append(trio.current_time() - start), pytest.fail)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(timer.run)
         await trio.sleep(1)
@@ -45,11 +46,64 @@ async def test_a_timer_that_is_always_due_lets_others_live(
         count += 1
         timer.set(trio.current_time())
 
-    timer = Timer(expired)
+    timer = Timer(expired, pytest.fail)
     timer.set(0.0)
     with trio.move_on_after(1):
         await timer.run()
     assert 100 < count < 10_000
+
+
+async def test_crowds() -> None:
+    crowds = Crowds()
+    woken: list[int] = []
+
+    async def sleeper(number: int, reason: Reason) -> None:
+        await crowds.wait(reason)
+        woken.append(number)
+
+    async def wake(call: Callable[[], None]) -> list[int]:
+        woken.clear()
+        call()
+        await trio.testing.wait_all_tasks_blocked()
+        return sorted(woken)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            reason = Reason.INCOMING if number < 4 else Reason.ARRIVED
+            nursery.start_soon(sleeper, number, reason)
+            await trio.testing.wait_all_tasks_blocked()
+        assert await wake(lambda: crowds.wake(Reason.SPARE_ID)) == []
+        assert await wake(lambda: crowds.wake_one(Reason.INCOMING)) == [0]
+        assert await wake(lambda: crowds.wake_one(Reason.INCOMING)) == [1]
+        assert await wake(lambda: crowds.wake(Reason.INCOMING)) == [2, 3]
+        assert await wake(lambda: crowds.wake(Reason.INCOMING)) == []
+        nursery.start_soon(sleeper, 6, Reason.INCOMING)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await wake(crowds.wake_all) == [4, 5, 6]
+    with trio.move_on_after(0):
+        await crowds.wait(Reason.ARRIVED)
+    assert not crowds._lots
+
+
+async def test_who_waits_again_at_once_is_not_forgotten() -> None:
+    crowds = Crowds()
+    turns = 0
+
+    async def sleeper(times: int) -> None:
+        nonlocal turns
+        for _ in range(times):
+            await crowds.wait(Reason.INCOMING)
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        for times in (2, 1, 2):
+            nursery.start_soon(sleeper, times)
+        for total in (3, 5):
+            await trio.testing.wait_all_tasks_blocked()
+            crowds.wake(Reason.INCOMING)
+            await trio.testing.wait_all_tasks_blocked()
+            assert turns == total
+    assert not crowds._lots
 
 
 async def test_waiters() -> None:

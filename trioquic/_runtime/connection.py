@@ -27,6 +27,7 @@ from .streams import (
     make_stream,
 )
 from .supervisor import Supervisor
+from .waiting import Reason
 
 
 class Connection(trio.abc.AsyncResource):
@@ -130,7 +131,9 @@ class Connection(trio.abc.AsyncResource):
         while stream_id < 0:
             # The core has a STREAMS_BLOCKED frame to send now.
             driver.flush()
-            await driver.openers[bidirectional].park()
+            await driver.crowds.wait(
+                Reason.BIDIRECTIONAL if bidirectional else Reason.UNIDIRECTIONAL
+            )
             driver.check_open()
             stream_id = driver.core.streams.open(bidirectional)
         return stream_id
@@ -146,8 +149,8 @@ class Connection(trio.abc.AsyncResource):
             await trio.lowlevel.cancel_shielded_checkpoint()
         while not driver.incoming:
             driver.check_open()
-            await driver.acceptors.park()
-        stream_id = driver.incoming.popleft()
+            await driver.crowds.wait(Reason.INCOMING)
+        stream_id = driver.incoming.pop(0)
         # RFC 9000 section 2.1: the second bit says "one way"
         if stream_id & 2:
             return make_receive_stream(driver, stream_id)

@@ -2,7 +2,7 @@
 
 Path tasks bring datagrams in, stream calls and path commands change the core; each ends in
 `flush()`, which sends what there is to send on every path, tells waiting tasks what happened and
-moves the timer. Stream calls leave it to the flusher, which does it for all of one turn together.
+moves the timer. Stream calls leave it to the timer, which does it for all of one turn together.
 Nothing here awaits, so the core is never seen half-changed.
 
 A connection's end (`Terminated`) is remembered and turns into a new exception for everyone who
@@ -10,7 +10,6 @@ waits or comes later. An exception out of the core is a bug: it stops the connec
 as `InternalError` where it happened and in every later call.
 """
 
-from collections import deque
 from typing import Final, Protocol
 
 import trio
@@ -39,10 +38,9 @@ from .._protocol.lifetime import CoreState
 from ..errors import InternalError
 from ..paths import Path
 from .endings import loss_error
-from .flusher import Flusher
 from .sockets import Received
 from .timer import Timer
-from .waiting import Waiters
+from .waiting import Crowds, Reason, Waiters
 
 _BLOCKED_PAUSE: Final = 0.001
 
@@ -79,17 +77,14 @@ class Driver:
 
     def __init__(self, core: ClientConnection) -> None:
         self.core = core
-        self.timer = Timer(self._on_deadline)
-        self.flusher = Flusher(self.flush)
+        self.timer = Timer(self._on_deadline, self.flush)
         self.links: dict[int, Link] = {}
         self.listener: PathListener | None = None
         self.readers = Waiters()
         self.writers = Waiters()
-        self.incoming: deque[int] = deque()
-        self.acceptors = trio.lowlevel.ParkingLot()
-        self.openers = {True: trio.lowlevel.ParkingLot(), False: trio.lowlevel.ParkingLot()}
-        self.drainers = trio.lowlevel.ParkingLot()
-        self.spare_ids = trio.lowlevel.ParkingLot()
+        self.crowds = Crowds()
+        # streams that nobody has accepted yet; as few as the server may open
+        self.incoming: list[int] = []
         self.completed: HandshakeCompleted | None = None
         self.end: Terminated | None = None
         self.handshake_over = trio.Event()
@@ -143,7 +138,7 @@ class Driver:
     def flush(self) -> None:
         """Send what can be sent, tell what happened, set the timer."""
         core = self.core
-        self.flusher.wanted = False
+        self.timer.wanted = False
         try:
             now = trio.current_time()
             blocked = False
@@ -165,7 +160,7 @@ class Driver:
     def flush_if_pending(self) -> None:
         """After a read: there is something to send only now and then."""
         if self.core.streams.has_pending():
-            self.flusher.soon()
+            self.timer.soon()
 
     def _on_deadline(self) -> None:
         try:
@@ -178,11 +173,11 @@ class Driver:
 
     async def drain(self) -> None:
         """Wait until all data of finished streams is acknowledged, or there is no hope for it."""
-        if self.flusher.wanted and not self.ended:
+        if self.timer.wanted and not self.ended:
             # what was written to other streams is at least sent
             self.flush()
         while not self.ended and not self.core.streams.drained:
-            await self.drainers.park()
+            await self.crowds.wait(Reason.ARRIVED)
 
     def begin_close(self) -> None:
         """This side wants no more: every call from now on is refused, whoever waits is woken."""
@@ -220,11 +215,7 @@ class Driver:
     def _wake_everyone(self) -> None:
         self.readers.wake_all()
         self.writers.wake_all()
-        self.acceptors.unpark_all()
-        self.drainers.unpark_all()
-        self.spare_ids.unpark_all()
-        for lot in self.openers.values():
-            lot.unpark_all()
+        self.crowds.wake_all()
         for link in self.links.values():
             link.wake()
         self.handshake_over.set()
@@ -244,12 +235,12 @@ class Driver:
                 self.readers.wake(number)
             case StreamWritable(stream_id=number):
                 self.writers.wake(number)
-                self.drainers.unpark_all()
+                self.crowds.wake(Reason.ARRIVED)
             case StreamOpened(stream_id=number):
                 self.incoming.append(number)
-                self.acceptors.unpark()
+                self.crowds.wake_one(Reason.INCOMING)
             case StreamsAvailable(bidirectional=kind):
-                self.openers[kind].unpark_all()
+                self.crowds.wake(Reason.BIDIRECTIONAL if kind else Reason.UNIDIRECTIONAL)
             case (
                 PathValidated()
                 | PathFailed()
@@ -262,7 +253,7 @@ class Driver:
                 if self.listener is not None:
                     self.listener.on_path_event(event)
             case ConnectionIdsAvailable():
-                self.spare_ids.unpark_all()
+                self.crowds.wake(Reason.SPARE_ID)
                 if self.listener is not None:
                     self.listener.on_path_event(event)
             case HandshakeCompleted():

@@ -72,14 +72,14 @@ class SendHalf:
             streams = self._driver.core.streams
             content = data if isinstance(data, bytes) else bytes(data)
             position = streams.write(self._id, content)
-            self._driver.flusher.soon()
+            self._driver.timer.soon()
             if position == len(content):
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 return
             while position < len(content):
                 await self._wait_for_room()
                 position += streams.write(self._id, content, position)
-                self._driver.flusher.soon()
+                self._driver.timer.soon()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the send buffer has room."""
@@ -114,7 +114,7 @@ class SendHalf:
             return
         self._finished = True
         self._driver.core.streams.reset(self._id, code)
-        self._driver.flusher.soon()
+        self._driver.timer.soon()
         self._driver.writers.wake(self._id)
 
     def set_priority(self, urgency: int, incremental: bool) -> None:
@@ -142,7 +142,7 @@ class SendHalf:
         # After STOP_SENDING the core has reset the stream already (RFC 9000 section 3.5).
         if streams.stop_code(self._id) is None:
             streams.finish(self._id)
-            self._driver.flusher.soon()
+            self._driver.timer.soon()
 
 
 class ReceiveHalf:
@@ -217,7 +217,7 @@ class ReceiveHalf:
         finished = self._at_end or self._reset_code is not None
         if not finished and not self._driver.over:
             self._driver.core.streams.stop_sending(self._id, code)
-            self._driver.flusher.soon()
+            self._driver.timer.soon()
         self._driver.readers.wake(self._id)
 
     def close(self) -> None:

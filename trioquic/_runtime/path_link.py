@@ -43,7 +43,8 @@ class PathLink:
         self._writing: trio.CancelScope | None = None
         self._outbox: Batch | None = None
         self._last: PathStatistics | None = None
-        self._settled = trio.Event()
+        # there while somebody waits for the outcome of a validation
+        self._settled: trio.Event | None = None
         self._outcome: float | PathError = 0.0
         self._validating = 0
         # how long the path has carried the connection, without and with the time since
@@ -75,13 +76,14 @@ class PathLink:
 
     async def _read_loop(self) -> None:
         while not self.closed:
-            received = await self._socket.receive()
-            alone = len(self._driver.links) == 1
-            self._take(received, _YIELD_AFTER if alone else _YIELD_TO_PATHS_AFTER)
+            # not by a name, which would keep the last datagram for as long as none comes
+            self._take(await self._socket.receive())
             self._driver.flush()
 
-    def _take(self, received: Received | None, budget: int) -> None:
-        """Hand datagrams to the core until none is left, or as many bytes as `budget` have gone."""
+    def _take(self, received: Received | None) -> None:
+        """Hand datagrams to the core until none is left, or it is the turn of others."""
+        alone = len(self._driver.links) == 1
+        budget = _YIELD_AFTER if alone else _YIELD_TO_PATHS_AFTER
         unflushed = 0
         while received is not None and not self.closed:
             self._driver.receive(self.path_id, received)
@@ -183,12 +185,13 @@ class PathLink:
 
     def wake(self) -> None:
         """Wake who waits for the validation: there will be no outcome."""
-        self._settled.set()
+        if self._settled is not None:
+            self._settled.set()
 
     def _settle(self, outcome: float | PathError) -> None:
         self._outcome = outcome
-        self._settled.set()
-        self._settled = trio.Event()
+        self.wake()
+        self._settled = None
 
     def _describe(self) -> str:
         local, remote = self._socket.local, self._socket.remote
@@ -208,6 +211,8 @@ class PathLink:
             raise path_error(refused) from None
         self._validating += 1
         try:
+            if self._settled is None:
+                self._settled = trio.Event()
             settled = self._settled
             self._driver.flush()
             await settled.wait()

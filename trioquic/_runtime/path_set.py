@@ -36,6 +36,7 @@ from .driver import Driver
 from .endings import path_error
 from .path_link import PathLink
 from .sockets import DatagramSocket, Remote
+from .waiting import Reason
 
 # How long `add_path` waits for a connection ID when the last ones were just given back, in PTOs and
 # in seconds at least: some servers replace an ID only when it has rested for a PTO of theirs.
@@ -227,7 +228,7 @@ class PathSet:
             link.close()
         if refusal is Refusal.NO_SPARE_ID:
             with trio.move_on_after(max(_WAIT_FOR_ID * pto, _SHORTEST_WAIT_FOR_ID)):
-                await self._driver.spare_ids.park()
+                await self._driver.crowds.wait(Reason.SPARE_ID)
             self._check_alive()
         return True
 

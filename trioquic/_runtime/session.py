@@ -57,13 +57,12 @@ class Session:
                     self._broadcast,
                 )
                 nursery.start_soon(driver.timer.run)
-                nursery.start_soon(driver.flusher.run)
                 if not patient:
-                    nursery.start_soon(self._watch_refusal)
+                    self._socket.on_refused = self._give_up_if_refused
                 supervisor = Supervisor(
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
-                nursery.start_soon(supervisor.run)
+                nursery.start_soon(supervisor.run, nursery)
                 failure = await self._serve(paths, supervisor, task_status)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -121,8 +120,7 @@ class Session:
         failure.__cause__ = self._socket.last_error
         return failure
 
-    async def _watch_refusal(self) -> None:
-        await self._socket.refused.wait()
+    def _give_up_if_refused(self) -> None:
         if self._driver.completed is None:
             self.refused = True
             self._driver.handshake_over.set()

@@ -51,10 +51,10 @@ class DatagramSocket(ABC):
         self.last_error: OSError | None = None
         self.datagrams_dropped = 0
         self.closed = False
-        # the other host says that nobody listens there; anyone on the way could say so
-        self.refused = trio.Event()
         # told of every error
         self.on_error: Callable[[OSError], None] | None = None
+        # told when the other host says that nobody listens there; anyone on the way could say so
+        self.on_refused: Callable[[], None] | None = None
 
     @abstractmethod
     def receive_nowait(self) -> Received | None:
@@ -87,8 +87,9 @@ class DatagramSocket(ABC):
         """Count an error: refused, unreachable, too long, no buffers."""
         self.errors += 1
         self.last_error = error.with_traceback(None)
-        # Windows says "reset" for what others call "refused".
-        if isinstance(error, ConnectionRefusedError | ConnectionResetError):
-            self.refused.set()
         if self.on_error is not None:
             self.on_error(self.last_error)
+        # Windows says "reset" for what others call "refused".
+        refused = isinstance(error, ConnectionRefusedError | ConnectionResetError)
+        if refused and self.on_refused is not None:
+            self.on_refused()

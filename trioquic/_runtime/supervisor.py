@@ -63,17 +63,17 @@ class Supervisor:
         del self._events[:-_MOST_EVENTS]
         self._news.set()
 
-    async def run(self) -> None:
-        """Supervise until cancelled. Does nothing before the handshake is confirmed (section 9)."""
+    async def run(self, nursery: trio.Nursery) -> None:
+        """Supervise until `nursery`, the connection's, is cancelled. Does nothing before the
+        handshake is confirmed (section 9)."""
         self._outlook.look()
         await self._driver.confirmed.wait()
         if not self._policy.automatic or self._driver.over:
             return
         # the path of the handshake, nobody has asked for it by name
         self._outlook.opened(self._driver.core.active_path)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_networks)
-            await self._decide_for_ever()
+        nursery.start_soon(self._watch_networks)
+        await self._decide_for_ever()
 
     async def _watch_networks(self) -> None:
         while True:
@@ -83,12 +83,7 @@ class Supervisor:
     async def _decide_for_ever(self) -> None:
         event = PolicyEvent(what=What.CONFIRMED)
         while True:
-            now = trio.current_time()
-            view = self._outlook.view(now)
-            decision = self._policy.decide(view, event, now)
-            await self._carry_out(decision, view)
-            self._report_preferred()
-            deadline = max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
+            deadline = await self._decide(event)
             if not self._events:
                 self._news = trio.Event()
                 with trio.move_on_at(deadline):
@@ -97,6 +92,15 @@ class Supervisor:
             if trio.current_time() >= self._give_up_at():
                 self._driver.give_up("no network path was found in time")
                 return
+
+    async def _decide(self, event: PolicyEvent) -> float:
+        """Ask the policy and do what it wants; returns when to ask again at the latest."""
+        now = trio.current_time()
+        view = self._outlook.view(now)
+        decision = self._policy.decide(view, event, now)
+        await self._carry_out(decision, view)
+        self._report_preferred()
+        return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
 
     # -- carrying out ------------------------------------------------------------------------------
 

@@ -1,10 +1,14 @@
-"""One long-lived task that sleeps until a deadline which moves while it sleeps.
+"""The task that flushes when nobody else does: at a deadline, or soon after something was written.
 
-Deadlines of a connection mostly move away: each acknowledgement puts off the next timeout. The
-sleep is moved with them, since that costs far less than waking in vain.
-
-A deadline that has passed already when it is set is kept for the next tick: whatever asks for one
+It lives as long as the connection. Deadlines mostly move away: each acknowledgement puts off the
+next timeout. The sleep is moved with them, since that costs far less than waking in vain. A
+deadline that has passed already when it is set is kept for the next tick: whatever asks for one
 again and again must not keep the program from everything else.
+
+A write that flushes at once costs a packet and a system call, and so does the next one in the same
+turn of the scheduler: the FIN behind a request, or the requests of a hundred other tasks. So a
+stream's calls only say that there is something to send. The task flushes for all of them, one turn
+later: whoever wrote has passed the checkpoint behind it by then and may have added more.
 """
 
 from collections.abc import Callable
@@ -17,12 +21,18 @@ _TICK: Final = 0.0005
 
 
 class Timer:
-    """Calls `expired` when the deadline has come. Times are those of trio's clock."""
+    """Calls `expired` when the deadline has come, and `flush` soon after somebody asked for it,
+    once for all who ask meanwhile. Times are those of trio's clock."""
 
-    def __init__(self, expired: Callable[[], None]) -> None:
+    __slots__ = ("_deadline", "_expired", "_flush", "_scope", "_sleeper", "wanted")
+
+    def __init__(self, expired: Callable[[], None], flush: Callable[[], None]) -> None:
         self._expired = expired
+        self._flush = flush
         self._deadline = inf
         self._scope: trio.CancelScope | None = None
+        self._sleeper = trio.lowlevel.ParkingLot()
+        self.wanted = False
 
     def set(self, deadline: float) -> None:
         """Move the deadline; infinity for none."""
@@ -30,14 +40,29 @@ class Timer:
         if self._scope is not None:
             self._scope.deadline = deadline
 
+    def soon(self) -> None:
+        """There is something to send. Whoever flushes first, for whatever reason, sends it."""
+        if not self.wanted:
+            self.wanted = True
+            self._sleeper.unpark()
+
     async def run(self) -> None:
-        """Sleep and call, until cancelled. `expired` is expected to set the next deadline."""
+        """Sleep and call, until cancelled. `expired` is expected to set the next deadline, and
+        both are expected to take `wanted` back."""
         while True:
             with trio.CancelScope(deadline=self._deadline) as scope:
                 self._scope = scope
-                await trio.sleep_forever()
+                await self._flush_when_wanted()
             self._scope = None
             if trio.current_time() >= self._deadline:
                 self._deadline = inf
                 self._expired()
                 self._deadline = max(self._deadline, trio.current_time() + _TICK)
+
+    async def _flush_when_wanted(self) -> None:
+        while True:
+            if not self.wanted:
+                await self._sleeper.park()
+            await trio.lowlevel.checkpoint()
+            if self.wanted:
+                self._flush()

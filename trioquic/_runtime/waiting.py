@@ -1,15 +1,71 @@
-"""Tasks that wait for something to happen to a numbered stream: one a direction, woken by events.
+"""Tasks that wait for something to happen, to a numbered stream or to the connection.
 
 The core's state is the truth and a wake-up only says "look again", so waiting costs nothing while
-nobody waits, and a stream that nobody waits for leaves nothing behind. Checking the state and going
-to sleep happen without a checkpoint between them, so no wake-up is missed.
+nobody waits, and what nobody waits for leaves nothing behind. Checking the state and going to sleep
+happen without a checkpoint between them, so no wake-up is missed.
 """
+
+from enum import Enum, auto
 
 import trio
 
 
+class Reason(Enum):
+    """What any number of tasks may wait for."""
+
+    INCOMING = auto()
+    """The server opens a stream."""
+    BIDIRECTIONAL = auto()
+    """The server allows one more stream that goes both ways."""
+    UNIDIRECTIONAL = auto()
+    """The server allows one more stream that goes one way."""
+    ARRIVED = auto()
+    """Data of a stream is acknowledged."""
+    SPARE_ID = auto()
+    """The server gives a connection ID."""
+
+
+class Crowds:
+    """The tasks that wait for a `Reason`, first come first served."""
+
+    __slots__ = ("_lots",)
+
+    def __init__(self) -> None:
+        self._lots: dict[Reason, trio.lowlevel.ParkingLot] = {}
+
+    async def wait(self, reason: Reason) -> None:
+        """Sleep until woken. Cancelled, it leaves nothing behind."""
+        lot = self._lots.get(reason)
+        if lot is None:
+            lot = self._lots[reason] = trio.lowlevel.ParkingLot()
+        try:
+            await lot.park()
+        finally:
+            if not lot and self._lots.get(reason) is lot:
+                del self._lots[reason]
+
+    def wake_one(self, reason: Reason) -> None:
+        """Wake the task that has waited longest, if there is one."""
+        lot = self._lots.get(reason)
+        if lot is not None:
+            lot.unpark()
+
+    def wake(self, reason: Reason) -> None:
+        """Wake all that wait for this."""
+        lot = self._lots.get(reason)
+        if lot is not None:
+            lot.unpark_all()
+
+    def wake_all(self) -> None:
+        """Wake every task."""
+        for lot in self._lots.values():
+            lot.unpark_all()
+
+
 class Waiters:
-    """At most one sleeping task for each number; who may sleep is the caller's business."""
+    """At most one sleeping task for each stream; who may sleep is the caller's business."""
+
+    __slots__ = ("_tasks",)
 
     def __init__(self) -> None:
         self._tasks: dict[int, trio.lowlevel.Task] = {}
