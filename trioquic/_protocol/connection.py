@@ -5,7 +5,6 @@ out, `next_deadline` and `handle_deadline` are the clock, `next_event` tells wha
 commands are passed on to the component that owns them. Everything is keyed by path.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,8 +63,10 @@ class ClientConnection:
         wall_time: datetime,
         now: float,
     ) -> None:
-        events: deque[Event] = deque()
+        events: list[Event] = []
         self._events = events
+        # those that are being told, the next one last
+        self._telling: list[Event] = []
         self._spaces = [
             NumberSpace(INITIAL, 0.0),
             NumberSpace(HANDSHAKE, 0.0),
@@ -289,9 +290,16 @@ class ClientConnection:
 
     def next_event(self) -> Event | None:
         """What happened since the last call, oldest first; None when all was told."""
-        if not self._events:
-            self._events.extend(self.streams.poll_events())
-        return self._events.popleft() if self._events else None
+        telling = self._telling
+        if not telling:
+            events = self._events
+            if not events:
+                events.extend(self.streams.poll_events())
+                if not events:
+                    return None
+            telling.extend(reversed(events))
+            events.clear()
+        return telling.pop()
 
     # -- commands ----------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ packet keys; the transport parameters are checked against the connection IDs tha
 only believed while no packet of the server was authenticated.
 """
 
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
@@ -53,7 +52,7 @@ class Handshake:
         loss: LossDetector,
         streams: StreamTable,
         lifetime: Lifetime,
-        events: deque[Event],
+        events: list[Event],
         rng: Callable[[int], bytes],
         wall_time: datetime,
     ) -> None:

@@ -5,7 +5,6 @@ not end a connection (section 10.1). Closing keeps nothing but the CONNECTION_CL
 repeated for packets that still arrive, at a falling rate (section 10.2.1).
 """
 
-from collections import deque
 from math import inf
 from typing import Final
 
@@ -66,7 +65,7 @@ class Lifetime:
     """State, idle timer, keep-alive and the closing handshake of one connection."""
 
     def __init__(
-        self, idle_timeout: float, keep_alive: float, now: float, events: deque[Event]
+        self, idle_timeout: float, keep_alive: float, now: float, events: list[Event]
     ) -> None:
         self._events = events
         self._idle_timeout = idle_timeout

@@ -5,7 +5,6 @@ come to be, a response validates the path its challenge was sent on whichever wa
 path fails alone, and moving the connection leaves the ledger of sent packets whole.
 """
 
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Final
@@ -47,7 +46,7 @@ class PathTable:
         own_ids: OwnIds,
         rules: PathRules,
         rng: Callable[[int], bytes],
-        events: deque[Event],
+        events: list[Event],
     ) -> None:
         self._loss = loss
         self._peer_ids = peer_ids
