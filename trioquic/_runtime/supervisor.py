@@ -53,7 +53,7 @@ class Supervisor:
         self._waiting_since = inf
         self._preferred_reported = False
         # paths that there was no connection ID for, the last time the policy was asked
-        self._wanted: frozenset[Candidate] = frozenset()
+        self._wanted: tuple[Candidate, ...] = ()
         paths.supervisor = self
 
     def hear(self, event: PolicyEvent) -> None:
@@ -165,7 +165,7 @@ class Supervisor:
                 way = f"from {candidate.local} to {candidate.remote[0]}"
                 reason = f"{Refusal.NO_SPARE_ID.value} for a path {way}"
                 self._broadcast.send(public.MigrationRefused(reason=reason))
-        self._wanted = frozenset(wanted)
+        self._wanted = wanted
 
     def _report_preferred(self) -> None:
         result = None if self._preferred_reported else self._outlook.preferred_result()

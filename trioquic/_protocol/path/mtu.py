@@ -100,16 +100,15 @@ class MtuSearch:
         self.size: int = BASE
         # each search has another number: a probe of an earlier one means nothing
         self.number = 0
-        overhead = _IPV6_OVERHEAD if ipv6 else _IPV4_OVERHEAD
-        self._ethernet = ETHERNET - overhead
-        self._sizes: list[int] = sorted(
-            {min(mtu, interface_mtu) - overhead for mtu in (*_PLATEAUS, interface_mtu)}
-        )
+        self._overhead: int = _IPV6_OVERHEAD if ipv6 else _IPV4_OVERHEAD
+        self._largest: int = min(interface_mtu - self._overhead, LARGEST)
+        # The sizes to try, smallest first, and the lost probes of each. They are listed when a
+        # search begins: most connections never fill a datagram.
+        self._sizes: list[int] = []
+        self._losses: list[int] = []
         # places in the list: the largest that works, -1 for the base, and the smallest refused
         self._works = -1
         self._refused = 0
-        # lost probes of each place
-        self._losses: list[int] = []
         # no probe goes out before this time, nor while one is on its way: its size, or 0
         self._not_before = -inf
         self._on_its_way = 0
@@ -117,18 +116,13 @@ class MtuSearch:
         self._filled = False
         self._patience = _FIRST_PATIENCE
         self._fell_at = -inf
-        self.restrict(min(limit, LARGEST))
+        self.restrict(limit)
 
     def restrict(self, limit: int) -> None:
         """No datagram may be larger than this, says the peer (RFC 9000 section 18.2)."""
-        self._sizes = sorted({min(size, limit) for size in self._sizes if min(size, limit) > BASE})
-        self._forget_refusals()
-        if not self._sizes:
+        self._largest = min(self._largest, limit)
+        if self._largest <= BASE:
             self._not_before = inf
-
-    def _forget_refusals(self) -> None:
-        self._refused = len(self._sizes)
-        self._losses = [0 for _ in self._sizes]
 
     def on_full_datagram(self) -> None:
         """Data has filled a datagram."""
@@ -151,7 +145,12 @@ class MtuSearch:
     def _begin(self) -> None:
         again = self.state is MtuState.COMPLETE
         self.state = advance(TRANSITIONS, self.state, MtuInput.RAISE if again else MtuInput.START)
-        self._forget_refusals()
+        largest = self._largest
+        sizes = {min(mtu - self._overhead, largest) for mtu in _PLATEAUS}
+        sizes.add(largest)
+        self._sizes = sorted([size for size in sizes if size > BASE])
+        self._losses = [0 for _ in self._sizes]
+        self._refused = len(self._sizes)
 
     def _finish(self, now: float) -> None:
         self.state = advance(TRANSITIONS, self.state, MtuInput.FINISH)
@@ -163,8 +162,9 @@ class MtuSearch:
         sizes = self._sizes
         if self._refused == len(sizes):
             return self._refused - 1
-        if self.size < self._ethernet < sizes[self._refused] and self._ethernet in sizes:
-            return sizes.index(self._ethernet)
+        ethernet = ETHERNET - self._overhead
+        if self.size < ethernet < sizes[self._refused] and ethernet in sizes:
+            return sizes.index(ethernet)
         return (self._works + self._refused) // 2
 
     # -- what becomes of probes --------------------------------------------------------------------
@@ -209,7 +209,7 @@ class MtuSearch:
     def restart(self) -> None:
         """The connection comes back here; the network behind the addresses may be another."""
         self._reset(MtuInput.RESTART)
-        self._not_before = -inf if self._sizes else inf
+        self._not_before = -inf if self._largest > BASE else inf
         self._patience = _FIRST_PATIENCE
 
     def _reset(self, why: MtuInput) -> None:
@@ -217,6 +217,5 @@ class MtuSearch:
         self.size = BASE
         self.number += 1
         self._works = -1
-        self._forget_refusals()
         self._on_its_way = 0
         self._filled = False
