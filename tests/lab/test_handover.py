@@ -10,7 +10,7 @@ from tests.certificates import Certificates
 from .network import Lab, linkable_ids
 from .plan import CELLULAR, SERVER, WIFI
 from .requirements import LAB, SERVERS
-from .trial import STAY, Trial, to_and_fro, trial
+from .trial import CALM, STAY, Trial, to_and_fro, trial
 
 pytestmark = LAB
 
@@ -36,7 +36,8 @@ async def finish(here: Trial) -> None:
 @pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("how", LOSSES)
 async def test_a_download_outlives_its_link(certs: Certificates, kind: str, how: str) -> None:
-    async with trial(certs, kind, "download", size=SIZES[kind]) as here:
+    policy = {} if how == "silence" else CALM
+    async with trial(certs, kind, "download", size=SIZES[kind], policy=policy) as here:
         await here.client.reaches(SIZES[kind] // 3)
         at = await LOSSES[how](here.lab, WIFI.name)
         moved = await here.client.event("Migrated", new=ON_CELLULAR)
@@ -61,7 +62,7 @@ async def test_the_connection_returns_to_the_better_network(
     certs: Certificates, kind: str, what: str
 ) -> None:
     lose, regain = RETURNS[what]
-    policy = {"move_back_after": 0.3}
+    policy = {**CALM, "move_back_after": 0.3}
     async with trial(certs, kind, "download", size=2 * SIZES[kind], policy=policy) as here:
         await here.client.reaches(SIZES[kind] // 4)
         await lose(here.lab, WIFI.name)

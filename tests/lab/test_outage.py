@@ -8,7 +8,7 @@ from tests.certificates import Certificates
 from .network import linkable_ids
 from .plan import CELLULAR, WIFI
 from .requirements import LAB, SERVERS
-from .trial import trial
+from .trial import CALM, trial
 
 pytestmark = LAB
 
@@ -17,7 +17,7 @@ MEGABYTE = 1_000_000
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_one_link_returns_after_both_were_gone(certs: Certificates, kind: str) -> None:
-    async with trial(certs, kind, "download", size=MEGABYTE) as here:
+    async with trial(certs, kind, "download", size=MEGABYTE, policy=CALM) as here:
         await here.client.reaches(MEGABYTE // 3)
         await here.lab.down(WIFI.name)
         await here.lab.down(CELLULAR.name)
@@ -35,7 +35,7 @@ async def test_one_link_returns_after_both_were_gone(certs: Certificates, kind: 
 
 @pytest.mark.parametrize("kind", SERVERS)
 async def test_no_link_returns(certs: Certificates, kind: str) -> None:
-    policy = {"no_path_timeout": 1.0}
+    policy = {**CALM, "no_path_timeout": 1.0}
     async with trial(certs, kind, "download", size=MEGABYTE, policy=policy) as here:
         await here.client.reaches(MEGABYTE // 3)
         await here.lab.down(WIFI.name)

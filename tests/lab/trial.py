@@ -32,8 +32,10 @@ _READY_TIMEOUT = 20.0
 SEND_BUFFER = 512 << 10
 # The lab decides where the connection belongs.
 POLICY = {"interfaces": [WIFI.name, CELLULAR.name]}
-# The lab alone moves it: a server that the machine keeps waiting is no reason either.
-STAY = {"move_back_after": inf, "move_after": 50}
+# A machine that keeps the server waiting for longer than a PTO is no reason to move.
+CALM = {"switches_per_minute": 0}
+# The lab alone moves it.
+STAY = {**CALM, "move_back_after": inf}
 
 Line = dict[str, Any]
 
