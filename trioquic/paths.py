@@ -92,7 +92,7 @@ class PathControl(Protocol):
 class Path(trio.abc.AsyncResource):
     """One network path of a connection: a UDP socket, a connection ID, and what is known of it."""
 
-    __slots__ = ("_control", "_id")
+    __slots__ = ("__weakref__", "_control", "_id")
 
     def __init__(self, control: PathControl, path_id: int) -> None:
         self._control = control

@@ -1,5 +1,7 @@
 """The end of a connection: who hears what, what is still delivered, how long it takes."""
 
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -73,6 +75,25 @@ async def test_after_ones_own_close_everything_is_closed(
         ended = server_side(world).terminated
         assert ended is not None
         assert (ended.error_code, ended.reason_phrase) == (0x77, "enough")
+
+
+async def test_what_is_over_is_freed_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """Without the garbage collector, which would find hundreds of objects of each connection."""
+    async with phone_world() as world:
+        async with dial(world, migration=trioquic.MigrationPolicy()) as conn:
+            await conn.wait_confirmed()
+            await get(conn, 1000)
+            await conn.migrate()
+            driver = weakref.ref(conn._driver)
+            await trio.sleep(1)
+            gc.collect()
+            gc.disable()
+        try:
+            await trio.sleep(1)
+            del conn
+            assert driver() is None
+        finally:
+            gc.enable()
 
 
 async def test_who_waits_is_woken_by_ones_own_close(

@@ -18,9 +18,11 @@ from trioquic._runtime.waiting import Crowds, Reason, Waiters
 async def test_the_timer_fires_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
     fired: list[float] = []
     start = trio.current_time()
-    timer = Timer(lambda: fired.append(trio.current_time() - start), pytest.fail)
+    timer = Timer()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(timer.run)
+        nursery.start_soon(
+            timer.run, lambda: fired.append(trio.current_time() - start), pytest.fail
+        )
         await trio.sleep(1)
         timer.set(start + 10)
         timer.set(start + 5)  # earlier
@@ -46,10 +48,10 @@ async def test_a_timer_that_is_always_due_lets_others_live(
         count += 1
         timer.set(trio.current_time())
 
-    timer = Timer(expired, pytest.fail)
+    timer = Timer()
     timer.set(0.0)
     with trio.move_on_after(1):
-        await timer.run()
+        await timer.run(expired, pytest.fail)
     assert 100 < count < 10_000
 
 

@@ -36,7 +36,6 @@ from .._protocol.events import (
 )
 from .._protocol.lifetime import CoreState
 from ..errors import InternalError
-from ..paths import Path
 from .endings import loss_error
 from .sockets import Received
 from .timer import Timer
@@ -47,8 +46,6 @@ _BLOCKED_PAUSE: Final = 0.001
 
 class Link(Protocol):
     """What the driver needs of one path at work."""
-
-    handle: Path
 
     @property
     def blocked(self) -> bool:
@@ -77,7 +74,7 @@ class Driver:
 
     def __init__(self, core: ClientConnection) -> None:
         self.core = core
-        self.timer = Timer(self._on_deadline, self.flush)
+        self.timer = Timer()
         self.links: dict[int, Link] = {}
         self.listener: PathListener | None = None
         self.readers = Waiters()
@@ -156,6 +153,10 @@ class Driver:
             raise self._stop_for_bug(error) from error
         if core.state is CoreState.CLOSED:
             self.stopped.set()
+
+    async def run(self) -> None:
+        """Flush when nobody else does, until cancelled."""
+        await self.timer.run(self._on_deadline, self.flush)
 
     def flush_if_pending(self) -> None:
         """After a read: there is something to send only now and then."""

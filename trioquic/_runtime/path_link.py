@@ -6,8 +6,8 @@ batch at most, for a second task that lives as long as there is such. So the cor
 and a full socket holds back data rather than packets.
 """
 
+import weakref
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import trio
 
@@ -51,7 +51,9 @@ class PathLink:
         self._active_time = 0.0
         self._active_since: float | None = None
         self.path_id = path_id
-        self.handle = Path(self, path_id)
+        # Weak, for a handle holds its link: a cycle would keep all of a connection that is over
+        # until a garbage collection.
+        self._handle: weakref.ref[Path] | None = None
         socket.on_error = self._on_socket_error
 
     # -- the tasks -------------------------------------------------------------------------------
@@ -103,6 +105,15 @@ class PathLink:
             self._outbox = None
             self._driver.flush()
         self._writing = None
+
+    @property
+    def handle(self) -> Path:
+        """The path as the application sees it: the same object for as long as somebody has it."""
+        handle = None if self._handle is None else self._handle()
+        if handle is None:
+            handle = Path(self, self.path_id)
+            self._handle = weakref.ref(handle)
+        return handle
 
     # -- for the driver --------------------------------------------------------------------------
 
@@ -158,10 +169,11 @@ class PathLink:
     def shut(self) -> None:
         """The path is over: remember what was known of it, end the task, close the socket."""
         if self._last is None:
-            self._last = replace(self.statistics(), state=PathState.ABANDONED)
+            self._last = self._snapshot(PathState.ABANDONED)
             self._reading.cancel()
             if self._writing is not None:
                 self._writing.cancel()
+            self._socket.on_error = None
             self._socket.close()
             self._settle(PathAbandonedError("the path was closed"))
 
@@ -239,12 +251,14 @@ class PathLink:
 
     def statistics(self) -> PathStatistics:
         """A snapshot; of a closed path the last one."""
-        if self._last is not None:
-            return self._last
+        return self._snapshot() if self._last is None else self._last
+
+    def _snapshot(self, state: PathState | None = None) -> PathStatistics:
+        """What is known now; `state` where that is other than the core's."""
         view = self._driver.core.path_view(self.path_id)
         socket = self._socket
         return PathStatistics(
-            state=view.state,
+            state=state or view.state,
             local=socket.local,
             remote=socket.remote,
             interface=socket.interface,

@@ -131,11 +131,18 @@ class PathSet:
         self._last_active = None
 
     def shut_all(self) -> None:
-        """The connection is gone: close every socket."""
+        """The connection is gone: close every socket.
+
+        Who knew each other lets go, so that all of it is freed at once when the application has
+        dropped it, and not kept until a garbage collection.
+        """
         for link in self._links.values():
             link.shut()
         self._links.clear()
+        self._last_active = None
+        self.supervisor = None
         self._driver.links.clear()
+        self._driver.listener = None
 
     @property
     def remote(self) -> Remote:

@@ -56,7 +56,7 @@ class Session:
                     self._plan.migration,
                     self._broadcast,
                 )
-                nursery.start_soon(driver.timer.run)
+                nursery.start_soon(driver.run)
                 if not patient:
                     self._socket.on_refused = self._give_up_if_refused
                 supervisor = Supervisor(
@@ -136,6 +136,7 @@ class Session:
         finally:
             if paths is not None:
                 paths.shut_all()
+            self._socket.on_refused = None
             self._socket.close()
             self._broadcast.close()
             driver.gone.set()

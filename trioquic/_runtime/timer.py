@@ -21,14 +21,11 @@ _TICK: Final = 0.0005
 
 
 class Timer:
-    """Calls `expired` when the deadline has come, and `flush` soon after somebody asked for it,
-    once for all who ask meanwhile. Times are those of trio's clock."""
+    """When to flush. Times are those of trio's clock."""
 
-    __slots__ = ("_deadline", "_expired", "_flush", "_scope", "_sleeper", "wanted")
+    __slots__ = ("_deadline", "_scope", "_sleeper", "wanted")
 
-    def __init__(self, expired: Callable[[], None], flush: Callable[[], None]) -> None:
-        self._expired = expired
-        self._flush = flush
+    def __init__(self) -> None:
         self._deadline = inf
         self._scope: trio.CancelScope | None = None
         self._sleeper = trio.lowlevel.ParkingLot()
@@ -46,23 +43,24 @@ class Timer:
             self.wanted = True
             self._sleeper.unpark()
 
-    async def run(self) -> None:
-        """Sleep and call, until cancelled. `expired` is expected to set the next deadline, and
-        both are expected to take `wanted` back."""
+    async def run(self, expired: Callable[[], None], flush: Callable[[], None]) -> None:
+        """Call `expired` when the deadline has come, and `flush` soon after somebody asked for it,
+        once for all who ask meanwhile; until cancelled. `expired` is expected to set the next
+        deadline, and both are expected to take `wanted` back."""
         while True:
             with trio.CancelScope(deadline=self._deadline) as scope:
                 self._scope = scope
-                await self._flush_when_wanted()
+                await self._flush_when_wanted(flush)
             self._scope = None
             if trio.current_time() >= self._deadline:
                 self._deadline = inf
-                self._expired()
+                expired()
                 self._deadline = max(self._deadline, trio.current_time() + _TICK)
 
-    async def _flush_when_wanted(self) -> None:
+    async def _flush_when_wanted(self, flush: Callable[[], None]) -> None:
         while True:
             if not self.wanted:
                 await self._sleeper.park()
             await trio.lowlevel.checkpoint()
             if self.wanted:
-                self._flush()
+                flush()
