@@ -28,20 +28,26 @@ from ..config import CIPHER_SUITES, GROUPS, StrPath, TLSConfig
 
 T = TypeVar("T")
 
+# Connections to the same server have the same wishes, which need be checked only once. Those with
+# a private key or a file are not kept.
+_shared_config = functools.lru_cache(maxsize=64)(TlsClientConfig)
 # So many sets of authorities of callers' own are kept ready; more are made anew each time.
 _MOST_SETS: Final = 16
 
 
 def load_tls(config: TLSConfig, server_name: str, alpn: tuple[str, ...]) -> TlsClientConfig:
     """Everything that the handshake needs, checked."""
-    return TlsClientConfig(
-        server_name=server_name,
-        alpn=alpn,
-        verification=_verification(config),
-        cipher_suites=tuple(CIPHER_SUITES[name] for name in config.cipher_suites),
-        groups=tuple(GROUPS[name] for name in config.groups),
-        client_certificate=_client_certificate(config),
-        keylog=_keylog(config),
+    client_certificate = _client_certificate(config)
+    keylog = _keylog(config)
+    make = _shared_config if client_certificate is None and keylog is None else TlsClientConfig
+    return make(
+        server_name,
+        alpn,
+        _verification(config),
+        tuple(CIPHER_SUITES[name] for name in config.cipher_suites),
+        tuple(GROUPS[name] for name in config.groups),
+        client_certificate,
+        keylog,
     )
 
 
@@ -103,7 +109,7 @@ def _append(path: StrPath, text: str) -> None:
 
 
 def _read(path: StrPath) -> bytes:
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return file.read()
 
 

@@ -14,8 +14,6 @@ _NETLINK_ROUTE: Final = 0
 _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, sender
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
 _ALIGNMENT: Final = 4
-# The kernel answers at once, if ever.
-_ANSWER_WITHIN: Final = 0.1
 
 FAMILY: Final = (_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
 """What a socket is made of that talks rtnetlink."""
@@ -25,9 +23,10 @@ VALUE: Final = _ATTRIBUTE.size
 
 
 def open_for_questions() -> socket.socket:
-    """A socket that waits a moment for each answer."""
+    """A socket to ask and receive with at once: the kernel answers within the call that asks, and
+    lists what follows within the call that receives."""
     sock = socket.socket(*FAMILY)
-    sock.settimeout(_ANSWER_WITHIN)
+    sock.setblocking(False)
     return sock
 
 

@@ -20,7 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..wire.packets import LongHeader, decode_packet_number
@@ -65,25 +66,29 @@ def hkdf_expand_label(
     algorithm: hashes.HashAlgorithm, secret: bytes, label: bytes, length: int, context: bytes = b""
 ) -> bytes:
     """HKDF-Expand-Label (RFC 8446 section 7.1); `label` is without its "tls13 " prefix."""
-    info = b"%b%c%b%c%b" % (
-        length.to_bytes(2, "big"),
-        6 + len(label),
-        b"tls13 " + label,
-        len(context),
-        context,
+    return _expand_label(HMAC(secret, algorithm), label, length, context)
+
+
+def _expand_label(keyed: HMAC, label: bytes, length: int, context: bytes = b"") -> bytes:
+    """The same for an HMAC that has the secret as its key, which many labels can share: to set
+    the key costs twice what the rest does.
+
+    Nothing here is longer than a digest, so that HKDF-Expand (RFC 5869 section 2.3) is one round.
+    """
+    mac = keyed.copy()
+    mac.update(
+        b"%b%c%b%c%b\x01"
+        % (length.to_bytes(2, "big"), 6 + len(label), b"tls13 " + label, len(context), context)
     )
-    return HKDFExpand(algorithm, length, info).derive(secret)
+    return mac.finalize()[:length]
 
 
 def initial_secrets(dcid: bytes) -> tuple[bytes, bytes]:
     """The client's and the server's Initial secret, from the client's first Destination
     Connection ID, or from a Retry's Source Connection ID (RFC 9001 section 5.2)."""
     sha256 = hashes.SHA256()
-    secret = HKDF.extract(sha256, _INITIAL_SALT, dcid)
-    return (
-        hkdf_expand_label(sha256, secret, b"client in", 32),
-        hkdf_expand_label(sha256, secret, b"server in", 32),
-    )
+    keyed = HMAC(HKDF.extract(sha256, _INITIAL_SALT, dcid), sha256)
+    return _expand_label(keyed, b"client in", 32), _expand_label(keyed, b"server in", 32)
 
 
 class PacketKeys:
@@ -102,11 +107,11 @@ class PacketKeys:
         "cipher_suite",
     )
 
-    def __init__(self, cipher_suite: int, secret: bytes, mask_context: CipherContext) -> None:
-        algorithm = suite_hash(cipher_suite)
-        key_length = _key_length(cipher_suite)
-        key = hkdf_expand_label(algorithm, secret, b"quic key", key_length)
-        iv = hkdf_expand_label(algorithm, secret, b"quic iv", _IV_LENGTH)
+    def __init__(
+        self, cipher_suite: int, secret: bytes, keyed: HMAC, mask_context: CipherContext
+    ) -> None:
+        key = _expand_label(keyed, b"quic key", _key_length(cipher_suite))
+        iv = _expand_label(keyed, b"quic iv", _IV_LENGTH)
         aead: AESGCM | ChaCha20Poly1305
         if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
             aead = ChaCha20Poly1305(key)
@@ -127,20 +132,22 @@ class PacketKeys:
     @staticmethod
     def derive(cipher_suite: int, secret: bytes) -> "PacketKeys":
         """The keys of a new level, from its traffic secret (RFC 9001 section 5.1)."""
-        hp = hkdf_expand_label(
-            suite_hash(cipher_suite), secret, b"quic hp", _key_length(cipher_suite)
-        )
+        keyed = HMAC(secret, suite_hash(cipher_suite))
+        hp = _expand_label(keyed, b"quic hp", _key_length(cipher_suite))
+        cipher: Cipher[None] | Cipher[modes.ECB]
         if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
             cipher = Cipher(algorithms.ChaCha20(hp, _ZEROS), mode=None)
-            return PacketKeys(cipher_suite, secret, cipher.encryptor())
-        # One block of random-looking input for each packet: this is what ECB is for.
-        return PacketKeys(cipher_suite, secret, Cipher(algorithms.AES(hp), modes.ECB()).encryptor())
+        else:
+            # One block of random-looking input for each packet: this is what ECB is for.
+            cipher = Cipher(algorithms.AES(hp), modes.ECB())
+        return PacketKeys(cipher_suite, secret, keyed, cipher.encryptor())
 
     def next_secret_keys(self) -> "PacketKeys":
         """The keys of the next phase; header protection stays (RFC 9001 section 6.1)."""
         algorithm = suite_hash(self.cipher_suite)
         secret = hkdf_expand_label(algorithm, self._secret, b"quic ku", algorithm.digest_size)
-        return PacketKeys(self.cipher_suite, secret, self._mask_context)
+        keyed = HMAC(secret, algorithm)
+        return PacketKeys(self.cipher_suite, secret, keyed, self._mask_context)
 
     def masks(self, samples: bytes) -> bytes:
         """16 bytes of mask for each 16 bytes of sample."""

@@ -15,6 +15,8 @@ import hmac
 from collections.abc import Callable
 from typing import Final
 
+from cryptography import x509
+
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..machine import advance
 from ..space import APPLICATION, HANDSHAKE, INITIAL
@@ -86,6 +88,8 @@ class TlsClient:
         self._client_secret = b""
         # The server's signature schemes when it asked for a certificate
         self._certificate_request: tuple[int, ...] | None = None
+        # the server's own certificate, until its key was used
+        self._leaf: x509.Certificate | None = None
 
     @property
     def complete(self) -> bool:
@@ -227,10 +231,13 @@ class TlsClient:
         config = self.config
         config.verification.check_untrusted(leaf, chain, config.server_name, self.wall_time)
         self.peer_certificates = chain
+        self._leaf = leaf
 
     def _on_certificate_verify_untrusted(self, body: bytes) -> None:
         scheme, signature = msg.parse_certificate_verify_untrusted(body)
-        key = public_key_untrusted(parse_certificate_untrusted(self.peer_certificates[0]))
+        assert self._leaf is not None
+        key = public_key_untrusted(self._leaf)
+        self._leaf = None
         verify_untrusted(key, scheme, signature, self._schedule.transcript_hash())
 
     def _on_finished_untrusted(self, message: bytes, body: bytes) -> None:

@@ -32,6 +32,10 @@ class TlsClientConfig:
         _check_choice("group", groups, GROUPS)
         self.alpn_bytes = encode_alpn(alpn)
         self.server_name = None if server_name is None else normal_name(server_name)
+        # for the server_name extension; empty for addresses (RFC 6066 section 3)
+        self.sni = b""
+        if self.server_name is not None and not is_address(self.server_name):
+            self.sni = self.server_name.encode("ascii")
         verification.check_server_name(self.server_name)
         self.alpn = alpn
         self.verification = verification
@@ -39,13 +43,6 @@ class TlsClientConfig:
         self.groups = groups
         self.client_certificate = client_certificate
         self.keylog = keylog
-
-    @property
-    def sni(self) -> bytes:
-        """The name for the server_name extension; empty for addresses (RFC 6066 section 3)."""
-        if self.server_name is None or is_address(self.server_name):
-            return b""
-        return self.server_name.encode("ascii")
 
 
 def normal_name(server_name: str) -> str:

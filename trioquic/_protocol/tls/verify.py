@@ -11,6 +11,7 @@ to repair it, and the alert that goes with it (RFC 8446 section 6.2).
 """
 
 import datetime
+import functools
 import hmac
 import ipaddress
 from abc import ABC, abstractmethod
@@ -43,6 +44,8 @@ from .certificates import PARSE_ERRORS, parse_certificate_untrusted
 
 FINGERPRINT_SIZE: Final = 32
 MAX_NAMES_SHOWN: Final = 8
+# Names that were asked for lately are kept in the form that the verification takes.
+_MOST_SUBJECTS: Final = 64
 
 
 class Verification(ABC):
@@ -177,6 +180,7 @@ class CaVerification(Verification):
         return False
 
 
+@functools.lru_cache(maxsize=_MOST_SUBJECTS)
 def _subject(server_name: str) -> Subject:
     try:
         return x509.IPAddress(ipaddress.ip_address(server_name))
