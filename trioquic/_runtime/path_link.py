@@ -7,7 +7,7 @@ and a full socket holds back data rather than packets.
 """
 
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import trio
 
@@ -39,8 +39,8 @@ class PathLink:
         self._driver = driver
         self._spawn = spawn
         self._socket = socket
-        self._reading = trio.CancelScope()
-        self._writing: trio.CancelScope | None = None
+        # what the socket has still to take, and whether a task waits for that
+        self._writing = False
         self._outbox: Batch | None = None
         self._last: PathStatistics | None = None
         # there while somebody waits for the outcome of a validation
@@ -59,28 +59,16 @@ class PathLink:
     # -- the tasks -------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serve the path until it is shut. The socket stays open, for the last words."""
-        with self._reading:
-            await self._until_closed(self._read_loop)
-
-    async def _write(self, scope: trio.CancelScope) -> None:
-        with scope:
-            await self._until_closed(self._write_loop)
-
-    async def _until_closed(self, loop: Callable[[], Awaitable[None]]) -> None:
-        """A task that was already woken when the path was shut meets a closed socket before it
-        meets its cancellation."""
+        """Read until the path is shut: a closed socket ends the task that waits for it. When the
+        task is cancelled the socket stays open, for the last words."""
         try:
-            await loop()
+            while not self.closed:
+                # not by a name, which would keep the last datagram for as long as none comes
+                self._take(await self._socket.receive())
+                self._driver.flush()
         except trio.ClosedResourceError:
             if not self.closed:
                 raise
-
-    async def _read_loop(self) -> None:
-        while not self.closed:
-            # not by a name, which would keep the last datagram for as long as none comes
-            self._take(await self._socket.receive())
-            self._driver.flush()
 
     def _take(self, received: Received | None) -> None:
         """Hand datagrams to the core until none is left, or it is the turn of others."""
@@ -99,12 +87,16 @@ class PathLink:
                 break
             received = self._socket.receive_nowait()
 
-    async def _write_loop(self) -> None:
-        while self._outbox is not None and not self.closed:
-            await self._socket.send(self._outbox)
-            self._outbox = None
-            self._driver.flush()
-        self._writing = None
+    async def _write(self) -> None:
+        try:
+            while self._outbox is not None and not self.closed:
+                await self._socket.send(self._outbox)
+                self._outbox = None
+                self._driver.flush()
+        except trio.ClosedResourceError:
+            if not self.closed:
+                raise
+        self._writing = False
 
     @property
     def handle(self) -> Path:
@@ -143,9 +135,9 @@ class PathLink:
                 return
             if not self._socket.send_nowait(batch):
                 self._outbox = batch
-                if self._writing is None:
-                    self._writing = trio.CancelScope()
-                    self._spawn(self._write, self._writing)
+                if not self._writing:
+                    self._writing = True
+                    self._spawn(self._write)
 
     async def send_last(self, now: float) -> None:
         """Send the closing datagram when the task is gone, and nothing else.
@@ -170,9 +162,6 @@ class PathLink:
         """The path is over: remember what was known of it, end the task, close the socket."""
         if self._last is None:
             self._last = self._snapshot(PathState.ABANDONED)
-            self._reading.cancel()
-            if self._writing is not None:
-                self._writing.cancel()
             self._socket.on_error = None
             self._socket.close()
             self._settle(PathAbandonedError("the path was closed"))

@@ -77,8 +77,7 @@ class DatagramSocket(ABC):
         """Close at once; a task in `receive` or `send` gets ClosedResourceError. Idempotent."""
 
     async def check_open(self) -> None:
-        """Stop a task whose socket was closed on its way from one wait to the next. Whoever closes
-        it has cancelled the task before, so that the checkpoint ends it."""
+        """Stop a task whose socket was closed on its way from one wait to the next."""
         if self.closed:
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError("the path's socket is closed")
