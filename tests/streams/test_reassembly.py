@@ -54,6 +54,24 @@ def test_whole_pieces_are_handed_out_as_they_came() -> None:
     assert data.take(TINY) is piece
 
 
+def test_a_long_queue_read_bit_by_bit_lets_go_of_what_was_read() -> None:
+    content = random.Random(2).randbytes(300 * TINY)
+    data = Reassembly()
+    for start in range(0, 200 * TINY, TINY):
+        data.add(start, content[start : start + TINY])
+    output = b""
+    end = 200 * TINY
+    while len(output) < len(content):
+        output += data.take(3 * TINY // 2)
+        if end < len(content):
+            data.add(end, content[end : end + TINY])
+            end += TINY
+        kept = [piece for piece in data._queue if piece]
+        assert sum(map(len, kept)) < data.ready - data.read + TINY
+        assert len(data._queue) <= 2 * len(kept) + 1
+    assert output == content
+
+
 def test_the_first_of_two_overlapping_frames_wins() -> None:
     data = Reassembly()
     data.add(2, b"CD")

@@ -2,7 +2,9 @@
 
 Offsets: `read` (handed out) <= `ready` (received without a gap). What is in order is a queue of the
 very `bytes` objects that came out of the packets: appended, handed out and joined once, never
-copied in between. What is ahead of a gap is kept in runs of adjacent pieces.
+copied in between. It is a list, since it is mostly emptied at once, and an empty deque takes 760
+bytes, of which a connection may have many; used pieces at its front are removed when they are half
+of it. What is ahead of a gap is kept in runs of adjacent pieces, which grow at both ends.
 
 A hostile peer may send the data in one-byte frames with gaps (section 21.7). So the number of runs
 is bounded, every insertion is a bisection, runs are joined small into large, and tiny pieces are
@@ -18,21 +20,17 @@ TINY: Final = 256  # a piece below this is merged with its neighbour, up to
 MERGED: Final = 4096  # this size
 
 
-# In the place of a queue that has nothing in it. An empty deque takes 760 bytes, and a connection
-# may have many streams of which all was read. All of them share this one, which can hold nothing.
-_NOTHING: Final[deque[bytes]] = deque(maxlen=0)
-
-
 class Reassembly:
     """Bytes received, in order as far as possible."""
 
-    __slots__ = ("_ends", "_head", "_queue", "_runs", "_starts", "read", "ready")
+    __slots__ = ("_ends", "_head", "_queue", "_runs", "_starts", "_used", "read", "ready")
 
     def __init__(self) -> None:
         self.read = 0
         self.ready = 0
-        self._queue = _NOTHING
-        self._head = 0  # how much of the queue's first piece was handed out already
+        self._queue: list[bytes] = []
+        self._used = 0  # how many pieces of the queue were handed out already
+        self._head = 0  # and how much of the next one
         # the runs beyond the first gap: disjoint, sorted, never adjacent to each other
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -48,12 +46,12 @@ class Reassembly:
         ready = self.ready
         if offset == ready and not self._starts:
             queue = self._queue
-            if queue is _NOTHING:
-                queue = self._queue = deque()
             if len(data) >= TINY:
                 queue.append(data)
-            else:
-                self._append_small(queue, data)
+            elif queue and len(queue[-1]) < MERGED:
+                queue[-1] += data
+            elif data:
+                queue.append(data)
             self.ready = ready + len(data)
             return
         end = offset + len(data)
@@ -67,11 +65,7 @@ class Reassembly:
             if self._starts[0] == ready:
                 self.ready = self._ends.pop(0)
                 del self._starts[0]
-                run = self._runs.pop(0)
-                if self._queue is _NOTHING:
-                    self._queue = run
-                else:
-                    self._queue.extend(run)
+                self._queue.extend(self._runs.pop(0))
 
     def take(self, limit: int) -> bytes:
         """Hand out at most `limit` of the bytes that are in order; b"" when there are none."""
@@ -82,16 +76,18 @@ class Reassembly:
         if available <= limit:
             self.read = self.ready
             if self._head:
-                queue[0] = queue[0][self._head :]
+                queue[self._used] = queue[self._used][self._head :]
                 self._head = 0
             data = queue[0] if len(queue) == 1 else b"".join(queue)
-            self._queue = _NOTHING
+            self._queue = []
+            self._used = 0
             return data
         self.read += limit
         pieces: list[bytes] = []
         wanted = limit
+        used = self._used
         while wanted:
-            piece = queue[0]
+            piece = queue[used]
             head = self._head
             size = len(piece) - head
             if size > wanted:
@@ -100,13 +96,19 @@ class Reassembly:
                 break
             pieces.append(piece[head:] if head else piece)
             self._head = 0
-            queue.popleft()
+            queue[used] = b""
+            used += 1
             wanted -= size
+        if 2 * used >= len(queue):
+            del queue[:used]
+            used = 0
+        self._used = used
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def discard(self) -> None:
         """Forget all data."""
-        self._queue = _NOTHING
+        self._queue = []
+        self._used = 0
         self._head = 0
         self._starts.clear()
         self._ends.clear()
