@@ -56,12 +56,7 @@ class ClientConnection:
     """A client's connection. All times are seconds on one monotonic clock of the caller."""
 
     def __init__(
-        self,
-        config: CoreConfig,
-        *,
-        rng: Callable[[int], bytes],
-        wall_time: datetime,
-        now: float,
+        self, config: CoreConfig, *, rng: Callable[[int], bytes], wall_time: datetime, now: float
     ) -> None:
         events: list[Event] = []
         self._events = events
