@@ -255,8 +255,7 @@ class Connection(trio.abc.AsyncResource):
         driver.begin_close()
         try:
             # When several tasks close, all of them wait: none cuts short what another waits for.
-            with trio.move_on_after(self._transport.drain_timeout):
-                await driver.drain()
+            await driver.drain(trio.current_time() + self._transport.drain_timeout)
             await trio.lowlevel.checkpoint()
         finally:
             driver.close(code, reason)

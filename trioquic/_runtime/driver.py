@@ -172,13 +172,20 @@ class Driver:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    async def drain(self) -> None:
-        """Wait until all data of finished streams is acknowledged, or there is no hope for it."""
+    async def drain(self, until: float) -> None:
+        """Wait until all data of finished streams is acknowledged, there is no hope for it, or the
+        time has come."""
         if self.timer.wanted and not self.ended:
             # what was written to other streams is at least sent
             self.flush()
-        while not self.ended and not self.core.streams.drained:
-            await self.crowds.wait(Reason.ARRIVED)
+        if not self._drained:
+            with trio.move_on_at(until):
+                while not self._drained:
+                    await self.crowds.wait(Reason.ARRIVED)
+
+    @property
+    def _drained(self) -> bool:
+        return self.ended or self.core.streams.drained
 
     def begin_close(self) -> None:
         """This side wants no more: every call from now on is refused, whoever waits is woken."""

@@ -28,6 +28,8 @@ _YIELD_AFTER = 512 << 10
 _YIELD_TO_PATHS_AFTER = 64 << 10
 # What a datagram costs beside its bytes, so that floods of empty ones count as well
 _DATAGRAM_COST = 256
+# Seconds for the last datagram to get into a socket that would block
+_LAST_WORDS = 0.5
 
 
 class PathLink:
@@ -152,7 +154,8 @@ class PathLink:
             batch = self._outbox
         self._outbox = None
         if batch is not None and not self._socket.send_nowait(batch):
-            await self._socket.send(batch)
+            with trio.CancelScope(shield=True, deadline=now + _LAST_WORDS):
+                await self._socket.send(batch)
 
     def _on_socket_error(self, error: OSError) -> None:
         if self._driver.listener is not None and not self.closed:

@@ -19,9 +19,6 @@ from .path_set import PathSet
 from .sockets import DatagramSocket, Remote
 from .supervisor import Supervisor
 
-# Seconds for the last datagram to get into a socket that would block
-_LAST_WORDS = 0.5
-
 
 class Session:
     """A connection from its first datagram to its last."""
@@ -131,8 +128,7 @@ class Session:
             driver.close(0, "")
             link = None if paths is None else paths.active_link()
             if link is not None:
-                with trio.CancelScope(shield=True), trio.move_on_after(_LAST_WORDS):
-                    await link.send_last(trio.current_time())
+                await link.send_last(trio.current_time())
         finally:
             if paths is not None:
                 paths.shut_all()
