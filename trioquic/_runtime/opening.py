@@ -7,7 +7,7 @@ nursery then is a bug of ours.
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
@@ -88,7 +88,12 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
     try:
         async with trio.open_nursery() as nursery:
             try:
-                conn = await _start(nursery, plan)
+                remotes = await _find(plan)
+                outcome = _Outcome()
+                # `Nursery.start` would open a nursery more, to cancel the task when we are
+                # cancelled; this one is cancelled with us.
+                nursery.start_soon(_serve, plan, remotes, outcome.tell)
+                conn = await outcome.wait()
                 yield conn
                 await conn.aclose()
             except BaseException as error:
@@ -136,17 +141,39 @@ async def connect(
         interface=interface,
         local_address=local_address,
     )
-    return await _start(nursery, plan)
-
-
-async def _start(nursery: trio.Nursery, plan: Plan) -> Connection:
-    await _check_local(plan)
-    remotes = await _resolve(plan)
+    remotes = await _find(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.
-    result = await nursery.start(_serve, plan, remotes)
+    result = await nursery.start(_serve_there, plan, remotes)
     if isinstance(result, Connection):
         return result
     raise result
+
+
+class _Outcome:
+    """What came of connecting: one task tells it, the application's waits for it."""
+
+    def __init__(self) -> None:
+        self._known = trio.Event()
+        self._result: Connection | Exception | None = None
+
+    def tell(self, result: Connection | Exception) -> None:
+        """Here is the connection, or why there is none."""
+        self._result = result
+        self._known.set()
+
+    async def wait(self) -> Connection:
+        """The connection; raises why there is none."""
+        await self._known.wait()
+        if isinstance(self._result, Connection):
+            return self._result
+        assert self._result is not None
+        raise self._result
+
+
+async def _find(plan: Plan) -> list[Remote]:
+    """Where the server may be."""
+    await _check_local(plan)
+    return await _resolve(plan)
 
 
 async def _check_local(plan: Plan) -> None:
@@ -186,13 +213,21 @@ async def _resolve(plan: Plan) -> list[Remote]:
     return list(remotes)
 
 
-async def _serve(
+async def _serve_there(
     plan: Plan,
     remotes: list[Remote],
     *,
     task_status: trio.TaskStatus[Connection | Exception],
 ) -> None:
-    """Try the addresses until one answers, and serve that connection to its end.
+    """`_serve` for a nursery of the application's."""
+    await _serve(plan, remotes, task_status.started)
+
+
+async def _serve(
+    plan: Plan, remotes: list[Remote], tell: Callable[[Connection | Exception], None]
+) -> None:
+    """Try the addresses until one answers, tell of that connection, and serve it to its end; or
+    tell why there is none.
 
     "Nobody listens" may be a lie of somebody on the way, so it ends no attempt for good: an address
     that says so is tried once more, patiently, after all others.
@@ -210,7 +245,7 @@ async def _serve(
                 networks=plan.networks,
             )
         except OSError as error:
-            task_status.started(error)
+            tell(error)
             return
         try:
             tie = plan.migration.enabled and plan.migration.automatic
@@ -219,7 +254,7 @@ async def _serve(
             failures.append(error)
             continue
         session = Session(plan, remote, connected)
-        failure = await session.run(patient, task_status)
+        failure = await session.run(patient, tell)
         if failure is None:
             return
         if session.refused:
@@ -228,7 +263,7 @@ async def _serve(
         failures.append(failure)
         if isinstance(failure, _FINAL):
             break
-    task_status.started(_summary(plan, failures))
+    tell(_summary(plan, failures))
 
 
 def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:

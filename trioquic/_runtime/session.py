@@ -6,6 +6,8 @@ still open, and to close every socket. It does not stay for the closing period o
 10.2: a client that has closed its socket cannot be asked anything any more.
 """
 
+from collections.abc import Callable
+
 import trio
 
 from ..errors import HandshakeError
@@ -32,10 +34,8 @@ class Session:
         # the way here seems closed: an ICMP message that may be forged says so
         self.refused = False
 
-    async def run(
-        self, patient: bool, task_status: trio.TaskStatus[Connection]
-    ) -> HandshakeError | None:
-        """Shake hands, report the connection as started, and serve it to its end.
+    async def run(self, patient: bool, tell: Callable[[Connection], None]) -> HandshakeError | None:
+        """Shake hands, tell of the connection, and serve it to its end.
 
         Returns why there was no connection, or None after there was one. With `patient` False it
         gives up as soon as the server's host says that nobody listens.
@@ -60,7 +60,7 @@ class Session:
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
                 nursery.start_soon(supervisor.run, nursery)
-                failure = await self._serve(paths, supervisor, task_status)
+                failure = await self._serve(paths, supervisor, tell)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -75,7 +75,7 @@ class Session:
         self,
         paths: PathSet,
         supervisor: Supervisor,
-        task_status: trio.TaskStatus[Connection],
+        tell: Callable[[Connection], None],
     ) -> HandshakeError | None:
         """From the first datagram to the end of the connection, or to why there was none. No task
         may be started after that, however it ended."""
@@ -94,7 +94,7 @@ class Session:
                     self._plan.transport,
                     driver.completed,
                 )
-                task_status.started(connection)
+                tell(connection)
                 await driver.stopped.wait()
             return failure
         finally:
