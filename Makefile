@@ -25,17 +25,16 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: compiled test-compiled demo test lint bench bench-compiled bench-plain lab docs servers pytest clean
+.PHONY: compiled test-compiled test-plain demo test lint bench bench-compiled bench-plain lab docs servers pytest clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
 
-# Checking types and compiling keep one processor busy each. What is left out in one variant runs in
-# the other (docs/testing.md).
+# Compiling takes one processor for minutes; the other one checks and tests meanwhile. What is left
+# out in one variant runs in the other (docs/testing.md).
 test: $(VENV)/dev.stamp servers
 ifeq ($(CAN_COMPILE),yes)
-	$(MAKE) --no-print-directory -j2 lint compiled
-	$(MAKE) --no-print-directory pytest SELECTED='-m "not compiled"'
+	$(MAKE) --no-print-directory -j2 test-plain compiled
 	$(MAKE) --no-print-directory test-compiled
 else
 	$(MAKE) --no-print-directory lint
@@ -54,13 +53,17 @@ lint: $(VENV)/dev.stamp
 	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH="$(CURDIR)" \
 		basedpyright --verifytypes trioquic --ignoreexternal
 
+test-plain: lint
+	$(MAKE) --no-print-directory pytest SELECTED='-m "not compiled"'
+
 pytest: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SELECTED)
 
 compiled: $(COMPILED)/stamp
 
+# One worker more: the lab mostly waits for its links.
 test-compiled: $(COMPILED)/stamp servers
-	cd $(COMPILED)/run && TRIOQUIC_EXPECT=compiled ../bin/python -m pytest -n $(WORKERS) \
+	cd $(COMPILED)/run && TRIOQUIC_EXPECT=compiled ../bin/python -m pytest -n $$(($(WORKERS) + 1)) \
 		--dist worksteal -p no:cacheprovider -m "not plain"
 
 # The compiler checks types, too, perhaps at the same time as `lint`, so its cache is another one.
