@@ -44,7 +44,8 @@ class Reassembly:
     def add(self, offset: int, data: bytes) -> None:
         """Take the bytes at `offset`, as far as they are new."""
         ready = self.ready
-        if offset == ready and not self._starts:
+        end = offset + len(data)
+        if offset == ready and (not self._starts or end < self._starts[0]):
             queue = self._queue
             if len(data) >= TINY:
                 queue.append(data)
@@ -52,9 +53,8 @@ class Reassembly:
                 queue[-1] += data
             elif data:
                 queue.append(data)
-            self.ready = ready + len(data)
+            self.ready = end
             return
-        end = offset + len(data)
         if offset < ready:
             if end <= ready:
                 return
