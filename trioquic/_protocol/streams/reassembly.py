@@ -45,7 +45,7 @@ class Reassembly:
         """Take the bytes at `offset`, as far as they are new."""
         ready = self.ready
         end = offset + len(data)
-        if offset == ready and (not self._starts or end < self._starts[0]):
+        if offset == ready and (not self._starts or end <= self._starts[0]):
             queue = self._queue
             if len(data) >= TINY:
                 queue.append(data)
@@ -54,6 +54,8 @@ class Reassembly:
             elif data:
                 queue.append(data)
             self.ready = end
+            if self._starts and self._starts[0] == end:
+                self._take_first_run()
             return
         if offset < ready:
             if end <= ready:
@@ -61,11 +63,14 @@ class Reassembly:
             data = data[ready - offset :]
             offset = ready
         if offset < end:
-            self._insert(offset, end, data)
+            if self._ends and offset <= self._ends[-1]:
+                self._insert(offset, end, data)
+            else:  # by far the most frequent case: one more gap after all the others
+                self._starts.append(offset)
+                self._ends.append(end)
+                self._runs.append(deque((data,)))
             if self._starts[0] == ready:
-                self.ready = self._ends.pop(0)
-                del self._starts[0]
-                self._queue.extend(self._runs.pop(0))
+                self._take_first_run()
 
     def take(self, limit: int) -> bytes:
         """Hand out at most `limit` of the bytes that are in order; b"" when there are none."""
@@ -114,6 +119,16 @@ class Reassembly:
         self._ends.clear()
         self._runs.clear()
         self.read = self.ready
+
+    def _take_first_run(self) -> None:
+        """Queue the run that the gap before it has been filled for."""
+        queue = self._queue
+        run = self._runs.pop(0)
+        if queue and len(queue[-1]) < TINY and len(run[0]) < MERGED:
+            run[0] = queue.pop() + run[0]
+        queue.extend(run)
+        self.ready = self._ends.pop(0)
+        self._starts.pop(0)
 
     def _insert(self, low: int, high: int, data: bytes) -> None:
         """Put what is new of `data` among the runs, piece by piece from left to right."""
