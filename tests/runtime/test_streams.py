@@ -169,8 +169,11 @@ async def test_opening_waits_for_credit(autojump_clock: trio.testing.MockClock) 
 
     async with phone_world(ServerOptions(parameters=few)) as world:
         async with dial(world) as conn:
+            assert conn.available_streams == 2
             first = await conn.open_stream()
+            assert conn.available_streams == 1
             second = await conn.open_stream()
+            assert conn.available_streams == 0
             for stream in (first, second):
                 await stream.send_all(b"here I am")
             with trio.move_on_after(1) as scope:
@@ -192,6 +195,13 @@ async def test_opening_waits_for_credit(autojump_clock: trio.testing.MockClock) 
                 server_side(world).flush()
             assert sorted(opened) == [8, 12]
             assert (first.stream_id, second.stream_id) == (0, 4)
+            assert conn.available_streams == 0
+            limit.value = 7
+            server_side(world).quic.send_ping(2)
+            server_side(world).flush()
+            await trio.sleep(1)
+            assert conn.available_streams == 3
+        assert conn.available_streams == 0
 
 
 async def test_many_streams_in_turn(autojump_clock: trio.testing.MockClock) -> None:

@@ -111,6 +111,12 @@ class Connection(trio.abc.AsyncResource):
 
     # -- streams ---------------------------------------------------------------------------------
 
+    @property
+    def available_streams(self) -> int:
+        """How many streams `open_stream` opens now without waiting for the server's credit (RFC
+        9000 section 4.6); 0 when the connection is over."""
+        return 0 if self._driver.over else self._driver.core.streams.openable(True)
+
     async def open_stream(self) -> Stream:
         """Open a stream that goes both ways, waiting until the server allows one more (RFC 9000
         section 4.6). The server hears of it with the first data. Cancelled, none was opened."""

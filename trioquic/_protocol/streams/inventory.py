@@ -98,6 +98,11 @@ class Inventory:
         self._opened[kind] += 1
         return self._create(number)
 
+    def openable(self, bidirectional: bool) -> int:
+        """How many streams the peer's credit allows now."""
+        kind = 0 if bidirectional else 1
+        return self._may_open[kind] - self._opened[kind]
+
     def raise_stream_limit(self, bidirectional: bool, count: int) -> None:
         """The peer allows `count` streams in all; a smaller value than before means nothing."""
         kind = 0 if bidirectional else 1

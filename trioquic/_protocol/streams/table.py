@@ -55,6 +55,10 @@ class StreamTable:
         stream = self._inventory.open(bidirectional)
         return -1 if stream is None else stream.number
 
+    def openable(self, bidirectional: bool) -> int:
+        """How many streams `open` opens now."""
+        return self._inventory.openable(bidirectional)
+
     def write(self, stream_id: int, data: bytes, start: int = 0) -> int:
         """Buffer what there is room for of `data[start:]` and return how many bytes that was."""
         stream, half = self._sender(stream_id)
