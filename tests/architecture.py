@@ -13,7 +13,7 @@ PACKAGE = "trioquic"
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
 
-LEAVES = ("errors", "events", "config", "policy", "networks", "paths", "statistics")
+LEAVES = tuple("addresses config errors events networks paths peer policy statistics".split())
 FACADE = 4
 LAYERS = {
     "_variant": 0,

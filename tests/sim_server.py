@@ -100,6 +100,7 @@ class ServerOptions:
     preferred_ipv6: tuple[str, int] | None = None
     disable_active_migration: bool = False
     idle_timeout: float = 60.0
+    session_tickets: bool = False
     configure: Callable[[QuicConfiguration], None] = lambda _: None
     """May change anything in aioquic's configuration."""
     parameters: Callable[[QuicTransportParameters], None] = lambda _: None
@@ -133,6 +134,7 @@ class _Quic(QuicConnection):
             configuration=configuration,
             original_destination_connection_id=original,
             retry_source_connection_id=retry_source,
+            session_ticket_handler=(lambda _: None) if options.session_tickets else None,
         )
         self._options = options
         self.preferred_id: bytes | None = None

@@ -46,6 +46,7 @@ from .events import (
 )
 from .networks import Interface, InterfaceAddress, ManualNetworks, NetworkSource
 from .paths import Path, PathStatistics
+from .peer import PeerParameters
 from .policy import MigrationPolicy
 from .statistics import ConnectionStatistics
 
@@ -87,6 +88,7 @@ __all__ = [
     "PathValidated",
     "PathValidationError",
     "PeerClosedError",
+    "PeerParameters",
     "PreferredAddressResult",
     "ProtocolError",
     "QuicError",

@@ -30,6 +30,8 @@ class ConnectionStatistics:
     """Connection IDs of the server whose retirement it has not acknowledged."""
     active_own_ids: int
     """Connection IDs that this side has issued and the server has not retired."""
+    session_tickets: int
+    """NewSessionTicket messages of the server (RFC 8446 section 4.6.1); none is used yet."""
     path_events_dropped: int
     """Path events that a subscriber's full buffer did not take."""
     paths: tuple[PathStatistics, ...]

@@ -38,9 +38,7 @@ async def test_retry(certs: Certificates, kind: str, tmp_path: Path) -> None:
         connect(server, alpn_of(kind)) as conn,
     ):
         assert await Download(conn, "file-10000").run() == content
-        parameters = conn._driver.core.peer_parameters
-        assert parameters is not None
-        assert parameters.retry_source_connection_id is not None
+        assert conn.peer.retry
 
 
 @needs("gtlsserver")

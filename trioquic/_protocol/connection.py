@@ -50,6 +50,7 @@ class CoreStatistics:
     spare_peer_ids: int
     retiring_peer_ids: int
     active_own_ids: int
+    session_tickets: int
 
 
 class ClientConnection:
@@ -172,6 +173,7 @@ class ClientConnection:
             spare_peer_ids=self._peer_ids.spare,
             retiring_peer_ids=self._peer_ids.retiring,
             active_own_ids=self._own_ids.active,
+            session_tickets=self._handshake.session_tickets,
         )
 
     @property

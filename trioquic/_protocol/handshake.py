@@ -80,6 +80,11 @@ class Handshake:
         self.confirmed = False
         self.path: Path | None = None
 
+    @property
+    def session_tickets(self) -> int:
+        """How many tickets the server has sent (RFC 8446 section 4.6.1)."""
+        return self._tls.tickets_received
+
     # -- going out ---------------------------------------------------------------------------------
 
     def start(self, path: Path) -> None:

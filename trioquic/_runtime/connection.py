@@ -11,6 +11,7 @@ from .._protocol.events import HandshakeCompleted
 from ..config import TransportConfig
 from ..events import PathEvent
 from ..paths import Path
+from ..peer import PeerParameters
 from ..policy import PolicyEvent, What
 from ..statistics import ConnectionStatistics
 from .arguments import check_local, check_port
@@ -18,6 +19,7 @@ from .broadcast import Broadcast
 from .driver import Driver
 from .halves import check_code
 from .path_set import PathSet
+from .peer import peer_parameters
 from .streams import (
     ReceiveStream,
     SendStream,
@@ -76,6 +78,12 @@ class Connection(trio.abc.AsyncResource):
         return self._completed.group
 
     @property
+    def peer(self) -> PeerParameters:
+        """What the server told about itself in the handshake: its transport parameters (RFC 9000
+        section 18.2), and whether it sent a Retry."""
+        return peer_parameters(self._driver.core)
+
+    @property
     def handshake_confirmed(self) -> bool:
         """Whether the server has confirmed the handshake: from then on paths can be added."""
         return self._driver.core.handshake_confirmed
@@ -105,6 +113,7 @@ class Connection(trio.abc.AsyncResource):
             spare_peer_ids=core.spare_peer_ids,
             retiring_peer_ids=core.retiring_peer_ids,
             active_own_ids=core.active_own_ids,
+            session_tickets=core.session_tickets,
             path_events_dropped=self._broadcast.dropped,
             paths=tuple(path.statistics() for path in self.paths),
         )

@@ -12,9 +12,8 @@ import ipaddress
 from math import inf
 from typing import Final
 
-from .._address.local import LocalAddress
-from .._address.pairs import Pair, PairPreferences, candidate_pairs
 from .._protocol.path.state import PathState
+from ..addresses import AddressPair, candidate_pairs
 from ..networks import Interface, NetworkSource
 from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
 from .driver import Driver
@@ -52,9 +51,7 @@ class Outlook:
         self._paths = paths
         self._networks = networks
         self._policy = policy
-        self._preferences = PairPreferences(
-            interfaces=tuple(policy.interfaces), kinds=tuple(policy.kinds)
-        )
+        self._preferences = (tuple(policy.interfaces), tuple(policy.kinds))
         self._facts: dict[int, _Facts] = {}
         # candidates that failed: how often, and when they may be tried again
         self._failures: dict[_Key, tuple[int, float]] = {}
@@ -188,7 +185,9 @@ class Outlook:
             next_candidate_at=min(resting, default=inf),
         )
 
-    def _pairs(self, interfaces: tuple[Interface, ...]) -> list[tuple[Pair, tuple[str, int], bool]]:
+    def _pairs(
+        self, interfaces: tuple[Interface, ...]
+    ) -> list[tuple[AddressPair, tuple[str, int], bool]]:
         """Every pair in order, with the server's port and whether it is the preferred address."""
         core = self._driver.core
         remotes: dict[str, tuple[tuple[str, int], bool]] = {}
@@ -200,7 +199,7 @@ class Outlook:
             for address in core.preferred_addresses:
                 remotes.setdefault(address[0], (address, True))
         found = []
-        for pair in _pairs_in_order(interfaces, tuple(remotes), self._preferences):
+        for pair in _pairs_in_order(interfaces, tuple(remotes), *self._preferences):
             if pair.source_rank == 0 and pair.remote in remotes:
                 remote, preferred = remotes[pair.remote]
                 found.append((pair, remote, preferred))
@@ -208,7 +207,7 @@ class Outlook:
 
     def _candidates(
         self,
-        pairs: list[tuple[Pair, tuple[str, int], bool]],
+        pairs: list[tuple[AddressPair, tuple[str, int], bool]],
         paths: tuple[PathInfo, ...],
         now: float,
     ) -> tuple[Candidate, ...]:
@@ -216,19 +215,19 @@ class Outlook:
         found = []
         ranks = _ranks(pairs)
         for pair, remote, preferred in pairs:
-            key = (pair.local.address, pair.interface, remote)
+            key = (pair.local, pair.interface, remote)
             if now < self._failures.get(key, (0, -inf))[1]:
                 continue
             found.append(
                 Candidate(
-                    local=pair.local.address,
+                    local=pair.local,
                     interface=pair.interface,
-                    kind=pair.local.kind,
-                    metered=pair.local.metered,
+                    kind=pair.kind,
+                    metered=pair.metered,
                     remote=remote,
                     preferred=preferred,
                     rank=ranks[pair.interface],
-                    new_port=(pair.local.address, remote) in used,
+                    new_port=(pair.local, remote) in used,
                     reason=pair.reason,
                 )
             )
@@ -238,7 +237,7 @@ class Outlook:
         self,
         number: int,
         interfaces: tuple[Interface, ...],
-        pairs: list[tuple[Pair, tuple[str, int], bool]],
+        pairs: list[tuple[AddressPair, tuple[str, int], bool]],
     ) -> PathInfo:
         view = self._driver.core.path_view(number)
         facts = self._facts_of(number)
@@ -273,29 +272,14 @@ class Outlook:
 
 @functools.lru_cache(_MOST_ANSWERS)
 def _pairs_in_order(
-    interfaces: tuple[Interface, ...], remotes: tuple[str, ...], preferences: PairPreferences
-) -> tuple[Pair, ...]:
-    return candidate_pairs(_local_addresses(interfaces), remotes, preferences)
-
-
-def _local_addresses(interfaces: tuple[Interface, ...]) -> list[LocalAddress]:
-    return [
-        LocalAddress(
-            address=entry.address,
-            prefix_length=entry.prefix_length,
-            interface=interface.name,
-            index=interface.index,
-            kind=interface.kind,
-            metered=interface.metered,
-            up=interface.up,
-            deprecated=entry.deprecated,
-            temporary=entry.temporary,
-            home=entry.home,
-        )
-        for interface in interfaces
-        for entry in interface.addresses
-        if interface.up and not entry.tentative
-    ]
+    interfaces: tuple[Interface, ...],
+    remotes: tuple[str, ...],
+    prefer_interfaces: tuple[str, ...],
+    prefer_kinds: tuple[str, ...],
+) -> tuple[AddressPair, ...]:
+    return candidate_pairs(
+        interfaces, remotes, prefer_interfaces=prefer_interfaces, prefer_kinds=prefer_kinds
+    )
 
 
 @functools.lru_cache(_MOST_ANSWERS)
@@ -319,7 +303,7 @@ def _interface_of(
     return inside, False
 
 
-def _ranks(pairs: list[tuple[Pair, tuple[str, int], bool]]) -> dict[str, int]:
+def _ranks(pairs: list[tuple[AddressPair, tuple[str, int], bool]]) -> dict[str, int]:
     """Interfaces by the position of their first pair."""
     ranks: dict[str, int] = {}
     for pair, _, _ in pairs:

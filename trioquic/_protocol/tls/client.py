@@ -79,6 +79,7 @@ class TlsClient:
         self.group = 0
         self.peer_certificates: tuple[bytes, ...] = ()
         self.tickets: list[msg.SessionTicket] = []
+        self.tickets_received = 0
         self._offer = ClientOffer(config, rng, transport_parameters)
         self._schedule = KeySchedule()
         self._assembler = MessageAssembler()
@@ -172,6 +173,7 @@ class TlsClient:
         else:
             # Session tickets are no part of the transcript; the oldest makes room.
             self.tickets.append(msg.parse_new_session_ticket_untrusted(body))
+            self.tickets_received += 1
             del self.tickets[:-MAX_TICKETS]
             return
         self._schedule.absorb(message)
