@@ -1,0 +1,46 @@
+"""HTTP/3 for trio (RFC 9114), on an open QUIC connection; the extra `http3` brings what it needs.
+
+    async with trioquic.open_connection("example.org", 443, alpn=["h3"]) as connection:
+        async with trioquic.http3.open_http3(connection) as http:
+            async with http.request("GET", "https://example.org/") as response:
+                async for chunk in response:
+                    ...
+
+Requests go on when the connection moves to another network path.
+"""
+
+from .connection import HTTP3Connection, open_http3
+from .errors import (
+    ErrorCode,
+    FieldSectionTooLargeError,
+    HTTP3ConnectionError,
+    HTTP3Error,
+    HTTP3StreamError,
+    MalformedResponseError,
+    RequestRejectedError,
+)
+from .exchange import Response
+from .fields import Headers, HeaderTypes, ResponseHead
+from .priority import Priority
+from .request import Request
+from .settings import HTTP3Config, PeerSettings
+
+__all__ = [
+    "ErrorCode",
+    "FieldSectionTooLargeError",
+    "HTTP3Config",
+    "HTTP3Connection",
+    "HTTP3ConnectionError",
+    "HTTP3Error",
+    "HTTP3StreamError",
+    "HeaderTypes",
+    "Headers",
+    "MalformedResponseError",
+    "PeerSettings",
+    "Priority",
+    "Request",
+    "RequestRejectedError",
+    "Response",
+    "ResponseHead",
+    "open_http3",
+]

@@ -1,0 +1,212 @@
+"""HTTP/3 on an open QUIC connection (RFC 9114)."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import trio
+
+from .. import Connection, ConnectionLostError, StopSendingError
+from .background import background
+from .errors import ErrorCode, HTTP3Error, PeerError
+from .exchange import Content, Response, chunks_of, respond, split_url
+from .fields import HeaderTypes, pseudo_fields, request_fields
+from .outbox import Outbox
+from .peer_streams import PeerStreams
+from .priority import Priority
+from .request import Request
+from .session import Session
+from .settings import HTTP3Config, PeerSettings
+
+_DEFAULT_CONFIG = HTTP3Config()
+
+
+class HTTP3Connection:
+    """Requests to one server over one QUIC connection, any number at once; see `open_http3`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __repr__(self) -> str:
+        state = "open" if self.available else "ending"
+        return f"<HTTP3Connection {state}, {self.active_requests} requests>"
+
+    @property
+    def quic(self) -> Connection:
+        """The QUIC connection below, for its paths and statistics."""
+        return self._session.quic
+
+    @property
+    def available(self) -> bool:
+        """Whether new requests can be made: no GOAWAY came, nothing failed."""
+        return self._session.available
+
+    @property
+    def active_requests(self) -> int:
+        """Requests under way."""
+        return len(self._session.requests)
+
+    @property
+    def peer_settings(self) -> PeerSettings | None:
+        """What the server has said about itself; None until it has."""
+        return self._session.settings
+
+    async def wait_settings(self) -> PeerSettings:
+        """Wait for the server's SETTINGS (RFC 9114 section 7.2.4). Raises what ended the connection
+        if that comes first. Cancellation leaves nothing behind."""
+        await self._session.settings_known.wait()
+        if self._session.settings is None:
+            raise self._session.end_error()
+        return self._session.settings
+
+    async def wait_closed(self) -> None:
+        """Wait until this connection is of no use any more: it failed, the QUIC connection is over,
+        or the server is going away and the last request is done. Raises nothing."""
+        await self._session.over.wait()
+
+    async def open_request(
+        self,
+        method: str,
+        scheme: str,
+        authority: str,
+        path: str,
+        headers: HeaderTypes = (),
+        *,
+        priority: Priority | None = None,
+        protocol: str | None = None,
+        end: bool = False,
+    ) -> Request:
+        """Send a request's headers and return the request, to send its content and receive the
+        response. `end`: it has no content. Waits until the server allows one more stream.
+
+        `protocol` makes an Extended CONNECT (RFC 9220) and waits for the server's SETTINGS.
+
+        Raises `RequestRejectedError` after a GOAWAY, `FieldSectionTooLargeError` if the server
+        would refuse the headers, `HTTP3Error` if it knows no Extended CONNECT, ValueError for what
+        HTTP does not allow, and what ended the connection. Cancelled, the request was given up.
+        """
+        fields = pseudo_fields(method, scheme, authority, path, protocol) + request_fields(headers)
+        if priority is not None:
+            fields.append((b"priority", priority.field_value))
+        session = self._session
+        session.check_available()
+        if protocol is not None and not (await self.wait_settings()).enable_connect_protocol:
+            raise HTTP3Error("the server knows no Extended CONNECT (RFC 9220)")
+        await session.encoder_stream.wait_for_room()
+        try:
+            stream = await session.quic.open_stream()
+        except trio.ClosedResourceError:
+            if session.ended:
+                raise session.end_error() from None
+            raise
+        request = Request(session, stream, method)
+        session.requests[stream.stream_id] = request
+        try:
+            # the wait may have been long
+            session.check_available()
+            if priority is not None:
+                stream.set_priority(priority.urgency, incremental=priority.incremental)
+            await request.send_headers(fields, end=end)
+        except BaseException as error:
+            request.cancel()
+            if isinstance(error, PeerError):
+                raise session.fail(error) from error
+            raise
+        return request
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: HeaderTypes = (),
+        content: Content | None = None,
+        priority: Priority | None = None,
+    ) -> AbstractAsyncContextManager[Response]:
+        """A request and the response to it: `async with http.request("GET", url) as response`.
+
+        `content` is sent while the response is read; an exception that an iterable raises cancels
+        the request and comes out of the block. Leaving the block cancels what is not complete.
+        Errors are those of `open_request` and `Request`.
+        """
+        return self._request(method, url, headers, content, priority)
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        headers: HeaderTypes,
+        content: Content | None,
+        priority: Priority | None,
+    ) -> AsyncGenerator[Response]:
+        scheme, authority, path = split_url(url)
+        if isinstance(content, bytes):
+            if not any(_lower(name) == "content-length" for name, _ in headers):
+                headers = (*headers, ("content-length", str(len(content))))
+            content = chunks_of(content)
+        request = await self.open_request(
+            method, scheme, authority, path, headers, priority=priority, end=content is None
+        )
+        async with respond(request, content) as response:
+            yield response
+
+
+@asynccontextmanager
+async def open_http3(
+    connection: Connection, config: HTTP3Config = _DEFAULT_CONFIG
+) -> AsyncGenerator[HTTP3Connection]:
+    """Speak HTTP/3 on a QUIC connection opened with `alpn=["h3"]`, and close it at the end.
+
+    A QUIC connection carries HTTP/3 once. Leaving the block normally cancels the requests that are
+    not complete and closes the QUIC connection with H3_NO_ERROR, gracefully; leaving it by an
+    exception or a cancellation closes at once. The first request can be sent without waiting for
+    the server's SETTINGS (RFC 9114 section 7.2.4.2).
+    """
+    session = Session(connection, config)
+    async with background() as nursery:
+        for outbox in session.outboxes:
+            nursery.start_soon(_send, session, outbox)
+        nursery.start_soon(PeerStreams(session).accept, nursery)
+        nursery.start_soon(_close_on_fault, session)
+        try:
+            yield HTTP3Connection(session)
+        except BaseException:
+            await _close_now(session, ErrorCode.H3_NO_ERROR, "")
+            raise
+        for request in list(session.requests.values()):
+            request.cancel()
+        await connection.aclose(ErrorCode.H3_NO_ERROR)
+
+
+async def _send(session: Session, outbox: Outbox) -> None:
+    """One of our own streams, which lives as long as the connection."""
+    try:
+        await outbox.run(await session.quic.open_send_stream())
+    except StopSendingError:
+        session.fail(
+            PeerError(
+                ErrorCode.H3_CLOSED_CRITICAL_STREAM, "the server stopped reading a stream it needs"
+            )
+        )
+    except (ConnectionLostError, trio.ClosedResourceError):
+        session.lose()
+
+
+async def _close_on_fault(session: Session) -> None:
+    await session.failed.wait()
+    if session.fault is not None:
+        await _close_now(session, session.fault.code, session.fault.reason)
+
+
+async def _close_now(session: Session, code: int, reason: str) -> None:
+    """Close the QUIC connection without waiting for anything to be delivered."""
+    fault = session.fault
+    if fault is not None:
+        code, reason = fault.code, fault.reason
+    with trio.CancelScope(shield=True) as scope:
+        scope.cancel()
+        await session.quic.aclose(code, reason)
+
+
+def _lower(name: bytes | str) -> str:
+    return name.lower() if isinstance(name, str) else name.decode("latin-1").lower()

@@ -1,0 +1,134 @@
+"""Header and trailer fields: what may be sent, and what makes a response malformed.
+
+RFC 9114 sections 4.1.2, 4.2 and 4.3; RFC 9110 section 5 for the characters. A malformed response is
+a stream error, never repaired: repairing is how requests get smuggled.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from .errors import ErrorCode, MalformedResponseError
+
+HeaderTypes: TypeAlias = Sequence[tuple[bytes | str, bytes | str]]
+"""Header fields as a caller may give them, in order."""
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+"""Header fields as this library gives them: lower-case names, in the order of arrival."""
+
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z]+")
+_LOWER_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+# RFC 9110 section 5.5; RFC 9114 section 10.3 asks to refuse NUL, CR, LF and other controls
+_VALUE: Final = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_STATUS: Final = re.compile(rb"[1-9][0-9][0-9]")
+_LENGTH: Final = re.compile(rb"[0-9]{1,19}")
+# section 4.2: what says something about one connection has no place in HTTP/3
+CONNECTION_SPECIFIC: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
+)
+FIELD_OVERHEAD: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseHead:
+    """A response without its content."""
+
+    status: int
+    """The status code (RFC 9110 section 15)."""
+    headers: Headers
+    informational: "tuple[ResponseHead, ...]" = ()
+    """The interim (1xx) responses that came before, in order."""
+
+
+def section_size(fields: Iterable[tuple[bytes, bytes]]) -> int:
+    """How large a field section counts as (section 4.2.2)."""
+    return sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in fields)
+
+
+def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
+    """A caller's header or trailer fields as they go on the wire. Raises ValueError, TypeError."""
+    fields = []
+    for given_name, given_value in headers:
+        name = _bytes(given_name).lower()
+        value = _bytes(given_value).strip(b" \t")
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"not a field name: {given_name!r}")
+        if not _VALUE.fullmatch(value):
+            raise ValueError(f"the value of {name.decode()} has a character that is not allowed")
+        if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
+            raise ValueError(f"{name.decode()}: {value!r} has no place in HTTP/3")
+        fields.append((name, value))
+    return fields
+
+
+def pseudo_fields(
+    method: str, scheme: str, authority: str, path: str, protocol: str | None
+) -> list[tuple[bytes, bytes]]:
+    """A request's control data (section 4.3.1; 4.4 and RFC 9220 for CONNECT)."""
+    if not _TOKEN.fullmatch(_bytes(method)):
+        raise ValueError(f"not a method: {method!r}")
+    fields = [(b":method", _bytes(method)), (b":authority", _visible("authority", authority))]
+    if method == "CONNECT" and protocol is None:
+        return fields
+    fields.append((b":scheme", _visible("scheme", scheme)))
+    fields.append((b":path", _visible("path", path)))
+    if protocol is not None:
+        if method != "CONNECT":
+            raise ValueError("protocol goes with the method CONNECT only")
+        fields.append((b":protocol", _visible("protocol", protocol)))
+    return fields
+
+
+def read_response(fields: Sequence[tuple[bytes, bytes]]) -> ResponseHead:
+    """The head that a field section makes. Raises MalformedResponseError."""
+    if not fields or fields[0][0] != b":status":
+        raise malformed("it does not begin with :status")
+    status = fields[0][1]
+    if not _STATUS.fullmatch(status):
+        raise malformed("its status is not a number of three digits")
+    if status == b"101":
+        raise malformed("status 101 does not exist in HTTP/3 (RFC 9114 section 4.5)")
+    return ResponseHead(status=int(status), headers=read_fields(fields[1:]))
+
+
+def read_fields(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
+    """Regular fields, or trailers. Raises MalformedResponseError."""
+    for name, value in fields:
+        if not _LOWER_TOKEN.fullmatch(name):
+            raise malformed(f"a field has the name {name[:64]!r}")
+        if not _VALUE.fullmatch(value):
+            raise malformed(f"the value of {name[:64]!r} has a character that is not allowed")
+        if name in CONNECTION_SPECIFIC or name == b"te":
+            raise malformed(f"{name.decode()} has no place in HTTP/3")
+    return tuple(fields)
+
+
+def content_length(headers: Headers) -> int | None:
+    """How long the content says it is; None if it does not. Raises MalformedResponseError."""
+    values = {value for name, value in headers if name == b"content-length"}
+    if not values:
+        return None
+    if len(values) > 1 or not _LENGTH.fullmatch(value := values.pop()):
+        raise malformed("its content-length is not one number")
+    return int(value)
+
+
+def malformed(reason: str) -> MalformedResponseError:
+    return MalformedResponseError(
+        f"the response is malformed: {reason}", code=ErrorCode.H3_MESSAGE_ERROR
+    )
+
+
+def _bytes(text: bytes | str) -> bytes:
+    if isinstance(text, str):
+        return text.encode("latin-1")
+    if not isinstance(text, bytes):
+        raise TypeError(f"fields and control data are bytes or str, not {type(text).__name__}")
+    return text
+
+
+def _visible(what: str, text: str) -> bytes:
+    """Control data: printable ASCII without spaces."""
+    if not text or any(not "!" <= letter <= "~" for letter in text):
+        raise ValueError(f"{what} is empty or has a character that is not allowed: {text!r}")
+    return text.encode("ascii")

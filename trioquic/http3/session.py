@@ -1,0 +1,136 @@
+"""What all parts of one HTTP/3 connection share: its settings, its requests, and how it ends.
+
+Faults of the server are reported here from anywhere, without waiting; one task closes the QUIC
+connection for them. Whoever waits on a stream is woken by that, and asks here what to raise.
+"""
+
+from typing import Protocol
+
+import trio
+
+from .. import Connection, ConnectionLostError
+from .errors import ErrorCode, HTTP3ConnectionError, PeerError, RequestRejectedError
+from .frames import encode_varint
+from .outbox import Outbox
+from .qpack import Decoder, Encoder
+from .settings import HTTP3Config, PeerSettings, encode_settings
+
+# types of unidirectional streams (RFC 9114 section 6.2, RFC 9204 section 4.2)
+CONTROL_STREAM = 0x00
+PUSH_STREAM = 0x01
+ENCODER_STREAM = 0x02
+DECODER_STREAM = 0x03
+
+
+class OpenRequest(Protocol):
+    """What the session knows of a request."""
+
+    def reject(self) -> None:
+        """The server will not process it."""
+
+    def cancel(self, error_code: int = ...) -> None:
+        """Give it up."""
+
+
+class Session:
+    """The state of one HTTP/3 connection."""
+
+    def __init__(self, quic: Connection, config: HTTP3Config) -> None:
+        self.quic = quic
+        self.config = config
+        self.control = Outbox(encode_varint(CONTROL_STREAM) + encode_settings(config))
+        self.encoder_stream = Outbox(encode_varint(ENCODER_STREAM))
+        decoder_stream = Outbox(encode_varint(DECODER_STREAM))
+        self.outboxes = (self.control, self.encoder_stream, decoder_stream)
+        self.encoder = Encoder(config, self.encoder_stream)
+        self.decoder = Decoder(config, decoder_stream)
+        self.settings: PeerSettings | None = None
+        self.settings_known = trio.Event()  # or there will never be any
+        self.requests: dict[int, OpenRequest] = {}
+        self.going_away: int | None = None  # streams from this ID on are not processed
+        self.fault: PeerError | None = None
+        self.failed = trio.Event()
+        self.over = trio.Event()  # the connection is of no use any more
+        self._lost = False
+
+    # -- what the server says --------------------------------------------------------------------
+
+    def on_settings(self, settings: PeerSettings) -> None:
+        """The server's SETTINGS came in."""
+        self.settings = settings
+        self.encoder.on_settings(settings)
+        self.settings_known.set()
+
+    def on_goaway(self, stream_id: int) -> None:
+        """GOAWAY (RFC 9114 section 5.2): requests from this stream ID on are not processed."""
+        if stream_id & 3:
+            raise PeerError(ErrorCode.H3_ID_ERROR, f"GOAWAY names stream {stream_id}")
+        if self.going_away is not None and stream_id > self.going_away:
+            raise PeerError(ErrorCode.H3_ID_ERROR, "GOAWAY names a higher stream than before")
+        self.going_away = stream_id
+        for number, request in list(self.requests.items()):
+            if number >= stream_id:
+                request.reject()
+        self._end_if_done()
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def forget(self, stream_id: int) -> None:
+        """A request is over."""
+        self.requests.pop(stream_id, None)
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self.going_away is not None and not self.requests:
+            self.over.set()
+
+    @property
+    def available(self) -> bool:
+        """Whether a new request can be made."""
+        return self.going_away is None and self.fault is None and not self._lost
+
+    def check_available(self) -> None:
+        """Raise why no new request can be made, if so."""
+        if self.fault is not None or self._lost:
+            raise self.end_error()
+        if self.going_away is not None:
+            raise RequestRejectedError(
+                "the server is going away: a new connection is needed",
+                code=ErrorCode.H3_REQUEST_REJECTED,
+            )
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def fail(self, fault: PeerError) -> HTTP3ConnectionError:
+        """The server did something that ends the connection; returns what to raise for it."""
+        if self.fault is None:
+            self.fault = fault
+            self.failed.set()
+            self._end()
+        return HTTP3ConnectionError(self.fault.reason, code=self.fault.code)
+
+    def lose(self) -> None:
+        """The QUIC connection is over, for whatever reason."""
+        self._lost = True
+        self._end()
+
+    def _end(self) -> None:
+        self.over.set()
+        self.settings_known.set()
+        self.decoder.wake_all()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the QUIC connection is over, or about to be closed for a fault."""
+        return self._lost or self.fault is not None
+
+    def end_error(self) -> Exception:
+        """A new exception that says why the connection is over."""
+        if self.fault is not None:
+            return HTTP3ConnectionError(self.fault.reason, code=self.fault.code)
+        try:
+            # any call tells what became of the connection
+            self.quic.ping()
+        except (ConnectionLostError, trio.ClosedResourceError) as error:
+            return error
+        return trio.ClosedResourceError("the HTTP/3 connection was closed by this side")

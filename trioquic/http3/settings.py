@@ -1,0 +1,99 @@
+"""What both sides tell each other first (RFC 9114 section 7.2.4, RFC 9204 section 5, RFC 9220)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from .errors import ErrorCode, PeerError
+from .frames import SETTINGS, decode_varint, encode_frame, encode_varint
+
+QPACK_MAX_TABLE_CAPACITY: Final = 0x01
+MAX_FIELD_SECTION_SIZE: Final = 0x06
+QPACK_BLOCKED_STREAMS: Final = 0x07
+ENABLE_CONNECT_PROTOCOL: Final = 0x08
+H3_DATAGRAM: Final = 0x33
+# HTTP/2's settings without a meaning here (section 11.2.2)
+RESERVED: Final = frozenset((0x00, 0x02, 0x03, 0x04, 0x05))
+BOOLEAN: Final = frozenset((ENABLE_CONNECT_PROTOCOL, H3_DATAGRAM))
+# bytes; there are about a dozen settings in the whole registry
+MOST_SETTINGS: Final = 4096
+_LARGEST_TABLE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTP3Config:
+    """Limits of an HTTP/3 connection; sizes in bytes."""
+
+    max_field_section_size: int = 65536
+    """The largest headers or trailers accepted: names and values uncompressed, and 32 for each
+    field (RFC 9114 section 4.2.2)."""
+    qpack_table_capacity: int = 4096
+    """The dynamic table that the server may fill (RFC 9204 section 3.2). 0: none."""
+    qpack_blocked_streams: int = 16
+    """Responses that may wait at once for the table's updates (RFC 9204 section 2.1.2)."""
+    max_informational: int = 16
+    """Interim (1xx) responses accepted for each request."""
+
+    def __post_init__(self) -> None:
+        for name, most in (
+            ("max_field_section_size", 1 << 30),
+            ("qpack_table_capacity", _LARGEST_TABLE),
+            ("qpack_blocked_streams", 1 << 16),
+            ("max_informational", 1 << 16),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+            if not 0 <= value <= most:
+                raise ValueError(f"{name} must be from 0 to {most}, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSettings:
+    """What the server has said about itself."""
+
+    max_field_section_size: int | None
+    """The largest request headers it wants; None: it did not say."""
+    qpack_max_table_capacity: int
+    qpack_blocked_streams: int
+    enable_connect_protocol: bool
+    """Extended CONNECT can be used (RFC 9220), for example for WebSockets."""
+    h3_datagram: bool
+    """HTTP Datagrams can be used (RFC 9297)."""
+
+
+def encode_settings(config: HTTP3Config) -> bytes:
+    """Our SETTINGS frame."""
+    settings = (
+        (QPACK_MAX_TABLE_CAPACITY, config.qpack_table_capacity),
+        (MAX_FIELD_SECTION_SIZE, config.max_field_section_size),
+        (QPACK_BLOCKED_STREAMS, config.qpack_blocked_streams),
+    )
+    payload = b"".join(encode_varint(name) + encode_varint(value) for name, value in settings)
+    return encode_frame(SETTINGS, payload)
+
+
+def read_settings(payload: bytes) -> PeerSettings:
+    """The server's SETTINGS frame; unknown ones are ignored. Raises `PeerError`."""
+    values: dict[int, int] = {}
+    position = 0
+    while position < len(payload):
+        name = decode_varint(payload, position)
+        value = None if name is None else decode_varint(payload, name[1])
+        if name is None or value is None:
+            raise PeerError(ErrorCode.H3_FRAME_ERROR, "the SETTINGS frame ends within a setting")
+        identifier = name[0]
+        if identifier in values:
+            raise PeerError(ErrorCode.H3_SETTINGS_ERROR, f"setting {identifier:#x} comes twice")
+        if identifier in RESERVED:
+            raise PeerError(ErrorCode.H3_SETTINGS_ERROR, f"setting {identifier:#x} is HTTP/2's")
+        if identifier in BOOLEAN and value[0] > 1:
+            raise PeerError(ErrorCode.H3_SETTINGS_ERROR, f"setting {identifier:#x} is {value[0]}")
+        values[identifier] = value[0]
+        position = value[1]
+    return PeerSettings(
+        max_field_section_size=values.get(MAX_FIELD_SECTION_SIZE),
+        qpack_max_table_capacity=values.get(QPACK_MAX_TABLE_CAPACITY, 0),
+        qpack_blocked_streams=values.get(QPACK_BLOCKED_STREAMS, 0),
+        enable_connect_protocol=values.get(ENABLE_CONNECT_PROTOCOL, 0) == 1,
+        h3_datagram=values.get(H3_DATAGRAM, 0) == 1,
+    )
