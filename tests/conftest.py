@@ -29,6 +29,7 @@ VARIANT = {
     "test_anyio.py": "plain",
     "cancellation": "compiled",
     "test_life.py": "both",
+    "http3": "plain",
     "test_examples.py": "compiled",
     "test_network_examples.py": "compiled",
 }

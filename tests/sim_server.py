@@ -105,6 +105,8 @@ class ServerOptions:
     """May change anything in aioquic's configuration."""
     parameters: Callable[[QuicTransportParameters], None] = lambda _: None
     """May change any transport parameter before it is sent."""
+    application: "Callable[[ServerConnection], Callable[[events.QuicEvent], None]] | None" = None
+    """Makes what is told all events of a connection and answers in place of the protocol above."""
 
     def configuration(self) -> QuicConfiguration:
         configuration = QuicConfiguration(
@@ -177,6 +179,8 @@ class ServerConnection:
         self.log: list[events.QuicEvent] = []
         self.terminated: events.ConnectionTerminated | None = None
         self.closed = trio.Event()
+        make = server.options.application
+        self._application = None if make is None else make(self)
         self._requests: dict[int, bytearray] = {}
         self._digests: dict[int, hashlib._Hash] = {}
         self._delayed: list[tuple[float, int, int]] = []
@@ -242,10 +246,12 @@ class ServerConnection:
             elif isinstance(event, events.ConnectionTerminated):
                 self.terminated = event
                 self.server.forget(self)
-            elif isinstance(event, events.StreamDataReceived):
+            elif isinstance(event, events.StreamDataReceived) and self._application is None:
                 self._on_data(event.stream_id, event.data, event.end_stream)
             if not isinstance(event, events.StreamDataReceived):
                 self.log.append(event)
+            if self._application is not None:
+                self._application(event)
 
     def _on_data(self, stream_id: int, data: bytes, end: bool) -> None:
         if stream_id % 4 == 2:

@@ -4,6 +4,8 @@ Both directions have a dynamic table. Its updates go over streams of their own, 
 come before the updates that it needs: its request then waits here, and the encoder stream wakes it.
 """
 
+from typing import Final
+
 import pylsqpack
 import trio
 
@@ -14,6 +16,8 @@ from .section import dynamic_references, most_references
 from .settings import HTTP3Config, PeerSettings
 
 _Fields = list[tuple[bytes, bytes]]
+# the prefix alone (RFC 9204 section 4.5.1), which pylsqpack does not take: trailers may be empty
+_NO_FIELDS: Final = bytes(2)
 
 
 class Decoder:
@@ -38,6 +42,8 @@ class Decoder:
 
         Raises FieldSectionTooLargeError, which concerns the request only, and `PeerError`.
         """
+        if section == _NO_FIELDS:
+            return []
         if dynamic_references(section) > self._most_references:
             raise _too_large("header fields that refer to the dynamic table over and over")
         try:

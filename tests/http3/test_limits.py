@@ -1,0 +1,236 @@
+"""What a server can make the client keep or do is bounded (RFC 9114 section 10.5)."""
+
+import pylsqpack
+import pytest
+import trio
+import trio.testing
+from aioquic.quic import events
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioquic import http3
+from trioquic.http3 import ErrorCode
+from trioquic.http3.section import dynamic_references, most_references
+
+from .scripts import DATA, OK, expect, frame, headers, reply
+from .world import CONTROL, SETTINGS, URL, Script, greet, http_world
+
+Clock = trio.testing.MockClock
+
+
+def stops(script: Script) -> list[int]:
+    return [e.error_code for e in script.log if isinstance(e, events.StopSendingReceived)]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        headers((b":status", b"200"), (b"a", b"x" * 900), (b"b", b"y" * 900)),
+        headers((b":status", b"200"), *[(b"n", b"v")] * 60),
+        frame(0x01, b"", length=8_000),
+    ],
+    ids=["large values", "many fields", "announced only"],
+)
+async def test_headers_larger_than_the_limit(autojump_clock: Clock, first: bytes) -> None:
+    def answer(script: Script, stream_id: int) -> None:
+        reply(*((first,) if stream_id == 0 else (OK, DATA)), end=stream_id > 0)(script, stream_id)
+
+    config = http3.HTTP3Config(max_field_section_size=1800)
+    async with http_world(answer=answer) as world, world.connect(config) as http:
+        with pytest.raises(http3.FieldSectionTooLargeError):
+            async with http.request("GET", URL + "/"):
+                pytest.fail("the headers are too large")
+        await trio.sleep(1)
+        assert stops(world.scripts[0]) == [ErrorCode.H3_EXCESSIVE_LOAD]
+        async with http.request("GET", URL + "/") as response:
+            assert await response.read() == b"abc"
+
+
+async def test_trailers_larger_than_the_limit(autojump_clock: Clock) -> None:
+    config = http3.HTTP3Config(max_field_section_size=500)
+    answer = reply(OK, DATA, headers((b"a", b"x" * 600)))
+    async with http_world(answer=answer) as world, world.connect(config) as http:
+        with pytest.raises(http3.FieldSectionTooLargeError):
+            async with http.request("GET", URL + "/") as response:
+                await response.read()
+
+
+async def test_interim_responses_without_end(autojump_clock: Clock) -> None:
+    answer = reply(*[headers((b":status", b"103"))] * 17, OK)
+    async with http_world(answer=answer) as world, world.connect() as http:
+        with pytest.raises(http3.HTTP3StreamError) as caught:
+            async with http.request("GET", URL + "/"):
+                pytest.fail("there are too many")
+        assert caught.value.code == ErrorCode.H3_EXCESSIVE_LOAD
+
+
+async def test_a_table_entry_repeated_over_and_over_is_not_decompressed(
+    autojump_clock: Clock,
+) -> None:
+    """Forty kilobytes that would become 160 megabytes."""
+    capacity, name, value = b"\x3f\xe1\x1f", b"\x41a", b"\x7f\xc1\x1e" + b"x" * 4000
+
+    def greeting(script: Script) -> None:
+        greet(script)
+        script.uni(b"\x02" + capacity + name + value)
+
+    # Required Insert Count 1, then dynamic entry 0 again and again
+    bomb = frame(0x01, b"\x02\x00" + b"\x80" * 10_000)
+    async with http_world(greeting=greeting, answer=reply(bomb)) as world:
+        async with world.connect() as http:
+            with pytest.raises(http3.FieldSectionTooLargeError, match="over and over"):
+                async with http.request("GET", URL + "/"):
+                    pytest.fail("the headers are too large")
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+async def test_a_response_that_waits_for_the_table(autojump_clock: Clock, resumed: bool) -> None:
+    encoder = pylsqpack.Encoder()
+    updates = encoder.apply_settings(4096, 16)
+    fields = [(b":status", b"200"), (b"x-long-name", b"y" * 10)]
+    for number in range(3):
+        more, block = encoder.encode(4 * number, fields)
+        updates += more
+    assert dynamic_references(block) == 1
+    streams: list[int] = []
+
+    def greeting(script: Script) -> None:
+        greet(script)
+        streams.append(script.uni(b"\x02"))
+
+    async with http_world(greeting=greeting, answer=reply(frame(0x01, block))) as world:
+        async with world.connect() as http:
+            request = await http.open_request("GET", "https", "server.example", "/", end=True)
+            with trio.move_on_after(1) as scope:
+                await request.receive_response()
+            assert scope.cancelled_caught
+            if not resumed:
+                request.cancel()
+                await trio.sleep(1)
+            script = world.scripts[0]
+            script.quic.send_stream_data(streams[0], updates)
+            world.world.server.connections[0].flush()
+            if resumed:
+                assert dict((await request.receive_response()).headers)[b"x-long-name"] == b"y" * 10
+            else:
+                await trio.sleep(1)
+                with pytest.raises(trio.ClosedResourceError):
+                    await request.receive_response()
+                assert http.available
+
+
+async def test_more_blocked_responses_than_allowed(autojump_clock: Clock) -> None:
+    config = http3.HTTP3Config(qpack_blocked_streams=2)
+    # it needs the first entry of a table that stays empty
+    answer = reply(frame(0x01, b"\x02\x00\x80"))
+    async with http_world(answer=answer) as world, world.connect(config) as http:
+        codes = []
+
+        async def get() -> None:
+            with pytest.raises(http3.HTTP3ConnectionError) as caught:
+                async with http.request("GET", URL + "/"):
+                    pytest.fail("nothing to decode it with")
+            codes.append(caught.value.code)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(get)
+        assert codes == [ErrorCode.QPACK_DECOMPRESSION_FAILED] * 3
+
+
+async def test_the_servers_limit_for_our_headers(autojump_clock: Clock) -> None:
+    def greeting(script: Script) -> None:
+        script.uni(CONTROL + frame(0x04, b"\x06\x40\xff"))
+
+    async with http_world(greeting=greeting, answer=reply(OK)) as world:
+        async with world.connect() as http:
+            await http.wait_settings()
+            with pytest.raises(http3.FieldSectionTooLargeError):
+                await http.open_request(
+                    "GET", "https", "server.example", "/", [("cookie", "x" * 200)]
+                )
+            assert http.active_requests == 0
+            async with http.request("GET", URL + "/") as response:
+                assert response.status == 200
+
+
+async def test_many_tiny_frames_let_other_tasks_run(autojump_clock: Clock) -> None:
+    turns = 0
+    answer = reply(OK, frame(0x21) * 50_000, DATA)
+    async with http_world(answer=answer) as world, world.connect() as http:
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+
+        async with http.request("GET", URL + "/") as response:
+            async with trio.open_nursery() as nursery:
+                await trio.sleep(5)
+                nursery.start_soon(count)
+                assert await response.read() == b"abc"
+                nursery.cancel_scope.cancel()
+    assert turns > 500
+
+
+@pytest.mark.parametrize("settings", [SETTINGS])
+async def test_control_frames_without_end_are_read_in_bounded_memory(
+    autojump_clock: Clock, settings: bytes
+) -> None:
+    """An unknown frame of a gigabyte is passed over as it comes."""
+
+    def greeting(script: Script) -> None:
+        script.uni(CONTROL + settings + b"\x21\xc0\0\0\0\x40\0\0\0" + bytes(2_000_000))
+
+    async with http_world(greeting=greeting, answer=reply(OK, DATA)) as world:
+        async with world.connect() as http:
+            async with http.request("GET", URL + "/") as response:
+                assert await response.read() == b"abc"
+
+
+async def test_settings_cut_by_the_end(autojump_clock: Clock) -> None:
+    def greeting(script: Script) -> None:
+        script.uni(CONTROL, end=True)
+
+    async with http_world(greeting=greeting) as world:
+        await expect(world, ErrorCode.H3_CLOSED_CRITICAL_STREAM)
+
+
+FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from([b"a", b"server", b"x-long-name", b":status", b"content-type"]),
+        st.sampled_from([b"", b"200", b"text/html", b"y" * 300]),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(st.lists(FIELDS, min_size=1, max_size=8))
+def test_references_are_counted_as_the_encoder_made_them(
+    sections: list[list[tuple[bytes, bytes]]],
+) -> None:
+    """Never more than there are lines, and none before the table is allowed."""
+    plain, encoder, decoder = pylsqpack.Encoder(), pylsqpack.Encoder(), pylsqpack.Decoder(4096, 16)
+    decoder.feed_encoder(encoder.apply_settings(4096, 16))
+    for number, fields in enumerate(sections):
+        assert dynamic_references(plain.encode(4 * number, fields)[1]) == 0
+        updates, block = encoder.encode(4 * number, fields)
+        decoder.feed_encoder(updates)
+        acknowledgement, back = decoder.feed_header(4 * number, block)
+        assert back == fields
+        encoder.feed_decoder(acknowledgement)
+        assert dynamic_references(block) <= len(fields)
+        # a section's first byte is 0 exactly if it needs nothing of the table (RFC 9204, 4.5.1.1)
+        assert (dynamic_references(block) > 0) == (block[0] != 0)
+
+
+@given(st.binary(max_size=200))
+def test_counting_ends_whatever_comes(data: bytes) -> None:
+    assert 0 <= dynamic_references(data) <= len(data)
+
+
+def test_the_limit_admits_every_entry_of_a_full_table() -> None:
+    assert most_references(4096) >= 4096 // 33
+    assert most_references(0) > 0
