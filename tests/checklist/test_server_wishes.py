@@ -148,6 +148,21 @@ async def test_19_the_preferred_address_is_moved_to_after_one_validation(
 
 
 @pytest.mark.parametrize(("server", "preferred", "nowhere"), FAMILIES, ids=["ipv4", "ipv6"])
+async def test_19_the_application_moves_on_from_the_preferred_address(
+    autojump_clock: trio.testing.MockClock, server: str, preferred: str, nowhere: str
+) -> None:
+    """Section 9.6.2: the original address is left for good, whoever asks for the next path."""
+    async with phone(options=prefers(preferred), policy=STAY, server=server) as here:
+        await here.until(trioquic.PreferredAddressResult)
+        for interface in ("wwan0", None, "wlan0"):
+            path = await here.conn.migrate(interface)
+            assert path.remote[0] == preferred
+        await here.download(100_000)
+        left = [r.time for r in here.world.record.select(host="phone", destination=server)]
+        assert max(left) <= here.first(trioquic.Migrated)
+
+
+@pytest.mark.parametrize(("server", "preferred", "nowhere"), FAMILIES, ids=["ipv4", "ipv6"])
 async def test_19_a_preferred_address_that_does_not_answer_changes_nothing(
     autojump_clock: trio.testing.MockClock, server: str, preferred: str, nowhere: str
 ) -> None:

@@ -165,12 +165,20 @@ class PathSet:
         self._driver.check_open()
         await self._driver.confirmed.wait()
         self._driver.check_open()
-        path = await self._add(interface, local, local_port, self._remote)
+        path = await self._add(interface, local, local_port, self._server_now())
         if self._driver.closing:
             # Another task has closed meanwhile; only the supervisor may add paths to a drain.
             self.close(path.id, "closed")
             self._driver.check_open()
         return path
+
+    def _server_now(self) -> Remote:
+        """Where the server is to be found: at its preferred address once the connection has moved
+        there, as the original one is left for good (RFC 9000 section 9.6.2)."""
+        core = self._driver.core
+        if core.moved_to_preferred:
+            return Remote(self._remote.family, core.preferred_addresses[0])
+        return self._remote
 
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
