@@ -25,6 +25,7 @@ VARIANT = {
     "address": "plain",
     "networks": "plain",
     "testing": "plain",
+    "cli": "plain",
     "test_addresses.py": "plain",
     "test_anyio.py": "plain",
     "cancellation": "compiled",

@@ -1,0 +1,114 @@
+"""`trioquic check` against servers that differ in what they allow."""
+
+from tests.certificates import Certificates
+from tests.cli.run import invoke, trioquic, trioquic_json
+from tests.programs import needs
+from tests.servers import aioquic_server, caddy, gtlsserver
+from tests.servers.process import free_port
+
+
+@needs("gtlsserver")
+async def test_gtlsserver_migrates(certs: Certificates) -> None:
+    async with gtlsserver(certs.server, retry=True) as server:
+        where = (f"127.0.0.1:{server.port}", "--cafile", server.ca_file)
+        found = await trioquic_json("check", *where)
+        table = await trioquic("check", *where)
+    assert found["versions"] == ["0x1"]
+    assert found["connected"]
+    assert found["error"] is None
+    assert found["alpn"] == "h3"
+    assert found["cipher_suite"].startswith("TLS_")
+    assert found["group"] == "x25519"
+    assert "localhost" in found["certificate"]["names"]
+    assert found["certificate"]["verified"]
+    assert found["certificate"]["sha256"] == certs.server.fingerprint.hex()
+    assert found["peer"]["retry"]
+    assert found["session_tickets"] >= 1
+    assert found["migration_allowed"]
+    assert found["preferred"] is None
+    assert found["new_port"]["worked"]
+    assert found["interfaces"]["lo"]["worked"]
+    assert found["new_port"]["local"] != found["interfaces"]["lo"]["local"]
+    assert 0 < found["new_port"]["rtt"] < 1
+    assert table.exit_code == 0
+    assert "move to a new port  works, 127.0.0.1:" in table.stdout
+
+
+@needs("gtlsserver")
+async def test_gtlsservers_preferred_address(certs: Certificates) -> None:
+    preferred = ("127.0.0.2", free_port("127.0.0.2"))
+    async with gtlsserver(certs.server, preferred_ipv4=preferred) as server:
+        where = (f"127.0.0.1:{server.port}", "--cafile", server.ca_file)
+        found = await trioquic_json("check", *where)
+    address = f"127.0.0.2:{preferred[1]}"
+    assert found["preferred"] == {"address": address, "used": True, "reason": "it answered"}
+    assert found["new_port"]["worked"]
+    assert found["new_port"]["remote"] == address
+
+
+@needs("caddy")
+async def test_caddy_forbids_migration(certs: Certificates) -> None:
+    async with caddy(certs.server) as server:
+        where = (f"localhost:{server.port}", "--cafile", server.ca_file)
+        found = await trioquic_json("check", *where, exit_code=3)
+        table = await trioquic("check", *where)
+    assert "0x1" in found["versions"]
+    assert found["connected"]
+    assert found["address"] == "127.0.0.1"
+    assert not found["migration_allowed"]
+    assert found["peer"]["disable_active_migration"]
+    assert not found["new_port"]["worked"]
+    assert "disable_active_migration" in found["new_port"]["reason"]
+    assert table.exit_code == 3
+    assert "forbidden: the server sent disable_active_migration" in table.stdout
+
+
+async def test_aioquic_and_other_protocols(certs: Certificates) -> None:
+    async with aioquic_server(certs.server) as server:
+        where = (f"127.0.0.1:{server.port}", "--timeout", 3)
+        trusting = (*where, "--cafile", server.ca_file)
+        found = await trioquic_json(
+            "check", *where, "--insecure", "--alpn", "h3", "--alpn", "hq-interop"
+        )
+        assert found["versions"] == ["0x1", "0x6b3343cf"]
+        assert found["alpn"] == "hq-interop"
+        assert not found["certificate"]["verified"]
+        assert not found["peer"]["retry"]
+        # an interface that was asked for must work; the connection starts from there
+        found = await trioquic_json(
+            "check", *trusting, "--alpn", "hq-interop", "--interface", "lo", "--interface", "nope0",
+            exit_code=3,
+        )  # fmt: skip
+        assert found["interfaces"]["lo"]["worked"]
+        assert "nope0" in found["interfaces"]["nope0"]["reason"]
+        found = await trioquic_json("check", *trusting, exit_code=1)
+        assert "none of the offered application protocols" in found["error"]
+        assert found["versions"] == ["0x1", "0x6b3343cf"], "asked for all the same"
+        found = await trioquic_json(
+            "check", *trusting, "--alpn", "hq-interop", "--server-name", "other.example",
+            exit_code=1,
+        )  # fmt: skip
+        assert "other.example" in found["error"]
+        refused = await trioquic("check", *where, "--alpn", "hq-interop")
+    assert refused.exit_code == 1
+    assert "no connection" in refused.stdout
+    assert "not trusted" in refused.stdout
+
+
+async def test_nobody_there() -> None:
+    result = await trioquic("check", f"127.0.0.1:{free_port('127.0.0.1')}", "--timeout", 0.2)
+    assert result.exit_code == 1
+    assert "no answer to an unknown version" in result.stdout
+    assert "no connection" in result.stdout
+
+
+def test_usage(certs: Certificates) -> None:
+    assert invoke("check", "localhost:0").exit_code == 2
+    assert invoke("check", "localhost", "--cafile", "/nonexistent").exit_code == 2
+    both = invoke("check", "localhost", "--cafile", certs.ca_file, "--insecure")
+    assert both.exit_code == 2
+    assert "exclude each other" in both.stderr
+    no_certificate = invoke("check", "localhost", "--cafile", certs.server.key_file)
+    assert no_certificate.exit_code == 2
+    assert no_certificate.stderr.startswith("trioquic: ")
+    assert invoke("check", "localhost", "--alpn", "").exit_code == 2

@@ -1,0 +1,21 @@
+"""The command line: one module for each command, on the public API only (docs/command_line.md).
+
+Results go to standard output, everything else to standard error. Every command has `--json` where
+its result is more than a file, and exit codes that scripts can rely on.
+"""
+
+import click
+
+from .. import __version__
+from .check import check
+from .paths import paths
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="trioquic")
+def command() -> None:
+    """QUIC connections that survive a change of network."""
+
+
+command.add_command(check)
+command.add_command(paths)

@@ -1,0 +1,171 @@
+"""`trioquic check`: what a server supports, as a table or JSON, and as an exit code."""
+
+import dataclasses
+import sys
+from typing import Any
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from rich.table import Table
+
+from ..config import CIPHER_SUITES, GROUPS
+from . import options
+from .console import USAGE, fail, output, print_json, run, split_host
+from .probe import Findings, Move, exit_code, find_out
+from .versions import is_reserved, version_name
+
+
+@click.command()
+@click.argument("target", metavar="HOST[:PORT]")
+@options.cafile
+@options.insecure
+@click.option("--alpn", multiple=True, default=["h3"], help="Offer this protocol [h3]. Repeatable.")
+@click.option("--server-name", help="The name that the certificate must have, HOST by default.")
+@options.interfaces("Start from the first, and move to each. All by default. Repeatable.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=5.0, help="Seconds.")
+@options.as_json
+def check(
+    target: str,
+    cafile: str | None,
+    insecure: bool,
+    alpn: tuple[str, ...],
+    server_name: str | None,
+    interfaces: tuple[str, ...],
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Find out what a QUIC server supports: versions, Retry, tickets, and migration.
+
+    The connection is really moved: to a new port, and to each interface. PORT is 443 by default.
+
+    Exit codes: 0 all of it works, migration included; 1 no connection; 2 usage; 3 connected, but
+    migration is forbidden or failed.
+    """
+    host, port = split_host(target, 443)
+    tls = options.tls_config(cafile, insecure)
+
+    async def examine() -> Findings:
+        return await find_out(
+            host,
+            port,
+            alpn=alpn,
+            tls=tls,
+            patience=timeout,
+            interfaces=interfaces,
+            server_name=server_name,
+        )
+
+    try:
+        findings = run(examine)
+    except (ValueError, OSError) as error:
+        fail(USAGE, str(error))
+    if as_json:
+        print_json({"host": host, "port": port, **_document(findings, verified=not insecure)})
+    else:
+        output().print(_table(f"{host} port {port}", findings, verified=not insecure))
+    sys.exit(exit_code(findings, interfaces))
+
+
+# -- the same facts, for programs and for people ---------------------------------------------------
+
+
+def _document(found: Findings, *, verified: bool) -> dict[str, Any]:
+    document = dataclasses.asdict(found)
+    document["cipher_suite"] = _name(CIPHER_SUITES, found.cipher_suite)
+    document["group"] = _name(GROUPS, found.group)
+    if found.peer is not None:
+        peer = found.peer
+        document["migration_allowed"] = (
+            not peer.disable_active_migration and peer.connection_id_length > 0
+        )
+    if found.versions is not None:
+        document["versions"] = [f"{v:#x}" for v in found.versions if not is_reserved(v)]
+    if found.certificate is not None:
+        document["certificate"] = {**_certificate(found.certificate), "verified": verified}
+    return document
+
+
+def _certificate(der: bytes) -> dict[str, Any]:
+    certificate = x509.load_der_x509_certificate(der)
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = [str(name.value) for name in extension.value]
+    except (x509.ExtensionNotFound, ValueError):
+        names = []
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "names": names,
+        "issuer": certificate.issuer.rfc4514_string(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+        "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+    }
+
+
+def _name(numbers: dict[str, int], number: int | None) -> str | None:
+    names = {value: name for name, value in numbers.items()}
+    return None if number is None else names.get(number, f"{number:#06x}")
+
+
+def _table(title: str, found: Findings, *, verified: bool) -> Table:
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    versions = None
+    if found.versions is not None:
+        versions = ", ".join(version_name(v) for v in found.versions if not is_reserved(v))
+    table.add_row("versions", versions or "no answer to an unknown version")
+    if found.connected and found.peer is not None:
+        _add_connection(table, found, verified)
+        _add_migration(table, found)
+    if found.error is not None:
+        table.add_row("lost" if found.connected else "no connection", found.error, style="red")
+    return table
+
+
+def _add_connection(table: Table, found: Findings, verified: bool) -> None:
+    assert found.peer is not None
+    assert found.certificate is not None
+    assert found.connect_time is not None
+    certificate = _certificate(found.certificate)
+    names = ", ".join(certificate["names"]) or certificate["subject"]
+    trusted = "trusted" if verified else "[red]not verified[/red]"
+    table.add_row("connected", f"to {found.address} in {_milliseconds(found.connect_time)}")
+    table.add_row("round trip", _milliseconds(found.rtt))
+    table.add_row("protocol", found.alpn)
+    table.add_row(
+        "TLS", f"{_name(CIPHER_SUITES, found.cipher_suite)}, {_name(GROUPS, found.group)}"
+    )
+    table.add_row("certificate", f"{names}, until {certificate['not_after'][:10]}, {trusted}")
+    table.add_row("Retry", "yes" if found.peer.retry else "no")
+    table.add_row("session tickets", str(found.session_tickets))
+
+
+def _add_migration(table: Table, found: Findings) -> None:
+    assert found.peer is not None
+    if found.peer.disable_active_migration:
+        allowed = "forbidden: the server sent disable_active_migration"
+    elif found.peer.connection_id_length == 0:
+        allowed = "impossible: the server has zero-length connection IDs"
+    else:
+        allowed = "allowed"
+    table.add_row("migration", allowed)
+    if found.preferred is not None:
+        used = "works" if found.preferred.used else f"not used: {found.preferred.reason}"
+        table.add_row("preferred address", f"{found.preferred.address} {used}")
+    else:
+        table.add_row("preferred address", "none")
+    if found.new_port is not None:
+        table.add_row("move to a new port", _move(found.new_port))
+    for name, move in found.interfaces.items():
+        table.add_row(f"move to {name}", _move(move))
+
+
+def _move(move: Move) -> str:
+    if move.worked:
+        return f"[green]works[/green], {move.local} to {move.remote}, {_milliseconds(move.rtt)}"
+    return f"[red]no[/red]: {move.reason}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds * 1000:.1f} ms"

@@ -1,0 +1,32 @@
+"""Options that several commands have."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from .. import TLSConfig
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+cafile = click.option(
+    "--cafile",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Trust the certificates in this file (PEM) instead of the public authorities'.",
+)
+insecure = click.option(
+    "--insecure", is_flag=True, help="Accept any certificate. Nobody knows who answers then."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def interfaces(text: str) -> Callable[[Command], Command]:
+    """`--interface NAME`, any number of times."""
+    return click.option("--interface", "interfaces", multiple=True, metavar="NAME", help=text)
+
+
+def tls_config(cafile: str | None, insecure: bool, keylog: str | None = None) -> TLSConfig:
+    """The trust that the options ask for."""
+    if cafile is not None and insecure:
+        raise click.UsageError("--cafile and --insecure exclude each other")
+    return TLSConfig(ca_file=cafile, verify=not insecure, keylog_file=keylog)

@@ -1,0 +1,223 @@
+"""Finds out what a server supports, by using it: a Version Negotiation, a connection, real moves.
+
+One connection answers everything. Nothing is concluded from what the server says alone: after each
+move a PING must be answered on the new path, which the server does only once it has followed.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import trio
+
+from .. import (
+    Connection,
+    ConnectionLostError,
+    HandshakeError,
+    MigrationPolicy,
+    Path,
+    PathError,
+    PathEvent,
+    PeerParameters,
+    PreferredAddressResult,
+    TLSConfig,
+    TransportConfig,
+    open_connection,
+    system_networks,
+)
+from ..addresses import candidate_pairs
+from .versions import offered_versions
+
+# A server follows within a round trip; more PTOs than path validation is given (RFC 9000 8.2.4)
+_PTOS_TO_FOLLOW: Final = 4
+_SHORTEST_WAIT: Final = 0.5
+_LOOK_AGAIN: Final = 0.005
+_LONGEST_WAIT_FOR_VERSIONS: Final = 3.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Move:
+    """What became of one attempt to move the connection."""
+
+    worked: bool
+    local: str | None = None
+    remote: str | None = None
+    rtt: float | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Preferred:
+    """The server's preferred address of the family in use, and what became of it."""
+
+    address: str
+    used: bool = False
+    reason: str = "nothing was heard of it in time"
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """Everything that was found out; what could not be is None."""
+
+    versions: tuple[int, ...] | None = None
+    """In the order of the server; None: it did not answer."""
+    error: str | None = None
+    """Why there was no connection, or why it was lost."""
+    connected: bool = False
+    connect_time: float | None = None
+    """From the name lookup to the end of the handshake, in seconds."""
+    address: str | None = None
+    rtt: float | None = None
+    alpn: str | None = None
+    cipher_suite: int | None = None
+    group: int | None = None
+    certificate: bytes | None = None
+    """DER."""
+    peer: PeerParameters | None = None
+    session_tickets: int | None = None
+    preferred: Preferred | None = None
+    new_port: Move | None = None
+    interfaces: dict[str, Move] = field(default_factory=dict)
+
+
+async def find_out(
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    tls: TLSConfig,
+    patience: float,
+    interfaces: Sequence[str] = (),
+    server_name: str | None = None,
+) -> Findings:
+    """Examine a server. `patience` (seconds) bounds the handshake with each of its addresses, and
+    each wait for something that it does later. `interfaces`: from where to move; none: from all
+    that lead there. Raises ValueError and OSError for files of `tls` that cannot be used."""
+    findings = Findings()
+    begin = trio.current_time()
+    opening = open_connection(
+        host,
+        port,
+        alpn=alpn,
+        server_name=server_name,
+        tls=tls,
+        transport=TransportConfig(handshake_timeout=patience),
+        # Only the server's preferred address is moved to without our asking.
+        migration=MigrationPolicy(standby=0, move_back_after=math.inf, new_port=False),
+        interface=interfaces[0] if interfaces else None,
+    )
+    try:
+        async with opening as conn, conn.path_events() as events:
+            findings.connected = True
+            findings.connect_time = trio.current_time() - begin
+            await _examine(conn, events, findings, interfaces, patience)
+    except (HandshakeError, ConnectionLostError, OSError) as error:
+        findings.error = str(error)
+    findings.versions = await _versions(
+        host, port, findings, min(patience, _LONGEST_WAIT_FOR_VERSIONS)
+    )
+    return findings
+
+
+async def _versions(
+    host: str, port: int, findings: Findings, patience: float
+) -> tuple[int, ...] | None:
+    """Ask the address that the connection was made to; without one, each until one answers."""
+    if findings.address is not None:
+        return await offered_versions((findings.address, port), patience)
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    for address in dict.fromkeys(entry[4] for entry in found):
+        versions = await offered_versions((str(address[0]), port), patience)
+        if versions is not None:
+            return versions
+    return None
+
+
+async def _examine(
+    conn: Connection,
+    events: trio.MemoryReceiveChannel[PathEvent],
+    findings: Findings,
+    interfaces: Sequence[str],
+    patience: float,
+) -> None:
+    path = conn.active_path
+    assert path is not None
+    findings.address = path.remote[0]
+    findings.rtt = path.rtt
+    findings.alpn = conn.alpn
+    findings.cipher_suite = conn.cipher_suite
+    findings.group = conn.group
+    findings.certificate = conn.peer_certificates[0]
+    findings.peer = conn.peer
+    with trio.move_on_after(patience):
+        await conn.wait_confirmed()
+    if not conn.handshake_confirmed:
+        findings.new_port = Move(worked=False, reason="the server never confirmed the handshake")
+        return
+    findings.preferred = await _preferred(conn.peer, path, events, patience)
+    findings.new_port = await _move(conn, None)
+    for name in interfaces or _leading_to(path.remote[0]):
+        findings.interfaces[name] = await _move(conn, name)
+    findings.session_tickets = conn.statistics().session_tickets
+
+
+def _leading_to(remote: str) -> list[str]:
+    """The interfaces from which there may be a way to the server, the best first."""
+    pairs = candidate_pairs(system_networks().snapshot(), [remote])
+    return list(dict.fromkeys(pair.interface for pair in pairs))
+
+
+async def _preferred(
+    peer: PeerParameters,
+    path: Path,
+    events: trio.MemoryReceiveChannel[PathEvent],
+    patience: float,
+) -> Preferred | None:
+    address = peer.preferred_ipv6 if ":" in path.remote[0] else peer.preferred_ipv4
+    if address is None:
+        return None
+    found = Preferred(address=join(address))
+    with trio.move_on_after(patience):
+        async for event in events:
+            if isinstance(event, PreferredAddressResult):
+                found.used, found.reason = event.used, event.reason
+                break
+    return found
+
+
+async def _move(conn: Connection, interface: str | None) -> Move:
+    """Move to a new port, or to an interface, and see whether the server follows."""
+    try:
+        path = await conn.migrate(interface)
+    except PathError as error:
+        return Move(worked=False, reason=str(error))
+    found = Move(worked=False, local=join(path.local), remote=join(path.remote))
+    before = path.statistics().datagrams_received
+    conn.ping()
+    wait = max(_PTOS_TO_FOLLOW * path.statistics().pto, _SHORTEST_WAIT)
+    for _ in range(math.ceil(wait / _LOOK_AGAIN)):
+        await trio.sleep(_LOOK_AGAIN)
+        if path.statistics().datagrams_received > before:
+            return replace(found, worked=True, rtt=path.statistics().min_rtt)
+    return replace(found, reason="the path was validated, but the server does not send on it")
+
+
+def join(address: tuple[str, int]) -> str:
+    """An address and port as in a URL."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def exit_code(findings: Findings, asked: Sequence[str]) -> int:
+    """0: all works; 1: no connection; 3: connected, and moving is forbidden or fails, to a new
+    port, to the preferred address or from an interface that was `asked` for by name."""
+    if not findings.connected:
+        return 1
+    moves: list[Any] = [findings.new_port, *(findings.interfaces.get(name) for name in asked)]
+    if findings.error is not None or not all(move is not None and move.worked for move in moves):
+        return 3
+    return 0 if findings.preferred is None or findings.preferred.used else 3
