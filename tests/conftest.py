@@ -31,6 +31,7 @@ VARIANT = {
     "cancellation": "compiled",
     "test_life.py": "both",
     "http3": "plain",
+    "test_http3.py": "plain",
     "test_examples.py": "compiled",
     "test_network_examples.py": "compiled",
 }
