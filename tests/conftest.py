@@ -27,6 +27,7 @@ VARIANT = {
     "testing": "plain",
     "cli": "plain",
     "test_addresses.py": "plain",
+    "httpx": "plain",
     "test_anyio.py": "plain",
     "cancellation": "compiled",
     "test_life.py": "both",

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.certificates import Identity
 from tests.programs import program
 
-from .process import Command, Server, running
+from .process import Command, Server, running, wait_until_it_accepts, wait_until_it_answers
 
 HQ_SERVER = Path(__file__).parent.parent.parent / "examples" / "hq_server.py"
 CADDYFILE = """\
@@ -18,13 +18,14 @@ CADDYFILE = """\
     admin off
     auto_https off
     servers {{
-        protocols h1 h2 h3
+        protocols {protocols}
     }}
 }}
 https://{site}:{port} {{
     bind {bind}
     tls {cert} {key}
     root * {root}
+    {directives}
     file_server
 }}
 """
@@ -105,9 +106,17 @@ async def gtlsserver(
 
 @asynccontextmanager
 async def caddy(
-    identity: Identity, *, host: str = "127.0.0.1", root: Path | None = None
+    identity: Identity,
+    *,
+    host: str = "127.0.0.1",
+    root: Path | None = None,
+    protocols: str = "h1 h2 h3",
+    directives: str = "",
 ) -> AsyncIterator[Server]:
-    """Caddy's file server (ALPN h3). It sends `disable_active_migration`."""
+    """Caddy's file server. It sends `disable_active_migration`.
+
+    `protocols` are the versions of HTTP; `directives` are lines of a Caddyfile for the site.
+    """
     path = program("caddy")
     config = _work_file(identity, "caddy", ".conf")
 
@@ -115,6 +124,8 @@ async def caddy(
         text = CADDYFILE.format(
             site="localhost",
             port=port,
+            protocols=protocols,
+            directives=directives,
             bind=host,
             cert=identity.cert_file,
             key=identity.key_file,
@@ -126,6 +137,11 @@ async def caddy(
     home = str(identity.cert_file.parent)
     env = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
     async with running(
-        command, host=host, ca_file=_ca_file(identity), log_file=config.with_suffix(".log"), env=env
+        command,
+        host=host,
+        ca_file=_ca_file(identity),
+        log_file=config.with_suffix(".log"),
+        env=env,
+        wait=wait_until_it_answers if "h3" in protocols else wait_until_it_accepts,
     ) as server:
         yield server

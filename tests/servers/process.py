@@ -8,7 +8,7 @@ handshake, it has no side effects, and it shows that the socket is really being 
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ ATTEMPTS = 3
 PROBE = bytes.fromhex("c0 1a2a3a4a 08 7472696f71756963 04 74657374").ljust(1200, b"\0")
 
 Command = Sequence[str | os.PathLike[str]]
+Wait = Callable[[str, int, trio.Process], Awaitable[None]]
 
 
 class ServerFailedError(Exception):
@@ -70,6 +71,19 @@ async def wait_until_it_answers(host: str, port: int, process: trio.Process) -> 
     raise ServerFailedError(f"exit status {process.returncode}")
 
 
+async def wait_until_it_accepts(host: str, port: int, process: trio.Process) -> None:
+    """For a server without QUIC: until there is somebody at its TCP port."""
+    while process.poll() is None:
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError:
+            await trio.sleep(0.01)
+        else:
+            await stream.aclose()
+            return
+    raise ServerFailedError(f"exit status {process.returncode}")
+
+
 async def _start(
     command: Command,
     *,
@@ -78,6 +92,7 @@ async def _start(
     ca_file: Path,
     log_file: Path,
     env: Mapping[str, str],
+    wait: Wait,
 ) -> Server:
     with log_file.open("wb") as log:
         process = await trio.lowlevel.open_process(
@@ -90,7 +105,7 @@ async def _start(
     server = Server(host=host, port=port, ca_file=ca_file, process=process, log_file=log_file)
     try:
         with trio.fail_after(READY_TIMEOUT):
-            await wait_until_it_answers(host, port, process)
+            await wait(host, port, process)
     except BaseException as error:
         await stop(process)
         if isinstance(error, ServerFailedError | trio.TooSlowError):
@@ -119,6 +134,7 @@ async def running(
     ca_file: Path,
     log_file: Path,
     env: Mapping[str, str] | None = None,
+    wait: Wait = wait_until_it_answers,
 ) -> AsyncIterator[Server]:
     """Run a server for the block, which starts when the server answers.
 
@@ -129,7 +145,13 @@ async def running(
         command = command_on_port(port)
         try:
             server = await _start(
-                command, host=host, port=port, ca_file=ca_file, log_file=log_file, env=env or {}
+                command,
+                host=host,
+                port=port,
+                ca_file=ca_file,
+                log_file=log_file,
+                env=env or {},
+                wait=wait,
             )
             break
         except ServerFailedError:

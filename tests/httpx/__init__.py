@@ -1,0 +1,1 @@
+"""`trioquic.httpx`: what httpx promises its users, kept over HTTP/3."""

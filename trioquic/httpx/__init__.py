@@ -1,0 +1,12 @@
+"""HTTP/3 for httpx on trio; the extra `httpx` brings what it needs.
+
+    async with httpx.AsyncClient(transport=trioquic.httpx.HTTP3Transport()) as client:
+        response = await client.get("https://example.org/")
+
+Requests go on when the connection moves to another network path. Hosts without HTTP/3 are reached
+over HTTP/2 or HTTP/1.1.
+"""
+
+from ._transport import HTTP3Transport
+
+__all__ = ["HTTP3Transport"]

@@ -1,0 +1,112 @@
+"""One HTTP/3 connection of the pool, from the attempt to its end, in a task of its own.
+
+The task opens the connection, tells so, and waits: until the connection is of no use any more,
+until it has been idle for too long, or until it is told to end. What goes wrong is kept for the
+requests that wait for it. How many requests it can take is counted here, decided in the pool.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import trio
+
+from ..http3 import HTTP3Connection
+from ._discovery import Endpoint
+
+# So many requests wait for one attempt before another one is made; RFC 9114 section 6.1 asks
+# servers to allow at least as many
+EXPECTED_STREAMS = 100
+
+Opener = Callable[[Endpoint], AbstractAsyncContextManager[HTTP3Connection]]
+
+
+class PooledConnection:
+    """A connection to one endpoint, or the attempt to make one."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.started_at = trio.current_time()
+        self.http3: HTTP3Connection | None = None
+        self.error: Exception | None = None
+        # it can be used, or it never can
+        self.settled = trio.Event()
+        self.over = False
+        self.users = 0
+        self.idle_since = math.inf
+        self._attempt = trio.CancelScope()
+        self._stay = trio.CancelScope()
+
+    def __repr__(self) -> str:
+        state = "connecting" if self.connecting else "ready" if self.usable else "ending"
+        return f"<PooledConnection to {self.endpoint.authority} {state}, {self.users} requests>"
+
+    async def run(self, open_http3: Opener, tell: Callable[["PooledConnection"], None]) -> None:
+        """Serve to the end. `tell` hears when the state has changed."""
+        try:
+            with self._attempt:
+                async with open_http3(self.endpoint) as http3:
+                    self.http3 = http3
+                    self.settled.set()
+                    tell(self)
+                    with self._stay:
+                        await http3.wait_closed()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.over = True
+            self.settled.set()
+            tell(self)
+
+    @property
+    def connecting(self) -> bool:
+        """Whether the attempt goes on."""
+        return not self.settled.is_set()
+
+    @property
+    def usable(self) -> bool:
+        """Whether new requests may be given to it, now or when it is connected."""
+        if self.over or self._stay.cancel_called or self._attempt.cancel_called:
+            return False
+        return self.connecting or (self.http3 is not None and self.http3.available)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody uses it or waits for it."""
+        return not self.users
+
+    @property
+    def room(self) -> int:
+        """How many requests more it takes without letting them wait for a stream; less than 0 when
+        some wait already."""
+        if self.http3 is None:
+            return EXPECTED_STREAMS - self.users
+        without_stream = self.users - self.http3.active_requests
+        return self.http3.quic.available_streams - max(0, without_stream)
+
+    def take(self) -> None:
+        """One request more."""
+        self.users += 1
+        self.idle_since = math.inf
+        self._stay.deadline = math.inf
+
+    def release(self) -> None:
+        """One request less."""
+        self.users -= 1
+        if not self.users:
+            self.idle_since = trio.current_time()
+
+    def expire_after(self, seconds: float) -> None:
+        """End after so many seconds without a request."""
+        self._stay.deadline = trio.current_time() + seconds
+
+    def end(self) -> None:
+        """Take no more requests and close: at once while connecting, else gracefully."""
+        if self.connecting:
+            self._attempt.cancel()
+        else:
+            self._stay.cancel()
+
+    def abort(self) -> None:
+        """Close at once, with one datagram."""
+        self._attempt.cancel()

@@ -1,0 +1,151 @@
+"""Where an origin's HTTP/3 is, as far as this client knows.
+
+Two memories, both bounded: what origins have said of themselves in Alt-Svc fields (RFC 7838), and
+which places did not answer. Time is an argument. Whoever sends a request asks for a place, and
+tells what came of it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+from ._alt_svc import Alternative, parse_alt_svc
+
+Mode: TypeAlias = Literal["direct", "alt-svc", "only"]
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+# How long a place that does not answer is left alone, in seconds
+BROKEN_FOR: Final = 300.0
+# Origins, and places, that are remembered; the least recently used is forgotten first
+_MOST: Final = 1000
+
+
+class Origin(NamedTuple):
+    """An https origin (RFC 6454)."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A place where an origin may speak HTTP/3. Connections to it are for this origin only."""
+
+    origin: Origin
+    host: str
+    port: int
+    server_name: str
+    """What the certificate must name: the origin's host, wherever it is (RFC 7838 section 2.1)."""
+
+    @property
+    def is_origin(self) -> bool:
+        """Whether this is where the URL itself points."""
+        return (self.host, self.port) == self.origin
+
+    @property
+    def authority(self) -> str:
+        """As an Alt-Used field names it (RFC 7838 section 5)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    alternative: Alternative
+    expiry: float
+
+
+class Discovery:
+    """The two memories and the rules over them.
+
+    `mode` "direct": an origin that has said nothing is expected to speak HTTP/3 where its URL
+    points; "alt-svc": it is not; "only": it is, and there is nothing else. `other_hosts` False
+    believes an origin nothing about other hosts than its own.
+    """
+
+    def __init__(self, mode: Mode, *, other_hosts: bool) -> None:
+        self._mode = mode
+        self._other_hosts = other_hosts
+        self._known: OrderedDict[Origin, tuple[_Known, ...]] = OrderedDict()
+        self._broken: OrderedDict[tuple[Origin, str, int], float] = OrderedDict()
+
+    def find(self, origin: Origin, server_name: str, now: float) -> Endpoint | None:
+        """Where to try HTTP/3; None: nowhere at the moment."""
+        for known in self._fresh(origin, now):
+            host = known.alternative.host or origin.host
+            if not self._is_broken(origin, host, known.alternative.port, now):
+                return Endpoint(
+                    origin=origin,
+                    host=host,
+                    port=known.alternative.port,
+                    server_name=server_name,
+                )
+        if self._mode == "alt-svc":
+            return None
+        if self._mode == "direct" and self._is_broken(origin, *origin, now):
+            return None
+        return Endpoint(origin=origin, host=origin.host, port=origin.port, server_name=server_name)
+
+    def _fresh(self, origin: Origin, now: float) -> tuple[_Known, ...]:
+        if origin not in self._known:
+            return ()
+        self._known.move_to_end(origin)
+        return tuple(known for known in self._known[origin] if now < known.expiry)
+
+    def _is_broken(self, origin: Origin, host: str, port: int, now: float) -> bool:
+        return now < self._broken.get((origin, host, port), now)
+
+    def learn(self, origin: Origin, values: Iterable[str], age: float, now: float) -> None:
+        """A response of the origin had these Alt-Svc fields, and was `age` seconds old: they
+        replace what the origin has said before (RFC 7838 section 3.1)."""
+        alternatives = parse_alt_svc(values)
+        if alternatives is None:
+            return
+        self._known.pop(origin, None)
+        known = tuple(
+            _Known(alternative, now + alternative.max_age - age)
+            for alternative in alternatives
+            if self._other_hosts or alternative.host in ("", origin.host)
+        )
+        if known:
+            self._known[origin] = known
+            _shorten(self._known)
+
+    def misdirected(self, endpoint: Endpoint) -> None:
+        """The alternative says that it does not serve this origin: 421 (RFC 7838 section 6)."""
+        origin = endpoint.origin
+        self._known[origin] = tuple(
+            known
+            for known in self._known.get(origin, ())
+            if (known.alternative.host or origin.host, known.alternative.port)
+            != (endpoint.host, endpoint.port)
+        )
+
+    def failed(self, endpoint: Endpoint, now: float) -> None:
+        """No HTTP/3 connection could be made there."""
+        key = (endpoint.origin, endpoint.host, endpoint.port)
+        self._broken.pop(key, None)
+        self._broken[key] = now + BROKEN_FOR
+        _shorten(self._broken)
+
+    def forgive(self, origin: Origin) -> None:
+        """Nothing else of the origin's can be reached either: the network is at fault."""
+        for key in [key for key in self._broken if key[0] == origin]:
+            del self._broken[key]
+
+    def network_changed(self) -> None:
+        """What was so on another network need not be so here (RFC 7838 section 2.2)."""
+        self._broken.clear()
+        for origin, known in list(self._known.items()):
+            kept = tuple(one for one in known if one.alternative.persist)
+            if kept:
+                self._known[origin] = kept
+            else:
+                del self._known[origin]
+
+
+def _shorten(memory: OrderedDict[_K, _V]) -> None:
+    if len(memory) > _MOST:
+        memory.popitem(last=False)

@@ -1,0 +1,74 @@
+"""What goes wrong in QUIC and HTTP/3, in httpx's terms; the cause is chained.
+
+A bug of this library (`trioquic.InternalError`) is not dressed up as a failure of the network.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import trio
+
+from .. import ConnectionLostError, InternalError, PeerClosedError, ProtocolError, QuicError
+from ..http3 import FieldSectionTooLargeError, HTTP3Error, RequestRejectedError
+
+# RFC 9110 section 9.2.2: to do it twice is the same as to do it once
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+
+
+@contextmanager
+def connecting() -> Iterator[None]:
+    """While a connection is made."""
+    try:
+        yield
+    except InternalError:
+        raise
+    except (QuicError, OSError, trio.ClosedResourceError) as error:
+        raise httpx.ConnectError(_text(error)) from error
+
+
+@contextmanager
+def sending() -> Iterator[None]:
+    """While a request's headers are sent."""
+    try:
+        yield
+    except (FieldSectionTooLargeError, ValueError) as error:
+        # what the server, or HTTP, does not allow
+        raise httpx.LocalProtocolError(_text(error)) from error
+    except InternalError:
+        raise
+    except (QuicError, trio.ClosedResourceError) as error:
+        raise _lost(error, httpx.WriteError) from error
+
+
+@contextmanager
+def receiving() -> Iterator[None]:
+    """While a response is awaited or read."""
+    try:
+        yield
+    except InternalError:
+        raise
+    except (QuicError, trio.ClosedResourceError) as error:
+        raise _lost(error, httpx.ReadError) from error
+
+
+def may_be_sent_again(error: httpx.TransportError, method: str) -> bool:
+    """Whether a request that failed before its response came is known to do no harm when it is
+    sent once more, on another connection."""
+    cause = error.__cause__
+    if isinstance(cause, RequestRejectedError):
+        return True
+    return isinstance(cause, ConnectionLostError) and method in _IDEMPOTENT
+
+
+def _lost(
+    error: Exception, otherwise: type[httpx.ReadError | httpx.WriteError]
+) -> httpx.TransportError:
+    """The server's doing is a violation of the protocol, the network's an error of the network."""
+    if isinstance(error, HTTP3Error | ProtocolError | PeerClosedError):
+        return httpx.RemoteProtocolError(_text(error))
+    return otherwise(_text(error))
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__

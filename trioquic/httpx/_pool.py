@@ -1,0 +1,206 @@
+"""The connections of a transport, and the requests that wait for one.
+
+Every change (a request comes or goes, a connection settles or ends) runs `_assign`, which gives
+waiting requests to connections, in order. A request goes to a connection of its endpoint that has
+room for a stream. RFC 9114 section 3.3 wants one connection to a server; a second one is made where
+the first is full or must not be used any more. Beyond that a request waits for a stream.
+
+An idle connection gives its place to one that is needed.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+import trio
+
+from ._connection import Opener, PooledConnection
+from ._discovery import Endpoint
+from ._failures import connecting
+from ._timeouts import Timeouts
+
+# Usable connections to one endpoint
+_MOST_TO_ONE: Final = 2
+
+
+class Place:
+    """A request's place on a connection. Released once, whatever happens."""
+
+    def __init__(self, pool: "Pool", connection: PooledConnection) -> None:
+        self._pool = pool
+        self.connection = connection
+        self._released = False
+
+    def release(self) -> None:
+        """The request is over. Idempotent."""
+        if not self._released:
+            self._released = True
+            self.connection.release()
+            self._pool.tidy(self.connection)
+
+
+class _Waiter:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.place: Place | None = None
+        self.woken = trio.Event()
+
+
+class Pool:
+    """Connections in a nursery of the transport's."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        open_http3: Opener,
+        limits: httpx.Limits,
+        tell_failed: Callable[[Endpoint], None],
+    ) -> None:
+        self._nursery = nursery
+        self._open_http3 = open_http3
+        self._tell_failed = tell_failed
+        self._most = _number(limits.max_connections)
+        self._most_idle = min(self._most, _number(limits.max_keepalive_connections))
+        self._expiry = _number(limits.keepalive_expiry)
+        self._connections: list[PooledConnection] = []
+        self._waiters: list[_Waiter] = []
+        self._closed = False
+        self._emptied = trio.Event()
+
+    @property
+    def connections(self) -> tuple[PooledConnection, ...]:
+        """Those that are open or being opened, oldest first."""
+        return tuple(self._connections)
+
+    async def acquire(
+        self, endpoint: Endpoint, timeouts: Timeouts, patience: float = math.inf
+    ) -> Place | None:
+        """A place on a connection that is ready; None if there is none after `patience` seconds of
+        connecting, counted from the connection's start; the attempt then goes on by itself.
+
+        Raises httpx.PoolTimeout, httpx.ConnectTimeout and httpx.ConnectError. Cancelled, the place
+        is free again, and an attempt that nobody waits for is given up.
+        """
+        place = await self._wait_for_place(endpoint, trio.current_time() + timeouts.pool)
+        connection = place.connection
+        late = connection.started_at + patience
+        timeout = trio.current_time() + timeouts.connect
+        try:
+            with trio.CancelScope(deadline=min(late, timeout)):
+                await connection.settled.wait()
+            if connection.connecting:
+                if late <= timeout:
+                    place.release()
+                    return None
+                raise httpx.ConnectTimeout(f"no connection to {endpoint.authority} in time")
+            if connection.http3 is None:
+                with connecting():
+                    raise connection.error or trio.ClosedResourceError("the transport was closed")
+        except BaseException:
+            place.release()
+            if connection.connecting and not connection.users:
+                connection.end()
+            raise
+        return place
+
+    async def _wait_for_place(self, endpoint: Endpoint, deadline: float) -> Place:
+        waiter = _Waiter(endpoint)
+        self._waiters.append(waiter)
+        self._assign()
+        try:
+            with trio.CancelScope(deadline=deadline):
+                await waiter.woken.wait()
+        except BaseException:
+            if waiter.place is not None:
+                waiter.place.release()
+            raise
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+        if waiter.place is not None:
+            return waiter.place
+        if self._closed:
+            with connecting():
+                raise trio.ClosedResourceError("the transport was closed")
+        raise httpx.PoolTimeout(f"no free connection to {endpoint.authority} in time")
+
+    def tidy(self, connection: PooledConnection) -> None:
+        """A request has left the connection."""
+        if not connection.users and not connection.connecting:
+            connection.expire_after(self._expiry)
+            idle = [
+                one for one in self._connections if one.usable and one.idle and not one.connecting
+            ]
+            if len(idle) > self._most_idle:
+                min(idle, key=lambda one: one.idle_since).end()
+        self._assign()
+
+    async def aclose(self) -> None:
+        """Close all connections: gracefully, or at once if this is cancelled; requests that are not
+        complete fail. Idempotent."""
+        self._closed = True
+        self._assign()
+        for connection in self._connections:
+            connection.end()
+        try:
+            await trio.lowlevel.checkpoint()
+            if self._connections:
+                await self._emptied.wait()
+        except BaseException:
+            for connection in self._connections:
+                connection.abort()
+            raise
+
+    def _changed(self, connection: PooledConnection) -> None:
+        if not connection.over:
+            self.tidy(connection)
+            return
+        if connection in self._connections:
+            self._connections.remove(connection)
+        if connection.http3 is None and connection.error is not None:
+            self._tell_failed(connection.endpoint)
+        if not self._connections:
+            self._emptied.set()
+        self._assign()
+
+    def _assign(self) -> None:
+        for waiter in list(self._waiters):
+            connection = None if self._closed else self._connection_for(waiter.endpoint)
+            if connection is not None:
+                connection.take()
+                waiter.place = Place(self, connection)
+            if connection is not None or self._closed:
+                self._waiters.remove(waiter)
+                waiter.woken.set()
+
+    def _connection_for(self, endpoint: Endpoint) -> PooledConnection | None:
+        usable = [one for one in self._connections if one.endpoint == endpoint and one.usable]
+        for connection in usable:
+            if connection.room > 0:
+                return connection
+        if len(usable) < _MOST_TO_ONE and self._make_room():
+            return self._start(endpoint)
+        # full: the request waits there for a stream
+        return max(usable, key=lambda one: one.room, default=None)
+
+    def _make_room(self) -> bool:
+        if len(self._connections) < self._most:
+            return True
+        idle = [one for one in self._connections if one.idle]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda one: one.idle_since)
+        oldest.end()
+        self._connections.remove(oldest)
+        return True
+
+    def _start(self, endpoint: Endpoint) -> PooledConnection:
+        connection = PooledConnection(endpoint)
+        self._connections.append(connection)
+        self._nursery.start_soon(connection.run, self._open_http3, self._changed)
+        return connection
+
+
+def _number(limit: float | None) -> float:
+    return math.inf if limit is None else limit

@@ -1,0 +1,58 @@
+"""A response's body as httpx reads it, and what else a response has to tell."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+
+from .. import Connection
+from ..http3 import ResponseHead
+from ._exchange import Exchange
+from ._fields import received_fields
+
+
+class ResponseStream(httpx.AsyncByteStream):
+    """The body, once; closing it cancels what is not complete."""
+
+    def __init__(self, exchange: Exchange, trailers: httpx.Headers) -> None:
+        self._exchange = exchange
+        self._trailers = trailers
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        # An object, no generator: those complain when they are left before their end.
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data = await self._exchange.receive_data()
+        except BaseException:
+            await self._exchange.aclose()
+            raise
+        if data:
+            return data
+        for name, value in received_fields(self._exchange.trailers):
+            self._trailers[name.decode("latin-1")] = value.decode("latin-1")
+        await self._exchange.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await self._exchange.aclose()
+
+
+def make_response(exchange: Exchange, head: ResponseHead, quic: Connection) -> httpx.Response:
+    """The response to a request, its body not read yet."""
+    trailers = httpx.Headers()
+    return httpx.Response(
+        head.status,
+        headers=received_fields(head.headers),
+        stream=ResponseStream(exchange, trailers),
+        extensions={
+            "http_version": b"HTTP/3",
+            "stream_id": exchange.stream_id,
+            "trailers": trailers,
+            "informational": tuple(
+                (one.status, httpx.Headers(received_fields(one.headers)))
+                for one in head.informational
+            ),
+            "trioquic_connection": quic,
+        },
+    )

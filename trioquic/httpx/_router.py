@@ -1,0 +1,207 @@
+"""Which way a request goes, and what is done when that way is closed.
+
+For an https URL: places where its origin may speak HTTP/3, one after the other, then the fallback.
+A request leaves a way only if nothing was sent on it, or if it is known to do no harm twice.
+"""
+
+import math
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import httpx
+import trio
+
+from .. import CertificateError, LocalAddressError
+from ..http3 import Request
+from ._discovery import Discovery, Endpoint, Origin
+from ._exchange import Exchange
+from ._failures import may_be_sent_again, sending
+from ._fields import authority_of, request_fields
+from ._pool import Place, Pool
+from ._response import make_response
+from ._timeouts import Timeouts
+
+_HTTPS_PORT: Final = 443
+_MISDIRECTED: Final = 421
+# Another way to the same host would not help against these, or would hide them
+_FINAL: Final = (CertificateError, LocalAddressError, socket.gaierror)
+
+
+class Router:
+    """Sends requests over HTTP/3, or around it; without `find_fallback` there is no way around."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        pool: Pool,
+        discovery: Discovery,
+        find_fallback: Callable[[], httpx.AsyncBaseTransport] | None,
+        head_start: float,
+    ) -> None:
+        self._nursery = nursery
+        self._pool = pool
+        self._discovery = discovery
+        self._find_fallback = find_fallback
+        self._head_start = head_start
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """The response, its body unread."""
+        url = request.url
+        if url.scheme != "https":
+            if self._find_fallback is None:
+                raise httpx.UnsupportedProtocol(f"HTTP/3 is for https URLs, not for {url}")
+            return await self._find_fallback().handle_async_request(request)
+        origin = Origin(url.raw_host.decode("ascii"), url.port or _HTTPS_PORT)
+        began = trio.current_time()
+        response = await self._over_http3(request, origin)
+        if response is None:
+            response = await self._around(request, origin, trio.current_time() - began)
+        return response
+
+    async def _over_http3(self, request: httpx.Request, origin: Origin) -> httpx.Response | None:
+        """None: it is to go around HTTP/3."""
+        timeouts = Timeouts.of(request.extensions)
+        patience = math.inf
+        if self._find_fallback is not None:
+            patience = min(self._head_start, timeouts.connect / 2)
+        server_name = request.extensions.get("sni_hostname") or origin.host
+        tried: set[Endpoint] = set()
+        failure: httpx.ConnectError | None = None
+        while True:
+            endpoint = self._discovery.find(origin, server_name, trio.current_time())
+            if endpoint is None or endpoint in tried:
+                if failure is not None and self._find_fallback is None:
+                    raise failure
+                return None
+            tried.add(endpoint)
+            try:
+                response = await self._to(endpoint, request, timeouts, patience)
+            except httpx.ConnectError as error:
+                if endpoint.is_origin and isinstance(error.__cause__, _FINAL):
+                    raise
+                failure = error
+                continue
+            if response is None:
+                return None
+            if response.status_code != _MISDIRECTED:
+                self._learn(origin, response)
+                return response
+            if endpoint.is_origin or not _can_be_repeated(request):
+                return response
+            # RFC 7838 section 6: not from this place, whatever the method
+            self._discovery.misdirected(endpoint)
+            await response.aclose()
+
+    async def _to(
+        self, endpoint: Endpoint, request: httpx.Request, timeouts: Timeouts, patience: float
+    ) -> httpx.Response | None:
+        """The response from one place; None if that does not answer soon enough."""
+        sent_before = False
+        while True:
+            place = await self._pool.acquire(endpoint, timeouts, patience)
+            if place is None:
+                return None
+            try:
+                return await self._exchange(place, request, timeouts)
+            except httpx.TransportError as error:
+                if sent_before or not _can_be_repeated(request):
+                    raise
+                if not may_be_sent_again(error, request.method):
+                    raise
+            sent_before = True
+
+    async def _exchange(
+        self, place: Place, request: httpx.Request, timeouts: Timeouts
+    ) -> httpx.Response:
+        body = request.stream
+        content: bytes | None = None
+        if isinstance(body, httpx.ByteStream):
+            content = b"".join([chunk async for chunk in body])
+        try:
+            stream = await _open_request(place, request, timeouts, end=content == b"")
+        except BaseException:
+            place.release()
+            raise
+        exchange = Exchange(stream, timeouts, place.release)
+        try:
+            if content != b"":
+                assert isinstance(body, httpx.AsyncByteStream)
+                exchange.send_body(self._nursery, body)
+            head = await exchange.receive_head()
+        except BaseException:
+            await exchange.aclose()
+            raise
+        assert place.connection.http3 is not None
+        return make_response(exchange, head, place.connection.http3.quic)
+
+    async def _around(
+        self,
+        request: httpx.Request,
+        origin: Origin,
+        spent: float,
+    ) -> httpx.Response:
+        assert self._find_fallback is not None
+        fallback = self._find_fallback()
+        try:
+            response = await fallback.handle_async_request(_with_less_time(request, spent))
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            self._discovery.forgive(origin)
+            raise
+        if response.status_code != _MISDIRECTED:
+            self._learn(origin, response)
+        return response
+
+    def _learn(self, origin: Origin, response: httpx.Response) -> None:
+        values = response.headers.get_list("alt-svc")
+        if values:
+            age = response.headers.get("age", "")
+            seconds = float(age) if age.isascii() and age.isdigit() else 0.0
+            self._discovery.learn(origin, values, seconds, trio.current_time())
+
+
+async def _open_request(
+    place: Place, request: httpx.Request, timeouts: Timeouts, *, end: bool
+) -> Request:
+    """Send the request's headers. Waiting for a stream is waiting for the pool."""
+    connection = place.connection
+    http3 = connection.http3
+    assert http3 is not None
+    fields = request_fields(request)
+    if not connection.endpoint.is_origin:
+        fields.append((b"alt-used", connection.endpoint.authority.encode("ascii")))
+    target: bytes = request.extensions.get("target", request.url.raw_path)
+    must_wait = http3.quic.available_streams < 1
+    with trio.move_on_after(timeouts.pool if must_wait else timeouts.write), sending():
+        return await http3.open_request(
+            request.method,
+            "https",
+            authority_of(request),
+            target.decode("ascii"),
+            fields,
+            priority=request.extensions.get("priority"),
+            end=end,
+        )
+    if must_wait:
+        raise httpx.PoolTimeout("the server allows no more streams in time")
+    raise httpx.WriteTimeout("the server does not take the request's headers in time")
+
+
+def _can_be_repeated(request: httpx.Request) -> bool:
+    """Whether the body is there to be sent once more."""
+    return isinstance(request.stream, httpx.ByteStream)
+
+
+def _with_less_time(request: httpx.Request, spent: float) -> httpx.Request:
+    """The request, its connect timeout shortened by what HTTP/3 has taken."""
+    timeout = request.extensions.get("timeout") or {}
+    if timeout.get("connect") is None:
+        return request
+    shortened = {**timeout, "connect": max(0.0, timeout["connect"] - spent)}
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "timeout": shortened},
+    )

@@ -1,0 +1,212 @@
+"""`HTTP3Transport`: its settings, and how it is entered, used and left."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final
+
+import httpx
+import trio
+
+from .. import (
+    MigrationPolicy,
+    NetworkSource,
+    TLSConfig,
+    TransportConfig,
+    open_connection,
+    system_networks,
+)
+from ..http3 import HTTP3Config, HTTP3Connection, open_http3
+from ._block import Block
+from ._discovery import Discovery, Endpoint, Mode
+from ._fallback import default_fallback
+from ._pool import Pool
+from ._router import Router
+
+_ALPN: Final = ("h3",)
+_NOT_OPEN: Final = "HTTP3Transport works inside `async with` only: of the client, or its own"
+
+
+class HTTP3Transport(httpx.AsyncBaseTransport):
+    """HTTP/3 for httpx: `async with httpx.AsyncClient(transport=HTTP3Transport()) as client`.
+
+    Requests to one origin share a connection, which moves to another network when it must; requests
+    go on meanwhile. It works within `async with` only, as its connections are tasks: of the client,
+    or of the transport itself (then any number of clients may enter it again inside the block, in
+    the same task).
+
+    `mode` says when HTTP/3 is used for https URLs:
+
+    - "direct": it is tried first. A host that has no HTTP/3, or no connection after `head_start`
+      seconds (at most half of httpx's connect timeout), is asked through `fallback`. An attempt
+      that takes longer goes on, for later requests; one that fails is not repeated for five
+      minutes, or until the network changes.
+    - "alt-svc": `fallback` is asked first, HTTP/3 is used where the origin advertises it (RFC 7838,
+      RFC 9114 section 3.1.1).
+    - "only": there is nothing else; errors of HTTP/3 are raised.
+
+    Where an origin's Alt-Svc fields name places, these are used in the modes "direct" and "only",
+    too; their certificate must be valid for the origin. `fallback` is a transport for all that does
+    not go over HTTP/3, such as http URLs; it is entered and closed with this one. By default it is
+    httpx's own with HTTP/2 and HTTP/1.1 and the trust of `tls`.
+
+    `tls`, `transport`, `migration` and `networks` are those of `trioquic.open_connection`, `http3`
+    that of `trioquic.http3.open_http3`. `limits` are httpx's, for HTTP/3 connections here and for
+    TCP connections in the default fallback.
+
+    Raises ValueError for a `fingerprint` in `tls` without a `fallback` or "only": httpx's transport
+    cannot be told to trust one certificate.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Mode = "direct",
+        tls: TLSConfig = TLSConfig(),  # noqa: B008 - frozen
+        transport: TransportConfig = TransportConfig(),  # noqa: B008 - frozen
+        migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
+        networks: NetworkSource | None = None,
+        http3: HTTP3Config = HTTP3Config(),  # noqa: B008 - frozen
+        limits: httpx.Limits = httpx.Limits(  # noqa: B008 - never changed
+            max_connections=100, max_keepalive_connections=20
+        ),
+        fallback: httpx.AsyncBaseTransport | None = None,
+        head_start: float = 0.3,
+    ) -> None:
+        if mode not in ("direct", "alt-svc", "only"):
+            raise ValueError(f'mode must be "direct", "alt-svc" or "only", not {mode!r}')
+        if mode == "only" and fallback is not None:
+            raise ValueError('mode "only" has no fallback')
+        if tls.fingerprint is not None and fallback is None and mode != "only":
+            raise ValueError('a fingerprint needs mode "only", or a fallback of your own')
+        self._mode = mode
+        self._tls = tls
+        self._transport = transport
+        self._migration = migration
+        self._networks = networks
+        self._http3 = http3
+        self._limits = limits
+        self._fallback = fallback
+        self._head_start = head_start
+        # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
+        self._discovery = Discovery(mode, other_hosts=tls.verify)
+        self._block: Block | None = None
+        self._pool: Pool | None = None
+        self._router: Router | None = None
+        self._entered_by: trio.lowlevel.Task | None = None
+        self._depth = 0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<HTTP3Transport {self._mode}>"
+
+    async def __aenter__(self) -> "HTTP3Transport":
+        """Open the block that its connections live in.
+
+        Raises RuntimeError when it was closed, and in another task than that of the block.
+        """
+        if self._closed:
+            raise RuntimeError("this HTTP3Transport was closed")
+        task = trio.lowlevel.current_task()
+        if self._depth and self._entered_by is not task:
+            raise RuntimeError("this HTTP3Transport belongs to the task that entered it")
+        await trio.lowlevel.checkpoint()
+        if not self._depth:
+            await self._open()
+            self._entered_by = task
+        self._depth += 1
+        return self
+
+    async def _open(self) -> None:
+        if self._fallback is not None:
+            await self._fallback.__aenter__()
+        self._block = Block()
+        nursery = await self._block.enter()
+        self._pool = Pool(nursery, self._open_http3, self._limits, self._failed)
+        find_fallback = None if self._mode == "only" else self._find_fallback
+        self._router = Router(nursery, self._pool, self._discovery, find_fallback, self._head_start)
+        nursery.start_soon(self._watch_networks)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Close: gracefully, or at once when an exception or a cancellation ends the block."""
+        self._depth -= 1
+        if self._depth or self._block is None:
+            await trio.lowlevel.checkpoint()
+            return
+        self._closed = True
+        raising = exc_value is not None
+        try:
+            if not raising and self._pool is not None:
+                await self._pool.aclose()
+        except BaseException:
+            raising = True
+            raise
+        finally:
+            try:
+                await self._block.leave(raising=raising)
+            finally:
+                await self._close_fallback()
+
+    async def aclose(self) -> None:
+        """Close all connections; requests that are not complete fail. Idempotent; cancelled, it
+        closes at once. The block is still to be left."""
+        self._closed = True
+        if self._pool is not None:
+            await self._pool.aclose()
+        await self._close_fallback()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return the response, its body unread; httpx calls this.
+
+        Raises httpx's exceptions, and RuntimeError outside of the block. Cancelled, the request is
+        cancelled, and nothing of it is left.
+        """
+        if self._router is None or self._closed:
+            raise RuntimeError("this HTTP3Transport was closed" if self._closed else _NOT_OPEN)
+        return await self._router.send(request)
+
+    @asynccontextmanager
+    async def _open_http3(self, endpoint: Endpoint) -> AsyncGenerator[HTTP3Connection]:
+        async with (
+            open_connection(
+                endpoint.host,
+                endpoint.port,
+                alpn=_ALPN,
+                server_name=endpoint.server_name,
+                tls=self._tls,
+                transport=self._transport,
+                migration=self._migration,
+                networks=self._networks,
+            ) as connection,
+            open_http3(connection, self._http3) as http3,
+        ):
+            yield http3
+
+    def _failed(self, endpoint: Endpoint) -> None:
+        self._discovery.failed(endpoint, trio.current_time())
+
+    def _find_fallback(self) -> httpx.AsyncBaseTransport:
+        if self._fallback is None:
+            self._fallback = default_fallback(self._tls, self._limits)
+        return self._fallback
+
+    async def _close_fallback(self) -> None:
+        fallback, self._fallback = self._fallback, None
+        if fallback is not None:
+            await fallback.__aexit__(None, None, None)
+
+    async def _watch_networks(self) -> None:
+        """What was found out about hosts holds on this network only."""
+        networks = system_networks() if self._networks is None else self._networks
+        before = networks.snapshot()
+        while True:
+            await networks.wait_changed()
+            after = networks.snapshot()
+            if after != before:
+                self._discovery.network_changed()
+            before = after
