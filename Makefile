@@ -7,7 +7,7 @@
 # make pytest  only the tests with plain Python, all of them
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
-# make docs    draw the generated parts of the documentation anew
+# make docs    draw the generated parts of the documentation anew, and build it into docs/build
 #
 # All of them set up .venv by themselves; a Python >= 3.11 and make are enough.
 
@@ -25,7 +25,7 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: compiled test-compiled test-plain demo test lint bench bench-compiled bench-plain lab docs servers pytest clean
+.PHONY: compiled test-compiled test-plain demo test lint bench bench-compiled bench-plain lab docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -52,6 +52,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy --platform win32 trioquic
 	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH="$(CURDIR)" \
 		basedpyright --verifytypes trioquic --ignoreexternal
+	$(MAKE) --no-print-directory html
 
 test-plain: lint
 	$(MAKE) --no-print-directory pytest SELECTED='-m "not compiled"'
@@ -94,6 +95,11 @@ lab: $(VENV)/dev.stamp servers
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents
+	$(MAKE) --no-print-directory html
+
+# Without network; a warning is an error.
+html: $(VENV)/dev.stamp
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/build
 
 # The stamps are newer than pyproject.toml once the environment fits it.
 $(VENV)/bin/python:
@@ -125,4 +131,4 @@ servers: | $(VENV)/bin/python
 	fi
 
 clean:
-	rm -rf $(VENV) $(COMPILED) .mypy_cache .pytest_cache .ruff_cache .hypothesis build ./*.egg-info
+	rm -rf $(VENV) $(COMPILED) .mypy_cache .pytest_cache .ruff_cache .hypothesis build docs/build ./*.egg-info

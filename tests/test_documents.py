@@ -1,5 +1,6 @@
 """The documentation agrees with the source, and its links lead somewhere."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -31,3 +32,21 @@ def test_every_error_is_documented() -> None:
     errors = [name for name in trioquic.__all__ if name.endswith("Error")]
     assert errors
     assert [name for name in errors if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "module", ["trioquic", "trioquic.http3", "trioquic.httpx", "trioquic.anyio", "trioquic.testing"]
+)
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    """By its own name, or with the whole module that defines it."""
+    page = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
+    whole = set(re.findall(r"automodule:: ([\w.]+)\n(?!   :)", page))
+    public = importlib.import_module(module)
+    missing = [
+        name
+        for name in public.__all__
+        if not re.search(rf"\b{name}\b", page)
+        and getattr(getattr(public, name), "__module__", None) not in whole
+        and not name.startswith("__")
+    ]
+    assert missing == []

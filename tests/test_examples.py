@@ -16,7 +16,8 @@ import trioquic
 from examples.demo import ACCESSES, Download, check
 from examples.world import Child, World, child
 from tests.certificates import Certificates
-from tests.servers import aioquic_server
+from tests.programs import needs
+from tests.servers import aioquic_server, gtlsserver
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE = 10.0
@@ -74,6 +75,20 @@ async def test_the_quickstart_downloads(certs: Certificates, tmp_path: Path) -> 
         assert hashlib.sha256(result.stdout).digest() == (
             hashlib.sha256(b"contents" * 10_000).digest()
         )
+
+
+@needs("gtlsserver")
+async def test_a_download_over_http3_that_moves(certs: Certificates, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"contents" * 1_000_000)
+    async with gtlsserver(certs.server, root=tmp_path) as server:
+        url = f"https://localhost:{server.port}/file"
+        arguments = ["-m", "examples.http3_download", url, "--cafile", str(server.ca_file)]
+        result = await run(*arguments, "--moves", "2")
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.decode().strip() == (
+            hashlib.sha256(b"contents" * 1_000_000).hexdigest()
+        )
+        assert result.stderr.count(b"Migrated(") == 2
 
 
 async def test_the_quickstart_reports_an_untrusted_server(certs: Certificates) -> None:

@@ -1,4 +1,4 @@
-"""HTTP/3's error codes (RFC 9114 section 8.1, RFC 9204 section 6) and this client's exceptions.
+"""HTTP/3's error codes (RFC 9114 section 8.1, RFC 9204 section 6) and this client's exceptions::
 
     trioquic.QuicError
         HTTP3Error
