@@ -124,6 +124,14 @@ class TransportConfig:
     14). 1200: every path keeps to that, and nothing is probed. None: what the interface sends."""
     path_event_buffer: int = 64
     """Path events kept for each subscriber that does not read; more are dropped and counted."""
+    qlog_dir: StrPath | None = None
+    """Write what happens to each connection into a new file in this directory, which must exist, in
+    qlog (docs/qlog.md): packets, losses, paths and why they were changed; no keys, and nothing of
+    what streams carry. Default: the directory that the QLOGDIR environment variable names, if any.
+    A file that cannot be made is an OSError before anything is sent; when the disk is full later,
+    the trace ends with a warning and the connection goes on."""
+    qlog_limit: int = 64 * _MIB
+    """The most bytes of one trace. Packets are left out, and counted, before path events are."""
 
     def __post_init__(self) -> None:
         for name in ("idle_timeout", "keep_alive", "drain_timeout"):
@@ -138,6 +146,9 @@ class TransportConfig:
             _check_integer(name, getattr(self, name), 0, _MOST_STREAMS)
         _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
         _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
+        if self.qlog_dir is not None and not isinstance(self.qlog_dir, str | os.PathLike):
+            raise TypeError(f"qlog_dir must be a path, not {type(self.qlog_dir).__name__}")
+        _check_integer("qlog_limit", self.qlog_limit, 64 * _KIB, _LARGEST_VARINT)
         if self.max_datagram_size is not None:
             _check_integer("max_datagram_size", self.max_datagram_size, _BASE, _MOST_DATAGRAM)
         _check_congestion(self.congestion)

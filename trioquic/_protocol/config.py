@@ -41,24 +41,25 @@ class CoreConfig:
         self.degraded_after = degraded_after
         self.congestion = congestion
 
+    def parameters(self, source_connection_id: bytes) -> TransportParameters:
+        """Our transport parameters (RFC 9000 section 18.2)."""
+        streams = self.streams
+        return TransportParameters(
+            max_idle_timeout=round(self.idle_timeout * 1000),
+            initial_max_data=streams.initial_max_data,
+            initial_max_stream_data_bidi_local=streams.initial_max_stream_data_bidi_local,
+            initial_max_stream_data_bidi_remote=streams.initial_max_stream_data_bidi_remote,
+            initial_max_stream_data_uni=streams.initial_max_stream_data_uni,
+            initial_max_streams_bidi=streams.initial_max_streams_bidi,
+            initial_max_streams_uni=streams.initial_max_streams_uni,
+            ack_delay_exponent=ACK_DELAY_EXPONENT,
+            max_ack_delay=round(self.max_ack_delay * 1000),
+            active_connection_id_limit=self.active_connection_id_limit,
+            initial_source_connection_id=source_connection_id,
+        )
+
     def encode_parameters(self, source_connection_id: bytes) -> bytes:
-        """Our transport parameters for the ClientHello (RFC 9000 section 18.2)."""
+        """The same for the ClientHello."""
         if len(source_connection_id) != OWN_ID_LENGTH:
             raise ValueError("our connection IDs have one length")
-        streams = self.streams
-        return encode_transport_parameters(
-            TransportParameters(
-                max_idle_timeout=round(self.idle_timeout * 1000),
-                initial_max_data=streams.initial_max_data,
-                initial_max_stream_data_bidi_local=streams.initial_max_stream_data_bidi_local,
-                initial_max_stream_data_bidi_remote=streams.initial_max_stream_data_bidi_remote,
-                initial_max_stream_data_uni=streams.initial_max_stream_data_uni,
-                initial_max_streams_bidi=streams.initial_max_streams_bidi,
-                initial_max_streams_uni=streams.initial_max_streams_uni,
-                ack_delay_exponent=ACK_DELAY_EXPONENT,
-                max_ack_delay=round(self.max_ack_delay * 1000),
-                active_connection_id_limit=self.active_connection_id_limit,
-                initial_source_connection_id=source_connection_id,
-            ),
-            None,
-        )
+        return encode_transport_parameters(self.parameters(source_connection_id), None)

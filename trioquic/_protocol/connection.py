@@ -19,6 +19,7 @@ from .events import Ending, Event
 from .handshake import Handshake
 from .lifetime import CloseFrame, CoreState, Lifetime
 from .number_space import NumberSpace
+from .observer import Observer
 from .path.liveness import Liveness
 from .path.mtu import ETHERNET
 from .path.path import Address, PathView
@@ -114,6 +115,13 @@ class ClientConnection:
             self._lifetime,
         )
 
+    def observe(self, observer: Observer) -> None:
+        """Let somebody watch, from before `start` on."""
+        self._receiver.observer = observer
+        self._transmitter.observer = observer
+        self._loss.observer = observer
+        self._paths.observer = observer
+
     # -- views -------------------------------------------------------------------------------------
 
     @property
@@ -130,6 +138,16 @@ class ClientConnection:
     def handshake_confirmed(self) -> bool:
         """Migration is possible from now on (RFC 9001 section 4.1.2)."""
         return self._handshake.confirmed
+
+    @property
+    def source_id(self) -> bytes:
+        """The Source Connection ID of the handshake, the first of ours."""
+        return self._own_ids.first
+
+    @property
+    def original_id(self) -> bytes:
+        """The Destination Connection ID of the first Initial packet, by which traces are named."""
+        return self._handshake.original_id
 
     @property
     def peer_parameters(self) -> TransportParameters | None:

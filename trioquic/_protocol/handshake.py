@@ -70,7 +70,7 @@ class Handshake:
             wall_time=wall_time,
             transport_parameters=config.encode_parameters(own_ids.first),
         )
-        self._first_id = rng(_FIRST_ID_LENGTH)
+        self.original_id = rng(_FIRST_ID_LENGTH)
         self._retry_id: bytes | None = None
         self._server_id: bytes | None = None
         self.token = b""
@@ -90,8 +90,8 @@ class Handshake:
     def start(self, path: Path) -> None:
         """Make the ClientHello; `transmit` sends it on this path."""
         self.path = path
-        self._peer_ids.set_handshake_id(path.path_id, self._first_id)
-        self._install_initial_keys(self._first_id)
+        self._peer_ids.set_handshake_id(path.path_id, self.original_id)
+        self._install_initial_keys(self.original_id)
         self._tls.start()
         self._pump()
 
@@ -180,7 +180,7 @@ class Handshake:
             (
                 "original_destination_connection_id",
                 parameters.original_destination_connection_id,
-                self._first_id,
+                self.original_id,
             ),
             (
                 "initial_source_connection_id",
@@ -235,9 +235,9 @@ class Handshake:
             or self._server_id is not None
             or self._retry_id is not None
             or not 0 < len(header.token) <= _LONGEST_TOKEN
-            or header.scid == self._first_id
+            or header.scid == self.original_id
             or not retry_is_authentic(
-                self._first_id, datagram[header.start : header.end - 16], header.integrity_tag
+                self.original_id, datagram[header.start : header.end - 16], header.integrity_tag
             )
         ):
             return False
@@ -256,7 +256,7 @@ class Handshake:
         if (
             self._server_id is not None
             or self._retry_id is not None
-            or header.scid != self._first_id
+            or header.scid != self.original_id
             or header.dcid != self._own_ids.first
             or VERSION_1 in header.versions
         ):

@@ -18,11 +18,13 @@ from .errors import PROTOCOL_VIOLATION, BadPacketError
 from .handshake import Handshake
 from .lifetime import CoreState, Lifetime
 from .number_space import NumberSpace
+from .observer import Observer
 from .path.path import Path
 from .path.table import PathTable
 from .recovery.loss import LossDetector
 from .space import APPLICATION, HANDSHAKE, INITIAL
 from .wire.packets import (
+    AEAD_TAG_LENGTH,
     HANDSHAKE_PACKET,
     INITIAL_PACKET,
     RETRY_PACKET,
@@ -96,6 +98,7 @@ class Receiver:
         self._known_sequence = 0
         self._known_used_on = -1
         self.counters = ReceiveCounters()
+        self.observer: Observer | None = None
 
     @property
     def kept(self) -> int:
@@ -237,6 +240,9 @@ class Receiver:
         if self._known_used_on != path.path_id:
             self._known_used_on = path.path_id
             self._own_ids.mark_used(self._known_sequence, path.path_id)
+        if self.observer is not None:
+            size = PN_OFFSET + 1 + (first & 3) + len(payload) + AEAD_TAG_LENGTH
+            self.observer.packet_received(path.path_id, APPLICATION, number, size, payload)
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, path, self._known_sequence, arrival.now
         )
@@ -305,6 +311,9 @@ class Receiver:
             used = False
         if not used:
             self.counters.dropped_unexpected += 1
+        elif self.observer is not None and header.kind not in (INITIAL_PACKET, HANDSHAKE_PACKET):
+            size = header.end - header.start
+            self.observer.answer_received(arrival.path.path_id, header.kind, size)
 
     def _protected_untrusted(
         self, arrival: _Arrival, datagram: bytes, header: LongHeader, index: int
@@ -333,6 +342,9 @@ class Receiver:
         if first & 0x0C:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a long header are set")
         self.counters.packets += 1
+        if self.observer is not None:
+            size = header.end - header.start
+            self.observer.packet_received(arrival.path.path_id, index, number, size, payload)
         self._handshake.on_authentic_long_packet(header)
         self._lifetime.on_packet_received(arrival.now)
         eliciting = self._dispatcher.frames_untrusted(payload, index, arrival.path, 0, arrival.now)

@@ -17,6 +17,7 @@ from .errors import APPLICATION_ERROR
 from .handshake import Handshake
 from .lifetime import CloseFrame, Lifetime
 from .number_space import NumberSpace
+from .observer import Observer
 from .path.path import MINIMUM_DATAGRAM, MtuProbe, Path
 from .path.table import PathTable
 from .recovery.loss import LossDetector
@@ -95,6 +96,7 @@ class Transmitter:
         self.wrote_streams = False
         # how the datagrams in hand are marked: one codepoint for a whole batch
         self._codepoint = 0
+        self.observer: Observer | None = None
 
     def transmit(self, path: Path, now: float) -> Batch | None:
         """The next datagrams for this path, or None when there is nothing to send there now."""
@@ -237,6 +239,8 @@ class Transmitter:
             payload += bytes(least - len(payload))
         sealed = keys.seal(number, header, payload)
         size = len(header) + len(sealed)
+        if self.observer is not None:
+            self.observer.packet_sent(path.path_id, APPLICATION, number, size, payload)
         self._enter(path, APPLICATION, number, size, builder, padded, now)
         return header, 1 + len(connection_id), sealed
 
@@ -381,6 +385,9 @@ class Transmitter:
             assert write is not None
             writer = write
             sealed = writer.seal(packet.number, header, payload)
+        if self.observer is not None:
+            size = len(header) + len(sealed)
+            self.observer.packet_sent(path.path_id, packet.space, packet.number, size, payload)
         return protect(writer, header, _NUMBER_LENGTH, sealed)
 
     # -- the end -----------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ class Plan:
     local_address: str | None
     rng: Callable[[int], bytes]
 
-    def new_core(self, now: float) -> ClientConnection:
-        """A fresh core: one for each attempt."""
+    def core_config(self) -> CoreConfig:
+        """The same for the core."""
         transport = self.transport
         stream_window = transport.initial_max_stream_data
         streams = StreamConfig(
@@ -54,7 +54,7 @@ class Plan:
             initial_max_streams_uni=transport.max_streams_uni,
             send_buffer=transport.send_buffer,
         )
-        config = CoreConfig(
+        return CoreConfig(
             self.tls,
             streams,
             idle_timeout=transport.idle_timeout,
@@ -64,6 +64,9 @@ class Plan:
             degraded_after=self.migration.degraded_after,
             congestion=transport.congestion,
         )
+
+    def new_core(self, config: CoreConfig, now: float) -> ClientConnection:
+        """A fresh core: one for each attempt."""
         return ClientConnection(config, rng=self.rng, wall_time=datetime.now(UTC), now=now)
 
 

@@ -39,6 +39,7 @@ from ..errors import InternalError
 from .endings import loss_error
 from .sockets import Received
 from .timer import Timer
+from .trace import Trace
 from .waiting import Crowds, Reason, Waiters
 
 _BLOCKED_PAUSE: Final = 0.001
@@ -72,8 +73,9 @@ class PathListener(Protocol):
 class Driver:
     """The core of one connection, and everybody who waits for it."""
 
-    def __init__(self, core: ClientConnection) -> None:
+    def __init__(self, core: ClientConnection, trace: Trace | None = None) -> None:
         self.core = core
+        self.trace = trace
         self.timer = Timer()
         self.links: dict[int, Link] = {}
         self.listener: PathListener | None = None
@@ -249,6 +251,13 @@ class Driver:
                 self.crowds.wake_one(Reason.INCOMING)
             case StreamsAvailable(bidirectional=kind):
                 self.crowds.wake(Reason.BIDIRECTIONAL if kind else Reason.UNIDIRECTIONAL)
+            case _:
+                if self.trace is not None:
+                    self.trace.on_event(event, self.core.peer_parameters)
+                self._on_rare_event(event)
+
+    def _on_rare_event(self, event: Event) -> None:
+        match event:
             case (
                 PathValidated()
                 | PathFailed()

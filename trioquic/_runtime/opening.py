@@ -253,7 +253,12 @@ async def _serve(
         except OSError as error:
             failures.append(error)
             continue
-        session = Session(plan, remote, connected)
+        try:
+            session = Session(plan, remote, connected)
+        except OSError as error:
+            connected.close()
+            tell(error)
+            return
         failure = await session.run(patient, tell)
         if failure is None:
             return

@@ -113,6 +113,8 @@ class PathSet:
         return self._start(socket, path_id)
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
+        if self._driver.trace is not None:
+            self._driver.trace.path_opened(path_id, self._interface_name(socket), socket.mtu)
         link = PathLink(self._driver, self._spawn, socket, path_id)
         if path_id == self._driver.core.active_path:
             self._last_active = link.handle
@@ -121,6 +123,15 @@ class PathSet:
         self._driver.links[path_id] = link
         self._spawn(link.run)
         return link
+
+    def _interface_name(self, socket: DatagramSocket) -> str | None:
+        """The interface that the socket is bound to, or that has its address."""
+        if socket.interface is not None:
+            return socket.interface
+        for interface in self._networks.snapshot():
+            if any(entry.address == socket.local[0] for entry in interface.addresses):
+                return interface.name
+        return None
 
     def _spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         if self.serving:
@@ -281,7 +292,11 @@ class PathSet:
     def move(self, path_id: int, cause: str, unvalidated: bool = False) -> None:
         """Have the core move the connection; PathRefusedError if it must not."""
         self._cause = cause
-        self._driver.core.migrate(path_id, trio.current_time(), unvalidated)
+        core = self._driver.core
+        old = core.active_path
+        core.migrate(path_id, trio.current_time(), unvalidated)
+        if self._driver.trace is not None and old != path_id:
+            self._driver.trace.migrated(old, path_id, cause)
         self._lingering.discard(path_id)
         self.chosen = -1
         self._driver.flush()

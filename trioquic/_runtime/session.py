@@ -20,16 +20,24 @@ from .nurseries import bug_in
 from .path_set import PathSet
 from .sockets import DatagramSocket, Remote
 from .supervisor import Supervisor
+from .trace import open_trace
 
 
 class Session:
-    """A connection from its first datagram to its last."""
+    """A connection from its first datagram to its last. OSError: its trace cannot be written."""
 
     def __init__(self, plan: Plan, remote: Remote, socket: DatagramSocket) -> None:
         self._plan = plan
         self._remote = remote
         self._socket = socket
-        self._driver = Driver(plan.new_core(trio.current_time()))
+        config = plan.core_config()
+        core = plan.new_core(config, trio.current_time())
+        self._trace = open_trace(plan.transport, core.original_id)
+        if self._trace is not None:
+            core.observe(self._trace)
+            own = config.parameters(core.source_id)
+            self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
+        self._driver = Driver(core, self._trace)
         self._broadcast = Broadcast(plan.transport.path_event_buffer)
         # the way here seems closed: an ICMP message that may be forged says so
         self.refused = False
@@ -61,6 +69,8 @@ class Session:
                 )
                 nursery.start_soon(supervisor.run, nursery)
                 failure = await self._serve(paths, supervisor, tell)
+                if failure is not None and self._trace is not None:
+                    self._trace.handshake_failed(str(failure))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -135,4 +145,6 @@ class Session:
             self._socket.on_refused = None
             self._socket.close()
             self._broadcast.close()
+            if self._trace is not None:
+                self._trace.end(driver.core.statistics())
             driver.gone.set()

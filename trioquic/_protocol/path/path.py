@@ -7,7 +7,7 @@ its maximum datagram size (section 14) and its spin bit (section 17.4).
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..builder import PacketBuilder
 from ..machine import advance
@@ -17,6 +17,9 @@ from ..wire import frames
 from .mtu import BASE, MtuSearch
 from .state import TRANSITIONS, PathInput, PathState
 from .validation import Validation
+
+if TYPE_CHECKING:
+    from ..observer import Observer
 
 Address = tuple[str, int]
 
@@ -120,10 +123,14 @@ class Path:
         self.datagrams_received = 0
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
+        self.observer: Observer | None = None
 
     def advance(self, event: PathInput) -> None:
         """Take one step of the state machine."""
-        self.state = advance(TRANSITIONS, self.state, event)
+        old = self.state
+        self.state = advance(TRANSITIONS, old, event)
+        if self.observer is not None:
+            self.observer.path_stepped(self.path_id, old, self.state, event)
 
     def on_challenge_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
@@ -170,6 +177,8 @@ class Path:
         """Send datagrams as large as the search has found that they may be."""
         size = self.search.size
         if size != self.mtu:
+            if self.observer is not None:
+                self.observer.datagram_size_changed(self.path_id, self.mtu, size)
             self.recovery.set_datagram_size(size)
 
     def judge_size(self, now: float) -> None:

@@ -22,6 +22,7 @@ from ..events import (
     PathSilent,
     PathValidated,
 )
+from ..observer import Observer
 from ..recovery.loss import LossDetector
 from ..wire.frames import NewConnectionId
 from .mtu import MtuSearch
@@ -68,6 +69,7 @@ class PathTable:
         # the first packet after a move has not come yet
         self._arriving = False
         self.unmatched_responses = 0
+        self.observer: Observer | None = None
 
     # -- what is there -----------------------------------------------------------------------------
 
@@ -126,6 +128,10 @@ class PathTable:
         search = MtuSearch(":" in remote[0], interface_mtu, self._rules.largest_datagram)
         path = Path(path_id, local, remote, self._loss.add_path(path_id), search, self._rng)
         self._live[path_id] = path
+        if self.observer is not None:
+            path.observer = self.observer
+            peer_id = self._peer_ids.for_path(path_id) or b""
+            self.observer.path_added(path_id, local, remote, peer_id)
         return path
 
     def abandon(self, path_id: int, now: float, reason: str) -> None:

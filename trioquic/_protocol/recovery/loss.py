@@ -25,11 +25,12 @@ from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
 from .choice import CUBIC, Choice
 from .ecn import IMPOSSIBLE, EcnInput
 from .numbers import PacketNumbers
-from .path_recovery import NEVER, PathRecovery
+from .path_recovery import NEVER, PACKET_THRESHOLD, PathRecovery
 from .rtt import INITIAL_RTT
 from .sent import ACKED, OUTSTANDING, Ledger, SentPacket
 
 if TYPE_CHECKING:
+    from ..observer import Observer
     from ..wire.frames import AckFrame
 
 PROBES: Final = 2  # RFC 9002 section 6.2.4
@@ -71,6 +72,7 @@ class LossDetector:
         self._last_activity = NEVER
         self._hurries = 0
         self._hurried_at = -NEVER
+        self.observer: Observer | None = None
 
     # --- paths ------------------------------------------------------------------------------------
 
@@ -187,6 +189,8 @@ class LossDetector:
             if self.peer_address_validated or self.handshake_confirmed:
                 path.pto_count = 0
             self._detect_lost(path, space, now)
+            if self.observer is not None:
+                self.observer.recovery_updated(path)
         return len(taken)
 
     def _account_acked(self, taken: list[SentPacket], now: float) -> list[PathRecovery]:
@@ -261,6 +265,12 @@ class LossDetector:
             for packet in lost:
                 ledger.remember(packet)
                 self._tell_lost(packet)
+            if self.observer is not None:
+                reordered = path.flights[space].largest_acked_seq - PACKET_THRESHOLD
+                for packet in lost:
+                    self.observer.packet_lost(
+                        path.path_id, space, packet.number, packet.seq <= reordered
+                    )
 
     def _tell_lost(self, packet: SentPacket) -> None:
         if not packet.requeued:
@@ -308,6 +318,8 @@ class LossDetector:
                 for space in SPACES:
                     if path.flights[space].loss_time <= now:
                         self._detect_lost(path, space, now)
+                if self.observer is not None:
+                    self.observer.recovery_updated(path)
             elif self._pto_deadline(path) <= now:
                 self._on_pto(path, now)
 
@@ -330,6 +342,8 @@ class LossDetector:
     def _on_pto(self, path: PathRecovery, now: float) -> None:
         path.pto_count += 1
         path.ecn.advance(EcnInput.STOP)
+        if self.observer is not None:
+            self.observer.recovery_updated(path)
         if path.path_id != self.active_path:
             self.requeue_path(path.path_id, now)
         elif self.handshake_confirmed:

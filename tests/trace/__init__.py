@@ -1,0 +1,1 @@
+"""Traces of connections in qlog, read back."""

@@ -1,0 +1,178 @@
+"""Frames as qlog describes them (draft-ietf-quic-qlog-quic-events, "QUIC Frames"), as JSON text.
+
+For traces only. It says kinds, streams, offsets, lengths, limits and ranges, and nothing that a
+frame carries for others: no data, no token, no stateless reset token. The data of PATH_CHALLENGE is
+said, since it tells which response belongs to which challenge. Text rather than dictionaries, as
+this is done for every packet of a traced connection; all of it is ASCII.
+"""
+
+from typing import Final
+
+from ..errors import CRYPTO_ERROR, NAMES, BadPacketError
+from . import frames
+from .varint import Reader, decode_varint_untrusted
+
+# An ACK frame may have hundreds of ranges and is repeated; those of the newest packets matter.
+_MOST_RANGES: Final = 32
+_MOST_REASON: Final = 128
+
+_STREAM_LIMITS: Final = {
+    frames.MAX_STREAMS_BIDI: ("max_streams", "bidirectional", "maximum"),
+    frames.MAX_STREAMS_UNI: ("max_streams", "unidirectional", "maximum"),
+    frames.STREAMS_BLOCKED_BIDI: ("streams_blocked", "bidirectional", "limit"),
+    frames.STREAMS_BLOCKED_UNI: ("streams_blocked", "unidirectional", "limit"),
+}
+
+
+def describe_frames_untrusted(payload: bytes, ack_delay_exponent: int) -> str:
+    """The elements of qlog's `frames`, separated by commas. Never raises: a frame that cannot be
+    read is the last one, of an unknown type."""
+    out: list[str] = []
+    pos = 0
+    end = len(payload)
+    while pos < end:
+        kind = payload[pos]
+        try:
+            if kind & 0xF8 == frames.STREAM:
+                pos = _stream_untrusted(out, payload, kind, pos + 1, end)
+            elif kind == frames.PADDING:
+                start = pos
+                pos = end - len(payload[start:].lstrip(b"\0"))
+                out.append(f'{{"frame_type":"padding","raw":{{"payload_length":{pos - start}}}}}')
+            else:
+                reader = Reader(payload, 0, pos + 1, end)
+                out.append(_other_untrusted(reader, kind, ack_delay_exponent))
+                pos = reader.pos
+        except BadPacketError:
+            out.append(f'{{"frame_type":"unknown","frame_type_bytes":{kind}}}')
+            break
+    return ",".join(out)
+
+
+def _stream_untrusted(out: list[str], payload: bytes, kind: int, pos: int, end: int) -> int:
+    stream_id, pos = decode_varint_untrusted(payload, pos, end)
+    offset = 0
+    if kind & frames.STREAM_OFFSET_BIT:
+        offset, pos = decode_varint_untrusted(payload, pos, end)
+    length = end - pos
+    if kind & frames.STREAM_LENGTH_BIT:
+        length, pos = decode_varint_untrusted(payload, pos, end)
+        if length > end - pos:
+            raise BadPacketError(0, "STREAM frame is cut short")
+    fin = ',"fin":true' if kind & frames.STREAM_FIN_BIT else ""
+    # The drafts have moved the length into `raw`; qvis looks for it where it was.
+    out.append(
+        f'{{"frame_type":"stream","stream_id":{stream_id},"offset":{offset},"length":{length}'
+        f'{fin},"raw":{{"length":{length}}}}}'
+    )
+    return pos + length
+
+
+def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
+    if kind == frames.ACK or kind == frames.ACK_ECN:
+        ack = frames.read_ack_untrusted(reader, kind == frames.ACK_ECN)
+        return _ack(ack, ack_delay_exponent)
+    if kind == frames.PING:
+        return '{"frame_type":"ping"}'
+    if kind == frames.CRYPTO:
+        offset, data = frames.read_crypto_untrusted(reader)
+        length = len(data)
+        return (
+            f'{{"frame_type":"crypto","offset":{offset},"length":{length}'
+            f',"raw":{{"length":{length}}}}}'
+        )
+    if kind <= frames.STREAMS_BLOCKED_UNI:
+        return _control_untrusted(reader, kind)
+    if kind == frames.NEW_CONNECTION_ID:
+        new = frames.read_new_connection_id_untrusted(reader)
+        return (
+            f'{{"frame_type":"new_connection_id","sequence_number":{new.sequence}'
+            f',"retire_prior_to":{new.retire_prior_to}'
+            f',"connection_id":"{new.connection_id.hex()}"}}'
+        )
+    if kind == frames.RETIRE_CONNECTION_ID:
+        sequence = frames.read_retire_connection_id_untrusted(reader)
+        return f'{{"frame_type":"retire_connection_id","sequence_number":{sequence}}}'
+    if kind == frames.PATH_CHALLENGE:
+        challenge = frames.read_path_challenge_untrusted(reader)
+        return f'{{"frame_type":"path_challenge","data":"{challenge.hex()}"}}'
+    if kind == frames.PATH_RESPONSE:
+        response = frames.read_path_response_untrusted(reader)
+        return f'{{"frame_type":"path_response","data":"{response.hex()}"}}'
+    if kind == frames.CONNECTION_CLOSE or kind == frames.CONNECTION_CLOSE_APP:
+        return _close_untrusted(reader, kind == frames.CONNECTION_CLOSE_APP)
+    if kind == frames.HANDSHAKE_DONE:
+        return '{"frame_type":"handshake_done"}'
+    raise reader.bad("unknown frame type")
+
+
+def _ack(ack: frames.AckFrame, exponent: int) -> str:
+    ranges = ",".join(
+        [
+            f"[{low}]" if low == high else f"[{low},{high}]"
+            for low, high in ack.ranges[:_MOST_RANGES]
+        ]
+    )
+    # microseconds to milliseconds
+    delay = (ack.delay << exponent) / 1000
+    counts = ""
+    if ack.ecn is not None:
+        counts = f',"ect0":{ack.ecn[0]},"ect1":{ack.ecn[1]},"ce":{ack.ecn[2]}'
+    return f'{{"frame_type":"ack","ack_delay":{delay:.3f},"acked_ranges":[{ranges}]{counts}}}'
+
+
+def _control_untrusted(reader: Reader, kind: int) -> str:
+    if kind == frames.MAX_DATA:
+        return f'{{"frame_type":"max_data","maximum":{frames.read_max_data_untrusted(reader)}}}'
+    if kind == frames.MAX_STREAM_DATA:
+        stream_id, limit = frames.read_max_stream_data_untrusted(reader)
+        return f'{{"frame_type":"max_stream_data","stream_id":{stream_id},"maximum":{limit}}}'
+    if kind in _STREAM_LIMITS:
+        name, direction, field = _STREAM_LIMITS[kind]
+        count = frames.read_max_streams_untrusted(reader)
+        return f'{{"frame_type":"{name}","stream_type":"{direction}","{field}":{count}}}'
+    if kind == frames.RESET_STREAM:
+        stream_id, code, final_size = frames.read_reset_stream_untrusted(reader)
+        return (
+            f'{{"frame_type":"reset_stream","stream_id":{stream_id},"error":"unknown"'
+            f',"error_code":{code},"final_size":{final_size}}}'
+        )
+    if kind == frames.STOP_SENDING:
+        stream_id, code = frames.read_stop_sending_untrusted(reader)
+        return (
+            f'{{"frame_type":"stop_sending","stream_id":{stream_id},"error":"unknown"'
+            f',"error_code":{code}}}'
+        )
+    if kind == frames.DATA_BLOCKED:
+        limit = frames.read_data_blocked_untrusted(reader)
+        return f'{{"frame_type":"data_blocked","limit":{limit}}}'
+    if kind == frames.STREAM_DATA_BLOCKED:
+        stream_id, limit = frames.read_stream_data_blocked_untrusted(reader)
+        return f'{{"frame_type":"stream_data_blocked","stream_id":{stream_id},"limit":{limit}}}'
+    # NEW_TOKEN is all that is left
+    length = len(frames.read_new_token_untrusted(reader))
+    return f'{{"frame_type":"new_token","token":{{"raw":{{"length":{length}}}}}}}'
+
+
+def _close_untrusted(reader: Reader, application: bool) -> str:
+    code, frame_type, reason = frames.read_connection_close_untrusted(reader, application)
+    space = "application" if application else "transport"
+    error = "unknown" if application else describe_error(code)
+    cause = "" if frame_type is None else f',"trigger_frame_type":{frame_type}'
+    return (
+        f'{{"frame_type":"connection_close","error_space":"{space}","error":"{error}"'
+        f',"error_code":{code}{cause},"reason":"{plain_text(reason)}"}}'
+    )
+
+
+def describe_error(code: int) -> str:
+    """qlog's name of a transport error code (TransportError and CryptoError)."""
+    if CRYPTO_ERROR <= code <= CRYPTO_ERROR + 0xFF:
+        return f"crypto_error_{code:#x}"
+    return NAMES.get(code, "unknown").lower()
+
+
+def plain_text(words: bytes) -> str:
+    """Somebody's words, bounded, as the inside of a JSON string: nothing that could end it."""
+    text = words[:_MOST_REASON].decode("ascii", "replace")
+    return "".join([c if c.isalnum() or c in " .,:;-_/()#=+" else "?" for c in text])
