@@ -59,6 +59,9 @@ async def test_the_whole_story(autojump_clock: trio.testing.MockClock, tmp_path:
 
     assert trace.header["file_schema"] == "urn:ietf:params:qlog:file:sequential"
     assert trace.header["serialization_format"] == "application/qlog+json-seq"
+    # what qvis looks for, where it looks
+    assert (trace.header["qlog_version"], trace.header["qlog_format"]) == ("0.3", "JSON-SEQ")
+    assert b'"qlog_format"' in only(tmp_path).read_bytes()[:1000]
     assert only(tmp_path).name == trace.header["trace"]["common_fields"]["group_id"] + (
         "_client.sqlog"
     )

@@ -2,8 +2,8 @@
 
 The core has no log. It has one observer or none, and looks whether there is one at the few places
 that everything comes through: a packet opened, a packet sealed, an ACK processed, a path's step. An
-observer decides nothing and must not call back. It is told in the order in which things happen,
-without the time, for it is the runtime's and has the connection's clock at hand.
+observer decides nothing and must not call back. It is told in the order in which things happen; the
+time is told with packets only, as it is the runtime's and has the connection's clock at hand.
 
 This is a protocol and no base class, as observers are written in plain Python, compiled or not.
 """
@@ -17,12 +17,14 @@ from .recovery.path_recovery import PathRecovery
 class Observer(Protocol):
     """Payloads are decrypted frames: what is kept of them must not be what the application sent."""
 
-    def packet_sent(self, path_id: int, space: int, number: int, size: int, payload: bytes) -> None:
+    def packet_sent(
+        self, now: float, path_id: int, space: int, number: int, size: int, payload: bytes
+    ) -> None:
         """A packet of `size` bytes was sealed. What of it is padding is in the payload as well."""
         ...
 
     def packet_received(
-        self, path_id: int, space: int, number: int, size: int, payload: bytes
+        self, now: float, path_id: int, space: int, number: int, size: int, payload: bytes
     ) -> None:
         """An authentic packet came in; its frames have not been processed yet."""
         ...

@@ -242,7 +242,9 @@ class Receiver:
             self._own_ids.mark_used(self._known_sequence, path.path_id)
         if self.observer is not None:
             size = PN_OFFSET + 1 + (first & 3) + len(payload) + AEAD_TAG_LENGTH
-            self.observer.packet_received(path.path_id, APPLICATION, number, size, payload)
+            self.observer.packet_received(
+                arrival.now, path.path_id, APPLICATION, number, size, payload
+            )
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, path, self._known_sequence, arrival.now
         )
@@ -344,7 +346,9 @@ class Receiver:
         self.counters.packets += 1
         if self.observer is not None:
             size = header.end - header.start
-            self.observer.packet_received(arrival.path.path_id, index, number, size, payload)
+            self.observer.packet_received(
+                arrival.now, arrival.path.path_id, index, number, size, payload
+            )
         self._handshake.on_authentic_long_packet(header)
         self._lifetime.on_packet_received(arrival.now)
         eliciting = self._dispatcher.frames_untrusted(payload, index, arrival.path, 0, arrival.now)

@@ -240,7 +240,7 @@ class Transmitter:
         sealed = keys.seal(number, header, payload)
         size = len(header) + len(sealed)
         if self.observer is not None:
-            self.observer.packet_sent(path.path_id, APPLICATION, number, size, payload)
+            self.observer.packet_sent(now, path.path_id, APPLICATION, number, size, payload)
         self._enter(path, APPLICATION, number, size, builder, padded, now)
         return header, 1 + len(connection_id), sealed
 
@@ -346,7 +346,7 @@ class Transmitter:
             last.builder.size += missing
         parts: list[bytes] = []
         for packet in planned:
-            sealed = self._seal_one(path, connection_id, packet)
+            sealed = self._seal_one(path, connection_id, packet, now)
             parts.append(sealed)
             padded = packet is last and missing > 0
             self._enter(path, packet.space, packet.number, len(sealed), packet.builder, padded, now)
@@ -356,7 +356,7 @@ class Transmitter:
         self._account(path, len(datagram), 1)
         return Batch(datagram, len(datagram), self._codepoint)
 
-    def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned) -> bytes:
+    def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned, now: float) -> bytes:
         payload = b"".join(packet.builder.parts)
         keys = self._handshake.one_rtt
         if packet.space == APPLICATION:
@@ -387,7 +387,7 @@ class Transmitter:
             sealed = writer.seal(packet.number, header, payload)
         if self.observer is not None:
             size = len(header) + len(sealed)
-            self.observer.packet_sent(path.path_id, packet.space, packet.number, size, payload)
+            self.observer.packet_sent(now, path.path_id, packet.space, packet.number, size, payload)
         return protect(writer, header, _NUMBER_LENGTH, sealed)
 
     # -- the end -----------------------------------------------------------------------------------

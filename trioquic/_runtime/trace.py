@@ -35,7 +35,7 @@ from .._protocol.events import (
 from .._protocol.path.state import PathInput, PathState
 from .._protocol.recovery.congestion import UNLIMITED
 from .._protocol.recovery.path_recovery import PathRecovery
-from .._protocol.wire.describe import describe_frames_untrusted
+from .._protocol.wire.describe import PACKET_TYPES, describe_packet_untrusted
 from .._protocol.wire.packets import RETRY_PACKET
 from .._protocol.wire.transport_parameters import TransportParameters
 from ..config import StrPath, TransportConfig
@@ -52,8 +52,6 @@ from .trace_terms import (
     parameters_data,
 )
 
-# by packet-number space (space.py)
-_PACKET_TYPES: Final = ("initial", "handshake", "1RTT")
 # What packets leave of the limit to other records, and all of them to the last one.
 _SHARE_OF_EVENTS: Final = 8
 _LAST_RECORD: Final = 2048
@@ -78,6 +76,9 @@ class Trace:
         self._reserve = max(limit // _SHARE_OF_EVENTS, 2 * _LAST_RECORD)
         self._clock = clock
         self._begin = clock()
+        # of the last record, as packets of one batch have one time
+        self._now = self._begin
+        self._time = "0.000"
         self._peer_exponent = 3  # RFC 9000 section 18.2: the default
         # the path that the connection has moved to and that nothing has come in on since, or -1
         self._arriving = -1
@@ -87,39 +88,43 @@ class Trace:
         self._packets_omitted = 0
         self._events_omitted = 0
         self._full = False
-        self._file.add(f"\x1e{json.dumps(first_record(name))}\n")
+        self._file.add(f"\x1e{json.dumps(first_record(name))}\n", 0)
 
     # -- packets ---------------------------------------------------------------------------------
 
-    def packet_sent(self, path_id: int, space: int, number: int, size: int, payload: bytes) -> None:
-        """Of the core: see `Observer`."""
-        frames = describe_frames_untrusted(payload, ACK_DELAY_EXPONENT)
-        self._packet("sent", path_id, space, number, size, frames)
-
-    def packet_received(
-        self, path_id: int, space: int, number: int, size: int, payload: bytes
+    def packet_sent(
+        self, now: float, path_id: int, space: int, number: int, size: int, payload: bytes
     ) -> None:
         """Of the core: see `Observer`."""
-        frames = describe_frames_untrusted(payload, self._peer_exponent)
-        self._packet("received", path_id, space, number, size, frames)
+        if now > self._now:
+            self._set_time(now)
+        record = describe_packet_untrusted(
+            self._time, "sent", path_id, space, number, size, payload, ACK_DELAY_EXPONENT
+        )
+        if not self._file.add(record, self._reserve):
+            self._leave_out(record)
+
+    def packet_received(
+        self, now: float, path_id: int, space: int, number: int, size: int, payload: bytes
+    ) -> None:
+        """Of the core: see `Observer`."""
+        if now > self._now:
+            self._set_time(now)
+        record = describe_packet_untrusted(
+            self._time, "received", path_id, space, number, size, payload, self._peer_exponent
+        )
+        if not self._file.add(record, self._reserve):
+            self._leave_out(record)
         if path_id == self._arriving:
             # The server answers where the connection has moved to: it has moved, too.
             self._arriving = -1
             self._progress(path_id, "migration_complete")
 
-    def _packet(
-        self, way: str, path_id: int, space: int, number: int, size: int, frames: str
-    ) -> None:
-        record = (
-            f'\x1e{{"time":{(self._clock() - self._begin) * 1000:.3f},"name":"quic:packet_{way}"'
-            f',"tuple":"{path_id}","data":{{"header":{{"packet_type":"{_PACKET_TYPES[space]}"'
-            f',"packet_number":{number}}},"raw":{{"length":{size}}},"frames":[{frames}]}}}}\n'
-        )
-        if not self._file.add(record, leave=self._reserve):
-            self._note_full()
-            # What asks and answers whether a path works belongs to the story of the path.
-            if '"path_' not in frames or not self._file.add(record, leave=_LAST_RECORD):
-                self._packets_omitted += 1
+    def _leave_out(self, record: str) -> None:
+        """No room for a packet, unless it asks or answers whether a path works."""
+        self._note_full()
+        if '"path_' not in record or not self._file.add(record, _LAST_RECORD):
+            self._packets_omitted += 1
 
     def answer_received(self, path_id: int, kind: int, size: int) -> None:
         """Of the core: see `Observer`."""
@@ -130,7 +135,7 @@ class Trace:
     def packet_lost(self, path_id: int, space: int, number: int, reordered: bool) -> None:
         """Of the core: see `Observer`."""
         data = {
-            "header": {"packet_type": _PACKET_TYPES[space], "packet_number": number},
+            "header": {"packet_type": PACKET_TYPES[space], "packet_number": number},
             "trigger": "reordering_threshold" if reordered else "time_threshold",
         }
         self._event("quic:packet_lost", data, path_id, frequent=True)
@@ -270,7 +275,7 @@ class Trace:
             "events_omitted": self._events_omitted,
             **asdict(statistics),
         }
-        self._file.add(self._text("trioquic:trace_ended", data, None))
+        self._file.add(self._text("trioquic:trace_ended", data, None), 0)
         self._file.close()
 
     def _state(self, new: str) -> None:
@@ -287,17 +292,21 @@ class Trace:
         frequent: bool = False,
     ) -> None:
         record = self._text(name, data, path_id)
-        if not self._file.add(record, leave=self._reserve if frequent else _LAST_RECORD):
+        if not self._file.add(record, self._reserve if frequent else _LAST_RECORD):
             self._events_omitted += 1
             self._note_full()
 
     def _text(self, name: str, data: Mapping[str, object], path_id: int | None) -> str:
         where = "" if path_id is None else f',"tuple":"{path_id}"'
-        time = (self._clock() - self._begin) * 1000
+        self._set_time(self._clock())
         body = json.dumps(data, separators=(",", ":"))
-        return f'\x1e{{"time":{time:.3f},"name":"{name}"{where},"data":{body}}}\n'
+        return f'\x1e{{"time":{self._time},"name":"{name}"{where},"data":{body}}}\n'
+
+    def _set_time(self, now: float) -> None:
+        self._now = now
+        self._time = f"{(now - self._begin) * 1000:.3f}"
 
     def _note_full(self) -> None:
         if not self._full:
             self._full = True
-            self._file.add(self._text("trioquic:limit_reached", {}, None), leave=_LAST_RECORD)
+            self._file.add(self._text("trioquic:limit_reached", {}, None), _LAST_RECORD)

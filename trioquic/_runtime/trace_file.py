@@ -25,7 +25,7 @@ class TraceFile:
         self._waiting: list[str] = []
         self._waiting_size = 0
 
-    def add(self, record: str, *, leave: int = 0) -> bool:
+    def add(self, record: str, leave: int) -> bool:
         """Add a record of ASCII text if it leaves that much room, and say whether it did."""
         length = len(record)
         if self._size + length > self._limit - leave or self._descriptor < 0:

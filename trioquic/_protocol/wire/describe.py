@@ -1,4 +1,4 @@
-"""Frames as qlog describes them (draft-ietf-quic-qlog-quic-events, "QUIC Frames"), as JSON text.
+"""Packets and frames as qlog describes them (draft-ietf-quic-qlog-quic-events), as JSON text.
 
 For traces only. It says kinds, streams, offsets, lengths, limits and ranges, and nothing that a
 frame carries for others: no data, no token, no stateless reset token. The data of PATH_CHALLENGE is
@@ -12,6 +12,8 @@ from ..errors import CRYPTO_ERROR, NAMES, BadPacketError
 from . import frames
 from .varint import Reader, decode_varint_untrusted
 
+# by packet-number space
+PACKET_TYPES: Final = ("initial", "handshake", "1RTT")
 # An ACK frame may have hundreds of ranges and is repeated; those of the newest packets matter.
 _MOST_RANGES: Final = 32
 _MOST_REASON: Final = 128
@@ -22,6 +24,26 @@ _STREAM_LIMITS: Final = {
     frames.STREAMS_BLOCKED_BIDI: ("streams_blocked", "bidirectional", "limit"),
     frames.STREAMS_BLOCKED_UNI: ("streams_blocked", "unidirectional", "limit"),
 }
+
+
+def describe_packet_untrusted(
+    time: str,
+    way: str,
+    path_id: int,
+    space: int,
+    number: int,
+    size: int,
+    payload: bytes,
+    ack_delay_exponent: int,
+) -> str:
+    """One record of a JSON text sequence (RFC 7464): a packet "sent" or "received" at `time`, in
+    milliseconds."""
+    frames_text = describe_frames_untrusted(payload, ack_delay_exponent)
+    return (
+        f'\x1e{{"time":{time},"name":"quic:packet_{way}","tuple":"{path_id}"'
+        f',"data":{{"header":{{"packet_type":"{PACKET_TYPES[space]}","packet_number":{number}}}'
+        f',"raw":{{"length":{size}}},"frames":[{frames_text}]}}}}\n'
+    )
 
 
 def describe_frames_untrusted(payload: bytes, ack_delay_exponent: int) -> str:
