@@ -80,6 +80,11 @@ class SiteApplication(Application):
             case _:
                 super()._answer(stream_id, exchange)
 
+    def _send(self, stream_id: int, data: bytes, end: bool) -> None:
+        # what the client has cancelled cannot be answered any more
+        if stream_id not in self.stops:
+            super()._send(stream_id, data, end)
+
     def go_away(self, stream_id: int) -> None:
         """Send GOAWAY: requests from this one on are not processed (RFC 9114 section 5.2)."""
         assert self.http is not None
@@ -127,9 +132,10 @@ class Site:
 async def website(**options: Any) -> AsyncIterator[Site]:
     """A site on a port of 127.0.0.1; `options` are the server's."""
     site = Site(host="127.0.0.1", port=0)
+    options.setdefault("alpn", ("h3",))
     async with trio.open_nursery() as nursery:
         site.server = await nursery.start(
-            serve, ["127.0.0.1"], 0, ServerOptions(alpn=("h3",), application=site.make, **options)
+            serve, ["127.0.0.1"], 0, ServerOptions(application=site.make, **options)
         )
         site.port = site.server.port
         yield site

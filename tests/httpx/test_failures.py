@@ -1,0 +1,163 @@
+"""What is raised when something goes wrong, and what is sent again instead."""
+
+import socket
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import trio
+
+import trioquic
+from trioquic import http3
+from trioquic.http3 import ErrorCode
+
+from .site import Site, pool_of, website
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "cause"),
+    [
+        ("/close", httpx.RemoteProtocolError, trioquic.PeerClosedError),
+        ("/reset/258", httpx.RemoteProtocolError, http3.HTTP3StreamError),
+        ("/reject", httpx.RemoteProtocolError, http3.RequestRejectedError),
+        ("/goaway", httpx.RemoteProtocolError, http3.RequestRejectedError),
+    ],
+)
+async def test_what_the_server_does(
+    path: str, error: type[Exception], cause: type[Exception]
+) -> None:
+    async with website() as site, site.client() as client:
+        with pytest.raises(error) as caught:
+            await client.post(path, content=b"abc")
+        assert isinstance(caught.value.__cause__, cause)
+        assert isinstance(caught.value, httpx.HTTPError)
+        assert caught.value.request.url.path == path
+        # the next request is not harmed
+        assert (await client.get("/bytes/1")).status_code == 200
+
+
+async def test_lost_in_the_middle_of_a_response() -> None:
+    async with website() as site, site.client() as client:
+        async with client.stream("GET", "/part") as response:
+            chunks = response.aiter_bytes()
+            assert await anext(chunks) == b"part"
+            site.applications[0].quic.close(error_code=ErrorCode.H3_INTERNAL_ERROR)
+            site.applications[0].connection.flush()
+            with pytest.raises(httpx.RemoteProtocolError) as caught:
+                await anext(chunks)
+            assert isinstance(caught.value.__cause__, trioquic.PeerClosedError)
+
+
+async def test_the_network_is_gone_in_the_middle_of_a_response() -> None:
+    transport = trioquic.TransportConfig(idle_timeout=0.3)
+    async with website() as site, site.client(transport=transport) as client:
+        async with client.stream("GET", "/part") as response:
+            chunks = response.aiter_bytes()
+            assert await anext(chunks) == b"part"
+            assert site.server is not None
+            # the server falls silent
+            site.server.connections[0].quic.datagrams_to_send = lambda now: []  # type: ignore[method-assign]
+            with pytest.raises(httpx.ReadError) as caught:
+                await anext(chunks)
+            assert isinstance(caught.value.__cause__, trioquic.IdleTimeoutError)
+
+
+async def test_no_connection() -> None:
+    async with website() as site:
+        stranger = site.transport(tls=trioquic.TLSConfig())
+        async with httpx.AsyncClient(transport=stranger) as client:
+            with pytest.raises(httpx.ConnectError) as caught:
+                await client.get(site.url)
+            assert isinstance(caught.value.__cause__, trioquic.CertificateError)
+    async with website(alpn=("hq-interop",)) as site, site.client() as client:
+        with pytest.raises(httpx.ConnectError) as caught:
+            await client.get("/")
+        assert isinstance(caught.value.__cause__, trioquic.AlpnError)
+        assert pool_of(client).connections == ()
+
+
+async def test_an_unknown_host() -> None:
+    async with Site(host="nowhere.invalid", port=443).client() as client:
+        with pytest.raises(httpx.ConnectError) as caught:
+            await client.get("/")
+        assert isinstance(caught.value.__cause__, socket.gaierror)
+
+
+async def test_what_http3_cannot_send() -> None:
+    async with website() as site, site.client() as client:
+        with pytest.raises(httpx.UnsupportedProtocol):
+            await client.get("http://127.0.0.1:1/")
+        with pytest.raises(httpx.LocalProtocolError):
+            await client.get("/bytes/1", headers={"x-a": "a\nb"})
+        assert (await client.get("/bytes/1")).status_code == 200
+        assert all(one.idle for one in pool_of(client).connections)
+
+
+class OwnError(Exception):
+    """What an application's body may raise."""
+
+
+@pytest.mark.parametrize("path", ["/digest", "/echo"])
+async def test_what_the_body_raises(path: str) -> None:
+    """Before the response has come, and when it has."""
+    error = OwnError()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise error
+
+    async with website() as site, site.client() as client:
+        with pytest.raises(OwnError) as caught:
+            await client.post(path, content=body())
+        assert caught.value is error
+        assert (await client.get("/bytes/1")).status_code == 200
+        assert site.applications[0].resets == {0: 0x10C}
+
+
+async def test_what_was_not_processed_is_sent_again() -> None:
+    """RFC 9114 sections 4.1.1 and 5.2: whatever the method."""
+    for path in ("reject", "goaway"):
+        async with website() as site, site.client() as client:
+            if path == "reject":
+                # a server that rejects without going away is asked once more on this connection
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.post("/first/reject", content=b"abc")
+                assert site.applications[0].sizes.keys() == {0, 4}
+            else:
+                response = await client.post("/first/goaway", content=b"abc")
+                assert response.status_code == 200
+                assert len(site.applications) == 2
+
+
+async def test_a_lost_request_is_sent_again_if_that_does_no_harm() -> None:
+    async with website() as site, site.client() as client:
+        assert (await client.get("/first/close")).status_code == 200
+        assert len(site.applications) == 2
+    async with website() as site, site.client() as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post("/first/close", content=b"abc")
+        assert len(site.applications) == 1
+
+
+async def test_a_body_that_cannot_be_repeated_is_not() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    async with website() as site, site.client() as client:
+        with pytest.raises(httpx.RemoteProtocolError) as caught:
+            await client.put("/first/goaway", content=body())
+        assert isinstance(caught.value.__cause__, http3.RequestRejectedError)
+        assert len(site.applications) == 1
+
+
+async def test_others_go_on_when_the_server_goes_away() -> None:
+    async with website() as site, site.client() as client:
+        async with client.stream("GET", "/bytes/2000000") as response:
+            site.applications[0].go_away(4)
+            site.applications[0].connection.flush()
+            (old,) = pool_of(client).connections
+            while old.usable:
+                await trio.lowlevel.checkpoint()
+            assert (await client.get("/bytes/1")).status_code == 200
+            assert len(site.applications) == 2
+            assert len(await response.aread()) == 2_000_000

@@ -1,0 +1,185 @@
+"""The transport as a block: how it is entered and left, and what comes out of it."""
+
+import traceback
+
+import httpx
+import pytest
+import trio
+
+import trioquic
+from trioquic.http3 import ErrorCode
+from trioquic.httpx import HTTP3Transport
+
+from .site import pool_of, website
+
+
+async def test_it_works_in_a_block_only() -> None:
+    client = httpx.AsyncClient(transport=HTTP3Transport())
+    with pytest.raises(RuntimeError, match="async with"):
+        await client.get("https://127.0.0.1:1/")
+    await client.aclose()
+    transport = HTTP3Transport()
+    await transport.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        async with transport:
+            raise AssertionError("entered")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        KeyboardInterrupt("x"),
+        ExceptionGroup("g", [ValueError("x"), TypeError("y")]),
+        httpx.ReadTimeout("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_exception_comes_out_as_it_went_in(error: BaseException) -> None:
+    async with website() as site:
+
+        async def block() -> None:
+            async with site.client() as client:
+                async with client.stream("GET", "/part"):
+                    raise error
+
+        with pytest.raises(BaseException) as caught:
+            await block()
+        assert caught.value is error
+        assert error.__cause__ is None
+        assert error.__context__ is None
+        frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        assert "block" in frames
+        await site.applications[0].connection.closed.wait()
+
+
+async def test_cancelled_from_outside() -> None:
+    async with website() as site:
+        with trio.move_on_after(60) as scope:
+            async with site.client() as client:
+                async with client.stream("GET", "/part"):
+                    scope.cancel()
+                    await trio.sleep_forever()
+        assert scope.cancelled_caught
+        await site.applications[0].connection.closed.wait()
+
+
+async def test_cancelled_from_outside_and_an_exception() -> None:
+    async with website() as site:
+
+        async def block() -> None:
+            with trio.CancelScope() as scope:
+                async with site.client() as client:
+                    await client.get("/bytes/1")
+                    scope.cancel()
+                    try:
+                        await trio.sleep_forever()
+                    finally:
+                        raise ValueError("in spite of the cancellation")
+
+        with pytest.raises(ValueError, match="in spite"):
+            await block()
+        await site.applications[0].connection.closed.wait()
+
+
+async def test_a_graceful_end() -> None:
+    async with website() as site:
+        async with site.client() as client:
+            await client.get("/bytes/1")
+        connection = site.applications[0].connection
+        await connection.closed.wait()
+        assert connection.terminated is not None
+        assert connection.terminated.error_code == ErrorCode.H3_NO_ERROR
+
+
+async def test_the_end_with_a_response_open() -> None:
+    async with website() as site:
+        async with site.client() as client:
+            response = await client.send(client.build_request("GET", "/part"), stream=True)
+        with pytest.raises(httpx.ReadError) as caught:
+            await response.aread()
+        assert isinstance(caught.value.__cause__, trio.ClosedResourceError)
+        with pytest.raises(RuntimeError):
+            await client.get("/bytes/1")
+
+
+async def test_closed_while_others_use_it() -> None:
+    """Those who wait for a response or a connection are told."""
+    async with website() as site, site.client(limits=httpx.Limits(max_connections=1)) as client:
+        errors: list[httpx.TransportError] = []
+
+        async def get(url: str) -> None:
+            with pytest.raises(httpx.TransportError) as caught:
+                await client.get(url)
+            errors.append(caught.value)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(get, "/wait")
+            while not site.applications or not site.applications[0].exchanges:
+                await trio.lowlevel.checkpoint()
+            nursery.start_soon(get, "https://127.0.0.1:1/")
+            await trio.testing.wait_all_tasks_blocked()
+            await client.aclose()
+        assert {type(error) for error in errors} == {httpx.ReadError, httpx.ConnectError}
+        assert all(isinstance(error.__cause__, trio.ClosedResourceError) for error in errors)
+        assert pool_of(client).connections == ()
+
+
+async def test_one_transport_for_several_clients() -> None:
+    """Connections are kept from one client to the next, and for several patterns of one client."""
+    async with website() as site:
+        async with site.transport() as transport:
+            for _ in range(2):
+                mounts = {"https://127.0.0.1": transport, "https://other.example": transport}
+                async with httpx.AsyncClient(mounts=mounts) as client:
+                    assert (await client.get(site.url + "/bytes/1")).status_code == 200
+        assert len(site.applications) == 1
+        await site.applications[0].connection.closed.wait()
+
+
+async def test_it_belongs_to_one_task() -> None:
+    async def enter() -> None:
+        with pytest.raises(RuntimeError, match="task"):
+            async with transport:
+                raise AssertionError("entered")
+
+    async with HTTP3Transport() as transport, trio.open_nursery() as nursery:
+        nursery.start_soon(enter)
+
+
+class Entered(httpx.AsyncBaseTransport):
+    """A fallback that counts."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    async def __aenter__(self) -> "Entered":
+        self.log.append("enter")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.log.append("exit")
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=str(request.url))
+
+
+async def test_the_fallback_is_entered_and_left_once() -> None:
+    fallback = Entered()
+    async with httpx.AsyncClient(transport=HTTP3Transport(fallback=fallback)) as client:
+        assert fallback.log == ["enter"]
+        # an http URL is none of HTTP/3's business
+        assert (await client.get("http://127.0.0.1/x")).text == "http://127.0.0.1/x"
+    assert fallback.log == ["enter", "exit"]
+
+
+def test_arguments() -> None:
+    with pytest.raises(ValueError, match="mode"):
+        HTTP3Transport(mode="fast")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="fallback"):
+        HTTP3Transport(mode="only", fallback=Entered())
+    pinned = trioquic.TLSConfig(fingerprint=bytes(32))
+    with pytest.raises(ValueError, match="fingerprint"):
+        HTTP3Transport(tls=pinned)
+    assert repr(HTTP3Transport(tls=pinned, mode="only")) == "<HTTP3Transport only>"
+    HTTP3Transport(tls=pinned, fallback=Entered())
