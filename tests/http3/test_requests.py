@@ -246,6 +246,25 @@ async def test_goaway(autojump_clock: Clock) -> None:
         await http.wait_closed()
 
 
+async def test_a_rejected_request_says_so_also_when_the_connection_is_closed(
+    autojump_clock: Clock,
+) -> None:
+    """Whoever waits for the end of the connection may be faster than who waits for the response."""
+    async with http_world() as world:
+        async with world.connect() as http:
+            request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+            await trio.sleep(1)
+            application = world.applications[0]
+            assert application.http is not None
+            control = application.http._local_control_stream_id
+            assert control is not None
+            application.quic.send_stream_data(control, b"\x07\x01\x00")
+            application.connection.flush()
+            await http.wait_closed()
+        with pytest.raises(http3.RequestRejectedError):
+            await request.receive_response()
+
+
 async def test_priorities(autojump_clock: Clock) -> None:
     async with http_world() as world, world.connect() as http:
         request = await http.open_request(

@@ -352,11 +352,12 @@ class Request(trio.abc.AsyncResource):
                 self._stop_decoding()
                 self._forget_if_done()
             return stream_error(error.error_code)
-        if self._session.ended:
-            return self._session.end_error()
         if self._rejected:
+            # whatever has become of the connection since
             return RequestRejectedError(
                 "the server went away without processing the request",
                 code=ErrorCode.H3_REQUEST_REJECTED,
             )
+        if self._session.ended:
+            return self._session.end_error()
         return error
