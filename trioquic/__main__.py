@@ -9,7 +9,7 @@ def main() -> None:
         from .cli import command
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in ("click", "rich"):
+        if missing not in ("click", "pylsqpack", "rich"):
             raise
         sys.stderr.write(
             f"trioquic: the command line needs {missing}: pip install 'trioquic[cli]'\n"

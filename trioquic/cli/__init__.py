@@ -8,6 +8,7 @@ import click
 
 from .. import __version__
 from .check import check
+from .fetch import fetch
 from .paths import paths
 
 
@@ -18,4 +19,5 @@ def command() -> None:
 
 
 command.add_command(check)
+command.add_command(fetch)
 command.add_command(paths)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..config import CIPHER_SUITES, GROUPS
 from . import options
-from .console import USAGE, fail, output, print_json, run, split_host
+from .console import USAGE, fail, output, print_json, run, safe, split_host
 from .probe import Findings, Move, exit_code, find_out
 from .versions import is_reserved, version_name
 
@@ -108,7 +108,7 @@ def _name(numbers: dict[str, int], number: int | None) -> str | None:
 
 
 def _table(title: str, found: Findings, *, verified: bool) -> Table:
-    table = Table(title=title, title_justify="left", box=None, show_header=False)
+    table = Table(title=safe(title), title_justify="left", box=None, show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     versions = None
@@ -119,7 +119,9 @@ def _table(title: str, found: Findings, *, verified: bool) -> Table:
         _add_connection(table, found, verified)
         _add_migration(table, found)
     if found.error is not None:
-        table.add_row("lost" if found.connected else "no connection", found.error, style="red")
+        table.add_row(
+            "lost" if found.connected else "no connection", safe(found.error), style="red"
+        )
     return table
 
 
@@ -136,7 +138,7 @@ def _add_connection(table: Table, found: Findings, verified: bool) -> None:
     table.add_row(
         "TLS", f"{_name(CIPHER_SUITES, found.cipher_suite)}, {_name(GROUPS, found.group)}"
     )
-    table.add_row("certificate", f"{names}, until {certificate['not_after'][:10]}, {trusted}")
+    table.add_row("certificate", f"{safe(names)}, until {certificate['not_after'][:10]}, {trusted}")
     table.add_row("Retry", "yes" if found.peer.retry else "no")
     table.add_row("session tickets", str(found.session_tickets))
 
@@ -151,7 +153,7 @@ def _add_migration(table: Table, found: Findings) -> None:
         allowed = "allowed"
     table.add_row("migration", allowed)
     if found.preferred is not None:
-        used = "works" if found.preferred.used else f"not used: {found.preferred.reason}"
+        used = "works" if found.preferred.used else f"not used: {safe(found.preferred.reason)}"
         table.add_row("preferred address", f"{found.preferred.address} {used}")
     else:
         table.add_row("preferred address", "none")
@@ -164,7 +166,7 @@ def _add_migration(table: Table, found: Findings) -> None:
 def _move(move: Move) -> str:
     if move.worked:
         return f"[green]works[/green], {move.local} to {move.remote}, {_milliseconds(move.rtt)}"
-    return f"[red]no[/red]: {move.reason}"
+    return f"[red]no[/red]: {safe(move.reason or '')}"
 
 
 def _milliseconds(seconds: float | None) -> str:

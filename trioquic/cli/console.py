@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn, TextIO, TypeVar, TypeVarTuple
 import click
 import trio
 from rich.console import Console
+from rich.markup import escape
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -45,6 +46,12 @@ def _console(file: TextIO) -> Console:
     return Console(file=file, width=width, highlight=False)
 
 
+def safe(text: str) -> str:
+    """Text that a server may have had a part in, for a `Console`: no markup of rich's, and nothing
+    that a terminal would obey."""
+    return escape("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
@@ -52,8 +59,13 @@ def print_json(value: Any) -> None:
 
 def fail(code: int, text: str) -> NoReturn:
     """End the command with an exit code and a line on standard error."""
-    click.echo(f"trioquic: {text}", err=True)
+    complain(text)
     sys.exit(code)
+
+
+def complain(text: str) -> None:
+    """A line on standard error."""
+    messages().print(safe(f"trioquic: {text}"), soft_wrap=True)
 
 
 def split_host(text: str, default_port: int) -> tuple[str, int]:

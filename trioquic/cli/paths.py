@@ -14,7 +14,7 @@ from rich.table import Table
 
 from .. import Interface, InterfaceAddress, system_networks
 from ..addresses import AddressPair, candidate_pairs
-from .console import NO_CONNECTION, fail, output, print_json, run
+from .console import NO_CONNECTION, fail, output, print_json, run, safe
 
 
 @click.command()
@@ -93,7 +93,7 @@ def _with_flags(entry: InterfaceAddress) -> str:
 
 
 def _pair_table(host: str, pairs: tuple[AddressPair, ...]) -> Table:
-    title = f"\nCandidate paths to {host}, the best first"
+    title = f"\nCandidate paths to {safe(host)}, the best first"
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     for name in ("", "interface", "from", "to", "before the next because of"):
         table.add_column(name)

@@ -1,0 +1,304 @@
+"""Downloads over networks that change and connections that are lost, in the simulator."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.http3.world import AUTHORITY, Application, Exchange
+from tests.sim_server import PORT, ServerConnection, ServerOptions, credentials, pattern
+from tests.sim_world import World, simulated_world
+from trioquic.cli import failures
+from trioquic.cli.downloads import Job, fetch_all
+from trioquic.cli.origins import Settings
+from trioquic.cli.sink import Sink
+from trioquic.cli.transfer import Transfer
+
+Clock = trio.testing.MockClock
+SIZE = 400_000
+CUT_AT = 100_000
+STRONG = b'"one"'
+
+
+class Memory(Sink):
+    """Keeps content without a thread, which virtual time would not wait for. Calls `on_cut` once,
+    when there is some content; `for_good`: content cannot be taken back."""
+
+    def __init__(
+        self, on_cut: Callable[[], object] = lambda: None, *, for_good: bool = False
+    ) -> None:
+        super().__init__(block=1)
+        self.content = bytearray()
+        self.finished = False
+        self._on_cut: Callable[[], object] | None = on_cut
+        self._for_good = for_good
+
+    @property
+    def name(self) -> str:
+        return "memory"
+
+    async def _store_waiting(self) -> None:
+        self._store(bytes(self._waiting))
+        self._waiting.clear()
+        if self.size >= CUT_AT and self._on_cut is not None:
+            on_cut, self._on_cut = self._on_cut, None
+            on_cut()
+        await trio.lowlevel.checkpoint()
+
+    def _write(self, block: bytes) -> None:
+        self.content += block
+
+    async def restart(self) -> bool:
+        if self._for_good:
+            return await super().restart()
+        self._forget()
+        self.content.clear()
+        await trio.lowlevel.checkpoint()
+        return True
+
+    async def finish(self) -> None:
+        self.finished = True
+        await trio.lowlevel.checkpoint()
+
+    def discard(self) -> None:
+        pass
+
+
+class Files(Application):
+    """Has one file, `/file`, with an ETag; `/moved/N` leads there in N steps."""
+
+    def __init__(self, connection: ServerConnection, web: "Web") -> None:
+        super().__init__(connection)
+        self._web = web
+        self.asked: list[dict[bytes, bytes]] = []
+
+    def _answer(self, stream_id: int, exchange: Exchange) -> None:
+        self.asked.append(exchange.headers)
+        match exchange.headers[b":path"].decode().split("/")[1:]:
+            case ["file"]:
+                self._send_file(stream_id, exchange)
+            case ["moved", "1"]:
+                self._head(stream_id, 302, (b"location", b"../file"), end=True)
+            case ["moved", steps]:
+                where = b"/moved/%d" % (int(steps) - 1)
+                self._head(stream_id, 307, (b"location", where), end=True)
+            case ["away"]:
+                self._head(stream_id, 301, (b"location", b"http://elsewhere.example/"), end=True)
+            case _:
+                super()._answer(stream_id, exchange)
+
+    def _send_file(self, stream_id: int, exchange: Exchange) -> None:
+        begin, status = 0, 200
+        wanted = exchange.headers.get(b"range")
+        if wanted is not None and exchange.headers.get(b"if-range") == self._web.etag:
+            begin, status = int(wanted.removeprefix(b"bytes=").removesuffix(b"-")), 206
+        fields = [(b"content-length", b"%d" % (SIZE - begin)), (b"accept-ranges", self._web.ranges)]
+        if self._web.etag is not None:
+            fields.append((b"etag", self._web.etag))
+        if status == 206:
+            fields.append((b"content-range", b"bytes %d-%d/%d" % (begin, SIZE - 1, SIZE)))
+        self._head(stream_id, status, *fields)
+        self._send(stream_id, pattern(SIZE)[begin:], True)
+
+
+@dataclass
+class Shown:
+    """Remembers what was told."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def tell(self, text: str) -> None:
+        self.lines.append(text)
+
+    async def follow(self, transfers: Sequence[Transfer]) -> None:
+        await trio.sleep_forever()
+
+
+@dataclass
+class Web:
+    """A phone, and a server with a file."""
+
+    world: World
+    servers: list[Files]
+    etag: bytes | None
+    ranges: bytes
+    shown: Shown = field(default_factory=Shown)
+
+    def close(self) -> None:
+        """The server ends its newest connection, in the middle of everything."""
+        self.world.server.connections[-1].quic.close(error_code=0x102)
+        self.world.server.connections[-1].flush()
+
+    async def fetch(
+        self, path: str, sink: Memory, *, copies: int = 1, redirects: int = 10, **options: Any
+    ) -> tuple[Job, list[dict[str, Any]]]:
+        """Fetch it; the (first) job, and what became of the connections."""
+        settings = Settings(
+            tls=trioquic.TLSConfig(ca_data=credentials().ca_pem),
+            networks=self.world.phone,
+            **options,
+        )
+        url = f"https://{AUTHORITY}:{PORT}{path}"
+        jobs = [Job(url=url, sink=sink)]
+        jobs += [Job(url=url, sink=Memory()) for _ in range(copies - 1)]
+        with self.world.phone.as_current():
+            connections = await fetch_all(jobs, settings, self.shown, 3, redirects)
+        for job in jobs[1:]:
+            assert job.error is None
+        return jobs[0], connections
+
+
+@asynccontextmanager
+async def web(*, etag: bytes | None = STRONG, ranges: bytes = b"bytes") -> AsyncIterator[Web]:
+    def application(connection: ServerConnection) -> Files:
+        here.servers.append(Files(connection, here))
+        return here.servers[-1]
+
+    options = ServerOptions(alpn=("h3",), application=application)
+    async with simulated_world(options=options, ipv6=False) as world:
+        here = Web(world, [], etag, ranges)
+        yield here
+
+
+async def test_a_hundred_files_over_one_connection(autojump_clock: Clock) -> None:
+    async with web() as here:
+        sink = Memory()
+        job, connections = await here.fetch("/bytes/5000", sink, copies=100)
+        assert job.error is None
+        assert sink.content == pattern(5000)
+        assert len(here.servers) == len(connections) == 1
+        assert len(here.servers[0].asked) == 100
+
+
+async def test_a_download_goes_on_over_another_network(autojump_clock: Clock) -> None:
+    async with web() as here:
+        sink = Memory(lambda: here.world.wifi.down())
+        job, (connection,) = await here.fetch("/file", sink, interfaces=["wlan0", "wwan0"])
+        assert sink.content == pattern(SIZE)
+        assert sink.finished
+        assert job.summary()["bytes"] == SIZE
+        assert (job.summary()["resumed"], job.summary()["restarted"]) == (0, 0)
+        (handover,) = connection["handovers"]
+        assert handover["old"].startswith("wlan0")
+        assert handover["new"].startswith("wwan0")
+        assert handover["cause"]
+        # about a round trip of cellular, and what was under way on Wi-Fi
+        assert 0.08 < handover["gap"] < 0.4
+        moved, paused = here.shown.lines
+        assert moved.startswith("moved from wlan0")
+        assert paused == f"content paused for {handover['gap'] * 1000:.0f} ms"
+        used = [p["interface"] for p in connection["paths"] if p["bytes_received"] > CUT_AT / 2]
+        assert used == ["wlan0", "wwan0"]
+
+
+async def test_only_the_named_interfaces_are_used(autojump_clock: Clock) -> None:
+    async with web() as here:
+        here.world.wifi.down()
+        sink = Memory()
+        job, (connection,) = await here.fetch("/file", sink, interfaces=["wlan0", "wwan0"])
+        assert job.error is None
+        assert {path["interface"] for path in connection["paths"]} == {"wwan0"}
+        here.world.wifi.up()
+        await here.fetch("/file", Memory(), interfaces=["wwan0"])
+        assert not here.world.record.select(host="phone", interface="wlan0")
+        job, _ = await here.fetch("/file", Memory(), interfaces=["nope0"])
+        assert job.exit_code == failures.INTERFACE
+
+
+async def test_a_lost_connection_is_resumed(autojump_clock: Clock) -> None:
+    async with web() as here:
+        sink = Memory(here.close)
+        job, connections = await here.fetch("/file", sink)
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
+        assert (job.summary()["resumed"], job.summary()["restarted"]) == (1, 0)
+        assert len(connections) == 2
+        second = here.servers[1].asked[0]
+        assert second[b"if-range"] == STRONG
+        assert int(second[b"range"].removeprefix(b"bytes=").removesuffix(b"-")) >= CUT_AT
+        assert any("going on with" in line for line in here.shown.lines)
+
+
+@pytest.mark.parametrize(
+    ("etag", "ranges"), [(None, b"bytes"), (b'W/"weak"', b"bytes"), (STRONG, b"none")]
+)
+async def test_without_a_strong_validator_it_begins_again(
+    autojump_clock: Clock, etag: bytes | None, ranges: bytes
+) -> None:
+    async with web(etag=etag, ranges=ranges) as here:
+        sink = Memory(here.close)
+        job, _ = await here.fetch("/file", sink)
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
+        assert (job.summary()["resumed"], job.summary()["restarted"]) == (0, 1)
+        assert b"range" not in here.servers[1].asked[0]
+
+
+async def test_another_file_is_not_appended(autojump_clock: Clock) -> None:
+    """The file changes between the two requests, so the server sends all of it."""
+    async with web() as here:
+
+        def change() -> None:
+            here.close()
+            here.etag = b'"two"'
+
+        sink = Memory(change)
+        job, _ = await here.fetch("/file", sink)
+        assert b"range" in here.servers[1].asked[0]
+        assert sink.content == pattern(SIZE)
+        assert job.summary()["restarted"] == 1
+
+
+async def test_what_is_written_for_good_is_not_begun_again(autojump_clock: Clock) -> None:
+    async with web(etag=None) as here:
+        job, _ = await here.fetch("/file", Memory(here.close, for_good=True))
+        assert job.exit_code == failures.LOST
+        assert job.error == "the connection was lost, and what is written cannot be taken back"
+
+
+async def test_a_server_that_is_gone_is_tried_a_few_times(autojump_clock: Clock) -> None:
+    async with web() as here:
+
+        def gone() -> None:
+            here.close()
+            here.world.server_host.icmp = False
+            here.world.server_interface.down()
+
+        sink = Memory(gone)
+        job, connections = await here.fetch("/file", sink)
+        assert job.exit_code == failures.LOST
+        assert job.summary()["sha256"] is None
+        assert not sink.finished
+        assert len(connections) == 1
+        pauses = [line.partition("again in ")[2] for line in here.shown.lines]
+        assert [pause for pause in pauses if pause] == ["0.5 s", "1 s", "2 s"]
+
+
+async def test_redirects(autojump_clock: Clock) -> None:
+    async with web() as here:
+        sink = Memory()
+        job, connections = await here.fetch("/moved/3", sink)
+        assert sink.content == pattern(SIZE)
+        assert job.summary()["final_url"] == f"https://{AUTHORITY}:{PORT}/file"
+        assert len(connections) == 1
+        job, _ = await here.fetch("/moved/3", Memory(), redirects=2)
+        assert (job.exit_code, job.summary()["status"]) == (failures.REDIRECTS, 302)
+        job, _ = await here.fetch("/moved/1", Memory(), redirects=0)
+        assert job.exit_code == failures.HTTP_STATUS
+        assert job.error == "status 302, redirected to ../file: follow with -L"
+        job, _ = await here.fetch("/away", Memory())
+        assert job.exit_code == failures.REDIRECTS
+        assert "no https URL" in str(job.error)
+
+
+async def test_what_goes_wrong_above(autojump_clock: Clock) -> None:
+    async with web() as here:
+        job, _ = await here.fetch("/status/503", Memory())
+        assert (job.exit_code, job.error) == (failures.HTTP_STATUS, "status 503")
+        job, _ = await here.fetch("/reset/258", Memory())
+        assert job.exit_code == failures.HTTP3

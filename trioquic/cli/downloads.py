@@ -1,0 +1,112 @@
+"""All downloads of one command: each into its file at once, or to standard output in turn."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+
+from . import failures
+from .failures import FetchError
+from .origins import Link, Origins, Settings
+from .progress import Display
+from .sink import Sink
+from .transfer import Transfer
+
+_MOST_AT_ONCE: Final = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One URL and where its content goes; later, what became of it."""
+
+    url: str
+    sink: Sink
+    transfer: Transfer | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    exit_code: int = 0
+
+    def failed(self, exit_code: int, text: str) -> None:
+        self.exit_code, self.error = exit_code, text
+
+    def summary(self) -> dict[str, Any]:
+        """The result, for programs."""
+        assert self.transfer is not None
+        done = self.error is None
+        return {
+            "url": self.url,
+            "final_url": self.transfer.progress.url,
+            "status": self.transfer.progress.status,
+            "output": self.sink.name,
+            "bytes": self.transfer.progress.received,
+            "seconds": self.seconds,
+            "sha256": self.sink.sha256 if done else None,
+            "resumed": self.transfer.progress.resumed,
+            "restarted": self.transfer.progress.restarted,
+            "error": self.error,
+            "exit_code": self.exit_code,
+        }
+
+
+async def fetch_all(
+    jobs: Sequence[Job], settings: Settings, shown: Display, retries: int, redirects: int
+) -> list[dict[str, Any]]:
+    """Do all jobs; returns what became of the connections."""
+    async with trio.open_nursery() as nursery:
+        origins = Origins(
+            nursery=nursery, settings=settings, tell=shown.tell, began=trio.current_time()
+        )
+        for job in jobs:
+            job.transfer = Transfer(
+                job.url, job.sink, origins, retries=retries, redirects=redirects
+            )
+        nursery.start_soon(shown.follow, [job.transfer for job in jobs if job.transfer is not None])
+        limit = trio.CapacityLimiter(_MOST_AT_ONCE)
+        async with trio.open_nursery() as working:
+            working.start_soon(_one_after_the_other, [job for job in jobs if job.sink.in_turn])
+            for job in jobs:
+                if not job.sink.in_turn:
+                    working.start_soon(_limited, job, limit)
+        connections = [_connection(link) for link in origins.links]
+        await origins.finish()
+        nursery.cancel_scope.cancel()
+    return connections
+
+
+def _connection(link: Link) -> dict[str, Any]:
+    """What became of a connection, for programs."""
+    assert link.handovers is not None
+    link.handovers.settle()
+    return {
+        "origin": f"https://{link.origin[0]}:{link.origin[1]}",
+        "handovers": [dataclasses.asdict(handover) for handover in link.handovers.all],
+        "paths": link.handovers.statistics,
+    }
+
+
+async def _one_after_the_other(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        await _do(job)
+
+
+async def _limited(job: Job, limit: trio.CapacityLimiter) -> None:
+    async with limit:
+        await _do(job)
+
+
+async def _do(job: Job) -> None:
+    assert job.transfer is not None
+    began = trio.current_time()
+    try:
+        await job.sink.open()
+        await job.transfer.run()
+        await job.sink.finish()
+    except FetchError as error:
+        job.failed(error.exit_code, str(error))
+    except OSError as error:
+        job.failed(failures.WRITING, str(error))
+    finally:
+        job.seconds = trio.current_time() - began
+        job.sink.discard()

@@ -1,0 +1,39 @@
+"""Why a download failed, as an exit code. The numbers are curl's, for scripts that know them."""
+
+import socket
+from typing import Final
+
+from .. import CertificateError, HandshakeError, LocalAddressError
+
+UNKNOWN_HOST: Final = 6
+NO_CONNECTION: Final = 7
+HTTP_STATUS: Final = 22
+WRITING: Final = 23
+INTERFACE: Final = 45
+REDIRECTS: Final = 47
+LOST: Final = 56
+CERTIFICATE: Final = 60
+BAD_FILE: Final = 77
+HTTP3: Final = 95
+
+
+class FetchError(Exception):
+    """One download failed, for good, with an `exit_code`."""
+
+    def __init__(self, exit_code: int, text: str) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def connecting_failed(error: Exception) -> FetchError:
+    """No connection came to be."""
+    if isinstance(error, CertificateError):
+        return FetchError(CERTIFICATE, str(error))
+    if isinstance(error, HandshakeError):
+        return FetchError(NO_CONNECTION, str(error))
+    if isinstance(error, socket.gaierror):
+        return FetchError(UNKNOWN_HOST, str(error))
+    if isinstance(error, LocalAddressError):
+        return FetchError(INTERFACE, str(error))
+    # what is left is the files with certificates, keys and secrets
+    return FetchError(BAD_FILE, str(error))

@@ -1,0 +1,114 @@
+"""`trioquic fetch`: files over HTTP/3, over whatever network there is while they come."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from .. import TransportConfig
+from . import options
+from .console import complain, print_json, run
+from .downloads import Job, fetch_all
+from .origins import Settings
+from .progress import display
+from .sink import File, StandardOutput
+from .transfer import is_https
+
+
+@click.command()
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help="For the next URL.")
+@click.option("-O", "--remote-name", is_flag=True, help="Name files like the last part of the URL.")
+@click.option("-L", "--location", is_flag=True, help="Follow redirects.")
+@click.option("--max-redirs", type=click.IntRange(0), default=10, help="At most this many [10].")
+@click.option("--retry", type=click.IntRange(0), default=3, help="New connections for a lost one.")
+@options.cafile
+@options.insecure
+@options.interfaces("Start from the first that is up; move among these only. Repeatable.")
+@click.option(
+    "--connect-timeout", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds."
+)
+@click.option("-s", "--silent", is_flag=True, help="Show neither progress nor handovers.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on standard output.")
+@click.option(
+    "--qlog",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Write a trace of each connection there (docs/qlog.md).",
+)
+@click.option("--keylog", metavar="FILE", help="Append TLS secrets there (SSLKEYLOGFILE format).")
+def fetch(
+    urls: tuple[str, ...],
+    outputs: tuple[str, ...],
+    remote_name: bool,
+    location: bool,
+    max_redirs: int,
+    retry: int,
+    cafile: str | None,
+    insecure: bool,
+    interfaces: tuple[str, ...],
+    connect_timeout: float,
+    silent: bool,
+    as_json: bool,
+    qlog: str | None,
+    keylog: str | None,
+) -> None:
+    """Get files over HTTP/3. A download goes on when the network under it changes.
+
+    All URLs are fetched at once, over one connection for each server. A file appears when it is
+    complete. Without -o and -O the content goes to standard output, one URL after the other.
+
+    Exit codes are curl's, of the first URL that failed: 0; 2 usage; 6 unknown host; 7 no
+    connection; 22 an HTTP status that is no success; 23 a file cannot be written; 45 no such
+    interface; 47 redirects; 56 the connection was lost for good; 60 the certificate; 77 a file with
+    certificates or secrets; 95 HTTP/3.
+    """
+    jobs = _jobs(urls, outputs, remote_name)
+    if as_json and any(isinstance(job.sink, StandardOutput) for job in jobs):
+        raise click.UsageError("--json is for standard output: give every URL a file, -o or -O")
+    settings = Settings(
+        tls=options.tls_config(cafile, insecure, keylog),
+        transport=TransportConfig(handshake_timeout=connect_timeout, qlog_dir=qlog),
+        interfaces=interfaces,
+    )
+    redirects = max_redirs if location else 0
+    with display(silent=silent) as shown:
+        connections = run(fetch_all, jobs, settings, shown, retry, redirects)
+    for job in jobs:
+        if job.error is not None and not silent:
+            complain(f"{job.url}: {job.error}")
+    if as_json:
+        print_json({"transfers": [job.summary() for job in jobs], "connections": connections})
+    sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
+
+
+def _jobs(urls: Sequence[str], outputs: Sequence[str], remote_name: bool) -> list[Job]:
+    """Which content goes where. Raises UsageError."""
+    if len(outputs) > len(urls):
+        raise click.UsageError("there are more -o than URLs")
+    jobs = []
+    files: set[Path] = set()
+    for number, url in enumerate(urls):
+        if not is_https(url):
+            raise click.UsageError(f"{url!r} is not an https URL")
+        name = "-"
+        if number < len(outputs):
+            name = outputs[number]
+        elif remote_name:
+            name = _remote_name(url)
+        jobs.append(Job(url=url, sink=StandardOutput() if name == "-" else File(Path(name))))
+        # any number may go into what is no file, such as /dev/null
+        if name != "-" and (Path(name).is_file() or not Path(name).exists()):
+            if Path(name) in files:
+                raise click.UsageError(f"two URLs go into one file: {name}")
+            files.add(Path(name))
+    return jobs
+
+
+def _remote_name(url: str) -> str:
+    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
+        raise click.UsageError(f"-O: there is no file name in {url!r}")
+    return name

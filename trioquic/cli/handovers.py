@@ -1,0 +1,161 @@
+"""What the paths of one connection did during a download, told while it happens and summed up.
+
+The gap of a handover is the longest time without content around it: a pause that began before the
+first second after the move was over, and ended after the move. Content that was under way on the
+old path may come a moment after the move, before the pause that a person would call the handover.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+
+from .. import (
+    Connection,
+    Migrated,
+    MigrationRefused,
+    Path,
+    PathDegraded,
+    PathEvent,
+    PathFailed,
+    PathRecovered,
+    PathState,
+    PathValidated,
+    PreferredAddressResult,
+    WaitingForPath,
+)
+
+# after a handover, in seconds
+_AROUND: Final = 1.0
+
+Tell = Callable[[str], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Handover:
+    """One move of the connection."""
+
+    at: float
+    """Seconds since the command began."""
+    old: str | None
+    new: str
+    cause: str
+    gap: float | None = None
+    """Seconds without content around it; None if no content came after it."""
+
+
+class Handovers:
+    """Follows one connection's path events."""
+
+    def __init__(self, conn: Connection, *, began: float, tell: Tell) -> None:
+        self._conn = conn
+        self._began = began
+        self._tell = tell
+        self._paths: dict[int, Path] = {}
+        self._last_content: float | None = None
+        self._settling: Handover | None = None
+        self.all: list[Handover] = []
+
+    async def follow(self, events: trio.MemoryReceiveChannel[PathEvent]) -> None:
+        """Until the connection ends."""
+        async for event in events:
+            for path in self._conn.paths:
+                self._paths[path.id] = path
+            self._note(event)
+
+    def content_came(self) -> None:
+        """A piece of some response came in."""
+        now = trio.current_time() - self._began
+        handover, last = self._settling, self._last_content
+        self._last_content = now
+        if handover is None or last is None:
+            return
+        if last > handover.at + _AROUND:
+            self.settle()
+            return
+        if handover.gap is None or now - last > handover.gap:
+            handover.gap = now - last
+
+    def settle(self) -> None:
+        """No more content comes that has to do with the last handover: tell of it."""
+        handover, self._settling = self._settling, None
+        if handover is not None and handover.gap is not None:
+            self._tell(f"content paused for {handover.gap * 1000:.0f} ms")
+
+    @property
+    def where(self) -> str:
+        """Over which path content comes now, for people."""
+        path = self._conn.active_path
+        return "no network" if path is None else describe(path)
+
+    @property
+    def statistics(self) -> list[dict[str, Any]]:
+        """What each path did, in the order of the paths; closed ones as they were last."""
+        for path in self._conn.paths:
+            self._paths[path.id] = path
+        found = []
+        for number in sorted(self._paths):
+            now = self._paths[number].statistics()
+            found.append(
+                {
+                    "id": number,
+                    "state": now.state.value,
+                    "interface": now.interface,
+                    "local": now.local,
+                    "remote": now.remote,
+                    "rtt": now.rtt,
+                    "bytes_received": now.bytes_received,
+                    "bytes_sent": now.bytes_sent,
+                    "packets_lost": now.packets_lost,
+                    "time_active": now.time_active,
+                }
+            )
+        return found
+
+    def _note(self, event: PathEvent) -> None:
+        if isinstance(event, Migrated):
+            self._paths[event.new.id] = event.new
+            if event.old is not None:
+                self._paths[event.old.id] = event.old
+            self.settle()
+            self._settling = Handover(
+                at=trio.current_time() - self._began,
+                old=None if event.old is None else describe(event.old),
+                new=describe(event.new),
+                cause=event.cause,
+            )
+            self.all.append(self._settling)
+        text = _in_words(event)
+        if text is not None:
+            self._tell(text)
+
+
+def describe(path: Path) -> str:
+    """A path for people: where it begins."""
+    local = path.local[0]
+    return local if path.interface is None else f"{path.interface} ({local})"
+
+
+def _in_words(event: PathEvent) -> str | None:
+    """What is worth a line; the regular challenges of standby paths are not."""
+    match event:
+        case Migrated(old=None):
+            return f"back, over {describe(event.new)}: {event.cause}"
+        case Migrated(old=Path() as old):
+            return f"moved from {describe(old)} to {describe(event.new)}: {event.cause}"
+        case PathDegraded():
+            return f"no answer over {describe(event.path)}"
+        case PathRecovered():
+            return f"{describe(event.path)} answers again"
+        case PathFailed() if event.path.state is not PathState.ABANDONED:
+            return f"no way over {describe(event.path)}: {event.reason}"
+        case WaitingForPath():
+            return "no network; waiting for one"
+        case MigrationRefused():
+            return f"cannot move: {event.reason}"
+        case PreferredAddressResult():
+            used = "moved to" if event.used else "did not move to"
+            return f"{used} the server's preferred address: {event.reason}"
+        case PathValidated() | _:
+            return None

@@ -1,0 +1,124 @@
+"""Shows how downloads get on, on standard error: bars on a terminal, else a line for each event."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+import trio
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from .console import messages, safe
+from .transfer import Transfer
+
+_BETWEEN_LOOKS: Final = 0.1
+# more than these are summed up in one bar
+_MOST_BARS: Final = 8
+_LONGEST_NAME: Final = 30
+
+
+class Display(Protocol):
+    """What is shown while a command works."""
+
+    def tell(self, text: str) -> None:
+        """Something happened."""
+
+    async def follow(self, transfers: Sequence[Transfer]) -> None:
+        """Show how they get on until cancelled."""
+
+
+class Lines:
+    """Where nobody watches: only what happens, a line for each."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def tell(self, text: str) -> None:
+        self._console.print(safe(text), soft_wrap=True)
+
+    async def follow(self, transfers: Sequence[Transfer]) -> None:
+        await trio.sleep_forever()
+
+
+class Silence:
+    """Nothing at all."""
+
+    def tell(self, text: str) -> None:
+        pass
+
+    async def follow(self, transfers: Sequence[Transfer]) -> None:
+        await trio.sleep_forever()
+
+
+class Bars:
+    """A bar for each download, or one for all if they are many; what happens goes above them."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def tell(self, text: str) -> None:
+        self._progress.console.print(f"[yellow]{safe(text)}")
+
+    async def follow(self, transfers: Sequence[Transfer]) -> None:
+        groups = [[t] for t in transfers] if len(transfers) <= _MOST_BARS else [list(transfers)]
+        bars = [(self._progress.add_task("", total=None, where=""), group) for group in groups]
+        try:
+            while True:
+                self._update(bars)
+                await trio.sleep(_BETWEEN_LOOKS)
+        finally:
+            self._update(bars)
+
+    def _update(self, bars: list[tuple[TaskID, list[Transfer]]]) -> None:
+        for bar, group in bars:
+            totals = [transfer.progress.total for transfer in group]
+            known = [total for total in totals if total is not None]
+            links = [transfer.link for transfer in group if transfer.link is not None]
+            handovers = links[-1].handovers if links else None
+            self._progress.update(
+                bar,
+                description=safe(_name(group)),
+                completed=sum(transfer.progress.received for transfer in group),
+                total=sum(known) if len(known) == len(totals) else None,
+                where="" if handovers is None else safe(handovers.where),
+            )
+
+
+def _name(group: list[Transfer]) -> str:
+    if len(group) > 1:
+        return f"{len(group)} files"
+    return group[0].progress.url.rpartition("/")[2][-_LONGEST_NAME:] or "/"
+
+
+def progress_on(console: Console) -> Progress:
+    """The bars' columns: what, how far, how fast, how long still, and over which path."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[cyan]{task.fields[where]}"),
+        console=console,
+    )
+
+
+@contextmanager
+def display(*, silent: bool) -> Iterator[Display]:
+    """What fits where standard error goes to."""
+    console = messages()
+    if silent:
+        yield Silence()
+    elif not console.is_terminal:
+        yield Lines(console)
+    else:
+        with progress_on(console) as progress:
+            yield Bars(progress)
