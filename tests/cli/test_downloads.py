@@ -279,6 +279,34 @@ async def test_a_server_that_is_gone_is_tried_a_few_times(autojump_clock: Clock)
         assert [pause for pause in pauses if pause] == ["0.5 s", "1 s", "2 s"]
 
 
+async def test_networks_that_are_away_for_longer_than_a_connection_lives(
+    autojump_clock: Clock,
+) -> None:
+    async with web() as here:
+        world = here.world
+
+        def leave() -> None:
+            world.wifi.down()
+            world.cellular.down()
+
+        async def come_back() -> None:
+            await trio.sleep(8)
+            world.wifi.up()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(come_back)
+            sink = Memory(leave)
+            transport = trioquic.TransportConfig(idle_timeout=5)
+            job, connections = await here.fetch(
+                "/file", sink, transport=transport, interfaces=["wlan0", "wwan0"]
+            )
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
+        assert job.summary()["resumed"] == 1
+        assert len(connections) == 2
+        assert here.shown.lines[0] == "no network; waiting for one"
+
+
 async def test_redirects(autojump_clock: Clock) -> None:
     async with web() as here:
         sink = Memory()
@@ -299,6 +327,7 @@ async def test_redirects(autojump_clock: Clock) -> None:
 async def test_what_goes_wrong_above(autojump_clock: Clock) -> None:
     async with web() as here:
         job, _ = await here.fetch("/status/503", Memory())
+        assert job.summary()["sha256"] is None
         assert (job.exit_code, job.error) == (failures.HTTP_STATUS, "status 503")
         job, _ = await here.fetch("/reset/258", Memory())
         assert job.exit_code == failures.HTTP3

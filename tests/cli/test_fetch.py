@@ -164,7 +164,10 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
         trust = ("--cafile", certs.ca_file)
         for expected, arguments in (
             (0, (url, *trust)),
+            (failures.WRITING, (f"{url}000", *trust, "-o", "/dev/full")),
+            (failures.BAD_URL, ("https://\N{ZERO WIDTH JOINER}.example/",)),
             (failures.UNKNOWN_HOST, ("https://unknown.invalid/",)),
+            (failures.UNKNOWN_HOST, ("https://\N{LATIN SMALL LETTER U WITH DIAERESIS}.invalid/",)),
             (failures.NO_CONNECTION, (nowhere, "--connect-timeout", 0.2)),
             (failures.CERTIFICATE, (url,)),
             (failures.INTERFACE, (url, *trust, "--interface", "nope0")),

@@ -24,7 +24,7 @@ from .versions import is_reserved, version_name
 @click.option("--server-name", help="The name that the certificate must have, HOST by default.")
 @options.interfaces("Start from the first, and move to each. All by default. Repeatable.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=5.0, help="Seconds.")
-@options.as_json
+@options.as_json("Print JSON instead of a table.")
 def check(
     target: str,
     cafile: str | None,

@@ -8,6 +8,7 @@ from typing import Any, Final
 import trio
 
 from . import failures
+from .console import host_and_port
 from .failures import FetchError
 from .origins import Link, Origins, Settings
 from .progress import Display
@@ -80,7 +81,7 @@ def _connection(link: Link) -> dict[str, Any]:
     assert link.handovers is not None
     link.handovers.settle()
     return {
-        "origin": f"https://{link.origin[0]}:{link.origin[1]}",
+        "origin": f"https://{host_and_port(*link.origin)}",
         "handovers": [dataclasses.asdict(handover) for handover in link.handovers.all],
         "paths": link.handovers.statistics,
     }

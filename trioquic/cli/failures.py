@@ -5,6 +5,7 @@ from typing import Final
 
 from .. import CertificateError, HandshakeError, LocalAddressError
 
+BAD_URL: Final = 3
 UNKNOWN_HOST: Final = 6
 NO_CONNECTION: Final = 7
 HTTP_STATUS: Final = 22
@@ -15,6 +16,10 @@ LOST: Final = 56
 CERTIFICATE: Final = 60
 BAD_FILE: Final = 77
 HTTP3: Final = 95
+
+
+# what a network that is away for a while looks like
+PASSING: Final = frozenset({UNKNOWN_HOST, NO_CONNECTION, INTERFACE})
 
 
 class FetchError(Exception):

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -16,6 +17,9 @@ from .progress import display
 from .sink import File, StandardOutput
 from .transfer import is_https
 
+# A server may think for long, and standard output may be a pager: neither is silence.
+_KEEP_ALIVE: Final = 10.0
+
 
 @click.command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
@@ -23,7 +27,9 @@ from .transfer import is_https
 @click.option("-O", "--remote-name", is_flag=True, help="Name files like the last part of the URL.")
 @click.option("-L", "--location", is_flag=True, help="Follow redirects.")
 @click.option("--max-redirs", type=click.IntRange(0), default=10, help="At most this many [10].")
-@click.option("--retry", type=click.IntRange(0), default=3, help="New connections for a lost one.")
+@click.option(
+    "--retry", type=click.IntRange(0), default=5, help="New connections for a lost one [5]."
+)
 @options.cafile
 @options.insecure
 @options.interfaces("Start from the first that is up; move among these only. Repeatable.")
@@ -31,7 +37,7 @@ from .transfer import is_https
     "--connect-timeout", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds."
 )
 @click.option("-s", "--silent", is_flag=True, help="Show neither progress nor handovers.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on standard output.")
+@options.as_json("Print a summary as JSON on standard output.")
 @click.option(
     "--qlog",
     metavar="DIR",
@@ -60,17 +66,19 @@ def fetch(
     All URLs are fetched at once, over one connection for each server. A file appears when it is
     complete. Without -o and -O the content goes to standard output, one URL after the other.
 
-    Exit codes are curl's, of the first URL that failed: 0; 2 usage; 6 unknown host; 7 no
-    connection; 22 an HTTP status that is no success; 23 a file cannot be written; 45 no such
-    interface; 47 redirects; 56 the connection was lost for good; 60 the certificate; 77 a file with
-    certificates or secrets; 95 HTTP/3.
+    Exit codes are curl's, of the first URL that failed: 0; 2 usage; 3 a URL that makes no sense; 6
+    unknown host; 7 no connection; 22 an HTTP status that is no success; 23 a file cannot be
+    written; 45 no such interface; 47 redirects; 56 the connection was lost for good; 60 the
+    certificate; 77 a file with certificates or secrets; 95 HTTP/3.
     """
     jobs = _jobs(urls, outputs, remote_name)
     if as_json and any(isinstance(job.sink, StandardOutput) for job in jobs):
         raise click.UsageError("--json is for standard output: give every URL a file, -o or -O")
     settings = Settings(
         tls=options.tls_config(cafile, insecure, keylog),
-        transport=TransportConfig(handshake_timeout=connect_timeout, qlog_dir=qlog),
+        transport=TransportConfig(
+            handshake_timeout=connect_timeout, keep_alive=_KEEP_ALIVE, qlog_dir=qlog
+        ),
         interfaces=interfaces,
     )
     redirects = max_redirs if location else 0

@@ -9,15 +9,24 @@ from .. import TLSConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-cafile = click.option(
-    "--cafile",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Trust the certificates in this file (PEM) instead of the public authorities'.",
-)
-insecure = click.option(
-    "--insecure", is_flag=True, help="Accept any certificate. Nobody knows who answers then."
-)
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+def cafile(command: Command) -> Command:
+    """`--cafile FILE`"""
+    text = "Trust the certificates in this file (PEM) instead of the public authorities'."
+    return click.option("--cafile", type=click.Path(exists=True, dir_okay=False), help=text)(
+        command
+    )
+
+
+def insecure(command: Command) -> Command:
+    """`--insecure`"""
+    text = "Accept any certificate. Nobody knows who answers then."
+    return click.option("--insecure", is_flag=True, help=text)(command)
+
+
+def as_json(text: str) -> Callable[[Command], Command]:
+    """`--json`"""
+    return click.option("--json", "as_json", is_flag=True, help=text)
 
 
 def interfaces(text: str) -> Callable[[Command], Command]:

@@ -44,8 +44,8 @@ class Link:
         self.handovers: Handovers | None = None
         self.http: HTTP3Connection | None = None
         self.failure: Exception | None = None
-        self.decided = trio.Event()  # there is a connection, or a failure
-        self.over = trio.Event()
+        self.decided: trio.Event = trio.Event()  # there is a connection, or a failure
+        self.over: trio.Event = trio.Event()
 
     @property
     def usable(self) -> bool:

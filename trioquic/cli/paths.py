@@ -14,12 +14,13 @@ from rich.table import Table
 
 from .. import Interface, InterfaceAddress, system_networks
 from ..addresses import AddressPair, candidate_pairs
+from . import options
 from .console import NO_CONNECTION, fail, output, print_json, run, safe
 
 
 @click.command()
 @click.argument("host", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@options.as_json("Print JSON instead of tables.")
 def paths(host: str | None, as_json: bool) -> None:
     """Show the network interfaces, and the candidate paths to HOST.
 

@@ -27,6 +27,7 @@ from .. import (
     system_networks,
 )
 from ..addresses import candidate_pairs
+from .console import host_and_port
 from .versions import offered_versions
 
 # A server follows within a round trip; more PTOs than path validation is given (RFC 9000 8.2.4)
@@ -180,7 +181,7 @@ async def _preferred(
     address = peer.preferred_ipv6 if ":" in path.remote[0] else peer.preferred_ipv4
     if address is None:
         return None
-    found = Preferred(address=join(address))
+    found = Preferred(address=host_and_port(*address))
     with trio.move_on_after(patience):
         async for event in events:
             if isinstance(event, PreferredAddressResult):
@@ -195,7 +196,7 @@ async def _move(conn: Connection, interface: str | None) -> Move:
         path = await conn.migrate(interface)
     except PathError as error:
         return Move(worked=False, reason=str(error))
-    found = Move(worked=False, local=join(path.local), remote=join(path.remote))
+    found = Move(worked=False, local=host_and_port(*path.local), remote=host_and_port(*path.remote))
     before = path.statistics().datagrams_received
     conn.ping()
     wait = max(_PTOS_TO_FOLLOW * path.statistics().pto, _SHORTEST_WAIT)
@@ -204,12 +205,6 @@ async def _move(conn: Connection, interface: str | None) -> Move:
         if path.statistics().datagrams_received > before:
             return replace(found, worked=True, rtt=path.statistics().min_rtt)
     return replace(found, reason="the path was validated, but the server does not send on it")
-
-
-def join(address: tuple[str, int]) -> str:
-    """An address and port as in a URL."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def exit_code(findings: Findings, asked: Sequence[str]) -> int:

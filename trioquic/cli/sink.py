@@ -28,7 +28,7 @@ class Sink(ABC):
     """Whether other sinks of this kind have to wait until this one is finished."""
 
     def __init__(self, block: int) -> None:
-        self.size = 0
+        self.size: int = 0
         self._block = block
         self._digest = hashlib.sha256()
         self._waiting = bytearray()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
+import idna
 import trio
 
 from .. import ConnectionLostError, __version__
@@ -55,7 +56,7 @@ class Transfer:
     ) -> None:
         """`retries` is how often a lost connection is made again, `redirects` how many are
         followed."""
-        self.progress = Progress(url=url)
+        self.progress: Progress = Progress(url=url)
         self.link: Link | None = None
         """The connection in use."""
         self._sink = sink
@@ -67,6 +68,7 @@ class Transfer:
 
     async def run(self) -> None:
         """All of it. Raises `FetchError`; OSError when the sink does."""
+        self.progress.url = with_ascii_host(self.progress.url)
         tried = 0
         while True:
             try:
@@ -91,7 +93,7 @@ class Transfer:
         url = urljoin(self.progress.url, target)
         if not is_https(url):
             raise FetchError(failures.REDIRECTS, f"redirected to {url}, which is no https URL")
-        self.progress.url = url
+        self.progress.url = with_ascii_host(url)
         self._etag = None
 
     async def _request(self) -> str | None:
@@ -101,7 +103,7 @@ class Transfer:
         try:
             link = await self._origins.link((parts.hostname, parts.port or 443))
         except FetchError as error:
-            if self._sink.size and error.exit_code == failures.NO_CONNECTION:
+            if self._sink.size and error.exit_code in failures.PASSING:
                 raise _RetryError(str(error)) from error
             raise
         assert link.http is not None
@@ -121,6 +123,8 @@ class Transfer:
             raise FetchError(failures.HTTP3, str(error)) from error
         except HTTP3Error as error:
             raise FetchError(failures.HTTP3, str(error)) from error
+        except ValueError as error:
+            raise FetchError(failures.BAD_URL, str(error)) from error
 
     async def _take(self, response: Response, link: Link) -> str | None:
         progress = self.progress
@@ -175,6 +179,19 @@ def _validator(headers: Headers) -> str | None:
 def header(headers: Headers, wanted: bytes) -> str | None:
     """The first field of that name."""
     return next((value.decode("latin-1") for name, value in headers if name == wanted), None)
+
+
+def with_ascii_host(url: str) -> str:
+    """The URL with its host as name servers know it (RFC 5890). Raises FetchError."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host.isascii():
+        return url
+    try:
+        name = idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise FetchError(failures.BAD_URL, str(error)) from error
+    return parts._replace(netloc=name if parts.port is None else f"{name}:{parts.port}").geturl()
 
 
 def is_https(url: str) -> bool:
