@@ -76,9 +76,9 @@ class FrameReader:
         self._ended = False
         # the frame that is being read; a type of -1 is none
         self._kind = -1
-        self.remaining = 0
+        self.remaining: int = 0
         """Bytes of the current frame that were not handed out yet."""
-        self.fills = 0
+        self.fills: int = 0
         """How often the stream was read, each time a checkpoint."""
         self._unread = 0  # frames begun since then
 

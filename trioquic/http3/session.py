@@ -38,19 +38,19 @@ class Session:
     def __init__(self, quic: Connection, config: HTTP3Config) -> None:
         self.quic = quic
         self.config = config
-        self.control = Outbox(encode_varint(CONTROL_STREAM) + encode_settings(config))
-        self.encoder_stream = Outbox(encode_varint(ENCODER_STREAM))
+        self.control: Outbox = Outbox(encode_varint(CONTROL_STREAM) + encode_settings(config))
+        self.encoder_stream: Outbox = Outbox(encode_varint(ENCODER_STREAM))
         decoder_stream = Outbox(encode_varint(DECODER_STREAM))
-        self.outboxes = (self.control, self.encoder_stream, decoder_stream)
-        self.encoder = Encoder(config, self.encoder_stream)
-        self.decoder = Decoder(config, decoder_stream)
+        self.outboxes: tuple[Outbox, ...] = (self.control, self.encoder_stream, decoder_stream)
+        self.encoder: Encoder = Encoder(config, self.encoder_stream)
+        self.decoder: Decoder = Decoder(config, decoder_stream)
         self.settings: PeerSettings | None = None
-        self.settings_known = trio.Event()  # or there will never be any
+        self.settings_known: trio.Event = trio.Event()  # or there will never be any
         self.requests: dict[int, OpenRequest] = {}
         self.going_away: int | None = None  # streams from this ID on are not processed
         self.fault: PeerError | None = None
-        self.failed = trio.Event()
-        self.over = trio.Event()  # the connection is of no use any more
+        self.failed: trio.Event = trio.Event()
+        self.over: trio.Event = trio.Event()  # the connection is of no use any more
         self._lost = False
 
     # -- what the server says --------------------------------------------------------------------
