@@ -80,8 +80,15 @@ class SiteApplication(Application):
             case _:
                 super()._answer(stream_id, exchange)
 
+    # what the client has cancelled cannot be answered any more
+
+    def _head(
+        self, stream_id: int, status: int, *fields: tuple[bytes, bytes], end: bool = False
+    ) -> None:
+        if stream_id not in self.stops:
+            super()._head(stream_id, status, *fields, end=end)
+
     def _send(self, stream_id: int, data: bytes, end: bool) -> None:
-        # what the client has cancelled cannot be answered any more
         if stream_id not in self.stops:
             super()._send(stream_id, data, end)
 

@@ -39,6 +39,12 @@ class Place:
             self.connection.release()
             self._pool.tidy(self.connection)
 
+    def abandon(self) -> None:
+        """`release`, and an attempt to connect that nobody waits for any more is given up."""
+        self.release()
+        if self.connection.connecting and self.connection.idle:
+            self.connection.end()
+
 
 class _Waiter:
     def __init__(self, endpoint: Endpoint) -> None:
@@ -98,9 +104,7 @@ class Pool:
                 with connecting():
                     raise connection.error or trio.ClosedResourceError("the transport was closed")
         except BaseException:
-            place.release()
-            if connection.connecting and not connection.users:
-                connection.end()
+            place.abandon()
             raise
         return place
 
@@ -113,7 +117,7 @@ class Pool:
                 await waiter.woken.wait()
         except BaseException:
             if waiter.place is not None:
-                waiter.place.release()
+                waiter.place.abandon()
             raise
         finally:
             if waiter in self._waiters:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import trio
 
 from .. import Connection
 from ..http3 import ResponseHead
@@ -24,13 +25,14 @@ class ResponseStream(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         try:
             data = await self._exchange.receive_data()
-        except BaseException:
+        except httpx.TransportError:
             await self._exchange.aclose()
+            # as in HTTP3Transport.handle_async_request
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise
         if data:
             return data
-        for name, value in received_fields(self._exchange.trailers):
-            self._trailers[name.decode("latin-1")] = value.decode("latin-1")
+        self._trailers.update(httpx.Headers(received_fields(self._exchange.trailers)))
         await self._exchange.aclose()
         raise StopAsyncIteration
 

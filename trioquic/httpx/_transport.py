@@ -168,7 +168,12 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         """
         if self._router is None or self._closed:
             raise RuntimeError("this HTTP3Transport was closed" if self._closed else _NOT_OPEN)
-        return await self._router.send(request)
+        try:
+            return await self._router.send(request)
+        except httpx.TransportError:
+            # Whoever cancels the block cancels the connections, which may be the first to end.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise
 
     @asynccontextmanager
     async def _open_http3(self, endpoint: Endpoint) -> AsyncGenerator[HTTP3Connection]:
