@@ -28,6 +28,8 @@ from .. import (
 
 # after a handover, in seconds
 _AROUND: Final = 1.0
+# A download may take days; of the first handovers nobody asks then.
+_MOST_REMEMBERED: Final = 1000
 
 Tell = Callable[[str], None]
 
@@ -59,9 +61,8 @@ class Handovers:
 
     async def follow(self, events: trio.MemoryReceiveChannel[PathEvent]) -> None:
         """Until the connection ends."""
+        self._remember(self._conn.active_path)
         async for event in events:
-            for path in self._conn.paths:
-                self._paths[path.id] = path
             self._note(event)
 
     def content_came(self) -> None:
@@ -91,9 +92,10 @@ class Handovers:
 
     @property
     def statistics(self) -> list[dict[str, Any]]:
-        """What each path did, in the order of the paths; closed ones as they were last."""
+        """What each path did that has carried the connection, and each that is open, in their
+        order; closed ones as they were last."""
         for path in self._conn.paths:
-            self._paths[path.id] = path
+            self._remember(path)
         found = []
         for number in sorted(self._paths):
             now = self._paths[number].statistics()
@@ -113,11 +115,16 @@ class Handovers:
             )
         return found
 
+    def _remember(self, path: Path | None) -> None:
+        if path is not None:
+            self._paths[path.id] = path
+            while len(self._paths) > _MOST_REMEMBERED:
+                del self._paths[next(iter(self._paths))]
+
     def _note(self, event: PathEvent) -> None:
         if isinstance(event, Migrated):
-            self._paths[event.new.id] = event.new
-            if event.old is not None:
-                self._paths[event.old.id] = event.old
+            self._remember(event.old)
+            self._remember(event.new)
             self.settle()
             self._settling = Handover(
                 at=trio.current_time() - self._began,
@@ -126,6 +133,7 @@ class Handovers:
                 cause=event.cause,
             )
             self.all.append(self._settling)
+            del self.all[:-_MOST_REMEMBERED]
         text = _in_words(event)
         if text is not None:
             self._tell(text)
