@@ -57,6 +57,8 @@ class Handovers:
         self._paths: dict[int, Path] = {}
         self._last_content: float | None = None
         self._settling: Handover | None = None
+        self._where = ""
+        self._waiting = False
         self.all: list[Handover] = []
 
     async def follow(self, events: trio.MemoryReceiveChannel[PathEvent]) -> None:
@@ -86,9 +88,11 @@ class Handovers:
 
     @property
     def where(self) -> str:
-        """Over which path content comes now, for people."""
+        """Over which path content comes now, or came at last, for people."""
         path = self._conn.active_path
-        return "no network" if path is None else describe(path)
+        if path is not None:
+            self._where = describe(path)
+        return "no network" if self._waiting else self._where
 
     @property
     def statistics(self) -> list[dict[str, Any]]:
@@ -122,7 +126,10 @@ class Handovers:
                 del self._paths[next(iter(self._paths))]
 
     def _note(self, event: PathEvent) -> None:
+        if isinstance(event, WaitingForPath):
+            self._waiting = True
         if isinstance(event, Migrated):
+            self._waiting = False
             self._remember(event.old)
             self._remember(event.new)
             self.settle()

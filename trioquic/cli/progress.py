@@ -65,7 +65,7 @@ class Bars:
         self._progress = progress
 
     def tell(self, text: str) -> None:
-        self._progress.console.print(f"[yellow]{safe(text)}")
+        self._progress.console.print(f"[yellow]{safe(text)}", soft_wrap=True)
 
     async def follow(self, transfers: Sequence[Transfer]) -> None:
         groups = [[t] for t in transfers] if len(transfers) <= _MOST_BARS else [list(transfers)]
