@@ -5,8 +5,10 @@
 
 from . import _variant  # first: it decides which variant of the core everything below imports
 from ._protocol import connection as _core
+from ._protocol.datagrams import DatagramOutcome
 from ._protocol.path.state import PathState
 from ._runtime.connection import Connection
+from ._runtime.datagrams import DatagramReceipt
 from ._runtime.opening import connect, open_connection
 from ._runtime.streams import ReceiveStream, SendStream, Stream
 from ._runtime.system_networks import system_networks
@@ -15,6 +17,7 @@ from .errors import (
     AlpnError,
     CertificateError,
     ConnectionLostError,
+    DatagramError,
     HandshakeError,
     IdleTimeoutError,
     InternalError,
@@ -62,6 +65,9 @@ __all__ = [
     "Connection",
     "ConnectionLostError",
     "ConnectionStatistics",
+    "DatagramError",
+    "DatagramOutcome",
+    "DatagramReceipt",
     "HandshakeError",
     "IdleTimeoutError",
     "Interface",

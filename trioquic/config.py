@@ -122,6 +122,10 @@ class TransportConfig:
     max_datagram_size: int | None = None
     """No UDP payload is made larger than this, also where a path would carry it (RFC 9000 section
     14). 1200: every path keeps to that, and nothing is probed. None: what the interface sends."""
+    datagrams: bool = False
+    """Let the server send datagrams (RFC 9221). To send some, only the server has to agree."""
+    datagram_buffer: int = 256
+    """Datagrams kept each way; beyond that the oldest is dropped and counted."""
     path_event_buffer: int = 64
     """Path events kept for each subscriber that does not read; more are dropped and counted."""
     qlog_dir: StrPath | None = None
@@ -145,6 +149,9 @@ class TransportConfig:
         for name in ("max_streams_bidi", "max_streams_uni"):
             _check_integer(name, getattr(self, name), 0, _MOST_STREAMS)
         _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
+        if not isinstance(self.datagrams, bool):
+            raise TypeError(f"datagrams must be a bool, not {type(self.datagrams).__name__}")
+        _check_integer("datagram_buffer", self.datagram_buffer, 1, 1 << 20)
         _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
         if self.qlog_dir is not None and not isinstance(self.qlog_dir, str | os.PathLike):
             raise TypeError(f"qlog_dir must be a path, not {type(self.qlog_dir).__name__}")

@@ -11,6 +11,7 @@ The tree::
         ConnectionLostError: IdleTimeoutError, PeerClosedError, ProtocolError,
             StatelessResetError, NoPathError
         StreamResetError, StopSendingError
+        DatagramError
         PathError: PathValidationError, PathNotValidatedError, PathAbandonedError,
             MigrationNotAllowedError, LocalAddressError
         InternalError
@@ -118,6 +119,10 @@ class StreamResetError(_StreamError):
 
 class StopSendingError(_StreamError):
     """The peer does not want what is being sent: STOP_SENDING (RFC 9000 section 19.5)."""
+
+
+class DatagramError(QuicError):
+    """A datagram cannot be sent (RFC 9221): it is too large, or the server takes none."""
 
 
 # -- paths -----------------------------------------------------------------------------------------

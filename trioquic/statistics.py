@@ -32,6 +32,15 @@ class ConnectionStatistics:
     """Connection IDs that this side has issued and the server has not retired."""
     session_tickets: int
     """NewSessionTicket messages of the server (RFC 8446 section 4.6.1); none is used yet."""
+    datagrams_sent: int
+    """DATAGRAM frames (RFC 9221) that went out."""
+    datagrams_received: int
+    datagrams_lost: int
+    """Those sent that were given up for lost; a few of them may have arrived late."""
+    datagrams_dropped_sending: int
+    """Never sent: pushed out of the full buffer by newer ones, or too large for a new path."""
+    datagrams_dropped_receiving: int
+    """Received, but pushed out of the full buffer before they were read."""
     path_events_dropped: int
     """Path events that a subscriber's full buffer did not take."""
     paths: tuple[PathStatistics, ...]

@@ -24,7 +24,7 @@ from .test_supervised import OPTIONS, supervised, wander
 
 SHUT = "198.51.100.98"
 SEND_BUFFER = 1500
-TRANSPORT = trioquic.TransportConfig(handshake_timeout=0.4, send_buffer=SEND_BUFFER)
+TRANSPORT = trioquic.TransportConfig(handshake_timeout=0.4, send_buffer=SEND_BUFFER, datagrams=True)
 
 # Awaits that a life does not meet, and why. Whoever adds an await to the runtime either adds to a
 # life what leads there, or adds a line here.
@@ -47,6 +47,7 @@ def miserly() -> ServerOptions:
 
     def configure(configuration: QuicConfiguration) -> None:
         configuration.max_stream_data = 2000
+        configuration.max_datagram_frame_size = 65535
 
     def limit(parameters: QuicTransportParameters) -> None:
         parameters.initial_max_streams_bidi = 1
@@ -55,7 +56,7 @@ def miserly() -> ServerOptions:
 
 
 async def serve_life(b: Bench) -> None:
-    """What the server does by itself: it opens a stream, and allows more."""
+    """What the server does by itself: it opens a stream, allows more, and sends datagrams."""
     await trio.sleep(0.8)
     if b.world.server.connections:
         quic = b.server.quic
@@ -64,6 +65,10 @@ async def serve_life(b: Bench) -> None:
         await trio.sleep(0.5)
         limit = quic._local_max_streams_bidi
         limit.sent, limit.value = limit.used, 64
+        b.server.flush()
+        await trio.sleep(0.5)
+        for data in (b"first", b"second"):
+            quic.send_datagram_frame(data)
         b.server.flush()
 
 
@@ -82,6 +87,11 @@ async def life_of_streams(b: Bench) -> None:
         await incoming.aclose()
         # waits for credit
         assert await get(conn, 500) == pattern(500)
+        receipt = conn.send_datagram(b"here we are")
+        assert await receipt.wait() is trioquic.DatagramOutcome.ACKNOWLEDGED
+        # waits for the first one, and not for the second
+        assert await conn.receive_datagram() == b"first"
+        assert await conn.receive_datagram() == b"second"
         out = await conn.open_send_stream()
         await out.send_all(b"the end")
         await out.wait_send_all_might_not_block()

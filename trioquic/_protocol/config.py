@@ -3,6 +3,7 @@
 from typing import Final
 
 from .cid.own import OWN_ID_LENGTH
+from .datagrams import ACCEPTED_SIZE
 from .recovery.choice import CUBIC, Choice
 from .streams.config import StreamConfig
 from .tls.config import TlsClientConfig
@@ -29,6 +30,8 @@ class CoreConfig:
         max_datagram_size: int = MOST_DATAGRAM,
         degraded_after: int = 3,
         congestion: Choice = CUBIC,
+        datagrams: bool = False,
+        datagram_buffer: int = 256,
     ) -> None:
         self.tls = tls
         self.streams = streams
@@ -40,6 +43,8 @@ class CoreConfig:
         self.max_datagram_size = max_datagram_size
         self.degraded_after = degraded_after
         self.congestion = congestion
+        self.datagrams = datagrams
+        self.datagram_buffer = datagram_buffer
 
     def parameters(self, source_connection_id: bytes) -> TransportParameters:
         """Our transport parameters (RFC 9000 section 18.2)."""
@@ -56,6 +61,7 @@ class CoreConfig:
             max_ack_delay=round(self.max_ack_delay * 1000),
             active_connection_id_limit=self.active_connection_id_limit,
             initial_source_connection_id=source_connection_id,
+            max_datagram_frame_size=ACCEPTED_SIZE if self.datagrams else None,
         )
 
     def encode_parameters(self, source_connection_id: bytes) -> bytes:

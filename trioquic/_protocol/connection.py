@@ -13,12 +13,13 @@ from math import inf
 from .cid.own import OwnIds
 from .cid.peer import PeerIds
 from .config import CoreConfig
+from .datagrams import Datagrams
 from .dispatch import Dispatcher
 from .errors import CRYPTO_ERROR, BadPacketError
 from .events import Ending, Event
 from .handshake import Handshake
 from .lifetime import CloseFrame, CoreState, Lifetime
-from .number_space import NumberSpace
+from .number_space import new_spaces
 from .observer import Observer
 from .path.liveness import Liveness
 from .path.mtu import ETHERNET
@@ -28,7 +29,6 @@ from .path.rules import PathRefusedError, PathRules, Refusal
 from .path.table import PathTable
 from .receive import Receiver
 from .recovery.loss import LossDetector
-from .space import APPLICATION, HANDSHAKE, INITIAL
 from .streams.table import StreamTable
 from .transmit import Batch, Transmitter
 from .wire.transport_parameters import TransportParameters
@@ -60,21 +60,16 @@ class ClientConnection:
     def __init__(
         self, config: CoreConfig, *, rng: Callable[[int], bytes], wall_time: datetime, now: float
     ) -> None:
-        events: list[Event] = []
-        self._events = events
-        # those that are being told, the next one last
-        self._telling: list[Event] = []
-        self._spaces = [
-            NumberSpace(INITIAL, 0.0),
-            NumberSpace(HANDSHAKE, 0.0),
-            NumberSpace(APPLICATION, config.max_ack_delay),
-        ]
+        self._events = events = list[Event]()
+        self._telling: list[Event] = []  # those that are being told, the next one last
+        self._spaces = new_spaces(config.max_ack_delay)
         self._own_ids = OwnIds(rng)
         self._peer_ids = PeerIds(config.active_connection_id_limit)
         self._rules = PathRules(config.max_datagram_size)
         self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
         self._loss = LossDetector(rng, congestion=config.congestion)
         self.streams = StreamTable(config.streams)
+        self.datagrams = Datagrams(config.datagrams, config.datagram_buffer, events)
         self._paths = PathTable(self._loss, self._peer_ids, self._own_ids, self._rules, rng, events)
         self._handshake = Handshake(
             config,
@@ -84,6 +79,7 @@ class ClientConnection:
             self._rules,
             self._loss,
             self.streams,
+            self.datagrams,
             self._lifetime,
             events,
             rng,
@@ -92,7 +88,13 @@ class ClientConnection:
         self._liveness = Liveness()
         self._paths.degraded_after = config.degraded_after
         self._dispatcher = Dispatcher(
-            self._loss, self.streams, self._handshake, self._paths, self._own_ids, self._lifetime
+            self._loss,
+            self.streams,
+            self.datagrams,
+            self._handshake,
+            self._paths,
+            self._own_ids,
+            self._lifetime,
         )
         self._receiver = Receiver(
             self._spaces,
@@ -108,6 +110,7 @@ class ClientConnection:
             self._spaces,
             self._handshake,
             self.streams,
+            self.datagrams,
             self._paths,
             self._own_ids,
             self._peer_ids,
@@ -164,6 +167,12 @@ class ClientConnection:
         """Smoothed RTT of the active path, 0 while there is none: the pace of flow control."""
         path = self._paths.active_path()
         return 0.0 if path is None else path.recovery.rtt.smoothed
+
+    @property
+    def largest_datagram(self) -> int:
+        """What fits into one DATAGRAM frame on the active path now (RFC 9221 section 5)."""
+        path = self._paths.active_path()
+        return 0 if path is None else self.datagrams.largest(self._transmitter.datagram_room(path))
 
     def path_view(self, path_id: int) -> PathView:
         """A snapshot of a path; KeyError for one that was never there or is long forgotten."""

@@ -7,6 +7,7 @@ short chain. Which frames a packet may contain depends on its packet-number spac
 from typing import Final
 
 from .cid.own import OwnIds
+from .datagrams import Datagrams
 from .errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
 from .handshake import Handshake
 from .lifetime import Lifetime
@@ -31,7 +32,7 @@ _EARLY_FRAMES: Final = frozenset(
         frames.CONNECTION_CLOSE,
     )
 )
-_DATAGRAM_FRAMES: Final = (0x30, 0x31)
+_DATAGRAM_FRAMES: Final = (frames.DATAGRAM, frames.DATAGRAM_WITH_LENGTH)
 # a client keeps at most this many NEW_TOKEN tokens of one connection
 _MOST_TOKENS: Final = 4
 
@@ -43,6 +44,7 @@ class Dispatcher:
         self,
         loss: LossDetector,
         streams: StreamTable,
+        datagrams: Datagrams,
         handshake: Handshake,
         paths: PathTable,
         own_ids: OwnIds,
@@ -50,6 +52,7 @@ class Dispatcher:
     ) -> None:
         self._loss = loss
         self._streams = streams
+        self._datagrams = datagrams
         self._handshake = handshake
         self._paths = paths
         self._own_ids = own_ids
@@ -127,8 +130,11 @@ class Dispatcher:
         kind = reader.frame_type_untrusted()
         if kind > frames.HANDSHAKE_DONE:
             if kind in _DATAGRAM_FRAMES:
-                # RFC 9221 section 3: we never offered max_datagram_frame_size
-                raise BadPacketError(PROTOCOL_VIOLATION, "DATAGRAM was not negotiated", kind)
+                if space != APPLICATION:
+                    raise BadPacketError(PROTOCOL_VIOLATION, "DATAGRAM in an early packet", kind)
+                data = frames.read_datagram_untrusted(reader, kind == frames.DATAGRAM_WITH_LENGTH)
+                self._datagrams.on_datagram_untrusted(data)
+                return True
             raise BadPacketError(FRAME_ENCODING_ERROR, f"unknown frame type {kind:#x}", kind)
         if space != APPLICATION and kind not in _EARLY_FRAMES:
             raise BadPacketError(

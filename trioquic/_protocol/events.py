@@ -52,6 +52,16 @@ class StreamsAvailable(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatagramReadable(Event):
+    """A datagram came in (RFC 9221)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatagramSettled(Event):
+    """It is known now what became of a datagram; somebody waits for that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionIdsAvailable(Event):
     """The number of unused connection IDs of the peer has grown: a path may be possible now."""
 

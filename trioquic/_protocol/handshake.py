@@ -15,6 +15,7 @@ from .config import CoreConfig
 from .crypto.key_update import OneRttKeys
 from .crypto.keys import PacketKeys, initial_secrets
 from .crypto.retry import retry_is_authentic
+from .datagrams import Datagrams
 from .errors import PROTOCOL_VIOLATION, TRANSPORT_PARAMETER_ERROR, BadPacketError
 from .events import Ending, Event, HandshakeCompleted, HandshakeConfirmed
 from .lifetime import Lifetime
@@ -51,6 +52,7 @@ class Handshake:
         rules: PathRules,
         loss: LossDetector,
         streams: StreamTable,
+        datagrams: Datagrams,
         lifetime: Lifetime,
         events: list[Event],
         rng: Callable[[int], bytes],
@@ -62,6 +64,7 @@ class Handshake:
         self._rules = rules
         self._loss = loss
         self._streams = streams
+        self._datagrams = datagrams
         self._lifetime = lifetime
         self._events = events
         self._tls = TlsClient(
@@ -153,6 +156,7 @@ class Handshake:
         if self.path is not None:
             self.path.search.restrict(limit)
         self._streams.apply_peer_limits(parameters)
+        self._datagrams.apply_peer_limit(parameters.max_datagram_frame_size)
         if self.path is not None and parameters.stateless_reset_token is not None:
             self._peer_ids.set_handshake_reset_token(
                 self.path.path_id, parameters.stateless_reset_token

@@ -13,6 +13,7 @@ from .cid.own import OwnIds
 from .cid.peer import PeerIds
 from .config import ACK_DELAY_EXPONENT
 from .crypto.keys import PacketKeys, protect, protect_batch
+from .datagrams import Datagrams
 from .errors import APPLICATION_ERROR
 from .handshake import Handshake
 from .lifetime import CloseFrame, Lifetime
@@ -77,6 +78,7 @@ class Transmitter:
         spaces: list[NumberSpace],
         handshake: Handshake,
         streams: StreamTable,
+        datagrams: Datagrams,
         paths: PathTable,
         own_ids: OwnIds,
         peer_ids: PeerIds,
@@ -86,6 +88,7 @@ class Transmitter:
         self._spaces = spaces
         self._handshake = handshake
         self._streams = streams
+        self._datagrams = datagrams
         self._paths = paths
         self._own_ids = own_ids
         self._peer_ids = peer_ids
@@ -119,6 +122,7 @@ class Transmitter:
         """Whether anything but acknowledgements waits for the congestion window or the pacer."""
         return (
             self._streams.has_pending()
+            or self._datagrams.has_pending()
             or self._own_ids.has_pending()
             or self._peer_ids.has_pending()
             or self._spaces[APPLICATION].crypto.has_pending()
@@ -160,7 +164,8 @@ class Transmitter:
                 break
         if not sealed:
             return None
-        if total >= path.mtu:
+        if total + _NUMBER_LENGTH > path.mtu:
+            # also a packet with the largest datagram, which counts with the longest number
             path.search.on_full_datagram()
         self._account(path, total, len(sealed))
         header, _, body = sealed[0]
@@ -189,7 +194,7 @@ class Transmitter:
             acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
             self._paths.ack_needed = False
         if data:
-            self._write_data(builder)
+            self._write_data(builder, path)
         if (probe or self._paths.ping_needed) and (
             not builder.ack_eliciting or builder.only_probing
         ):
@@ -203,13 +208,22 @@ class Transmitter:
             return None
         return self._seal_short(path, connection_id, number_length, builder, padded, now)
 
-    def _write_data(self, builder: PacketBuilder) -> None:
+    def datagram_room(self, path: Path) -> int:
+        """What a full 1-RTT packet of the path takes; 0 without a connection ID."""
+        connection_id = self._peer_ids.for_path(path.path_id)
+        if connection_id is None:
+            return 0
+        return path.mtu - 1 - len(connection_id) - _NUMBER_LENGTH - _TAG
+
+    def _write_data(self, builder: PacketBuilder, path: Path) -> None:
         if self._spaces[APPLICATION].crypto.has_pending():
             self._spaces[APPLICATION].crypto.write_frames(builder)
         if self._peer_ids.has_pending():
             self._peer_ids.write_frames(builder)
         if self._own_ids.has_pending():
             self._own_ids.write_frames(builder)
+        if self._datagrams.has_pending():
+            self._datagrams.write_frames(builder, self.datagram_room(path))
         if self._streams.has_pending():
             self._streams.write_frames(builder)
             self.wrote_streams = True
@@ -307,7 +321,7 @@ class Transmitter:
         if probe or space.acks.ack_due(now) or (space.acks.has_unacked and data):
             space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
         if data and application:
-            self._write_data(builder)
+            self._write_data(builder, path)
         elif data:
             space.crypto.write_frames(builder)
         if (probe and not builder.ack_eliciting) or (validating and builder.only_probing):

@@ -63,6 +63,8 @@ class Plan:
             max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
             degraded_after=self.migration.degraded_after,
             congestion=transport.congestion,
+            datagrams=transport.datagrams,
+            datagram_buffer=transport.datagram_buffer,
         )
 
     def new_core(self, config: CoreConfig, now: float) -> ClientConnection:

@@ -16,6 +16,7 @@ from ..policy import PolicyEvent, What
 from ..statistics import ConnectionStatistics
 from .arguments import check_local, check_port
 from .broadcast import Broadcast
+from .datagrams import DatagramChannel, DatagramReceipt
 from .driver import Driver
 from .halves import check_code
 from .path_set import PathSet
@@ -39,9 +40,18 @@ class Connection(trio.abc.AsyncResource):
     kind, or `trio.ClosedResourceError` after one's own close.
     """
 
-    __slots__ = ("_broadcast", "_completed", "_driver", "_paths", "_supervisor", "_transport")
+    __slots__ = (
+        "_broadcast",
+        "_completed",
+        "_datagrams",
+        "_driver",
+        "_paths",
+        "_supervisor",
+        "_transport",
+    )
 
     _driver: Driver
+    _datagrams: DatagramChannel
     _paths: PathSet
     _supervisor: Supervisor
     _broadcast: Broadcast
@@ -99,6 +109,7 @@ class Connection(trio.abc.AsyncResource):
     def statistics(self) -> ConnectionStatistics:
         """A snapshot of all counters."""
         core = self._driver.core.statistics()
+        datagrams = self._driver.core.datagrams
         return ConnectionStatistics(
             packets_sent=core.packets_sent,
             packets_received=core.packets_received,
@@ -114,6 +125,11 @@ class Connection(trio.abc.AsyncResource):
             retiring_peer_ids=core.retiring_peer_ids,
             active_own_ids=core.active_own_ids,
             session_tickets=core.session_tickets,
+            datagrams_sent=datagrams.sent,
+            datagrams_received=datagrams.received,
+            datagrams_lost=datagrams.lost,
+            datagrams_dropped_sending=datagrams.dropped_sending,
+            datagrams_dropped_receiving=datagrams.dropped_receiving,
             path_events_dropped=self._broadcast.dropped,
             paths=tuple(path.statistics() for path in self.paths),
         )
@@ -170,6 +186,36 @@ class Connection(trio.abc.AsyncResource):
         if stream_id & 2:
             return make_receive_stream(driver, stream_id)
         return make_stream(driver, stream_id)
+
+    # -- datagrams -------------------------------------------------------------------------------
+
+    @property
+    def max_datagram_size(self) -> int:
+        """The largest datagram (RFC 9221) that `send_datagram` takes now, in bytes; 0 if the server
+        takes none. It changes with the path's MTU, and when the connection moves to another path:
+        1150 bytes fit any path."""
+        return self._driver.core.largest_datagram
+
+    def send_datagram(self, data: bytes | bytearray | memoryview) -> DatagramReceipt:
+        """Send a datagram (RFC 9221): whole, at most once, in no order, and perhaps not at all.
+
+        Never waits: when `TransportConfig.datagram_buffer` of them wait for the congestion
+        window, the oldest is dropped. Datagrams leave before the data of streams. The receipt tells
+        what became of this one.
+
+        Raises `DatagramError` when the server takes no datagrams or `data` exceeds
+        `max_datagram_size`, and what ended the connection.
+        """
+        return self._datagrams.send(bytes(data))
+
+    async def receive_datagram(self) -> bytes:
+        """The next datagram of the server's (RFC 9221), oldest first.
+
+        The server sends some only with `TransportConfig.datagrams`. Any number of tasks may wait.
+        Raises what ended the connection, after what had arrived was read. Cancelled, nothing is
+        lost.
+        """
+        return await self._datagrams.receive()
 
     # -- paths -----------------------------------------------------------------------------------
 
@@ -291,6 +337,7 @@ def make_connection(
     """The public face of a connection whose handshake is complete."""
     conn = Connection.__new__(Connection)
     conn._driver = driver
+    conn._datagrams = DatagramChannel(driver)
     conn._paths = paths
     conn._supervisor = supervisor
     conn._broadcast = broadcast

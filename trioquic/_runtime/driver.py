@@ -18,6 +18,8 @@ from .._protocol.connection import ClientConnection
 from .._protocol.errors import INTERNAL_ERROR
 from .._protocol.events import (
     ConnectionIdsAvailable,
+    DatagramReadable,
+    DatagramSettled,
     Event,
     HandshakeCompleted,
     HandshakeConfirmed,
@@ -273,6 +275,10 @@ class Driver:
                 self.crowds.wake(Reason.SPARE_ID)
                 if self.listener is not None:
                     self.listener.on_path_event(event)
+            case DatagramReadable():
+                self.crowds.wake_one(Reason.DATAGRAM)
+            case DatagramSettled():
+                self.crowds.wake(Reason.SETTLED)
             case HandshakeCompleted():
                 self.completed = event
                 self.handshake_over.set()

@@ -21,6 +21,10 @@ class Reason(Enum):
     """The server allows one more stream that goes one way."""
     ARRIVED = auto()
     """Data of a stream is acknowledged."""
+    DATAGRAM = auto()
+    """A datagram of the server's has come."""
+    SETTLED = auto()
+    """It is known what became of a datagram."""
     SPARE_ID = auto()
     """The server gives a connection ID."""
 

@@ -123,6 +123,9 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
         return f'{{"frame_type":"path_response","data":"{response.hex()}"}}'
     if kind == frames.CONNECTION_CLOSE or kind == frames.CONNECTION_CLOSE_APP:
         return _close_untrusted(reader, kind == frames.CONNECTION_CLOSE_APP)
+    if kind == frames.DATAGRAM or kind == frames.DATAGRAM_WITH_LENGTH:
+        length = len(frames.read_datagram_untrusted(reader, kind == frames.DATAGRAM_WITH_LENGTH))
+        return f'{{"frame_type":"datagram","length":{length},"raw":{{"length":{length}}}}}'
     if kind == frames.HANDSHAKE_DONE:
         return '{"frame_type":"handshake_done"}'
     raise reader.bad("unknown frame type")

@@ -40,6 +40,8 @@ PATH_RESPONSE: Final = 0x1B
 CONNECTION_CLOSE: Final = 0x1C
 CONNECTION_CLOSE_APP: Final = 0x1D
 HANDSHAKE_DONE: Final = 0x1E
+DATAGRAM: Final = 0x30  # RFC 9221 section 4
+DATAGRAM_WITH_LENGTH: Final = 0x31
 
 STREAM_FIN_BIT: Final = 0x01
 STREAM_LENGTH_BIT: Final = 0x02
@@ -369,3 +371,20 @@ def read_connection_close_untrusted(
     if not application:
         frame_type = reader.varint_untrusted()
     return code, frame_type, reader.take_untrusted(reader.varint_untrusted())
+
+
+# DATAGRAM (RFC 9221 section 4)
+
+
+def encode_datagram_header(size: int) -> bytes:
+    """What comes before a datagram of this size; two bytes of length also where one would do, so
+    that the overhead is known beforehand."""
+    if size < 1 << 14:
+        return b"\x31" + (size | 0x4000).to_bytes(2, "big")
+    return b"\x31" + encode_varint(size)
+
+
+def read_datagram_untrusted(reader: Reader, with_length: bool) -> bytes:
+    """Without a length it reaches to the end of the packet."""
+    size = reader.varint_untrusted() if with_length else reader.end - reader.pos
+    return reader.take_untrusted(size)

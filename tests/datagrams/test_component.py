@@ -1,0 +1,133 @@
+"""The queues of `_protocol/datagrams.py`."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioquic._protocol.builder import PacketBuilder
+from trioquic._protocol.datagrams import DatagramOutcome, Datagrams, Receipt
+from trioquic._protocol.errors import BadPacketError
+from trioquic._protocol.events import DatagramReadable, DatagramSettled, Event
+from trioquic._protocol.wire.frames import (
+    DATAGRAM,
+    DATAGRAM_WITH_LENGTH,
+    encode_datagram_header,
+    read_datagram_untrusted,
+)
+from trioquic._protocol.wire.varint import Reader
+
+ROOM = 1170
+
+
+def make(*, buffer: int = 4, limit: int = 65535) -> tuple[Datagrams, list[Event]]:
+    events: list[Event] = []
+    datagrams = Datagrams(True, buffer, events)
+    datagrams.apply_peer_limit(limit)
+    return datagrams, events
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 16383, 16384, 60000])
+def test_the_frame(size: int) -> None:
+    frame = encode_datagram_header(size) + bytes(size)
+    reader = Reader(frame + b"more", 0, 1, len(frame) + 4)
+    assert frame[0] == DATAGRAM_WITH_LENGTH
+    assert read_datagram_untrusted(reader, True) == bytes(size)
+    assert reader.pos == len(frame)
+    rest = Reader(bytes([DATAGRAM]) + bytes(size), 0, 1, size + 1)
+    assert read_datagram_untrusted(rest, False) == bytes(size)
+
+
+def test_a_frame_that_is_cut_short() -> None:
+    with pytest.raises(BadPacketError):
+        read_datagram_untrusted(Reader(b"\x31\x05abcd", 0, 1, 6), True)
+
+
+@given(st.integers(0, 70_000), st.integers(0, 70_000))
+def test_the_largest_fits_and_one_more_does_not(limit: int, room: int) -> None:
+    datagrams, _ = make(limit=limit)
+    largest = datagrams.largest(room)
+    most = min(limit, room)
+    if largest:
+        assert largest + len(encode_datagram_header(largest)) <= most
+    # a byte more fits only where the length itself would take two bytes more
+    assert largest + 1 + len(encode_datagram_header(largest + 1)) > most or most < 4
+
+
+def test_they_leave_in_order_as_many_as_fit() -> None:
+    datagrams, _ = make()
+    receipts = [datagrams.send(bytes([number]) * 500) for number in range(3)]
+    builder = PacketBuilder(ROOM)
+    datagrams.write_frames(builder, ROOM)
+    assert [part[0] for part in builder.parts[1::2]] == [0, 1]
+    assert [receipt.outcome for receipt in receipts] == [
+        DatagramOutcome.SENT,
+        DatagramOutcome.SENT,
+        DatagramOutcome.QUEUED,
+    ]
+    assert datagrams.has_pending()
+    builder.tokens[0].acked()
+    builder.tokens[1].lost()
+    assert receipts[0].outcome is DatagramOutcome.ACKNOWLEDGED
+    assert receipts[1].outcome is DatagramOutcome.LOST
+    assert (datagrams.sent, datagrams.lost) == (2, 1)
+
+
+def test_a_loss_that_was_none() -> None:
+    datagrams, _ = make()
+    receipt = datagrams.send(b"late")
+    builder = PacketBuilder(ROOM)
+    datagrams.write_frames(builder, ROOM)
+    builder.tokens[0].lost()
+    builder.tokens[0].acked()
+    assert receipt.outcome is DatagramOutcome.ACKNOWLEDGED
+    assert datagrams.lost == 1
+
+
+def test_the_oldest_makes_room() -> None:
+    datagrams, events = make(buffer=2)
+    receipts: list[Receipt] = [datagrams.send(b"a")]
+    receipts[0].awaited = True
+    receipts += [datagrams.send(b"b"), datagrams.send(b"c")]
+    assert receipts[0].outcome is DatagramOutcome.DROPPED
+    assert [type(event) for event in events] == [DatagramSettled]
+    assert datagrams.dropped_sending == 1
+    builder = PacketBuilder(ROOM)
+    datagrams.write_frames(builder, ROOM)
+    assert builder.parts[1::2] == [b"b", b"c"]
+
+
+def test_what_does_not_fit_the_new_path_is_dropped() -> None:
+    datagrams, _ = make()
+    large, small = datagrams.send(bytes(1400)), datagrams.send(b"small")
+    builder = PacketBuilder(ROOM)
+    datagrams.write_frames(builder, ROOM)
+    assert large.outcome is DatagramOutcome.DROPPED
+    assert small.outcome is DatagramOutcome.SENT
+    assert datagrams.dropped_sending == 1
+
+
+def test_what_does_not_fit_this_packet_waits_for_the_next() -> None:
+    datagrams, _ = make()
+    receipt = datagrams.send(bytes(1000))
+    builder = PacketBuilder(500)
+    datagrams.write_frames(builder, ROOM)
+    assert builder.size == 0
+    assert receipt.outcome is DatagramOutcome.QUEUED
+    assert datagrams.has_pending()
+
+
+def test_a_reader_that_falls_behind_loses_the_oldest() -> None:
+    datagrams, events = make(buffer=3)
+    for number in range(5):
+        datagrams.on_datagram_untrusted(bytes([number]))
+    assert [type(event) for event in events] == [DatagramReadable] * 5
+    assert [datagrams.take() for _ in range(4)] == [b"\2", b"\3", b"\4", None]
+    assert (datagrams.received, datagrams.dropped_receiving) == (5, 2)
+
+
+def test_nothing_is_accepted_that_was_not_offered() -> None:
+    datagrams = Datagrams(False, 4, [])
+    with pytest.raises(BadPacketError):
+        datagrams.on_datagram_untrusted(b"")
+    assert not datagrams.supported
+    assert datagrams.largest(ROOM) == 0

@@ -1,0 +1,181 @@
+"""Unreliable datagrams (RFC 9221): DATAGRAM frames, both ways.
+
+Sent ones go out in order, before data of streams, under congestion control, and are never sent
+again. Received ones wait for a reader. Both queues are bounded in number; who falls behind loses
+the oldest, for in what is sent this way news matter more than completeness. All that is dropped is
+counted.
+
+A path decides how large a packet is, so what fitted when it was queued may not fit the path that
+the connection has moved to: it is dropped when its turn comes.
+"""
+
+from collections import deque
+from enum import Enum
+from typing import Final
+
+from .builder import PacketBuilder
+from .errors import PROTOCOL_VIOLATION, BadPacketError
+from .events import DatagramReadable, DatagramSettled, Event
+from .token import Token
+from .wire.frames import encode_datagram_header
+
+# RFC 9221 section 3: any size that fits into a packet
+ACCEPTED_SIZE: Final = 65535
+# the frame's type and its length, as a varint of two bytes or, from 2^14 on, of four
+_SHORT_OVERHEAD: Final = 3
+_LONG_OVERHEAD: Final = 5
+_LONG: Final = 1 << 14
+
+
+class DatagramOutcome(Enum):
+    """What became of a datagram that was sent."""
+
+    QUEUED = "queued"
+    """It waits for the congestion window."""
+    SENT = "sent"
+    """It is on its way."""
+    ACKNOWLEDGED = "acknowledged"
+    """The peer has received it (RFC 9221 section 5.2: not necessarily its application)."""
+    LOST = "lost"
+    """It was given up for lost. Now and then such a one turns out to have arrived."""
+    DROPPED = "dropped"
+    """It was not sent: newer ones pushed it out, or it did not fit the path any more."""
+
+
+class Receipt:
+    """Where the outcome of one datagram is written down."""
+
+    __slots__ = ("awaited", "outcome")
+
+    def __init__(self) -> None:
+        self.outcome = DatagramOutcome.QUEUED
+        self.awaited = False  # somebody wants to be told
+
+
+class _Waiting:
+    """A datagram that was not sent yet."""
+
+    __slots__ = ("data", "receipt")
+
+    def __init__(self, data: bytes, receipt: Receipt) -> None:
+        self.data = data
+        self.receipt = receipt
+
+
+class DatagramToken(Token):
+    """A datagram on its way."""
+
+    __slots__ = ("_owner", "_receipt")
+
+    def __init__(self, owner: "Datagrams", receipt: Receipt) -> None:
+        self._owner = owner
+        self._receipt = receipt
+
+    def acked(self) -> None:
+        self._owner.settle(self._receipt, DatagramOutcome.ACKNOWLEDGED)
+
+    def lost(self) -> None:
+        self._owner.lost += 1
+        self._owner.settle(self._receipt, DatagramOutcome.LOST)
+
+
+class Datagrams:
+    """The datagrams of one connection. `accept`: the peer was told that it may send some."""
+
+    def __init__(self, accept: bool, buffer: int, events: list[Event]) -> None:
+        self._accept = accept
+        self._buffer = buffer
+        self._events = events
+        self._peer_limit = 0  # the largest frame that the peer takes, 0: none
+        # made when they are needed: an empty deque takes 760 bytes
+        self._outgoing: deque[_Waiting] | None = None
+        self._incoming: deque[bytes] | None = None
+        self.sent = 0
+        self.received = 0
+        self.lost = 0
+        self.dropped_sending = 0
+        self.dropped_receiving = 0
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def apply_peer_limit(self, limit: int | None) -> None:
+        """The peer's max_datagram_frame_size (RFC 9221 section 3); None: it takes no datagrams."""
+        self._peer_limit = 0 if limit is None else limit
+
+    @property
+    def supported(self) -> bool:
+        """Whether the peer takes datagrams."""
+        return self._peer_limit > 0
+
+    def largest(self, room: int) -> int:
+        """The largest datagram for packets with this room for frames."""
+        most = min(self._peer_limit, room)
+        if most >= _LONG + _LONG_OVERHEAD:
+            return most - _LONG_OVERHEAD
+        return max(0, min(most - _SHORT_OVERHEAD, _LONG - 1))
+
+    def send(self, data: bytes) -> Receipt:
+        """Queue a datagram; the oldest goes when there are too many."""
+        receipt = Receipt()
+        queue = self._outgoing
+        if queue is None:
+            queue = self._outgoing = deque()
+        queue.append(_Waiting(data, receipt))
+        if len(queue) > self._buffer:
+            self._drop(queue.popleft())
+        return receipt
+
+    def has_pending(self) -> bool:
+        """Whether a datagram waits to be sent."""
+        return self._outgoing is not None and len(self._outgoing) > 0
+
+    def write_frames(self, builder: PacketBuilder, full_room: int) -> None:
+        """Add the datagrams that fit. `full_room` is what an empty packet of this path takes."""
+        queue = self._outgoing
+        if queue is None:
+            return
+        largest = self.largest(full_room)
+        while queue:
+            waiting = queue[0]
+            size = len(waiting.data)
+            if size > largest:
+                self._drop(queue.popleft())
+                continue
+            header = encode_datagram_header(size)
+            if len(header) + size > builder.room:
+                return
+            queue.popleft()
+            builder.add_data(header, waiting.data, DatagramToken(self, waiting.receipt))
+            self.sent += 1
+            waiting.receipt.outcome = DatagramOutcome.SENT
+
+    def settle(self, receipt: Receipt, outcome: DatagramOutcome) -> None:
+        """Note what became of a datagram, and tell it if anybody waits for that."""
+        receipt.outcome = outcome
+        if receipt.awaited:
+            self._events.append(DatagramSettled())
+
+    def _drop(self, waiting: _Waiting) -> None:
+        self.dropped_sending += 1
+        self.settle(waiting.receipt, DatagramOutcome.DROPPED)
+
+    # -- receiving ---------------------------------------------------------------------------------
+
+    def on_datagram_untrusted(self, data: bytes) -> None:
+        """A DATAGRAM frame came in."""
+        if not self._accept:
+            # RFC 9221 section 3: we did not offer max_datagram_frame_size
+            raise BadPacketError(PROTOCOL_VIOLATION, "DATAGRAM was not negotiated")
+        self.received += 1
+        queue = self._incoming
+        if queue is None:
+            queue = self._incoming = deque()
+        queue.append(data)
+        if len(queue) > self._buffer:
+            queue.popleft()
+            self.dropped_receiving += 1
+        self._events.append(DatagramReadable())
+
+    def take(self) -> bytes | None:
+        """The oldest datagram that was received; None when there is none."""
+        return self._incoming.popleft() if self._incoming else None
