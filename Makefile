@@ -1,4 +1,5 @@
 # make demo    the main job: a download that goes on while the path under it is taken away
+# make handover  the same, and draws it anew as docs/handover.svg
 # make test    linters, type checkers and the test suite, then the suite once more against a wheel with
 #              the protocol core compiled, if there is a C compiler
 # make lint    only the linters and type checkers
@@ -25,10 +26,13 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: compiled test-compiled test-plain demo test lint bench bench-compiled bench-plain lab docs servers pytest html clean
+.PHONY: compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
+
+handover: $(VENV)/demo.stamp
+	$(BIN)/python -m examples.demo --megabytes 20 --picture docs/handover.svg
 
 # Compiling takes one processor for minutes; the other one checks and tests meanwhile. What is left
 # out in one variant runs in the other (docs/testing.md).

@@ -1,6 +1,7 @@
 """A download goes on, byte for byte, while the path under it is taken away.
 
     make demo            (or: python -m examples.demo, with the `demo` extra installed)
+    make handover        (the same, and draws a picture of it: --picture docs/handover.svg)
 
 A real QUIC server (aioquic) serves a random file on loopback behind a relay that makes two access
 links, "wifi" and "cellular". The client downloads over wifi. In the middle wifi goes dead without a
@@ -18,11 +19,14 @@ import argparse
 import hashlib
 import socket
 import sys
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import trio
 
 import trioquic
+from trioquic import plot
 
 from .options import make_network
 from .view import View
@@ -136,7 +140,7 @@ def tell_the_gap(download: Download, path: trioquic.Path | None, view: View) -> 
     view.say(f"it moved {noticing:.0f} ms after the cut; RTT until then {rtt:.0f} ms, with queues")
 
 
-async def show(size: int) -> int:
+async def show(size: int, traces: str | None) -> int:
     view = View(size, {access.local: access.name for access in ACCESSES})
     async with build_world(size, ACCESSES) as world:
         download = Download(size)
@@ -146,6 +150,7 @@ async def show(size: int) -> int:
             alpn=["hq-interop"],
             server_name=NAME,
             tls=trioquic.TLSConfig(fingerprint=world.fingerprint),
+            transport=trioquic.TransportConfig(qlog_dir=traces),
             networks=trioquic.ManualNetworks(NETWORKS),
             local_address=ACCESSES[0].local,
         ) as conn:
@@ -177,15 +182,27 @@ def missing_address() -> str | None:
     return None
 
 
-async def main(size: int) -> int:
+async def main(size: int, traces: str | None = None) -> int:
     with trio.fail_after(TIME_LIMIT):
-        return await show(size)
+        return await show(size, traces)
+
+
+def run(size: int, picture: str | None) -> int:
+    """With a picture the connection leaves a trace, from which it is drawn."""
+    if picture is None:
+        return trio.run(main, size)
+    with tempfile.TemporaryDirectory() as traces:
+        wrong = trio.run(main, size, traces)
+        (trace,) = Path(traces).iterdir()
+        Path(picture).write_text(plot.draw(plot.read_trace(trace)), encoding="utf-8")
+    return wrong
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--megabytes", type=float, default=40)
+    parser.add_argument("--picture", metavar="FILE.svg", help="draw what happened")
     options = parser.parse_args()
     if missing := missing_address():
         sys.exit(f"this system has no {missing}; macOS: sudo ifconfig lo0 alias {missing}")
-    sys.exit(min(1, trio.run(main, int(options.megabytes * 1e6))))
+    sys.exit(min(1, run(int(options.megabytes * 1e6), options.picture)))

@@ -25,6 +25,7 @@ VARIANT = {
     "address": "plain",
     "networks": "plain",
     "testing": "plain",
+    "plot": "plain",
     "cli": "plain",
     "test_addresses.py": "plain",
     "httpx": "plain",

@@ -157,13 +157,13 @@ class Trace:
             return
         self._figures[path.path_id] = figures
         data: dict[str, object] = {
-            "smoothed_rtt": milliseconds(rtt.smoothed),
-            "rtt_variance": milliseconds(rtt.variation),
             "pto_count": path.pto_count,
             "congestion_window": control.window,
             "bytes_in_flight": path.bytes_in_flight,
         }
         if rtt.has_sample:
+            data["smoothed_rtt"] = milliseconds(rtt.smoothed)
+            data["rtt_variance"] = milliseconds(rtt.variation)
             data["min_rtt"] = milliseconds(rtt.minimum)
             data["latest_rtt"] = milliseconds(rtt.latest)
         if control.threshold != UNLIMITED:
