@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parent.parent.parent
 
 def test_help_lists_the_commands() -> None:
     text = invoke("--help").stdout
-    for name in ("check", "paths"):
+    for name in ("check", "fetch", "paths"):
         assert f"\n  {name} " in text
     assert invoke("--version").stdout == f"trioquic, version {trioquic.__version__}\n"
 
@@ -37,12 +37,12 @@ def test_the_module_is_the_command() -> None:
     assert done.stdout == f"trioquic, version {trioquic.__version__}\n"
 
 
-@pytest.mark.parametrize("missing", ["click", "rich"])
+@pytest.mark.parametrize("missing", ["click", "pylsqpack", "rich"])
 def test_a_missing_package_is_named_with_its_extra(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in list(sys.modules):
-        if name.startswith(("trioquic.cli", f"{missing}.")):
+        if name.startswith(("trioquic.cli", "trioquic.http3", f"{missing}.")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "trioquic.__main__", raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
