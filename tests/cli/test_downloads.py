@@ -331,3 +331,26 @@ async def test_what_goes_wrong_above(autojump_clock: Clock) -> None:
         assert (job.exit_code, job.error) == (failures.HTTP_STATUS, "status 503")
         job, _ = await here.fetch("/reset/258", Memory())
         assert job.exit_code == failures.HTTP3
+
+
+async def test_what_is_always_the_same_is_told_once(autojump_clock: Clock) -> None:
+    """Both networks are silent for a while, and asked again and again."""
+    async with web() as here:
+        world = here.world
+
+        def silence() -> None:
+            world.wifi.link.blackhole()
+            world.cellular.link.blackhole()
+
+        async def light_up() -> None:
+            await trio.sleep(15)
+            world.wifi.link.restore()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(light_up)
+            sink = Memory(silence)
+            await here.fetch("/file", sink, interfaces=["wlan0", "wwan0"])
+        assert sink.content == pattern(SIZE)
+        lines = here.shown.lines
+        assert any(line.startswith("no way over wlan0") for line in lines)
+        assert len(lines) == len(set(lines))

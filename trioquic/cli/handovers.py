@@ -59,6 +59,7 @@ class Handovers:
         self._settling: Handover | None = None
         self._where = ""
         self._waiting = False
+        self._told: set[str] = set()
         self.all: list[Handover] = []
 
     async def follow(self, events: trio.MemoryReceiveChannel[PathEvent]) -> None:
@@ -142,7 +143,11 @@ class Handovers:
             self.all.append(self._settling)
             del self.all[:-_MOST_REMEMBERED]
         text = _in_words(event)
-        if text is not None:
+        # silent paths are asked again and again
+        if isinstance(event, Migrated | PathRecovered):
+            self._told.clear()
+        if text is not None and text not in self._told:
+            self._told.add(text)
             self._tell(text)
 
 

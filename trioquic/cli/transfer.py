@@ -83,7 +83,7 @@ class Transfer:
                     raise FetchError(failures.LOST, str(error)) from error
                 pause = _FIRST_PAUSE * 2**tried
                 tried += 1
-                self._origins.tell(f"{error}; trying again in {pause:g} s")
+                self._origins.tell(f"connection lost: {error}; trying again in {pause:g} s")
             await trio.sleep(pause)
 
     def _redirect(self, target: str) -> None:
