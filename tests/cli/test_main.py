@@ -17,7 +17,7 @@ PROJECT = Path(__file__).parent.parent.parent
 
 def test_help_lists_the_commands() -> None:
     text = invoke("--help").stdout
-    for name in ("check", "fetch", "paths"):
+    for name in ("check", "fetch", "paths", "plot"):
         assert f"\n  {name} " in text
     assert invoke("--version").stdout == f"trioquic, version {trioquic.__version__}\n"
 

@@ -10,6 +10,7 @@ from .. import __version__
 from .check import check
 from .fetch import fetch
 from .paths import paths
+from .plot import plot
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,3 +22,4 @@ def command() -> None:
 command.add_command(check)
 command.add_command(fetch)
 command.add_command(paths)
+command.add_command(plot)
