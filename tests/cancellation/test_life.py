@@ -85,8 +85,10 @@ async def life_of_streams(b: Bench) -> None:
         incoming = await conn.accept_stream()
         assert await incoming.receive_some() == b"!"
         await incoming.aclose()
-        # waits for credit
-        assert await get(conn, 500) == pattern(500)
+        # both wait for credit
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(conn.wait_open_stream_might_not_block)
+            assert await get(conn, 500) == pattern(500)
         receipt = conn.send_datagram(b"here we are")
         assert await receipt.wait() is trioquic.DatagramOutcome.ACKNOWLEDGED
         # waits for the first one, and not for the second

@@ -109,8 +109,12 @@ class Site:
     server: SimServer | None = None
     applications: list[SiteApplication] = field(default_factory=list)
     world: World | None = None
+    streams: int = 100
+    """How many requests a client may have under way on each connection."""
 
     def make(self, connection: ServerConnection) -> Callable[[events.QuicEvent], None]:
+        limit = connection.quic._local_max_streams_bidi
+        limit.value = limit.sent = self.streams
         self.applications.append(SiteApplication(connection, not self.applications))
         return self.applications[-1]
 
@@ -136,9 +140,9 @@ class Site:
 
 
 @asynccontextmanager
-async def website(**options: Any) -> AsyncIterator[Site]:
+async def website(*, streams: int = 100, **options: Any) -> AsyncIterator[Site]:
     """A site on a port of 127.0.0.1; `options` are the server's."""
-    site = Site(host="127.0.0.1", port=0)
+    site = Site(host="127.0.0.1", port=0, streams=streams)
     options.setdefault("alpn", ("h3",))
     async with trio.open_nursery() as nursery:
         site.server = await nursery.start(
@@ -150,11 +154,15 @@ async def website(**options: Any) -> AsyncIterator[Site]:
 
 
 @asynccontextmanager
-async def simulated_site(**options: Any) -> AsyncIterator[Site]:
-    """A site in the simulator's world, with the phone as the current host."""
-    site = Site(host=SERVER, port=4433)
-    server_options = ServerOptions(alpn=("h3",), application=site.make, **options)
-    async with simulated_world(options=server_options, ipv6=False) as world:
+async def simulated_site(
+    *, delay: float = 0.025, streams: int = 100, **options: Any
+) -> AsyncIterator[Site]:
+    """A site in the simulator's world, with the phone as the current host; `delay` is the Wi-Fi's
+    one-way delay."""
+    site = Site(host=SERVER, port=4433, streams=streams)
+    options.setdefault("alpn", ("h3",))
+    server_options = ServerOptions(application=site.make, **options)
+    async with simulated_world(options=server_options, wifi={"delay": delay}, ipv6=False) as world:
         site.world = world
         site.server = world.server
         with world.phone.as_current():

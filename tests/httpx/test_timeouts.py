@@ -97,16 +97,14 @@ async def test_pool_timeout() -> None:
 
 
 async def test_pool_timeout_where_the_server_allows_no_more_streams() -> None:
-    def one_stream(parameters: object) -> None:
-        vars(parameters)["initial_max_streams_bidi"] = 1
-
     async with (
-        website(parameters=one_stream) as site,
+        website(streams=1) as site,
         site.client(limits=httpx.Limits(max_connections=1), timeout=only(pool=SOON)) as client,
     ):
         async with client.stream("GET", "/part"):
             with pytest.raises(httpx.PoolTimeout):
                 await client.get("/bytes/1")
+        assert (await client.get("/bytes/1")).status_code == 200
 
 
 async def test_no_timeout(autojump_clock: trio.testing.MockClock) -> None:

@@ -40,6 +40,7 @@ def calls_on(conn: trioquic.Connection, stream: trioquic.Stream) -> list[Call]:
         stream.wait_send_all_might_not_block,
         stream.send_eof,
         conn.open_stream,
+        conn.wait_open_stream_might_not_block,
         conn.open_send_stream,
         conn.accept_stream,
         conn.add_path,

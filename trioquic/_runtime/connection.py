@@ -160,14 +160,27 @@ class Connection(trio.abc.AsyncResource):
             await trio.lowlevel.cancel_shielded_checkpoint()
             return stream_id
         while stream_id < 0:
-            # The core has a STREAMS_BLOCKED frame to send now.
-            driver.flush()
-            await driver.crowds.wait(
+            await self._wait_for_credit(
                 Reason.BIDIRECTIONAL if bidirectional else Reason.UNIDIRECTIONAL
             )
-            driver.check_open()
             stream_id = driver.core.streams.open(bidirectional)
         return stream_id
+
+    async def _wait_for_credit(self, reason: Reason) -> None:
+        # After a refusal the core has a STREAMS_BLOCKED frame to send.
+        self._driver.flush()
+        await self._driver.crowds.wait(reason)
+        self._driver.check_open()
+
+    async def wait_open_stream_might_not_block(self) -> None:
+        """Wait until `open_stream` need not wait, unless another task is faster; errors as there.
+        Cancellation leaves nothing behind."""
+        await trio.lowlevel.checkpoint()
+        self._driver.check_open()
+        while not self.available_streams:
+            # is refused, which tells the server
+            self._driver.core.streams.open(True)
+            await self._wait_for_credit(Reason.BIDIRECTIONAL)
 
     async def accept_stream(self) -> Stream | ReceiveStream:
         """Wait for a stream that the server opens, oldest first; a `ReceiveStream` if it goes one

@@ -1,6 +1,6 @@
 """One HTTP/3 connection of the pool, from the attempt to its end, in a task of its own.
 
-The task opens the connection, tells so, and waits: until the connection is of no use any more,
+The task opens the connection, tells so, and serves it: until the connection is of no use any more,
 until it has been idle for too long, or until it is told to end. What goes wrong is kept for the
 requests that wait for it. How many requests it can take is counted here, decided in the pool.
 """
@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 
 import trio
 
+from .. import Connection, QuicError
 from ..http3 import HTTP3Connection
 from ._discovery import Endpoint
 
@@ -36,6 +37,7 @@ class PooledConnection:
         self.idle_since = math.inf
         self._attempt = trio.CancelScope()
         self._stay = trio.CancelScope()
+        self._wanted = trio.Event()
 
     def __repr__(self) -> str:
         state = "connecting" if self.connecting else "ready" if self.usable else "ending"
@@ -50,13 +52,38 @@ class PooledConnection:
                     self.settled.set()
                     tell(self)
                     with self._stay:
-                        await http3.wait_closed()
+                        await self._serve(http3, tell)
         except Exception as error:
             self.error = error
         finally:
             self.over = True
             self.settled.set()
             tell(self)
+
+    async def _serve(
+        self, http3: HTTP3Connection, tell: Callable[["PooledConnection"], None]
+    ) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_room, http3.quic, tell)
+            await http3.wait_closed()
+            nursery.cancel_scope.cancel()
+
+    async def _watch_room(
+        self, quic: Connection, tell: Callable[["PooledConnection"], None]
+    ) -> None:
+        """The server's credit for streams comes whenever it likes."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            try:
+                await quic.wait_open_stream_might_not_block()
+            except (QuicError, trio.ClosedResourceError):
+                return
+            tell(self)
+
+    def want_room(self) -> None:
+        """Tell when there may be room for one request more."""
+        self._wanted.set()
 
     @property
     def connecting(self) -> bool:

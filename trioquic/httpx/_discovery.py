@@ -18,7 +18,7 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 # How long a place that does not answer is left alone, in seconds
 BROKEN_FOR: Final = 300.0
-# Origins, and places, that are remembered; the least recently used is forgotten first
+# So many origins are remembered, the least recently used is forgotten; and so many places
 _MOST: Final = 1000
 
 

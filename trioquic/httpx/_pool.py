@@ -1,9 +1,9 @@
 """The connections of a transport, and the requests that wait for one.
 
-Every change (a request comes or goes, a connection settles or ends) runs `_assign`, which gives
-waiting requests to connections, in order. A request goes to a connection of its endpoint that has
-room for a stream. RFC 9114 section 3.3 wants one connection to a server; a second one is made where
-the first is full or must not be used any more. Beyond that a request waits for a stream.
+Every change (a request comes or goes; a connection settles, ends, or is allowed more streams) runs
+`_assign`, which gives waiting requests to connections, in order. A request goes to a connection of
+its endpoint that has room for a stream. RFC 9114 section 3.3 wants one connection to a server; a
+second one is made where the first is full, and others in place of those that take no more requests.
 
 An idle connection gives its place to one that is needed.
 """
@@ -185,8 +185,9 @@ class Pool:
                 return connection
         if len(usable) < _MOST_TO_ONE and self._make_room():
             return self._start(endpoint)
-        # full: the request waits there for a stream
-        return max(usable, key=lambda one: one.room, default=None)
+        for connection in usable:
+            connection.want_room()
+        return None
 
     def _make_room(self) -> bool:
         if len(self._connections) < self._most:

@@ -87,10 +87,12 @@ class Router:
             if response.status_code != _MISDIRECTED:
                 self._learn(origin, response)
                 return response
-            if endpoint.is_origin or not _can_be_repeated(request):
+            if endpoint.is_origin:
                 return response
             # RFC 7838 section 6: not from this place, whatever the method
             self._discovery.misdirected(endpoint)
+            if not _can_be_repeated(request):
+                return response
             await response.aclose()
 
     async def _to(
@@ -163,7 +165,7 @@ class Router:
 async def _open_request(
     place: Place, request: httpx.Request, timeouts: Timeouts, *, end: bool
 ) -> Request:
-    """Send the request's headers. Waiting for a stream is waiting for the pool."""
+    """Send the request's headers."""
     connection = place.connection
     http3 = connection.http3
     assert http3 is not None
@@ -171,8 +173,7 @@ async def _open_request(
     if not connection.endpoint.is_origin:
         fields.append((b"alt-used", connection.endpoint.authority.encode("ascii")))
     target: bytes = request.extensions.get("target", request.url.raw_path)
-    must_wait = http3.quic.available_streams < 1
-    with trio.move_on_after(timeouts.pool if must_wait else timeouts.write), sending():
+    with trio.move_on_after(timeouts.write), sending():
         return await http3.open_request(
             request.method,
             "https",
@@ -182,8 +183,6 @@ async def _open_request(
             priority=request.extensions.get("priority"),
             end=end,
         )
-    if must_wait:
-        raise httpx.PoolTimeout("the server allows no more streams in time")
     raise httpx.WriteTimeout("the server does not take the request's headers in time")
 
 
