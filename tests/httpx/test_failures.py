@@ -9,6 +9,7 @@ import trio
 
 import trioquic
 from trioquic import http3
+from trioquic._protocol.connection import ClientConnection
 from trioquic.http3 import ErrorCode
 
 from .site import Site, pool_of, website
@@ -161,3 +162,25 @@ async def test_others_go_on_when_the_server_goes_away() -> None:
             assert (await client.get("/bytes/1")).status_code == 200
             assert len(site.applications) == 2
             assert len(await response.aread()) == 2_000_000
+
+
+class PlantedError(Exception):
+    """What a bug of ours might raise."""
+
+
+async def test_a_bug_is_no_failure_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not hidden in one of httpx's exceptions; the next connection may be spared."""
+
+    def receive(*_: object) -> None:
+        raise PlantedError
+
+    async with website() as site, site.client() as client:
+        async with client.stream("GET", "/part") as response:
+            with monkeypatch.context() as patch:
+                patch.setattr(ClientConnection, "receive", receive)
+                site.applications[0].quic.send_ping(1)
+                site.applications[0].connection.flush()
+                with pytest.raises(trioquic.InternalError):
+                    await response.aread()
+        assert (await client.get("/bytes/1")).status_code == 200
+        assert len(site.applications) == 2

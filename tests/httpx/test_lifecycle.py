@@ -137,6 +137,17 @@ async def test_one_transport_for_several_clients() -> None:
         await site.applications[0].connection.closed.wait()
 
 
+async def test_two_transports_in_one_client() -> None:
+    """httpx leaves them in the order in which it entered them, which their own blocks allow."""
+    async with website() as site, website() as other:
+        async with site.transport() as first, other.transport() as second:
+            mounts = {f"https://127.0.0.1:{other.port}": second}
+            async with httpx.AsyncClient(transport=first, mounts=mounts) as client:
+                for each in (site, other):
+                    assert (await client.get(each.url + "/bytes/1")).status_code == 200
+        assert len(site.applications) == len(other.applications) == 1
+
+
 async def test_it_belongs_to_one_task() -> None:
     async def enter() -> None:
         with pytest.raises(RuntimeError, match="task"):
