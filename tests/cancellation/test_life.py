@@ -89,6 +89,8 @@ async def life_of_streams(b: Bench) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(conn.wait_open_stream_might_not_block)
             assert await get(conn, 500) == pattern(500)
+        # Leaving a nursery is no checkpoint, and what follows does not wait.
+        await trio.lowlevel.checkpoint()
         receipt = conn.send_datagram(b"here we are")
         assert await receipt.wait() is trioquic.DatagramOutcome.ACKNOWLEDGED
         # waits for the first one, and not for the second
