@@ -97,6 +97,9 @@ class TransportConfig:
     connection (RFC 9000 section 10.1.2). 0: never."""
     handshake_timeout: float = 10.0
     """How long each of the server's addresses is given to complete the handshake."""
+    attempt_delay: float = 0.25
+    """After how long without success the next of the server's addresses is tried as well (RFC 8305
+    section 8: from 0.1 to 2)."""
     drain_timeout: float = 5.0
     """How long a close waits for finished streams to be acknowledged. 0: not at all."""
     max_ack_delay: float = 0.025
@@ -140,7 +143,7 @@ class TransportConfig:
     def __post_init__(self) -> None:
         for name in ("idle_timeout", "keep_alive", "drain_timeout"):
             _check_seconds(name, getattr(self, name), allow_zero=True)
-        for name in ("handshake_timeout", "max_ack_delay"):
+        for name in ("handshake_timeout", "attempt_delay", "max_ack_delay"):
             _check_seconds(name, getattr(self, name), allow_zero=False)
         if self.max_ack_delay >= 16.384:
             raise ValueError("max_ack_delay must be below 16.384 (RFC 9000 section 18.2)")

@@ -156,6 +156,9 @@ class MigrationPolicy:
     """Kinds of networks in the order of preference; a kind that is missing is not used."""
     metered: bool = True
     """Whether metered networks may be used at all; they come after those that are not."""
+    start_interfaces: int = 1
+    """From how many interfaces, in that order, to try to connect at first, one after the other
+    (RFC 8305); the first to complete the handshake stays. 1: where the system sends packets."""
     move_after: int = 1
     """PTOs without an answer, and with nothing else heard, after which the connection moves to a
     validated standby path before that has answered again. Before, it goes where an answer comes

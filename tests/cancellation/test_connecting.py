@@ -130,6 +130,9 @@ async def test_connect(autojump_clock: trio.testing.MockClock, situation: Situat
                 if conn is not None:
                     assert await get(conn, 100) == pattern(100)
                     await conn.aclose()
+                assert b.sockets.open == []
+                # the task has only its nurseries to leave, which takes no time
+                await trio.testing.wait_all_tasks_blocked()
                 assert not nursery.child_tasks
                 b.nothing_open()
             assert not nursery.cancel_scope.cancel_called

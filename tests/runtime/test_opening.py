@@ -67,7 +67,8 @@ async def test_a_dead_first_address_falls_through(autojump_clock: trio.testing.M
         async with dial(world, "two.example", server_name=NAME, transport=transport) as conn:
             assert conn.active_path is not None
             assert conn.active_path.remote == (SERVER, PORT)
-            assert trio.current_time() - start == pytest.approx(3.05, abs=0.05)
+            # a quarter of a second's head start and the good one's handshake
+            assert trio.current_time() - start == pytest.approx(0.3, abs=0.01)
             assert open_sockets(world) == 1
 
 
@@ -117,8 +118,8 @@ async def test_a_refusal_may_be_a_lie(autojump_clock: trio.testing.MockClock) ->
                 transport=TransportConfig(handshake_timeout=4.0),
             )
             nursery.cancel_scope.cancel()
-        # 4 s for the dead one, 4 s of patience for the one that had refused
-        assert trio.current_time() == pytest.approx(8.0, abs=0.3)
+        # the one that had refused is tried again a quarter of a second after the other
+        assert trio.current_time() == pytest.approx(4.25, abs=0.1)
         assert [str(e) for e in error.attempts] == [
             f"no handshake with 198.51.100.98 port {PORT} within 4 s",
             f"no handshake with {DEAD} port {PORT} within 4 s",
@@ -131,9 +132,10 @@ async def test_all_errors_are_in_the_last_one(autojump_clock: trio.testing.MockC
         error = await expect_failure(
             world, trioquic.HandshakeError, "three.example", server_name=NAME
         )
+        # in the order in which they failed
         assert [type(e) for e in error.attempts] == [
-            trioquic.HandshakeError,
             OSError,
+            trioquic.HandshakeError,
             trioquic.HandshakeError,
         ]
         assert isinstance(error.__cause__, ExceptionGroup)
@@ -315,7 +317,8 @@ async def test_names_may_be_international(autojump_clock: trio.testing.MockClock
 
 def test_the_signature_is_the_contract() -> None:
     wanted = (
-        "host port alpn server_name tls transport migration networks interface local_address"
+        "host port alpn server_name tls transport migration networks interface local_address "
+        "addresses"
     ).split()
     assert list(inspect.signature(trioquic.open_connection).parameters) == wanted
     assert list(inspect.signature(trioquic.connect).parameters) == ["nursery", *wanted]

@@ -37,6 +37,7 @@ class Plan:
     networks: NetworkSource
     interface: str | None
     local_address: str | None
+    addresses: tuple[str, ...]
     rng: Callable[[int], bytes]
 
     def core_config(self) -> CoreConfig:
@@ -84,6 +85,7 @@ def make_plan(
     networks: NetworkSource | None,
     interface: str | None,
     local_address: str | None,
+    addresses: Sequence[str] | None,
 ) -> Plan:
     """Check everything that can be checked without the network."""
     _check_type("tls", tls, TLSConfig)
@@ -109,6 +111,7 @@ def make_plan(
         networks=system_networks() if networks is None else networks,
         interface=interface,
         local_address=local_address,
+        addresses=_check_addresses(addresses, local_address),
         rng=os.urandom,
     )
 
@@ -123,6 +126,22 @@ def check_local(interface: str | None, local: str | None) -> None:
         _check_type("local address", local, str)
         if not is_address(local):
             raise ValueError(f"local address {local!r} is no IP address")
+
+
+def _check_addresses(addresses: Sequence[str] | None, local: str | None) -> tuple[str, ...]:
+    """The server's addresses, where the caller knows them; those of the wrong family left out."""
+    if addresses is None:
+        return ()
+    if isinstance(addresses, str) or not isinstance(addresses, Sequence):
+        raise TypeError(f"addresses must be a sequence, not {type(addresses).__name__}")
+    for address in addresses:
+        _check_type("each of addresses", address, str)
+        if not is_address(address):
+            raise ValueError(f"{address!r} in addresses is no IP address")
+    usable = [a for a in addresses if local is None or ip_version(a) == ip_version(local)]
+    if not usable:
+        raise ValueError("addresses has none that could be used")
+    return tuple(usable)
 
 
 def check_port(name: str, port: int, *, least: int) -> None:

@@ -21,9 +21,11 @@ class DatagramReceipt:
 
     __slots__ = ("_driver", "_receipt")
 
-    def __init__(self, driver: Driver, receipt: Receipt) -> None:
-        self._driver = driver
-        self._receipt = receipt
+    _driver: Driver
+    _receipt: Receipt
+
+    def __init__(self) -> None:
+        raise TypeError("receipts are made by Connection.send_datagram")
 
     def __repr__(self) -> str:
         return f"<DatagramReceipt {self.outcome.value}>"
@@ -68,7 +70,10 @@ class DatagramChannel:
             raise DatagramError(f"{len(data)} bytes do not fit: {largest} do at the moment")
         receipt = datagrams.send(data)
         driver.timer.soon()
-        return DatagramReceipt(driver, receipt)
+        handle = DatagramReceipt.__new__(DatagramReceipt)
+        handle._driver = driver
+        handle._receipt = receipt
+        return handle
 
     async def receive(self) -> bytes:
         """The next one that came in."""

@@ -1,4 +1,4 @@
-"""How a connection comes to be: names become addresses, addresses are tried in turn.
+"""How a connection comes to be: names become addresses, and a race among these a connection.
 
 `open_connection` hides a nursery. A nursery raises groups, but the application's exception must
 come out as it went in; so it is parked while the nursery ends, and whatever else comes out of the
@@ -13,24 +13,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import trio
 
 from ..config import TLSConfig, TransportConfig
-from ..errors import (
-    AlpnError,
-    CertificateError,
-    HandshakeError,
-    LocalAddressError,
-    VersionError,
-)
+from ..errors import LocalAddressError
 from ..networks import NetworkSource
 from ..policy import MigrationPolicy
 from .arguments import Plan, ip_version, make_plan
-from .binding import bind_socket, connect_socket
+from .binding import bind_socket
 from .connection import Connection
 from .nurseries import bug_in
-from .session import Session
+from .race import Race
 from .sockets import Remote
-
-# The server has answered, and another of its addresses would not answer otherwise.
-_FINAL = (CertificateError, AlpnError, VersionError)
+from .ways import ways_to
 
 
 def open_connection(
@@ -45,6 +37,7 @@ def open_connection(
     networks: NetworkSource | None = None,
     interface: str | None = None,
     local_address: str | None = None,
+    addresses: Sequence[str] | None = None,
 ) -> AbstractAsyncContextManager[Connection]:
     """Connect to a QUIC version 1 server: `async with open_connection(...) as conn`.
 
@@ -52,9 +45,12 @@ def open_connection(
     normally closes as `Connection.aclose` does; leaving it by an exception or a cancellation closes
     at once, with one datagram. An exception of the block comes out as it is.
 
-    `host` is a name or an IP address; a name's addresses are tried in turn, each for
-    `TransportConfig.handshake_timeout` seconds. `server_name` is what the certificate must name,
-    `host` by default. `alpn` has the application protocols to offer, preferred first. `interface`
+    `host` is a name or an IP address. A name's addresses are tried in the order of RFC 6724, the
+    two families in turns, one more every `TransportConfig.attempt_delay` seconds until a handshake
+    is complete (RFC 8305); each has `TransportConfig.handshake_timeout`. `addresses` are tried
+    instead of asking the resolver, by who has them from elsewhere, such as an HTTPS record's hints
+    (RFC 9460). `server_name` is what the certificate must name, `host` by default. `alpn` has the
+    application protocols to offer, preferred first. `interface`
     and `local_address` say where the connection starts from; `networks` where interfaces are looked
     up, the system by default.
 
@@ -76,6 +72,7 @@ def open_connection(
             networks=networks,
             interface=interface,
             local_address=local_address,
+            addresses=addresses,
         )
     )
 
@@ -123,6 +120,7 @@ async def connect(
     networks: NetworkSource | None = None,
     interface: str | None = None,
     local_address: str | None = None,
+    addresses: Sequence[str] | None = None,
 ) -> Connection:
     """Connect as `open_connection` does, with the connection's tasks in a nursery of the caller's.
 
@@ -140,6 +138,7 @@ async def connect(
         networks=networks,
         interface=interface,
         local_address=local_address,
+        addresses=addresses,
     )
     remotes = await _find(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.
@@ -202,14 +201,16 @@ async def _resolve(plan: Plan) -> list[Remote]:
     family = socket.AF_UNSPEC
     if plan.local_address is not None:
         family = socket.AF_INET6 if ip_version(plan.local_address) == 6 else socket.AF_INET
-    found = await trio.socket.getaddrinfo(
-        plan.host, plan.port, family=family, type=socket.SOCK_DGRAM
-    )
     remotes: dict[Remote, None] = {}
-    for entry in found:
-        sockaddr = entry[4]
-        if entry[0] in (socket.AF_INET, socket.AF_INET6) and isinstance(sockaddr[0], str):
-            remotes[Remote(entry[0], sockaddr)] = None
+    for host in plan.addresses or (plan.host,):
+        # getaddrinfo knows the forms of addresses, too, zones among them
+        found = await trio.socket.getaddrinfo(
+            host, plan.port, family=family, type=socket.SOCK_DGRAM
+        )
+        for entry in found:
+            sockaddr = entry[4]
+            if entry[0] in (socket.AF_INET, socket.AF_INET6) and isinstance(sockaddr[0], str):
+                remotes[Remote(entry[0], sockaddr)] = None
     return list(remotes)
 
 
@@ -226,60 +227,6 @@ async def _serve_there(
 async def _serve(
     plan: Plan, remotes: list[Remote], tell: Callable[[Connection | Exception], None]
 ) -> None:
-    """Try the addresses until one answers, tell of that connection, and serve it to its end; or
-    tell why there is none.
-
-    "Nobody listens" may be a lie of somebody on the way, so it ends no attempt for good: an address
-    that says so is tried once more, patiently, after all others.
-    """
-    waiting = [(remote, len(remotes) == 1) for remote in remotes]
-    failures: list[Exception] = []
-    while waiting:
-        remote, patient = waiting.pop(0)
-        try:
-            sock = await bind_socket(
-                remote.family,
-                interface=plan.interface,
-                local=plan.local_address,
-                local_port=0,
-                networks=plan.networks,
-            )
-        except OSError as error:
-            tell(error)
-            return
-        try:
-            tie = plan.migration.enabled and plan.migration.automatic
-            connected = await connect_socket(sock, remote, plan.interface, tie=tie)
-        except OSError as error:
-            failures.append(error)
-            continue
-        try:
-            session = Session(plan, remote, connected)
-        except OSError as error:
-            connected.close()
-            tell(error)
-            return
-        failure = await session.run(patient, tell)
-        if failure is None:
-            return
-        if session.refused:
-            waiting.append((remote, True))
-            continue
-        failures.append(failure)
-        if isinstance(failure, _FINAL):
-            break
-    tell(_summary(plan, failures))
-
-
-def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:
-    """One error for all attempts: the server's own answer if there was one."""
-    last = failures[-1]
-    if isinstance(last, HandshakeError) and (len(failures) == 1 or isinstance(last, _FINAL)):
-        last.attempts = tuple(failures)
-        return last
-    reasons = "; ".join(str(failure) for failure in failures)
-    error = HandshakeError(
-        f"no connection to {plan.host} port {plan.port}: {reasons}", attempts=tuple(failures)
-    )
-    error.__cause__ = last if len(failures) == 1 else ExceptionGroup("attempts", failures)
-    return error
+    """Find a way to the server, tell of the connection, and serve it to its end; or tell why there
+    is none."""
+    await Race(plan, ways_to(plan, remotes), tell).run()

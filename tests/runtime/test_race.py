@@ -1,0 +1,178 @@
+"""Happy Eyeballs (RFC 8305): several addresses, several interfaces, one connection."""
+
+import random
+import socket
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.sim_server import NAME, PORT, credentials
+from tests.sim_world import CELLULAR, SERVER, SERVER6, World, simulated_world
+from trioquic import MigrationPolicy, TLSConfig, TransportConfig
+from trioquic._runtime.arguments import Plan, make_plan
+from trioquic._runtime.sockets import Remote
+from trioquic._runtime.ways import ways_to
+
+from .world import dial, get, open_sockets, phone_world
+
+DEAD = "198.51.100.99"
+DEAD6 = "2001:db8:1::99"
+SLOW = "198.51.100.50"
+Clock = trio.testing.MockClock
+
+
+def plan_for(world: World, **more: object) -> Plan:
+    arguments: dict[str, object] = {
+        "alpn": ["x"],
+        "server_name": None,
+        "tls": TLSConfig(verify=False),
+        "transport": TransportConfig(),
+        "migration": MigrationPolicy(),
+        "networks": world.phone,
+        "interface": None,
+        "local_address": None,
+        "addresses": None,
+    }
+    return make_plan(NAME, PORT, **{**arguments, **more})  # type: ignore[arg-type]
+
+
+def remotes(*addresses: str) -> list[Remote]:
+    return [
+        Remote(socket.AF_INET6, (a, PORT, 0, 0)) if ":" in a else Remote(socket.AF_INET, (a, PORT))
+        for a in addresses
+    ]
+
+
+async def test_the_families_take_turns(autojump_clock: Clock) -> None:
+    async with phone_world() as world:
+        found = ways_to(plan_for(world), remotes(SERVER, DEAD, SERVER6, DEAD6))
+        # RFC 6724 prefers native IPv6
+        assert [way.remote.address[0] for way in found] == [SERVER6, SERVER, DEAD6, DEAD]
+        assert {way.interface for way in found} == {None}
+
+
+async def test_what_cannot_be_reached_comes_last(autojump_clock: Clock) -> None:
+    async with phone_world(ipv6=False) as world:
+        found = ways_to(plan_for(world), remotes(SERVER6, SERVER, DEAD))
+        assert [way.remote.address[0] for way in found] == [SERVER, SERVER6, DEAD]
+
+
+@pytest.mark.parametrize(
+    ("migration", "expected"),
+    [
+        (MigrationPolicy(start_interfaces=2), ["wlan0", "wwan0"]),
+        (MigrationPolicy(start_interfaces=2, interfaces=["wwan0"]), ["wwan0", "wlan0"]),
+        (MigrationPolicy(start_interfaces=2, kinds=["cellular"]), ["wwan0"]),
+        (MigrationPolicy(start_interfaces=2, metered=False), ["wlan0"]),
+        (MigrationPolicy(), [None]),
+    ],
+)
+async def test_interfaces_as_the_policy_says(
+    autojump_clock: Clock, migration: MigrationPolicy, expected: list[str | None]
+) -> None:
+    async with phone_world() as world:
+        found = ways_to(plan_for(world, migration=migration), remotes(SERVER))
+        assert [way.interface for way in found] == expected
+        given = ways_to(plan_for(world, migration=migration, interface="wlan0"), remotes(SERVER))
+        assert [way.interface for way in given] == ["wlan0"]
+
+
+async def test_a_slow_address_is_overtaken(autojump_clock: Clock) -> None:
+    async with phone_world(ipv6=False) as world:
+        far = world.net.host("far")
+        far.add_interface("eth0", SLOW, delay=0.5)
+        world.net.name("two.example", SLOW, SERVER)
+        start = trio.current_time()
+        async with dial(world, "two.example", server_name=NAME) as conn:
+            assert trio.current_time() - start == pytest.approx(0.3, abs=0.01)
+            assert conn.active_path is not None
+            assert conn.active_path.remote == (SERVER, PORT)
+            assert open_sockets(world) == 1
+
+
+async def test_a_good_first_address_has_no_rival(autojump_clock: Clock) -> None:
+    async with phone_world(ipv6=False) as world:
+        world.net.name("two.example", SERVER, DEAD)
+        async with dial(world, "two.example", server_name=NAME):
+            await trio.sleep(1)
+        assert not world.record.select(host="phone", destination=DEAD)
+
+
+async def test_a_cut_interface_is_overtaken_by_another(autojump_clock: Clock) -> None:
+    async with phone_world(ipv6=False) as world:
+        world.wifi.link.blackhole()
+        start = trio.current_time()
+        policy = MigrationPolicy(start_interfaces=2)
+        async with dial(world, migration=policy, networks=world.phone) as conn:
+            # cellular's round trip is 80 ms
+            assert trio.current_time() - start == pytest.approx(0.34, abs=0.02)
+            assert conn.active_path is not None
+            assert conn.active_path.local[0] == CELLULAR
+            assert await get(conn, 1000)
+
+
+async def test_addresses_that_the_caller_knows(autojump_clock: Clock) -> None:
+    async with phone_world(ipv6=False) as world:
+        async with dial(world, addresses=[DEAD, SERVER]) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.remote == (SERVER, PORT)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "kind"),
+    [
+        ("198.51.100.1", TypeError),
+        (["server.example"], ValueError),
+        ([], ValueError),
+        ([1], TypeError),
+    ],
+)
+def test_addresses_that_are_none(addresses: list[str], kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        trioquic.open_connection(NAME, PORT, alpn=["x"], addresses=addresses)
+
+
+async def test_the_certificate_counts_for_all_addresses(autojump_clock: Clock) -> None:
+    """The server has answered: a rival that is under way is stopped."""
+    async with phone_world(ipv6=False) as world:
+        world.net.name("two.example", DEAD, SERVER)
+        tls = TLSConfig(ca_data=credentials("elsewhere.example").ca_pem)
+        start = trio.current_time()
+        with pytest.raises(trioquic.CertificateError):
+            async with dial(world, "two.example", server_name=NAME, tls=tls):
+                pytest.fail("nobody vouches for it")
+        assert trio.current_time() - start < 0.5
+        assert open_sockets(world) == 0
+
+
+async def test_many_races_leave_nothing(autojump_clock: Clock) -> None:
+    """Every mixture of dead, slow, refusing and good addresses; half of them are cancelled."""
+    chance = random.Random(4)
+    outcomes = {"connected": 0, "cancelled": 0}
+    async with simulated_world(ipv6=False) as world:
+        far = world.net.host("far")
+        far.add_interface("eth0", SLOW, delay=0.5)
+        shut = world.net.host("shut")
+        shut.add_interface("eth0", "198.51.100.98")
+        before = len(trio.lowlevel.current_root_task().child_nurseries[0].child_tasks)  # type: ignore[union-attr]
+        others = [DEAD, SLOW, "198.51.100.98"]
+        with world.phone.as_current():
+            for number in range(RACES):
+                addresses = [*chance.sample(others, chance.randrange(3)), SERVER]
+                chance.shuffle(addresses)
+                name = f"n{number}.example"
+                world.net.name(name, *addresses)
+                limit = chance.choice([0.01, 0.04, 0.052, 0.1, 0.27, 0.31, 0.4, 9.0, 9.0, 9.0])
+                with trio.move_on_after(limit) as scope:
+                    async with dial(world, name, server_name=NAME):
+                        outcomes["connected"] += 1
+                outcomes["cancelled"] += scope.cancelled_caught
+                assert open_sockets(world) == 0
+        after = len(trio.lowlevel.current_root_task().child_nurseries[0].child_tasks)  # type: ignore[union-attr]
+    assert after == before
+    assert min(outcomes.values()) > RACES / 5
+
+
+RACES = 250

@@ -1,0 +1,170 @@
+"""Happy Eyeballs over QUIC handshakes (RFC 8305 section 5): the first one that completes wins.
+
+An attempt begins when the one before has failed, or has had `attempt_delay` without success. Those
+that are under way go on meanwhile. A completed handshake cancels all others; each of them closes
+its socket and tells its server, with one datagram, that nobody is coming.
+
+"Nobody listens" may be a lie of somebody on the way, so it ends no attempt for good: a way that
+says so is tried once more, patiently, after all others.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from ..errors import (
+    AlpnError,
+    CertificateError,
+    HandshakeError,
+    LocalAddressError,
+    VersionError,
+)
+from .arguments import Plan
+from .binding import bind_socket, connect_socket
+from .connection import Connection
+from .session import Session
+from .ways import Way
+
+# The server has answered, and another of its addresses would not answer otherwise.
+_FINAL: Final = (CertificateError, AlpnError, VersionError)
+
+Result = Connection | Exception
+
+
+class Race:
+    """All attempts of one connection, and the life of the connection that comes of them."""
+
+    def __init__(self, plan: Plan, ways: Sequence[Way], tell: Callable[[Result], None]) -> None:
+        self._plan = plan
+        self._tell = tell
+        # with one way only there is nothing to hurry for
+        self._waiting = [(way, len(ways) == 1) for way in ways]
+        self._running: list[trio.CancelScope] = []
+        self._failures: list[Exception] = []
+        self._result: Result | None = None
+        self._winner: trio.CancelScope | None = None
+        self._news = trio.Event()
+
+    async def run(self) -> None:
+        """Try until one way leads to the server, tell of that connection, and serve it to its end;
+        or tell why there is none."""
+        if len(self._waiting) == 1:
+            await self._try(self._waiting.pop())
+        else:
+            async with trio.open_nursery() as nursery:
+                await self._start_attempts(nursery)
+                if self._result is not None:
+                    self._tell(self._result)
+        if self._result is None:
+            self._tell(_summary(self._plan, self._failures))
+
+    async def _start_attempts(self, nursery: trio.Nursery) -> None:
+        """Until there is a result, and nothing is left of all attempts but the winner."""
+        while self._waiting or any(scope is not self._winner for scope in self._running):
+            self._news = trio.Event()
+            pause = math.inf  # those under way may still fail, or want another attempt
+            if self._waiting:
+                pause = self._plan.transport.attempt_delay
+                scope = trio.CancelScope()
+                self._running.append(scope)
+                nursery.start_soon(self._try_beside, self._waiting.pop(0), scope)
+            with trio.move_on_after(pause):
+                await self._news.wait()
+
+    async def _try_beside(self, attempt: tuple[Way, bool], scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                await self._try(attempt, scope)
+        finally:
+            self._running.remove(scope)
+            self._news.set()
+
+    async def _try(self, attempt: tuple[Way, bool], scope: trio.CancelScope | None = None) -> None:
+        """Try one way; with success, until the connection ends."""
+        way, patient = attempt
+        try:
+            session = await self._open(way)
+        except LocalAddressError as error:
+            if way.interface == self._plan.interface:
+                self._end(error, scope)
+            else:
+                self._failures.append(error)
+            return
+        except NoWayError as error:
+            self._failures.append(error.reason)
+            return
+        except OSError as error:
+            self._end(error, scope)
+            return
+        failure = await session.run(patient, lambda connection: self._end(connection, scope))
+        if failure is None:
+            return
+        if session.refused:
+            self._waiting.append((way, True))
+            return
+        self._failures.append(failure)
+        if isinstance(failure, _FINAL):
+            self._end(_summary(self._plan, self._failures), scope)
+
+    async def _open(self, way: Way) -> Session:
+        """A session with a socket of its own. Raises LocalAddressError, NoWayError, and OSError
+        when it cannot write its trace."""
+        plan = self._plan
+        sock = await bind_socket(
+            way.remote.family,
+            interface=way.interface,
+            local=plan.local_address,
+            local_port=0,
+            networks=plan.networks,
+        )
+        try:
+            tie = plan.migration.enabled and plan.migration.automatic
+            connected = await connect_socket(sock, way.remote, way.interface, tie=tie)
+        except OSError as error:
+            raise NoWayError(error) from error
+        try:
+            return Session(plan, way.remote, connected)
+        except OSError:
+            connected.close()
+            raise
+
+    def _end(self, result: Result, scope: trio.CancelScope | None) -> None:
+        """Tell the result, unless there is one, and stop all attempts but this one."""
+        if self._result is not None:
+            # Two came through in the same moment; this one is cancelled already.
+            return
+        self._result = result
+        if scope is None:
+            self._tell(result)
+            return
+        if isinstance(result, Connection):
+            self._winner = scope
+        self._waiting.clear()
+        for other in self._running:
+            if other is not scope:
+                other.cancel()
+        self._news.set()
+
+
+class NoWayError(Exception):
+    """The system knows no way to this address."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:
+    """One error for all attempts: the server's own answer if there was one."""
+    last = failures[-1]
+    if isinstance(last, HandshakeError) and (len(failures) == 1 or isinstance(last, _FINAL)):
+        last.attempts = tuple(failures)
+        return last
+    reasons = "; ".join(str(failure) for failure in failures)
+    error = HandshakeError(
+        f"no connection to {plan.host} port {plan.port}: {reasons}", attempts=tuple(failures)
+    )
+    error.__cause__ = last if len(failures) == 1 else ExceptionGroup("attempts", failures)
+    return error
