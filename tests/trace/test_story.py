@@ -125,7 +125,7 @@ async def test_the_whole_story(autojump_clock: trio.testing.MockClock, tmp_path:
 async def test_losses_silence_and_the_reason_to_move(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:
-    transport = trioquic.TransportConfig(qlog_dir=tmp_path)
+    transport = trioquic.TransportConfig(qlog_dir=tmp_path, send_buffer=100_000)
     async with phone_world(wifi={"loss": 0.02}) as world:
         async with dial(
             world,
@@ -135,7 +135,7 @@ async def test_losses_silence_and_the_reason_to_move(
             networks=world.phone,
         ) as conn:
             stream = await conn.open_stream()
-            await stream.send_all(b"PUT\r\n" + bytes(3_000_000))
+            await stream.send_all(b"PUT\r\n" + bytes(1_000_000))
             world.wifi.link.blackhole()
             await stream.send_eof()
             assert len(await stream.receive_some()) == 64
