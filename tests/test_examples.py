@@ -34,14 +34,17 @@ async def run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
     )
 
 
-async def test_the_demo_moves_and_checks_the_sum() -> None:
-    result = await run("-m", "examples.demo", "--megabytes", "8")
+async def test_the_demo_moves_and_checks_the_sum(tmp_path: Path) -> None:
+    picture = tmp_path / "handover.svg"
+    result = await run("-m", "examples.demo", "--megabytes", "8", "--picture", str(picture))
     output = result.stdout.decode()
     assert result.returncode == 0, output + result.stderr.decode()
     assert "wifi is cut" in output
     assert "moved from wifi (127.0.0.1) to cellular (127.0.0.2)" in output
     assert "the gap was" in output
     assert "SHA-256 matches" in output
+    drawn = await trio.Path(picture).read_text()
+    assert "from wifi to cellular: " in drawn and "8.0 MB received" in drawn
 
 
 @pytest.mark.parametrize(
