@@ -34,7 +34,7 @@ async def test_requests_share_a_connection() -> None:
 
 async def test_a_response_is_read_as_it_comes() -> None:
     """Backpressure: what is not read stays with the server."""
-    size = 6_000_000
+    size = 4_000_000
     async with website() as site, site.client() as client:
         async with client.stream("GET", f"/bytes/{size}") as response:
             chunks = response.aiter_bytes()

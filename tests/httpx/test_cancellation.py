@@ -1,7 +1,7 @@
 """Cancelled at every moment: no task, no socket and no place in the pool is left behind."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 
 import httpx
 import trio
@@ -16,7 +16,7 @@ from trioquic.httpx import HTTP3Transport
 
 from .site import Site, pool_of
 
-CONTENT = pattern(2000)
+CONTENT = pattern(1000)
 SIZE = 1000
 
 
@@ -32,23 +32,28 @@ def options() -> ServerOptions:
 
 
 class Pieces:
-    """A body that remembers whether it was left properly."""
+    """A body that knows whether somebody is waiting in it."""
 
     def __init__(self) -> None:
-        self.open = 0
+        self.inside = 0
+        self._left = [CONTENT]
 
-    async def make(self) -> AsyncGenerator[bytes]:
-        self.open += 1
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.inside += 1
         try:
-            for at in range(0, len(CONTENT), 1000):
-                await trio.sleep(0.01)
-                yield CONTENT[at : at + 1000]
+            await trio.sleep(0.01)
         finally:
-            self.open -= 1
+            self.inside -= 1
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 async def upload(client: httpx.AsyncClient, pieces: Pieces) -> None:
-    response = await client.post("/digest", content=pieces.make())
+    response = await client.post("/digest", content=pieces)
     assert response.text == hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -59,7 +64,7 @@ async def test_a_whole_client(autojump_clock: trio.testing.MockClock) -> None:
             with cut:
                 async with client_of(b) as client:
                     await upload(client, pieces)
-            assert pieces.open == 0
+            assert pieces.inside == 0
             await b.nothing_left(ErrorCode.H3_NO_ERROR)
 
     await sweep(case, least=40)
@@ -81,7 +86,7 @@ async def test_one_request_of_two(autojump_clock: trio.testing.MockClock) -> Non
                     nursery.start_soon(beside)
                     with cut:
                         await upload(client, pieces)
-                    assert pieces.open == 0
+                    assert pieces.inside == 0
                 (connection,) = pool_of(client).connections
                 assert connection.idle
                 assert connection.http3 is not None

@@ -53,7 +53,7 @@ async def test_more_requests_than_streams(autojump_clock: Clock) -> None:
     """They wait for their turn, as long as the pool timeout allows."""
     async with simulated_site(streams=10) as site, site.client(timeout=60) as client:
         async with trio.open_nursery() as nursery:
-            for number in range(300):
+            for number in range(120):
                 nursery.start_soon(get, client, f"/bytes/{number}")
         assert len(site.applications) == 2
         assert all(connection.idle for connection in pool_of(client).connections)
