@@ -65,6 +65,19 @@ def test_a_full_trace_says_from_when_on(tmp_path: Path) -> None:
     assert len(trace.moves) == 1
 
 
+def test_the_rtt_that_a_gap_is_measured_in(tmp_path: Path) -> None:
+    """That of the new path at the handover, if it was measured there; not that of long after."""
+
+    def validated(time: float, rtt: float) -> dict[str, Any]:
+        return {"time": time, "name": "trioquic:path_validated", "tuple": "1", "data": {"rtt": rtt}}
+
+    migrated = {"time": 500, "name": "trioquic:migrated", "data": {"old": "0", "new": "1"}}
+    before, at, after = validated(10, 120), validated(580, 80), validated(9000, 30)
+    for events, rtt in (([before, migrated, after], 0.12), ([before, migrated, at, after], 0.08)):
+        trace = plot.read_trace(sequence(tmp_path / "x.sqlog", HEADER, events))
+        assert [move.rtt for move in trace.moves] == [rtt]
+
+
 def test_many_handovers(trace_files: dict[Story, Path]) -> None:
     trace = plot.read_trace(trace_files[wandering])
     assert len(trace.moves) == 10

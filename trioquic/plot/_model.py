@@ -104,7 +104,7 @@ class Move:
     cause: str
     gap: Gap | None
     rtt: float | None
-    """Of the path that it leads to, as known then."""
+    """Of the path that it leads to, by the validation at the handover, or else as known before."""
     detail: tuple[tuple[float, float], ...]
     """Points of the trace's progress around it, finer than the curve of the whole."""
 

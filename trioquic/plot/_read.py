@@ -18,6 +18,8 @@ _MOST_PATHS: Final = 1024
 _MOST_MOVES: Final = 1024
 _MOST_MARKS: Final = 4096
 _MOST_CHALLENGES: Final = 4096
+# A validation that ends so soon after a handover, in seconds, tells the RTT that it met.
+_AT_A_MOVE: Final = 1.0
 _LONGEST_TEXT: Final = 120
 _LARGEST: Final = float(1 << 62)
 
@@ -94,7 +96,7 @@ class _Collector:
             case "path_opened":
                 self._path(time, key).track.interface = _text(data.get("interface"))
             case "path_validated":
-                self._rtt(self._path(time, key).track, data.get("rtt"))
+                self._validated(time, key, data)
             case "migrated":
                 self._migrated(time, data)
             case "connection_started":
@@ -211,6 +213,14 @@ class _Collector:
         milliseconds = number(value)
         if milliseconds is not None and milliseconds > 0:
             track.rtt = milliseconds / 1000
+
+    def _validated(self, time: float, key: str, data: dict[str, Any]) -> None:
+        track = self._path(time, key).track
+        self._rtt(track, data.get("rtt"))
+        if self._moves:
+            moved, old, new, cause, _ = self._moves[-1]
+            if new == key and time - moved < _AT_A_MOVE:
+                self._moves[-1] = (moved, old, new, cause, track.rtt)
 
     def _assigned(self, time: float, data: dict[str, Any]) -> None:
         key = data.get("tuple_id", data.get("path_id"))
