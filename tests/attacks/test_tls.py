@@ -265,7 +265,19 @@ def test_17_tickets_are_capped() -> None:
         ticket = new_session_ticket(ticket=b"ticket %d" % number + bytes(900))
         world.peer.send_crypto(APPLICATION, ticket)
         world.run_for(2 * world.delay)
-    assert 1 <= len(world.client._handshake._tls.tickets) <= 16
+    assert world.client.statistics().session_tickets == 100
+    assert world.client._handshake._tls.tickets == []
+    goes_on(world)
+
+
+def test_17_no_more_tickets_are_passed_on_than_anybody_needs() -> None:
+    world = World(keep_tickets=True).connect()
+    for number in range(100):
+        ticket = new_session_ticket(ticket=b"ticket %d" % number + bytes(900))
+        world.peer.send_crypto(APPLICATION, ticket)
+        world.run_for(2 * world.delay)
+    found = [event for event in world.events if isinstance(event, ev.TicketReceived)]
+    assert 1 <= len(found) <= 16
     goes_on(world)
 
 

@@ -47,6 +47,7 @@ class World:
         root_number: int = 0,
         interface_mtu: int = ETHERNET,
         max_datagram_size: int = MOST_DATAGRAM,
+        keep_tickets: bool = False,
     ) -> None:
         self.now = 1000.0
         self.delay = delay
@@ -71,6 +72,7 @@ class World:
             idle_timeout=idle_timeout,
             keep_alive=keep_alive,
             max_datagram_size=max_datagram_size,
+            keep_tickets=keep_tickets,
         )
         self.client = ClientConnection(
             config, rng=self.random.randbytes, wall_time=WALL_TIME, now=self.now

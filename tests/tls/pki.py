@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trioquic._protocol.tls.client import TlsClient, TlsClientConfig, TrafficSecret
+from trioquic._protocol.tls.resumption import Resumption
 from trioquic._protocol.tls.verify import CaVerification, NoVerification, Verification
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -165,6 +166,8 @@ def make_client(
     keylog: Callable[[str], None] | None = None,
     alpn: tuple[str, ...] = (ALPN,),
     seed: int = 0,
+    resumption: Resumption | None = None,
+    wall_time: datetime.datetime = NOW,
 ) -> TlsClient:
     config = TlsClientConfig(
         server_name,
@@ -176,7 +179,11 @@ def make_client(
         keylog,
     )
     return TlsClient(
-        config, rng=seeded(seed), wall_time=NOW, transport_parameters=CLIENT_PARAMETERS
+        config,
+        rng=seeded(seed),
+        wall_time=wall_time,
+        transport_parameters=CLIENT_PARAMETERS,
+        resumption=resumption,
     )
 
 

@@ -7,6 +7,7 @@ from .datagrams import ACCEPTED_SIZE
 from .recovery.choice import CUBIC, Choice
 from .streams.config import StreamConfig
 from .tls.config import TlsClientConfig
+from .tls.resumption import Resumption
 from .wire.transport_parameters import TransportParameters, encode_transport_parameters
 
 # RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
@@ -32,6 +33,8 @@ class CoreConfig:
         congestion: Choice = CUBIC,
         datagrams: bool = False,
         datagram_buffer: int = 256,
+        keep_tickets: bool = False,
+        resumption: Resumption | None = None,
     ) -> None:
         self.tls = tls
         self.streams = streams
@@ -45,6 +48,10 @@ class CoreConfig:
         self.congestion = congestion
         self.datagrams = datagrams
         self.datagram_buffer = datagram_buffer
+        # whether anybody wants to hear of tickets
+        self.keep_tickets = keep_tickets
+        # the session to resume
+        self.resumption = resumption
 
     def parameters(self, source_connection_id: bytes) -> TransportParameters:
         """Our transport parameters (RFC 9000 section 18.2)."""

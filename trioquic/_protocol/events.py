@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from .tls.resumption import Resumption
+
 
 class Event:
     """Base of everything that `next_event()` returns."""
@@ -16,6 +18,14 @@ class HandshakeCompleted(Event):
     cipher_suite: int
     group: int
     peer_certificates: tuple[bytes, ...]
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketReceived(Event):
+    """The server gave a ticket, with which another connection can resume the session."""
+
+    resumption: Resumption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from .crypto.keys import PacketKeys, initial_secrets
 from .crypto.retry import retry_is_authentic
 from .datagrams import Datagrams
 from .errors import PROTOCOL_VIOLATION, TRANSPORT_PARAMETER_ERROR, BadPacketError
-from .events import Ending, Event, HandshakeCompleted, HandshakeConfirmed
+from .events import Ending, Event, HandshakeCompleted, HandshakeConfirmed, TicketReceived
 from .lifetime import Lifetime
 from .number_space import NumberSpace
 from .path.path import Path
@@ -36,6 +36,8 @@ from .wire.transport_parameters import (
 _INITIAL_SUITE = 0x1301
 # Section 7.2: the first Destination Connection ID is unpredictable and at least 8 bytes.
 _FIRST_ID_LENGTH = 8
+# tickets of one connection that are passed on
+_MOST_TICKETS = 16
 # A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
 _LONGEST_TOKEN = 1100
 
@@ -72,7 +74,11 @@ class Handshake:
             rng=rng,
             wall_time=wall_time,
             transport_parameters=config.encode_parameters(own_ids.first),
+            resumption=config.resumption,
         )
+        self._keep_tickets = config.keep_tickets
+        self._tickets_told = 0
+        self._wall_time = wall_time.timestamp()  # when the connection began
         self.original_id = rng(_FIRST_ID_LENGTH)
         self._retry_id: bytes | None = None
         self._server_id: bytes | None = None
@@ -139,6 +145,23 @@ class Handshake:
         self._pump()
         if self._tls.complete and not self.complete:
             self._finish_untrusted(now)
+        if self._tls.tickets:
+            self._take_tickets(now)
+
+    def _take_tickets(self, now: float) -> None:
+        """Pass on what resumes this session (RFC 8446 section 4.6.1), if anybody wants it."""
+        tickets, self._tls.tickets = self._tls.tickets, []
+        if not self._keep_tickets:
+            return
+        # the newest are the best, but a server that gives more and more is not worth the work
+        room = _MOST_TICKETS - self._tickets_told
+        del tickets[room:]
+        self._tickets_told += len(tickets)
+        wall_time = self._wall_time + now - self._lifetime.began
+        for ticket in tickets:
+            if ticket.lifetime:
+                resumption = self._tls.resume_with(ticket, wall_time)
+                self._events.append(TicketReceived(resumption=resumption))
 
     def _finish_untrusted(self, now: float) -> None:
         """Server authenticated: check its parameters and let streams run."""
@@ -175,6 +198,7 @@ class Handshake:
                 cipher_suite=self._tls.cipher_suite,
                 group=self._tls.group,
                 peer_certificates=self._tls.peer_certificates,
+                resumed=self._tls.resumed,
             )
         )
 

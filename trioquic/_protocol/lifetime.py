@@ -68,6 +68,7 @@ class Lifetime:
         self, idle_timeout: float, keep_alive: float, now: float, events: list[Event]
     ) -> None:
         self._events = events
+        self.began = now
         self._idle_timeout = idle_timeout
         self._keep_alive = keep_alive
         self._restarted_at = now

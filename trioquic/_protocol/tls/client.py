@@ -17,6 +17,7 @@ from typing import Final
 
 from cryptography import x509
 
+from ..crypto.keys import hkdf_expand_label
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..machine import advance
 from ..space import APPLICATION, HANDSHAKE, INITIAL
@@ -36,7 +37,9 @@ from .certificates import parse_certificate_untrusted, public_key_untrusted
 from .codec import Cursor
 from .config import TlsClientConfig
 from .hello import ClientOffer
-from .key_schedule import KeySchedule, TrafficSecret
+from .key_schedule import KeySchedule, TrafficSecret, hash_of
+from .psk import psk_offer
+from .resumption import Resumption
 from .signatures import choose_scheme, sign, verify_untrusted
 from .state import TABLE, TlsInput, TlsState
 
@@ -68,6 +71,7 @@ class TlsClient:
         rng: Callable[[int], bytes],
         wall_time: datetime.datetime,
         transport_parameters: bytes,
+        resumption: Resumption | None = None,
     ) -> None:
         self.config = config
         self.wall_time = wall_time
@@ -80,7 +84,10 @@ class TlsClient:
         self.peer_certificates: tuple[bytes, ...] = ()
         self.tickets: list[msg.SessionTicket] = []
         self.tickets_received = 0
-        self._offer = ClientOffer(config, rng, transport_parameters)
+        self.resumed = False  # the server has resumed an earlier session
+        psk = psk_offer(resumption, config.cipher_suites, wall_time.timestamp())
+        self._offer = ClientOffer(config, rng, transport_parameters, psk)
+        self._resumption_secret = b""
         self._schedule = KeySchedule()
         self._assembler = MessageAssembler()
         self._output: list[tuple[int, bytes]] = []
@@ -150,6 +157,8 @@ class TlsClient:
             # KeyUpdate, too, is forbidden (RFC 9001 section 6)
             name = f"handshake message {kind}" if what is None else what.value
             raise tls_error(UNEXPECTED_MESSAGE, f"{name} while in state: {self.state.value}")
+        if what is TlsInput.ENCRYPTED_EXTENSIONS and self.resumed:
+            what = TlsInput.RESUMED_EXTENSIONS
         if hello is None:
             self._handle_untrusted(what, message, body)
         elif what is TlsInput.HELLO_RETRY_REQUEST:
@@ -159,7 +168,7 @@ class TlsClient:
         self.state = advance(TABLE, self.state, what)
 
     def _handle_untrusted(self, what: TlsInput, message: bytes, body: bytes) -> None:
-        if what is TlsInput.ENCRYPTED_EXTENSIONS:
+        if what is TlsInput.ENCRYPTED_EXTENSIONS or what is TlsInput.RESUMED_EXTENSIONS:
             self._on_encrypted_extensions_untrusted(body)
         elif what is TlsInput.CERTIFICATE_REQUEST:
             self._certificate_request = msg.parse_certificate_request_untrusted(body)
@@ -183,7 +192,7 @@ class TlsClient:
         self._schedule.choose(hello.cipher_suite)
         self._schedule.replace_first_hello()
         self._schedule.absorb(message)
-        self._send(INITIAL, self._offer.client_hello())
+        self._send(INITIAL, self._offer.client_hello(self._schedule.transcript.copy()))
 
     def _on_server_hello_untrusted(self, message: bytes, hello: msg.ServerHello) -> None:
         self._require_boundary_untrusted("ServerHello")
@@ -192,7 +201,12 @@ class TlsClient:
         self.group = self._offer.share.group
         self._schedule.choose(hello.cipher_suite)
         self._schedule.absorb(message)
-        client, server = self._schedule.enter_handshake(shared_secret)
+        secret = b""
+        if self._offer.resumed and self._offer.psk is not None:
+            self.resumed = True
+            secret = self._offer.psk.resumption.secret
+            self.peer_certificates = self._offer.psk.resumption.peer_certificates
+        client, server = self._schedule.enter_handshake(shared_secret, secret)
         self._client_secret, self._server_secret = client, server
         self._log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client)
         self._log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", server)
@@ -254,10 +268,31 @@ class TlsClient:
             self._send_certificate(self._certificate_request)
         verify_data = self._schedule.finished(self._client_secret)
         self._send(HANDSHAKE, msg.encode_message(msg.FINISHED, verify_data))
+        self._resumption_secret = self._schedule.resumption_secret()
         self._secrets.append(TrafficSecret(APPLICATION, self.cipher_suite, server, client))
         self._client_secret = self._server_secret = b""
         self.level = APPLICATION
         del self._offer, self._schedule
+
+    def resume_with(self, ticket: msg.SessionTicket, now: float) -> Resumption:
+        """What has to be kept to resume this session; `now` is the wall clock's, in seconds."""
+        algorithm = hash_of(self.cipher_suite)
+        secret = hkdf_expand_label(
+            algorithm, self._resumption_secret, b"resumption", algorithm.digest_size, ticket.nonce
+        )
+        leaf = parse_certificate_untrusted(self.peer_certificates[0])
+        return Resumption(
+            ticket=ticket.ticket,
+            secret=secret,
+            cipher_suite=self.cipher_suite,
+            age_add=ticket.age_add,
+            issued_at=now,
+            expires_at=min(now + ticket.lifetime, leaf.not_valid_after_utc.timestamp()),
+            alpn=self.alpn or "",
+            peer_certificates=self.peer_certificates,
+            transport_parameters=self.peer_transport_parameters or b"",
+            early_data=ticket.max_early_data > 0,
+        )
 
     def _send_certificate(self, wanted: tuple[int, ...]) -> None:
         """RFC 8446 section 4.4.2: without a suitable certificate, an empty list is sent."""

@@ -3,18 +3,22 @@
 
 The offer is TLS 1.3 only, with a key share for the first group of the configuration. A server
 that wants another group asks for it with a HelloRetryRequest; the second ClientHello differs from
-the first in the key share and the cookie, and in nothing else.
+the first in the key share, the cookie and the binder of a ticket, and in nothing else.
 """
 
 from collections.abc import Callable
 from typing import Final
+
+from cryptography.hazmat.primitives import hashes
 
 from . import extensions as ext
 from .alerts import ILLEGAL_PARAMETER, MISSING_EXTENSION, PROTOCOL_VERSION, tls_error
 from .codec import Cursor, numbers16, vector8, vector16
 from .config import TlsClientConfig
 from .key_exchange import make_key_share
+from .key_schedule import hash_of
 from .messages import LEGACY_VERSION, ServerHello, encode_client_hello
+from .psk import PskOffer
 from .signatures import OFFERED_SCHEMES
 
 TLS_1_3: Final = 0x0304
@@ -27,7 +31,11 @@ class ClientOffer:
     """What was offered in this handshake, and the secret key share behind it."""
 
     def __init__(
-        self, config: TlsClientConfig, rng: Callable[[int], bytes], transport_parameters: bytes
+        self,
+        config: TlsClientConfig,
+        rng: Callable[[int], bytes],
+        transport_parameters: bytes,
+        psk: PskOffer | None = None,
     ) -> None:
         self.config = config
         self.rng = rng
@@ -36,13 +44,24 @@ class ClientOffer:
         self.share = make_key_share(config.groups[0], rng)
         self.cookie = b""
         self.cipher_suite = 0  # what a HelloRetryRequest has fixed
+        self.psk = psk
+        self.resumed = False  # the server has accepted the ticket
         self.offered = frozenset(kind for kind, _ in self._extensions())
+        if psk is not None:
+            self.offered |= {ext.PRE_SHARED_KEY}
 
-    def client_hello(self) -> bytes:
-        """The whole message; after `accept_retry_untrusted` the second one."""
+    def client_hello(self, retried: hashes.Hash | None = None) -> bytes:
+        """The whole message; after `accept_retry_untrusted` the second one, with the transcript up
+        to the HelloRetryRequest."""
         pairs = [ext.encode_extension(kind, content) for kind, content in self._extensions()]
+        psk = self.psk
+        if psk is not None:
+            pairs.append(psk.extension(psk.empty_binder))
         suites = numbers16(self.config.cipher_suites)
-        return encode_client_hello(self.random, suites, b"".join(pairs))
+        hello = encode_client_hello(self.random, suites, b"".join(pairs))
+        if psk is None:
+            return hello
+        return psk.bind(hello, hashes.Hash(psk.algorithm) if retried is None else retried)
 
     def _extensions(self) -> list[tuple[int, bytes]]:
         config = self.config
@@ -89,6 +108,10 @@ class ClientOffer:
                 raise tls_error(ILLEGAL_PARAMETER, f"{what} asks for group {group:#06x}")
             self.share = make_key_share(group, self.rng)
         self.cipher_suite = hello.cipher_suite
+        if self.psk is not None and not self._fits(hello.cipher_suite, self.psk):
+            # section 4.1.4: a ticket for another hash function is not offered again
+            self.psk = None
+            self.offered -= {ext.PRE_SHARED_KEY}
 
     def accept_untrusted(self, hello: ServerHello) -> bytes:
         """Take a ServerHello: returns the shared secret."""
@@ -107,7 +130,24 @@ class ClientOffer:
         if group != self.share.group:
             raise tls_error(ILLEGAL_PARAMETER, f"{what} answers with group {group:#06x}")
         self.cipher_suite = hello.cipher_suite
+        self._read_selection_untrusted(hello)
         return self.share.shared_secret_untrusted(public)
+
+    def _read_selection_untrusted(self, hello: ServerHello) -> None:
+        """Whether the server resumes the session (section 4.2.11)."""
+        content = hello.extensions.get(ext.PRE_SHARED_KEY)
+        if content is None:
+            return
+        cursor = Cursor(content, "ServerHello, pre_shared_key,")
+        selected = cursor.number_untrusted(2)
+        cursor.finish_untrusted()
+        if selected or self.psk is None or not self._fits(hello.cipher_suite, self.psk):
+            raise tls_error(ILLEGAL_PARAMETER, "ServerHello resumes what cannot be resumed")
+        self.resumed = True
+
+    def _fits(self, cipher_suite: int, psk: PskOffer) -> bool:
+        """Whether the ticket's secret is one for the hash function of this suite."""
+        return hash_of(cipher_suite).name == psk.algorithm.name
 
     def _check_common_untrusted(self, hello: ServerHello, what: str) -> None:
         version = hello.extensions.get(ext.SUPPORTED_VERSIONS)

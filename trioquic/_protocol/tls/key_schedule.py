@@ -2,7 +2,7 @@
 
 Which hash to use is known only when the server has chosen a cipher suite, so the ClientHello
 waits in `waiting` until `choose`. QUIC takes the traffic secrets and derives its own packet keys
-from them. There is no PSK here, so the early secret is the one of an all-zero key.
+from them. Without a resumed session the early secret is the one of an all-zero key.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,13 @@ CIPHER_SUITES: Final = (
     TLS_AES_256_GCM_SHA384,
     TLS_CHACHA20_POLY1305_SHA256,
 )
+
+
+def hash_of(cipher_suite: int) -> hashes.HashAlgorithm:
+    """The hash function of a cipher suite."""
+    if cipher_suite == TLS_AES_256_GCM_SHA384:
+        return hashes.SHA384()
+    return hashes.SHA256()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +66,11 @@ class KeySchedule:
         """The cipher suite is known; a second call, after HelloRetryRequest, changes nothing."""
         if self.chosen:
             return
-        if cipher_suite == TLS_AES_256_GCM_SHA384:
-            self.algorithm = hashes.SHA384()
+        self.algorithm = hash_of(cipher_suite)
         self.transcript = hashes.Hash(self.algorithm)
         self.transcript.update(self.waiting)
         self.waiting = b""
         self.chosen = True
-        size = self.algorithm.digest_size
-        self.secret = self._extract(bytes(size), bytes(size))
 
     def replace_first_hello(self) -> None:
         """RFC 8446 section 4.4.1: before a HelloRetryRequest goes in, the first ClientHello is
@@ -78,8 +82,11 @@ class KeySchedule:
     def transcript_hash(self) -> bytes:
         return self.transcript.copy().finalize()
 
-    def enter_handshake(self, shared_secret: bytes) -> tuple[bytes, bytes]:
-        """Client and server handshake traffic secrets; the transcript ends with ServerHello."""
+    def enter_handshake(self, shared_secret: bytes, psk: bytes = b"") -> tuple[bytes, bytes]:
+        """Client and server handshake traffic secrets; the transcript ends with ServerHello. `psk`
+        is the secret of the session that is resumed."""
+        size = self.algorithm.digest_size
+        self.secret = self._extract(bytes(size), psk or bytes(size))
         self.secret = self._extract(self._derived(), shared_secret)
         return self._traffic(b"c hs traffic"), self._traffic(b"s hs traffic")
 
@@ -87,6 +94,10 @@ class KeySchedule:
         """Client and server application secrets; the transcript ends with the server's Finished."""
         self.secret = self._extract(self._derived(), bytes(self.algorithm.digest_size))
         return self._traffic(b"c ap traffic"), self._traffic(b"s ap traffic")
+
+    def resumption_secret(self) -> bytes:
+        """What the secrets of tickets follow from; the transcript ends with our Finished."""
+        return self._derive(b"res master", self.transcript_hash())
 
     def finished(self, traffic_secret: bytes) -> bytes:
         """The content of a Finished over the transcript so far (RFC 8446 section 4.4.4)."""

@@ -1,4 +1,4 @@
-"""The handshake as the client sees it (RFC 8446 appendix A.1), without PSK and early data.
+"""The handshake as the client sees it (RFC 8446 appendix A.1), without early data.
 
 The table has a row for each message a well-behaved server may send in a state. Whatever is not in
 it is answered with unexpected_message, so the table is the only place that knows the order.
@@ -27,6 +27,7 @@ class TlsInput(Label):
     HELLO_RETRY_REQUEST = "HelloRetryRequest"
     SERVER_HELLO = "ServerHello"
     ENCRYPTED_EXTENSIONS = "EncryptedExtensions"
+    RESUMED_EXTENSIONS = "EncryptedExtensions of a resumed session"
     CERTIFICATE_REQUEST = "CertificateRequest"
     CERTIFICATE = "Certificate"
     CERTIFICATE_VERIFY = "CertificateVerify"
@@ -50,6 +51,11 @@ TABLE: Final[dict[tuple[TlsState, TlsInput], TlsState]] = {
         TlsState.WAIT_ENCRYPTED_EXTENSIONS,
         TlsInput.ENCRYPTED_EXTENSIONS,
     ): TlsState.WAIT_CERTIFICATE_OR_REQUEST,
+    # The ticket's secret authenticates the server: no Certificate follows, and none is asked for.
+    (
+        TlsState.WAIT_ENCRYPTED_EXTENSIONS,
+        TlsInput.RESUMED_EXTENSIONS,
+    ): TlsState.WAIT_FINISHED,
     (
         TlsState.WAIT_CERTIFICATE_OR_REQUEST,
         TlsInput.CERTIFICATE_REQUEST,
