@@ -11,6 +11,7 @@ import trioquic
 from tests.sim_server import NAME
 from tests.sim_world import SERVER
 from trioquic.httpx._discovery import Discovery, Endpoint, Mode, Origin
+from trioquic.httpx._router import _with_less_time
 
 from .site import Site, pool_of, simulated_site, website
 
@@ -219,6 +220,37 @@ async def test_only_http3_falls_back_to_the_origin() -> None:
         assert (await client.get("/alt-svc", headers=value)).status_code == 200
         assert (await client.get("/bytes/1")).http_version == "HTTP/3"
         assert len(site.applications) == 1
+
+
+async def test_an_alternative_that_does_not_answer(autojump_clock: Clock) -> None:
+    """Half of the connect timeout is the origin's, and it is remembered."""
+    async with simulated_site() as site:
+        async with site.client(timeout=httpx.Timeout(9, connect=4)) as client:
+            # an address that is nobody's
+            value = {"x-alt-svc": 'h3="192.0.2.99:1"'}
+            assert (await client.get("/alt-svc", headers=value)).status_code == 200
+            before = trio.current_time()
+            assert await way(client) == "HTTP/3"
+            assert trio.current_time() - before == pytest.approx(2.0, abs=0.2)
+            before = trio.current_time()
+            assert await way(client) == "HTTP/3"
+            assert trio.current_time() - before < 0.2
+
+
+@pytest.mark.parametrize(
+    ("connect", "spent", "left"), [(10.0, 3.0, 7.0), (10.0, 30.0, 5.0), (None, 3.0, None)]
+)
+def test_the_fallback_has_time_to_connect(
+    connect: float | None, spent: float, left: float | None
+) -> None:
+    """Also after a long wait for the pool, or for a response that does not count."""
+    timeout = {"connect": connect, "read": 1.0}
+    request = httpx.Request("POST", "https://a/", content=b"x", extensions={"timeout": timeout})
+    shortened = _with_less_time(request, spent)
+    assert shortened.extensions["timeout"] == {"connect": left, "read": 1.0}
+    assert shortened.headers == request.headers
+    assert shortened.stream is request.stream
+    assert request.extensions["timeout"] == timeout
 
 
 # -- the memory ------------------------------------------------------------------------------------

@@ -62,9 +62,6 @@ class Router:
     async def _over_http3(self, request: httpx.Request, origin: Origin) -> httpx.Response | None:
         """None: it is to go around HTTP/3."""
         timeouts = Timeouts.of(request.extensions)
-        patience = math.inf
-        if self._find_fallback is not None:
-            patience = min(self._head_start, timeouts.connect / 2)
         server_name = request.extensions.get("sni_hostname") or origin.host
         tried: set[Endpoint] = set()
         failure: httpx.ConnectError | None = None
@@ -76,14 +73,17 @@ class Router:
                 return None
             tried.add(endpoint)
             try:
-                response = await self._to(endpoint, request, timeouts, patience)
+                response = await self._to(endpoint, request, timeouts)
             except httpx.ConnectError as error:
                 if endpoint.is_origin and isinstance(error.__cause__, _FINAL):
                     raise
                 failure = error
                 continue
             if response is None:
-                return None
+                if self._find_fallback is not None:
+                    return None
+                self._discovery.failed(endpoint, trio.current_time())
+                continue
             if response.status_code != _MISDIRECTED:
                 self._learn(origin, response)
                 return response
@@ -95,10 +95,17 @@ class Router:
                 return response
             await response.aclose()
 
+    def _patience(self, endpoint: Endpoint, timeouts: Timeouts) -> float:
+        """How long a connection may take before another way is tried, where there is one."""
+        if self._find_fallback is not None:
+            return min(self._head_start, timeouts.connect / 2)
+        return math.inf if endpoint.is_origin else timeouts.connect / 2
+
     async def _to(
-        self, endpoint: Endpoint, request: httpx.Request, timeouts: Timeouts, patience: float
+        self, endpoint: Endpoint, request: httpx.Request, timeouts: Timeouts
     ) -> httpx.Response | None:
         """The response from one place; None if that does not answer soon enough."""
+        patience = self._patience(endpoint, timeouts)
         sent_before = False
         while True:
             place = await self._pool.acquire(endpoint, timeouts, patience)
@@ -116,19 +123,15 @@ class Router:
     async def _exchange(
         self, place: Place, request: httpx.Request, timeouts: Timeouts
     ) -> httpx.Response:
-        body = request.stream
-        content: bytes | None = None
-        if isinstance(body, httpx.ByteStream):
-            content = b"".join([chunk async for chunk in body])
         try:
-            stream = await _open_request(place, request, timeouts, end=content == b"")
+            body = await _body_of(request)
+            stream = await _open_request(place, request, timeouts, end=body is None)
         except BaseException:
             place.release()
             raise
         exchange = Exchange(stream, timeouts, place.release)
         try:
-            if content != b"":
-                assert isinstance(body, httpx.AsyncByteStream)
+            if body is not None:
                 exchange.send_body(self._nursery, body)
             head = await exchange.receive_head()
         except BaseException:
@@ -137,12 +140,7 @@ class Router:
         assert place.connection.http3 is not None
         return make_response(exchange, head, place.connection.http3.quic)
 
-    async def _around(
-        self,
-        request: httpx.Request,
-        origin: Origin,
-        spent: float,
-    ) -> httpx.Response:
+    async def _around(self, request: httpx.Request, origin: Origin, spent: float) -> httpx.Response:
         assert self._find_fallback is not None
         fallback = self._find_fallback()
         try:
@@ -186,17 +184,27 @@ async def _open_request(
     raise httpx.WriteTimeout("the server does not take the request's headers in time")
 
 
+async def _body_of(request: httpx.Request) -> httpx.AsyncByteStream | None:
+    """None if there is none, which is said with the headers."""
+    body = request.stream
+    assert isinstance(body, httpx.AsyncByteStream)
+    if isinstance(body, httpx.ByteStream) and not any([chunk async for chunk in body]):
+        return None
+    return body
+
+
 def _can_be_repeated(request: httpx.Request) -> bool:
     """Whether the body is there to be sent once more."""
     return isinstance(request.stream, httpx.ByteStream)
 
 
 def _with_less_time(request: httpx.Request, spent: float) -> httpx.Request:
-    """The request, its connect timeout shortened by what HTTP/3 has taken."""
+    """The request, its connect timeout shortened by what HTTP/3 has taken, at most by half."""
     timeout = request.extensions.get("timeout") or {}
-    if timeout.get("connect") is None:
+    connect = timeout.get("connect")
+    if connect is None:
         return request
-    shortened = {**timeout, "connect": max(0.0, timeout["connect"] - spent)}
+    shortened = {**timeout, "connect": max(connect / 2, connect - spent)}
     return httpx.Request(
         request.method,
         request.url,
