@@ -30,9 +30,9 @@ class SiteApplication(Application):
 
     `/json`: the request's fields; `/redirect/PATH`; `/cookie`: sets one; `/part`: a part of a body
     and no more; `/alt-svc`: with the request's x-alt-svc as its own Alt-Svc; `/misdirected`: 421;
-    `/deaf`: reads nothing of the body; `/close`: closes the connection; `/goaway`: goes away, this
-    request included; `/reject`: not processed; `/first/X`: as `/X` on the site's first connection,
-    on others `/digest`.
+    `/deaf`: reads nothing of the body; `/hasty`: answers before it, and reads it; `/close`: closes
+    the connection; `/goaway`: goes away, this request included; `/reject`: not processed;
+    `/first/X`: as `/X` on the site's first connection, on others `/digest`.
     """
 
     def __init__(self, connection: ServerConnection, is_first: bool) -> None:
@@ -48,6 +48,9 @@ class SiteApplication(Application):
             case "/part":
                 self._head(stream_id, 200, (b"content-length", b"10"))
                 self._send(stream_id, b"part", False)
+            case "/hasty":
+                self._head(stream_id, 200)
+                self._send(stream_id, b"enough", True)
             case "/deaf":
                 # its credit grows no more
                 self.quic._write_stream_limits = lambda *_, **__: None  # type: ignore[method-assign]

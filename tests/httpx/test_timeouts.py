@@ -79,6 +79,27 @@ async def test_write_timeout() -> None:
         assert application.resets == {0: 0x10C}
 
 
+async def test_a_body_that_waits_for_the_end_of_the_response(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It is given up when nothing of it has come for the write timeout; the response stands."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"abc"
+            await trio.sleep(2)
+        await trio.sleep_forever()
+
+    async with simulated_site() as site, site.client(timeout=only(write=3)) as client:
+        response = await client.post("/hasty", content=body())
+        assert response.text == "enough"
+        assert trio.current_time() == pytest.approx(11, abs=0.5)
+        (application,) = site.applications
+        assert application.exchanges[0].body == b"abc" * 5
+        await trio.sleep(1)
+        assert application.resets == {0: 0x10C}
+
+
 async def test_pool_timeout() -> None:
     """One connection is allowed, and that is needed for another host."""
     limits = httpx.Limits(max_connections=1)

@@ -54,11 +54,14 @@ class Exchange:
         return await self._read(self._request.receive_response)
 
     async def receive_data(self) -> bytes:
-        """The next part of the response's body; b"" when it is complete and the request is, too:
-        what the server does not want it has to refuse (RFC 9114 section 4.1)."""
+        """The next part of the response's body; b"" when it is complete and the request is, too.
+
+        A server that has answered may still read the request: what it does not want it has to
+        refuse (RFC 9114 section 4.1). But a request's body may also wait for the response's end.
+        """
         data = await self._read(self._request.receive_data)
         if not data and self._upload is not None:
-            await self._upload.ended.wait()
+            await self._upload.wait_while_it_moves()
             # the response is complete, and stands
             if not isinstance(self._upload.failure, httpx.WriteTimeout):
                 self._raise_upload_failure()

@@ -34,6 +34,7 @@ class Upload:
         self._timeout = write_timeout
         self._tell_end = tell_end
         self._scope = trio.CancelScope()
+        self._moved_at = trio.current_time()
         self.ended = trio.Event()
         self.failure: Exception | None = None
 
@@ -69,12 +70,23 @@ class Upload:
         try:
             with trio.move_on_after(self._timeout):
                 await self._request.send_data(piece)
+                self._moved_at = trio.current_time()
                 return self._request.stopped is None
         except InternalError:
             raise
         except (QuicError, trio.ClosedResourceError):
             return False
         raise httpx.WriteTimeout("the server does not take the request's body in time")
+
+    async def wait_while_it_moves(self) -> None:
+        """Wait until it has ended, or nothing of the body came for the write timeout."""
+        began = trio.current_time()
+        while not self.ended.is_set():
+            deadline = max(began, self._moved_at) + self._timeout
+            if trio.current_time() >= deadline:
+                break
+            with trio.CancelScope(deadline=deadline):
+                await self.ended.wait()
 
     async def stop(self) -> None:
         """Send no more, and wait until the body's iterator has been left."""
