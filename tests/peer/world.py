@@ -47,6 +47,7 @@ class World:
         root_number: int = 0,
         interface_mtu: int = ETHERNET,
         max_datagram_size: int = MOST_DATAGRAM,
+        token: bytes = b"",
         keep_tickets: bool = False,
     ) -> None:
         self.now = 1000.0
@@ -73,6 +74,7 @@ class World:
             keep_alive=keep_alive,
             max_datagram_size=max_datagram_size,
             keep_tickets=keep_tickets,
+            token=token,
         )
         self.client = ClientConnection(
             config, rng=self.random.randbytes, wall_time=WALL_TIME, now=self.now

@@ -35,6 +35,7 @@ class CoreConfig:
         datagram_buffer: int = 256,
         keep_tickets: bool = False,
         resumption: Resumption | None = None,
+        token: bytes = b"",
     ) -> None:
         self.tls = tls
         self.streams = streams
@@ -52,6 +53,8 @@ class CoreConfig:
         self.keep_tickets = keep_tickets
         # the session to resume
         self.resumption = resumption
+        # from a NEW_TOKEN frame of an earlier connection (RFC 9000 section 8.1.3); empty: none
+        self.token = token
 
     def parameters(self, source_connection_id: bytes) -> TransportParameters:
         """Our transport parameters (RFC 9000 section 18.2)."""

@@ -72,6 +72,13 @@ class DatagramSettled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenReceived(Event):
+    """The server gave a token for a later connection from the same address (RFC 9000, 8.1.3)."""
+
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionIdsAvailable(Event):
     """The number of unused connection IDs of the peer has grown: a path may be possible now."""
 

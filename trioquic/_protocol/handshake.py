@@ -40,6 +40,9 @@ _FIRST_ID_LENGTH = 8
 _MOST_TICKETS = 16
 # A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
 _LONGEST_TOKEN = 1100
+# A token of an earlier connection is only worth its place in every Initial while it leaves half of
+# it to the ClientHello.
+LONGEST_NEW_TOKEN = 600
 
 
 class Handshake:
@@ -82,7 +85,8 @@ class Handshake:
         self.original_id = rng(_FIRST_ID_LENGTH)
         self._retry_id: bytes | None = None
         self._server_id: bytes | None = None
-        self.token = b""
+        # Section 8.1.3: in every Initial packet, until a Retry's token takes its place.
+        self.token = config.token if len(config.token) <= LONGEST_NEW_TOKEN else b""
         self.one_rtt: OneRttKeys | None = None
         self.parameters: TransportParameters | None = None
         self.complete = False
