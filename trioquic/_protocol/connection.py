@@ -95,7 +95,6 @@ class ClientConnection:
             self._paths,
             self._own_ids,
             self._lifetime,
-            events,
         )
         self._receiver = Receiver(
             self._spaces,

@@ -9,8 +9,7 @@ from typing import Final
 from .cid.own import OwnIds
 from .datagrams import Datagrams
 from .errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
-from .events import Event, TokenReceived
-from .handshake import LONGEST_NEW_TOKEN, Handshake
+from .handshake import Handshake
 from .lifetime import Lifetime
 from .path.path import Path
 from .path.table import PathTable
@@ -34,8 +33,6 @@ _EARLY_FRAMES: Final = frozenset(
     )
 )
 _DATAGRAM_FRAMES: Final = (frames.DATAGRAM, frames.DATAGRAM_WITH_LENGTH)
-# So many NEW_TOKEN tokens of one connection are told of; a server has no use for more of them.
-_MOST_TOKENS: Final = 16
 
 
 class Dispatcher:
@@ -50,7 +47,6 @@ class Dispatcher:
         paths: PathTable,
         own_ids: OwnIds,
         lifetime: Lifetime,
-        events: list[Event],
     ) -> None:
         self._loss = loss
         self._streams = streams
@@ -59,8 +55,6 @@ class Dispatcher:
         self._paths = paths
         self._own_ids = own_ids
         self._lifetime = lifetime
-        self._events = events
-        self._tokens: list[bytes] = []
 
     def frames_untrusted(
         self, payload: bytes, space: int, path: Path, own_sequence: int, now: float
@@ -190,17 +184,7 @@ class Dispatcher:
             streams.on_streams_blocked_untrusted(kind == frames.STREAMS_BLOCKED_BIDI, count)
         else:
             # NEW_TOKEN is all that is left
-            self._on_new_token_untrusted(frames.read_new_token_untrusted(reader))
-
-    def _on_new_token_untrusted(self, token: bytes) -> None:
-        """The same token again is the repair of a loss that was none (section 19.7)."""
-        if (
-            len(token) <= LONGEST_NEW_TOKEN
-            and len(self._tokens) < _MOST_TOKENS
-            and token not in self._tokens
-        ):
-            self._tokens.append(token)
-            self._events.append(TokenReceived(token=token))
+            self._handshake.on_new_token_untrusted(frames.read_new_token_untrusted(reader))
 
     def _connection_control_untrusted(
         self, reader: Reader, kind: int, path: Path, own_sequence: int, now: float

@@ -17,7 +17,14 @@ from .crypto.keys import PacketKeys, initial_secrets
 from .crypto.retry import retry_is_authentic
 from .datagrams import Datagrams
 from .errors import PROTOCOL_VIOLATION, TRANSPORT_PARAMETER_ERROR, BadPacketError
-from .events import Ending, Event, HandshakeCompleted, HandshakeConfirmed, TicketReceived
+from .events import (
+    Ending,
+    Event,
+    HandshakeCompleted,
+    HandshakeConfirmed,
+    TicketReceived,
+    TokenReceived,
+)
 from .lifetime import Lifetime
 from .number_space import NumberSpace
 from .path.path import Path
@@ -36,8 +43,9 @@ from .wire.transport_parameters import (
 _INITIAL_SUITE = 0x1301
 # Section 7.2: the first Destination Connection ID is unpredictable and at least 8 bytes.
 _FIRST_ID_LENGTH = 8
-# tickets of one connection that are passed on
+# tickets and tokens of one connection that are passed on
 _MOST_TICKETS = 16
+_MOST_TOKENS = 16
 # A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
 _LONGEST_TOKEN = 1100
 # A token of an earlier connection is only worth its place in every Initial while it leaves half of
@@ -81,6 +89,7 @@ class Handshake:
         )
         self._keep_tickets = config.keep_tickets
         self._tickets_told = 0
+        self._tokens_told: list[bytes] = []
         self._wall_time = wall_time.timestamp()  # when the connection began
         self.original_id = rng(_FIRST_ID_LENGTH)
         self._retry_id: bytes | None = None
@@ -229,6 +238,13 @@ class Handshake:
                 raise BadPacketError(
                     TRANSPORT_PARAMETER_ERROR, f"{name} is missing or does not match", 0x06
                 )
+
+    def on_new_token_untrusted(self, token: bytes) -> None:
+        """NEW_TOKEN: pass it on, unless it is the repair of a loss that was none (section 19.7)."""
+        told = self._tokens_told
+        if len(token) <= LONGEST_NEW_TOKEN and len(told) < _MOST_TOKENS and token not in told:
+            told.append(token)
+            self._events.append(TokenReceived(token=token))
 
     def on_handshake_done_untrusted(self) -> None:
         """HANDSHAKE_DONE confirms the handshake (RFC 9001 section 4.1.2)."""
