@@ -83,17 +83,21 @@ class SiteApplication(Application):
             case _:
                 super()._answer(stream_id, exchange)
 
-    # what the client has cancelled cannot be answered any more
+    # What the client has cancelled cannot be answered; aioquic knows of it before it tells.
 
     def _head(
         self, stream_id: int, status: int, *fields: tuple[bytes, bytes], end: bool = False
     ) -> None:
-        if stream_id not in self.stops:
+        if not self._is_cancelled(stream_id):
             super()._head(stream_id, status, *fields, end=end)
 
     def _send(self, stream_id: int, data: bytes, end: bool) -> None:
-        if stream_id not in self.stops:
+        if not self._is_cancelled(stream_id):
             super()._send(stream_id, data, end)
+
+    def _is_cancelled(self, stream_id: int) -> bool:
+        stream = self.quic._streams.get(stream_id)
+        return stream is None or stream.sender._reset_error_code is not None
 
     def go_away(self, stream_id: int) -> None:
         """Send GOAWAY: requests from this one on are not processed (RFC 9114 section 5.2)."""

@@ -50,7 +50,7 @@ async def test_lost_in_the_middle_of_a_response() -> None:
 
 
 async def test_the_network_is_gone_in_the_middle_of_a_response() -> None:
-    transport = trioquic.TransportConfig(idle_timeout=0.3)
+    transport = trioquic.TransportConfig(idle_timeout=1.0)
     async with website() as site, site.client(transport=transport) as client:
         async with client.stream("GET", "/part") as response:
             chunks = response.aiter_bytes()

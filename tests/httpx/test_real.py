@@ -23,6 +23,8 @@ MEGABYTE = 1_000_000
 async def client_of(server: Server, **options: object) -> AsyncIterator[httpx.AsyncClient]:
     """A client with that server's site as its base."""
     options.setdefault("tls", trioquic.TLSConfig(ca_file=server.ca_file))
+    # a busy machine may need long for a handshake
+    options.setdefault("head_start", 15.0)
     transport = HTTP3Transport(**options)  # type: ignore[arg-type]
     base = f"https://localhost:{server.port}"
     async with httpx.AsyncClient(transport=transport, base_url=base, timeout=30) as client:
