@@ -17,7 +17,7 @@ from typing import Final
 
 from cryptography import x509
 
-from ..crypto.keys import hkdf_expand_label
+from ..crypto.keys import hkdf_expand_label, suite_hash
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..machine import advance
 from ..space import APPLICATION, HANDSHAKE, INITIAL
@@ -37,7 +37,7 @@ from .certificates import parse_certificate_untrusted, public_key_untrusted
 from .codec import Cursor
 from .config import TlsClientConfig
 from .hello import ClientOffer
-from .key_schedule import KeySchedule, TrafficSecret, hash_of
+from .key_schedule import KeySchedule, TrafficSecret
 from .psk import psk_offer
 from .resumption import Resumption
 from .signatures import choose_scheme, sign, verify_untrusted
@@ -276,7 +276,7 @@ class TlsClient:
 
     def resume_with(self, ticket: msg.SessionTicket, now: float) -> Resumption:
         """What has to be kept to resume this session; `now` is the wall clock's, in seconds."""
-        algorithm = hash_of(self.cipher_suite)
+        algorithm = suite_hash(self.cipher_suite)
         secret = hkdf_expand_label(
             algorithm, self._resumption_secret, b"resumption", algorithm.digest_size, ticket.nonce
         )

@@ -11,12 +11,12 @@ from typing import Final
 
 from cryptography.hazmat.primitives import hashes
 
+from ..crypto.keys import suite_hash
 from . import extensions as ext
 from .alerts import ILLEGAL_PARAMETER, MISSING_EXTENSION, PROTOCOL_VERSION, tls_error
 from .codec import Cursor, numbers16, vector8, vector16
 from .config import TlsClientConfig
 from .key_exchange import make_key_share
-from .key_schedule import hash_of
 from .messages import LEGACY_VERSION, ServerHello, encode_client_hello
 from .psk import PskOffer
 from .signatures import OFFERED_SCHEMES
@@ -147,7 +147,7 @@ class ClientOffer:
 
     def _fits(self, cipher_suite: int, psk: PskOffer) -> bool:
         """Whether the ticket's secret is one for the hash function of this suite."""
-        return hash_of(cipher_suite).name == psk.algorithm.name
+        return suite_hash(cipher_suite).name == psk.algorithm.name
 
     def _check_common_untrusted(self, hello: ServerHello, what: str) -> None:
         version = hello.extensions.get(ext.SUPPORTED_VERSIONS)

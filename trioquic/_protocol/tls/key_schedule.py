@@ -17,6 +17,7 @@ from ..crypto.keys import (
     TLS_AES_256_GCM_SHA384,
     TLS_CHACHA20_POLY1305_SHA256,
     hkdf_expand_label,
+    suite_hash,
 )
 from .messages import MESSAGE_HASH, encode_message
 
@@ -26,13 +27,6 @@ CIPHER_SUITES: Final = (
     TLS_AES_256_GCM_SHA384,
     TLS_CHACHA20_POLY1305_SHA256,
 )
-
-
-def hash_of(cipher_suite: int) -> hashes.HashAlgorithm:
-    """The hash function of a cipher suite."""
-    if cipher_suite == TLS_AES_256_GCM_SHA384:
-        return hashes.SHA384()
-    return hashes.SHA256()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +60,13 @@ class KeySchedule:
         """The cipher suite is known; a second call, after HelloRetryRequest, changes nothing."""
         if self.chosen:
             return
-        self.algorithm = hash_of(cipher_suite)
+        self.algorithm = suite_hash(cipher_suite)
         self.transcript = hashes.Hash(self.algorithm)
         self.transcript.update(self.waiting)
         self.waiting = b""
         self.chosen = True
+        size = self.algorithm.digest_size
+        self.secret = self._extract(bytes(size), bytes(size))
 
     def replace_first_hello(self) -> None:
         """RFC 8446 section 4.4.1: before a HelloRetryRequest goes in, the first ClientHello is
@@ -85,8 +81,8 @@ class KeySchedule:
     def enter_handshake(self, shared_secret: bytes, psk: bytes = b"") -> tuple[bytes, bytes]:
         """Client and server handshake traffic secrets; the transcript ends with ServerHello. `psk`
         is the secret of the session that is resumed."""
-        size = self.algorithm.digest_size
-        self.secret = self._extract(bytes(size), psk or bytes(size))
+        if psk:
+            self.secret = self._extract(bytes(self.algorithm.digest_size), psk)
         self.secret = self._extract(self._derived(), shared_secret)
         return self._traffic(b"c hs traffic"), self._traffic(b"s hs traffic")
 

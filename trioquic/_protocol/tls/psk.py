@@ -11,10 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..crypto.keys import hkdf_expand_label
+from ..crypto.keys import hkdf_expand_label, suite_hash
 from . import extensions as ext
 from .codec import vector8, vector16
-from .key_schedule import hash_of
 from .resumption import Resumption
 
 # A ticket is repeated in each ClientHello, which should fit into few datagrams.
@@ -26,7 +25,7 @@ class PskOffer:
 
     def __init__(self, resumption: Resumption, wall_time: float) -> None:
         self.resumption = resumption
-        self.algorithm = hash_of(resumption.cipher_suite)
+        self.algorithm = suite_hash(resumption.cipher_suite)
         milliseconds = int((wall_time - resumption.issued_at) * 1000)
         # section 4.2.11.1
         self._age = (milliseconds + resumption.age_add) & 0xFFFFFFFF
