@@ -29,7 +29,7 @@ ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 PURE = frozenset(
     """__future__ abc base64 binascii bisect collections copy dataclasses datetime enum functools
     hashlib heapq hmac ipaddress itertools math operator re string struct types typing
-    warnings""".split()
+    warnings zlib""".split()
 )
 THIRD_PARTY = frozenset({"cryptography"})
 # Calls that ask the machine for the time or for random bytes, whatever they are called on.

@@ -15,7 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 NAMES = ("localhost", "127.0.0.1", "127.0.0.2", "::1")
 # Several times what a server may send before it has seen that the client's address is real
@@ -120,14 +121,55 @@ class Certificates:
         """For servers that ask the client for a certificate."""
         return self._save("client", self._root.issue_cert("client.example"))
 
-    def _issue(self, name: str, key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> Identity:
-        """A leaf for a kind of key that trustme does not make."""
+    def with_responder(self, url: str) -> tuple[Identity, bytes]:
+        """A chain down from the root whose leaf names an OCSP responder, and what that has to
+        say."""
+        place = x509.UniformResourceIdentifier(url)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
+        identity = self._issue(
+            "with-responder",
+            ec.generate_private_key(ec.SECP256R1()),
+            x509.AuthorityInformationAccess([access]),
+        )
+        with identity.cert_file.open("ab") as file:
+            file.write(self.ca_data)
+        leaf, root = identity.chain
+        now = datetime.datetime.now(datetime.UTC)
+        response = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=leaf,
+                issuer=root,
+                algorithm=hashes.SHA1(),
+                cert_status=ocsp.OCSPCertStatus.GOOD,
+                this_update=now - datetime.timedelta(hours=1),
+                next_update=now + datetime.timedelta(days=5),
+                revocation_time=None,
+                revocation_reason=None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, root)
+            .sign(self._root_key, hashes.SHA256())
+        )
+        return identity, response.public_bytes(serialization.Encoding.DER)
+
+    @property
+    def _root_key(self) -> ec.EllipticCurvePrivateKey:
+        key = serialization.load_pem_private_key(self._root.private_key_pem.bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return key
+
+    def _issue(
+        self,
+        name: str,
+        key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey,
+        *extensions: x509.ExtensionType,
+    ) -> Identity:
+        """A leaf that trustme does not make: another kind of key, or more extensions."""
         root = x509.load_pem_x509_certificate(self.ca_data)
-        root_key = serialization.load_pem_private_key(self._root.private_key_pem.bytes(), None)
-        assert isinstance(root_key, ec.EllipticCurvePrivateKey)
+        root_key = self._root_key
         now = datetime.datetime.now(datetime.UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(root.subject)
@@ -141,8 +183,10 @@ class Certificates:
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), False
             )
-            .sign(root_key, hashes.SHA256())
         )
+        for extension in extensions:
+            builder = builder.add_extension(extension, False)
+        certificate = builder.sign(root_key, hashes.SHA256())
         cert_file = self.directory / f"{name}.pem"
         cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         key_file = self.directory / f"{name}.key"

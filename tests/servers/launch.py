@@ -19,11 +19,14 @@ CADDYFILE = """\
     auto_https off
     servers {{
         protocols {protocols}
+        strict_sni_host insecure_off
     }}
 }}
 https://{site}:{port} {{
     bind {bind}
-    tls {cert} {key}
+    tls {cert} {key} {{
+        {tls}
+    }}
     root * {root}
     {directives}
     file_server
@@ -112,10 +115,13 @@ async def caddy(
     root: Path | None = None,
     protocols: str = "h1 h2 h3",
     directives: str = "",
+    tls: str = "",
 ) -> AsyncIterator[Server]:
     """Caddy's file server. It sends `disable_active_migration`.
 
-    `protocols` are the versions of HTTP; `directives` are lines of a Caddyfile for the site.
+    It does not compare the name in TLS with HTTP's: its QUIC does not tell it the former.
+    `protocols` are the versions of HTTP; `directives` are lines of a Caddyfile for the site, `tls`
+    those of its `tls` directive.
     """
     path = program("caddy")
     config = _work_file(identity, "caddy", ".conf")
@@ -126,6 +132,7 @@ async def caddy(
             port=port,
             protocols=protocols,
             directives=directives,
+            tls=tls,
             bind=host,
             cert=identity.cert_file,
             key=identity.key_file,

@@ -8,6 +8,7 @@ from tests.vectors import rfc8448 as rfc
 from trioquic._protocol.errors import PROTOCOL_VIOLATION, BadPacketError
 from trioquic._protocol.tls import messages as msg
 from trioquic._protocol.tls.assembler import HEADER_SIZE, MessageAssembler
+from trioquic._protocol.tls.certificate_message import parse_chain_untrusted
 from trioquic._protocol.tls.certificates import parse_certificate_untrusted, public_key_untrusted
 from trioquic._protocol.tls.key_exchange import X25519, make_key_share
 from trioquic._protocol.tls.key_schedule import KeySchedule
@@ -79,7 +80,7 @@ def test_server_authentication() -> None:
     extensions, certificate, verify, _ = split(rfc.SERVER_FLIGHT)
     found = msg.parse_encrypted_extensions_untrusted(extensions[HEADER_SIZE:])
     assert set(found) == {10, 28, 0}
-    chain = msg.parse_certificate_untrusted(certificate[HEADER_SIZE:])
+    chain = parse_chain_untrusted(certificate[HEADER_SIZE:], frozenset()).chain
     leaf = parse_certificate_untrusted(chain[0])
     assert leaf.not_valid_before_utc == datetime.datetime(
         2016, 7, 30, 1, 23, 59, tzinfo=datetime.UTC

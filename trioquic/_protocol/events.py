@@ -19,6 +19,8 @@ class HandshakeCompleted(Event):
     group: int
     peer_certificates: tuple[bytes, ...]
     resumed: bool
+    ocsp_response: bytes | None
+    signed_certificate_timestamps: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

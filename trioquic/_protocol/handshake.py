@@ -212,6 +212,8 @@ class Handshake:
                 group=self._tls.group,
                 peer_certificates=self._tls.peer_certificates,
                 resumed=self._tls.resumed,
+                ocsp_response=self._tls.ocsp_response,
+                signed_certificate_timestamps=self._tls.signed_certificate_timestamps,
             )
         )
 

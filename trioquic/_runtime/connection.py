@@ -78,6 +78,20 @@ class Connection(trio.abc.AsyncResource):
         return self._completed.peer_certificates
 
     @property
+    def ocsp_response(self) -> bytes | None:
+        """What the server stapled to its certificate to show that it was not revoked: an OCSP
+        response, DER (RFC 6066 section 8), or None. It is not judged, not even whether it is about
+        this certificate: trust in the certificate does not depend on it."""
+        return self._completed.ocsp_response
+
+    @property
+    def signed_certificate_timestamps(self) -> bytes | None:
+        """The timestamps of certificate logs that the server sent with its certificate: a
+        SignedCertificateTimestampList (RFC 6962 section 3.3), or None. They are not judged, and
+        those inside the certificate are not among them."""
+        return self._completed.signed_certificate_timestamps
+
+    @property
     def cipher_suite(self) -> int:
         """The TLS cipher suite's number (RFC 8446 appendix B.4)."""
         return self._completed.cipher_suite

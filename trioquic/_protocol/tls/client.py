@@ -33,6 +33,7 @@ from .alerts import (
     tls_error,
 )
 from .assembler import HEADER_SIZE, MessageAssembler
+from .certificate_message import decompress_untrusted, parse_chain_untrusted
 from .certificates import parse_certificate_untrusted, public_key_untrusted
 from .codec import Cursor
 from .config import TlsClientConfig
@@ -52,6 +53,8 @@ INPUTS: Final[dict[int, TlsInput]] = {
     msg.ENCRYPTED_EXTENSIONS: TlsInput.ENCRYPTED_EXTENSIONS,
     msg.CERTIFICATE_REQUEST: TlsInput.CERTIFICATE_REQUEST,
     msg.CERTIFICATE: TlsInput.CERTIFICATE,
+    # RFC 8879 section 4: wherever a Certificate may come
+    msg.COMPRESSED_CERTIFICATE: TlsInput.CERTIFICATE,
     msg.CERTIFICATE_VERIFY: TlsInput.CERTIFICATE_VERIFY,
     msg.FINISHED: TlsInput.FINISHED,
     msg.NEW_SESSION_TICKET: TlsInput.NEW_SESSION_TICKET,
@@ -82,6 +85,8 @@ class TlsClient:
         self.cipher_suite = 0
         self.group = 0
         self.peer_certificates: tuple[bytes, ...] = ()
+        self.ocsp_response: bytes | None = None
+        self.signed_certificate_timestamps: bytes | None = None
         self.tickets: list[msg.SessionTicket] = []
         self.tickets_received = 0
         self.resumed = False  # the server has resumed an earlier session
@@ -173,6 +178,8 @@ class TlsClient:
         elif what is TlsInput.CERTIFICATE_REQUEST:
             self._certificate_request = msg.parse_certificate_request_untrusted(body)
         elif what is TlsInput.CERTIFICATE:
+            if message[0] == msg.COMPRESSED_CERTIFICATE:
+                body = decompress_untrusted(body)
             self._on_certificate_untrusted(body)
         elif what is TlsInput.CERTIFICATE_VERIFY:
             self._on_certificate_verify_untrusted(body)
@@ -242,11 +249,13 @@ class TlsClient:
         raise tls_error(NO_APPLICATION_PROTOCOL, f"the server chose {chosen!r}, never offered")
 
     def _on_certificate_untrusted(self, body: bytes) -> None:
-        chain = msg.parse_certificate_untrusted(body)
-        leaf = parse_certificate_untrusted(chain[0])
+        found = parse_chain_untrusted(body, self._offer.offered)
+        leaf = parse_certificate_untrusted(found.chain[0])
         config = self.config
-        config.verification.check_untrusted(leaf, chain, config.server_name, self.wall_time)
-        self.peer_certificates = chain
+        config.verification.check_untrusted(leaf, found.chain, config.server_name, self.wall_time)
+        self.peer_certificates = found.chain
+        self.ocsp_response = found.ocsp_response
+        self.signed_certificate_timestamps = found.signed_certificate_timestamps
         self._leaf = leaf
 
     def _on_certificate_verify_untrusted(self, body: bytes) -> None:

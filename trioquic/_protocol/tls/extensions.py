@@ -12,9 +12,12 @@ from .alerts import ILLEGAL_PARAMETER, UNSUPPORTED_EXTENSION, tls_error
 from .codec import Cursor, vector16
 
 SERVER_NAME: Final = 0
+STATUS_REQUEST: Final = 5
 SUPPORTED_GROUPS: Final = 10
 SIGNATURE_ALGORITHMS: Final = 13
 ALPN: Final = 16
+SIGNED_CERTIFICATE_TIMESTAMP: Final = 18
+COMPRESS_CERTIFICATE: Final = 27
 PRE_SHARED_KEY: Final = 41
 EARLY_DATA: Final = 42
 SUPPORTED_VERSIONS: Final = 43
@@ -29,7 +32,7 @@ IN_HELLO_RETRY_REQUEST: Final = frozenset((KEY_SHARE, SUPPORTED_VERSIONS, COOKIE
 IN_ENCRYPTED_EXTENSIONS: Final = frozenset(
     (SERVER_NAME, SUPPORTED_GROUPS, ALPN, QUIC_TRANSPORT_PARAMETERS)
 )
-IN_CERTIFICATE: Final[frozenset[int]] = frozenset()
+IN_CERTIFICATE: Final = frozenset((STATUS_REQUEST, SIGNED_CERTIFICATE_TIMESTAMP))
 
 
 def encode_extension(kind: int, content: bytes) -> bytes:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from ..crypto.keys import suite_hash
 from . import extensions as ext
 from .alerts import ILLEGAL_PARAMETER, MISSING_EXTENSION, PROTOCOL_VERSION, tls_error
+from .certificate_message import OCSP, ZLIB
 from .codec import Cursor, numbers16, vector8, vector16
 from .config import TlsClientConfig
 from .key_exchange import make_key_share
@@ -23,6 +24,8 @@ from .signatures import OFFERED_SCHEMES
 
 TLS_1_3: Final = 0x0304
 PSK_DHE_KE: Final = 1
+# RFC 6066 section 8: OCSP, from any responder, without extensions of its own
+OCSP_REQUEST: Final = OCSP.to_bytes(1, "big") + vector16(b"") + vector16(b"")
 # The end of ServerHello.random when a TLS 1.3 server was talked into an older version (4.1.3)
 DOWNGRADE_MARKS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
@@ -77,6 +80,9 @@ class ClientOffer:
             (ext.QUIC_TRANSPORT_PARAMETERS, self.transport_parameters),
             # Says that tickets are welcome; servers send none without it (section 4.2.9).
             (ext.PSK_KEY_EXCHANGE_MODES, vector8(PSK_DHE_KE.to_bytes(1, "big"))),
+            (ext.STATUS_REQUEST, OCSP_REQUEST),
+            (ext.SIGNED_CERTIFICATE_TIMESTAMP, b""),
+            (ext.COMPRESS_CERTIFICATE, vector8(ZLIB.to_bytes(2, "big"))),
         ]
         if config.sni:
             # RFC 6066 section 3: a list with one name of type 0, host_name

@@ -1,7 +1,8 @@
 """Handshake messages (RFC 8446 section 4): the server's are parsed, the client's are written.
 
 Parsing checks the shape of a message; whether its content is acceptable is judged by `hello` and
-`client`, which know what was offered.
+`client`, which know what was offered. The server's Certificate has a file of its own,
+`certificate_message`.
 """
 
 from dataclasses import dataclass
@@ -9,8 +10,6 @@ from typing import Final
 
 from ..errors import PROTOCOL_VIOLATION
 from .alerts import (
-    BAD_CERTIFICATE,
-    DECODE_ERROR,
     ILLEGAL_PARAMETER,
     MISSING_EXTENSION,
     quic_error,
@@ -19,9 +18,7 @@ from .alerts import (
 from .codec import Cursor, numbers_untrusted, vector8, vector16, vector24
 from .extensions import (
     EARLY_DATA,
-    IN_CERTIFICATE,
     SIGNATURE_ALGORITHMS,
-    check_untrusted,
     read_extensions_untrusted,
 )
 
@@ -34,6 +31,7 @@ CERTIFICATE_REQUEST: Final = 13
 CERTIFICATE_VERIFY: Final = 15
 FINISHED: Final = 20
 KEY_UPDATE: Final = 24
+COMPRESSED_CERTIFICATE: Final = 25
 MESSAGE_HASH: Final = 254
 
 LEGACY_VERSION: Final = 0x0303
@@ -41,7 +39,6 @@ LEGACY_VERSION: Final = 0x0303
 RETRY_RANDOM: Final = bytes.fromhex(
     "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
 )
-MAX_CHAIN: Final = 32
 MAX_TICKET_LIFETIME: Final = 604800  # seven days, RFC 8446 section 4.6.1
 QUIC_EARLY_DATA: Final = 0xFFFFFFFF  # RFC 9001 section 4.6.1
 
@@ -114,28 +111,6 @@ def parse_certificate_request_untrusted(body: bytes) -> tuple[int, ...]:
     offered = numbers_untrusted(schemes.vector_untrusted(2), 2, "signature_algorithms")
     schemes.finish_untrusted()
     return offered
-
-
-def parse_certificate_untrusted(body: bytes) -> tuple[bytes, ...]:
-    """The DER certificates, leaf first."""
-    cursor = Cursor(body, "Certificate")
-    context = cursor.vector_untrusted(1)
-    entries = Cursor(cursor.vector_untrusted(3), "Certificate, list,")
-    cursor.finish_untrusted()
-    if context:
-        raise tls_error(ILLEGAL_PARAMETER, "the server's Certificate has a context")
-    chain: list[bytes] = []
-    while not entries.at_end():
-        if len(chain) == MAX_CHAIN:
-            raise tls_error(BAD_CERTIFICATE, f"a chain of over {MAX_CHAIN} certificates is refused")
-        chain.append(entries.vector_untrusted(3, minimum=1))
-        # RFC 8446 section 4.4.2: these answer status_request and the like, which we never offer
-        extensions = read_extensions_untrusted(entries)
-        check_untrusted(extensions, IN_CERTIFICATE, frozenset(), "Certificate")
-    if not chain:
-        # RFC 8446 section 4.4.2.4: decode_error for an empty server certificate
-        raise tls_error(DECODE_ERROR, "the server sent no certificate")
-    return tuple(chain)
 
 
 def parse_certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
