@@ -135,7 +135,12 @@ async def test_a_handshake_that_fails(
         with pytest.raises(trioquic.AlpnError):
             async with dial(world, SERVER, transport=transport, alpn=["unknown"]):
                 raise AssertionError("connected")
+        with pytest.raises(trioquic.HandshakeError):
+            async with dial(world, DEAD, transport=transport):
+                raise AssertionError("connected")
     assert not open_files(tmp_path)
+    # the first was overtaken by the second, which is no failure
+    assert len(traces(tmp_path)) == 4
     reasons = []
     for file in traces(tmp_path):
         trace = read(file)

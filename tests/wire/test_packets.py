@@ -10,7 +10,6 @@ from trioquic._protocol.wire.packets import (
     INITIAL_PACKET,
     RETRY_PACKET,
     UNKNOWN_VERSION_PACKET,
-    VERSION_1,
     VERSION_NEGOTIATION_PACKET,
     ZERO_RTT_PACKET,
     decode_packet_number,
@@ -21,6 +20,7 @@ from trioquic._protocol.wire.packets import (
     packet_number_length,
     parse_long_header_untrusted,
 )
+from trioquic._protocol.wire.versions import SPOKEN
 
 connection_ids = st.binary(max_size=20)
 packet_numbers = st.integers(0, (1 << 62) - 1)
@@ -35,6 +35,7 @@ packet_numbers = st.integers(0, (1 << 62) - 1)
     st.integers(1, 4),
     st.binary(max_size=300),
     st.binary(max_size=30),
+    st.sampled_from(SPOKEN),
 )
 def test_long_headers_round_trip_between_other_packets(
     kind: int,
@@ -45,11 +46,12 @@ def test_long_headers_round_trip_between_other_packets(
     pn_length: int,
     payload: bytes,
     others: bytes,
+    version: int,
 ) -> None:
-    header = encode_long_header(kind, dcid, scid, token, pn, pn_length, len(payload))
+    header = encode_long_header(kind, dcid, scid, token, pn, pn_length, len(payload), version)
     packet = header + payload + bytes(16)
     parsed = parse_long_header_untrusted(others + packet + others, len(others))
-    assert (parsed.kind, parsed.version) == (kind, VERSION_1)
+    assert (parsed.kind, parsed.version) == (kind, version)
     assert (parsed.dcid, parsed.scid) == (dcid, scid)
     assert parsed.token == (token if kind == INITIAL_PACKET else b"")
     assert parsed.start == len(others)
@@ -115,10 +117,10 @@ def test_version_negotiation_needs_whole_versions() -> None:
 
 def test_an_unknown_version_is_reported_and_not_parsed_further() -> None:
     long_id = bytes(range(200))
-    datagram = b"\x80\x6b\x33\x43\xcf\xc8" + long_id + b"\x00rest of an alien packet"
+    datagram = b"\x80\x6b\x33\x43\xce\xc8" + long_id + b"\x00rest of an alien packet"
     parsed = parse_long_header_untrusted(datagram, 0)
     assert parsed.kind == UNKNOWN_VERSION_PACKET == -1
-    assert (parsed.version, parsed.dcid, parsed.scid) == (0x6B3343CF, long_id, b"")
+    assert (parsed.version, parsed.dcid, parsed.scid) == (0x6B3343CE, long_id, b"")
     assert parsed.end == len(datagram)
 
 

@@ -22,6 +22,7 @@ stream_counts = st.integers(0, 1 << 60)
 connection_ids = st.none() | st.binary(max_size=20)
 tokens = st.binary(min_size=16, max_size=16)
 ports = st.integers(1, 65535)
+versions = st.integers(1, (1 << 32) - 1)
 ipv4 = st.integers(1, (1 << 32) - 1).map(lambda n: str(IPv4Address(n)))
 ipv6 = st.integers(1, (1 << 128) - 1).map(lambda n: str(IPv6Address(n)))
 
@@ -51,6 +52,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "initial_source_connection_id": connection_ids,
     "retry_source_connection_id": connection_ids,
     "max_datagram_frame_size": st.none() | integers,
+    "version_information": st.none()
+    | st.tuples(versions, st.lists(versions, max_size=5).map(tuple)),
 }
 parameters = st.builds(TransportParameters, **FIELDS)
 
@@ -99,8 +102,13 @@ def test_known_bytes() -> None:
 
 
 def test_unknown_parameters_are_skipped() -> None:
-    data = raw((0x11, bytes(8)), (0x2AB2, b""), (MAX_VARINT, b"?"), (0x04, b"\x07"))
+    data = raw((0x12, bytes(8)), (0x2AB2, b""), (MAX_VARINT, b"?"), (0x04, b"\x07"))
     assert decode_transport_parameters_untrusted(data).initial_max_data == 7
+
+
+@pytest.mark.parametrize("value", [b"", b"\0\0\0", b"\0\0\0\1\0", bytes(4), b"\0\0\0\1" + bytes(4)])
+def test_malformed_version_information(value: bytes) -> None:
+    assert "version" in refused(raw((0x11, value)))
 
 
 @pytest.mark.parametrize("parameter", [0x00, 0x01, 0x0C, 0x0F, 0x1B])

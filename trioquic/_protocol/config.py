@@ -9,6 +9,7 @@ from .streams.config import StreamConfig
 from .tls.config import TlsClientConfig
 from .tls.resumption import Resumption
 from .wire.transport_parameters import TransportParameters, encode_transport_parameters
+from .wire.versions import SPOKEN
 
 # RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
 ACK_DELAY_EXPONENT: Final = 3
@@ -36,6 +37,8 @@ class CoreConfig:
         keep_tickets: bool = False,
         resumption: Resumption | None = None,
         token: bytes = b"",
+        versions: tuple[int, ...] = SPOKEN,
+        renegotiated: int = 0,
     ) -> None:
         self.tls = tls
         self.streams = streams
@@ -55,6 +58,15 @@ class CoreConfig:
         self.resumption = resumption
         # from a NEW_TOKEN frame of an earlier connection (RFC 9000 section 8.1.3); empty: none
         self.token = token
+        # the versions to offer, best first, the first of them to begin with
+        self.versions = versions
+        # the version to begin with since a Version Negotiation packet offered it; 0: there was none
+        self.renegotiated = renegotiated
+
+    @property
+    def original_version(self) -> int:
+        """The version to begin with."""
+        return self.renegotiated or self.versions[0]
 
     def parameters(self, source_connection_id: bytes) -> TransportParameters:
         """Our transport parameters (RFC 9000 section 18.2)."""
@@ -72,6 +84,7 @@ class CoreConfig:
             active_connection_id_limit=self.active_connection_id_limit,
             initial_source_connection_id=source_connection_id,
             max_datagram_frame_size=ACCEPTED_SIZE if self.datagrams else None,
+            version_information=(self.original_version, self.versions),
         )
 
     def encode_parameters(self, source_connection_id: bytes) -> bytes:

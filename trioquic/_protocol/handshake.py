@@ -26,6 +26,7 @@ from .events import (
     TokenReceived,
 )
 from .lifetime import Lifetime
+from .negotiation import VersionChoice
 from .number_space import NumberSpace
 from .path.path import Path
 from .path.rules import PathRules
@@ -33,7 +34,7 @@ from .recovery.loss import LossDetector
 from .space import APPLICATION, HANDSHAKE, INITIAL
 from .streams.table import StreamTable
 from .tls.client import TlsClient
-from .wire.packets import VERSION_1, LongHeader
+from .wire.packets import LongHeader
 from .wire.transport_parameters import (
     TransportParameters,
     decode_transport_parameters_untrusted,
@@ -92,6 +93,12 @@ class Handshake:
         self._tokens_told: list[bytes] = []
         self._wall_time = wall_time.timestamp()  # when the connection began
         self.original_id = rng(_FIRST_ID_LENGTH)
+        self.versions = VersionChoice(
+            config.versions, config.original_version, config.renegotiated != 0
+        )
+        # what the Initial keys follow from, and those of another version that the server may take
+        self._initial_id = self.original_id
+        self._other_keys: dict[int, PacketKeys] = {}
         self._retry_id: bytes | None = None
         self._server_id: bytes | None = None
         # Section 8.1.3: in every Initial packet, until a Retry's token takes its place.
@@ -118,22 +125,26 @@ class Handshake:
         self._pump()
 
     def _install_initial_keys(self, connection_id: bytes) -> None:
-        client, server = initial_secrets(connection_id)
+        version = self.versions.current
+        client, server = initial_secrets(connection_id, version)
         space = self._spaces[INITIAL]
-        space.write = PacketKeys.derive(_INITIAL_SUITE, client)
-        space.read = PacketKeys.derive(_INITIAL_SUITE, server)
+        space.write = PacketKeys.derive(_INITIAL_SUITE, client, version)
+        space.read = PacketKeys.derive(_INITIAL_SUITE, server, version)
+        self._initial_id = connection_id
+        self._other_keys.clear()
 
     def _pump(self) -> None:
         for level, data in self._tls.take_output():
             self._spaces[level].crypto.write(data)
+        version = self.versions.current
         for secret in self._tls.take_secrets():
             if secret.level == HANDSHAKE:
                 space = self._spaces[HANDSHAKE]
-                space.read = PacketKeys.derive(secret.cipher_suite, secret.read)
-                space.write = PacketKeys.derive(secret.cipher_suite, secret.write)
+                space.read = PacketKeys.derive(secret.cipher_suite, secret.read, version)
+                space.write = PacketKeys.derive(secret.cipher_suite, secret.write, version)
                 self._loss.has_handshake_keys = True
             elif secret.level == APPLICATION:
-                self.one_rtt = OneRttKeys(secret.cipher_suite, secret.read, secret.write)
+                self.one_rtt = OneRttKeys(secret.cipher_suite, secret.read, secret.write, version)
 
     # -- coming in ---------------------------------------------------------------------------------
 
@@ -141,8 +152,24 @@ class Handshake:
         """After the first authentic packet the server's ID stays as it is (section 7.2)."""
         return self._server_id is None or self._server_id == connection_id
 
+    def read_keys(self, header: LongHeader, space: int) -> PacketKeys | None:
+        """The keys for a packet of the server's; None if there are none yet."""
+        version = header.version
+        if version == self.versions.current or space != INITIAL:
+            return self._spaces[space].read
+        keys = self._other_keys.get(version)
+        if keys is None:
+            server = initial_secrets(self._initial_id, version)[1]
+            keys = self._other_keys[version] = PacketKeys.derive(_INITIAL_SUITE, server, version)
+        return keys
+
     def on_authentic_long_packet(self, header: LongHeader) -> None:
-        """A packet of the server could be decrypted: its ID is the one to send to."""
+        """A packet of the server could be decrypted: its version is the one to speak, and its ID
+        the one to send to."""
+        if header.version != self.versions.current:
+            self.versions.settle(header.version)
+            self._install_initial_keys(self._initial_id)
+        self.versions.settle(header.version)
         if self._server_id is None and self.path is not None:
             self._server_id = header.scid
             self._peer_ids.set_handshake_id(self.path.path_id, header.scid)
@@ -180,6 +207,7 @@ class Handshake:
         """Server authenticated: check its parameters and let streams run."""
         raw = self._tls.peer_transport_parameters
         parameters = decode_transport_parameters_untrusted(raw or b"")
+        self.versions.check_untrusted(parameters)
         self._check_ids_untrusted(parameters)
         self.parameters = parameters
         self.complete = True
@@ -286,8 +314,13 @@ class Handshake:
             or self._retry_id is not None
             or not 0 < len(header.token) <= _LONGEST_TOKEN
             or header.scid == self.original_id
+            # RFC 9369 section 4.1: a Retry is of the version that the client began with
+            or header.version != self.versions.current
             or not retry_is_authentic(
-                self.original_id, datagram[header.start : header.end - 16], header.integrity_tag
+                self.original_id,
+                datagram[header.start : header.end - 16],
+                header.integrity_tag,
+                header.version,
             )
         ):
             return False
@@ -301,16 +334,17 @@ class Handshake:
         return True
 
     def on_version_negotiation_untrusted(self, header: LongHeader, now: float, pto: float) -> bool:
-        """Version Negotiation ends the attempt if it is an answer to us and lacks version 1
-        (section 6.2). False: ignored."""
+        """Version Negotiation ends the attempt if it is an answer to us and lacks the version that
+        we began with (section 6.2). False: ignored."""
         if (
             self._server_id is not None
             or self._retry_id is not None
             or header.scid != self.original_id
             or header.dcid != self._own_ids.first
-            or VERSION_1 in header.versions
+            or not self.versions.concerns(header)
         ):
             return False
+        self.versions.find_alternative(header)
         offered = ", ".join(f"{version:#x}" for version in header.versions[:8])
         self._lifetime.close(
             Ending.VERSION,

@@ -321,9 +321,14 @@ class Receiver:
         self, arrival: _Arrival, datagram: bytes, header: LongHeader, index: int
     ) -> bool:
         space = self._spaces[index]
-        keys = space.read
-        if space.discarded or not self._handshake.server_id_matches(header.scid):
+        handshake = self._handshake
+        if (
+            space.discarded
+            or not handshake.server_id_matches(header.scid)
+            or not handshake.versions.is_possible(header.version)
+        ):
             return False
+        keys = handshake.read_keys(header, index)
         if keys is None:
             self._keep(arrival, datagram[header.start : header.end])
             return True

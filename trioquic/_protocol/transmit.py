@@ -394,6 +394,7 @@ class Transmitter:
                 packet.number,
                 _NUMBER_LENGTH,
                 len(payload),
+                self._handshake.versions.current,
             )
             write = self._spaces[packet.space].write
             assert write is not None

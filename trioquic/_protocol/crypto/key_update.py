@@ -19,6 +19,7 @@ phases.
 """
 
 from ..errors import AEAD_LIMIT_REACHED, KEY_UPDATE_ERROR, BadPacketError
+from ..wire.versions import VERSION_1
 from .keys import PacketKeys, confidentiality_limit, integrity_limit
 
 
@@ -46,7 +47,13 @@ class OneRttKeys:
         "write_phase",
     )
 
-    def __init__(self, cipher_suite: int, read_secret: bytes, write_secret: bytes) -> None:
+    def __init__(
+        self,
+        cipher_suite: int,
+        read_secret: bytes,
+        write_secret: bytes,
+        version: int = VERSION_1,
+    ) -> None:
         self.read_phase = 0
         self.write_phase = 0
         # set by the handshake: no update of ours before it is confirmed (section 6.1)
@@ -55,11 +62,11 @@ class OneRttKeys:
         self.updates = 0
         # packets that did not authenticate, under all keys
         self.failures = 0
-        self._read: PacketKeys = PacketKeys.derive(cipher_suite, read_secret)
+        self._read: PacketKeys = PacketKeys.derive(cipher_suite, read_secret, version)
         self._read_next: PacketKeys = self._read.next_secret_keys()
         self._previous: PacketKeys | None = None
         self._previous_until = 0.0
-        self._write: PacketKeys = PacketKeys.derive(cipher_suite, write_secret)
+        self._write: PacketKeys = PacketKeys.derive(cipher_suite, write_secret, version)
         # the packet numbers that were opened in the current read phase
         self._lowest = 0
         self._highest = -1

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..wire.packets import LongHeader, decode_packet_number
 from ..wire.varint import ONE_BYTE
+from ..wire.versions import VERSION_1, VERSION_2
 
 TLS_AES_128_GCM_SHA256: Final = 0x1301
 TLS_AES_256_GCM_SHA384: Final = 0x1302
@@ -33,8 +34,11 @@ TLS_CHACHA20_POLY1305_SHA256: Final = 0x1303
 
 SAMPLE_LENGTH: Final = 16
 
-# RFC 9001 section 5.2
-_INITIAL_SALT: Final = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
+# RFC 9001 section 5.2, RFC 9369 section 3.3.1
+_INITIAL_SALTS: Final = {
+    VERSION_1: bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a"),
+    VERSION_2: bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9"),
+}
 
 _IV_LENGTH: Final = 12
 _ZEROS: Final = bytes(SAMPLE_LENGTH)
@@ -83,11 +87,11 @@ def _expand_label(keyed: HMAC, label: bytes, length: int, context: bytes = b"") 
     return mac.finalize()[:length]
 
 
-def initial_secrets(dcid: bytes) -> tuple[bytes, bytes]:
+def initial_secrets(dcid: bytes, version: int = VERSION_1) -> tuple[bytes, bytes]:
     """The client's and the server's Initial secret, from the client's first Destination
     Connection ID, or from a Retry's Source Connection ID (RFC 9001 section 5.2)."""
     sha256 = hashes.SHA256()
-    keyed = HMAC(HKDF.extract(sha256, _INITIAL_SALT, dcid), sha256)
+    keyed = HMAC(HKDF.extract(sha256, _INITIAL_SALTS[version], dcid), sha256)
     return _expand_label(keyed, b"client in", 32), _expand_label(keyed, b"server in", 32)
 
 
@@ -104,20 +108,27 @@ class PacketKeys:
         "_nonce_high",
         "_secret",
         "_stream_masks",
+        "_version",
         "cipher_suite",
     )
 
     def __init__(
-        self, cipher_suite: int, secret: bytes, keyed: HMAC, mask_context: CipherContext
+        self,
+        cipher_suite: int,
+        secret: bytes,
+        keyed: HMAC,
+        mask_context: CipherContext,
+        version: int,
     ) -> None:
-        key = _expand_label(keyed, b"quic key", _key_length(cipher_suite))
-        iv = _expand_label(keyed, b"quic iv", _IV_LENGTH)
+        key = _expand_label(keyed, _label(b"key", version), _key_length(cipher_suite))
+        iv = _expand_label(keyed, _label(b"iv", version), _IV_LENGTH)
         aead: AESGCM | ChaCha20Poly1305
         if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
             aead = ChaCha20Poly1305(key)
         else:
             aead = AESGCM(key)
         self.cipher_suite = cipher_suite
+        self._version = version
         self._secret = secret
         self._iv = int.from_bytes(iv, "big")
         self._iv_last = iv[-1]
@@ -130,24 +141,25 @@ class PacketKeys:
         self._stream_masks: bool = cipher_suite == TLS_CHACHA20_POLY1305_SHA256
 
     @staticmethod
-    def derive(cipher_suite: int, secret: bytes) -> "PacketKeys":
+    def derive(cipher_suite: int, secret: bytes, version: int = VERSION_1) -> "PacketKeys":
         """The keys of a new level, from its traffic secret (RFC 9001 section 5.1)."""
         keyed = HMAC(secret, suite_hash(cipher_suite))
-        hp = _expand_label(keyed, b"quic hp", _key_length(cipher_suite))
+        hp = _expand_label(keyed, _label(b"hp", version), _key_length(cipher_suite))
         cipher: Cipher[None] | Cipher[modes.ECB]
         if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
             cipher = Cipher(algorithms.ChaCha20(hp, _ZEROS), mode=None)
         else:
             # One block of random-looking input for each packet: this is what ECB is for.
             cipher = Cipher(algorithms.AES(hp), modes.ECB())
-        return PacketKeys(cipher_suite, secret, keyed, cipher.encryptor())
+        return PacketKeys(cipher_suite, secret, keyed, cipher.encryptor(), version)
 
     def next_secret_keys(self) -> "PacketKeys":
         """The keys of the next phase; header protection stays (RFC 9001 section 6.1)."""
         algorithm = suite_hash(self.cipher_suite)
-        secret = hkdf_expand_label(algorithm, self._secret, b"quic ku", algorithm.digest_size)
+        label = _label(b"ku", self._version)
+        secret = hkdf_expand_label(algorithm, self._secret, label, algorithm.digest_size)
         keyed = HMAC(secret, algorithm)
-        return PacketKeys(self.cipher_suite, secret, keyed, self._mask_context)
+        return PacketKeys(self.cipher_suite, secret, keyed, self._mask_context, self._version)
 
     def masks(self, samples: bytes) -> bytes:
         """16 bytes of mask for each 16 bytes of sample."""
@@ -179,6 +191,11 @@ class PacketKeys:
             self._nonce_high = high
             self._nonce_front = (self._iv >> 8 ^ high).to_bytes(_IV_LENGTH - 1, "big")
         return self._nonce_front + ONE_BYTE[packet_number & 0xFF ^ self._iv_last]
+
+
+def _label(name: bytes, version: int) -> bytes:
+    """RFC 9001 section 5.1, RFC 9369 section 3.3.2."""
+    return (b"quicv2 " if version == VERSION_2 else b"quic ") + name
 
 
 def _key_length(cipher_suite: int) -> int:

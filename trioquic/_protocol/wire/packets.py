@@ -1,4 +1,4 @@
-"""Packet headers of QUIC version 1 (RFC 9000 section 17) and packet-number truncation.
+"""Packet headers of QUIC (RFC 9000 section 17, RFC 9369) and packet-number truncation.
 
 A long header says how long its packet is, so several packets can share a datagram; the parser
 works on one packet of a datagram and reports where it ends. It reads only what is in the clear:
@@ -16,8 +16,7 @@ from typing import Final
 
 from ..errors import PROTOCOL_VIOLATION
 from .varint import ONE_BYTE, Reader, encode_varint
-
-VERSION_1: Final = 1
+from .versions import SPOKEN, VERSION_1, kind_of, type_bits_of
 
 INITIAL_PACKET: Final = 0
 ZERO_RTT_PACKET: Final = 1
@@ -29,7 +28,7 @@ UNKNOWN_VERSION_PACKET: Final = -1
 MAX_CONNECTION_ID_LENGTH: Final = 20
 AEAD_TAG_LENGTH: Final = 16
 
-# first byte: header form, and the fixed bit that version 1 demands
+# first byte: header form, and the fixed bit that both versions demand
 _LONG_FORM: Final = 0x80
 _FIXED_BIT: Final = 0x40
 
@@ -83,13 +82,13 @@ def parse_long_header_untrusted(datagram: bytes, start: int) -> LongHeader:
         header = LongHeader(VERSION_NEGOTIATION_PACKET, 0, dcid, scid, start, end)
         header.versions = _read_versions_untrusted(reader)
         return header
-    if version != VERSION_1:
+    if version not in SPOKEN:
         return LongHeader(UNKNOWN_VERSION_PACKET, version, dcid, scid, start, end)
     if not first & _FIXED_BIT:
         raise reader.bad("fixed bit is zero")
     if len(dcid) > MAX_CONNECTION_ID_LENGTH or len(scid) > MAX_CONNECTION_ID_LENGTH:
         raise reader.bad("connection ID of more than 20 bytes")
-    header = LongHeader(first >> 4 & 3, version, dcid, scid, start, end)
+    header = LongHeader(kind_of(version, first >> 4 & 3), version, dcid, scid, start, end)
     if header.kind == RETRY_PACKET:
         _read_retry_untrusted(reader, header)
         return header
@@ -130,6 +129,7 @@ def encode_long_header(
     pn: int,
     pn_length: int,
     payload_length: int,
+    version: int = VERSION_1,
 ) -> bytes:
     """An unprotected Initial, 0-RTT or Handshake header up to and including the packet number.
 
@@ -139,8 +139,9 @@ def encode_long_header(
     length = pn_length + payload_length + AEAD_TAG_LENGTH
     if length > 0x3FFF:
         raise ValueError(f"packet of {length} bytes is too long for a two-byte Length")
-    head = b"%c\x00\x00\x00\x01%c%b%c%b" % (
-        _LONG_FORM | _FIXED_BIT | kind << 4 | pn_length - 1,
+    head = b"%c%b%c%b%c%b" % (
+        _LONG_FORM | _FIXED_BIT | type_bits_of(version, kind) << 4 | pn_length - 1,
+        version.to_bytes(4, "big"),
         len(dcid),
         dcid,
         len(scid),

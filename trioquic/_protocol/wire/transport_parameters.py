@@ -33,6 +33,7 @@ ACTIVE_CONNECTION_ID_LIMIT: Final = 0x0E
 INITIAL_SOURCE_CONNECTION_ID: Final = 0x0F
 RETRY_SOURCE_CONNECTION_ID: Final = 0x10
 MAX_DATAGRAM_FRAME_SIZE: Final = 0x20
+VERSION_INFORMATION: Final = 0x11
 
 # The parameters that are one integer: id, attribute, default, smallest and largest legal value.
 _INTEGERS: Final[list[tuple[int, str, int, int, int]]] = [
@@ -98,6 +99,8 @@ class TransportParameters:
     initial_source_connection_id: bytes | None = None
     retry_source_connection_id: bytes | None = None
     max_datagram_frame_size: int | None = None
+    # RFC 9368 section 3: the version in use, and those that could be, best first
+    version_information: tuple[int, tuple[int, ...]] | None = None
 
 
 def encode_transport_parameters(p: TransportParameters, grease: tuple[int, bytes] | None) -> bytes:
@@ -118,6 +121,9 @@ def encode_transport_parameters(p: TransportParameters, grease: tuple[int, bytes
     _put(out, RETRY_SOURCE_CONNECTION_ID, p.retry_source_connection_id)
     if p.max_datagram_frame_size is not None:
         _put(out, MAX_DATAGRAM_FRAME_SIZE, encode_varint(p.max_datagram_frame_size))
+    if p.version_information is not None:
+        chosen, available = p.version_information
+        _put(out, VERSION_INFORMATION, _encode_versions((chosen, *available)))
     if grease is not None:
         _put(out, grease[0], grease[1])
     return b"".join(out)
@@ -188,9 +194,27 @@ def _read_other_untrusted(p: TransportParameters, parameter: int, content: Reade
         p.preferred_address = _read_preferred_address_untrusted(content)
     elif parameter == MAX_DATAGRAM_FRAME_SIZE:
         p.max_datagram_frame_size = content.varint_untrusted()
+    elif parameter == VERSION_INFORMATION:
+        p.version_information = _read_version_information_untrusted(content)
     else:
         return False
     return True
+
+
+def _encode_versions(versions: tuple[int, ...]) -> bytes:
+    return b"".join([version.to_bytes(4, "big") for version in versions])
+
+
+def _read_version_information_untrusted(content: Reader) -> tuple[int, tuple[int, ...]]:
+    """RFC 9368 section 4: whole versions, none of them 0."""
+    if content.remaining < 4 or content.remaining % 4:
+        raise content.bad(f"version_information of {content.remaining} bytes")
+    versions: list[int] = []
+    while content.remaining:
+        versions.append(content.u32_untrusted())
+    if 0 in versions:
+        raise content.bad("version_information names version 0")
+    return versions[0], tuple(versions[1:])
 
 
 def _read_connection_id_untrusted(content: Reader) -> bytes:
