@@ -14,12 +14,14 @@ from ._protocol.config import MOST_DATAGRAM as _MOST_DATAGRAM
 from ._protocol.path.mtu import BASE as _BASE
 from ._protocol.recovery import choice as _choice
 from ._protocol.recovery.choice import CongestionControl as CongestionControl
+from ._protocol.wire import versions as _versions
 
 CIPHER_SUITES: Final[dict[str, int]] = {
     "TLS_AES_128_GCM_SHA256": 0x1301,
     "TLS_AES_256_GCM_SHA384": 0x1302,
     "TLS_CHACHA20_POLY1305_SHA256": 0x1303,
 }
+VERSIONS: Final[dict[str, int]] = {"v1": _versions.VERSION_1, "v2": _versions.VERSION_2}
 GROUPS: Final[dict[str, int]] = {"x25519": 0x001D, "secp256r1": 0x0017, "secp384r1": 0x0018}
 
 _KIB: Final = 1024
@@ -129,6 +131,9 @@ class TransportConfig:
     """Let the server send datagrams (RFC 9221). To send some, only the server has to agree."""
     datagram_buffer: int = 256
     """Datagrams kept each way; beyond that the oldest is dropped and counted."""
+    versions: Sequence[str] = tuple(VERSIONS)
+    """Names of `VERSIONS`, preferred first. A connection begins with "v1" if that is among them;
+    the server changes to another in its first answer, without a loss of time (RFC 9368)."""
     path_event_buffer: int = 64
     """Path events kept for each subscriber that does not read; more are dropped and counted."""
     qlog_dir: StrPath | None = None
@@ -154,6 +159,7 @@ class TransportConfig:
         _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
         if not isinstance(self.datagrams, bool):
             raise TypeError(f"datagrams must be a bool, not {type(self.datagrams).__name__}")
+        object.__setattr__(self, "versions", _names("versions", self.versions, VERSIONS))
         _check_integer("datagram_buffer", self.datagram_buffer, 1, 1 << 20)
         _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
         if self.qlog_dir is not None and not isinstance(self.qlog_dir, str | os.PathLike):

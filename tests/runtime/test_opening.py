@@ -182,7 +182,7 @@ async def test_no_common_application_protocol(autojump_clock: trio.testing.MockC
 
 async def test_no_common_version(autojump_clock: trio.testing.MockClock) -> None:
     def other_version(configuration: object) -> None:
-        vars(configuration)["supported_versions"] = [0x6B3343CF]
+        vars(configuration)["supported_versions"] = [0xFF00001D]
 
     async with phone_world(ServerOptions(configure=other_version)) as world:
         await expect_failure(world, trioquic.VersionError)

@@ -9,7 +9,7 @@ from .streams.config import StreamConfig
 from .tls.config import TlsClientConfig
 from .tls.resumption import Resumption
 from .wire.transport_parameters import TransportParameters, encode_transport_parameters
-from .wire.versions import SPOKEN
+from .wire.versions import SPOKEN, VERSION_1
 
 # RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
 ACK_DELAY_EXPONENT: Final = 3
@@ -58,15 +58,17 @@ class CoreConfig:
         self.resumption = resumption
         # from a NEW_TOKEN frame of an earlier connection (RFC 9000 section 8.1.3); empty: none
         self.token = token
-        # the versions to offer, best first, the first of them to begin with
+        # the versions to offer, best first
         self.versions = versions
         # the version to begin with since a Version Negotiation packet offered it; 0: there was none
         self.renegotiated = renegotiated
 
     @property
     def original_version(self) -> int:
-        """The version to begin with."""
-        return self.renegotiated or self.versions[0]
+        """The version to begin with: the one that most servers know, as they can change it."""
+        if self.renegotiated:
+            return self.renegotiated
+        return VERSION_1 if VERSION_1 in self.versions else self.versions[0]
 
     def parameters(self, source_connection_id: bytes) -> TransportParameters:
         """Our transport parameters (RFC 9000 section 18.2)."""

@@ -153,6 +153,16 @@ class ClientConnection:
         return self._handshake.original_id
 
     @property
+    def version(self) -> int:
+        """The version in use."""
+        return self._handshake.versions.current
+
+    @property
+    def alternative_version(self) -> int:
+        """What a Version Negotiation packet, which has ended this attempt, offers instead; or 0."""
+        return self._handshake.versions.alternative
+
+    @property
     def peer_parameters(self) -> TransportParameters | None:
         """The server's transport parameters once they are authenticated."""
         return self._handshake.parameters

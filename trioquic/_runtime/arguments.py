@@ -16,7 +16,7 @@ from .._protocol.config import MOST_DATAGRAM, CoreConfig
 from .._protocol.connection import ClientConnection
 from .._protocol.streams.config import StreamConfig
 from .._protocol.tls.config import TlsClientConfig
-from ..config import TLSConfig, TransportConfig
+from ..config import VERSIONS, TLSConfig, TransportConfig
 from ..networks import NetworkSource
 from ..policy import MigrationPolicy
 from .credentials import load_tls
@@ -40,8 +40,8 @@ class Plan:
     addresses: tuple[str, ...]
     rng: Callable[[int], bytes]
 
-    def core_config(self) -> CoreConfig:
-        """The same for the core."""
+    def core_config(self, version: int = 0) -> CoreConfig:
+        """The same for the core; with a `version` that a Version Negotiation packet offered."""
         transport = self.transport
         stream_window = transport.initial_max_stream_data
         streams = StreamConfig(
@@ -64,6 +64,8 @@ class Plan:
             max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
             degraded_after=self.migration.degraded_after,
             congestion=transport.congestion,
+            versions=tuple([VERSIONS[name] for name in transport.versions]),
+            renegotiated=version,
             datagrams=transport.datagrams,
             datagram_buffer=transport.datagram_buffer,
         )

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 
 from .._protocol.events import HandshakeCompleted
-from ..config import TransportConfig
+from ..config import VERSIONS, TransportConfig
 from ..events import PathEvent
 from ..paths import Path
 from ..peer import PeerParameters
@@ -90,6 +90,12 @@ class Connection(trio.abc.AsyncResource):
         SignedCertificateTimestampList (RFC 6962 section 3.3), or None. They are not judged, and
         those inside the certificate are not among them."""
         return self._completed.signed_certificate_timestamps
+
+    @property
+    def version(self) -> str:
+        """The version of QUIC that is spoken, "v1" (RFC 9000) or "v2" (RFC 9369)."""
+        current = self._driver.core.version
+        return next(name for name, number in VERSIONS.items() if number == current)
 
     @property
     def cipher_suite(self) -> int:

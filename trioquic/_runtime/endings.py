@@ -6,7 +6,7 @@ of all of them.
 
 import trio
 
-from .._protocol.errors import CRYPTO_ERROR, error_name
+from .._protocol.errors import CRYPTO_ERROR, VERSION_NEGOTIATION_ERROR, error_name
 from .._protocol.events import Ending, Terminated
 from .._protocol.path.rules import PathRefusedError, Refusal
 from ..errors import (
@@ -68,6 +68,8 @@ def handshake_error(end: Terminated) -> HandshakeError:
     match end.ending:
         case Ending.VERSION:
             return VersionError(end.reason)
+        case Ending.PROTOCOL_ERROR if end.code == VERSION_NEGOTIATION_ERROR:
+            return VersionError(end.reason, code=end.code)
         case Ending.TLS_ERROR if alert in _CERTIFICATE_ALERTS:
             return CertificateError(end.reason, code=end.code)
         case Ending.TLS_ERROR | Ending.PEER_CLOSE if alert == _NO_APPLICATION_PROTOCOL:

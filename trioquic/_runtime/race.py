@@ -10,7 +10,7 @@ says so is tried once more, patiently, after all others.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -33,6 +33,16 @@ _FINAL: Final = (CertificateError, AlpnError, VersionError)
 Result = Connection | Exception
 
 
+class Attempt(NamedTuple):
+    """A way that is to be tried, or tried again."""
+
+    way: Way
+    patient: bool
+    """Do not believe it when somebody says that nobody listens."""
+    version: int = 0
+    """The version that a Version Negotiation packet offered; 0: there was none."""
+
+
 class Race:
     """All attempts of one connection, and the life of the connection that comes of them."""
 
@@ -40,7 +50,7 @@ class Race:
         self._plan = plan
         self._tell = tell
         # with one way only there is nothing to hurry for
-        self._waiting = [(way, len(ways) == 1) for way in ways]
+        self._waiting = [Attempt(way, len(ways) == 1) for way in ways]
         self._running: list[trio.CancelScope] = []
         self._failures: list[Exception] = []
         self._result: Result | None = None
@@ -51,7 +61,8 @@ class Race:
         """Try until one way leads to the server, tell of that connection, and serve it to its end;
         or tell why there is none."""
         if len(self._waiting) == 1:
-            await self._try(self._waiting.pop())
+            while self._waiting:
+                await self._try(self._waiting.pop())
         else:
             async with trio.open_nursery() as nursery:
                 await self._start_attempts(nursery)
@@ -73,7 +84,7 @@ class Race:
             with trio.move_on_after(pause):
                 await self._news.wait()
 
-    async def _try_beside(self, attempt: tuple[Way, bool], scope: trio.CancelScope) -> None:
+    async def _try_beside(self, attempt: Attempt, scope: trio.CancelScope) -> None:
         try:
             with scope:
                 await self._try(attempt, scope)
@@ -81,11 +92,11 @@ class Race:
             self._running.remove(scope)
             self._news.set()
 
-    async def _try(self, attempt: tuple[Way, bool], scope: trio.CancelScope | None = None) -> None:
+    async def _try(self, attempt: Attempt, scope: trio.CancelScope | None = None) -> None:
         """Try one way; with success, until the connection ends."""
-        way, patient = attempt
+        way, patient = attempt.way, attempt.patient
         try:
-            session = await self._open(way)
+            session = await self._open(attempt)
         except LocalAddressError as error:
             if way.interface == self._plan.interface:
                 self._end(error, scope)
@@ -102,16 +113,20 @@ class Race:
         if failure is None:
             return
         if session.refused:
-            self._waiting.append((way, True))
+            self._waiting.append(attempt._replace(patient=True))
+            return
+        if session.alternative_version:
+            # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning
+            self._waiting.insert(0, attempt._replace(version=session.alternative_version))
             return
         self._failures.append(failure)
         if isinstance(failure, _FINAL):
             self._end(_summary(self._plan, self._failures), scope)
 
-    async def _open(self, way: Way) -> Session:
+    async def _open(self, attempt: Attempt) -> Session:
         """A session with a socket of its own. Raises LocalAddressError, NoWayError, and OSError
         when it cannot write its trace."""
-        plan = self._plan
+        plan, way = self._plan, attempt.way
         sock = await bind_socket(
             way.remote.family,
             interface=way.interface,
@@ -125,7 +140,7 @@ class Race:
         except OSError as error:
             raise NoWayError(error) from error
         try:
-            return Session(plan, way.remote, connected)
+            return Session(plan, way.remote, connected, attempt.version)
         except OSError:
             connected.close()
             raise

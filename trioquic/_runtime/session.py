@@ -26,11 +26,13 @@ from .trace import open_trace
 class Session:
     """A connection from its first datagram to its last. OSError: its trace cannot be written."""
 
-    def __init__(self, plan: Plan, remote: Remote, socket: DatagramSocket) -> None:
+    def __init__(
+        self, plan: Plan, remote: Remote, socket: DatagramSocket, version: int = 0
+    ) -> None:
         self._plan = plan
         self._remote = remote
         self._socket = socket
-        config = plan.core_config()
+        config = plan.core_config(version)
         core = plan.new_core(config, trio.current_time())
         self._trace = open_trace(plan.transport, core.original_id)
         if self._trace is not None:
@@ -41,6 +43,11 @@ class Session:
         self._broadcast = Broadcast(plan.transport.path_event_buffer)
         # the way here seems closed: an ICMP message that may be forged says so
         self.refused = False
+
+    @property
+    def alternative_version(self) -> int:
+        """A version to try instead, as the server speaks none of those offered first; 0: none."""
+        return self._driver.core.alternative_version
 
     async def run(self, patient: bool, tell: Callable[[Connection], None]) -> HandshakeError | None:
         """Shake hands, tell of the connection, and serve it to its end.
