@@ -1,23 +1,65 @@
 """Headers and closes."""
 
+import pytest
+
 from tests.attacks.expect import dropped, goes_on
 from tests.peer.packets import APPLICATION, seal
+from tests.peer.script import ServerScript
 from tests.peer.world import World
 from trioquic._protocol.wire import frames as fr
+from trioquic._protocol.wire.transport_parameters import (
+    GREASE_QUIC_BIT,
+    decode_transport_parameters_untrusted,
+)
+from trioquic._protocol.wire.varint import Reader
+from trioquic._protocol.wire.versions import SPOKEN, VERSION_1
 
 
-def test_a_packet_without_the_fixed_bit_is_no_packet() -> None:
-    # Section 17.3.1: it MUST be discarded; section 5.2.2 gives no reason to close for it.
+def test_the_servers_fixed_bit_may_be_clear() -> None:
+    # RFC 9287 section 3: we say so, and the bit is authenticated like all others.
     world = World().connect()
-    before = dropped(world)
-    # the bit is authenticated, so it is not enough to clear it on the way
+    before = world.client.statistics()
     keys, mask_keys = world.peer.keys.seal_keys(APPLICATION, 0)
     number = world.peer.next_number[APPLICATION]
     world.peer.next_number[APPLICATION] += 1
     header = bytes([0x03]) + world.peer.client_id(0) + number.to_bytes(4, "big")
     world.inject(seal(keys, header, 4, number, bytes([fr.PING]) + bytes(20), mask_keys))
-    assert dropped(world) == before + 1
+    after = world.client.statistics()
+    assert after.packets_received == before.packets_received + 1
+    assert dropped(world) == 0
     goes_on(world)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_our_fixed_bit_is_clear_now_and_then_if_the_server_allows_it(allowed: bool) -> None:
+    # RFC 9287 section 3.1
+    parameters: dict[int, bytes | None] = {GREASE_QUIC_BIT: b""} if allowed else {}
+    world = World(ServerScript(parameters=parameters)).connect()
+    world.settle()
+    bits = []
+    for _ in range(40):
+        world.client.ping()
+        batch = world.client.transmit(0, world.now)
+        assert batch is not None
+        bits.append(batch.data[0] & 0x40)
+    assert set(bits) == ({0, 0x40} if allowed else {0x40})
+
+
+def test_the_client_hello_has_a_version_and_a_parameter_that_do_not_exist() -> None:
+    # RFC 9000 sections 15 and 18.1
+    world = World().connect()
+    raw = world.peer.tls.client_transport_parameters
+    assert raw is not None
+    parameters = decode_transport_parameters_untrusted(raw)
+    assert parameters.version_information is not None
+    chosen, available = parameters.version_information
+    assert (chosen, available[:2]) == (VERSION_1, SPOKEN)
+    assert available[2] & 0x0F0F0F0F == 0x0A0A0A0A
+    reader, found = Reader(raw, 0), []
+    while reader.remaining:
+        found.append(reader.varint_untrusted())
+        reader.take_untrusted(reader.varint_untrusted())
+    assert sum(identifier % 31 == 27 for identifier in found) == 1
 
 
 def test_a_long_reason_is_cut_between_characters() -> None:

@@ -134,7 +134,6 @@ def test_malformed_headers_are_dropped() -> None:
     for broken in (
         b"",
         bytes((packet[0] & 0x7F,)) + packet[1:],  # short header
-        bytes((packet[0] & 0xBF,)) + packet[1:],  # no fixed bit
         packet[:5] + b"\x15" + bytes(21) + packet[10:],  # dcid of 21 bytes
         packet[:10] + b"\x15" + bytes(21) + packet[15:],  # scid of 21 bytes
         packet[:15] + b"\xff\xff\xff\xff\xff\xff\xff\xff" + packet[16:],  # endless token

@@ -52,6 +52,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "initial_source_connection_id": connection_ids,
     "retry_source_connection_id": connection_ids,
     "max_datagram_frame_size": st.none() | integers,
+    "grease_quic_bit": st.booleans(),
     "version_information": st.none()
     | st.tuples(versions, st.lists(versions, max_size=5).map(tuple)),
 }

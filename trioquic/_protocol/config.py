@@ -1,5 +1,6 @@
 """What the caller decides about one connection. Times in seconds, sizes in bytes."""
 
+from collections.abc import Callable
 from typing import Final
 
 from .cid.own import OWN_ID_LENGTH
@@ -9,10 +10,11 @@ from .streams.config import StreamConfig
 from .tls.config import TlsClientConfig
 from .tls.resumption import Resumption
 from .wire.transport_parameters import TransportParameters, encode_transport_parameters
-from .wire.versions import SPOKEN, VERSION_1
+from .wire.versions import SPOKEN, VERSION_1, reserved_version
 
 # RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
 ACK_DELAY_EXPONENT: Final = 3
+_MOST_GREASE: Final = 16
 # the most that UDP over IPv6 can carry (RFC 9000 section 18.2)
 MOST_DATAGRAM: Final = 65527
 
@@ -86,11 +88,21 @@ class CoreConfig:
             active_connection_id_limit=self.active_connection_id_limit,
             initial_source_connection_id=source_connection_id,
             max_datagram_frame_size=ACCEPTED_SIZE if self.datagrams else None,
+            grease_quic_bit=True,
             version_information=(self.original_version, self.versions),
         )
 
-    def encode_parameters(self, source_connection_id: bytes) -> bytes:
-        """The same for the ClientHello."""
+    def encode_parameters(self, source_connection_id: bytes, rng: Callable[[int], bytes]) -> bytes:
+        """The same for the ClientHello, with a version and a parameter that do not exist, so that
+        servers go on to ignore what they do not know (RFC 9000 sections 15 and 18.1)."""
         if len(source_connection_id) != OWN_ID_LENGTH:
             raise ValueError("our connection IDs have one length")
-        return encode_transport_parameters(self.parameters(source_connection_id), None)
+        parameters = self.parameters(source_connection_id)
+        parameters.version_information = (
+            self.original_version,
+            (*self.versions, reserved_version(rng(4))),
+        )
+        dice = rng(_MOST_GREASE + 3)
+        identifier = 31 * int.from_bytes(dice[:2], "big") + 27
+        value = dice[3 : 3 + dice[2] % (_MOST_GREASE + 1)]
+        return encode_transport_parameters(parameters, (identifier, value))

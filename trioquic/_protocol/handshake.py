@@ -34,7 +34,7 @@ from .recovery.loss import LossDetector
 from .space import APPLICATION, HANDSHAKE, INITIAL
 from .streams.table import StreamTable
 from .tls.client import TlsClient
-from .wire.packets import LongHeader
+from .wire.packets import FIXED_BIT, LongHeader
 from .wire.transport_parameters import (
     TransportParameters,
     decode_transport_parameters_untrusted,
@@ -85,13 +85,16 @@ class Handshake:
             config.tls,
             rng=rng,
             wall_time=wall_time,
-            transport_parameters=config.encode_parameters(own_ids.first),
+            transport_parameters=config.encode_parameters(own_ids.first, rng),
             resumption=config.resumption,
         )
         self._keep_tickets = config.keep_tickets
         self._tickets_told = 0
         self._tokens_told: list[bytes] = []
         self._wall_time = wall_time.timestamp()  # when the connection began
+        self._rng = rng
+        # the server lets us clear the fixed bit (RFC 9287)
+        self._may_grease = False
         self.original_id = rng(_FIRST_ID_LENGTH)
         self.versions = VersionChoice(
             config.versions, config.original_version, config.renegotiated != 0
@@ -152,6 +155,11 @@ class Handshake:
         """After the first authentic packet the server's ID stays as it is (section 7.2)."""
         return self._server_id is None or self._server_id == connection_id
 
+    def fixed_bit(self) -> int:
+        """The second bit of the next 1-RTT packet: anything, if the server allows it (RFC 9287
+        section 3.1), so that nobody on the way comes to rely on it."""
+        return self._rng(1)[0] & FIXED_BIT if self._may_grease else FIXED_BIT
+
     def read_keys(self, header: LongHeader, space: int) -> PacketKeys | None:
         """The keys for a packet of the server's; None if there are none yet."""
         version = header.version
@@ -208,6 +216,7 @@ class Handshake:
         raw = self._tls.peer_transport_parameters
         parameters = decode_transport_parameters_untrusted(raw or b"")
         self.versions.check_untrusted(parameters)
+        self._may_grease = parameters.grease_quic_bit
         self._check_ids_untrusted(parameters)
         self.parameters = parameters
         self.complete = True

@@ -224,11 +224,7 @@ class Receiver:
 
     def _opened_untrusted(self, arrival: _Arrival, number: int, first: int, payload: bytes) -> None:
         """An authentic 1-RTT packet: its frames, and the note that it came."""
-        if first & 0x58 != 0x40:
-            if not first & 0x40:
-                # section 17.3.1: this is no packet of version 1, whoever made it
-                self.counters.dropped_malformed += 1
-                return
+        if first & 0x18:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a short header are set")
         acks = self._acks
         path = arrival.path

@@ -242,7 +242,12 @@ class Transmitter:
         assert keys is not None
         number = self._loss.next_packet_number(APPLICATION)
         header = encode_short_header(
-            connection_id, number, number_length, keys.write_phase, path.next_spin()
+            connection_id,
+            number,
+            number_length,
+            keys.write_phase,
+            path.next_spin(),
+            self._handshake.fixed_bit(),
         )
         # RFC 9001 section 5.4.2: the sample must lie within the packet
         least = 4 - number_length
@@ -381,6 +386,7 @@ class Transmitter:
                 _NUMBER_LENGTH,
                 keys.write_phase,
                 path.next_spin(),
+                self._handshake.fixed_bit(),
             )
             sealed = keys.seal(packet.number, header, payload)
             writer: PacketKeys = keys.writer

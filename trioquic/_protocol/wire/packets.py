@@ -30,7 +30,7 @@ AEAD_TAG_LENGTH: Final = 16
 
 # first byte: header form, and the fixed bit that both versions demand
 _LONG_FORM: Final = 0x80
-_FIXED_BIT: Final = 0x40
+FIXED_BIT: Final = 0x40
 
 
 class LongHeader:
@@ -84,8 +84,7 @@ def parse_long_header_untrusted(datagram: bytes, start: int) -> LongHeader:
         return header
     if version not in SPOKEN:
         return LongHeader(UNKNOWN_VERSION_PACKET, version, dcid, scid, start, end)
-    if not first & _FIXED_BIT:
-        raise reader.bad("fixed bit is zero")
+    # The fixed bit may be clear: we allow that (RFC 9287 section 3), and nothing depends on it.
     if len(dcid) > MAX_CONNECTION_ID_LENGTH or len(scid) > MAX_CONNECTION_ID_LENGTH:
         raise reader.bad("connection ID of more than 20 bytes")
     header = LongHeader(kind_of(version, first >> 4 & 3), version, dcid, scid, start, end)
@@ -140,7 +139,7 @@ def encode_long_header(
     if length > 0x3FFF:
         raise ValueError(f"packet of {length} bytes is too long for a two-byte Length")
     head = b"%c%b%c%b%c%b" % (
-        _LONG_FORM | _FIXED_BIT | type_bits_of(version, kind) << 4 | pn_length - 1,
+        _LONG_FORM | FIXED_BIT | type_bits_of(version, kind) << 4 | pn_length - 1,
         version.to_bytes(4, "big"),
         len(dcid),
         dcid,
@@ -153,9 +152,11 @@ def encode_long_header(
     return head + tail.to_bytes(2 + pn_length, "big")
 
 
-def encode_short_header(dcid: bytes, pn: int, pn_length: int, key_phase: int, spin: int) -> bytes:
+def encode_short_header(
+    dcid: bytes, pn: int, pn_length: int, key_phase: int, spin: int, fixed_bit: int = FIXED_BIT
+) -> bytes:
     """An unprotected 1-RTT header (RFC 9000 section 17.3.1)."""
-    first = _FIXED_BIT | spin << 5 | key_phase << 2 | pn_length - 1
+    first = fixed_bit | spin << 5 | key_phase << 2 | pn_length - 1
     truncated = pn & (1 << 8 * pn_length) - 1
     return ONE_BYTE[first] + dcid + truncated.to_bytes(pn_length, "big")
 
@@ -163,7 +164,7 @@ def encode_short_header(dcid: bytes, pn: int, pn_length: int, key_phase: int, sp
 def encode_version_negotiation(dcid: bytes, scid: bytes, versions: tuple[int, ...]) -> bytes:
     """A Version Negotiation packet, as a server would send it (RFC 9000 section 17.2.1)."""
     head = b"%c\x00\x00\x00\x00%c%b%c%b" % (
-        _LONG_FORM | _FIXED_BIT,
+        _LONG_FORM | FIXED_BIT,
         len(dcid),
         dcid,
         len(scid),
@@ -175,7 +176,7 @@ def encode_version_negotiation(dcid: bytes, scid: bytes, versions: tuple[int, ..
 def encode_retry(dcid: bytes, scid: bytes, token: bytes, tag: bytes) -> bytes:
     """A Retry packet, as a server would send it; with an empty tag, what the tag is computed of."""
     return b"%c\x00\x00\x00\x01%c%b%c%b%b%b" % (
-        _LONG_FORM | _FIXED_BIT | RETRY_PACKET << 4,
+        _LONG_FORM | FIXED_BIT | RETRY_PACKET << 4,
         len(dcid),
         dcid,
         len(scid),

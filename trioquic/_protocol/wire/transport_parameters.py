@@ -34,6 +34,7 @@ INITIAL_SOURCE_CONNECTION_ID: Final = 0x0F
 RETRY_SOURCE_CONNECTION_ID: Final = 0x10
 MAX_DATAGRAM_FRAME_SIZE: Final = 0x20
 VERSION_INFORMATION: Final = 0x11
+GREASE_QUIC_BIT: Final = 0x2AB2
 
 # The parameters that are one integer: id, attribute, default, smallest and largest legal value.
 _INTEGERS: Final[list[tuple[int, str, int, int, int]]] = [
@@ -99,6 +100,8 @@ class TransportParameters:
     initial_source_connection_id: bytes | None = None
     retry_source_connection_id: bytes | None = None
     max_datagram_frame_size: int | None = None
+    # RFC 9287 section 3: the fixed bit need not be set in what is sent to this endpoint
+    grease_quic_bit: bool = False
     # RFC 9368 section 3: the version in use, and those that could be, best first
     version_information: tuple[int, tuple[int, ...]] | None = None
 
@@ -121,6 +124,8 @@ def encode_transport_parameters(p: TransportParameters, grease: tuple[int, bytes
     _put(out, RETRY_SOURCE_CONNECTION_ID, p.retry_source_connection_id)
     if p.max_datagram_frame_size is not None:
         _put(out, MAX_DATAGRAM_FRAME_SIZE, encode_varint(p.max_datagram_frame_size))
+    if p.grease_quic_bit:
+        _put(out, GREASE_QUIC_BIT, b"")
     if p.version_information is not None:
         chosen, available = p.version_information
         _put(out, VERSION_INFORMATION, _encode_versions((chosen, *available)))
@@ -194,6 +199,8 @@ def _read_other_untrusted(p: TransportParameters, parameter: int, content: Reade
         p.preferred_address = _read_preferred_address_untrusted(content)
     elif parameter == MAX_DATAGRAM_FRAME_SIZE:
         p.max_datagram_frame_size = content.varint_untrusted()
+    elif parameter == GREASE_QUIC_BIT:
+        p.grease_quic_bit = True
     elif parameter == VERSION_INFORMATION:
         p.version_information = _read_version_information_untrusted(content)
     else:

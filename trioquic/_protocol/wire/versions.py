@@ -23,6 +23,7 @@ def type_bits_of(version: int, kind: int) -> int:
     return (kind + 1) & 3 if version == VERSION_2 else kind
 
 
-def is_reserved(version: int) -> bool:
-    """Whether the number exists to exercise negotiation only (RFC 9000 section 15)."""
-    return version & 0x0F0F0F0F == 0x0A0A0A0A
+def reserved_version(dice: bytes) -> int:
+    """One of the numbers that exist to exercise negotiation only (RFC 9000 section 15), by four
+    random bytes."""
+    return int.from_bytes(dice, "big") & 0xF0F0F0F0 | 0x0A0A0A0A
