@@ -13,7 +13,9 @@ PACKAGE = "trioquic"
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
 
-LEAVES = tuple("addresses config errors events networks paths peer policy statistics".split())
+LEAVES = tuple(
+    "addresses config errors events networks paths peer policy sessions statistics".split()
+)
 FACADE = 4
 LAYERS = {
     "_variant": 0,

@@ -26,6 +26,7 @@ VARIANT = {
     "networks": "plain",
     "testing": "plain",
     "plot": "plain",
+    "sessions": "plain",
     "cli": "plain",
     "test_addresses.py": "plain",
     "httpx": "plain",

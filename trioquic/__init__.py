@@ -51,6 +51,7 @@ from .networks import Interface, InterfaceAddress, ManualNetworks, NetworkSource
 from .paths import Path, PathStatistics
 from .peer import PeerParameters
 from .policy import MigrationPolicy
+from .sessions import FileSessions, MemorySessions, SessionFileWarning, SessionStore
 from .statistics import ConnectionStatistics
 
 __version__ = "0.1.0"
@@ -68,6 +69,7 @@ __all__ = [
     "DatagramError",
     "DatagramOutcome",
     "DatagramReceipt",
+    "FileSessions",
     "HandshakeError",
     "IdleTimeoutError",
     "Interface",
@@ -75,6 +77,7 @@ __all__ = [
     "InternalError",
     "LocalAddressError",
     "ManualNetworks",
+    "MemorySessions",
     "Migrated",
     "MigrationNotAllowedError",
     "MigrationPolicy",
@@ -100,6 +103,8 @@ __all__ = [
     "QuicError",
     "ReceiveStream",
     "SendStream",
+    "SessionFileWarning",
+    "SessionStore",
     "StatelessResetError",
     "StopSendingError",
     "Stream",

@@ -75,6 +75,7 @@ async def refuse(target: socket.socket, **changes: Any) -> Exception:
         ({"transport": 3}, TypeError, "transport must be a TransportConfig"),
         ({"migration": True}, TypeError, "migration must be a MigrationPolicy"),
         ({"networks": []}, TypeError, "networks must have the methods of NetworkSource"),
+        ({"sessions": {}}, TypeError, "sessions must have the methods of SessionStore"),
     ],
 )
 async def test_misuse(

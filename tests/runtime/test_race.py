@@ -34,6 +34,7 @@ def plan_for(world: World, **more: object) -> Plan:
         "interface": None,
         "local_address": None,
         "addresses": None,
+        "sessions": None,
     }
     return make_plan(NAME, PORT, **{**arguments, **more})  # type: ignore[arg-type]
 

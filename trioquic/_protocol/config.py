@@ -40,6 +40,7 @@ class CoreConfig:
         resumption: Resumption | None = None,
         token: bytes = b"",
         versions: tuple[int, ...] = SPOKEN,
+        first_version: int = 0,
         renegotiated: int = 0,
     ) -> None:
         self.tls = tls
@@ -62,14 +63,17 @@ class CoreConfig:
         self.token = token
         # the versions to offer, best first
         self.versions = versions
+        # the version to begin with, as what is resumed came from it (RFC 9369 section 5); 0: any
+        self.first_version = first_version
         # the version to begin with since a Version Negotiation packet offered it; 0: there was none
         self.renegotiated = renegotiated
 
     @property
     def original_version(self) -> int:
         """The version to begin with: the one that most servers know, as they can change it."""
-        if self.renegotiated:
-            return self.renegotiated
+        chosen = self.renegotiated or self.first_version
+        if chosen:
+            return chosen
         return VERSION_1 if VERSION_1 in self.versions else self.versions[0]
 
     def parameters(self, source_connection_id: bytes) -> TransportParameters:

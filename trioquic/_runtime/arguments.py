@@ -19,7 +19,9 @@ from .._protocol.tls.config import TlsClientConfig
 from ..config import VERSIONS, TLSConfig, TransportConfig
 from ..networks import NetworkSource
 from ..policy import MigrationPolicy
-from .credentials import load_tls
+from ..sessions import SessionStore
+from .credentials import load_tls, trust_of
+from .session_keeper import SessionKeeper, Start
 from .system_networks import system_networks
 
 _NO_ALPN = "alpn must name at least one application protocol, such as alpn=['h3']"
@@ -38,10 +40,17 @@ class Plan:
     interface: str | None
     local_address: str | None
     addresses: tuple[str, ...]
+    sessions: SessionStore | None
     rng: Callable[[int], bytes]
 
-    def core_config(self, version: int = 0) -> CoreConfig:
-        """The same for the core; with a `version` that a Version Negotiation packet offered."""
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions to offer, best first."""
+        return tuple([VERSIONS[name] for name in self.transport.versions])
+
+    def core_config(self, renegotiated: int, start: Start) -> CoreConfig:
+        """The same for the core, with the version that a Version Negotiation packet offered, if
+        any, and what an earlier connection has left."""
         transport = self.transport
         stream_window = transport.initial_max_stream_data
         streams = StreamConfig(
@@ -64,10 +73,26 @@ class Plan:
             max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
             degraded_after=self.migration.degraded_after,
             congestion=transport.congestion,
-            versions=tuple([VERSIONS[name] for name in transport.versions]),
-            renegotiated=version,
+            versions=self.versions,
+            first_version=start.version,
+            renegotiated=renegotiated,
             datagrams=transport.datagrams,
             datagram_buffer=transport.datagram_buffer,
+            keep_tickets=self.sessions is not None,
+            resumption=start.taken.ticket,
+            token=b"" if start.taken.token is None else start.taken.token.token,
+        )
+
+    def new_keeper(self) -> SessionKeeper | None:
+        """Who takes from the store and puts into it: one for each attempt. None: nobody."""
+        if self.sessions is None:
+            return None
+        return SessionKeeper(
+            self.sessions,
+            self.networks,
+            server_name=(self.tls.server_name or self.host).lower(),
+            port=self.port,
+            trust=trust_of(self.tls),
         )
 
     def new_core(self, config: CoreConfig, now: float) -> ClientConnection:
@@ -88,6 +113,7 @@ def make_plan(
     interface: str | None,
     local_address: str | None,
     addresses: Sequence[str] | None,
+    sessions: SessionStore | None,
 ) -> Plan:
     """Check everything that can be checked without the network."""
     _check_type("tls", tls, TLSConfig)
@@ -96,6 +122,10 @@ def make_plan(
     if networks is not None and not isinstance(networks, NetworkSource):
         raise TypeError(
             f"networks must have the methods of NetworkSource; {type(networks).__name__} has not"
+        )
+    if sessions is not None and not isinstance(sessions, SessionStore):
+        raise TypeError(
+            f"sessions must have the methods of SessionStore; {type(sessions).__name__} has not"
         )
     check_port("port", port, least=1)
     check_local(interface, local_address)
@@ -114,6 +144,7 @@ def make_plan(
         interface=interface,
         local_address=local_address,
         addresses=_check_addresses(addresses, local_address),
+        sessions=sessions,
         rng=os.urandom,
     )
 

@@ -5,11 +5,13 @@ unreadable file is an OSError, one with the wrong content a ValueError; both nam
 """
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 import certifi
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from .._protocol.tls.certificates import (
     ClientCertificate,
@@ -49,6 +51,33 @@ def load_tls(config: TLSConfig, server_name: str, alpn: tuple[str, ...]) -> TlsC
         client_certificate,
         keylog,
     )
+
+
+def trust_of(tls: TlsClientConfig) -> str:
+    """A digest of what makes a server trusted, and of the client's own certificate.
+
+    A resumed session has no certificate: it is as good as the check when its ticket was given. So a
+    ticket that was given without a check, or after one against other roots, must not be found here.
+    """
+    digest = _digest_of(tls.verification)
+    if tls.client_certificate is not None:
+        chain = b"".join(tls.client_certificate[0])
+        digest = hashlib.sha256(digest.encode() + chain).hexdigest()
+    return digest
+
+
+@functools.lru_cache(maxsize=_MOST_SETS)
+def _digest_of(verification: Verification) -> str:
+    """What is trusted. There are many public roots, and few sets of roots."""
+    if isinstance(verification, CaVerification):
+        digest = hashlib.sha256(b"strict" if verification.strict else b"roots")
+        for root in verification.roots:
+            digest.update(root.public_bytes(Encoding.DER))
+    elif isinstance(verification, FingerprintVerification):
+        digest = hashlib.sha256(b"fingerprint" + verification.sha256)
+    else:
+        digest = hashlib.sha256(b"nobody")
+    return digest.hexdigest()
 
 
 def _verification(config: TLSConfig) -> Verification:

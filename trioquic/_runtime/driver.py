@@ -10,6 +10,7 @@ waits or comes later. An exception out of the core is a bug: it stops the connec
 as `InternalError` where it happened and in every later call.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import trio
@@ -35,6 +36,8 @@ from .._protocol.events import (
     StreamsAvailable,
     StreamWritable,
     Terminated,
+    TicketReceived,
+    TokenReceived,
 )
 from .._protocol.lifetime import CoreState
 from ..errors import InternalError
@@ -81,6 +84,8 @@ class Driver:
         self.timer = Timer()
         self.links: dict[int, Link] = {}
         self.listener: PathListener | None = None
+        # told of what a later connection can use
+        self.on_session: Callable[[TicketReceived | TokenReceived], None] | None = None
         self.readers = Waiters()
         self.writers = Waiters()
         self.crowds = Crowds()
@@ -279,6 +284,9 @@ class Driver:
                 self.crowds.wake_one(Reason.DATAGRAM)
             case DatagramSettled():
                 self.crowds.wake(Reason.SETTLED)
+            case TicketReceived() | TokenReceived():
+                if self.on_session is not None:
+                    self.on_session(event)
             case HandshakeCompleted():
                 self.completed = event
                 self.handshake_over.set()

@@ -16,6 +16,7 @@ from ..config import TLSConfig, TransportConfig
 from ..errors import LocalAddressError
 from ..networks import NetworkSource
 from ..policy import MigrationPolicy
+from ..sessions import SessionStore
 from .arguments import Plan, ip_version, make_plan
 from .binding import bind_socket
 from .connection import Connection
@@ -38,6 +39,7 @@ def open_connection(
     interface: str | None = None,
     local_address: str | None = None,
     addresses: Sequence[str] | None = None,
+    sessions: SessionStore | None = None,
 ) -> AbstractAsyncContextManager[Connection]:
     """Connect to a QUIC version 1 server: `async with open_connection(...) as conn`.
 
@@ -52,7 +54,8 @@ def open_connection(
     (RFC 9460). `server_name` is what the certificate must name, `host` by default. `alpn` has the
     application protocols to offer, preferred first. `interface`
     and `local_address` say where the connection starts from; `networks` where interfaces are looked
-    up, the system by default.
+    up, the system by default. `sessions` keeps what lets the next connection start faster (see
+    `trioquic.sessions`); by default nothing is kept.
 
     Raises `HandshakeError` (`CertificateError`, `AlpnError`, `VersionError`) when there is no
     connection, with the errors of all attempts in `attempts`; `socket.gaierror` when the host is
@@ -73,6 +76,7 @@ def open_connection(
             interface=interface,
             local_address=local_address,
             addresses=addresses,
+            sessions=sessions,
         )
     )
 
@@ -121,6 +125,7 @@ async def connect(
     interface: str | None = None,
     local_address: str | None = None,
     addresses: Sequence[str] | None = None,
+    sessions: SessionStore | None = None,
 ) -> Connection:
     """Connect as `open_connection` does, with the connection's tasks in a nursery of the caller's.
 
@@ -139,6 +144,7 @@ async def connect(
         interface=interface,
         local_address=local_address,
         addresses=addresses,
+        sessions=sessions,
     )
     remotes = await _find(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.

@@ -25,6 +25,7 @@ from .arguments import Plan
 from .binding import bind_socket, connect_socket
 from .connection import Connection
 from .session import Session
+from .session_keeper import NOTHING
 from .ways import Way
 
 # The server has answered, and another of its addresses would not answer otherwise.
@@ -139,9 +140,14 @@ class Race:
             connected = await connect_socket(sock, way.remote, way.interface, tie=tie)
         except OSError as error:
             raise NoWayError(error) from error
+        keeper = plan.new_keeper()
         try:
-            return Session(plan, way.remote, connected, attempt.version)
-        except OSError:
+            start = NOTHING
+            if keeper is not None:
+                versions = (attempt.version,) if attempt.version else plan.versions
+                start = await keeper.take(connected, versions)
+            return Session(plan, way.remote, connected, attempt.version, keeper, start)
+        except BaseException:
             connected.close()
             raise
 

@@ -7,9 +7,11 @@ still open, and to close every socket. It does not stay for the closing period o
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
+from .._protocol.events import TicketReceived, TokenReceived
 from ..errors import HandshakeError
 from .arguments import Plan
 from .broadcast import Broadcast
@@ -18,6 +20,7 @@ from .driver import Driver
 from .endings import handshake_error
 from .nurseries import bug_in
 from .path_set import PathSet
+from .session_keeper import SessionKeeper, Start
 from .sockets import DatagramSocket, Remote
 from .supervisor import Supervisor
 from .trace import open_trace
@@ -27,12 +30,19 @@ class Session:
     """A connection from its first datagram to its last. OSError: its trace cannot be written."""
 
     def __init__(
-        self, plan: Plan, remote: Remote, socket: DatagramSocket, version: int = 0
+        self,
+        plan: Plan,
+        remote: Remote,
+        socket: DatagramSocket,
+        renegotiated: int,
+        keeper: SessionKeeper | None,
+        start: Start,
     ) -> None:
         self._plan = plan
         self._remote = remote
         self._socket = socket
-        config = plan.core_config(version)
+        self._keeper = keeper
+        config = plan.core_config(renegotiated, start)
         core = plan.new_core(config, trio.current_time())
         self._trace = open_trace(plan.transport, core.original_id)
         if self._trace is not None:
@@ -69,6 +79,9 @@ class Session:
                     self._broadcast,
                 )
                 nursery.start_soon(driver.run)
+                if self._keeper is not None:
+                    driver.on_session = partial(self._keep, self._keeper, paths)
+                    nursery.start_soon(self._keeper.run)
                 if not patient:
                     self._socket.on_refused = self._give_up_if_refused
                 supervisor = Supervisor(
@@ -134,6 +147,13 @@ class Session:
         failure.__cause__ = self._socket.last_error
         return failure
 
+    def _keep(
+        self, keeper: SessionKeeper, paths: PathSet, event: TicketReceived | TokenReceived
+    ) -> None:
+        link = paths.active_link()
+        socket = self._socket if link is None else link.socket
+        keeper.keep(event, socket, self._driver.core.version)
+
     def _give_up_if_refused(self) -> None:
         if self._driver.completed is None:
             self.refused = True
@@ -152,6 +172,9 @@ class Session:
             self._socket.on_refused = None
             self._socket.close()
             self._broadcast.close()
+            driver.on_session = None
             if self._trace is not None:
                 self._trace.end(driver.core.statistics())
             driver.gone.set()
+            if self._keeper is not None:
+                await self._keeper.finish()
