@@ -42,6 +42,7 @@ from aioquic.quic.packet import (
     push_quic_transport_parameters,
 )
 from aioquic.quic.retry import QuicRetryTokenHandler
+from aioquic.tls import SessionTicket
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -131,12 +132,18 @@ class _Quic(QuicConnection):
         configuration: QuicConfiguration,
         original: bytes,
         retry_source: bytes | None,
+        tickets: dict[bytes, SessionTicket],
     ) -> None:
         super().__init__(
             configuration=configuration,
             original_destination_connection_id=original,
             retry_source_connection_id=retry_source,
-            session_ticket_handler=(lambda _: None) if options.session_tickets else None,
+            session_ticket_handler=(
+                (lambda ticket: tickets.__setitem__(ticket.ticket, ticket))
+                if options.session_tickets
+                else None
+            ),
+            session_ticket_fetcher=tickets.get if options.session_tickets else None,
         )
         self._options = options
         self.preferred_id: bytes | None = None
@@ -294,6 +301,8 @@ class SimServer:
         self.connections: list[ServerConnection] = []
         """Every connection there ever was, oldest first."""
         self.connections_by_id: dict[bytes, ServerConnection] = {}
+        self.tickets: dict[bytes, SessionTicket] = {}
+        """What resumes a session, with `ServerOptions.session_tickets`."""
         self.sockets: list[trio.socket.SocketType] = []
         self.retries_sent = 0
         self._tokens = QuicRetryTokenHandler() if options.retry else None
@@ -379,7 +388,7 @@ class SimServer:
             except ValueError:
                 return None
             retry_source = destination
-        quic = _Quic(self.options, self.configuration, original, retry_source)
+        quic = _Quic(self.options, self.configuration, original, retry_source, self.tickets)
         connection = ServerConnection(self, quic)
         self.connections.append(connection)
         self.connections_by_id[destination] = connection

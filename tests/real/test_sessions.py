@@ -1,12 +1,20 @@
 """What real servers give for the next connection, and what it then spares."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
+import trio
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import trioquic
 from tests.certificates import Certificates
 from tests.programs import needs
-from tests.servers import Server, gtlsserver
+from tests.servers import Server, caddy, gtlsserver
+from tests.sim_server import Credentials, ServerOptions, SimServer, serve
 from trioquic.sessions import SessionStore
 
 from .exchange import Download, connect, make_file
@@ -51,3 +59,68 @@ async def test_a_token_serves_its_server_and_trust_only(
         assert await fetch(server, sessions, local_address="127.0.0.2")
         assert not await fetch(server, sessions)
         assert not await fetch(other, sessions)
+
+
+@asynccontextmanager
+async def aioquic_with_tickets(certs: Certificates) -> AsyncIterator[SimServer]:
+    """aioquic's server on a real socket; it remembers the tickets that it gives."""
+    identity = certs.server
+    key = load_pem_private_key(identity.key_file.read_bytes(), None)
+    options = ServerOptions(
+        alpn=("hq-interop",),
+        credentials=Credentials(chain=tuple(identity.chain), key=key, ca_pem=certs.ca_data),
+        session_tickets=True,
+    )
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(partial(serve, ["127.0.0.1"], 0, options))
+        nursery.cancel_scope.cancel()
+
+
+async def dial(
+    host: str, port: int, alpn: str, certs: Certificates, sessions: SessionStore
+) -> tuple[bool, tuple[bytes, ...]]:
+    """Connect, wait for tickets; whether the session was resumed, and the certificates."""
+    async with trioquic.open_connection(
+        host,
+        port,
+        alpn=[alpn],
+        server_name="localhost",
+        tls=trioquic.TLSConfig(ca_file=certs.ca_file),
+        sessions=sessions,
+    ) as conn:
+        await conn.wait_confirmed()
+        with trio.fail_after(10):
+            while not conn.statistics().session_tickets:
+                conn.ping()
+                await trio.sleep(0.01)
+        return conn.resumed, conn.peer_certificates
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(gtlsserver, marks=needs("gtlsserver")),
+        pytest.param(caddy, marks=needs("caddy")),
+    ],
+)
+async def test_a_session_is_resumed(make: Callable[..., Any], certs: Certificates) -> None:
+    sessions = trioquic.MemorySessions()
+    async with make(certs.server) as server:
+        first, chain = await dial(server.host, server.port, "h3", certs, sessions)
+        assert not first
+        for _ in range(2):
+            assert await dial(server.host, server.port, "h3", certs, sessions) == (True, chain)
+
+
+async def test_a_session_is_resumed_with_aioquic(certs: Certificates) -> None:
+    sessions = trioquic.MemorySessions()
+    async with aioquic_with_tickets(certs) as server:
+        outcomes = [
+            (await dial("127.0.0.1", server.port, "hq-interop", certs, sessions))[0]
+            for _ in range(3)
+        ]
+        assert outcomes == [False, True, True]
+        # the server has forgotten everything: a full handshake, and new tickets
+        server.tickets.clear()
+        assert not (await dial("127.0.0.1", server.port, "hq-interop", certs, sessions))[0]
+        assert (await dial("127.0.0.1", server.port, "hq-interop", certs, sessions))[0]

@@ -73,8 +73,15 @@ class Connection(trio.abc.AsyncResource):
         return self._completed.alpn
 
     @property
+    def resumed(self) -> bool:
+        """Whether the server recognised a ticket of an earlier connection (RFC 8446 section 2.2):
+        it is authenticated by that, and sent no certificate. See `trioquic.sessions`."""
+        return self._completed.resumed
+
+    @property
     def peer_certificates(self) -> tuple[bytes, ...]:
-        """The server's certificates as it sent them, DER, its own first."""
+        """The server's certificates as it sent them, DER, its own first; when the session was
+        `resumed`, those of the connection that the ticket goes back to."""
         return self._completed.peer_certificates
 
     @property
