@@ -27,6 +27,7 @@ VARIANT = {
     "testing": "plain",
     "plot": "plain",
     "sessions": "plain",
+    "test_session_keeper.py": "plain",
     "cli": "plain",
     "test_addresses.py": "plain",
     "httpx": "plain",

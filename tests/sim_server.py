@@ -31,6 +31,7 @@ from aioquic.quic import events
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
 from aioquic.quic.connection import QuicConnection, QuicConnectionId
 from aioquic.quic.packet import (
+    QuicFrameType,
     QuicHeader,
     QuicPacketType,
     QuicPreferredAddress,
@@ -41,6 +42,7 @@ from aioquic.quic.packet import (
     pull_quic_transport_parameters,
     push_quic_transport_parameters,
 )
+from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.retry import QuicRetryTokenHandler
 from aioquic.tls import SessionTicket
 from cryptography import x509
@@ -102,6 +104,8 @@ class ServerOptions:
     disable_active_migration: bool = False
     idle_timeout: float = 60.0
     session_tickets: bool = False
+    new_tokens: bool = False
+    """Give a token for later connections with HANDSHAKE_DONE, and with `give_token`."""
     configure: Callable[[QuicConfiguration], None] = lambda _: None
     """May change anything in aioquic's configuration."""
     parameters: Callable[[QuicTransportParameters], None] = lambda _: None
@@ -147,6 +151,7 @@ class _Quic(QuicConnection):
         )
         self._options = options
         self.preferred_id: bytes | None = None
+        self.tokens: list[bytes] = []
         if options.preferred_ipv4 is not None or options.preferred_ipv6 is not None:
             spare = QuicConnectionId(
                 cid=os.urandom(configuration.connection_id_length),
@@ -157,6 +162,14 @@ class _Quic(QuicConnection):
             self._host_cids.append(spare)
             self._host_cid_seq = 2
             self.preferred_id = spare.cid
+
+    def _write_handshake_done_frame(self, builder: QuicPacketBuilder) -> None:
+        super()._write_handshake_done_frame(builder)
+        if self._options.new_tokens:
+            self.tokens.append(os.urandom(16))
+            frame = builder.start_frame(QuicFrameType.NEW_TOKEN, capacity=18)
+            frame.push_uint_var(len(self.tokens[-1]))
+            frame.push_bytes(self.tokens[-1])
 
     def _serialize_transport_parameters(self) -> bytes:
         plain = super()._serialize_transport_parameters()
@@ -182,6 +195,7 @@ class ServerConnection:
     def __init__(self, server: "SimServer", quic: _Quic) -> None:
         self.server = server
         self.quic = quic
+        self.first_packet: QuicHeader | None = None
         self.uploads: dict[int, str] = {}
         self.log: list[events.QuicEvent] = []
         self.terminated: events.ConnectionTerminated | None = None
@@ -201,6 +215,16 @@ class ServerConnection:
         assert address is not None
         host, port, number = address
         return host, port, number
+
+    @property
+    def tokens(self) -> list[bytes]:
+        """The tokens for later connections that it gave."""
+        return self.quic.tokens
+
+    def give_token(self) -> None:
+        """Give another token, from where the connection is now."""
+        self.quic._handshake_done_pending = True
+        self.flush()
 
     @property
     def closing(self) -> bool:
@@ -390,6 +414,7 @@ class SimServer:
             retry_source = destination
         quic = _Quic(self.options, self.configuration, original, retry_source, self.tickets)
         connection = ServerConnection(self, quic)
+        connection.first_packet = header
         self.connections.append(connection)
         self.connections_by_id[destination] = connection
         self.connections_by_id[quic.host_cid] = connection

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import trustme
 
+from tests.certificates import Certificates
 from trioquic import TLSConfig
 from trioquic._protocol.tls.verify import CaVerification
 from trioquic._runtime import credentials
@@ -13,6 +14,10 @@ def roots_of(config: TLSConfig) -> CaVerification:
     verification = credentials.load_tls(config, "server.example", ("h3",)).verification
     assert isinstance(verification, CaVerification)
     return verification
+
+
+def trust_in(config: TLSConfig) -> str:
+    return credentials.trust_of(credentials.load_tls(config, "server.example", ("h3",)))
 
 
 def test_connections_share_what_the_same_file_says() -> None:
@@ -38,3 +43,38 @@ def test_a_bounded_number_of_authorities_is_kept() -> None:
     for _ in range(2 * credentials._MOST_SETS):
         roots_of(TLSConfig(ca_data=trustme.CA().cert_pem.bytes()))
     assert credentials._own_roots.cache_info().currsize == credentials._MOST_SETS
+
+
+def test_trust_is_what_makes_a_server_trusted(certs: Certificates) -> None:
+    """A session that one of them began must not be resumed by another."""
+    pem = certs.ca_file.read_bytes()
+    other = trustme.CA().cert_pem.bytes()
+    identity = certs.client
+    configs = [
+        TLSConfig(),
+        TLSConfig(verify=False),
+        TLSConfig(ca_data=pem),
+        TLSConfig(ca_data=other),
+        TLSConfig(ca_data=pem + other),
+        TLSConfig(fingerprint=bytes(32)),
+        TLSConfig(fingerprint=bytes(31) + b"1"),
+        TLSConfig(ca_data=pem, client_cert=identity.cert_file, client_key=identity.key_file),
+        TLSConfig(client_cert=identity.cert_file, client_key=identity.key_file),
+    ]
+    assert len({trust_in(config) for config in configs}) == len(configs)
+
+
+def test_the_same_trust_is_recognized_whatever_it_came_from(certs: Certificates) -> None:
+    pem = certs.ca_file.read_bytes()
+    assert trust_in(TLSConfig(ca_file=certs.ca_file)) == trust_in(TLSConfig(ca_data=pem))
+    fewer = TLSConfig(cipher_suites=["TLS_AES_128_GCM_SHA256"], groups=["x25519"])
+    assert trust_in(fewer) == trust_in(TLSConfig())
+
+
+def test_trust_in_a_file_follows_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    found = set()
+    for _ in range(2):
+        path.write_bytes(trustme.CA().cert_pem.bytes())
+        found.add(trust_in(TLSConfig(ca_file=path)))
+    assert len(found) == 2

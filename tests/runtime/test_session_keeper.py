@@ -1,0 +1,94 @@
+"""Which network a connection is on: what counts as the same one."""
+
+import ipaddress
+import socket as stdlib_socket
+
+import pytest
+import trio
+
+from trioquic import Interface, InterfaceAddress, ManualNetworks
+from trioquic._protocol.transmit import Batch
+from trioquic._runtime.binding import bind_socket, connect_socket
+from trioquic._runtime.session_keeper import network_of
+from trioquic._runtime.sockets import DatagramSocket, Received, Remote
+from trioquic._runtime.system_networks import system_networks
+
+
+class NoSocket(DatagramSocket):
+    """A socket's addresses, without the socket."""
+
+    def __init__(self, local: str, interface: str | None = None) -> None:
+        super().__init__((local, 50000), ("198.51.100.1", 443), interface)
+
+    def receive_nowait(self) -> Received | None:
+        raise AssertionError
+
+    async def receive(self) -> Received:
+        raise AssertionError
+
+    def send_nowait(self, batch: Batch) -> bool:
+        raise AssertionError
+
+    async def send(self, batch: Batch) -> None:
+        raise AssertionError
+
+    def close(self) -> None:
+        raise AssertionError
+
+
+def networks(*addresses: str) -> ManualNetworks:
+    """Each interface with an address and the length of its prefix: `wlan0 10.0.0.1/24`."""
+    found = []
+    for text in addresses:
+        name, _, address = text.partition(" ")
+        parsed = ipaddress.ip_interface(address)
+        entry = InterfaceAddress(address=str(parsed.ip), prefix_length=parsed.network.prefixlen)
+        found.append(Interface(name=name, addresses=(entry,)))
+    return ManualNetworks(found)
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        # only one network in the world has this prefix
+        ("wlan0 8.8.8.8/24", "wlan0/8.8.8.0/24"),
+        ("wlan0 2600::1:2:3:4/64", "wlan0/2600::/64"),
+        ("wlan0 fd12:3456:789a:1::7/64", "wlan0/fd12:3456:789a:1::/64"),
+        # and these are everywhere
+        ("wlan0 192.168.1.7/24", "wlan0/192.168.1.7"),
+        ("wlan0 10.1.2.3/8", "wlan0/10.1.2.3"),
+        ("wwan0 100.64.1.2/30", "wwan0/100.64.1.2"),
+        ("wlan0 fe80::1/64", "wlan0/fe80::1"),
+        ("lo 127.0.0.1/8", "lo/127.0.0.1"),
+    ],
+)
+def test_a_prefix_stands_for_a_network_if_it_is_the_only_one(address: str, network: str) -> None:
+    local = address.partition(" ")[2].partition("/")[0]
+    assert network_of(NoSocket(local), networks(address)) == network
+
+
+def test_the_interface_that_the_socket_is_tied_to_counts() -> None:
+    both = networks("wlan0 192.168.1.7/24", "eth0 192.168.1.7/24")
+    assert network_of(NoSocket("192.168.1.7", "eth0"), both) == "eth0/192.168.1.7"
+    assert network_of(NoSocket("192.168.1.7"), both) == "wlan0/192.168.1.7"
+
+
+def test_a_network_that_nobody_knows() -> None:
+    assert network_of(NoSocket("8.8.8.8"), networks()) == "/8.8.8.8"
+    assert network_of(NoSocket("8.8.8.8", "tun0"), networks()) == "tun0/8.8.8.8"
+    assert network_of(NoSocket("fe80::1%wlan0"), networks()) == "/fe80::1"
+
+
+async def test_of_a_real_socket() -> None:
+    remote = Remote(stdlib_socket.AF_INET, ("127.0.0.1", 9))
+    with trio.fail_after(5):
+        sock = await bind_socket(
+            remote.family, interface=None, local=None, local_port=0, networks=system_networks()
+        )
+        connected = await connect_socket(sock, remote, None)
+    try:
+        name, _, address = network_of(connected, system_networks()).partition("/")
+        assert address == "127.0.0.1"
+        assert name in {i.name for i in system_networks().snapshot() if i.kind == "loopback"}
+    finally:
+        connected.close()
