@@ -1,6 +1,6 @@
 """What real servers give for the next connection, and what it then spares."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.certificates import Certificates
 from tests.programs import needs
 from tests.servers import Server, caddy, gtlsserver
 from tests.sim_server import Credentials, ServerOptions, SimServer, serve
-from trioquic.sessions import SessionStore
+from trioquic.sessions import Record, SessionKey, SessionStore
 
 from .exchange import Download, connect, make_file
 
@@ -76,8 +76,25 @@ async def aioquic_with_tickets(certs: Certificates) -> AsyncIterator[SimServer]:
         nursery.cancel_scope.cancel()
 
 
+class Attentive(trioquic.MemorySessions):
+    """Tells when something was kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = trio.Event()
+
+    async def keep(self, key: SessionKey, records: Sequence[Record]) -> None:
+        await super().keep(key, records)
+        self._news.set()
+
+    async def has_kept(self) -> None:
+        """Wait until something was, since the last call."""
+        await self._news.wait()
+        self._news = trio.Event()
+
+
 async def dial(
-    host: str, port: int, alpn: str, certs: Certificates, sessions: SessionStore
+    host: str, port: int, alpn: str, certs: Certificates, sessions: Attentive
 ) -> tuple[bool, tuple[bytes, ...]]:
     """Connect, wait for tickets; whether the session was resumed, and the certificates."""
     async with trioquic.open_connection(
@@ -90,9 +107,7 @@ async def dial(
     ) as conn:
         await conn.wait_confirmed()
         with trio.fail_after(10):
-            while not conn.statistics().session_tickets:
-                conn.ping()
-                await trio.sleep(0.01)
+            await sessions.has_kept()
         return conn.resumed, conn.peer_certificates
 
 
@@ -104,7 +119,7 @@ async def dial(
     ],
 )
 async def test_a_session_is_resumed(make: Callable[..., Any], certs: Certificates) -> None:
-    sessions = trioquic.MemorySessions()
+    sessions = Attentive()
     async with make(certs.server) as server:
         first, chain = await dial(server.host, server.port, "h3", certs, sessions)
         assert not first
@@ -113,7 +128,7 @@ async def test_a_session_is_resumed(make: Callable[..., Any], certs: Certificate
 
 
 async def test_a_session_is_resumed_with_aioquic(certs: Certificates) -> None:
-    sessions = trioquic.MemorySessions()
+    sessions = Attentive()
     async with aioquic_with_tickets(certs) as server:
         outcomes = [
             (await dial("127.0.0.1", server.port, "hq-interop", certs, sessions))[0]
