@@ -74,7 +74,7 @@ class FileSessions:
         *,
         across_networks: bool = False,
         per_server: int = 8,
-        most: int = 256,
+        most: int = 128,
         token_lifetime: float = DAY,
     ) -> None:
         """The file need not be there, but its folder must. For the other arguments see

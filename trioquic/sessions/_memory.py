@@ -20,7 +20,7 @@ class MemorySessions:
         *,
         across_networks: bool = False,
         per_server: int = 8,
-        most: int = 256,
+        most: int = 128,
         token_lifetime: float = DAY,
     ) -> None:
         """`across_networks`: use tickets on other networks as well, by which the server learns that
