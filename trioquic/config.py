@@ -14,6 +14,7 @@ from ._protocol.config import MOST_DATAGRAM as _MOST_DATAGRAM
 from ._protocol.path.mtu import BASE as _BASE
 from ._protocol.recovery import choice as _choice
 from ._protocol.recovery.choice import CongestionControl as CongestionControl
+from ._protocol.tls import key_exchange as _key_exchange
 from ._protocol.wire import versions as _versions
 
 CIPHER_SUITES: Final[dict[str, int]] = {
@@ -22,7 +23,17 @@ CIPHER_SUITES: Final[dict[str, int]] = {
     "TLS_CHACHA20_POLY1305_SHA256": 0x1303,
 }
 VERSIONS: Final[dict[str, int]] = {"v1": _versions.VERSION_1, "v2": _versions.VERSION_2}
-GROUPS: Final[dict[str, int]] = {"x25519": 0x001D, "secp256r1": 0x0017, "secp384r1": 0x0018}
+GROUPS: Final[dict[str, int]] = {
+    name: number
+    for name, number in (
+        ("x25519mlkem768", _key_exchange.X25519MLKEM768),
+        ("x25519", _key_exchange.X25519),
+        ("secp256r1", _key_exchange.SECP256R1),
+        ("secp384r1", _key_exchange.SECP384R1),
+    )
+    if number in _key_exchange.GROUPS
+}
+"""Those that the installed `cryptography` has: its OpenSSL may be too old for ML-KEM."""
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
@@ -62,7 +73,10 @@ class TLSConfig:
     cipher_suites: Sequence[str] = tuple(CIPHER_SUITES)
     """Names of `CIPHER_SUITES`, preferred first."""
     groups: Sequence[str] = tuple(GROUPS)
-    """Names of `GROUPS`; the key share of the first goes out with the first flight."""
+    """Names of `GROUPS`, preferred first; a key share for the first goes out with the first flight.
+    With one for X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem) goes one for X25519, if that is named
+    here, so that servers without ML-KEM need no other round trip. The first flight then has two
+    datagrams."""
 
     def __post_init__(self) -> None:
         for name in ("ca_file", "client_cert", "client_key", "keylog_file"):

@@ -1,6 +1,7 @@
 """Attacks 14 to 18: CRYPTO data, TLS messages, certificates, tokens and tickets."""
 
 import struct
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -26,6 +27,7 @@ from tests.peer.script import (
 )
 from tests.peer.tls_server import (
     CERTIFICATE_VERIFY,
+    COMPRESSED_CERTIFICATE,
     KEY_UPDATE,
     TlsScript,
     certificate_message,
@@ -147,6 +149,14 @@ def rewriting(name: str, change: Callable[[bytes], bytes]) -> ServerScript:
 
 def flip_last_bit(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_16_certificates_that_are_a_bomb_when_decompressed() -> None:
+    """RFC 8879 section 4: it says that it is as long as a plain one may be, and is 8 MiB long."""
+    content = zlib.compress(bytes(8 << 20))
+    body = b"\x00\x01" + (128 * 1024 - 4).to_bytes(3, "big") + opaque(3, content)
+    script = rewriting("certificate", lambda data: message(COMPRESSED_CERTIFICATE, body))
+    refused(script, CRYPTO_ERROR + BAD_CERTIFICATE)
 
 
 def test_16_bad_certificate_verify() -> None:

@@ -41,8 +41,9 @@ def test_coming_back_to_a_path_uses_what_was_probed_meanwhile() -> None:
 
 def test_an_answer_after_lost_challenges_is_a_fresh_start() -> None:
     # The old path is dead, so ACKs of the challenges never come; the response is what shows that
-    # the new path is alive. Its earlier silence must not count against it after the move.
-    world = World().connect()
+    # the new path is alive. Its earlier silence must not count against it after the move. With
+    # this delay another challenge is due between the first PTO and the end of the validation.
+    world = World(delay=0.015).connect()
     world.cut.add(0)
     path = add(world)
     world.cut.add(path)

@@ -18,12 +18,14 @@ from aioquic.tls import (
     pull_client_hello,
 )
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from .certificates import Identity, identity
 
-X25519, P256, P384 = 0x001D, 0x0017, 0x0018
+X25519, P256, P384, X25519MLKEM768 = 0x001D, 0x0017, 0x0018, 0x11EC
+# X25519MLKEM768: sizes of ML-KEM's key and of its ciphertext, which come first
+ML_KEM_KEY, ML_KEM_CIPHERTEXT = 1184, 1088
 CLIENT_HELLO, SERVER_HELLO, NEW_SESSION_TICKET, ENCRYPTED_EXTENSIONS = 1, 2, 4, 8
 CERTIFICATE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, FINISHED, KEY_UPDATE = 11, 13, 15, 20, 24
 COMPRESSED_CERTIFICATE = 25
@@ -60,6 +62,13 @@ def new_session_ticket(max_early_data: int | None = None, ticket: bytes = b"t" *
         extensions = extension(42, struct.pack(">I", max_early_data))
     body = struct.pack(">II", 7200, 1) + opaque(1, b"\x00") + opaque(2, ticket)
     return message(NEW_SESSION_TICKET, body + opaque(2, extensions))
+
+
+def x25519_exchange(peer: bytes) -> tuple[bytes, bytes]:
+    """Our share and the shared secret."""
+    own = x25519.X25519PrivateKey.generate()
+    public = own.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return public, own.exchange(x25519.X25519PublicKey.from_public_bytes(peer))
 
 
 def keep(name: str, data: bytes) -> bytes:
@@ -191,10 +200,13 @@ class TlsServer:
             if group not in shares:
                 continue
             if group == X25519:
-                own = x25519.X25519PrivateKey.generate()
-                public = own.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-                peer = x25519.X25519PublicKey.from_public_bytes(shares[group])
-                return group, public, own.exchange(peer)
+                return group, *x25519_exchange(shares[group])
+            if group == X25519MLKEM768:
+                share = shares[group]
+                ml_kem = mlkem.MLKEM768PublicKey.from_public_bytes(share[:ML_KEM_KEY])
+                secret, ciphertext = ml_kem.encapsulate()
+                public, classical = x25519_exchange(share[ML_KEM_KEY:])
+                return group, ciphertext + public, secret + classical
             curve = CURVES[group]()
             key = ec.generate_private_key(curve)
             public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

@@ -7,7 +7,7 @@ import pytest
 import trioquic
 from tests.certificates import Certificates
 from tests.programs import needs
-from tests.servers import gtlsserver
+from tests.servers import gtlsserver, mlkem_server
 from trioquic.config import CIPHER_SUITES, GROUPS
 
 from .exchange import SERVERS, Download, alpn_of, check_handshake, connect, make_file, serve
@@ -21,12 +21,27 @@ async def test_each_cipher_suite(certs: Certificates, kind: str, name: str) -> N
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", [name for name in GROUPS if name != "x25519mlkem768"])
 async def test_each_group(certs: Certificates, kind: str, name: str) -> None:
     if kind == "aioquic" and name == "secp384r1":
         pytest.skip("aioquic has no P-384")
     _, group = await check_handshake(certs, kind, groups=[name])
     assert group == GROUPS[name]
+
+
+@pytest.mark.parametrize("retry", [False, True])
+async def test_ml_kem(certs: Certificates, retry: bool) -> None:
+    """The ClientHello has two datagrams, and the server answers each with a Retry if it wants."""
+    async with (
+        mlkem_server(certs.server, retry=retry) as server,
+        connect(server, "hq-interop") as conn,
+    ):
+        assert conn.group == GROUPS["x25519mlkem768"]
+        assert conn.peer.retry == retry
+        stream = await conn.open_stream()
+        await stream.send_all(bytes(100_000))
+        await stream.send_eof()
+        assert b"".join([bytes(chunk) async for chunk in stream]) == bytes(100_000)
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -44,7 +59,7 @@ async def test_retry(certs: Certificates, kind: str, tmp_path: Path) -> None:
 @needs("gtlsserver")
 @pytest.mark.parametrize("name", ["SECP256R1", "SECP384R1"])
 async def test_hello_retry_request(certs: Certificates, name: str, tmp_path: Path) -> None:
-    """The first share is X25519; the server wants another and says so."""
+    """The first shares are X25519MLKEM768 and X25519; the server wants another and says so."""
     content = make_file(tmp_path, 10_000)
     async with (
         gtlsserver(certs.server, root=tmp_path, groups=name) as server,

@@ -6,7 +6,7 @@
 Entering the block waits until the server answers; leaving it ends the process.
 """
 
-from .launch import aioquic_server, caddy, gtlsserver
+from .launch import aioquic_server, caddy, gtlsserver, mlkem_server
 from .process import Server, ServerFailedError
 
-__all__ = ["Server", "ServerFailedError", "aioquic_server", "caddy", "gtlsserver"]
+__all__ = ["Server", "ServerFailedError", "aioquic_server", "caddy", "gtlsserver", "mlkem_server"]

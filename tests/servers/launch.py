@@ -1,4 +1,4 @@
-"""The three servers with their options. Files go into the folder of the certificates."""
+"""The servers with their options. Files go into the folder of the certificates."""
 
 import itertools
 import os
@@ -13,6 +13,7 @@ from tests.programs import program
 from .process import Command, Server, running, wait_until_it_accepts, wait_until_it_answers
 
 HQ_SERVER = Path(__file__).parent.parent.parent / "examples" / "hq_server.py"
+MLKEM_SERVER = Path(__file__).parent / "mlkem_server.py"
 CADDYFILE = """\
 {{
     admin off
@@ -63,6 +64,20 @@ async def aioquic_server(
         return [sys.executable, HQ_SERVER, *where, *keys, *files, *names, *options]
 
     log_file = _work_file(identity, "aioquic", ".log")
+    async with running(command, host=host, ca_file=_ca_file(identity), log_file=log_file) as server:
+        yield server
+
+
+@asynccontextmanager
+async def mlkem_server(identity: Identity, *, retry: bool = False) -> AsyncIterator[Server]:
+    """qh3's server, which chooses X25519MLKEM768 where it is offered first; it echoes streams."""
+
+    def command(port: int) -> Command:
+        keys = ("--certificate", identity.cert_file, "--key", identity.key_file)
+        flags = ("--retry",) if retry else ()
+        return [sys.executable, MLKEM_SERVER, "--port", str(port), *keys, *flags]
+
+    host, log_file = "127.0.0.1", _work_file(identity, "mlkem", ".log")
     async with running(command, host=host, ca_file=_ca_file(identity), log_file=log_file) as server:
         yield server
 

@@ -360,7 +360,10 @@ class LossDetector:
         for space in eliciting:
             self._owe_probes(path, space, HANDSHAKE_PROBES)
 
-    def _owe_probes(self, path: PathRecovery, space: int, count: int) -> None:
-        self.probes[space] = max(self.probes[space], count)
-        for packet in path.probe_candidates(space, count):
+    def _owe_probes(self, path: PathRecovery, space: int, least: int) -> None:
+        """At least so many probes, and as many as repeat what is outstanding, up to PROBES: half a
+        ClientHello would be no use to the server."""
+        repeated = path.probe_candidates(space, PROBES)
+        self.probes[space] = max(self.probes[space], least, len(repeated))
+        for packet in repeated:
             self._tell_lost(packet)

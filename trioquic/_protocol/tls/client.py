@@ -205,7 +205,7 @@ class TlsClient:
         self._require_boundary_untrusted("ServerHello")
         shared_secret = self._offer.accept_untrusted(hello)
         self.cipher_suite = hello.cipher_suite
-        self.group = self._offer.share.group
+        self.group = self._offer.group
         self._schedule.choose(hello.cipher_suite)
         self._schedule.absorb(message)
         secret = b""

@@ -13,8 +13,7 @@ class TlsClientConfig:
     """One connection's or many connections' TLS settings; never changed after construction.
 
     `server_name` is a DNS name in its ASCII form or an IP address as text. `alpn` is in the order
-    of preference, and so are `cipher_suites` and `groups`; a key share is sent for the first
-    group.
+    of preference, and so are `cipher_suites` and `groups`.
     `keylog` gets lines in the NSS format, without a line feed.
     """
 

@@ -1,9 +1,10 @@
 """The offer and the answer: ClientHello, and what ServerHello and HelloRetryRequest may make of it
 (RFC 8446 sections 4.1.2 to 4.1.4).
 
-The offer is TLS 1.3 only, with a key share for the first group of the configuration. A server
-that wants another group asks for it with a HelloRetryRequest; the second ClientHello differs from
-the first in the key share, the cookie and the binder of a ticket, and in nothing else.
+The offer is TLS 1.3 only, with a key share for the first group of the configuration, or two
+(`key_exchange.first_key_shares`). A server that wants another group asks for it with a
+HelloRetryRequest; the second ClientHello differs from the first in the key share, the cookie and
+the binder of a ticket, and in nothing else.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from .alerts import ILLEGAL_PARAMETER, MISSING_EXTENSION, PROTOCOL_VERSION, tls_
 from .certificate_message import OCSP, ZLIB
 from .codec import Cursor, numbers16, vector8, vector16
 from .config import TlsClientConfig
-from .key_exchange import make_key_share
+from .key_exchange import KeyShare, first_key_shares, make_key_share
 from .messages import LEGACY_VERSION, ServerHello, encode_client_hello
 from .psk import PskOffer
 from .signatures import OFFERED_SCHEMES
@@ -31,7 +32,7 @@ DOWNGRADE_MARKS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
 
 class ClientOffer:
-    """What was offered in this handshake, and the secret key share behind it."""
+    """What was offered in this handshake, and the secret keys behind it."""
 
     def __init__(
         self,
@@ -44,7 +45,8 @@ class ClientOffer:
         self.rng = rng
         self.transport_parameters = transport_parameters
         self.random = rng(32)
-        self.share = make_key_share(config.groups[0], rng)
+        self.shares = first_key_shares(config.groups, rng)
+        self.group = 0  # what the server has chosen
         self.cookie = b""
         self.cipher_suite = 0  # what a HelloRetryRequest has fixed
         self.psk = psk
@@ -68,14 +70,13 @@ class ClientOffer:
 
     def _extensions(self) -> list[tuple[int, bytes]]:
         config = self.config
-        share = self.share
         protocols = b"".join([vector8(name) for name in config.alpn_bytes])
-        key_share = share.group.to_bytes(2, "big") + vector16(share.public)
+        shares = [share.group.to_bytes(2, "big") + vector16(share.public) for share in self.shares]
         found = [
             (ext.SUPPORTED_VERSIONS, vector8(TLS_1_3.to_bytes(2, "big"))),
             (ext.SUPPORTED_GROUPS, numbers16(config.groups)),
             (ext.SIGNATURE_ALGORITHMS, numbers16(OFFERED_SCHEMES)),
-            (ext.KEY_SHARE, vector16(key_share)),
+            (ext.KEY_SHARE, vector16(b"".join(shares))),
             (ext.ALPN, vector16(protocols)),
             (ext.QUIC_TRANSPORT_PARAMETERS, self.transport_parameters),
             # Says that tickets are welcome; servers send none without it (section 4.2.9).
@@ -110,9 +111,9 @@ class ClientOffer:
             cursor = Cursor(share, f"{what}, key_share,")
             group = cursor.number_untrusted(2)
             cursor.finish_untrusted()
-            if group not in self.config.groups or group == self.share.group:
+            if group not in self.config.groups or self._share_for(group) is not None:
                 raise tls_error(ILLEGAL_PARAMETER, f"{what} asks for group {group:#06x}")
-            self.share = make_key_share(group, self.rng)
+            self.shares = [make_key_share(group, self.rng)]
         self.cipher_suite = hello.cipher_suite
         if self.psk is not None and not self._fits(hello.cipher_suite, self.psk):
             # section 4.1.4: a ticket for another hash function is not offered again
@@ -133,11 +134,19 @@ class ClientOffer:
         group = cursor.number_untrusted(2)
         public = cursor.vector_untrusted(2, minimum=1)
         cursor.finish_untrusted()
-        if group != self.share.group:
+        chosen = self._share_for(group)
+        if chosen is None:
             raise tls_error(ILLEGAL_PARAMETER, f"{what} answers with group {group:#06x}")
+        self.group = group
         self.cipher_suite = hello.cipher_suite
         self._read_selection_untrusted(hello)
-        return self.share.shared_secret_untrusted(public)
+        return chosen.shared_secret_untrusted(public)
+
+    def _share_for(self, group: int) -> KeyShare | None:
+        for share in self.shares:
+            if share.group == group:
+                return share
+        return None
 
     def _read_selection_untrusted(self, hello: ServerHello) -> None:
         """Whether the server resumes the session (section 4.2.11)."""
