@@ -1,5 +1,6 @@
 """The documentation agrees with the source, and its links lead somewhere."""
 
+import dataclasses
 import importlib
 import re
 from pathlib import Path
@@ -32,6 +33,12 @@ def test_every_error_is_documented() -> None:
     errors = [name for name in trioquic.__all__ if name.endswith("Error")]
     assert errors
     assert [name for name in errors if f"`{name}`" not in text] == []
+
+
+def test_every_setting_of_tls_is_documented() -> None:
+    text = (PROJECT / "docs/tls.md").read_text(encoding="utf-8")
+    names = [field.name for field in dataclasses.fields(trioquic.TLSConfig)]
+    assert [name for name in names if f"`{name}" not in text] == []
 
 
 @pytest.mark.parametrize(
