@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,32 @@ async def test_a_lock_that_is_never_free(path: Path, monkeypatch: pytest.MonkeyP
         fcntl.flock(lock, fcntl.LOCK_EX)
         await one_warning(store, "is being written by others")
     assert (await store.take(key())).token
+
+
+async def test_a_thread_that_hangs_holds_nobody_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk does not answer. Its first victim can be left to itself, and others get away."""
+    monkeypatch.setattr(file_module, "_LONGEST_WAIT", 0.05)
+    store = FileSessions(path)
+    await store.keep(key(), [token()])
+    answering = threading.Event()
+    real = os.fsync
+
+    def hang(descriptor: int) -> None:
+        answering.wait()
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", hang)
+    try:
+        with trio.move_on_after(0.05) as scope:
+            await store.keep(key(port=1), [token()])
+        assert scope.cancelled_caught
+        await one_warning(store, "is being written by others")
+    finally:
+        answering.set()
+    monkeypatch.undo()
+    assert (await store.take(key(port=1))).token
 
 
 async def test_a_file_system_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from ._records import Record, SessionKey, TakenSession
 from ._shelf import Entry, Limits, Shelf
 
 _LONGEST_WAIT: Final = 1.0  # seconds, for other programs that write
-_PAUSE: Final = 0.01
+_PAUSE: Final = 0.002
 _NOTHING: Final = TakenSession()
 
 T = TypeVar("T")
@@ -101,36 +101,38 @@ class FileSessions:
 
     async def take(self, key: SessionKey) -> TakenSession:
         """See `SessionStore`. Waits for the disk, and up to a second for others that write."""
-        taken = await self._in_thread(lambda shelf: shelf.take(key, time.time()), _NOTHING)
+        taken = await self._in_thread(lambda shelf: shelf.take(key, time.time()), _NOTHING, False)
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
         except trio.Cancelled:
             records = [record for record in taken if record is not None]
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(2 * _LONGEST_WAIT, shield=True):
                 await self.keep(key, records)
             raise
         return taken
 
     async def keep(self, key: SessionKey, records: Sequence[Record]) -> None:
-        """See `SessionStore`. Waits for the disk, and up to a second for others that write, also
-        when it is cancelled meanwhile."""
-        await self._in_thread(lambda shelf: shelf.keep(key, records, time.time()), None)
+        """See `SessionStore`. Waits for the disk, and up to a second for others that write.
+        Cancelled, it goes on by itself."""
+        await self._in_thread(lambda shelf: shelf.keep(key, records, time.time()), None, True)
 
     async def clear(self) -> None:
         """Forget everything, for the other users of the file as well. Waits as `keep`."""
-        await self._in_thread(lambda shelf: shelf.entries.clear(), None)
+        await self._in_thread(lambda shelf: shelf.entries.clear(), None, True)
 
     # -- in a thread -------------------------------------------------------------------------------
 
-    async def _in_thread(self, change: Callable[[Shelf], T], otherwise: T) -> T:
-        result = await trio.to_thread.run_sync(self._change, change, otherwise)
+    async def _in_thread(self, change: Callable[[Shelf], T], otherwise: T, abandon: bool) -> T:
+        result = await trio.to_thread.run_sync(
+            self._change, change, otherwise, abandon_on_cancel=abandon
+        )
         self._warn()
         return result
 
     def _change(self, change: Callable[[Shelf], T], otherwise: T) -> T:
         """Change what the file has; `otherwise` if that was not possible."""
         try:
-            with self._mutex, self._locked() as locked:
+            with self._locked() as locked:
                 if not locked:
                     self._note("lock", "is being written by others all the time")
                     return otherwise
@@ -150,17 +152,23 @@ class FileSessions:
 
     @contextmanager
     def _locked(self) -> Iterator[bool]:
-        """Keep other programs out; False if one of them does not come to an end."""
-        if sys.platform == "win32":
-            yield True
+        """Keep others out; False if one of them does not come to an end."""
+        if not self._mutex.acquire(timeout=_LONGEST_WAIT):
+            yield False
             return
-        # It stays, as who removes it may remove one that others have just locked.
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._path + ".lock", flags, 0o600)
         try:
-            yield _lock(descriptor)
+            if sys.platform == "win32":
+                yield True
+                return
+            # It stays, as who removes it may remove one that others have just locked.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(self._path + ".lock", flags, 0o600)
+            try:
+                yield _lock(descriptor)
+            finally:
+                os.close(descriptor)
         finally:
-            os.close(descriptor)
+            self._mutex.release()
 
     def _read(self) -> tuple[list[Entry], bool] | None:
         """What is in the file, and whether it is as it should be; None to leave it alone."""
