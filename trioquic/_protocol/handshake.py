@@ -172,18 +172,19 @@ class Handshake:
         return keys
 
     def on_authentic_long_packet(self, header: LongHeader) -> None:
-        """A packet of the server could be decrypted: its version is the one to speak, and its ID
-        the one to send to."""
+        """A packet of the server could be decrypted: another version is the one to speak, and its
+        ID the one to send to."""
         if header.version != self.versions.current:
             self.versions.settle(header.version)
             self._install_initial_keys(self._initial_id)
-        self.versions.settle(header.version)
         if self._server_id is None and self.path is not None:
             self._server_id = header.scid
             self._peer_ids.set_handshake_id(self.path.path_id, header.scid)
 
     def on_crypto_untrusted(self, space: int, offset: int, data: bytes, now: float) -> None:
         """A CRYPTO frame: hand what is in order to TLS and see what came of it."""
+        if space == INITIAL:
+            self.versions.settle(self.versions.current)
         crypto = self._spaces[space].crypto
         crypto.on_crypto_untrusted(offset, data)
         ready = crypto.read()

@@ -1,8 +1,10 @@
 """Which version of QUIC a connection speaks (RFC 9368).
 
 It begins with one version and names all it could speak in its authenticated transport parameters.
-The server may answer in another of these: the first of its packets that can be opened says which,
-and from then on only that version counts. What it says of versions in its own parameters must agree
+The server may answer in another of these: the first of its packets in another version that can be
+opened says which, or its first CRYPTO frame that it stays with the original one (RFC 9369 section
+4.1). From then on only that version counts. Before, it may have acknowledged the first part of a
+ClientHello in the original version, as it had not read all of it. What it says of versions in its own parameters must agree
 with what happened, so that nobody on the way can talk the two into an older version: neither by
 rewriting a packet's version nor by forging a Version Negotiation packet.
 """
@@ -30,7 +32,7 @@ class VersionChoice:
         return version == self.current or (not self._settled and version in self.spoken)
 
     def settle(self, version: int) -> None:
-        """An authentic packet of the server came in this version: it is the one (section 2.3)."""
+        """What the server said shows that this version is the one (section 2.3)."""
         self.current = version
         self._settled = True
 
