@@ -195,3 +195,4 @@ def test_misuse(make: Make, options: dict[str, Any], kind: type[Exception]) -> N
 
 def test_secrets_are_not_shown() -> None:
     assert "secret-token" not in repr(token("secret-token"))
+    assert "SECRET" not in repr(ticket(secret=b"SECRET"))

@@ -5,7 +5,7 @@ sides know, stands for the authentication that was done then. So a ticket is as 
 came from: who keeps it must give it out for the same server and the same trust only, and once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class Resumption:
 
     ticket: bytes
     """The server's, opaque to us."""
-    secret: bytes
+    secret: bytes = field(repr=False)
     """The pre-shared key (RFC 8446 section 4.6.1). Whoever has it can pose as either side."""
     cipher_suite: int
     """Its hash function is that of the secret."""
