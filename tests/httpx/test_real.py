@@ -154,3 +154,15 @@ async def test_the_fallback_trusts_whom_http3_trusts(certs: Certificates, tmp_pa
         while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
             causes.append(cause)
         assert any(isinstance(one, ssl.SSLCertVerificationError) for one in causes)
+
+
+@needs("gtlsserver")
+async def test_the_next_client_resumes_the_session(certs: Certificates, tmp_path: Path) -> None:
+    content = make_file(tmp_path, 1000)
+    sessions = trioquic.MemorySessions()
+    async with gtlsserver(certs.server, root=tmp_path) as server:
+        for resumed in (False, True):
+            async with client_of(server, mode="only", sessions=sessions) as client:
+                response = await client.get("/file-1000")
+                assert response.content == content
+                assert response.extensions["trioquic_connection"].resumed is resumed

@@ -82,6 +82,7 @@ def _connection(link: Link) -> dict[str, Any]:
     link.handovers.settle()
     return {
         "origin": f"https://{host_and_port(*link.origin)}",
+        "resumed": link.http is not None and link.http.quic.resumed,
         "handovers": [dataclasses.asdict(handover) for handover in link.handovers.all],
         "paths": link.handovers.statistics,
     }

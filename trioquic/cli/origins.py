@@ -18,6 +18,7 @@ from .. import (
     system_networks,
 )
 from ..http3 import HTTP3Connection, open_http3
+from ..sessions import SessionStore
 from .chosen_networks import ChosenNetworks, policy_for
 from .failures import connecting_failed
 from .handovers import Handovers
@@ -34,6 +35,8 @@ class Settings:
     interfaces: Sequence[str] = ()
     networks: NetworkSource | None = None
     """None: the system's."""
+    sessions: SessionStore | None = None
+    """What was kept of earlier connections; None: nothing is."""
 
 
 class Link:
@@ -113,6 +116,7 @@ class Origins:
                 migration=policy_for(names),
                 networks=networks,
                 interface=_first_up(networks, names),
+                sessions=self.settings.sessions,
             ) as conn,
             conn.path_events() as events,
             open_http3(conn) as http,

@@ -17,6 +17,7 @@ from .. import (
     system_networks,
 )
 from ..http3 import HTTP3Config, HTTP3Connection, open_http3
+from ..sessions import SessionStore
 from ._block import Block
 from ._discovery import Discovery, Endpoint, Mode
 from ._fallback import default_fallback
@@ -50,9 +51,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     not go over HTTP/3, such as http URLs; it is entered and closed with this one. By default it is
     httpx's own with HTTP/2 and HTTP/1.1 and the trust of `tls`.
 
-    `tls`, `transport`, `migration` and `networks` are those of `trioquic.open_connection`, `http3`
-    that of `trioquic.http3.open_http3`. `limits` are httpx's, for HTTP/3 connections here and for
-    TCP connections in the default fallback.
+    `tls`, `transport`, `migration`, `networks` and `sessions` are those of
+    `trioquic.open_connection`, `http3` that of `trioquic.http3.open_http3`. `limits` are httpx's,
+    for HTTP/3 connections here and for TCP connections in the default fallback.
 
     Raises ValueError for a `fingerprint` in `tls` without a `fallback` or "only": httpx's transport
     cannot be told to trust one certificate.
@@ -66,6 +67,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         transport: TransportConfig = TransportConfig(),  # noqa: B008 - frozen
         migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
         networks: NetworkSource | None = None,
+        sessions: SessionStore | None = None,
         http3: HTTP3Config = HTTP3Config(),  # noqa: B008 - frozen
         limits: httpx.Limits = httpx.Limits(  # noqa: B008 - never changed
             max_connections=100, max_keepalive_connections=20
@@ -84,6 +86,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._transport = transport
         self._migration = migration
         self._networks = networks
+        self._sessions = sessions
         self._http3 = http3
         self._limits = limits
         self._fallback = fallback
@@ -187,6 +190,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
                 transport=self._transport,
                 migration=self._migration,
                 networks=self._networks,
+                sessions=self._sessions,
             ) as connection,
             open_http3(connection, self._http3) as http3,
         ):
