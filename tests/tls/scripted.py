@@ -1,10 +1,12 @@
 """Handshakes with servers that follow a script, and what must be true when one is refused."""
 
+import zlib
 from collections.abc import Callable
 
 import pytest
 
 from tests.peer import tls_server as peer
+from tests.peer.certificates import identity
 from tests.tls import pki
 from trioquic._protocol.errors import CRYPTO_ERROR, BadPacketError
 from trioquic._protocol.space import APPLICATION, HANDSHAKE, INITIAL
@@ -73,3 +75,30 @@ def hello(
 VERSION = extension(43, b"\x03\x04")
 SHARE = extension(51, b"\x00\x1d" + opaque(2, b"\x09" + bytes(31)))
 RETRY = peer.HELLO_RETRY_RANDOM
+OCSP, TIMESTAMPS = 5, 18  # extensions of a certificate
+
+
+def compressed(
+    data: bytes, algorithm: int = 1, size: int | None = None, content: bytes | None = None
+) -> bytes:
+    """The CompressedCertificate for the message `data`."""
+    body = data[4:]
+    declared = len(body) if size is None else size
+    content = zlib.compress(body) if content is None else content
+    whole = algorithm.to_bytes(2, "big") + declared.to_bytes(3, "big") + opaque(3, content)
+    return message(peer.COMPRESSED_CERTIFICATE, whole)
+
+
+def stapling(first: bytes, second: bytes = b"") -> Change:
+    """The server's chain of two, with these extensions at its entries."""
+
+    def change(data: bytes) -> bytes:
+        entries = opaque(3, identity().chain[0]) + opaque(2, first)
+        entries += opaque(3, pki.der(pki.root().certificate)) + opaque(2, second)
+        return message(peer.CERTIFICATE, opaque(1, b"") + opaque(3, entries))
+
+    return change
+
+
+def ocsp(response: bytes, kind: bytes = b"\x01") -> bytes:
+    return extension(OCSP, kind + opaque(3, response))

@@ -15,47 +15,25 @@ from tests.tls.scripted import (
     BAD_CERTIFICATE,
     DECODE_ERROR,
     ILLEGAL_PARAMETER,
+    OCSP,
+    TIMESTAMPS,
     UNEXPECTED_MESSAGE,
     Change,
+    compressed,
     extension,
     message,
+    ocsp,
     opaque,
     refused,
     rewriting,
     run,
+    stapling,
 )
 from trioquic._protocol.errors import BadPacketError
 from trioquic._protocol.tls.assembler import MAX_MESSAGE
 from trioquic._protocol.tls.certificate_message import decompress_untrusted, parse_chain_untrusted
 
-OCSP, TIMESTAMPS = 5, 18
 STAMPS = opaque(2, opaque(2, b"first") + opaque(2, b"second"))
-
-
-def compressed(
-    data: bytes, algorithm: int = 1, size: int | None = None, content: bytes | None = None
-) -> bytes:
-    """The CompressedCertificate for the message `data`."""
-    body = data[4:]
-    declared = len(body) if size is None else size
-    content = zlib.compress(body) if content is None else content
-    whole = algorithm.to_bytes(2, "big") + declared.to_bytes(3, "big") + opaque(3, content)
-    return message(peer.COMPRESSED_CERTIFICATE, whole)
-
-
-def stapling(first: bytes, second: bytes = b"") -> Change:
-    """The server's chain of two, with these extensions at its entries."""
-
-    def change(data: bytes) -> bytes:
-        entries = opaque(3, identity().chain[0]) + opaque(2, first)
-        entries += opaque(3, pki.der(pki.root().certificate)) + opaque(2, second)
-        return message(peer.CERTIFICATE, opaque(1, b"") + opaque(3, entries))
-
-    return change
-
-
-def ocsp(response: bytes, kind: bytes = b"\x01") -> bytes:
-    return extension(OCSP, kind + opaque(3, response))
 
 
 @pytest.mark.parametrize("request_certificate", [False, True])

@@ -13,9 +13,13 @@ from tests.tls.scripted import (
     SHARE,
     UNEXPECTED_MESSAGE,
     VERSION,
+    compressed,
     extension,
     hello,
     message,
+    ocsp,
+    rewriting,
+    stapling,
 )
 from trioquic._protocol.errors import CRYPTO_ERROR, PROTOCOL_VIOLATION, BadPacketError
 from trioquic._protocol.space import HANDSHAKE, INITIAL
@@ -75,11 +79,11 @@ def test_what_is_announced_is_judged_before_it_is_kept() -> None:
         assembler.next_untrusted()
 
 
-def recorded_flight() -> tuple[bytes, bytes]:
-    """The bytes of an ordinary server for the client of seed 0, which always asks the same."""
-    client = pki.make_client()
+def recorded_flight(script: peer.TlsScript) -> tuple[bytes, bytes]:
+    """The bytes of a server for the client of seed 0, which always asks the same."""
+    client = pki.make_client(groups=GROUPS)
     client.start()
-    server = peer.TlsServer(peer.TlsScript(request_certificate=True))
+    server = peer.TlsServer(script)
     for level, data in client.take_output():
         server.receive(level, data)
     flights = [b"", b""]
@@ -88,23 +92,35 @@ def recorded_flight() -> tuple[bytes, bytes]:
     return flights[0], flights[1]
 
 
-SERVER_HELLO, FLIGHT_BYTES = recorded_flight()
+FLIGHTS = (
+    recorded_flight(peer.TlsScript(request_certificate=True)),
+    # with ML-KEM, stapled extensions, and compressed
+    recorded_flight(
+        rewriting(
+            "certificate",
+            lambda data: compressed(stapling(ocsp(b"response"))(data)),
+            groups=(peer.X25519MLKEM768,),
+        )
+    ),
+)
 
 
-def test_the_recorded_flight_is_good() -> None:
-    client = pki.make_client()
+@pytest.mark.parametrize("recorded", FLIGHTS)
+def test_the_recorded_flights_are_good(recorded: tuple[bytes, bytes]) -> None:
+    client = pki.make_client(groups=GROUPS)
     client.start()
-    client.receive_untrusted(INITIAL, SERVER_HELLO)
-    client.receive_untrusted(HANDSHAKE, FLIGHT_BYTES)
+    client.receive_untrusted(INITIAL, recorded[0])
+    client.receive_untrusted(HANDSHAKE, recorded[1])
     assert client.complete
 
 
-@settings(max_examples=250)
+@settings(max_examples=350)
 @given(st.data())
 def test_mutated_flights(data: st.DataObject) -> None:
-    client = pki.make_client(pki.trust(strict=data.draw(st.booleans())))
+    verification = data.draw(st.sampled_from([None, pki.trust(), pki.trust(strict=False)]))
+    client = pki.make_client(verification, groups=GROUPS)
     client.start()
-    flights = [bytearray(SERVER_HELLO), bytearray(FLIGHT_BYTES)]
+    flights = [bytearray(flight) for flight in data.draw(st.sampled_from(FLIGHTS))]
     which = data.draw(st.sampled_from([0, 1, 1]))
     flight = flights[which]
     before = bytes(flight)
@@ -158,11 +174,14 @@ def test_any_body_in_any_state(kind: int, body: bytes, state: TlsState) -> None:
         assert client.state is TlsState.FAILED
 
 
-@given(st.sampled_from(GROUPS), st.binary(max_size=100))
+@given(
+    st.sampled_from(GROUPS),
+    st.binary(max_size=100) | st.binary(min_size=1119, max_size=1121),
+)
 def test_any_key_share(group: int, public: bytes) -> None:
     share = make_key_share(group, os.urandom)
     try:
         secret = share.shared_secret_untrusted(public)
     except BadPacketError:
         return
-    assert len(secret) in (32, 48)
+    assert len(secret) == (64 if group == peer.X25519MLKEM768 else 48 if group == 0x18 else 32)
