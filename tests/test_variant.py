@@ -1,6 +1,8 @@
 """The two variants of the protocol core: compiled by mypyc, and plain Python."""
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 
@@ -22,6 +24,18 @@ def test_it_tells_which_variant_runs() -> None:
     expected = os.environ.get("TRIOQUIC_EXPECT")
     if expected is not None:
         assert trioquic.compiled == (expected == "compiled")
+
+
+def test_no_compiled_class_has_weak_references() -> None:
+    """mypyc does not clear them: whoever follows one later reads freed memory (see setup.py)."""
+    found = [
+        member
+        for module in pkgutil.walk_packages(trioquic._protocol.__path__, "trioquic._protocol.")
+        for member in vars(importlib.import_module(module.name)).values()
+        if isinstance(member, type) and hasattr(member, "__mypyc_attrs__")
+    ]
+    assert bool(found) == trioquic.compiled
+    assert [kind for kind in found if kind.__weakrefoffset__] == []
 
 
 def test_plain_python_can_be_forced() -> None:

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from ._protocol.config import MOST_DATAGRAM as _MOST_DATAGRAM
 from ._protocol.path.mtu import BASE as _BASE
 from ._protocol.recovery import choice as _choice
-from ._protocol.recovery.choice import CongestionControl as CongestionControl
+from ._protocol.recovery.control import CongestionControl as CongestionControl
 from ._protocol.tls import key_exchange as _key_exchange
 from ._protocol.wire import versions as _versions
 

@@ -14,7 +14,7 @@ from trioquic._protocol.errors import (
     FRAME_ENCODING_ERROR,
     PROTOCOL_VIOLATION,
 )
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
 

@@ -16,7 +16,7 @@ from tests.peer.script import (
 from tests.peer.world import LOCAL, REMOTE, World
 from trioquic._protocol.events import Ending, PathFailed, PathValidated
 from trioquic._protocol.lifetime import CoreState
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 
 OTHER_LOCAL = ("192.0.2.2", 50002)

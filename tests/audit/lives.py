@@ -22,7 +22,7 @@ from trioquic._protocol import events as ev
 from trioquic._protocol.config import CoreConfig
 from trioquic._protocol.connection import ClientConnection
 from trioquic._protocol.errors import CommandError
-from trioquic._protocol.path.rules import PathRefusedError
+from trioquic._protocol.path.refusal import PathRefusedError
 from trioquic._protocol.recovery.sent import OUTSTANDING
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.tls.client import TlsClientConfig

@@ -9,7 +9,7 @@ from tests.peer.packets import APPLICATION, HANDSHAKE, INITIAL
 from tests.peer.script import ServerScript
 from tests.peer.world import World
 from trioquic._protocol.events import HandshakeCompleted
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 
 

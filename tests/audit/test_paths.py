@@ -8,7 +8,7 @@ from tests.peer.packets import APPLICATION
 from tests.peer.script import ACTIVE_CID_LIMIT, ServerScript
 from tests.peer.world import LOCAL, World
 from trioquic._protocol.events import PathDegraded, PathFailed, PathRecovered, PathValidated
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.path.state import PathState
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint

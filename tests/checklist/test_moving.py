@@ -27,7 +27,7 @@ from trioquic._protocol.events import (
     PathRecovered,
     PathValidated,
 )
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.path.state import PathState
 from trioquic._protocol.wire import frames as fr
 

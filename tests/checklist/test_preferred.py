@@ -11,7 +11,7 @@ from tests.peer.script import PREFERRED_ADDRESS, ServerScript, preferred_address
 from tests.peer.world import LOCAL, REMOTE, World
 from trioquic._protocol.events import Ending
 from trioquic._protocol.path.preferred import usable_preferred
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire.transport_parameters import PreferredAddress
 
 ID = b"prefer-1"

@@ -19,7 +19,7 @@ from trioquic._protocol.events import (
     Migrated,
     PathValidated,
 )
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
 

@@ -7,7 +7,7 @@ from tests.peer.world import REMOTE, World
 from trioquic._protocol.events import (
     PathValidated,
 )
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 
 INITIAL_PTO = 0.999

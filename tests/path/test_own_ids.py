@@ -10,7 +10,7 @@ from tests.attacks.expect import goes_on
 from tests.path.driver import add, standby, validate
 from tests.peer.script import ACTIVE_CID_LIMIT, ServerScript
 from tests.peer.world import World
-from trioquic._protocol.path.rules import PathRefusedError, Refusal
+from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
 

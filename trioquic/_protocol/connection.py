@@ -25,7 +25,8 @@ from .path.liveness import Liveness
 from .path.mtu import ETHERNET
 from .path.path import Address, PathView
 from .path.preferred import usable_preferred
-from .path.rules import PathRefusedError, PathRules, Refusal
+from .path.refusal import PathRefusedError, Refusal
+from .path.rules import PathRules
 from .path.table import PathTable
 from .receive import Receiver
 from .recovery.loss import LossDetector

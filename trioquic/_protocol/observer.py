@@ -5,7 +5,8 @@ that everything comes through: a packet opened, a packet sealed, an ACK processe
 observer decides nothing and must not call back. It is told in the order in which things happen; the
 time is told with packets only, as it is the runtime's and has the connection's clock at hand.
 
-This is a protocol and no base class, as observers are written in plain Python, compiled or not.
+This is a protocol and no base class, as observers are written in plain Python, compiled or not; and
+for the same reason it is itself never compiled (see setup.py).
 """
 
 from typing import Protocol

@@ -8,7 +8,7 @@ import trio
 
 from .._protocol.errors import CRYPTO_ERROR, VERSION_NEGOTIATION_ERROR, error_name
 from .._protocol.events import Ending, Terminated
-from .._protocol.path.rules import PathRefusedError, Refusal
+from .._protocol.path.refusal import PathRefusedError, Refusal
 from ..errors import (
     AlpnError,
     CertificateError,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import trio
 
 from .._protocol.lifetime import CoreState
-from .._protocol.path.rules import PathRefusedError
+from .._protocol.path.refusal import PathRefusedError
 from .._protocol.path.state import PathState
 from .._protocol.transmit import Batch
 from ..errors import PathAbandonedError, PathError, PathValidationError

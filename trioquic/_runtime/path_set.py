@@ -24,7 +24,7 @@ from .._protocol.events import (
     PathSilent,
     PathValidated,
 )
-from .._protocol.path.rules import PathRefusedError, Refusal
+from .._protocol.path.refusal import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
 from ..errors import MigrationNotAllowedError, PathAbandonedError
 from ..networks import NetworkSource

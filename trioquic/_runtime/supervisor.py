@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from .. import events as public
-from .._protocol.path.rules import PathRefusedError, Refusal
+from .._protocol.path.refusal import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
 from ..errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ..networks import NetworkSource

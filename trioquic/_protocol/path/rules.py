@@ -3,32 +3,8 @@
 Pure rules over plain facts. Every refusal has a reason that a person can read.
 """
 
-from enum import Enum
-
-from ..errors import CommandError
 from .path import Address
-
-
-class Refusal(Enum):
-    """Why a path cannot be probed or used."""
-
-    NOT_CONFIRMED = "the handshake is not confirmed yet"
-    DISABLED_BY_PEER = "the server sent disable_active_migration"
-    ZERO_LENGTH_ID = "the server chose a zero-length connection ID"
-    NO_SPARE_ID = "the server has given no spare connection ID"
-    NO_SPARE_OWN_ID = "the server has no unused connection ID of ours"
-    TOO_MANY_PATHS = "too many paths"
-    NOT_VALIDATED = "the path is not validated"
-    ABANDONED = "the path was abandoned"
-    CLOSED = "the connection is closed"
-
-
-class PathRefusedError(CommandError):
-    """A path command that the rules forbid."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.value)
-        self.refusal = refusal
+from .refusal import PathRefusedError, Refusal
 
 
 class PathRules:

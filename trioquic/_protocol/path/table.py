@@ -27,7 +27,8 @@ from ..recovery.loss import LossDetector
 from ..wire.frames import NewConnectionId
 from .mtu import MtuSearch
 from .path import Address, Path, PathView
-from .rules import PathRefusedError, PathRules, Refusal
+from .refusal import PathRefusedError, Refusal
+from .rules import PathRules
 from .state import PathInput, PathState
 from .validation import INITIAL_PTO
 

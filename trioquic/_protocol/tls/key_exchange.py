@@ -8,7 +8,6 @@ Private keys come from the caller's source of randomness, so that a simulation c
 key share lives for one handshake.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
@@ -41,16 +40,16 @@ CLASSICAL: Final = (X25519, SECP256R1, SECP384R1)
 GROUPS: Final = (X25519MLKEM768, *CLASSICAL) if _has_ml_kem() else CLASSICAL
 
 
-class KeyShare(ABC):
+class KeyShare:
     """Our half of the exchange in one group."""
 
     def __init__(self, group: int, public: bytes) -> None:
         self.group = group
         self.public = public
 
-    @abstractmethod
     def shared_secret_untrusted(self, peer: bytes) -> bytes:
         """The secret shared with whoever sent the public key `peer`."""
+        raise NotImplementedError
 
 
 class X25519Share(KeyShare):
