@@ -9,7 +9,7 @@ key share lives for one handshake.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
@@ -40,22 +40,11 @@ CLASSICAL: Final = (X25519, SECP256R1, SECP384R1)
 GROUPS: Final = (X25519MLKEM768, *CLASSICAL) if _has_ml_kem() else CLASSICAL
 
 
-class KeyShare:
-    """Our half of the exchange in one group."""
-
-    def __init__(self, group: int, public: bytes) -> None:
-        self.group = group
-        self.public = public
-
-    def shared_secret_untrusted(self, peer: bytes) -> bytes:
-        """The secret shared with whoever sent the public key `peer`."""
-        raise NotImplementedError
-
-
-class X25519Share(KeyShare):
+class X25519Share:
     def __init__(self, rng: Callable[[int], bytes]) -> None:
         self.private = x25519.X25519PrivateKey.from_private_bytes(rng(32))
-        super().__init__(X25519, self.private.public_key().public_bytes_raw())
+        self.group = X25519
+        self.public = self.private.public_key().public_bytes_raw()
 
     def shared_secret_untrusted(self, peer: bytes) -> bytes:
         try:
@@ -65,7 +54,7 @@ class X25519Share(KeyShare):
             raise tls_error(ILLEGAL_PARAMETER, "the server's X25519 key share is bad") from None
 
 
-class EcdhShare(KeyShare):
+class EcdhShare:
     def __init__(self, group: int, rng: Callable[[int], bytes]) -> None:
         self.curve: ec.EllipticCurve
         self.curve = ec.SECP256R1() if group == SECP256R1 else ec.SECP384R1()
@@ -75,7 +64,8 @@ class EcdhShare(KeyShare):
         self.private = ec.derive_private_key(scalar, self.curve)
         self.point_size = 1 + 2 * size
         public = self.private.public_key()
-        super().__init__(group, public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+        self.group = group
+        self.public = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     def shared_secret_untrusted(self, peer: bytes) -> bytes:
         # RFC 8446 section 4.2.8.2: uncompressed points only; the library checks the equation
@@ -88,14 +78,15 @@ class EcdhShare(KeyShare):
         raise tls_error(ILLEGAL_PARAMETER, "the server's key share is no point of the curve")
 
 
-class HybridShare(KeyShare):
+class HybridShare:
     """X25519MLKEM768: of keys, messages and secrets alike, ML-KEM's comes first."""
 
     def __init__(self, rng: Callable[[int], bytes], classical: X25519Share) -> None:
         self.private = mlkem.MLKEM768PrivateKey.from_seed_bytes(rng(ML_KEM_SEED_SIZE))
         self.classical = classical
         public = self.private.public_key().public_bytes_raw()
-        super().__init__(X25519MLKEM768, public + classical.public)
+        self.group = X25519MLKEM768
+        self.public = public + classical.public
 
     def shared_secret_untrusted(self, peer: bytes) -> bytes:
         if len(peer) != ML_KEM_CIPHERTEXT_SIZE + len(self.classical.public):
@@ -104,6 +95,11 @@ class HybridShare(KeyShare):
         # Of this length any ciphertext yields a secret; only with the right one the server has it,
         # too (FIPS 203 section 6.3).
         return self.private.decapsulate(peer[:ML_KEM_CIPHERTEXT_SIZE]) + classical
+
+
+KeyShare: TypeAlias = X25519Share | EcdhShare | HybridShare
+"""Our half of the exchange in one group: the group's number, the public key, and
+`shared_secret_untrusted`, the secret shared with whoever sent a public key."""
 
 
 def make_key_share(group: int, rng: Callable[[int], bytes]) -> KeyShare:

@@ -14,7 +14,7 @@ import datetime
 import functools
 import hmac
 import ipaddress
-from typing import Final
+from typing import Final, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -47,27 +47,12 @@ MAX_NAMES_SHOWN: Final = 8
 _MOST_SUBJECTS: Final = 64
 
 
-class Verification:
-    """Decides whether the owner of a certificate may be the server."""
-
-    def check_server_name(self, server_name: str | None) -> None:
-        """ValueError when this verification cannot work with the name; most can with any."""
-        return
-
-    def check_untrusted(
-        self,
-        leaf: x509.Certificate,
-        chain: tuple[bytes, ...],
-        server_name: str | None,
-        when: datetime.datetime,
-    ) -> None:
-        """`chain` is what the server sent, DER, leaf first; `leaf` is its first, parsed."""
-        raise NotImplementedError
-
-
-class NoVerification(Verification):
+class NoVerification:
     """Any certificate will do: for tests, and for callers who know the server by other means."""
 
+    def check_server_name(self, server_name: str | None) -> None:
+        """None is needed."""
+
     def check_untrusted(
         self,
         leaf: x509.Certificate,
@@ -78,13 +63,16 @@ class NoVerification(Verification):
         return
 
 
-class FingerprintVerification(Verification):
+class FingerprintVerification:
     """Exactly one certificate, whatever its name, dates and issuer."""
 
     def __init__(self, sha256: bytes) -> None:
         if len(sha256) != FINGERPRINT_SIZE:
             raise ValueError(f"a SHA-256 fingerprint has 32 bytes, not {len(sha256)}")
         self.sha256 = sha256
+
+    def check_server_name(self, server_name: str | None) -> None:
+        """None is needed."""
 
     def check_untrusted(
         self,
@@ -101,7 +89,7 @@ class FingerprintVerification(Verification):
             )
 
 
-class CaVerification(Verification):
+class CaVerification:
     """A chain to one of `roots`, for the server's name, now. Building one for the public roots is
     expensive; it can be shared by any number of connections."""
 
@@ -113,6 +101,7 @@ class CaVerification(Verification):
         self.strict = strict
 
     def check_server_name(self, server_name: str | None) -> None:
+        """ValueError when no certificate can be verified for this name."""
         if server_name is None:
             raise ValueError("a server name is needed to verify the server's certificate")
         try:
@@ -177,6 +166,10 @@ class CaVerification(Verification):
                     continue
                 return True
         return False
+
+
+Verification: TypeAlias = NoVerification | FingerprintVerification | CaVerification
+"""Decides whether the owner of a certificate may be the server."""
 
 
 @functools.lru_cache(maxsize=_MOST_SUBJECTS)
