@@ -7,6 +7,7 @@ from . import _variant  # first: it decides which variant of the core everything
 from ._protocol import connection as _core
 from ._protocol.datagrams import DatagramOutcome
 from ._protocol.path.state import PathState
+from ._protocol.tls.state import EarlyData
 from ._runtime.connection import Connection
 from ._runtime.datagrams import DatagramReceipt
 from ._runtime.opening import connect, open_connection
@@ -69,6 +70,7 @@ __all__ = [
     "DatagramError",
     "DatagramOutcome",
     "DatagramReceipt",
+    "EarlyData",
     "FileSessions",
     "HandshakeError",
     "IdleTimeoutError",

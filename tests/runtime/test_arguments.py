@@ -76,6 +76,7 @@ async def refuse(target: socket.socket, **changes: Any) -> Exception:
         ({"migration": True}, TypeError, "migration must be a MigrationPolicy"),
         ({"networks": []}, TypeError, "networks must have the methods of NetworkSource"),
         ({"sessions": {}}, TypeError, "sessions must have the methods of SessionStore"),
+        ({"early_data": True}, ValueError, "early_data needs sessions"),
     ],
 )
 async def test_misuse(

@@ -318,7 +318,7 @@ async def test_names_may_be_international(autojump_clock: trio.testing.MockClock
 def test_the_signature_is_the_contract() -> None:
     wanted = (
         "host port alpn server_name tls transport migration networks interface local_address "
-        "addresses sessions"
+        "addresses sessions early_data"
     ).split()
     assert list(inspect.signature(trioquic.open_connection).parameters) == wanted
     assert list(inspect.signature(trioquic.connect).parameters) == ["nursery", *wanted]

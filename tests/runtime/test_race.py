@@ -35,6 +35,7 @@ def plan_for(world: World, **more: object) -> Plan:
         "local_address": None,
         "addresses": None,
         "sessions": None,
+        "early_data": False,
     }
     return make_plan(NAME, PORT, **{**arguments, **more})  # type: ignore[arg-type]
 

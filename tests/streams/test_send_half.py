@@ -16,7 +16,7 @@ DATA_RECVD, RESET_SENT, RESET_RECVD = (
     SendState.RESET_RECVD,
 )
 
-# Section 3.1, figure 2
+# Section 3.1, figure 2, and what refused early data does to it (RFC 9001 section 4.6.2)
 FIGURE = {
     (READY, SendInput.FRAME): SEND,
     (READY, SendInput.RESET): RESET_SENT,
@@ -25,6 +25,10 @@ FIGURE = {
     (DATA_SENT, SendInput.ALL_ACKED): DATA_RECVD,
     (DATA_SENT, SendInput.RESET): RESET_SENT,
     (RESET_SENT, SendInput.RESET_ACKED): RESET_RECVD,
+    (READY, SendInput.REFUSED): READY,
+    (SEND, SendInput.REFUSED): READY,
+    (DATA_SENT, SendInput.REFUSED): READY,
+    (RESET_SENT, SendInput.REFUSED): RESET_SENT,
 }
 
 

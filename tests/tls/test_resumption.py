@@ -41,7 +41,7 @@ def first_session(suite: int = 0x1301) -> tuple[Resumption, aioquic_tls.SessionT
     pki.run_with_aioquic(client, server)
     assert not client.resumed
     (ticket,) = client.tickets
-    return client.resume_with(ticket, START), server.ticket
+    return client.resume_with(ticket, START, b""), server.ticket
 
 
 def server_with(ticket: aioquic_tls.SessionTicket | None, suite: int = 0x1301) -> pki.AioquicServer:
@@ -77,7 +77,7 @@ def test_a_session_is_resumed_without_a_certificate(suite: int) -> None:
         assert secret.write == server.secrets[secret.level, False]
     # and from the resumed session the next one
     (again,) = client.tickets
-    third = pki.make_client(resumption=client.resume_with(again, START))
+    third = pki.make_client(resumption=client.resume_with(again, START, b""))
     pki.run_with_aioquic(third, server_with(server.ticket, suite))
     assert third.resumed
 
@@ -148,9 +148,9 @@ def test_no_ticket_outlives_the_certificate() -> None:
     pki.run_with_aioquic(client, pki.AioquicServer(pki.server_identity(), tickets=True))
     ticket = dataclasses.replace(client.tickets[0], lifetime=604800)
     end = x509.load_der_x509_certificate(client.peer_certificates[0]).not_valid_after_utc
-    assert client.resume_with(ticket, START).expires_at == START + 604800
+    assert client.resume_with(ticket, START, b"").expires_at == START + 604800
     almost = end.timestamp() - 5
-    assert client.resume_with(ticket, almost).expires_at == end.timestamp()
+    assert client.resume_with(ticket, almost, b"").expires_at == end.timestamp()
 
 
 @pytest.mark.parametrize("suite", SUITES)

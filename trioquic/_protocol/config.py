@@ -38,6 +38,7 @@ class CoreConfig:
         datagram_buffer: int = 256,
         keep_tickets: bool = False,
         resumption: Resumption | None = None,
+        early_data: bool = False,
         token: bytes = b"",
         versions: tuple[int, ...] = SPOKEN,
         first_version: int = 0,
@@ -59,6 +60,8 @@ class CoreConfig:
         self.keep_tickets = keep_tickets
         # the session to resume
         self.resumption = resumption
+        # whether streams may send before the server has answered, if the session allows it
+        self.early_data = early_data
         # from a NEW_TOKEN frame of an earlier connection (RFC 9000 section 8.1.3); empty: none
         self.token = token
         # the versions to offer, best first

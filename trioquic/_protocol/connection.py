@@ -139,6 +139,12 @@ class ClientConnection:
         return self._handshake.complete
 
     @property
+    def sends_early_data(self) -> bool:
+        """What is written to streams goes out before the server is authenticated (RFC 9001 section
+        4.6): anybody who records it can send it to the server once more."""
+        return self._handshake.zero_rtt is not None
+
+    @property
     def handshake_confirmed(self) -> bool:
         """Migration is possible from now on (RFC 9001 section 4.1.2)."""
         return self._handshake.confirmed
@@ -165,8 +171,9 @@ class ClientConnection:
 
     @property
     def peer_parameters(self) -> TransportParameters | None:
-        """The server's transport parameters once they are authenticated."""
-        return self._handshake.parameters
+        """The server's transport parameters once they are authenticated; before that those that
+        early data goes by."""
+        return self._handshake.parameters or self._handshake.remembered
 
     @property
     def active_path(self) -> int:
@@ -304,7 +311,7 @@ class ClientConnection:
         for space in self._spaces:
             if not space.discarded:
                 deadline = min(deadline, space.acks.deadline)
-        if self._handshake.complete and self._transmitter.has_data():
+        if self._transmitter.may_send_data and self._transmitter.has_data():
             deadline = min(deadline, self._loss.pacer_deadline(active, now))
         return deadline
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .tls.resumption import Resumption
+from .tls.state import EarlyData
 
 
 class Event:
@@ -21,6 +22,7 @@ class HandshakeCompleted(Event):
     resumed: bool
     ocsp_response: bytes | None
     signed_certificate_timestamps: bytes | None
+    early_data: EarlyData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,12 +33,15 @@ from .path.rules import PathRules
 from .recovery.loss import LossDetector
 from .space import APPLICATION, HANDSHAKE, INITIAL
 from .streams.table import StreamTable
+from .tls.alerts import NO_APPLICATION_PROTOCOL, tls_error
 from .tls.client import TlsClient
+from .tls.state import EarlyData
 from .wire.packets import FIXED_BIT, LongHeader
 from .wire.transport_parameters import (
     TransportParameters,
     decode_transport_parameters_untrusted,
 )
+from .zero_rtt import ZeroRtt, check_limits_untrusted, recall, remember
 
 # Initial packets are protected with AES-128-GCM (RFC 9001 section 5.2).
 _INITIAL_SUITE = 0x1301
@@ -81,13 +84,16 @@ class Handshake:
         self._datagrams = datagrams
         self._lifetime = lifetime
         self._events = events
+        self._remembered = recall(config.resumption) if config.early_data else None
         self._tls = TlsClient(
             config.tls,
             rng=rng,
             wall_time=wall_time,
             transport_parameters=config.encode_parameters(own_ids.first, rng),
             resumption=config.resumption,
+            early_data=self._remembered is not None,
         )
+        self._early_alpn = "" if config.resumption is None else config.resumption.alpn
         self._keep_tickets = config.keep_tickets
         self._tickets_told = 0
         self._tokens_told: list[bytes] = []
@@ -106,11 +112,18 @@ class Handshake:
         self._server_id: bytes | None = None
         # Section 8.1.3: in every Initial packet, until a Retry's token takes its place.
         self.token = config.token if len(config.token) <= LONGEST_NEW_TOKEN else b""
+        # as long as early data can be sent
+        self.zero_rtt: ZeroRtt | None = None
         self.one_rtt: OneRttKeys | None = None
         self.parameters: TransportParameters | None = None
         self.complete = False
         self.confirmed = False
         self.path: Path | None = None
+
+    @property
+    def remembered(self) -> TransportParameters | None:
+        """What early data goes by until the server has given its parameters anew."""
+        return self._remembered
 
     @property
     def session_tickets(self) -> int:
@@ -126,6 +139,12 @@ class Handshake:
         self._install_initial_keys(self.original_id)
         self._tls.start()
         self._pump()
+        remembered = self._remembered
+        if remembered is not None and self._tls.early_data is EarlyData.OFFERED:
+            suite, secret = self._tls.early_cipher_suite, self._tls.early_secret
+            self.zero_rtt = ZeroRtt(suite, secret, self.versions.current, remembered)
+            self._streams.apply_peer_limits(remembered)
+            self._datagrams.apply_peer_limit(remembered.max_datagram_frame_size)
 
     def _install_initial_keys(self, connection_id: bytes) -> None:
         version = self.versions.current
@@ -192,10 +211,32 @@ class Handshake:
             return
         self._tls.receive_untrusted(space, ready)
         self._pump()
+        if self.zero_rtt is not None and self._tls.early_data is EarlyData.REJECTED:
+            self._take_back_early_data()
         if self._tls.complete and not self.complete:
             self._finish_untrusted(now)
         if self._tls.tickets:
             self._take_tickets(now)
+
+    def _take_back_early_data(self) -> None:
+        """The server has read nothing of it: all of it is to be sent again once the handshake is
+        complete, under the limits that the server has now (RFC 9001 section 4.6.2)."""
+        self.zero_rtt = None
+        self._loss.withdraw(APPLICATION)
+        self._streams.restart()
+
+    def _check_early_data_untrusted(self, parameters: TransportParameters) -> None:
+        early, self.zero_rtt = self.zero_rtt, None
+        if early is not None:
+            check_limits_untrusted(early.remembered, parameters)
+        elif self._tls.early_data is EarlyData.REJECTED and self._streams.any_opened:
+            # What was written was meant for a protocol that the server does not speak any more.
+            if self._tls.alpn != self._early_alpn:
+                raise tls_error(
+                    NO_APPLICATION_PROTOCOL,
+                    f"the server refused early data for {self._early_alpn} and chose "
+                    f"{self._tls.alpn}",
+                )
 
     def _take_tickets(self, now: float) -> None:
         """Pass on what resumes this session (RFC 8446 section 4.6.1), if anybody wants it."""
@@ -207,9 +248,10 @@ class Handshake:
         del tickets[room:]
         self._tickets_told += len(tickets)
         wall_time = self._wall_time + now - self._lifetime.began
+        kept = b"" if self.parameters is None else remember(self.parameters)
         for ticket in tickets:
             if ticket.lifetime:
-                resumption = self._tls.resume_with(ticket, wall_time)
+                resumption = self._tls.resume_with(ticket, wall_time, kept)
                 self._events.append(TicketReceived(resumption=resumption))
 
     def _finish_untrusted(self, now: float) -> None:
@@ -219,6 +261,7 @@ class Handshake:
         self.versions.check_untrusted(parameters)
         self._may_grease = parameters.grease_quic_bit
         self._check_ids_untrusted(parameters)
+        self._check_early_data_untrusted(parameters)
         self.parameters = parameters
         self.complete = True
         self._loss.max_ack_delay = parameters.max_ack_delay / 1000
@@ -252,6 +295,7 @@ class Handshake:
                 resumed=self._tls.resumed,
                 ocsp_response=self._tls.ocsp_response,
                 signed_certificate_timestamps=self._tls.signed_certificate_timestamps,
+                early_data=self._tls.early_data,
             )
         )
 

@@ -29,6 +29,7 @@ from .wire import frames
 from .wire.packets import (
     HANDSHAKE_PACKET,
     INITIAL_PACKET,
+    ZERO_RTT_PACKET,
     encode_long_header,
     encode_short_header,
     packet_number_length,
@@ -118,8 +119,15 @@ class Transmitter:
             return self._probe(path, connection_id, now)
         return self._handshake_datagram(path, connection_id, now) if active else None
 
+    @property
+    def may_send_data(self) -> bool:
+        """Whether there are keys for it."""
+        return self._handshake.complete or self._handshake.zero_rtt is not None
+
     def has_data(self) -> bool:
         """Whether anything but acknowledgements waits for the congestion window or the pacer."""
+        if self._handshake.zero_rtt is not None:
+            return self._streams.has_pending()
         return (
             self._streams.has_pending()
             or self._datagrams.has_pending()
@@ -322,6 +330,8 @@ class Transmitter:
         application = space.index == APPLICATION
         validating = application and path.has_probe(now) and path.write_probe(builder, now)
         data = allowed and (space.crypto.has_pending() or (application and self.has_data()))
+        if application and self._handshake.zero_rtt is not None:
+            return self._fill_early(builder, data, probe)
         # A probe says it again: the last ACK may be what was lost.
         if probe or space.acks.ack_due(now) or (space.acks.has_unacked and data):
             space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
@@ -333,11 +343,23 @@ class Transmitter:
             builder.add(_PING_FRAME)
         return (space.index == INITIAL and builder.size > 0) or validating
 
+    def _fill_early(self, builder: PacketBuilder, data: bool, probe: bool) -> bool:
+        """A 0-RTT packet: nothing but data of streams, and no ACK (section 12.5)."""
+        if data:
+            self._streams.write_frames(builder)
+            self.wrote_streams = True
+        if probe and not builder.ack_eliciting:
+            builder.add(_PING_FRAME)
+        return False
+
     def _overhead(self, space: int, connection_id: bytes) -> int:
         """Bytes around the frames of one packet; 0 when there are no keys to send with."""
         if space == APPLICATION:
-            return 1 + len(connection_id) + _NUMBER_LENGTH + _TAG if self._handshake.complete else 0
-        if self._spaces[space].write is None:
+            if self._handshake.complete:
+                return 1 + len(connection_id) + _NUMBER_LENGTH + _TAG
+            if self._handshake.zero_rtt is None:
+                return 0
+        elif self._spaces[space].write is None:
             return 0
         header = 9 + _NUMBER_LENGTH + len(connection_id) + len(self._own_ids.first) + _TAG
         if space == INITIAL:
@@ -378,8 +400,7 @@ class Transmitter:
     def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned, now: float) -> bytes:
         payload = b"".join(packet.builder.parts)
         keys = self._handshake.one_rtt
-        if packet.space == APPLICATION:
-            assert keys is not None
+        if packet.space == APPLICATION and keys is not None:
             header = encode_short_header(
                 connection_id,
                 packet.number,
@@ -391,25 +412,33 @@ class Transmitter:
             sealed = keys.seal(packet.number, header, payload)
             writer: PacketKeys = keys.writer
         else:
-            initial = packet.space == INITIAL
+            kind, writer, version = self._long_form(packet.space)
             header = encode_long_header(
-                INITIAL_PACKET if initial else HANDSHAKE_PACKET,
+                kind,
                 connection_id,
                 self._own_ids.first,
-                self._handshake.token if initial else b"",
+                self._handshake.token if kind == INITIAL_PACKET else b"",
                 packet.number,
                 _NUMBER_LENGTH,
                 len(payload),
-                self._handshake.versions.current,
+                version,
             )
-            write = self._spaces[packet.space].write
-            assert write is not None
-            writer = write
             sealed = writer.seal(packet.number, header, payload)
         if self.observer is not None:
             size = len(header) + len(sealed)
             self.observer.packet_sent(now, path.path_id, packet.space, packet.number, size, payload)
         return protect(writer, header, _NUMBER_LENGTH, sealed)
+
+    def _long_form(self, space: int) -> tuple[int, PacketKeys, int]:
+        """Packet type, keys and version of a packet with a long header."""
+        early = self._handshake.zero_rtt
+        if space == APPLICATION:
+            assert early is not None
+            return ZERO_RTT_PACKET, early.keys, early.version
+        write = self._spaces[space].write
+        assert write is not None
+        kind = INITIAL_PACKET if space == INITIAL else HANDSHAKE_PACKET
+        return kind, write, self._handshake.versions.current
 
     # -- the end -----------------------------------------------------------------------------------
 

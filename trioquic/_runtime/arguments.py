@@ -41,6 +41,7 @@ class Plan:
     local_address: str | None
     addresses: tuple[str, ...]
     sessions: SessionStore | None
+    early_data: bool
     rng: Callable[[int], bytes]
 
     @property
@@ -48,9 +49,9 @@ class Plan:
         """The versions to offer, best first."""
         return tuple([VERSIONS[name] for name in self.transport.versions])
 
-    def core_config(self, renegotiated: int, start: Start) -> CoreConfig:
+    def core_config(self, renegotiated: int, start: Start, early_data: bool) -> CoreConfig:
         """The same for the core, with the version that a Version Negotiation packet offered, if
-        any, and what an earlier connection has left."""
+        any, what an earlier connection has left, and whether early data may be sent with it."""
         transport = self.transport
         stream_window = transport.initial_max_stream_data
         streams = StreamConfig(
@@ -80,6 +81,7 @@ class Plan:
             datagram_buffer=transport.datagram_buffer,
             keep_tickets=self.sessions is not None,
             resumption=start.taken.ticket,
+            early_data=early_data,
             token=b"" if start.taken.token is None else start.taken.token.token,
         )
 
@@ -114,6 +116,7 @@ def make_plan(
     local_address: str | None,
     addresses: Sequence[str] | None,
     sessions: SessionStore | None,
+    early_data: bool,
 ) -> Plan:
     """Check everything that can be checked without the network."""
     _check_type("tls", tls, TLSConfig)
@@ -127,6 +130,8 @@ def make_plan(
         raise TypeError(
             f"sessions must have the methods of SessionStore; {type(sessions).__name__} has not"
         )
+    if early_data and sessions is None:
+        raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")
     check_port("port", port, least=1)
     check_local(interface, local_address)
     name = to_ascii("host", host)
@@ -145,6 +150,7 @@ def make_plan(
         local_address=local_address,
         addresses=_check_addresses(addresses, local_address),
         sessions=sessions,
+        early_data=bool(early_data),
         rng=os.urandom,
     )
 

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 
 from .._protocol.events import HandshakeCompleted
+from .._protocol.tls.state import EarlyData
 from ..config import VERSIONS, TransportConfig
 from ..events import PathEvent
 from ..paths import Path
@@ -41,8 +42,8 @@ class Connection(trio.abc.AsyncResource):
     """
 
     __slots__ = (
+        "_assumed",
         "_broadcast",
-        "_completed",
         "_datagrams",
         "_driver",
         "_paths",
@@ -56,7 +57,7 @@ class Connection(trio.abc.AsyncResource):
     _supervisor: Supervisor
     _broadcast: Broadcast
     _transport: TransportConfig
-    _completed: HandshakeCompleted
+    _assumed: HandshakeCompleted
 
     def __init__(self) -> None:
         raise TypeError("connections are made by open_connection and connect")
@@ -68,35 +69,65 @@ class Connection(trio.abc.AsyncResource):
     # -- facts -----------------------------------------------------------------------------------
 
     @property
+    def _facts(self) -> HandshakeCompleted:
+        """Of the handshake; until that is complete, of the session that early data belongs to."""
+        completed = self._driver.completed
+        return self._assumed if completed is None else completed
+
+    @property
+    def handshake_complete(self) -> bool:
+        """Whether the server is authenticated (RFC 9001 section 4.1.1): always, unless the
+        connection sends early data."""
+        return self._driver.core.handshake_complete
+
+    async def wait_handshake(self) -> None:
+        """Wait until the handshake is complete; raises `HandshakeError` if it fails. Without early
+        data it is, and this returns at once. Cancellation leaves nothing behind."""
+        await trio.lowlevel.checkpoint()
+        self._driver.check_open()
+        await self._driver.handshake_over.wait()
+        if not self.handshake_complete:
+            self._driver.check_open()
+
+    @property
+    def early_data(self) -> EarlyData:
+        """What became of early data (RFC 9001 section 4.6); known when the handshake is complete.
+
+        While it is `OFFERED`, the facts below are those of the connection that the ticket came
+        from. What was rejected is sent again by itself, under the limits that the server has now.
+        """
+        return self._facts.early_data
+
+    @property
     def alpn(self) -> str:
         """The application protocol that the server chose."""
-        return self._completed.alpn
+        return self._facts.alpn
 
     @property
     def resumed(self) -> bool:
         """Whether the server recognised a ticket of an earlier connection (RFC 8446 section 2.2):
         it is authenticated by that, and sent no certificate. See `trioquic.sessions`."""
-        return self._completed.resumed
+        return self._facts.resumed
 
     @property
     def peer_certificates(self) -> tuple[bytes, ...]:
         """The server's certificates as it sent them, DER, its own first; when the session was
         `resumed`, those of the connection that the ticket goes back to."""
-        return self._completed.peer_certificates
+        return self._facts.peer_certificates
 
     @property
     def ocsp_response(self) -> bytes | None:
         """What the server stapled to its certificate to show that it was not revoked: an OCSP
         response, DER (RFC 6066 section 8), or None. It is not judged, not even whether it is about
         this certificate: trust in the certificate does not depend on it."""
-        return self._completed.ocsp_response
+        return self._facts.ocsp_response
 
     @property
     def signed_certificate_timestamps(self) -> bytes | None:
         """The timestamps of certificate logs that the server sent with its certificate: a
         SignedCertificateTimestampList (RFC 6962 section 3.3), or None. They are not judged, and
         those inside the certificate are not among them."""
-        return self._completed.signed_certificate_timestamps
+        return self._facts.signed_certificate_timestamps
 
     @property
     def version(self) -> str:
@@ -107,12 +138,12 @@ class Connection(trio.abc.AsyncResource):
     @property
     def cipher_suite(self) -> int:
         """The TLS cipher suite's number (RFC 8446 appendix B.4)."""
-        return self._completed.cipher_suite
+        return self._facts.cipher_suite
 
     @property
     def group(self) -> int:
         """The number of the TLS key-exchange group (RFC 8446 section 4.2.7)."""
-        return self._completed.group
+        return self._facts.group
 
     @property
     def peer(self) -> PeerParameters:
@@ -169,19 +200,27 @@ class Connection(trio.abc.AsyncResource):
         9000 section 4.6); 0 when the connection is over."""
         return 0 if self._driver.over else self._driver.core.streams.openable(True)
 
-    async def open_stream(self) -> Stream:
+    async def open_stream(self, *, early_data: bool = False) -> Stream:
         """Open a stream that goes both ways, waiting until the server allows one more (RFC 9000
-        section 4.6). The server hears of it with the first data. Cancelled, none was opened."""
-        return make_stream(self._driver, await self._open(True))
+        section 4.6). The server hears of it with the first data. Cancelled, none was opened.
 
-    async def open_send_stream(self) -> SendStream:
+        With `early_data`, what is written before the handshake is complete is sent at once, if the
+        connection can do that. Who records it can send it to the server again, any number of times
+        (RFC 9001 section 9.2): only for what does no harm then. Otherwise this waits for the
+        handshake.
+        """
+        return make_stream(self._driver, await self._open(True, early_data))
+
+    async def open_send_stream(self, *, early_data: bool = False) -> SendStream:
         """Open a stream to send only; otherwise as `open_stream`."""
-        return make_send_stream(self._driver, await self._open(False))
+        return make_send_stream(self._driver, await self._open(False, early_data))
 
-    async def _open(self, bidirectional: bool) -> int:
+    async def _open(self, bidirectional: bool, early_data: bool) -> int:
         await trio.lowlevel.checkpoint_if_cancelled()
         driver = self._driver
         driver.check_open()
+        if not early_data and not self.handshake_complete:
+            await self.wait_handshake()
         stream_id = driver.core.streams.open(bidirectional)
         if stream_id >= 0:
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -372,9 +411,10 @@ def make_connection(
     supervisor: Supervisor,
     broadcast: Broadcast,
     transport: TransportConfig,
-    completed: HandshakeCompleted,
+    assumed: HandshakeCompleted,
 ) -> Connection:
-    """The public face of a connection whose handshake is complete."""
+    """The public face of a connection. `assumed` is true as long as the handshake says nothing
+    else."""
     conn = Connection.__new__(Connection)
     conn._driver = driver
     conn._datagrams = DatagramChannel(driver)
@@ -382,5 +422,5 @@ def make_connection(
     conn._supervisor = supervisor
     conn._broadcast = broadcast
     conn._transport = transport
-    conn._completed = completed
+    conn._assumed = assumed
     return conn

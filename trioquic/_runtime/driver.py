@@ -41,7 +41,7 @@ from .._protocol.events import (
 )
 from .._protocol.lifetime import CoreState
 from ..errors import InternalError
-from .endings import loss_error
+from .endings import handshake_error, loss_error
 from .sockets import Received
 from .timer import Timer
 from .trace import Trace
@@ -129,6 +129,8 @@ class Driver:
         if self.closing:
             raise trio.ClosedResourceError("the connection was closed by this side")
         if self.end is not None:
+            if self.completed is None:
+                raise handshake_error(self.end)
             raise loss_error(self.end, had_path=self._had_path)
 
     # -- the way in and out ----------------------------------------------------------------------

@@ -72,7 +72,9 @@ def handshake_error(end: Terminated) -> HandshakeError:
             return VersionError(end.reason, code=end.code)
         case Ending.TLS_ERROR if alert in _CERTIFICATE_ALERTS:
             return CertificateError(end.reason, code=end.code)
-        case Ending.TLS_ERROR | Ending.PEER_CLOSE if alert == _NO_APPLICATION_PROTOCOL:
+        case Ending.TLS_ERROR if alert == _NO_APPLICATION_PROTOCOL:
+            return AlpnError(end.reason, code=end.code)
+        case Ending.PEER_CLOSE if alert == _NO_APPLICATION_PROTOCOL:
             return AlpnError(
                 "the server speaks none of the offered application protocols", code=end.code
             )

@@ -40,6 +40,7 @@ def open_connection(
     local_address: str | None = None,
     addresses: Sequence[str] | None = None,
     sessions: SessionStore | None = None,
+    early_data: bool = False,
 ) -> AbstractAsyncContextManager[Connection]:
     """Connect to a QUIC version 1 server: `async with open_connection(...) as conn`.
 
@@ -57,11 +58,16 @@ def open_connection(
     up, the system by default. `sessions` keeps what lets the next connection start faster (see
     `trioquic.sessions`); by default nothing is kept.
 
+    With `early_data`, and a ticket in `sessions` whose server takes that, the block is entered at
+    once: streams opened with `early_data=True` may send, everything else waits for the handshake,
+    and raises `HandshakeError` if that fails. No address is tried but the one of the ticket.
+
     Raises `HandshakeError` (`CertificateError`, `AlpnError`, `VersionError`) when there is no
     connection, with the errors of all attempts in `attempts`; `socket.gaierror` when the host is
     unknown; `LocalAddressError` when the interface or address cannot be used; `OSError` and
     `ValueError` for files of `tls` that cannot be read or understood; `ValueError` and `TypeError`
-    for other misuse. Cancelled while connecting, it leaves nothing behind.
+    for other misuse, such as `early_data` without `sessions`. Cancelled while connecting, it leaves
+    nothing behind.
     """
     return _hidden_nursery(
         make_plan(
@@ -77,6 +83,7 @@ def open_connection(
             local_address=local_address,
             addresses=addresses,
             sessions=sessions,
+            early_data=early_data,
         )
     )
 
@@ -126,6 +133,7 @@ async def connect(
     local_address: str | None = None,
     addresses: Sequence[str] | None = None,
     sessions: SessionStore | None = None,
+    early_data: bool = False,
 ) -> Connection:
     """Connect as `open_connection` does, with the connection's tasks in a nursery of the caller's.
 
@@ -145,6 +153,7 @@ async def connect(
         local_address=local_address,
         addresses=addresses,
         sessions=sessions,
+        early_data=early_data,
     )
     remotes = await _find(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.

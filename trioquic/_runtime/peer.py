@@ -5,13 +5,14 @@ from ..peer import PeerParameters
 
 
 def peer_parameters(core: ClientConnection) -> PeerParameters:
-    """The public form of the server's parameters; the handshake must be complete."""
+    """The public form of the server's parameters; the handshake must be complete, or early data
+    be possible."""
     parameters = core.peer_parameters
     assert parameters is not None
     preferred = parameters.preferred_address
-    # The handshake has checked the IDs against those that were used (RFC 9000 section 7.3).
-    own_id = parameters.initial_source_connection_id
-    assert own_id is not None
+    # The handshake has checked the IDs against those that were used (RFC 9000 section 7.3). Those
+    # that early data goes by have none.
+    own_id = parameters.initial_source_connection_id or b""
     return PeerParameters(
         retry=parameters.retry_source_connection_id is not None,
         disable_active_migration=parameters.disable_active_migration,

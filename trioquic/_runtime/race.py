@@ -21,11 +21,13 @@ from ..errors import (
     LocalAddressError,
     VersionError,
 )
+from ..sessions import Resumption
 from .arguments import Plan
 from .binding import bind_socket, connect_socket
 from .connection import Connection
 from .session import Session
 from .session_keeper import NOTHING
+from .sockets import DatagramSocket
 from .ways import Way
 
 # The server has answered, and another of its addresses would not answer otherwise.
@@ -51,7 +53,8 @@ class Race:
         self._plan = plan
         self._tell = tell
         # with one way only there is nothing to hurry for
-        self._waiting = [Attempt(way, len(ways) == 1) for way in ways]
+        self._alone = len(ways) == 1
+        self._waiting = [Attempt(way, self._alone) for way in ways]
         self._running: list[trio.CancelScope] = []
         self._failures: list[Exception] = []
         self._result: Result | None = None
@@ -97,7 +100,7 @@ class Race:
         """Try one way; with success, until the connection ends."""
         way, patient = attempt.way, attempt.patient
         try:
-            session = await self._open(attempt)
+            attempt, session = await self._open(attempt)
         except LocalAddressError as error:
             if way.interface == self._plan.interface:
                 self._end(error, scope)
@@ -124,10 +127,46 @@ class Race:
         if isinstance(failure, _FINAL):
             self._end(_summary(self._plan, self._failures), scope)
 
-    async def _open(self, attempt: Attempt) -> Session:
-        """A session with a socket of its own. Raises LocalAddressError, NoWayError, and OSError
-        when it cannot write its trace."""
-        plan, way = self._plan, attempt.way
+    async def _open(self, attempt: Attempt) -> tuple[Attempt, Session]:
+        """A session with a socket of its own, for this attempt or a better one. Raises
+        LocalAddressError, NoWayError, and OSError when it cannot write its trace."""
+        plan = self._plan
+        connected = await self._connect(attempt.way)
+        keeper = plan.new_keeper()
+        try:
+            start = NOTHING
+            if keeper is not None:
+                versions = (attempt.version,) if attempt.version else plan.versions
+                start = await keeper.take(connected, versions)
+            ticket = start.taken.ticket
+            early = plan.early_data and ticket is not None and ticket.early_data
+            if early and ticket is not None and not self._alone:
+                better = self._where_taken(attempt, ticket)
+                early = better is not None
+                if better is not None and better is not attempt:
+                    self._waiting[self._waiting.index(better)] = attempt
+                    attempt = better
+                    connected.close()
+                    connected = await self._connect(attempt.way)
+            remote = attempt.way.remote
+            return attempt, Session(plan, remote, connected, attempt.version, keeper, start, early)
+        except BaseException:
+            connected.close()
+            raise
+
+    def _where_taken(self, attempt: Attempt, ticket: Resumption) -> Attempt | None:
+        """This attempt, or the one instead of it that leads to where the ticket came from: there
+        the server is, as far as anybody can know who has not asked."""
+        for other in (attempt, *self._waiting):
+            if (
+                other.way.remote.address[0] == ticket.address
+                and other.way.interface == attempt.way.interface
+            ):
+                return other
+        return None
+
+    async def _connect(self, way: Way) -> DatagramSocket:
+        plan = self._plan
         sock = await bind_socket(
             way.remote.family,
             interface=way.interface,
@@ -137,19 +176,9 @@ class Race:
         )
         try:
             tie = plan.migration.enabled and plan.migration.automatic
-            connected = await connect_socket(sock, way.remote, way.interface, tie=tie)
+            return await connect_socket(sock, way.remote, way.interface, tie=tie)
         except OSError as error:
             raise NoWayError(error) from error
-        keeper = plan.new_keeper()
-        try:
-            start = NOTHING
-            if keeper is not None:
-                versions = (attempt.version,) if attempt.version else plan.versions
-                start = await keeper.take(connected, versions)
-            return Session(plan, way.remote, connected, attempt.version, keeper, start)
-        except BaseException:
-            connected.close()
-            raise
 
     def _end(self, result: Result, scope: trio.CancelScope | None) -> None:
         """Tell the result, unless there is one, and stop all attempts but this one."""

@@ -7,11 +7,13 @@ still open, and to close every socket. It does not stay for the closing period o
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import trio
 
-from .._protocol.events import TicketReceived, TokenReceived
+from .._protocol.events import HandshakeCompleted, TicketReceived, TokenReceived
+from .._protocol.tls.state import EarlyData
 from ..errors import HandshakeError
 from .arguments import Plan
 from .broadcast import Broadcast
@@ -37,12 +39,14 @@ class Session:
         renegotiated: int,
         keeper: SessionKeeper | None,
         start: Start,
+        early_data: bool,
     ) -> None:
         self._plan = plan
         self._remote = remote
         self._socket = socket
         self._keeper = keeper
-        config = plan.core_config(renegotiated, start)
+        self._ticket = start.taken.ticket
+        config = plan.core_config(renegotiated, start, early_data)
         core = plan.new_core(config, trio.current_time())
         self._trace = open_trace(plan.transport, core.original_id)
         if self._trace is not None:
@@ -60,7 +64,8 @@ class Session:
         return self._driver.core.alternative_version
 
     async def run(self, patient: bool, tell: Callable[[Connection], None]) -> HandshakeError | None:
-        """Shake hands, tell of the connection, and serve it to its end.
+        """Shake hands, tell of the connection, and serve it to its end. With early data, the
+        connection is told of first.
 
         Returns why there was no connection, or None after there was one. With `patient` False it
         gives up as soon as the server's host says that nobody listens.
@@ -82,15 +87,13 @@ class Session:
                 if self._keeper is not None:
                     driver.on_session = partial(self._keep, self._keeper, paths)
                     nursery.start_soon(self._keeper.run)
-                if not patient:
+                if not patient and not driver.core.sends_early_data:
                     self._socket.on_refused = self._give_up_if_refused
                 supervisor = Supervisor(
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
                 nursery.start_soon(supervisor.run, nursery)
                 failure = await self._serve(paths, supervisor, tell)
-                if failure is not None and self._trace is not None:
-                    self._trace.handshake_failed(str(failure))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -112,23 +115,47 @@ class Session:
         driver = self._driver
         paths.start_first(self._socket)
         driver.flush()
+        told = False
         try:
+            if driver.core.sends_early_data:
+                tell(self._connection(paths, supervisor))
+                told = True
             failure = await self._handshake()
-            if failure is None:
-                assert driver.completed is not None
-                connection = make_connection(
-                    driver,
-                    paths,
-                    supervisor,
-                    self._broadcast,
-                    self._plan.transport,
-                    driver.completed,
-                )
-                tell(connection)
-                await driver.stopped.wait()
-            return failure
+            if failure is not None:
+                if self._trace is not None:
+                    self._trace.handshake_failed(str(failure))
+                if not told:
+                    return failure
+                if driver.end is None:
+                    driver.give_up(str(failure))
+            elif not told:
+                tell(self._connection(paths, supervisor))
+            await driver.stopped.wait()
+            return None
         finally:
             paths.serving = False
+
+    def _connection(self, paths: PathSet, supervisor: Supervisor) -> Connection:
+        """What the application gets; before the handshake is complete, the facts are those of the
+        session that it is to resume."""
+        driver = self._driver
+        facts = driver.completed
+        if facts is None:
+            ticket = self._ticket
+            assert ticket is not None
+            facts = HandshakeCompleted(
+                alpn=ticket.alpn,
+                cipher_suite=ticket.cipher_suite,
+                group=0,
+                peer_certificates=ticket.peer_certificates,
+                resumed=False,
+                ocsp_response=None,
+                signed_certificate_timestamps=None,
+                early_data=EarlyData.OFFERED,
+            )
+        return make_connection(
+            driver, paths, supervisor, self._broadcast, self._plan.transport, facts
+        )
 
     async def _handshake(self) -> HandshakeError | None:
         driver = self._driver
@@ -152,7 +179,11 @@ class Session:
     ) -> None:
         link = paths.active_link()
         socket = self._socket if link is None else link.socket
-        keeper.keep(event, socket, self._driver.core.version)
+        record: TicketReceived | TokenReceived = event
+        if isinstance(event, TicketReceived):
+            address = self._remote.address[0]
+            record = TicketReceived(resumption=replace(event.resumption, address=address))
+        keeper.keep(record, socket, self._driver.core.version)
 
     def _give_up_if_refused(self) -> None:
         if self._driver.completed is None:

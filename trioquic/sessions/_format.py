@@ -92,6 +92,7 @@ def _encode_record(record: Record) -> dict[str, object]:
         "peer_certificates": [_text(der) for der in record.peer_certificates],
         "transport_parameters": _text(record.transport_parameters),
         "early_data": record.early_data,
+        "address": record.address,
     }
 
 
@@ -171,4 +172,5 @@ def _decode_record(fields: _Fields) -> Record:
         peer_certificates=fields.octets_of_each("peer_certificates"),
         transport_parameters=fields.octets("transport_parameters"),
         early_data=fields.flag("early_data"),
+        address=fields.text("address") if "address" in fields else "",
     )

@@ -278,6 +278,14 @@ class LossDetector:
             for token in packet.tokens:
                 token.lost()
 
+    def withdraw(self, space: int) -> None:
+        """The peer has read none of a space's packets and never will: what was in them is lost."""
+        self._ledgers[space] = Ledger()
+        self.probes[space] = 0
+        for path in self._paths.values():
+            for packet in path.give_up(space):
+                self._tell_lost(packet)
+
     def discard_space(self, space: int) -> None:
         """The keys of a space are gone: its packets are neither acknowledged nor lost (6.4)."""
         if self._ledgers[space] is _NO_LEDGER:

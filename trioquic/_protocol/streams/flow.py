@@ -77,3 +77,7 @@ class SendCredit:
             return False
         self.limit = limit
         return exhausted
+
+    def restart(self) -> None:
+        """Nothing counts that was used, nor the limit."""
+        self.limit = self.used = 0

@@ -66,6 +66,8 @@ class Inventory:
         # initial send limits: our bidirectional, our one-way, the peer's bidirectional streams
         self._send_limits = [0, 0, 0]
         self._codes: dict[int, tuple[int | None, int | None]] = {}
+        # opened for early data that was refused, and not within the peer's limits yet
+        self.held: set[int] = set()
 
     def apply_peer_limits(self, parameters: TransportParameters) -> list[Stream]:
         """The peer's transport parameters are here. Returns the streams whose limit was raised."""
@@ -101,7 +103,27 @@ class Inventory:
     def openable(self, bidirectional: bool) -> int:
         """How many streams the peer's credit allows now."""
         kind = 0 if bidirectional else 1
-        return self._may_open[kind] - self._opened[kind]
+        return max(0, self._may_open[kind] - self._opened[kind])
+
+    @property
+    def any_opened(self) -> bool:
+        """Whether we ever opened a stream."""
+        return self._opened != [0, 0]
+
+    def withdraw_limits(self) -> None:
+        """The limits were those of an earlier connection and do not count."""
+        self._send_limits = [0, 0, 0]
+        self._may_open = [0, 0]
+        self._blocked_at = [-1, -1]
+        self.held.update(self.streams)
+
+    def release(self) -> list[Stream]:
+        """The streams that were held and that the peer's limits allow now."""
+        free = [
+            number for number in sorted(self.held) if number >> 2 < self._may_open[number >> 1 & 1]
+        ]
+        self.held.difference_update(free)
+        return [self.streams[number] for number in free if number in self.streams]
 
     def raise_stream_limit(self, bidirectional: bool, count: int) -> None:
         """The peer allows `count` streams in all; a smaller value than before means nothing."""

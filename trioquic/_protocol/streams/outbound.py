@@ -110,6 +110,8 @@ class Outbound:
         half = stream.send
         assert half is not None
         number = stream.number
+        if self._inventory.held and number in self._inventory.held:
+            return
         if half.has_free:
             self._free.add(number, stream.urgency, stream.incremental)
         else:
@@ -145,6 +147,24 @@ class Outbound:
             self._finishing.discard(stream.number)
             self._control.add(frames.RESET_STREAM, stream.number)
             self.refresh(stream)
+
+    def restart(self) -> None:
+        """The peer has read nothing, and its limits are not known any more."""
+        self._blocked_at = -1
+        for stream in self._inventory.streams.values():
+            self._free.remove(stream.number)
+            self._fresh.remove(stream.number)
+            if stream.send is not None:
+                stream.send.restart()
+
+    def resume(self, stream: Stream) -> None:
+        """The peer allows a stream that was held."""
+        send, receive = stream.send, stream.receive
+        if send is not None and send.was_reset:
+            self._control.add(frames.RESET_STREAM, stream.number)
+        if receive is not None and receive.stop_code is not None:
+            self._control.add(frames.STOP_SENDING, stream.number)
+        self.refresh(stream)
 
     def write_frames(self, builder: PacketBuilder) -> None:
         """Fill the packet's room."""
@@ -302,7 +322,9 @@ class Outbound:
         """What a frame of this kind has to say now; -1 when there is no use for it any more."""
         if number >= 0:
             stream = self._inventory.streams.get(number)
-            return -1 if stream is None else self._stream_value(kind, stream)
+            if stream is None or number in self._inventory.held:
+                return -1
+            return self._stream_value(kind, stream)
         if kind == frames.MAX_DATA:
             return self._window.limit
         if kind == frames.MAX_STREAMS_BIDI or kind == frames.MAX_STREAMS_UNI:

@@ -109,6 +109,13 @@ class SendBuffer:
         self.end = self.sent
         self.base = self.sent
 
+    def restart(self) -> None:
+        """Nothing that was sent was read: begin again, from the first byte that there is."""
+        if not self._chunks:
+            self.base = self.end = 0
+        self.sent = self.base
+        self.lost.clear()
+
     def _forget(self) -> None:
         """Drop the chunks that lie below `base`."""
         chunks = self._chunks

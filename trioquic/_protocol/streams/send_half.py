@@ -2,6 +2,7 @@
 
     READY -- first frame --> SEND -- FIN sent --> DATA_SENT -- all acknowledged --> DATA_RECVD
     READY, SEND, DATA_SENT -- reset --> RESET_SENT -- acknowledged --> RESET_RECVD
+    SEND, DATA_SENT -- early data refused (RFC 9001 section 4.6.2) --> READY
 
 The half knows what may be sent, what must be sent again and what was acknowledged. When and in
 which packet is for `outbound.py` to decide. Two kinds of sending differ in what they need:
@@ -40,6 +41,7 @@ class SendInput(Label):
     ALL_ACKED = "all data and the FIN are acknowledged"
     RESET = "the stream is reset, by this side or in answer to STOP_SENDING"
     RESET_ACKED = "the RESET_STREAM frame is acknowledged"
+    REFUSED = "the peer refused early data, which was all there is"
 
 
 SEND_TABLE: Final[dict[tuple[SendState, SendInput], SendState]] = {
@@ -50,6 +52,10 @@ SEND_TABLE: Final[dict[tuple[SendState, SendInput], SendState]] = {
     (SendState.DATA_SENT, SendInput.ALL_ACKED): SendState.DATA_RECVD,
     (SendState.DATA_SENT, SendInput.RESET): SendState.RESET_SENT,
     (SendState.RESET_SENT, SendInput.RESET_ACKED): SendState.RESET_RECVD,
+    (SendState.READY, SendInput.REFUSED): SendState.READY,
+    (SendState.SEND, SendInput.REFUSED): SendState.READY,
+    (SendState.DATA_SENT, SendInput.REFUSED): SendState.READY,
+    (SendState.RESET_SENT, SendInput.REFUSED): SendState.RESET_SENT,
 }
 
 
@@ -196,6 +202,14 @@ class SendHalf:
         self.buffer.on_lost(low, high)
         if fin and not self.fin_acked:
             self.fin_lost = True
+
+    def restart(self) -> None:
+        """The peer has read nothing, and its limit is not known any more."""
+        self.state = advance(SEND_TABLE, self.state, SendInput.REFUSED)
+        self.buffer.restart()
+        self.limit = 0
+        self.blocked_at = -1
+        self.fin_lost = False
 
     def on_reset_acked(self) -> None:
         """The peer has our RESET_STREAM."""

@@ -47,6 +47,14 @@ class StreamTable:
         self._credit.raise_to(parameters.initial_max_data)
         for stream in self._inventory.apply_peer_limits(parameters):
             self._outbound.refresh(stream)
+        self._release_held()
+
+    def restart(self) -> None:
+        """Early data was refused (RFC 9001 section 4.6.2): all of it is to be sent again, when
+        `apply_peer_limits` has told what is allowed."""
+        self._credit.restart()
+        self._outbound.restart()
+        self._inventory.withdraw_limits()
 
     # Commands
 
@@ -124,6 +132,11 @@ class StreamTable:
             self._outbound.reorder(stream, urgency, incremental)
 
     # Views
+
+    @property
+    def any_opened(self) -> bool:
+        """Whether this side ever opened a stream."""
+        return self._inventory.any_opened
 
     @property
     def drained(self) -> bool:
@@ -279,6 +292,7 @@ class StreamTable:
     def on_max_streams_untrusted(self, bidirectional: bool, count: int) -> None:
         """MAX_STREAMS (section 19.11)."""
         self._inventory.raise_stream_limit(bidirectional, count)
+        self._release_held()
 
     def on_data_blocked_untrusted(self, limit: int) -> None:
         """DATA_BLOCKED (section 19.12): only news, our windows move with the reader alone."""
@@ -323,6 +337,10 @@ class StreamTable:
     def _note_end_seen(self, stream: Stream, half: ReceiveHalf) -> None:
         half.note_end_seen()
         self._inventory.reclaim(stream)
+
+    def _release_held(self) -> None:
+        for stream in self._inventory.release():
+            self._outbound.resume(stream)
 
     def _release(self, count: int) -> None:
         """Give back the connection's credit for bytes that nobody will read."""

@@ -26,6 +26,7 @@ from . import messages as msg
 from .alerts import (
     DECODE_ERROR,
     DECRYPT_ERROR,
+    ILLEGAL_PARAMETER,
     MISSING_EXTENSION,
     NO_APPLICATION_PROTOCOL,
     UNEXPECTED_MESSAGE,
@@ -42,7 +43,7 @@ from .key_schedule import KeySchedule, TrafficSecret
 from .psk import psk_offer
 from .resumption import Resumption
 from .signatures import choose_scheme, sign, verify_untrusted
-from .state import TABLE, TlsInput, TlsState
+from .state import TABLE, EarlyData, TlsInput, TlsState
 
 __all__ = ["MAX_TICKETS", "TlsClient", "TlsClientConfig", "TrafficSecret"]
 
@@ -75,6 +76,7 @@ class TlsClient:
         wall_time: datetime.datetime,
         transport_parameters: bytes,
         resumption: Resumption | None = None,
+        early_data: bool = False,
     ) -> None:
         self.config = config
         self.wall_time = wall_time
@@ -90,7 +92,11 @@ class TlsClient:
         self.tickets: list[msg.SessionTicket] = []
         self.tickets_received = 0
         self.resumed = False  # the server has resumed an earlier session
-        psk = psk_offer(resumption, config.cipher_suites, wall_time.timestamp())
+        self.early_data = EarlyData.NONE
+        # what protects our early data
+        self.early_secret = b""
+        self.early_cipher_suite = 0
+        psk = psk_offer(resumption, config, wall_time.timestamp(), early_data)
         self._offer = ClientOffer(config, rng, transport_parameters, psk)
         self._resumption_secret = b""
         self._schedule = KeySchedule()
@@ -112,7 +118,13 @@ class TlsClient:
     def start(self) -> None:
         """Put the ClientHello into the output."""
         self.state = advance(TABLE, self.state, TlsInput.START)
-        self._send(INITIAL, self._offer.client_hello())
+        hello = self._offer.client_hello()
+        self._send(INITIAL, hello)
+        if self._offer.early_data and self._offer.psk is not None:
+            self.early_data = EarlyData.OFFERED
+            self.early_secret = self._offer.psk.early_secret(hello)
+            self.early_cipher_suite = self._offer.psk.resumption.cipher_suite
+            self._log_secret("CLIENT_EARLY_TRAFFIC_SECRET", self.early_secret)
 
     def take_output(self) -> list[tuple[int, bytes]]:
         """(level, bytes) for CRYPTO frames, oldest first, each given once."""
@@ -196,6 +208,7 @@ class TlsClient:
 
     def _on_retry_untrusted(self, message: bytes, hello: msg.ServerHello) -> None:
         self._offer.accept_retry_untrusted(hello)
+        self._decide_early_data(False)
         self._schedule.choose(hello.cipher_suite)
         self._schedule.replace_first_hello()
         self._schedule.absorb(message)
@@ -213,6 +226,8 @@ class TlsClient:
             self.resumed = True
             secret = self._offer.psk.resumption.secret
             self.peer_certificates = self._offer.psk.resumption.peer_certificates
+        else:
+            self._decide_early_data(False)
         client, server = self._schedule.enter_handshake(shared_secret, secret)
         self._client_secret, self._server_secret = client, server
         self._log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client)
@@ -233,6 +248,28 @@ class TlsClient:
             # RFC 9001 section 8.2
             raise tls_error(MISSING_EXTENSION, "the server sent no QUIC transport parameters")
         self.peer_transport_parameters = parameters
+        self._read_early_data_untrusted(found.get(ext.EARLY_DATA))
+
+    def _read_early_data_untrusted(self, content: bytes | None) -> None:
+        """Whether the server takes our early data: only with all that it was meant for (RFC 8446
+        section 4.2.10)."""
+        if content is None:
+            self._decide_early_data(False)
+            return
+        psk = self._offer.psk
+        if (
+            content
+            or not self.resumed
+            or psk is None
+            or self.alpn != psk.resumption.alpn
+            or self.cipher_suite != psk.resumption.cipher_suite
+        ):
+            raise tls_error(ILLEGAL_PARAMETER, "the server takes early data that it cannot take")
+        self._decide_early_data(True)
+
+    def _decide_early_data(self, accepted: bool) -> None:
+        if self.early_data is EarlyData.OFFERED:
+            self.early_data = EarlyData.ACCEPTED if accepted else EarlyData.REJECTED
 
     def _chosen_alpn_untrusted(self, content: bytes | None) -> str:
         """RFC 7301 section 3.1: a list with exactly one of the offered names."""
@@ -283,7 +320,9 @@ class TlsClient:
         self.level = APPLICATION
         del self._offer, self._schedule
 
-    def resume_with(self, ticket: msg.SessionTicket, now: float) -> Resumption:
+    def resume_with(
+        self, ticket: msg.SessionTicket, now: float, transport_parameters: bytes
+    ) -> Resumption:
         """What has to be kept to resume this session; `now` is the wall clock's, in seconds."""
         algorithm = suite_hash(self.cipher_suite)
         secret = hkdf_expand_label(
@@ -299,7 +338,7 @@ class TlsClient:
             expires_at=min(now + ticket.lifetime, leaf.not_valid_after_utc.timestamp()),
             alpn=self.alpn or "",
             peer_certificates=self.peer_certificates,
-            transport_parameters=self.peer_transport_parameters or b"",
+            transport_parameters=transport_parameters,
             early_data=ticket.max_early_data > 0,
         )
 

@@ -4,7 +4,7 @@
 The offer is TLS 1.3 only, with a key share for the first group of the configuration, or two
 (`key_exchange.first_key_shares`). A server that wants another group asks for it with a
 HelloRetryRequest; the second ClientHello differs from the first in the key share, the cookie and
-the binder of a ticket, and in nothing else.
+the binder of a ticket, has no early data, and differs in nothing else.
 """
 
 from collections.abc import Callable
@@ -50,6 +50,7 @@ class ClientOffer:
         self.cookie = b""
         self.cipher_suite = 0  # what a HelloRetryRequest has fixed
         self.psk = psk
+        self.early_data = psk is not None and psk.early_data
         self.resumed = False  # the server has accepted the ticket
         self.offered = frozenset(kind for kind, _ in self._extensions())
         if psk is not None:
@@ -61,7 +62,7 @@ class ClientOffer:
         pairs = [ext.encode_extension(kind, content) for kind, content in self._extensions()]
         psk = self.psk
         if psk is not None:
-            pairs.append(psk.extension(psk.empty_binder))
+            pairs.append(psk.extension())
         suites = numbers16(self.config.cipher_suites)
         hello = encode_client_hello(self.random, suites, b"".join(pairs))
         if psk is None:
@@ -90,6 +91,8 @@ class ClientOffer:
             found.insert(0, (ext.SERVER_NAME, vector16(b"\x00" + vector16(config.sni))))
         if self.cookie:
             found.append((ext.COOKIE, vector16(self.cookie)))
+        if self.early_data:
+            found.append((ext.EARLY_DATA, b""))
         return found
 
     def accept_retry_untrusted(self, hello: ServerHello) -> None:
@@ -115,6 +118,9 @@ class ClientOffer:
                 raise tls_error(ILLEGAL_PARAMETER, f"{what} asks for group {group:#06x}")
             self.shares = [make_key_share(group, self.rng)]
         self.cipher_suite = hello.cipher_suite
+        # section 4.1.2: there is no early data after a HelloRetryRequest
+        self.early_data = False
+        self.offered -= {ext.EARLY_DATA}
         if self.psk is not None and not self._fits(hello.cipher_suite, self.psk):
             # section 4.1.4: a ticket for another hash function is not offered again
             self.psk = None

@@ -3,6 +3,9 @@
 The extension is the last of the ClientHello. Its binder is a MAC, with a key that follows from the
 ticket's secret, over everything before it; so a ticket that was overheard is worth nothing. No more
 than one ticket is offered.
+
+Early data is protected by a secret that follows from the ticket's as well (section 4.2.10). Whoever
+records it can send it to the server once more, so it is offered only if that was asked for.
 """
 
 from typing import Final
@@ -14,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ..crypto.keys import hkdf_expand_label, suite_hash
 from . import extensions as ext
 from .codec import vector8, vector16
+from .config import TlsClientConfig
 from .resumption import Resumption
 
 # A ticket is repeated in each ClientHello, which should fit into few datagrams.
@@ -21,25 +25,22 @@ _LARGEST_TICKET: Final = 4096
 
 
 class PskOffer:
-    """One ticket, offered at one time."""
+    """One ticket, offered at one time; with `early_data`, for that as well."""
 
-    def __init__(self, resumption: Resumption, wall_time: float) -> None:
+    def __init__(self, resumption: Resumption, wall_time: float, early_data: bool) -> None:
         self.resumption = resumption
+        self.early_data = early_data
         self.algorithm = suite_hash(resumption.cipher_suite)
         milliseconds = int((wall_time - resumption.issued_at) * 1000)
         # section 4.2.11.1
         self._age = (milliseconds + resumption.age_add) & 0xFFFFFFFF
 
-    def extension(self, binder: bytes) -> bytes:
-        """The extension with this binder, the end of the ClientHello."""
+    def extension(self) -> bytes:
+        """The end of the ClientHello, with zeros where the binder belongs."""
         identity = vector16(self.resumption.ticket) + self._age.to_bytes(4, "big")
+        binder = bytes(self.algorithm.digest_size)
         content = vector16(identity) + vector16(vector8(binder))
         return ext.encode_extension(ext.PRE_SHARED_KEY, content)
-
-    @property
-    def empty_binder(self) -> bytes:
-        """What stands for the binder until that is known."""
-        return bytes(self.algorithm.digest_size)
 
     def bind(self, hello: bytes, transcript: hashes.Hash) -> bytes:
         """The ClientHello `hello`, which has an empty binder, with the right one. `transcript` has
@@ -48,22 +49,34 @@ class PskOffer:
         end = len(hello) - size
         # section 4.2.11.2: up to, but not including, the list of binders with its two lengths
         transcript.update(hello[: end - 3])
-        early = HKDF.extract(self.algorithm, bytes(size), self.resumption.secret)
-        empty = hashes.Hash(self.algorithm).finalize()
-        key = hkdf_expand_label(self.algorithm, early, b"res binder", size, empty)
+        key = self._derive(b"res binder", hashes.Hash(self.algorithm).finalize())
         mac = HMAC(hkdf_expand_label(self.algorithm, key, b"finished", size), self.algorithm)
         mac.update(transcript.finalize())
         return hello[:end] + mac.finalize()
 
+    def early_secret(self, hello: bytes) -> bytes:
+        """The client's early traffic secret; `hello` is the whole ClientHello, the first one."""
+        digest = hashes.Hash(self.algorithm)
+        digest.update(hello)
+        return self._derive(b"c e traffic", digest.finalize())
+
+    def _derive(self, label: bytes, context: bytes) -> bytes:
+        """Derive-Secret from the early secret (section 7.1)."""
+        size = self.algorithm.digest_size
+        early = HKDF.extract(self.algorithm, bytes(size), self.resumption.secret)
+        return hkdf_expand_label(self.algorithm, early, label, size, context)
+
 
 def psk_offer(
-    resumption: Resumption | None, cipher_suites: tuple[int, ...], wall_time: float
+    resumption: Resumption | None, config: TlsClientConfig, wall_time: float, early_data: bool
 ) -> PskOffer | None:
-    """The offer, if the ticket can be of use now."""
-    if resumption is None or resumption.cipher_suite not in cipher_suites:
+    """The offer, if the ticket can be of use now; with early data if that was wanted and is
+    possible."""
+    if resumption is None or resumption.cipher_suite not in config.cipher_suites:
         return None
     if not resumption.issued_at <= wall_time < resumption.expires_at:
         return None
-    if len(resumption.ticket) > _LARGEST_TICKET:
+    if len(resumption.ticket) > _LARGEST_TICKET or not resumption.peer_certificates:
         return None
-    return PskOffer(resumption, wall_time)
+    early_data &= resumption.early_data and resumption.alpn in config.alpn
+    return PskOffer(resumption, wall_time, early_data)

@@ -30,6 +30,8 @@ class Resumption:
     peer_certificates: tuple[bytes, ...]
     """The chain by which the server was authenticated then, DER, its own first."""
     transport_parameters: bytes
-    """The server's, for early data (RFC 9000 section 7.4.1)."""
+    """Those of the server's that count for early data (RFC 9000 section 7.4.1), as on the wire."""
     early_data: bool
     """Whether the server takes early data with it (RFC 9001 section 4.6.1)."""
+    address: str = ""
+    """The server's IP address then, where early data is sent to; empty if it is not known."""

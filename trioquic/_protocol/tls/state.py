@@ -1,4 +1,6 @@
-"""The handshake as the client sees it (RFC 8446 appendix A.1), without early data.
+"""The handshake as the client sees it (RFC 8446 appendix A.1).
+
+Early data changes nothing in it: QUIC has no EndOfEarlyData message (RFC 9001 section 8.3).
 
 The table has a row for each message a well-behaved server may send in a state. Whatever is not in
 it is answered with unexpected_message, so the table is the only place that knows the order.
@@ -33,6 +35,19 @@ class TlsInput(Label):
     CERTIFICATE_VERIFY = "CertificateVerify"
     FINISHED = "Finished"
     NEW_SESSION_TICKET = "NewSessionTicket"
+
+
+class EarlyData(Label):
+    """What becomes of data that is sent before the server has answered (RFC 8446 section 2.3)."""
+
+    NONE = "none was offered"
+    """None could be sent, or none was wanted."""
+    OFFERED = "offered"
+    """It can be sent, and the server has not answered yet."""
+    ACCEPTED = "accepted"
+    """The server has read it, and might have read it more than once."""
+    REJECTED = "rejected"
+    """The server has not read it. It is sent once more, protected as everything else."""
 
 
 TABLE: Final[dict[tuple[TlsState, TlsInput], TlsState]] = {
