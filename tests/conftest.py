@@ -9,6 +9,7 @@ import inspect
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -20,35 +21,41 @@ import trio.testing
 from tests.certificates import Certificates
 from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
 
-# Folders and files that `make test` runs in one variant only (docs/testing.md)
+# Folders and files, relative to this one, that `make test` runs in one variant only
+# (docs/testing.md). What is said of a file holds before what is said of its folder.
 VARIANT = {
     "address": "plain",
-    "networks": "plain",
-    "testing": "plain",
-    "plot": "plain",
-    "sessions": "plain",
-    "test_session_keeper.py": "plain",
-    "cli": "plain",
-    "test_addresses.py": "plain",
-    "httpx": "plain",
-    "test_anyio.py": "plain",
+    "attacks/test_mutations.py": "compiled",
+    "attacks/test_streams.py": "compiled",
+    "audit/test_random_lives.py": "compiled",
     "cancellation": "compiled",
-    "test_datagram_size.py": "compiled",
-    "test_datagram_sizes.py": "compiled",
-    "test_link.py": "compiled",
-    "test_mutations.py": "compiled",
-    "test_orders.py": "compiled",
-    "test_race.py": "plain",
-    "test_random_lives.py": "compiled",
-    "test_send_buffer.py": "compiled",
-    "test_streams.py": "compiled",
-    "test_performance.py": "compiled",
-    "test_stream_contract.py": "compiled",
+    "cancellation/test_http3.py": "plain",
+    "cli": "plain",
     "http3": "plain",
-    "test_http3.py": "plain",
+    "httpx": "plain",
+    "networks": "plain",
+    "path/test_datagram_size.py": "compiled",
+    "path/test_orders.py": "compiled",
+    "plot": "plain",
+    "real/test_http3.py": "plain",
+    "recovery/test_link.py": "compiled",
+    "runtime/test_first_byte.py": "plain",
+    "runtime/test_race.py": "plain",
+    "runtime/test_session_keeper.py": "plain",
+    "runtime/test_stream_contract.py": "compiled",
+    "runtime/test_streams.py": "compiled",
+    "sessions": "plain",
+    "simulation/test_performance.py": "compiled",
+    "streams/test_send_buffer.py": "compiled",
+    "supervisor/test_datagram_sizes.py": "compiled",
+    "test_addresses.py": "plain",
+    "test_anyio.py": "plain",
     "test_examples.py": "compiled",
     "test_network_examples.py": "compiled",
+    "testing": "plain",
+    "tls/test_mutations.py": "compiled",
 }
+TESTS = Path(__file__).parent
 DEADLINE = 120.0
 VIRTUAL_DEADLINE = 7 * 24 * 3600.0
 
@@ -101,9 +108,15 @@ def _synchronous(test: Callable[..., Awaitable[object]]) -> Callable[..., None]:
     return run
 
 
+def variant_of(file: Path) -> str | None:
+    """The one variant that this file's tests run in; None if they run in both."""
+    path = file.relative_to(TESTS)
+    return next((VARIANT[str(at)] for at in (path, *path.parents) if str(at) in VARIANT), None)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    variant = VARIANT.get(item.path.name) or VARIANT.get(item.path.parent.name)
-    if variant in ("plain", "compiled"):
+    variant = variant_of(item.path)
+    if variant is not None:
         item.add_marker(variant)
 
 

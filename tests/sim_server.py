@@ -105,7 +105,8 @@ class ServerOptions:
     idle_timeout: float = 60.0
     session_tickets: bool = False
     new_tokens: bool = False
-    """Give a token for later connections with HANDSHAKE_DONE, and with `give_token`."""
+    """Give a token for later connections with HANDSHAKE_DONE, and with `give_token`; with such a
+    one there is no Retry."""
     configure: Callable[[QuicConfiguration], None] = lambda _: None
     """May change anything in aioquic's configuration."""
     parameters: Callable[[QuicTransportParameters], None] = lambda _: None
@@ -398,7 +399,7 @@ class SimServer:
         """A new connection, or None when the client was sent a Retry, or comes with a bad token."""
         destination = original = header.destination_cid
         retry_source = None
-        if self._tokens is not None:
+        if self._tokens is not None and not self._has_given(header.token):
             if not header.token:
                 await self._send_retry(self._tokens, header, peer)
                 return None
@@ -422,6 +423,10 @@ class SimServer:
             self.connections_by_id[quic.preferred_id] = connection
         nursery.start_soon(connection.run)
         return connection
+
+    def _has_given(self, token: bytes) -> bool:
+        """Whether this is a token of NEW_TOKEN, which proves an address as well as a Retry's."""
+        return any(token in connection.tokens for connection in self.connections)
 
     async def _send_retry(
         self, tokens: QuicRetryTokenHandler, header: QuicHeader, peer: PeerAddress

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import trioquic
+from tests.conftest import TESTS, VARIANT, variant_of
 from trioquic._protocol import connection
 
 WHICH = "import trioquic; print(trioquic.compiled)"
@@ -41,3 +42,14 @@ def test_no_compiled_class_has_weak_references() -> None:
 def test_plain_python_can_be_forced() -> None:
     assert asked("1") == "False"
     assert asked("0") == str(trioquic.compiled)
+
+
+def test_what_runs_in_one_variant_is_named_by_its_path() -> None:
+    assert [path for path in VARIANT if not (TESTS / path).exists()] == []
+    assert set(VARIANT.values()) == {"plain", "compiled"}
+    assert variant_of(TESTS / "http3" / "test_mutations.py") == "plain"
+    assert variant_of(TESTS / "tls" / "test_mutations.py") == "compiled"
+    # the nearest is said of the file, and one of that name elsewhere is another one
+    assert variant_of(TESTS / "cancellation" / "test_http3.py") == "plain"
+    assert variant_of(TESTS / "cancellation" / "test_streams.py") == "compiled"
+    assert variant_of(TESTS / "simulation" / "test_streams.py") is None
