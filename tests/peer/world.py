@@ -14,9 +14,11 @@ from typing import TypeVar
 from trioquic._protocol import events as ev
 from trioquic._protocol.config import MOST_DATAGRAM, CoreConfig
 from trioquic._protocol.connection import ClientConnection
+from trioquic._protocol.observer import Observer
 from trioquic._protocol.path.mtu import ETHERNET
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.tls.client import TlsClientConfig
+from trioquic._protocol.tls.resumption import Resumption
 from trioquic._protocol.tls.verify import CaVerification
 
 from .certificates import SERVER_NAME, WALL_TIME, root
@@ -49,6 +51,8 @@ class World:
         max_datagram_size: int = MOST_DATAGRAM,
         token: bytes = b"",
         keep_tickets: bool = False,
+        early: Resumption | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.now = 1000.0
         self.delay = delay
@@ -75,10 +79,14 @@ class World:
             max_datagram_size=max_datagram_size,
             keep_tickets=keep_tickets,
             token=token,
+            resumption=early,
+            early_data=early is not None,
         )
         self.client = ClientConnection(
             config, rng=self.random.randbytes, wall_time=WALL_TIME, now=self.now
         )
+        if observer is not None:
+            self.client.observe(observer)
         self.client.start(LOCAL, REMOTE, interface_mtu)
 
     # --- time -------------------------------------------------------------------------------------

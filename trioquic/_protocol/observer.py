@@ -21,7 +21,8 @@ class Observer(Protocol):
     def packet_sent(
         self, now: float, path_id: int, space: int, number: int, size: int, payload: bytes
     ) -> None:
-        """A packet of `size` bytes was sealed. What of it is padding is in the payload as well."""
+        """A packet of `size` bytes was sealed. What of it is padding is in the payload as well.
+        `space` may be `ZERO_RTT`."""
         ...
 
     def packet_received(

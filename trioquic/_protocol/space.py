@@ -7,4 +7,5 @@ HANDSHAKE: Final = 1
 APPLICATION: Final = 2
 
 SPACES: Final = (INITIAL, HANDSHAKE, APPLICATION)
-SPACE_NAMES: Final = ("Initial", "Handshake", "1-RTT")
+# Not a space: 0-RTT packets are numbered with application data. Observers are told the difference.
+ZERO_RTT: Final = 3

@@ -23,7 +23,7 @@ from .path.path import MINIMUM_DATAGRAM, MtuProbe, Path
 from .path.table import PathTable
 from .recovery.loss import LossDetector
 from .recovery.sent import SentPacket
-from .space import APPLICATION, HANDSHAKE, INITIAL
+from .space import APPLICATION, HANDSHAKE, INITIAL, ZERO_RTT
 from .streams.table import StreamTable
 from .wire import frames
 from .wire.packets import (
@@ -400,6 +400,7 @@ class Transmitter:
     def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned, now: float) -> bytes:
         payload = b"".join(packet.builder.parts)
         keys = self._handshake.one_rtt
+        told = packet.space
         if packet.space == APPLICATION and keys is not None:
             header = encode_short_header(
                 connection_id,
@@ -424,9 +425,11 @@ class Transmitter:
                 version,
             )
             sealed = writer.seal(packet.number, header, payload)
+            if kind == ZERO_RTT_PACKET:
+                told = ZERO_RTT
         if self.observer is not None:
             size = len(header) + len(sealed)
-            self.observer.packet_sent(now, path.path_id, packet.space, packet.number, size, payload)
+            self.observer.packet_sent(now, path.path_id, told, packet.number, size, payload)
         return protect(writer, header, _NUMBER_LENGTH, sealed)
 
     def _long_form(self, space: int) -> tuple[int, PacketKeys, int]:

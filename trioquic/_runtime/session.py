@@ -121,15 +121,16 @@ class Session:
                 tell(self._connection(paths, supervisor))
                 told = True
             failure = await self._handshake()
-            if failure is not None:
+            if failure is None and not told:
+                tell(self._connection(paths, supervisor))
+            # The application may also have closed a connection that was still to come.
+            elif failure is not None and not driver.closing:
                 if self._trace is not None:
                     self._trace.handshake_failed(str(failure))
                 if not told:
                     return failure
                 if driver.end is None:
                     driver.give_up(str(failure))
-            elif not told:
-                tell(self._connection(paths, supervisor))
             await driver.stopped.wait()
             return None
         finally:

@@ -13,7 +13,7 @@ from . import frames
 from .varint import Reader, decode_varint_untrusted
 
 # by packet-number space
-PACKET_TYPES: Final = ("initial", "handshake", "1RTT")
+PACKET_TYPES: Final = ("initial", "handshake", "1RTT", "0RTT")
 # An ACK frame may have hundreds of ranges and is repeated; those of the newest packets matter.
 _MOST_RANGES: Final = 32
 _MOST_REASON: Final = 128
