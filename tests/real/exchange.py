@@ -64,9 +64,10 @@ def alpn_of(kind: str) -> str:
 class Download:
     """One GET, read piece by piece."""
 
-    def __init__(self, conn: trioquic.Connection, name: str) -> None:
+    def __init__(self, conn: trioquic.Connection, name: str, *, early_data: bool = False) -> None:
         self._conn = conn
         self._name = name
+        self._early_data = early_data
         self._parser = h3.ResponseParser() if conn.alpn == h3.ALPN else None
         self.content = bytearray()
 
@@ -78,7 +79,7 @@ class Download:
 
     async def pieces(self) -> AsyncIterator[int]:
         """Yields how much has come so far, after each piece."""
-        stream = await self._conn.open_stream()
+        stream = await self._conn.open_stream(early_data=self._early_data)
         if self._parser is None:
             await stream.send_all(f"GET /{self._name}\r\n".encode())
         else:
