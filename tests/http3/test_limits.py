@@ -1,5 +1,7 @@
 """What a server can make the client keep or do is bounded (RFC 9114 section 10.5)."""
 
+from collections import Counter
+
 import pylsqpack
 import pytest
 import trio
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from trioquic import http3
 from trioquic.http3 import ErrorCode
-from trioquic.http3.section import dynamic_references, most_references
+from trioquic.http3.section import MOST_FROM_TABLE, most_repeats, repeats
 
 from .scripts import DATA, OK, expect, frame, headers, reply
 from .world import CONTROL, SETTINGS, URL, Script, greet, http_world
@@ -64,20 +66,41 @@ async def test_interim_responses_without_end(autojump_clock: Clock) -> None:
         assert caught.value.code == ErrorCode.H3_EXCESSIVE_LOAD
 
 
+def integer(value: int, bits: int, first: int) -> bytes:
+    """An integer with a prefix of `bits` bits (RFC 7541 section 5.1)."""
+    limit = (1 << bits) - 1
+    if value < limit:
+        return bytes([first | value])
+    data = bytearray([first | limit])
+    value -= limit
+    while value > 0x7F:
+        data.append(0x80 | value & 0x7F)
+        value >>= 7
+    return bytes([*data, value])
+
+
+@pytest.mark.parametrize("around", [False, True], ids=["one index", "indices around the circle"])
+@pytest.mark.parametrize("capacity", [4096, 65_536])
 async def test_a_table_entry_repeated_over_and_over_is_not_decompressed(
-    autojump_clock: Clock,
+    autojump_clock: Clock, capacity: int, around: bool
 ) -> None:
-    """Forty kilobytes that would become 160 megabytes."""
-    capacity, name, value = b"\x3f\xe1\x1f", b"\x41a", b"\x7f\xc1\x1e" + b"x" * 4000
+    """A few kilobytes that would become megabytes. The decoder takes an index for the same entry as
+    one that is less by twice the number of entries that the table can have."""
+    size = capacity - 96
+    times = MOST_FROM_TABLE // size + 2
 
     def greeting(script: Script) -> None:
         greet(script)
-        script.uni(b"\x02" + capacity + name + value)
+        value = integer(size, 7, 0) + b"x" * size
+        script.uni(b"\x02" + integer(capacity, 5, 0x20) + b"\x41a" + value)
 
-    # Required Insert Count 1, then dynamic entry 0 again and again
-    bomb = frame(0x01, b"\x02\x00" + b"\x80" * 10_000)
+    # Required Insert Count 1, then the table's only entry again and again
+    step = 2 * capacity // 32 if around else 0
+    lines = b"".join(integer(number * step, 6, 0x80) for number in range(times))
+    bomb = frame(0x01, b"\x02\x00" + lines)
+    config = http3.HTTP3Config(qpack_table_capacity=capacity)
     async with http_world(greeting=greeting, answer=reply(bomb)) as world:
-        async with world.connect() as http:
+        async with world.connect(config) as http:
             with pytest.raises(http3.FieldSectionTooLargeError, match="over and over"):
                 async with http.request("GET", URL + "/"):
                     pytest.fail("the headers are too large")
@@ -91,7 +114,7 @@ async def test_a_response_that_waits_for_the_table(autojump_clock: Clock, resume
     for number in range(3):
         more, block = encoder.encode(4 * number, fields)
         updates += more
-    assert dynamic_references(block) == 1
+    assert repeats(block, 4096) == 1
     streams: list[int] = []
 
     def greeting(script: Script) -> None:
@@ -211,26 +234,37 @@ FIELDS = st.lists(
 def test_references_are_counted_as_the_encoder_made_them(
     sections: list[list[tuple[bytes, bytes]]],
 ) -> None:
-    """Never more than there are lines, and none before the table is allowed."""
+    """None before the table is allowed, and never more than there are fields of one name."""
     plain, encoder, decoder = pylsqpack.Encoder(), pylsqpack.Encoder(), pylsqpack.Decoder(4096, 16)
     decoder.feed_encoder(encoder.apply_settings(4096, 16))
     for number, fields in enumerate(sections):
-        assert dynamic_references(plain.encode(4 * number, fields)[1]) == 0
+        assert repeats(plain.encode(4 * number, fields)[1], 4096) == 0
         updates, block = encoder.encode(4 * number, fields)
         decoder.feed_encoder(updates)
         acknowledgement, back = decoder.feed_header(4 * number, block)
         assert back == fields
         encoder.feed_decoder(acknowledgement)
-        assert dynamic_references(block) <= len(fields)
+        most = max(Counter(name for name, _ in fields).values())
+        assert repeats(block, 4096) <= most
         # a section's first byte is 0 exactly if it needs nothing of the table (RFC 9204, 4.5.1.1)
-        assert (dynamic_references(block) > 0) == (block[0] != 0)
+        assert (repeats(block, 4096) > 0) == (block[0] != 0)
 
 
-@given(st.binary(max_size=200))
-def test_counting_ends_whatever_comes(data: bytes) -> None:
-    assert 0 <= dynamic_references(data) <= len(data)
+@given(st.binary(max_size=200), st.sampled_from([0, 31, 4096, 65_536]))
+def test_counting_ends_whatever_comes(data: bytes, capacity: int) -> None:
+    assert 0 <= repeats(data, capacity) <= len(data)
 
 
-def test_the_limit_admits_every_entry_of_a_full_table() -> None:
-    assert most_references(4096) >= 4096 // 33
-    assert most_references(0) > 0
+def test_one_entry_has_two_names() -> None:
+    """Before the base and behind it, in a circle of eight."""
+    section = b"\x02\x00" + b"\x81" + b"\x16" + b"\x10" + integer(7, 6, 0x80)
+    assert repeats(section, 4 * 32) == 2
+
+
+def test_no_table_may_be_configured_that_is_too_large_for_the_bound() -> None:
+    with pytest.raises(ValueError, match="qpack_table_capacity must be from 0 to 65536"):
+        http3.HTTP3Config(qpack_table_capacity=65_537)
+    for capacity in (0, 1, 4096, 65_536):
+        assert capacity * most_repeats(capacity) <= MOST_FROM_TABLE
+        # an honest response may have that many fields of one name
+        assert most_repeats(capacity) >= 64

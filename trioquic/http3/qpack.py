@@ -12,7 +12,7 @@ import trio
 from .errors import ErrorCode, FieldSectionTooLargeError, PeerError
 from .fields import section_size
 from .outbox import Outbox
-from .section import dynamic_references, most_references
+from .section import most_repeats, repeats
 from .settings import HTTP3Config, PeerSettings
 
 _Fields = list[tuple[bytes, bytes]]
@@ -26,7 +26,7 @@ class Decoder:
     def __init__(self, config: HTTP3Config, outbox: Outbox) -> None:
         self._decoder = pylsqpack.Decoder(config.qpack_table_capacity, config.qpack_blocked_streams)
         self._most_size = config.max_field_section_size
-        self._most_references = most_references(config.qpack_table_capacity)
+        self._table_capacity = config.qpack_table_capacity
         self._outbox = outbox
         self._blocked: dict[int, trio.Event] = {}
         self._resumed: dict[int, _Fields] = {}
@@ -44,7 +44,7 @@ class Decoder:
         """
         if section == _NO_FIELDS:
             return []
-        if dynamic_references(section) > self._most_references:
+        if repeats(section, self._table_capacity) > most_repeats(self._table_capacity):
             raise _too_large("header fields that refer to the dynamic table over and over")
         try:
             acknowledgement, fields = self._decoder.feed_header(stream_id, section)
@@ -105,7 +105,12 @@ class Decoder:
 
 
 class Encoder:
-    """Compresses our field sections; without a dynamic table until the server allows one."""
+    """Compresses our field sections; without a dynamic table until the server allows one.
+
+    That is the rule for early data, too: nothing is kept of the settings of the connection that the
+    ticket came from, so the defaults count until SETTINGS come, and with them the table has no room
+    (RFC 9114 section 7.2.4.2, RFC 9204 section 3.2.3).
+    """
 
     def __init__(self, config: HTTP3Config, outbox: Outbox) -> None:
         self._encoder = pylsqpack.Encoder()

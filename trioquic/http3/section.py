@@ -1,47 +1,70 @@
 """How much a compressed field section can grow, seen before it is decompressed (RFC 9204, 4.5).
 
 One byte may stand for a whole entry of the dynamic table, so a section of a few kilobytes could
-become tens of megabytes in the decoder. Counting the references before bounds that: whoever refers
-to the table more often than the table can have entries, twice over, is not describing a response.
+become gigabytes in the decoder. All entries together are no larger than the table, so what a
+section takes from it is no larger than the table times the references to the one entry that is used
+most. Counting these before bounds it: whoever names one entry over and over is not describing a
+response.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
-# RFC 9204 section 3.2.1: an entry counts as at least this much
-ENTRY_OVERHEAD: Final = 32
-_REFERENCES_PER_ENTRY: Final = 2
-_FEW: Final = 64
+# bytes that one section may take from the dynamic table
+MOST_FROM_TABLE: Final = 1 << 22
+# section 3.2.1: an entry counts as at least this much
+_ENTRY_OVERHEAD: Final = 32
 
 
-def most_references(table_capacity: int) -> int:
-    """How many references to a dynamic table of this size a field section may have."""
-    return _FEW + _REFERENCES_PER_ENTRY * (table_capacity // ENTRY_OVERHEAD)
+def most_repeats(table_capacity: int) -> int:
+    """How often a field section may refer to one and the same entry of a dynamic table of this
+    size."""
+    return MOST_FROM_TABLE // max(1, table_capacity)
 
 
-def dynamic_references(section: bytes) -> int:
-    """How many of a field section's lines take something from the dynamic table.
+def repeats(section: bytes, table_capacity: int) -> int:
+    """How often a section refers to the entry of the dynamic table that it refers to most.
 
-    A section that is cut off or not well formed is counted up to there: the decoder refuses it.
+    A section that is cut off or not well formed is read up to there: the decoder refuses it.
     """
-    count = 0
+    # A decoder may count entries in a circle of this size (section 4.5.1.1) and take an index that
+    # goes around it for another name of a near entry; so one that does may be any of them.
+    circle = 2 * (table_capacity // _ENTRY_OVERHEAD)
+    far = 0
+    entries: Counter[int] = Counter()
+    for index, behind_base in _references(section):
+        if index >= circle:
+            far += 1
+        else:
+            entries[index if behind_base else circle - 1 - index] += 1
+    return far + max(entries.values(), default=0)
+
+
+def _references(section: bytes) -> Iterator[tuple[int, bool]]:
+    """What a section takes from the dynamic table: indices, and whether they count from the base
+    on, or back from it."""
     position = _skip_integer(section, _skip_integer(section, 0, 8), 7)
     while position < len(section):
         first = section[position]
         if first & 0x80:  # indexed; the next bit says: static table
-            count += not first & 0x40
-            position = _skip_integer(section, position, 6)
+            index, position = _integer(section, position, 6)
+            if not first & 0x40:
+                yield index, False
         elif first & 0x40:  # literal value, name by index; the bit after the next says: static
-            count += not first & 0x10
-            position = _skip_string(section, _skip_integer(section, position, 4), 7)
+            index, position = _integer(section, position, 4)
+            if not first & 0x10:
+                yield index, False
+            position = _skip_string(section, position, 7)
         elif first & 0x20:  # literal name and value
             position = _skip_string(section, _skip_string(section, position, 3), 7)
         elif first & 0x10:  # indexed, behind the base
-            count += 1
-            position = _skip_integer(section, position, 4)
+            index, position = _integer(section, position, 4)
+            yield index, True
         else:  # literal value, name by index behind the base
-            count += 1
-            position = _skip_string(section, _skip_integer(section, position, 3), 7)
-    return count
+            index, position = _integer(section, position, 3)
+            yield index, True
+            position = _skip_string(section, position, 7)
 
 
 def _integer(data: bytes, position: int, bits: int) -> tuple[int, int]:

@@ -16,7 +16,8 @@ RESERVED: Final = frozenset((0x00, 0x02, 0x03, 0x04, 0x05))
 BOOLEAN: Final = frozenset((ENABLE_CONNECT_PROTOCOL, H3_DATAGRAM))
 # bytes; there are about a dozen settings in the whole registry
 MOST_SETTINGS: Final = 4096
-_LARGEST_TABLE: Final = 1 << 20
+# with more, section.py would let one entry be named a few times only
+_LARGEST_TABLE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class HTTP3Config:
     """The largest headers or trailers accepted: names and values uncompressed, and 32 for each
     field (RFC 9114 section 4.2.2)."""
     qpack_table_capacity: int = 4096
-    """The dynamic table that the server may fill (RFC 9204 section 3.2). 0: none."""
+    """The dynamic table that the server may fill (RFC 9204 section 3.2), at most 64 kB. 0: none."""
     qpack_blocked_streams: int = 16
     """Responses that may wait at once for the table's updates (RFC 9204 section 2.1.2)."""
     max_informational: int = 16
