@@ -4,6 +4,7 @@ A test that asks for `autojump_clock` runs in virtual time: whenever every task 
 jumps to the next deadline. All others run in real time. Either way a hang becomes a failure.
 """
 
+import datetime
 import functools
 import inspect
 import time
@@ -20,6 +21,7 @@ import trio.testing
 
 from tests.certificates import Certificates
 from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
+from trioquic._runtime import arguments
 
 # Folders and files, relative to this one, that `make test` runs in one variant only
 # (docs/testing.md). What is said of a file holds before what is said of its folder.
@@ -141,6 +143,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def autojump_clock() -> trio.testing.MockClock:
     """Virtual time: a second of waiting costs nothing."""
     return trio.testing.MockClock(autojump_threshold=0)
+
+
+@pytest.fixture
+def calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wall time goes by with the clock of the trio run, an hour ago: no ticket is used, neither by
+    the store nor by the next connection, that is from the future."""
+    began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+
+    class Calendar:
+        @staticmethod
+        def now(zone: datetime.tzinfo) -> datetime.datetime:
+            return began + datetime.timedelta(seconds=trio.current_time())
+
+    monkeypatch.setattr(arguments, "datetime", Calendar)
 
 
 @pytest.fixture(scope="session")

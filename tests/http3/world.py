@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aioquic.h3.connection import H3Connection
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
@@ -188,8 +189,9 @@ class HTTPWorld:
         self,
         config: http3.HTTP3Config | None = None,
         transport: trioquic.TransportConfig | None = None,
+        **more: Any,
     ) -> AsyncIterator[http3.HTTP3Connection]:
-        """An HTTP/3 connection of the phone's."""
+        """An HTTP/3 connection of the phone's; `more` is for the QUIC connection."""
         tls = trioquic.TLSConfig(ca_data=credentials().ca_pem)
         with self.world.phone.as_current():
             async with trioquic.open_connection(
@@ -199,6 +201,7 @@ class HTTPWorld:
                 server_name="server.example",
                 tls=tls,
                 transport=transport or trioquic.TransportConfig(),
+                **more,
             ) as quic:
                 async with http3.open_http3(quic, config or http3.HTTP3Config()) as http:
                     yield http

@@ -1,6 +1,5 @@
 """Early data from the application's side: sent at once, taken or sent again, and always told."""
 
-import datetime
 import hashlib
 from collections.abc import Callable
 from functools import partialmethod
@@ -18,29 +17,15 @@ from tests.sim_server import ServerOptions, pattern
 from tests.sim_world import SERVER, SERVER6, WIFI, World
 from trioquic import EarlyData, MemorySessions
 from trioquic._protocol.errors import PROTOCOL_VIOLATION
-from trioquic._runtime import arguments
 
 from .world import dial, open_sockets, phone_world, server_side
 
 Clock = trio.testing.MockClock
+pytestmark = pytest.mark.usefixtures("calendar")
 DEAD = "198.51.100.99"
 RTT = 0.05
 # what the simulated link adds for the size of datagrams, and ACKs that are held back
 SLACK = 0.03
-
-
-@pytest.fixture(autouse=True)
-def calendar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wall time goes by with the simulated clock, an hour ago: no ticket is used, neither by the
-    store nor by the next connection, that is from the future."""
-    began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
-
-    class Calendar:
-        @staticmethod
-        def now(zone: datetime.tzinfo) -> datetime.datetime:
-            return began + datetime.timedelta(seconds=trio.current_time())
-
-    monkeypatch.setattr(arguments, "datetime", Calendar)
 
 
 def options(change: Callable[[QuicTransportParameters], None] | None = None) -> ServerOptions:

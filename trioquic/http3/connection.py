@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
-from .. import Connection, ConnectionLostError, StopSendingError
+from .. import Connection, StopSendingError
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Content, Response, chunks_of, respond, split_url
@@ -14,7 +14,7 @@ from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import Priority
 from .request import Request
-from .session import Session
+from .session import ENDINGS, Session
 from .settings import HTTP3Config, PeerSettings
 
 _DEFAULT_CONFIG = HTTP3Config()
@@ -74,9 +74,15 @@ class HTTP3Connection:
         priority: Priority | None = None,
         protocol: str | None = None,
         end: bool = False,
+        early_data: bool = False,
     ) -> Request:
         """Send a request's headers and return the request, to send its content and receive the
         response. `end`: it has no content. Waits until the server allows one more stream.
+
+        With `early_data`, the request does not wait for the handshake on a connection that can send
+        early data, see `trioquic.Connection.open_stream`. Who records it can send it again, so it
+        is for safe methods (RFC 8470 section 4). A server may answer with 425 (Too Early): that is
+        a response like others, and the request may be made once more without `early_data`.
 
         `protocol` makes an Extended CONNECT (RFC 9220) and waits for the server's SETTINGS.
 
@@ -93,7 +99,7 @@ class HTTP3Connection:
             raise HTTP3Error("the server knows no Extended CONNECT (RFC 9220)")
         await session.encoder_stream.wait_for_room()
         try:
-            stream = await session.quic.open_stream()
+            stream = await session.quic.open_stream(early_data=early_data)
         except trio.ClosedResourceError:
             if session.ended:
                 raise session.end_error() from None
@@ -121,14 +127,15 @@ class HTTP3Connection:
         headers: HeaderTypes = (),
         content: Content | None = None,
         priority: Priority | None = None,
+        early_data: bool = False,
     ) -> AbstractAsyncContextManager[Response]:
         """A request and the response to it: `async with http.request("GET", url) as response`.
 
         `content` is sent while the response is read; an exception that an iterable raises cancels
         the request and comes out of the block. Leaving the block cancels what is not complete.
-        Errors are those of `open_request` and `Request`.
+        `early_data` and errors are those of `open_request` and `Request`.
         """
-        return self._request(method, url, headers, content, priority)
+        return self._request(method, url, headers, content, priority, early_data)
 
     @asynccontextmanager
     async def _request(
@@ -138,6 +145,7 @@ class HTTP3Connection:
         headers: HeaderTypes,
         content: Content | None,
         priority: Priority | None,
+        early_data: bool,
     ) -> AsyncGenerator[Response]:
         scheme, authority, path = split_url(url)
         if isinstance(content, bytes):
@@ -145,7 +153,14 @@ class HTTP3Connection:
                 headers = (*headers, ("content-length", str(len(content))))
             content = chunks_of(content)
         request = await self.open_request(
-            method, scheme, authority, path, headers, priority=priority, end=content is None
+            method,
+            scheme,
+            authority,
+            path,
+            headers,
+            priority=priority,
+            end=content is None,
+            early_data=early_data,
         )
         async with respond(request, content) as response:
             yield response
@@ -161,6 +176,9 @@ async def open_http3(
     not complete and closes the QUIC connection with H3_NO_ERROR, gracefully; leaving it by an
     exception or a cancellation closes at once. The first request can be sent without waiting for
     the server's SETTINGS (RFC 9114 section 7.2.4.2).
+
+    A connection that was opened with `early_data` need not have completed its handshake: requests
+    that say so are sent as early data, the others wait.
     """
     session = Session(connection, config)
     async with background() as nursery:
@@ -179,16 +197,19 @@ async def open_http3(
 
 
 async def _send(session: Session, outbox: Outbox) -> None:
-    """One of our own streams, which lives as long as the connection."""
+    """One of our own streams, which lives as long as the connection.
+
+    It may begin as early data: SETTINGS, and what QPACK says, do no harm when they come again.
+    """
     try:
-        await outbox.run(await session.quic.open_send_stream())
+        await outbox.run(await session.quic.open_send_stream(early_data=True))
     except StopSendingError:
         session.fail(
             PeerError(
                 ErrorCode.H3_CLOSED_CRITICAL_STREAM, "the server stopped reading a stream it needs"
             )
         )
-    except (ConnectionLostError, trio.ClosedResourceError):
+    except ENDINGS:
         session.lose()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from .. import ConnectionLostError, ReceiveStream, StreamResetError
+from .. import ReceiveStream, StreamResetError
 from .errors import ErrorCode, PeerError
 from .frames import (
     CANCEL_PUSH,
@@ -24,7 +24,14 @@ from .frames import (
     FrameReader,
     single_varint,
 )
-from .session import CONTROL_STREAM, DECODER_STREAM, ENCODER_STREAM, PUSH_STREAM, Session
+from .session import (
+    CONTROL_STREAM,
+    DECODER_STREAM,
+    ENCODER_STREAM,
+    ENDINGS,
+    PUSH_STREAM,
+    Session,
+)
 from .settings import MOST_SETTINGS, read_settings
 
 _NAMES: Final = {CONTROL_STREAM: "control", ENCODER_STREAM: "encoder", DECODER_STREAM: "decoder"}
@@ -63,7 +70,7 @@ class PeerStreams:
                     )
                     return
                 nursery.start_soon(self._read, stream)
-        except (ConnectionLostError, trio.ClosedResourceError):
+        except ENDINGS:
             session.lose()
 
     async def _read(self, stream: ReceiveStream) -> None:
@@ -87,7 +94,7 @@ class PeerStreams:
                 self._session.fail(_closed(kind))
         except PeerError as fault:
             self._session.fail(fault)
-        except (ConnectionLostError, trio.ClosedResourceError):
+        except ENDINGS:
             self._session.lose()
 
     async def _read_critical(self, kind: int, frames: FrameReader) -> None:

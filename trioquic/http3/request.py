@@ -60,7 +60,8 @@ class Request(trio.abc.AsyncResource):
 
     Every call may raise `HTTP3StreamError` when the request failed, `RequestRejectedError` when the
     server did not process it, `HTTP3ConnectionError` and `trioquic.ConnectionLostError` when the
-    connection is over, and `trio.ClosedResourceError` after one's own `cancel` or `aclose`.
+    connection is over, `trioquic.HandshakeError` when it never came to be and the request was early
+    data, and `trio.ClosedResourceError` after one's own `cancel` or `aclose`.
     """
 
     def __init__(self, session: Session, stream: Stream, method: str) -> None:

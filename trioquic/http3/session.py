@@ -8,7 +8,7 @@ from typing import Protocol
 
 import trio
 
-from .. import Connection, ConnectionLostError
+from .. import Connection, ConnectionLostError, HandshakeError
 from .errors import ErrorCode, HTTP3ConnectionError, PeerError, RequestRejectedError
 from .frames import encode_varint
 from .outbox import Outbox
@@ -20,6 +20,10 @@ CONTROL_STREAM = 0x00
 PUSH_STREAM = 0x01
 ENCODER_STREAM = 0x02
 DECODER_STREAM = 0x03
+
+# What a call raises when the QUIC connection is over; a handshake can fail here only when HTTP/3
+# began before its end, to send early data
+ENDINGS = (ConnectionLostError, HandshakeError, trio.ClosedResourceError)
 
 
 class OpenRequest(Protocol):
@@ -131,6 +135,6 @@ class Session:
         try:
             # any call tells what became of the connection
             self.quic.ping()
-        except (ConnectionLostError, trio.ClosedResourceError) as error:
+        except ENDINGS as error:
             return error
         return trio.ClosedResourceError("the HTTP/3 connection was closed by this side")
