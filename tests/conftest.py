@@ -9,7 +9,7 @@ import functools
 import inspect
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,16 @@ def calendar(monkeypatch: pytest.MonkeyPatch) -> None:
             return began + datetime.timedelta(seconds=trio.current_time())
 
     monkeypatch.setattr(arguments, "datetime", Calendar)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that a test runs keeps sessions in the home of whoever runs the tests."""
+    state = str(tmp_path_factory.mktemp("state"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", state)
+        patch.setenv("LOCALAPPDATA", state)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -154,13 +154,17 @@ class Web:
 
 
 @asynccontextmanager
-async def web(*, etag: bytes | None = STRONG, ranges: bytes = b"bytes") -> AsyncIterator[Web]:
+async def web(
+    *, etag: bytes | None = STRONG, ranges: bytes = b"bytes", **options: Any
+) -> AsyncIterator[Web]:
+    """`options` are the server's."""
+
     def application(connection: ServerConnection) -> Files:
         here.servers.append(Files(connection, here))
         return here.servers[-1]
 
-    options = ServerOptions(alpn=("h3",), application=application)
-    async with simulated_world(options=options, ipv6=False) as world:
+    server = ServerOptions(alpn=("h3",), application=application, **options)
+    async with simulated_world(options=server, ipv6=False) as world:
         here = Web(world, [], etag, ranges)
         yield here
 

@@ -238,15 +238,3 @@ async def _grow(transfers: list[Transfer]) -> None:
     for transfer in transfers:
         transfer.progress.total, transfer.progress.received = 100, 50
     await trio.lowlevel.checkpoint()
-
-
-@needs("gtlsserver")
-async def test_what_is_kept_resumes_the_session(certs: Certificates, tmp_path: Path) -> None:
-    content = make_file(tmp_path, 1000)
-    target, kept = tmp_path / "copy", tmp_path / "sessions"
-    async with site("gtlsserver", certs, tmp_path) as url:
-        what = (f"{url}/file-1000", "-o", target, "--cafile", certs.ca_file, "--sessions", kept)
-        for resumed in (False, True):
-            (connection,) = (await trioquic_json("fetch", *what))["connections"]
-            assert connection["resumed"] is resumed
-            assert target.read_bytes() == content

@@ -81,9 +81,9 @@ async def test_what_the_server_rejects_is_sent_again(autojump_clock: Clock) -> N
 async def test_too_early_is_an_answer_like_others(autojump_clock: Clock) -> None:
     async with known_server() as (world, sessions):
         async with world.connect(sessions=sessions, early_data=True) as http:
-            async with http.request("GET", f"{URL}/status/425", early_data=True) as response:
+            async with http.request("GET", f"{URL}/late", early_data=True) as response:
                 assert response.status == 425
-            async with http.request("GET", f"{URL}/status/200") as response:
+            async with http.request("GET", f"{URL}/late") as response:
                 assert response.status == 200
             assert outcome(http) is EarlyData.ACCEPTED
 

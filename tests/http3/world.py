@@ -40,7 +40,8 @@ class Application:
 
     `/bytes/N`: N bytes of `pattern`; `/digest`: the SHA-256 of the content; `/echo`: the content as
     it comes; `/early`: an answer before the content, which it stops; `/interim`: 103, then 200;
-    `/trailers`; `/headers`: the request's own; `/wait`: nothing; `/reset/CODE`; `/status/N`.
+    `/trailers`; `/headers`: the request's own; `/wait`: nothing; `/reset/CODE`; `/status/N`;
+    `/late`: 425 (Too Early) before the handshake is complete, then 200.
     """
 
     def __init__(self, connection: ServerConnection) -> None:
@@ -116,6 +117,8 @@ class Application:
                 assert self.http is not None
                 trailers = [(b"checksum", hashlib.sha256(b"content").hexdigest().encode())]
                 self.http.send_headers(stream_id, trailers, end_stream=True)
+            case ["late"]:
+                self._head(stream_id, 200 if self.quic._handshake_complete else 425, end=True)
             case ["status", code]:
                 self._head(stream_id, int(code), end=True)
             case _:

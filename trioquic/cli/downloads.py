@@ -70,7 +70,7 @@ async def fetch_all(
             for job in jobs:
                 if not job.sink.in_turn:
                     working.start_soon(_limited, job, limit)
-        connections = [_connection(link) for link in origins.links]
+        connections = [_connection(link) for link in origins.links if link.connected]
         await origins.finish()
         nursery.cancel_scope.cancel()
     return connections
@@ -79,10 +79,12 @@ async def fetch_all(
 def _connection(link: Link) -> dict[str, Any]:
     """What became of a connection, for programs."""
     assert link.handovers is not None
+    assert link.http is not None
     link.handovers.settle()
     return {
         "origin": f"https://{host_and_port(*link.origin)}",
-        "resumed": link.http is not None and link.http.quic.resumed,
+        "resumed": link.http.quic.resumed,
+        "early_data": link.http.quic.early_data.name.lower(),
         "handovers": [dataclasses.asdict(handover) for handover in link.handovers.all],
         "paths": link.handovers.statistics,
     }

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from .. import FileSessions, TransportConfig
-from . import options
+from .. import TransportConfig
+from . import kept, options
 from .console import complain, print_json, run
 from .downloads import Job, fetch_all
 from .origins import Settings
@@ -37,6 +37,7 @@ _KEEP_ALIVE: Final = 10.0
     "--connect-timeout", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds."
 )
 @click.option("-s", "--silent", is_flag=True, help="Show neither progress nor handovers.")
+@click.option("-v", "--verbose", is_flag=True, help="Show how connections begin.")
 @options.as_json("Print a summary as JSON on standard output.")
 @click.option(
     "--qlog",
@@ -45,11 +46,7 @@ _KEEP_ALIVE: Final = 10.0
     help="Write a trace of each connection there (docs/qlog.md).",
 )
 @click.option("--keylog", metavar="FILE", help="Append TLS secrets there (SSLKEYLOGFILE format).")
-@click.option(
-    "--sessions",
-    metavar="FILE",
-    help="Keep there what lets the next connection start faster (docs/sessions.md).",
-)
+@kept.options
 def fetch(
     urls: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -62,10 +59,11 @@ def fetch(
     interfaces: tuple[str, ...],
     connect_timeout: float,
     silent: bool,
+    verbose: bool,
     as_json: bool,
     qlog: str | None,
     keylog: str | None,
-    sessions: str | None,
+    choice: kept.Choice,
 ) -> None:
     """Get files over HTTP/3. A download goes on when the network under it changes.
 
@@ -80,23 +78,31 @@ def fetch(
     jobs = _jobs(urls, outputs, remote_name)
     if as_json and any(isinstance(job.sink, StandardOutput) for job in jobs):
         raise click.UsageError("--json is for standard output: give every URL a file, -o or -O")
+    tell = _ignore if silent else complain
+    start = choice.start(tell)
     settings = Settings(
         tls=options.tls_config(cafile, insecure, keylog),
         transport=TransportConfig(
             handshake_timeout=connect_timeout, keep_alive=_KEEP_ALIVE, qlog_dir=qlog
         ),
         interfaces=interfaces,
-        sessions=None if sessions is None else FileSessions(sessions),
+        sessions=start.sessions,
+        early_data=start.early_data,
+        verbose=verbose,
     )
     redirects = max_redirs if location else 0
-    with display(silent=silent) as shown:
+    with display(silent=silent) as shown, kept.trouble_told(shown.tell):
         connections = run(fetch_all, jobs, settings, shown, retry, redirects)
     for job in jobs:
-        if job.error is not None and not silent:
-            complain(f"{job.url}: {job.error}")
+        if job.error is not None:
+            tell(f"{job.url}: {job.error}")
     if as_json:
         print_json({"transfers": [job.summary() for job in jobs], "connections": connections})
     sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
+
+
+def _ignore(text: str) -> None:
+    """Nobody wants to know."""
 
 
 def _jobs(urls: Sequence[str], outputs: Sequence[str], remote_name: bool) -> list[Job]:

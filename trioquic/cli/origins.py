@@ -5,13 +5,18 @@ it. It is replaced when it is of no use any more, never while requests on it go 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
 from .. import (
+    Connection,
+    EarlyData,
     HandshakeError,
     NetworkSource,
+    QuicError,
     TLSConfig,
     TransportConfig,
     open_connection,
@@ -20,10 +25,18 @@ from .. import (
 from ..http3 import HTTP3Connection, open_http3
 from ..sessions import SessionStore
 from .chosen_networks import ChosenNetworks, policy_for
+from .console import host_and_port
 from .failures import connecting_failed
 from .handovers import Handovers
 
 Origin = tuple[str, int]
+
+_EARLY: Final = {
+    EarlyData.NONE: "",
+    EarlyData.OFFERED: "",
+    EarlyData.ACCEPTED: ", early data accepted",
+    EarlyData.REJECTED: ", early data rejected and sent again",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +50,10 @@ class Settings:
     """None: the system's."""
     sessions: SessionStore | None = None
     """What was kept of earlier connections; None: nothing is."""
+    early_data: bool = False
+    """Whether requests go out before the server has answered, where it was visited before."""
+    verbose: bool = False
+    """Whether to tell how connections begin."""
 
 
 class Link:
@@ -55,6 +72,11 @@ class Link:
         """Whether a request can be made now or soon."""
         return not self.decided.is_set() or (self.http is not None and self.http.available)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the server is authenticated; requests as early data need not wait for that."""
+        return self.http is not None and self.http.quic.handshake_complete
+
 
 @dataclass(slots=True, kw_only=True)
 class Origins:
@@ -66,6 +88,7 @@ class Origins:
     began: float
     links: list[Link] = field(default_factory=list)
     _current: dict[Origin, Link] = field(default_factory=dict)
+    _not_early: set[Origin] = field(default_factory=set)
     _finished: trio.Event = field(default_factory=trio.Event)
 
     async def link(self, origin: Origin) -> Link:
@@ -83,6 +106,15 @@ class Origins:
         """The connection failed somebody; the next one who needs it makes another."""
         if self._current.get(link.origin) is link:
             del self._current[link.origin]
+
+    def handshake_failed(self, link: Link, error: HandshakeError) -> None:
+        """There was no connection after all, when early data had been sent already. It went where
+        the server was the last time; the next attempt sends none, and looks for the server."""
+        if link.origin not in self._not_early:
+            self._not_early.add(link.origin)
+            where = host_and_port(*link.origin)
+            self.tell(f"no connection with early data to {where}: {error}; trying without")
+        self.drop(link)
 
     async def finish(self) -> None:
         """Nobody needs a connection any more: end all of them."""
@@ -117,6 +149,7 @@ class Origins:
                 networks=networks,
                 interface=_first_up(networks, names),
                 sessions=self.settings.sessions,
+                early_data=self.settings.early_data and link.origin not in self._not_early,
             ) as conn,
             conn.path_events() as events,
             open_http3(conn) as http,
@@ -127,7 +160,17 @@ class Origins:
             self.links.append(link)
             nursery.start_soon(link.handovers.follow, events)
             link.decided.set()
+            if self.settings.verbose:
+                nursery.start_soon(self._tell_of, link.origin, conn)
             nursery.start_soon(self._end_of, http, nursery)
+
+    async def _tell_of(self, origin: Origin, conn: Connection) -> None:
+        """Say how the connection begins."""
+        with suppress(QuicError, trio.ClosedResourceError):
+            await conn.wait_handshake()
+            how = "the session resumed" if conn.resumed else "a full handshake"
+            text = f"{how}{_EARLY[conn.early_data]}"
+            self.tell(f"connected to {host_and_port(*origin)} over QUIC {conn.version}: {text}")
 
     async def _end_of(self, http: HTTP3Connection, nursery: trio.Nursery) -> None:
         """Wait until the connection is not needed or of no use, and end it."""

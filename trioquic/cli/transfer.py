@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import idna
 import trio
 
-from .. import ConnectionLostError, __version__
+from .. import ConnectionLostError, HandshakeError, __version__
 from ..http3 import Headers, HTTP3ConnectionError, HTTP3Error, RequestRejectedError, Response
 from . import failures
 from .failures import FetchError
@@ -24,6 +24,7 @@ from .sink import Sink
 _HEADERS: Final = (("user-agent", f"trioquic/{__version__}"), ("accept", "*/*"))
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PARTIAL: Final = 206
+_TOO_EARLY: Final = 425
 _FIRST_PAUSE: Final = 0.5
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 
@@ -98,33 +99,48 @@ class Transfer:
 
     async def _request(self) -> str | None:
         """One request; where it leads if it is redirected, None when the content is complete."""
+        early_data = True
+        while True:
+            link = await self._connect()
+            assert link.http is not None
+            # a safe method, so it may (RFC 8470 section 4)
+            early_data = early_data and not link.connected
+            headers = list(_HEADERS)
+            if self._sink.size and self._etag is not None:
+                # If-Range: all of it, should it have changed meanwhile
+                headers += [("range", f"bytes={self._sink.size}-"), ("if-range", self._etag)]
+            try:
+                async with link.http.request(
+                    "GET", self.progress.url, headers=headers, early_data=early_data
+                ) as response:
+                    if response.status != _TOO_EARLY or not early_data:
+                        return await self._take(response, link)
+                # section 5.2: once more, and not early
+                early_data = False
+            except HandshakeError as error:
+                self._origins.handshake_failed(link, error)
+            except (ConnectionLostError, RequestRejectedError, trio.ClosedResourceError) as error:
+                self._origins.drop(link)
+                raise _RetryError(str(error)) from error
+            except HTTP3ConnectionError as error:
+                self._origins.drop(link)
+                raise FetchError(failures.HTTP3, str(error)) from error
+            except HTTP3Error as error:
+                raise FetchError(failures.HTTP3, str(error)) from error
+            except ValueError as error:
+                raise FetchError(failures.BAD_URL, str(error)) from error
+
+    async def _connect(self) -> Link:
+        """The connection to where the URL is."""
         parts = urlsplit(self.progress.url)
         assert parts.hostname is not None
         try:
-            link = await self._origins.link((parts.hostname, parts.port or 443))
+            self.link = await self._origins.link((parts.hostname, parts.port or 443))
         except FetchError as error:
             if self._sink.size and error.exit_code in failures.PASSING:
                 raise _RetryError(str(error)) from error
             raise
-        assert link.http is not None
-        self.link = link
-        headers = list(_HEADERS)
-        if self._sink.size and self._etag is not None:
-            # If-Range: all of it, should it have changed meanwhile
-            headers += [("range", f"bytes={self._sink.size}-"), ("if-range", self._etag)]
-        try:
-            async with link.http.request("GET", self.progress.url, headers=headers) as response:
-                return await self._take(response, link)
-        except (ConnectionLostError, RequestRejectedError, trio.ClosedResourceError) as error:
-            self._origins.drop(link)
-            raise _RetryError(str(error)) from error
-        except HTTP3ConnectionError as error:
-            self._origins.drop(link)
-            raise FetchError(failures.HTTP3, str(error)) from error
-        except HTTP3Error as error:
-            raise FetchError(failures.HTTP3, str(error)) from error
-        except ValueError as error:
-            raise FetchError(failures.BAD_URL, str(error)) from error
+        return self.link
 
     async def _take(self, response: Response, link: Link) -> str | None:
         progress = self.progress

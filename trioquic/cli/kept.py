@@ -1,0 +1,128 @@
+"""What commands keep for the next time: the file of sessions in the user's own folder for state.
+
+The folder is where each system wants what a program has found out, that is neither a setting nor a
+cache to be emptied at will. It says which servers were visited, so it is made for its owner only.
+"""
+
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TextIO, TypeVar
+
+import click
+
+from .. import FileSessions
+from ..sessions import SessionFileWarning
+
+T = TypeVar("T")
+_FILE: Final = "sessions.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How connections are to begin."""
+
+    sessions: FileSessions | None
+    """None: like the first one, always."""
+    early_data: bool
+    """Whether requests that are safe to make twice may go out before the server has answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the user says about it."""
+
+    file: str | None
+    keep: bool
+    early_data: bool
+
+    def start(self, tell: Callable[[str], None]) -> Start:
+        """Open the store; what prevents that is told, and nothing is kept then."""
+        sessions = None
+        if self.file is not None:
+            sessions = FileSessions(self.file)
+        elif self.keep:
+            try:
+                sessions = FileSessions(make_default_file())
+            except (OSError, RuntimeError) as error:
+                tell(f"no sessions are kept, as there is no place for them: {error}")
+        return Start(sessions=sessions, early_data=self.early_data and sessions is not None)
+
+
+def options(command: Callable[..., T]) -> Callable[..., T]:
+    """`--sessions FILE`, `--no-sessions`, `--early-data`, which become a `Choice`: `start`."""
+
+    @click.option(
+        "--sessions",
+        metavar="FILE",
+        help="Keep there what lets the next connection start faster (docs/sessions.md)"
+        " [sessions.json in the user's folder for state].",
+    )
+    @click.option("--no-sessions", is_flag=True, help="Keep nothing, use nothing.")
+    @click.option(
+        "--early-data/--no-early-data",
+        default=True,
+        help="Send requests with the first datagram to a server that was visited before [on].",
+    )
+    @functools.wraps(command)
+    def with_choice(
+        *args: Any, sessions: str | None, no_sessions: bool, early_data: bool, **rest: Any
+    ) -> T:
+        if sessions is not None and no_sessions:
+            raise click.UsageError("--sessions and --no-sessions exclude each other")
+        choice = Choice(file=sessions, keep=not no_sessions, early_data=early_data)
+        return command(*args, choice=choice, **rest)
+
+    return with_choice
+
+
+def make_default_file() -> Path:
+    """Where sessions are kept if nobody says where; its folder is there then. Raises OSError when
+    it cannot be made, RuntimeError when nobody knows where the user is at home."""
+    folder = state_folder(sys.platform, os.environ) / "trioquic"
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        # private, as the XDG Base Directory Specification wants it of whoever makes them
+        missing.mkdir(mode=0o700, exist_ok=True)
+    return folder / _FILE
+
+
+def state_folder(platform: str, environ: Mapping[str, str]) -> Path:
+    """Where programs keep what they have found out. `platform` as in `sys.platform`."""
+    if platform == "win32":
+        local = environ.get("LOCALAPPDATA")
+        return Path(local) if local else Path.home() / "AppData" / "Local"
+    given = Path(environ.get("XDG_STATE_HOME", ""))
+    if given.is_absolute():
+        return given
+    if platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path.home() / ".local" / "state"
+
+
+@contextmanager
+def trouble_told(tell: Callable[[str], None]) -> Iterator[None]:
+    """What is wrong with the file is a line, not Python's warning."""
+    shown = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, SessionFileWarning):
+            tell(str(message))
+        else:
+            shown(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SessionFileWarning)
+        warnings.showwarning = show
+        yield
