@@ -47,7 +47,8 @@ from .zero_rtt import ZeroRtt, check_limits_untrusted, recall, remember
 _INITIAL_SUITE = 0x1301
 # Section 7.2: the first Destination Connection ID is unpredictable and at least 8 bytes.
 _FIRST_ID_LENGTH = 8
-# tickets and tokens of one connection that are passed on
+# Tickets and tokens of one connection that are passed on, the first ones: later ones are hardly
+# better, and a server that gives more and more is not worth the work.
 _MOST_TICKETS = 16
 _MOST_TOKENS = 16
 # A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
@@ -243,7 +244,6 @@ class Handshake:
         tickets, self._tls.tickets = self._tls.tickets, []
         if not self._keep_tickets:
             return
-        # the newest are the best, but a server that gives more and more is not worth the work
         room = _MOST_TICKETS - self._tickets_told
         del tickets[room:]
         self._tickets_told += len(tickets)
