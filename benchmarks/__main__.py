@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections import deque
@@ -57,17 +58,18 @@ async def measure(work: Work, client: Client, certs: Certificates, seed: int) ->
         count=work.count,
         parallel=work.parallel,
         largest=work.largest,
+        early_data=work.early_data,
         alone=work.alone,
     )
     if work.alone:
-        return await trio.to_thread.run_sync(client.run, task, 0, 0.0)
+        return await client.run(task, 0, 0.0)
     async with gtlsserver(certs.server, options=SERVER_OPTIONS) as server:
         if work.loss is None:
             task = replace(task, host=server.host, port=server.port)
-            return await trio.to_thread.run_sync(client.run, task, server.port, 0.0)
+            return await client.run(task, server.port, 0.0)
         async with lossy_link((server.host, server.port), work.loss, seed) as (host, port):
             task = replace(task, host=host, port=port)
-            return await trio.to_thread.run_sync(client.run, task, server.port, ROUND_TRIP)
+            return await client.run(task, server.port, ROUND_TRIP)
 
 
 def able(work: Work, clients: Sequence[Client]) -> list[Client]:
@@ -103,6 +105,26 @@ async def run(
                     print(f"round {number + 1}: {work.name:20} {client.name:10} {told}", flush=True)
             save(results)
     return results
+
+
+async def run_until_terminated(
+    chosen: Sequence[Work], clients: Sequence[Client], rounds: int, save: Callable[[Results], None]
+) -> Results:
+    """`run`; a signal ends it in order, so that neither client nor server outlives it."""
+    number = 0
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def obey() -> None:
+                nonlocal number
+                number = await anext(signals)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(obey)
+            results = await run(chosen, clients, rounds, save)
+            nursery.cancel_scope.cancel()
+            return results
+    sys.exit(128 + number)
 
 
 def circumstances(clients: Sequence[Client]) -> dict[str, Any]:
@@ -182,7 +204,7 @@ def main() -> None:
 
     steps = [work for growth in growing if growth.name in only for work in growth.works]
     chosen = [work for work in every if work.name in only] + steps
-    results = trio.run(run, chosen, clients, options.rounds, save)
+    results = trio.run(run_until_terminated, chosen, clients, options.rounds, save)
     print_tables(every, growing, [client.name for client in clients], results)
     done = sum(len(runs) for by_client in results.values() for runs in by_client.values())
     expected = options.rounds * sum(len(able(work, clients)) for work in chosen)

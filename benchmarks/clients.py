@@ -10,13 +10,15 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import trio
 
 import trioquic
 from tests.programs import find_program
@@ -45,33 +47,58 @@ class ClientFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A process that has ended well."""
+    """A process that has ended."""
 
+    status: int
     output: bytes
     seconds: float
     processor: float
 
 
-def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finished:
-    """Run a client to its end and measure the process as a whole."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=PROJECT, env={**os.environ, **environment}, stdout=subprocess.PIPE
-    )
-    killer = threading.Timer(LIMIT, process.kill)
-    killer.start()
+class ClientProcess:
+    """One process, whose output is read from `pipe`."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        reading, writing = os.pipe()
+        self._start = time.perf_counter()
+        try:
+            self._process = subprocess.Popen(
+                command, cwd=PROJECT, env={**os.environ, **environment}, stdout=writing
+            )
+        finally:
+            os.close(writing)
+        self.pipe = trio.lowlevel.FdStream(reading)
+        self._ended = os.pidfd_open(self._process.pid)
+
+    async def wait(self) -> None:
+        """Wait until it has ended."""
+        await trio.lowlevel.wait_readable(self._ended)
+
+    def finish(self, output: bytes) -> Finished:
+        """What it took; if it has not ended, it is killed."""
+        os.close(self._ended)
+        # Popen's kill and wait would not leave to us what the process has used
+        os.kill(self._process.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(self._process.pid, 0)
+        wall = time.perf_counter() - self._start
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return Finished(self._process.returncode, output, wall, usage.ru_utime + usage.ru_stime)
+
+
+async def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Finished:
+    """Run a client to its end and measure the process as a whole. Cancelled, it kills it."""
+    process = ClientProcess(command, environment)
+    output = b""
     try:
-        assert process.stdout is not None
-        with process.stdout as pipe:
-            output = pipe.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        with trio.move_on_after(LIMIT):
+            output = b"".join([bytes(chunk) async for chunk in process.pipe])
+            await process.wait()
     finally:
-        killer.cancel()
-    wall = time.perf_counter() - start
-    if process.returncode != 0:
-        raise ClientFailedError(f"{' '.join(command)} ended with {process.returncode}")
-    return Finished(output, wall, usage.ru_utime + usage.ru_stime)
+        finished = process.finish(output)
+        await trio.aclose_forcefully(process.pipe)
+    if finished.status != 0:
+        raise ClientFailedError(f"{' '.join(command)} ended with {finished.status}")
+    return finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +114,11 @@ class PythonClient:
     def version(self) -> str:
         return f"{self.library} {importlib.metadata.version(self.library)}"
 
-    def run(self, task: Task, server_port: int, round_trip: float) -> Figures:
+    async def run(self, task: Task, server_port: int, round_trip: float) -> Figures:
         text = replace(task, library=self.library).to_json()
         module = "benchmarks.core" if task.alone else self.module
         command = [sys.executable, "-m", module, text]
-        figures: Figures = json.loads(run_process(command, self.environment).output)
+        figures: Figures = json.loads((await run_process(command, self.environment)).output)
         return figures
 
 
@@ -106,10 +133,10 @@ class Gtlsclient:
     def version(self) -> str:
         return "ngtcp2's gtlsclient"
 
-    def run(self, task: Task, server_port: int, round_trip: float) -> Figures:
+    async def run(self, task: Task, server_port: int, round_trip: float) -> Figures:
         folder = Path(task.ca_file).parent / "gtlsclient"
         folder.mkdir(exist_ok=True)
-        base = self._process(replace(task, port=server_port), TINY, [])
+        base = await self._process(replace(task, port=server_port), TINY, [])
         options: list[str] = []
         body = task.size
         if task.work == "upload":
@@ -119,15 +146,15 @@ class Gtlsclient:
                     file.truncate(task.size)
             options = [f"--data={source}"]
             body = TINY
-        whole = self._process(task, body, options)
+        whole = await self._process(task, body, options)
         return {
             "seconds": whole.seconds - base.seconds - round_trip,
             "processor": whole.processor - base.processor,
         }
 
-    def _process(self, task: Task, body: int, options: Sequence[str]) -> Finished:
+    async def _process(self, task: Task, body: int, options: Sequence[str]) -> Finished:
         address = [task.host, str(task.port), f"https://{SERVER_NAME}/{body}"]
-        return run_process([self.path, *GTLSCLIENT_OPTIONS, *options, *address], {})
+        return await run_process([self.path, *GTLSCLIENT_OPTIONS, *options, *address], {})
 
 
 Client = PythonClient | Gtlsclient

@@ -9,6 +9,7 @@ pays for an HTTP layer, and what came is checked after the clock has stopped.
 import gc
 import json
 import os
+import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -48,6 +49,8 @@ class Task:
     """Requests under way at once, open streams, or ranges that are out of order."""
     largest: int | None = ETHERNET
     """The largest datagrams that trioquic may send; None: what the interface carries."""
+    early_data: bool = False
+    """Resume sessions, and ask before their handshakes are complete."""
     alone: bool = False
     """Only trioquic's core, without a network: benchmarks/core.py."""
 
@@ -81,6 +84,29 @@ class Answer:
             raise RuntimeError(f"the server answered {self.parser.status}")
         if self.parser.body_size != self.expected:
             raise RuntimeError(f"{self.parser.body_size} bytes came, not {self.expected}")
+
+
+class TimedAnswer(Answer):
+    """An answer that knows how long its first byte took from the making of this."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.start = time.perf_counter()
+        self.first_byte: float | None = None
+
+    def feed(self, data: bytes) -> None:
+        if data and self.first_byte is None:
+            self.first_byte = time.perf_counter() - self.start
+        super().feed(data)
+
+
+def first_byte_figures(answers: list[TimedAnswer]) -> Figures:
+    """Of requests on connections of their own; that of the first one, which has to do what happens
+    only once in a process, does not count."""
+    for answer in answers:
+        answer.check()
+    times = [answer.first_byte for answer in answers[1:] if answer.first_byte is not None]
+    return {"seconds": statistics.median(times)}
 
 
 def check_answers(answers: list[bytes], task: Task) -> None:

@@ -1,7 +1,7 @@
 """The works through trioquic's public API; whether compiled or not, the environment decides."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import repeat
 
@@ -9,6 +9,7 @@ import trio
 
 import trioquic
 from tests import http3_min as h3
+from trioquic.sessions import Record, SessionKey
 
 from .task import (
     AT_ONCE,
@@ -21,15 +22,17 @@ from .task import (
     Answer,
     Figures,
     Task,
+    TimedAnswer,
     Watch,
     check_answers,
+    first_byte_figures,
     read_task,
     resident,
     tell,
 )
 
 WARM_UP = 1_000_000
-Connect = Callable[[], AbstractAsyncContextManager[trioquic.Connection]]
+Connect = Callable[..., AbstractAsyncContextManager[trioquic.Connection]]
 
 
 def connector(task: Task) -> Connect:
@@ -42,7 +45,9 @@ def connector(task: Task) -> Connect:
         handshake_timeout=IDLE_TIMEOUT,
     )
 
-    def connect() -> AbstractAsyncContextManager[trioquic.Connection]:
+    def connect(
+        sessions: trioquic.MemorySessions | None = None,
+    ) -> AbstractAsyncContextManager[trioquic.Connection]:
         return trioquic.open_connection(
             task.host,
             task.port,
@@ -50,21 +55,26 @@ def connector(task: Task) -> Connect:
             server_name=SERVER_NAME,
             tls=tls,
             transport=transport,
+            sessions=sessions,
+            early_data=sessions is not None,
         )
 
     return connect
 
 
-async def begin(conn: trioquic.Connection) -> None:
-    control = await conn.open_send_stream()
+async def begin(conn: trioquic.Connection, *, early_data: bool = False) -> None:
+    control = await conn.open_send_stream(early_data=early_data)
     await control.send_all(h3.control_stream())
 
 
 async def exchange(
-    conn: trioquic.Connection, take: Callable[[bytes], None], *request: bytes
+    conn: trioquic.Connection,
+    take: Callable[[bytes], None],
+    *request: bytes,
+    early_data: bool = False,
 ) -> None:
     """Send the pieces of a request on a stream of their own; `take` gets those of the answer."""
-    stream = await conn.open_stream()
+    stream = await conn.open_stream(early_data=early_data)
     for piece in request:
         await stream.send_all(piece)
     await stream.send_eof()
@@ -155,6 +165,41 @@ async def handshakes(task: Task, connect: Connect) -> Figures:
     return {**watch.figures(), "seconds": wall}
 
 
+class Tickets(trioquic.MemorySessions):
+    """Tells when the server has given some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given = trio.Event()
+
+    async def keep(self, key: SessionKey, records: Sequence[Record]) -> None:
+        await super().keep(key, records)
+        self._given.set()
+
+    async def wait(self) -> None:
+        """Until there are new ones, since the last time."""
+        await self._given.wait()
+        self._given = trio.Event()
+
+
+async def first_byte(task: Task, connect: Connect) -> Figures:
+    """From the wish to connect to the first byte of an answer, on one connection after another.
+    With early data, each of them brings the tickets of the next one."""
+    answers: list[TimedAnswer] = []
+    tickets = Tickets() if task.early_data else None
+    for number in range(1 + task.count):
+        answer = TimedAnswer(task.size)
+        async with connect(tickets) as conn:
+            await begin(conn, early_data=task.early_data)
+            await exchange(conn, answer.feed, task.get, early_data=task.early_data)
+            if tickets is not None:
+                await tickets.wait()
+                if number and conn.early_data is not trioquic.EarlyData.ACCEPTED:
+                    raise RuntimeError(f"early data: {conn.early_data}")
+        answers.append(answer)
+    return first_byte_figures(answers)
+
+
 async def idle(task: Task, connect: Connect) -> Figures:
     """Memory that `count` more connections take."""
 
@@ -216,6 +261,7 @@ WORKS: dict[str, Callable[[Task, Connect], Awaitable[Figures]]] = {
     "upload": upload,
     "requests": requests,
     "handshakes": handshakes,
+    "first-byte": first_byte,
     "idle": idle,
     "many": many,
 }

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .link import ROUND_TRIP
 from .task import ETHERNET, Figures
 
 EVERYBODY = ("compiled", "plain", "qh3", "gtlsclient", "aioquic")
@@ -54,6 +55,8 @@ class Work:
     """Over a long, slow link that loses this share of the datagrams; None: over loopback."""
     largest: int | None = ETHERNET
     """The largest datagrams that trioquic may send; None: what the interface carries."""
+    early_data: bool = False
+    """Resume sessions, and ask before their handshakes are complete."""
     alone: bool = False
     """Only trioquic's core, without a network."""
 
@@ -84,6 +87,14 @@ def _rate(figures: Figures) -> float:
 
 def _processor_each(figures: Figures) -> float:
     return figures["processor"] / figures["count"] * 1e3
+
+
+def _milliseconds(figures: Figures) -> float:
+    return figures["seconds"] * 1e3
+
+
+def _round_trips(figures: Figures) -> float:
+    return figures["seconds"] / ROUND_TRIP
 
 
 def _memory_each(figures: Figures) -> float:
@@ -144,6 +155,20 @@ def _requests(name: str, title: str, clients: tuple[str, ...], count: int, paral
     return Work(name, title, "requests", clients, metrics, 32, count, parallel)
 
 
+def _first_byte(count: int, *, early_data: bool) -> Work:
+    metrics = (
+        Metric("after", "ms", _milliseconds, False),
+        Metric("after", "round trips", _round_trips, False, plotted=False),
+    )
+    name, how = "first-byte", "new connection"
+    if early_data:
+        name, how = "first-byte-early", "early data"
+    title = f"first byte, {how}, {ROUND_TRIP * 1e3:g} ms"
+    return Work(
+        name, title, "first-byte", LIBRARIES, metrics, 32, count, loss=0.0, early_data=early_data
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """A work in several sizes: what a byte or packet costs should not depend on the size."""
@@ -196,6 +221,7 @@ def growths(quick: bool) -> list[Growth]:
 def works(size: int, quick: bool) -> list[Work]:
     """`size` is that of a large transfer; with `quick` all is so small that figures say little."""
     requests, handshakes, connections = (20, 4, 10) if quick else (2000, 200, 1000)
+    first_bytes = 1 if quick else 10
     return [
         _transfer(
             "download",
@@ -225,6 +251,8 @@ def works(size: int, quick: bool) -> list[Work]:
             0,
             handshakes,
         ),
+        _first_byte(first_bytes, early_data=False),
+        _first_byte(first_bytes, early_data=True),
         Work(
             "idle",
             "memory of an idle connection",

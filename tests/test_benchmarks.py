@@ -1,8 +1,10 @@
 """The benchmark suite runs: every work with every client, at sizes too small to say anything."""
 
 import json
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,7 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 # Every program once: the same one drives qh3 and aioquic, and a lossy link is as good as another.
 LIBRARIES = [client for client in find_clients() if isinstance(client, PythonClient)]
 CLIENTS = (LIBRARIES[0].name, "qh3", "gtlsclient")
-WORKS = "download upload requests handshakes idle many upload-1 volume".split()
+WORKS = "download upload requests handshakes first-byte-early idle many upload-1 volume".split()
 CORE_WORKS = "receive-streams send-streams receive-ranges".split()
 
 
@@ -58,7 +60,41 @@ async def test_no_library_trusts_a_stranger(certs: Certificates, client: PythonC
         ca_file = str(certs.ca_file)
         task = Task("handshakes", "", server.host, server.port, ca_file, size=0, count=1)
         with pytest.raises(ClientFailedError):
-            await trio.to_thread.run_sync(client.run, task, server.port, 0.0)
+            await client.run(task, server.port, 0.0)
+
+
+def children(pid: int) -> list[int]:
+    """Of all threads of a process."""
+    found = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for text in found for child in text.split()]
+
+
+async def wait_for_children(pid: int, number: int) -> list[int]:
+    """Nobody tells when a process has started others."""
+    found: list[int] = []
+    while len(found) < number:
+        await trio.sleep(0.02)
+        found = children(pid)
+    return found
+
+
+def runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+@needs("gtlsserver")
+async def test_nothing_outlives_the_suite_when_it_is_told_to_end() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--clients", LIBRARIES[0].name]
+    command += ["--only", "download", "--megabytes", "1000"]
+    async with trio.open_nursery() as nursery:
+        suite = await nursery.start(
+            partial(trio.run_process, command, check=False, stdout=subprocess.DEVNULL)
+        )
+        with trio.fail_after(30):
+            server_and_client = await wait_for_children(suite.pid, 2)
+        suite.terminate()
+        assert await suite.wait() == 128 + signal.SIGTERM
+    assert not any(map(runs, server_and_client))
 
 
 def of_seconds(figures: Figures) -> float:
