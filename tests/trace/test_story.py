@@ -162,6 +162,25 @@ async def test_retry_and_its_ids(autojump_clock: trio.testing.MockClock, tmp_pat
     assert remote["retry_source_connection_id"]
 
 
+@pytest.mark.usefixtures("calendar")
+async def test_early_data(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:
+    sessions = trioquic.MemorySessions()
+    async with phone_world(ServerOptions(session_tickets=True)) as world:
+        async with dial(world, SERVER, sessions=sessions) as conn:
+            await conn.wait_confirmed()
+            await trio.sleep(1)
+        transport = trioquic.TransportConfig(qlog_dir=tmp_path)
+        async with dial(
+            world, SERVER, sessions=sessions, early_data=True, transport=transport
+        ) as conn:
+            early = await conn.open_send_stream(early_data=True)
+            await early.send_all(b"at once")
+            await conn.wait_confirmed()
+    sent = read(only(tmp_path)).data("quic:packet_sent")
+    [packet] = [p for p in sent if p["header"]["packet_type"] == "0RTT"]
+    assert packet["frames"][0]["frame_type"] == "stream"
+
+
 async def test_nothing_secret_is_written(
     autojump_clock: trio.testing.MockClock, tmp_path: Path
 ) -> None:

@@ -262,6 +262,7 @@ class Handshake:
         self._may_grease = parameters.grease_quic_bit
         self._check_ids_untrusted(parameters)
         self._check_early_data_untrusted(parameters)
+        self._remembered = None
         self.parameters = parameters
         self.complete = True
         self._loss.max_ack_delay = parameters.max_ack_delay / 1000
