@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from trioquic._protocol.space import ZERO_RTT
 from trioquic._protocol.tls.client import TlsClient, TlsClientConfig, TrafficSecret
 from trioquic._protocol.tls.resumption import Resumption
 from trioquic._protocol.tls.verify import CaVerification, NoVerification, Verification
@@ -167,6 +168,7 @@ def make_client(
     alpn: tuple[str, ...] = (ALPN,),
     seed: int = 0,
     resumption: Resumption | None = None,
+    early_data: bool = False,
     wall_time: datetime.datetime = NOW,
 ) -> TlsClient:
     config = TlsClientConfig(
@@ -184,6 +186,7 @@ def make_client(
         wall_time=wall_time,
         transport_parameters=CLIENT_PARAMETERS,
         resumption=resumption,
+        early_data=early_data,
     )
 
 
@@ -201,7 +204,10 @@ class AioquicServer:
     ) -> None:
         suite = aioquic_tls.CipherSuite(cipher_suite)
         context = aioquic_tls.Context(
-            is_client=False, alpn_protocols=list(alpn), cipher_suites=[suite]
+            is_client=False,
+            alpn_protocols=list(alpn),
+            cipher_suites=[suite],
+            max_early_data=0xFFFFFFFF if tickets else None,
         )
         context.certificate = issued.certificate
         context.certificate_chain = [link.certificate for link in chain]
@@ -220,8 +226,12 @@ class AioquicServer:
         suite: aioquic_tls.CipherSuite,
         secret: bytes,
     ) -> None:
-        level = {aioquic_tls.Epoch.HANDSHAKE: 1, aioquic_tls.Epoch.ONE_RTT: 2}[epoch]
-        self.secrets[level, direction is aioquic_tls.Direction.ENCRYPT] = secret
+        levels = {
+            aioquic_tls.Epoch.HANDSHAKE: 1,
+            aioquic_tls.Epoch.ONE_RTT: 2,
+            aioquic_tls.Epoch.ZERO_RTT: ZERO_RTT,
+        }
+        self.secrets[levels[epoch], direction is aioquic_tls.Direction.ENCRYPT] = secret
 
     def _on_ticket(self, ticket: aioquic_tls.SessionTicket) -> None:
         self.ticket = ticket
