@@ -3,6 +3,9 @@
 The task opens the connection, tells so, and serves it: until the connection is of no use any more,
 until it has been idle for too long, or until it is told to end. What goes wrong is kept for the
 requests that wait for it. How many requests it can take is counted here, decided in the pool.
+
+Where early data can be sent, the attempt has two steps: requests may be sent, and the handshake is
+complete.
 """
 
 import math
@@ -19,19 +22,24 @@ from ._discovery import Endpoint
 # servers to allow at least as many
 EXPECTED_STREAMS = 100
 
-Opener = Callable[[Endpoint], AbstractAsyncContextManager[HTTP3Connection]]
+Opener = Callable[[Endpoint, bool], AbstractAsyncContextManager[HTTP3Connection]]
+"""Connects to the endpoint; the second argument is `open_connection`'s `early_data`."""
 
 
 class PooledConnection:
     """A connection to one endpoint, or the attempt to make one."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, early_data: bool) -> None:
         self.endpoint = endpoint
+        self._early_data = early_data
         self.started_at = trio.current_time()
         self.http3: HTTP3Connection | None = None
         self.error: Exception | None = None
-        # it can be used, or it never can
+        # requests can be sent, perhaps as early data only; or they never can
+        self.opened = trio.Event()
+        # the handshake is complete, or never will be
         self.settled = trio.Event()
+        self.connected = False
         self.over = False
         self.users = 0
         self.idle_since = math.inf
@@ -47,8 +55,12 @@ class PooledConnection:
         """Serve to the end. `tell` hears when the state has changed."""
         try:
             with self._attempt:
-                async with open_http3(self.endpoint) as http3:
+                async with open_http3(self.endpoint, self._early_data) as http3:
                     self.http3 = http3
+                    self.opened.set()
+                    if not http3.quic.handshake_complete:
+                        await http3.quic.wait_handshake()
+                    self.connected = True
                     self.settled.set()
                     tell(self)
                     with self._stay:
@@ -57,6 +69,7 @@ class PooledConnection:
             self.error = error
         finally:
             self.over = True
+            self.opened.set()
             self.settled.set()
             tell(self)
 
@@ -91,6 +104,16 @@ class PooledConnection:
         return not self.settled.is_set()
 
     @property
+    def takes_early_data(self) -> bool:
+        """Whether a request can be sent as early data now."""
+        return self.http3 is not None and self.connecting and self.http3.quic.available_streams > 0
+
+    @property
+    def failed_early(self) -> bool:
+        """Whether nothing came of an attempt that could send early data."""
+        return self.over and self.http3 is not None and not self.connected
+
+    @property
     def usable(self) -> bool:
         """Whether new requests may be given to it, now or when it is connected."""
         if self.over or self._stay.cancel_called or self._attempt.cancel_called:
@@ -106,7 +129,7 @@ class PooledConnection:
     def room(self) -> int:
         """How many requests more it takes without letting them wait for a stream; less than 0 when
         some wait already."""
-        if self.http3 is None:
+        if self.http3 is None or not self.connected:
             return EXPECTED_STREAMS - self.users
         without_stream = self.users - self.http3.active_requests
         return self.http3.quic.available_streams - max(0, without_stream)

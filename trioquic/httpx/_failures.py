@@ -9,7 +9,14 @@ from contextlib import contextmanager
 import httpx
 import trio
 
-from .. import ConnectionLostError, InternalError, PeerClosedError, ProtocolError, QuicError
+from .. import (
+    ConnectionLostError,
+    HandshakeError,
+    InternalError,
+    PeerClosedError,
+    ProtocolError,
+    QuicError,
+)
 from ..http3 import FieldSectionTooLargeError, HTTP3Error, RequestRejectedError
 
 # RFC 9110 section 9.2.2: to do it twice is the same as to do it once
@@ -65,6 +72,9 @@ def _lost(
     error: Exception, otherwise: type[httpx.ReadError | httpx.WriteError]
 ) -> httpx.TransportError:
     """The server's doing is a violation of the protocol, the network's an error of the network."""
+    if isinstance(error, HandshakeError):
+        # of a request that was early data
+        return httpx.ConnectError(_text(error))
     if isinstance(error, HTTP3Error | ProtocolError | PeerClosedError):
         return httpx.RemoteProtocolError(_text(error))
     return otherwise(_text(error))

@@ -31,6 +31,40 @@ class Place:
         self._pool = pool
         self.connection = connection
         self._released = False
+        self._late = self._deadline = math.inf
+        self.early = False
+        """Whether its request goes out before the handshake is complete."""
+
+    def begin(self, connect: float, patience: float) -> None:
+        """The request waits for the connection from now on: for `connect` seconds, and for as long
+        as the connection is not older than `patience` seconds."""
+        self._deadline = trio.current_time() + connect
+        self._late = self.connection.started_at + patience
+
+    async def wait_early(self) -> bool:
+        """Wait until requests can be sent; whether this one is `early` then. Raises
+        httpx.ConnectTimeout and httpx.ConnectError."""
+        await self._wait(self.connection.opened)
+        self.early = self.connection.takes_early_data
+        return self.early
+
+    async def wait_connected(self) -> bool:
+        """Wait until the handshake is complete; False if the patience is over. The attempt goes on
+        by itself then. Raises httpx.ConnectTimeout and httpx.ConnectError."""
+        return await self._wait(self.connection.settled)
+
+    async def _wait(self, event: trio.Event) -> bool:
+        connection = self.connection
+        with trio.CancelScope(deadline=min(self._late, self._deadline)):
+            await event.wait()
+        if not event.is_set():
+            if self._late <= self._deadline:
+                return False
+            raise httpx.ConnectTimeout(f"no connection to {connection.endpoint.authority} in time")
+        if not connection.connecting and not connection.connected:
+            with connecting():
+                raise connection.error or trio.ClosedResourceError("the transport was closed")
+        return True
 
     def release(self) -> None:
         """The request is over. Idempotent."""
@@ -62,10 +96,15 @@ class Pool:
         open_http3: Opener,
         limits: httpx.Limits,
         tell_failed: Callable[[Endpoint], None],
+        *,
+        early_data: bool,
     ) -> None:
         self._nursery = nursery
         self._open_http3 = open_http3
         self._tell_failed = tell_failed
+        self._early_data = early_data
+        # the last attempt could send early data there, and failed
+        self._not_early: set[Endpoint] = set()
         self._most = _number(limits.max_connections)
         self._most_idle = min(self._most, _number(limits.max_keepalive_connections))
         self._expiry = _number(limits.keepalive_expiry)
@@ -81,31 +120,15 @@ class Pool:
 
     async def acquire(
         self, endpoint: Endpoint, timeouts: Timeouts, patience: float = math.inf
-    ) -> Place | None:
-        """A place on a connection that is ready; None if there is none after `patience` seconds of
-        connecting, counted from the connection's start; the attempt then goes on by itself.
+    ) -> Place:
+        """A place on a connection, which may be an attempt still: see `Place`. `patience` is how
+        old the attempt may become, in seconds.
 
-        Raises httpx.PoolTimeout, httpx.ConnectTimeout and httpx.ConnectError. Cancelled, the place
-        is free again, and an attempt that nobody waits for is given up.
+        Raises httpx.PoolTimeout and httpx.ConnectError. Cancelled, the place is free again, and an
+        attempt that nobody waits for is given up.
         """
         place = await self._wait_for_place(endpoint, trio.current_time() + timeouts.pool)
-        connection = place.connection
-        late = connection.started_at + patience
-        timeout = trio.current_time() + timeouts.connect
-        try:
-            with trio.CancelScope(deadline=min(late, timeout)):
-                await connection.settled.wait()
-            if connection.connecting:
-                if late <= timeout:
-                    place.release()
-                    return None
-                raise httpx.ConnectTimeout(f"no connection to {endpoint.authority} in time")
-            if connection.http3 is None:
-                with connecting():
-                    raise connection.error or trio.ClosedResourceError("the transport was closed")
-        except BaseException:
-            place.abandon()
-            raise
+        place.begin(timeouts.connect, patience)
         return place
 
     async def _wait_for_place(self, endpoint: Endpoint, deadline: float) -> Place:
@@ -157,12 +180,16 @@ class Pool:
             raise
 
     def _changed(self, connection: PooledConnection) -> None:
+        self._not_early.discard(connection.endpoint)
         if not connection.over:
             self.tidy(connection)
             return
         if connection in self._connections:
             self._connections.remove(connection)
-        if connection.http3 is None and connection.error is not None:
+        if connection.failed_early:
+            # It went to one address only, where the server was the last time.
+            self._not_early.add(connection.endpoint)
+        elif connection.http3 is None and connection.error is not None:
             self._tell_failed(connection.endpoint)
         if not self._connections:
             self._emptied.set()
@@ -201,7 +228,8 @@ class Pool:
         return True
 
     def _start(self, endpoint: Endpoint) -> PooledConnection:
-        connection = PooledConnection(endpoint)
+        early_data = self._early_data and endpoint not in self._not_early
+        connection = PooledConnection(endpoint, early_data=early_data)
         self._connections.append(connection)
         self._nursery.start_soon(connection.run, self._open_http3, self._changed)
         return connection

@@ -24,6 +24,9 @@ from ._timeouts import Timeouts
 
 _HTTPS_PORT: Final = 443
 _MISDIRECTED: Final = 421
+_TOO_EARLY: Final = 425
+# RFC 9110 section 9.2.1, without TRACE, which nobody needs fast
+_SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 # Another way to the same host would not help against these, or would hide them
 _FINAL: Final = (CertificateError, LocalAddressError, socket.gaierror)
 
@@ -38,12 +41,15 @@ class Router:
         discovery: Discovery,
         find_fallback: Callable[[], httpx.AsyncBaseTransport] | None,
         head_start: float,
+        *,
+        early_data: bool,
     ) -> None:
         self._nursery = nursery
         self._pool = pool
         self._discovery = discovery
         self._find_fallback = find_fallback
         self._head_start = head_start
+        self._early_data = early_data
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """The response, its body unread."""
@@ -106,35 +112,47 @@ class Router:
     ) -> httpx.Response | None:
         """The response from one place; None if that does not answer soon enough."""
         patience = self._patience(endpoint, timeouts)
+        early_data = self._early_data and request.method in _SAFE
         sent_before = False
         while True:
             place = await self._pool.acquire(endpoint, timeouts, patience)
-            if place is None:
-                return None
             try:
-                return await self._exchange(place, request, timeouts)
+                response = await self._exchange(place, request, timeouts, early_data)
             except httpx.TransportError as error:
-                if sent_before or not _can_be_repeated(request):
+                if sent_before or not _may_be_sent_again(place, request, error):
                     raise
-                if not may_be_sent_again(error, request.method):
-                    raise
-            sent_before = True
+                sent_before = True
+                continue
+            if response is None or response.status_code != _TOO_EARLY or not place.early:
+                return response
+            # RFC 8470 section 5.2: once more, and not early
+            early_data = False
+            await response.aclose()
 
     async def _exchange(
-        self, place: Place, request: httpx.Request, timeouts: Timeouts
-    ) -> httpx.Response:
+        self, place: Place, request: httpx.Request, timeouts: Timeouts, early_data: bool
+    ) -> httpx.Response | None:
+        """The response; None if there is no connection soon enough."""
         try:
             body = await _body_of(request)
+            if not (early_data and body is None and await place.wait_early()):
+                if not await place.wait_connected():
+                    place.release()
+                    return None
             stream = await _open_request(place, request, timeouts, end=body is None)
         except BaseException:
-            place.release()
+            place.abandon()
             raise
         exchange = Exchange(stream, timeouts, place.release)
         try:
             if body is not None:
                 exchange.send_body(self._nursery, body)
+            if place.early and not await place.wait_connected():
+                await exchange.aclose()
+                return None
             head = await exchange.receive_head()
         except BaseException:
+            place.abandon()
             await exchange.aclose()
             raise
         assert place.connection.http3 is not None
@@ -171,16 +189,22 @@ async def _open_request(
     if not connection.endpoint.is_origin:
         fields.append((b"alt-used", connection.endpoint.authority.encode("ascii")))
     target: bytes = request.extensions.get("target", request.url.raw_path)
-    with trio.move_on_after(timeouts.write), sending():
-        return await http3.open_request(
-            request.method,
-            "https",
-            authority_of(request),
-            target.decode("ascii"),
-            fields,
-            priority=request.extensions.get("priority"),
-            end=end,
-        )
+    try:
+        with trio.move_on_after(timeouts.write), sending():
+            return await http3.open_request(
+                request.method,
+                "https",
+                authority_of(request),
+                target.decode("ascii"),
+                fields,
+                priority=request.extensions.get("priority"),
+                end=end,
+                early_data=place.early,
+            )
+    except httpx.ConnectError:
+        # The handshake has failed under it; the pool hears of that in the connection's own task.
+        await place.wait_connected()
+        raise
     raise httpx.WriteTimeout("the server does not take the request's headers in time")
 
 
@@ -191,6 +215,14 @@ async def _body_of(request: httpx.Request) -> httpx.AsyncByteStream | None:
     if isinstance(body, httpx.ByteStream) and not any([chunk async for chunk in body]):
         return None
     return body
+
+
+def _may_be_sent_again(place: Place, request: httpx.Request, error: httpx.TransportError) -> bool:
+    """Whether a request that got no response may go to another connection."""
+    if place.connection.failed_early:
+        # nothing was sent, or what does no harm; the next connection sends no early data
+        return isinstance(error, httpx.ConnectError)
+    return _can_be_repeated(request) and may_be_sent_again(error, request.method)
 
 
 def _can_be_repeated(request: httpx.Request) -> bool:

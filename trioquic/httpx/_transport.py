@@ -55,8 +55,12 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     `trioquic.open_connection`, `http3` that of `trioquic.http3.open_http3`. `limits` are httpx's,
     for HTTP/3 connections here and for TCP connections in the default fallback.
 
-    Raises ValueError for a `fingerprint` in `tls` without a `fallback` or "only": httpx's transport
-    cannot be told to trust one certificate.
+    With `early_data`, GET, HEAD and OPTIONS requests without a body do not wait for the handshake
+    with a server that `sessions` has a ticket of. Who records them can send them to the server
+    again, so it is for applications that know that this does no harm (RFC 8470).
+
+    Raises ValueError for a `fingerprint` in `tls` without a `fallback` or "only", as httpx's
+    transport cannot be told to trust one certificate, and for `early_data` without `sessions`.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
         networks: NetworkSource | None = None,
         sessions: SessionStore | None = None,
+        early_data: bool = False,
         http3: HTTP3Config = HTTP3Config(),  # noqa: B008 - frozen
         limits: httpx.Limits = httpx.Limits(  # noqa: B008 - never changed
             max_connections=100, max_keepalive_connections=20
@@ -81,12 +86,15 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             raise ValueError('mode "only" has no fallback')
         if tls.fingerprint is not None and fallback is None and mode != "only":
             raise ValueError('a fingerprint needs mode "only", or a fallback of your own')
+        if early_data and sessions is None:
+            raise ValueError("early_data needs sessions: it is sent with what an earlier one left")
         self._mode = mode
         self._tls = tls
         self._transport = transport
         self._migration = migration
         self._networks = networks
         self._sessions = sessions
+        self._early_data = early_data
         self._http3 = http3
         self._limits = limits
         self._fallback = fallback
@@ -125,9 +133,16 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             await self._fallback.__aenter__()
         self._block = Block()
         nursery = await self._block.enter()
-        self._pool = Pool(nursery, self._open_http3, self._limits, self._failed)
-        find_fallback = None if self._mode == "only" else self._find_fallback
-        self._router = Router(nursery, self._pool, self._discovery, find_fallback, self._head_start)
+        early = self._early_data
+        self._pool = Pool(nursery, self._open_http3, self._limits, self._failed, early_data=early)
+        self._router = Router(
+            nursery,
+            self._pool,
+            self._discovery,
+            None if self._mode == "only" else self._find_fallback,
+            self._head_start,
+            early_data=early,
+        )
         nursery.start_soon(self._watch_networks)
 
     async def __aexit__(
@@ -179,7 +194,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             raise
 
     @asynccontextmanager
-    async def _open_http3(self, endpoint: Endpoint) -> AsyncGenerator[HTTP3Connection]:
+    async def _open_http3(
+        self, endpoint: Endpoint, early_data: bool
+    ) -> AsyncGenerator[HTTP3Connection]:
         async with (
             open_connection(
                 endpoint.host,
@@ -191,6 +208,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
                 migration=self._migration,
                 networks=self._networks,
                 sessions=self._sessions,
+                early_data=early_data,
             ) as connection,
             open_http3(connection, self._http3) as http3,
         ):
