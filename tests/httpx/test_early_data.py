@@ -91,20 +91,21 @@ async def test_an_attempt_that_fails_is_made_once_more_without(autojump_clock: C
     the next connection, also such as are not safe."""
     async with known_site() as (site, sessions):
         move(site)
-        transport = trioquic.TransportConfig(handshake_timeout=2)
+        transport = trioquic.TransportConfig(handshake_timeout=2, send_buffer=10_000)
         async with (
             site.client(sessions=sessions, early_data=True, transport=transport) as client,
             trio.open_nursery() as nursery,
         ):
 
-            async def ask(method: str) -> None:
-                response = await client.request(method, "/json")
+            async def ask(method: str, size: int) -> None:
+                response = await client.request(method, "/json", headers={"x-large": "y" * size})
                 quic = response.extensions["trioquic_connection"]
                 assert quic.early_data is EarlyData.NONE
                 assert response.json()[":method"] == method
 
-            for method in ("GET", "GET", "POST"):
-                nursery.start_soon(ask, method)
+            # the second one is still being sent when the attempt fails
+            for method, size in (("GET", 0), ("GET", 30_000), ("POST", 0)):
+                nursery.start_soon(ask, method, size)
         assert len(site.applications) == 2
 
 

@@ -201,9 +201,10 @@ async def _open_request(
                 end=end,
                 early_data=place.early,
             )
-    except httpx.ConnectError:
-        # The handshake has failed under it; the pool hears of that in the connection's own task.
-        await place.wait_connected()
+    except (httpx.ConnectError, httpx.WriteError):
+        if place.early:
+            # If the handshake has failed under it, the connection's own task knows why.
+            await place.wait_connected()
         raise
     raise httpx.WriteTimeout("the server does not take the request's headers in time")
 
