@@ -14,8 +14,8 @@ from ..errors import InternalError
 
 
 @asynccontextmanager
-async def background() -> AsyncGenerator[trio.Nursery]:
-    """A nursery that is cancelled when the block is left."""
+async def background(package: str = "trioquic.http3") -> AsyncGenerator[trio.Nursery]:
+    """A nursery that is cancelled when the block is left; its tasks are of the `package`."""
     own: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -30,7 +30,7 @@ async def background() -> AsyncGenerator[trio.Nursery]:
             _, not_ordinary = rest.split(Exception)
             if not_ordinary is not None:
                 raise
-            raise InternalError(f"a bug in trioquic.http3: {rest.exceptions[0]!r}") from group
+            raise InternalError(f"a bug in {package}: {rest.exceptions[0]!r}") from group
         if own is None:
             raise
     if own is not None:

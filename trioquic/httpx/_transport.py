@@ -1,7 +1,7 @@
 """`HTTP3Transport`: its settings, and how it is entered, used and left."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Final
 
@@ -17,8 +17,8 @@ from .. import (
     system_networks,
 )
 from ..http3 import HTTP3Config, HTTP3Connection, open_http3
+from ..http3.background import background
 from ..sessions import SessionStore
-from ._block import Block
 from ._discovery import Discovery, Endpoint, Mode
 from ._fallback import default_fallback
 from ._pool import Pool
@@ -101,7 +101,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._head_start = head_start
         # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
         self._discovery = Discovery(mode, other_hosts=tls.verify)
-        self._block: Block | None = None
+        self._block = AsyncExitStack()
         self._pool: Pool | None = None
         self._router: Router | None = None
         self._entered_by: trio.lowlevel.Task | None = None
@@ -131,8 +131,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     async def _open(self) -> None:
         if self._fallback is not None:
             await self._fallback.__aenter__()
-        self._block = Block()
-        nursery = await self._block.enter()
+        self._block.push_async_callback(self._close_fallback)
+        nursery = await self._block.enter_async_context(background("trioquic.httpx"))
+        self._block.push_async_exit(self._close_pool)
         early = self._early_data
         self._pool = Pool(nursery, self._open_http3, self._limits, self._failed, early_data=early)
         self._router = Router(
@@ -153,22 +154,20 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     ) -> None:
         """Close: gracefully, or at once when an exception or a cancellation ends the block."""
         self._depth -= 1
-        if self._depth or self._block is None:
+        if self._depth:
             await trio.lowlevel.checkpoint()
             return
         self._closed = True
-        raising = exc_value is not None
-        try:
-            if not raising and self._pool is not None:
-                await self._pool.aclose()
-        except BaseException:
-            raising = True
-            raise
-        finally:
-            try:
-                await self._block.leave(raising=raising)
-            finally:
-                await self._close_fallback()
+        await self._block.__aexit__(exc_type, exc_value, traceback)
+
+    async def _close_pool(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_value is None and self._pool is not None:
+            await self._pool.aclose()
 
     async def aclose(self) -> None:
         """Close all connections; requests that are not complete fail. Idempotent; cancelled, it
