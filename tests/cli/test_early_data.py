@@ -10,7 +10,7 @@ from tests.sim_server import NAME, pattern
 from tests.sim_world import PREFERRED, SERVER
 from trioquic.cli import failures
 
-from .test_downloads import SIZE, Memory, web
+from .test_downloads import Memory, web
 
 Clock = trio.testing.MockClock
 pytestmark = pytest.mark.usefixtures("calendar")
@@ -34,19 +34,19 @@ async def test_a_server_that_is_not_where_it_was(autojump_clock: Clock) -> None:
         sessions = trioquic.MemorySessions()
         transport = trioquic.TransportConfig(handshake_timeout=2)
         options: dict[str, Any] = {"sessions": sessions, "early_data": True, "transport": transport}
-        await here.fetch("/file", Memory(), **options)
+        await here.fetch("/bytes/5000", Memory(), **options)
         here.world.server_interface.remove_address(SERVER)
         here.world.server_host.icmp = False
         here.world.net.name(NAME, SERVER, PREFERRED)
         sink = Memory()
-        job, (connection,) = await here.fetch("/file", sink, copies=10, **options)
+        job, (connection,) = await here.fetch("/bytes/5000", sink, copies=10, **options)
         assert job.error is None
-        assert sink.content == pattern(SIZE)
+        assert sink.content == pattern(5000)
         assert connection["early_data"] == "none"
         [line] = here.shown.lines
         assert line.startswith(f"no connection with early data to {NAME}:4433: ")
         assert len(here.servers) == 2
 
         here.world.server_interface.remove_address(PREFERRED)
-        job, connections = await here.fetch("/file", Memory(), **options)
+        job, connections = await here.fetch("/bytes/5000", Memory(), **options)
         assert (job.exit_code, connections) == (failures.NO_CONNECTION, [])
