@@ -117,7 +117,8 @@ class TransportConfig:
     """After how long without success the next of the server's addresses is tried as well (RFC 8305
     section 8: from 0.1 to 2)."""
     drain_timeout: float = 5.0
-    """How long a close waits for finished streams to be acknowledged. 0: not at all."""
+    """How long a close waits for finished streams to be acknowledged, and after early data for the
+    next ticket. 0: not at all."""
     max_ack_delay: float = 0.025
     """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms."""
     initial_max_data: int = 2 * _MIB

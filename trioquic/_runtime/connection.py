@@ -387,7 +387,9 @@ class Connection(trio.abc.AsyncResource):
         10.2). Idempotent.
 
         Every other call is refused and every waiting task woken at once. Streams that were ended
-        with a FIN are given `TransportConfig.drain_timeout` for their data to be acknowledged.
+        with a FIN are given `TransportConfig.drain_timeout` for their data to be acknowledged. So
+        is the ticket for the next connection after early data, whose answer is here a round trip
+        before the ticket.
         Cancelled, it closes without that, with one datagram; it always closes.
         """
         code = check_code(error_code)

@@ -40,6 +40,7 @@ from .._protocol.events import (
     TokenReceived,
 )
 from .._protocol.lifetime import CoreState
+from .._protocol.tls.state import EarlyData
 from ..errors import InternalError
 from .endings import handshake_error, loss_error
 from .sockets import Received
@@ -184,8 +185,8 @@ class Driver:
     # -- the end ---------------------------------------------------------------------------------
 
     async def drain(self, until: float) -> None:
-        """Wait until all data of finished streams is acknowledged, there is no hope for it, or the
-        time has come."""
+        """Wait until all data of finished streams is acknowledged and a ticket has had its time to
+        come, there is no hope for it, or the time has come."""
         if self.timer.wanted and not self.ended:
             # what was written to other streams is at least sent
             self.flush()
@@ -196,7 +197,18 @@ class Driver:
 
     @property
     def _drained(self) -> bool:
-        return self.ended or self.core.streams.drained
+        return self.ended or (self.core.streams.drained and not self._ticket_to_come)
+
+    @property
+    def _ticket_to_come(self) -> bool:
+        """The answer to early data is here a round trip before the ticket for the next connection:
+        a server gives that when it has our part of the handshake, and then confirms it."""
+        return (
+            self.on_session is not None
+            and self.completed is not None
+            and self.completed.early_data is EarlyData.ACCEPTED
+            and not self.core.handshake_confirmed
+        )
 
     def begin_close(self) -> None:
         """This side wants no more: every call from now on is refused, whoever waits is woken."""
@@ -294,6 +306,7 @@ class Driver:
                 self.handshake_over.set()
             case HandshakeConfirmed():
                 self.confirmed.set()
+                self.crowds.wake(Reason.ARRIVED)
             case Terminated():
                 self._had_path = self.core.active_path >= 0 and not self.waiting_for_path
                 self.end = event

@@ -9,6 +9,7 @@ still open, and to close every socket. It does not stay for the closing period o
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -26,6 +27,10 @@ from .session_keeper import SessionKeeper, Start
 from .sockets import DatagramSocket, Remote
 from .supervisor import Supervisor
 from .trace import open_trace
+
+# Turns of trio's scheduler in which the application can say what goes with the ClientHello: about
+# two for each call on a stream.
+_FIRST_TURNS: Final = 16
 
 
 class Session:
@@ -83,7 +88,6 @@ class Session:
                     self._plan.migration,
                     self._broadcast,
                 )
-                nursery.start_soon(driver.run)
                 if self._keeper is not None:
                     driver.on_session = partial(self._keep, self._keeper, paths)
                     nursery.start_soon(self._keeper.run)
@@ -93,7 +97,7 @@ class Session:
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
                 nursery.start_soon(supervisor.run, nursery)
-                failure = await self._serve(paths, supervisor, tell)
+                failure = await self._serve(nursery, paths, supervisor, tell)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -106,6 +110,7 @@ class Session:
 
     async def _serve(
         self,
+        nursery: trio.Nursery,
         paths: PathSet,
         supervisor: Supervisor,
         tell: Callable[[Connection], None],
@@ -114,12 +119,17 @@ class Session:
         may be started after that, however it ended."""
         driver = self._driver
         paths.start_first(self._socket)
-        driver.flush()
         told = False
         try:
             if driver.core.sends_early_data:
                 tell(self._connection(paths, supervisor))
                 told = True
+                # What is written at once goes with the ClientHello. A server that has read that
+                # begins to answer; what comes a moment later may have to wait for its pacer.
+                for _ in range(_FIRST_TURNS):
+                    await trio.lowlevel.checkpoint()
+            nursery.start_soon(driver.run)
+            driver.flush()
             failure = await self._handshake()
             if failure is None and not told:
                 tell(self._connection(paths, supervisor))
