@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from trioquic import Interface, InterfaceAddress, ManualNetworks
-from trioquic._protocol.transmit import Batch
+from trioquic._protocol.outgoing import Batch
 from trioquic._runtime.binding import bind_socket, connect_socket
 from trioquic._runtime.session_keeper import network_of
 from trioquic._runtime.sockets import DatagramSocket, Received, Remote

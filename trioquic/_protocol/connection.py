@@ -21,6 +21,7 @@ from .handshake import Handshake
 from .lifetime import CloseFrame, CoreState, Lifetime
 from .number_space import new_spaces
 from .observer import Observer
+from .outgoing import Batch, Outgoing
 from .path.liveness import Liveness
 from .path.mtu import ETHERNET
 from .path.path import Address, PathView
@@ -31,7 +32,7 @@ from .path.table import PathTable
 from .receive import Receiver
 from .recovery.loss import LossDetector
 from .streams.table import StreamTable
-from .transmit import Batch, Transmitter
+from .transmit import Transmitter
 from .wire.transport_parameters import TransportParameters
 
 
@@ -66,7 +67,7 @@ class ClientConnection:
         self._spaces = new_spaces(config.max_ack_delay)
         self._own_ids = OwnIds(rng)
         self._peer_ids = PeerIds(config.active_connection_id_limit)
-        self._rules = PathRules(config.max_datagram_size)
+        self._rules = PathRules(config.max_datagram_size, config.degraded_after)
         self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
         self._loss = LossDetector(rng, congestion=config.congestion)
         self.streams = StreamTable(config.streams)
@@ -87,7 +88,6 @@ class ClientConnection:
             wall_time,
         )
         self._liveness = Liveness()
-        self._paths.degraded_after = config.degraded_after
         self._dispatcher = Dispatcher(
             self._loss,
             self.streams,
@@ -107,7 +107,7 @@ class ClientConnection:
             self._lifetime,
             self._loss,
         )
-        self._transmitter = Transmitter(
+        self._outgoing = Outgoing(
             self._spaces,
             self._handshake,
             self.streams,
@@ -118,11 +118,12 @@ class ClientConnection:
             self._loss,
             self._lifetime,
         )
+        self._transmitter = Transmitter(self._outgoing)
 
     def observe(self, observer: Observer) -> None:
         """Let somebody watch, from before `start` on."""
         self._receiver.observer = observer
-        self._transmitter.observer = observer
+        self._outgoing.observer = observer
         self._loss.observer = observer
         self._paths.observer = observer
 
@@ -190,7 +191,7 @@ class ClientConnection:
     def largest_datagram(self) -> int:
         """What fits into one DATAGRAM frame on the active path now (RFC 9221 section 5)."""
         path = self._paths.active_path()
-        return 0 if path is None else self.datagrams.largest(self._transmitter.datagram_room(path))
+        return 0 if path is None else self.datagrams.largest(self._outgoing.datagram_room(path))
 
     def path_view(self, path_id: int) -> PathView:
         """A snapshot of a path; KeyError for one that was never there or is long forgotten."""
@@ -205,7 +206,7 @@ class ClientConnection:
         counters = self._receiver.counters
         one_rtt = self._handshake.one_rtt
         return CoreStatistics(
-            packets_sent=self._transmitter.packets,
+            packets_sent=self._outgoing.packets,
             packets_received=counters.packets,
             dropped_malformed=counters.dropped_malformed,
             dropped_unknown_id=counters.dropped_unknown_id,
@@ -283,8 +284,8 @@ class ClientConnection:
             return None
         try:
             batch = self._transmitter.transmit(path, now)
-            if self._transmitter.wrote_streams:
-                self._transmitter.wrote_streams = False
+            if self._outgoing.wrote_streams:
+                self._outgoing.wrote_streams = False
                 self._liveness.on_request(now)
             return batch
         except BadPacketError as error:
@@ -311,7 +312,7 @@ class ClientConnection:
         for space in self._spaces:
             if not space.discarded:
                 deadline = min(deadline, space.acks.deadline)
-        if self._transmitter.may_send_data and self._transmitter.has_data():
+        if self._outgoing.may_send_data and self._outgoing.has_data():
             deadline = min(deadline, self._loss.pacer_deadline(active, now))
         return deadline
 

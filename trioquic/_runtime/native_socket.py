@@ -20,7 +20,7 @@ from typing import Final
 
 import trio
 
-from .._protocol.transmit import Batch
+from .._protocol.outgoing import Batch
 from ..paths import Address
 from .sockets import DatagramSocket, Received
 

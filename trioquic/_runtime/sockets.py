@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import trio
 
+from .._protocol.outgoing import Batch
 from .._protocol.path.mtu import ETHERNET
-from .._protocol.transmit import Batch
 from ..paths import Address
 
 

@@ -60,8 +60,6 @@ class PathTable:
         self._live: dict[int, Path] = {}
         self._abandoned: dict[int, PathView] = {}
         self.active = -1
-        # PTOs in a row without an answer after which the active path counts as degraded
-        self.degraded_after = 3
         # a PING must go out on the active path, so that the server sees the move (section 9.2)
         self.ping_needed = False
         # the next packet must say again what was received: the last ACK went out on the old path,
@@ -280,14 +278,16 @@ class PathTable:
             return
         path.judge_size(now)
         count = path.recovery.pto_count
-        silent = count >= self.degraded_after or (count > 0 and now >= self._unheard_from(path))
+        silent = count >= self._rules.degraded_after or (
+            count > 0 and now >= self._unheard_from(path)
+        )
         if self._rules.confirmed and path.silent != silent:
             path.silent = silent
             number = path.path_id
             self._events.append(
                 PathSilent(path_id=number) if path.silent else PathAnswering(path_id=number)
             )
-        degraded = count >= self.degraded_after and self._rules.confirmed
+        degraded = count >= self._rules.degraded_after and self._rules.confirmed
         if path.state is PathState.ACTIVE and degraded:
             path.advance(PathInput.DEGRADE)
             self._events.append(PathDegraded(path_id=path.path_id, pto_count=count))
