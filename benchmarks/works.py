@@ -221,7 +221,7 @@ def growths(quick: bool) -> list[Growth]:
 def works(size: int, quick: bool) -> list[Work]:
     """`size` is that of a large transfer; with `quick` all is so small that figures say little."""
     requests, handshakes, connections = (20, 4, 10) if quick else (2000, 200, 1000)
-    first_bytes = 1 if quick else 10
+    first_bytes = 1 if quick else 5
     return [
         _transfer(
             "download",
