@@ -53,6 +53,18 @@ def test_the_largest_fits_and_one_more_does_not(limit: int, room: int) -> None:
     assert largest + 1 + len(encode_datagram_header(largest + 1)) > most or most < 4
 
 
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_not_even_an_empty_one_where_the_peer_takes_none(limit: int) -> None:
+    """RFC 9221 section 3. It took some when this was written, before early data was refused."""
+    datagrams, _ = make()
+    receipt = datagrams.send(b"")
+    datagrams.apply_peer_limit(limit)
+    builder = PacketBuilder(ROOM)
+    datagrams.write_frames(builder, ROOM)
+    assert builder.parts == []
+    assert receipt.outcome is DatagramOutcome.DROPPED
+
+
 def test_they_leave_in_order_as_many_as_fit() -> None:
     datagrams, _ = make()
     receipts = [datagrams.send(bytes([number]) * 500) for number in range(3)]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partialmethod
 from typing import Any
 
@@ -17,12 +18,13 @@ from tests.sim_server import ServerOptions, pattern
 from tests.sim_world import SERVER, SERVER6, WIFI, World
 from trioquic import EarlyData, MemorySessions
 from trioquic._protocol.errors import PROTOCOL_VIOLATION
+from trioquic.sessions import SessionKey, TakenSession
 
 from .world import dial, open_sockets, phone_world, server_side
 
 Clock = trio.testing.MockClock
 pytestmark = pytest.mark.usefixtures("calendar")
-DEAD = "198.51.100.99"
+DEAD, SHUT = "198.51.100.99", "198.51.100.98"
 RTT = 0.05
 # what the simulated link adds for the size of datagrams, and ACKs that are held back
 SLACK = 0.03
@@ -41,9 +43,19 @@ def options(change: Callable[[QuicTransportParameters], None] | None = None) -> 
     return ServerOptions(session_tickets=True, parameters=parameters)
 
 
-async def first_visit(world: World, **more: Any) -> MemorySessions:
+class Moved(MemorySessions):
+    """Believes that the server was where nobody listens."""
+
+    async def take(self, key: SessionKey) -> TakenSession:
+        ticket, token = await super().take(key)
+        return TakenSession(ticket and replace(ticket, address=SHUT), token)
+
+
+async def first_visit(
+    world: World, sessions: MemorySessions | None = None, **more: Any
+) -> MemorySessions:
     """A store with a ticket."""
-    sessions = MemorySessions()
+    sessions = MemorySessions() if sessions is None else sessions
     async with dial(world, sessions=sessions, early_data=True, **more) as conn:
         assert conn.handshake_complete
         assert outcome(conn) is EarlyData.NONE
@@ -227,6 +239,56 @@ async def test_another_protocol_gets_nothing_that_was_meant_for_the_first(
             with pytest.raises(trioquic.AlpnError, match="refused early data for hq-interop"):
                 await ask(conn, 10)
         assert server_side(world).uploads == {}
+
+
+async def test_nobody_goes_on_in_another_protocol(autojump_clock: Clock) -> None:
+    """The application was told the first one, whether it has written anything or not."""
+    both = ("hq-interop", "other")
+    async with phone_world(options(), ipv6=False) as world:
+        sessions = await first_visit(world, alpn=both)
+        world.server.tickets.clear()
+        world.server.configuration.alpn_protocols = ["other"]
+        async with dial(world, sessions=sessions, early_data=True, alpn=both) as conn:
+            with pytest.raises(trioquic.AlpnError):
+                await conn.open_stream()
+
+
+async def test_the_last_datagram_is_full_also_when_the_parameters_are_bad(
+    autojump_clock: Clock,
+) -> None:
+    """RFC 9000 section 14.1: the server drops an Initial packet in a smaller one."""
+
+    def forge(p: QuicTransportParameters) -> None:
+        p.original_destination_connection_id = b"somebody"
+
+    async with phone_world(options(forge), ipv6=False) as world:
+        sessions = await first_visit(world)
+        async with dial(world, sessions=sessions, early_data=True) as conn:
+            with pytest.raises(trioquic.HandshakeError, match="original_destination"):
+                await ask(conn, 10)
+        sent = [record.payload for record in world.record.select(host="phone") if record.payload]
+        # also of version 1's Initial packets
+        initial = [data for data in sent if data[0] & 0xF0 == 0xC0]
+        assert min(len(data) for data in initial) >= 1200
+        assert sent[-1] == initial[-1]
+
+
+async def test_whoever_says_that_nobody_listens_may_lie(autojump_clock: Clock) -> None:
+    """With early data no other address is tried, so this one gets its time."""
+    transport = trioquic.TransportConfig(handshake_timeout=2)
+    async with phone_world(options(), ipv6=False) as world:
+        world.net.host("shut").add_interface("eth0", SHUT)
+        sessions = Moved()
+        await first_visit(world, sessions)
+        where = [SHUT, DEAD]
+        began = trio.current_time()
+        async with dial(
+            world, sessions=sessions, early_data=True, addresses=where, transport=transport
+        ) as conn:
+            with pytest.raises(trioquic.HandshakeError, match="within 2 s"):
+                await conn.wait_handshake()
+        assert trio.current_time() - began == pytest.approx(2)
+        assert open_sockets(world) == 0
 
 
 async def test_a_server_that_is_gone(autojump_clock: Clock) -> None:

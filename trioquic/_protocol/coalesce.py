@@ -92,7 +92,7 @@ class Coalescer:
         return (space.index == INITIAL and builder.size > 0) or validating
 
     def _fill_early(self, builder: PacketBuilder, data: bool, probe: bool) -> bool:
-        """A 0-RTT packet: nothing but data of streams, and no ACK (section 12.5)."""
+        """A 0-RTT packet: nothing but what streams have to say, and no ACK (section 12.5)."""
         if data:
             self._out.streams.write_frames(builder)
             self._out.wrote_streams = True

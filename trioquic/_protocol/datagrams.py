@@ -138,7 +138,8 @@ class Datagrams:
         while queue:
             waiting = queue[0]
             size = len(waiting.data)
-            if size > largest:
+            # The peer may take none at all, not even empty ones.
+            if size > largest or size + _SHORT_OVERHEAD > self._peer_limit:
                 self._drop(queue.popleft())
                 continue
             header = encode_datagram_header(size)

@@ -143,6 +143,7 @@ class Handshake:
         remembered = self._remembered
         if remembered is not None and self._tls.early_data is EarlyData.OFFERED:
             suite, secret = self._tls.early_cipher_suite, self._tls.early_secret
+            self._tls.early_secret = b""
             self.zero_rtt = ZeroRtt(suite, secret, self.versions.current, remembered)
             self._streams.apply_peer_limits(remembered)
             self._datagrams.apply_peer_limit(remembered.max_datagram_frame_size)
@@ -226,18 +227,17 @@ class Handshake:
         self._loss.withdraw(APPLICATION)
         self._streams.restart()
 
-    def _check_early_data_untrusted(self, parameters: TransportParameters) -> None:
-        early, self.zero_rtt = self.zero_rtt, None
+    def _check_early_data_untrusted(
+        self, early: ZeroRtt | None, parameters: TransportParameters
+    ) -> None:
         if early is not None:
             check_limits_untrusted(early.remembered, parameters)
-        elif self._tls.early_data is EarlyData.REJECTED and self._streams.any_opened:
-            # What was written was meant for a protocol that the server does not speak any more.
-            if self._tls.alpn != self._early_alpn:
-                raise tls_error(
-                    NO_APPLICATION_PROTOCOL,
-                    f"the server refused early data for {self._early_alpn} and chose "
-                    f"{self._tls.alpn}",
-                )
+        elif self._tls.early_data is EarlyData.REJECTED and self._tls.alpn != self._early_alpn:
+            # The application was told the protocol of the last time, and has written for that.
+            raise tls_error(
+                NO_APPLICATION_PROTOCOL,
+                f"the server refused early data for {self._early_alpn} and chose {self._tls.alpn}",
+            )
 
     def _take_tickets(self, now: float) -> None:
         """Pass on what resumes this session (RFC 8446 section 4.6.1), if anybody wants it."""
@@ -256,12 +256,13 @@ class Handshake:
 
     def _finish_untrusted(self, now: float) -> None:
         """Server authenticated: check its parameters and let streams run."""
+        early, self.zero_rtt = self.zero_rtt, None
         raw = self._tls.peer_transport_parameters
         parameters = decode_transport_parameters_untrusted(raw or b"")
         self.versions.check_untrusted(parameters)
         self._may_grease = parameters.grease_quic_bit
         self._check_ids_untrusted(parameters)
-        self._check_early_data_untrusted(parameters)
+        self._check_early_data_untrusted(early, parameters)
         self._remembered = None
         self.parameters = parameters
         self.complete = True

@@ -26,7 +26,7 @@ from .arguments import Plan
 from .binding import bind_socket, connect_socket
 from .connection import Connection
 from .session import Session
-from .session_keeper import NOTHING
+from .session_keeper import NOTHING, network_of
 from .sockets import DatagramSocket
 from .ways import Way
 
@@ -98,7 +98,7 @@ class Race:
 
     async def _try(self, attempt: Attempt, scope: trio.CancelScope | None = None) -> None:
         """Try one way; with success, until the connection ends."""
-        way, patient = attempt.way, attempt.patient
+        way = attempt.way
         try:
             attempt, session = await self._open(attempt)
         except LocalAddressError as error:
@@ -113,6 +113,7 @@ class Race:
         except OSError as error:
             self._end(error, scope)
             return
+        patient = attempt.patient
         failure = await session.run(patient, lambda connection: self._end(connection, scope))
         if failure is None:
             return
@@ -141,26 +142,45 @@ class Race:
             ticket = start.taken.ticket
             early = plan.early_data and ticket is not None and ticket.early_data
             if early and ticket is not None and not self._alone:
-                better = self._where_taken(attempt, ticket)
-                early = better is not None
-                if better is not None and better is not attempt:
-                    self._waiting[self._waiting.index(better)] = attempt
-                    attempt = better
-                    connected.close()
-                    connected = await self._connect(attempt.way)
+                attempt, connected, early = await self._go_where_taken(attempt, connected, ticket)
             remote = attempt.way.remote
             return attempt, Session(plan, remote, connected, attempt.version, keeper, start, early)
         except BaseException:
             connected.close()
             raise
 
-    def _where_taken(self, attempt: Attempt, ticket: Resumption) -> Attempt | None:
+    async def _go_where_taken(
+        self, attempt: Attempt, connected: DatagramSocket, ticket: Resumption
+    ) -> tuple[Attempt, DatagramSocket, bool]:
         """This attempt, or the one instead of it that leads to where the ticket came from: there
-        the server is, as far as anybody can know who has not asked."""
-        for other in (attempt, *self._waiting):
+        the server is, as far as anybody can know who has not asked. Whether there is such a one,
+        from the network that the ticket is for."""
+        if attempt.way.remote.address[0] == ticket.address:
+            return attempt, connected, True
+        other = self._where_taken(attempt, ticket)
+        if other is None:
+            return attempt, connected, False
+        network = network_of(connected, self._plan.networks)
+        try:
+            there = await self._connect(other.way)
+        except (NoWayError, LocalAddressError):
+            return attempt, connected, False
+        try:
+            # It may have had its turn meanwhile.
+            if other in self._waiting and network == network_of(there, self._plan.networks):
+                self._waiting[self._waiting.index(other)] = attempt
+                connected, there = there, connected
+                return other, connected, True
+            return attempt, connected, False
+        finally:
+            there.close()
+
+    def _where_taken(self, attempt: Attempt, ticket: Resumption) -> Attempt | None:
+        for other in self._waiting:
             if (
                 other.way.remote.address[0] == ticket.address
                 and other.way.interface == attempt.way.interface
+                and other.version == attempt.version
             ):
                 return other
         return None

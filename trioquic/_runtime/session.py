@@ -91,13 +91,11 @@ class Session:
                 if self._keeper is not None:
                     driver.on_session = partial(self._keep, self._keeper, paths)
                     nursery.start_soon(self._keeper.run)
-                if not patient and not driver.core.sends_early_data:
-                    self._socket.on_refused = self._give_up_if_refused
                 supervisor = Supervisor(
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
                 nursery.start_soon(supervisor.run, nursery)
-                failure = await self._serve(nursery, paths, supervisor, tell)
+                failure = await self._serve(nursery, paths, supervisor, patient, tell)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -113,12 +111,16 @@ class Session:
         nursery: trio.Nursery,
         paths: PathSet,
         supervisor: Supervisor,
+        patient: bool,
         tell: Callable[[Connection], None],
     ) -> HandshakeError | None:
         """From the first datagram to the end of the connection, or to why there was none. No task
         may be started after that, however it ended."""
         driver = self._driver
         paths.start_first(self._socket)
+        # There is no other way for an application that has begun to send.
+        if not patient and not driver.core.sends_early_data:
+            self._socket.on_refused = self._give_up_if_refused
         told = False
         try:
             if driver.core.sends_early_data:

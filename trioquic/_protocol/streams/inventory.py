@@ -90,11 +90,8 @@ class Inventory:
     def open(self, bidirectional: bool) -> Stream | None:
         """Open a stream, or ask the peer for credit (section 4.6) and return None."""
         kind = 0 if bidirectional else 1
-        limit = self._may_open[kind]
-        if self._opened[kind] >= limit:
-            if self._blocked_at[kind] != limit:
-                self._blocked_at[kind] = limit
-                self._control.add(STREAMS_BLOCKED_BIDI + kind)
+        if self._opened[kind] >= self._may_open[kind]:
+            self._note_blocked(kind)
             return None
         number = self._opened[kind] << 2 | kind << 1
         self._opened[kind] += 1
@@ -104,11 +101,6 @@ class Inventory:
         """How many streams the peer's credit allows now."""
         kind = 0 if bidirectional else 1
         return max(0, self._may_open[kind] - self._opened[kind])
-
-    @property
-    def any_opened(self) -> bool:
-        """Whether we ever opened a stream."""
-        return self._opened != [0, 0]
 
     def withdraw_limits(self) -> None:
         """The limits were those of an earlier connection and do not count."""
@@ -123,6 +115,8 @@ class Inventory:
             number for number in sorted(self.held) if number >> 2 < self._may_open[number >> 1 & 1]
         ]
         self.held.difference_update(free)
+        for number in self.held:
+            self._note_blocked(number >> 1 & 1)
         return [self.streams[number] for number in free if number in self.streams]
 
     def raise_stream_limit(self, bidirectional: bool, count: int) -> None:
@@ -198,6 +192,13 @@ class Inventory:
     def codes(self, number: int) -> tuple[int | None, int | None]:
         """The reset and the stop code that a reclaimed stream had, if they are remembered."""
         return self._codes.get(number, (None, None))
+
+    def _note_blocked(self, kind: int) -> None:
+        """Section 4.6: tell the peer once per limit that it holds us up."""
+        limit = self._may_open[kind]
+        if self._blocked_at[kind] != limit:
+            self._blocked_at[kind] = limit
+            self._control.add(STREAMS_BLOCKED_BIDI + kind)
 
     def _create(self, number: int) -> Stream:
         config = self._config

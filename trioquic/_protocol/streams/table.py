@@ -134,11 +134,6 @@ class StreamTable:
     # Views
 
     @property
-    def any_opened(self) -> bool:
-        """Whether this side ever opened a stream."""
-        return self._inventory.any_opened
-
-    @property
     def drained(self) -> bool:
         """All data of finished streams was acknowledged."""
         return self._outbound.drained
