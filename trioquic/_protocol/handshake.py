@@ -51,6 +51,8 @@ _FIRST_ID_LENGTH = 8
 # better, and a server that gives more and more is not worth the work.
 _MOST_TICKETS = 16
 _MOST_TOKENS = 16
+# packets whose fixed bits are drawn together
+_DICE = 64
 # A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
 _LONGEST_TOKEN = 1100
 # A token of an earlier connection is only worth its place in every Initial while it leaves half of
@@ -102,6 +104,8 @@ class Handshake:
         self._rng = rng
         # the server lets us clear the fixed bit (RFC 9287)
         self._may_grease = False
+        self._dice = b""
+        self._dice_left = 0
         self.original_id = rng(_FIRST_ID_LENGTH)
         self.versions = VersionChoice(
             config.versions, config.original_version, config.renegotiated != 0
@@ -179,7 +183,14 @@ class Handshake:
     def fixed_bit(self) -> int:
         """The second bit of the next 1-RTT packet: anything, if the server allows it (RFC 9287
         section 3.1), so that nobody on the way comes to rely on it."""
-        return self._rng(1)[0] & FIXED_BIT if self._may_grease else FIXED_BIT
+        if not self._may_grease:
+            return FIXED_BIT
+        if self._dice_left == 0:
+            # asking the system for each packet's bit would cost as much as a frame does
+            self._dice = self._rng(_DICE)
+            self._dice_left = _DICE
+        self._dice_left -= 1
+        return self._dice[self._dice_left] & FIXED_BIT
 
     def read_keys(self, header: LongHeader, space: int) -> PacketKeys | None:
         """The keys for a packet of the server's; None if there are none yet."""
