@@ -158,7 +158,7 @@ class Coalescer:
                 NUMBER_LENGTH,
                 keys.write_phase,
                 path.next_spin(),
-                self._out.handshake.fixed_bit(),
+                self._out.handshake.fixed_bits.draw(),
             )
             sealed = keys.seal(packet.number, header, payload)
             writer: PacketKeys = keys.writer

@@ -25,6 +25,7 @@ from .events import (
     TicketReceived,
     TokenReceived,
 )
+from .fixed_bits import FixedBits
 from .lifetime import Lifetime
 from .negotiation import VersionChoice
 from .number_space import NumberSpace
@@ -36,7 +37,7 @@ from .streams.table import StreamTable
 from .tls.alerts import NO_APPLICATION_PROTOCOL, tls_error
 from .tls.client import TlsClient
 from .tls.state import EarlyData
-from .wire.packets import FIXED_BIT, LongHeader
+from .wire.packets import LongHeader
 from .wire.transport_parameters import (
     TransportParameters,
     decode_transport_parameters_untrusted,
@@ -51,8 +52,6 @@ _FIRST_ID_LENGTH = 8
 # better, and a server that gives more and more is not worth the work.
 _MOST_TICKETS = 16
 _MOST_TOKENS = 16
-# packets whose fixed bits are drawn together
-_DICE = 64
 # A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
 _LONGEST_TOKEN = 1100
 # A token of an earlier connection is only worth its place in every Initial while it leaves half of
@@ -101,11 +100,7 @@ class Handshake:
         self._tickets_told = 0
         self._tokens_told: list[bytes] = []
         self._wall_time = wall_time.timestamp()  # when the connection began
-        self._rng = rng
-        # the server lets us clear the fixed bit (RFC 9287)
-        self._may_grease = False
-        self._dice = b""
-        self._dice_left = 0
+        self.fixed_bits = FixedBits(rng)
         self.original_id = rng(_FIRST_ID_LENGTH)
         self.versions = VersionChoice(
             config.versions, config.original_version, config.renegotiated != 0
@@ -179,18 +174,6 @@ class Handshake:
     def server_id_matches(self, connection_id: bytes) -> bool:
         """After the first authentic packet the server's ID stays as it is (section 7.2)."""
         return self._server_id is None or self._server_id == connection_id
-
-    def fixed_bit(self) -> int:
-        """The second bit of the next 1-RTT packet: anything, if the server allows it (RFC 9287
-        section 3.1), so that nobody on the way comes to rely on it."""
-        if not self._may_grease:
-            return FIXED_BIT
-        if self._dice_left == 0:
-            # asking the system for each packet's bit would cost as much as a frame does
-            self._dice = self._rng(_DICE)
-            self._dice_left = _DICE
-        self._dice_left -= 1
-        return self._dice[self._dice_left] & FIXED_BIT
 
     def read_keys(self, header: LongHeader, space: int) -> PacketKeys | None:
         """The keys for a packet of the server's; None if there are none yet."""
@@ -271,7 +254,7 @@ class Handshake:
         raw = self._tls.peer_transport_parameters
         parameters = decode_transport_parameters_untrusted(raw or b"")
         self.versions.check_untrusted(parameters)
-        self._may_grease = parameters.grease_quic_bit
+        self.fixed_bits.any_allowed = parameters.grease_quic_bit
         self._check_ids_untrusted(parameters)
         self._check_early_data_untrusted(early, parameters)
         self._remembered = None

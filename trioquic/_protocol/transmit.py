@@ -149,7 +149,7 @@ class Transmitter:
             number_length,
             keys.write_phase,
             path.next_spin(),
-            out.handshake.fixed_bit(),
+            out.handshake.fixed_bits.draw(),
         )
         # RFC 9001 section 5.4.2: the sample must lie within the packet
         least = 4 - number_length
