@@ -227,21 +227,10 @@ async def test_a_server_may_raise_its_limits(autojump_clock: Clock) -> None:
             assert outcome(conn) is EarlyData.ACCEPTED
 
 
+@pytest.mark.parametrize("writes", [True, False])
 async def test_another_protocol_gets_nothing_that_was_meant_for_the_first(
-    autojump_clock: Clock,
+    autojump_clock: Clock, writes: bool
 ) -> None:
-    both = ("hq-interop", "other")
-    async with phone_world(options(), ipv6=False) as world:
-        sessions = await first_visit(world, alpn=both)
-        world.server.tickets.clear()
-        world.server.configuration.alpn_protocols = ["other"]
-        async with dial(world, sessions=sessions, early_data=True, alpn=both) as conn:
-            with pytest.raises(trioquic.AlpnError, match="refused early data for hq-interop"):
-                await ask(conn, 10)
-        assert server_side(world).uploads == {}
-
-
-async def test_nobody_goes_on_in_another_protocol(autojump_clock: Clock) -> None:
     """The application was told the first one, whether it has written anything or not."""
     both = ("hq-interop", "other")
     async with phone_world(options(), ipv6=False) as world:
@@ -249,8 +238,14 @@ async def test_nobody_goes_on_in_another_protocol(autojump_clock: Clock) -> None
         world.server.tickets.clear()
         world.server.configuration.alpn_protocols = ["other"]
         async with dial(world, sessions=sessions, early_data=True, alpn=both) as conn:
-            with pytest.raises(trioquic.AlpnError):
+            if writes:
+                stream = await conn.open_send_stream(early_data=True)
+                await stream.send_all(b"for the first one")
+                await stream.aclose()
+            with pytest.raises(trioquic.AlpnError, match="refused early data for hq-interop"):
                 await conn.open_stream()
+        await server_side(world).closed.wait()
+        assert server_side(world).uploads == {}
 
 
 async def test_the_last_datagram_is_full_also_when_the_parameters_are_bad(
@@ -353,6 +348,28 @@ async def test_an_unknown_address_gets_no_early_data(autojump_clock: Clock) -> N
         ) as conn:
             assert conn.handshake_complete
             assert outcome(conn) is EarlyData.NONE
+
+
+async def test_what_is_for_one_network_goes_to_no_other_for_its_address(
+    autojump_clock: Clock,
+) -> None:
+    """RFC 9000 section 9.5: IPv4 and IPv6 are networks of their own to a store, and what was taken
+    for the first way may be known there."""
+    sessions = MemorySessions(across_networks=True)
+    async with phone_world(options()) as world:
+        over_ipv4 = {"local_address": WIFI, "addresses": [SERVER]}
+        await first_visit(world, sessions, networks=world.phone, **over_ipv4)
+        async with dial(
+            world,
+            sessions=sessions,
+            early_data=True,
+            networks=world.phone,
+            addresses=[SERVER6, SERVER],
+        ) as conn:
+            assert conn.early_data is EarlyData.NONE
+            assert conn.resumed
+            assert conn.active_path is not None
+            assert conn.active_path.remote[0] == SERVER6
 
 
 async def test_datagrams_wait(autojump_clock: Clock) -> None:
