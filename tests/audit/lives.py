@@ -88,7 +88,7 @@ class Life:
         self.client = ClientConnection(
             CoreConfig(tls=tls, streams=streams, idle_timeout=60.0),
             rng=random.Random(-seed).randbytes,
-            wall_time=WALL_TIME,
+            wall_time=WALL_TIME.timestamp(),
             now=self.now,
         )
         self.client.start(("192.0.2.1", 5000), REMOTE)

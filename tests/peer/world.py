@@ -83,7 +83,7 @@ class World:
             early_data=early is not None,
         )
         self.client = ClientConnection(
-            config, rng=self.random.randbytes, wall_time=WALL_TIME, now=self.now
+            config, rng=self.random.randbytes, wall_time=WALL_TIME.timestamp(), now=self.now
         )
         if observer is not None:
             self.client.observe(observer)

@@ -104,6 +104,23 @@ async def test_a_record_from_the_future_waits(make: Make) -> None:
     assert await store.take(key()) == NOTHING
 
 
+async def test_a_clock_that_was_slewed_back_costs_nothing(make: Make) -> None:
+    store = make()
+    records: list[Record] = [ticket(age=-5), token(age=-5)]
+    await store.keep(key(), records)
+    assert set(await take_all(store, key())) == set(records)
+
+
+@pytest.mark.parametrize("limits", [{"per_server": 3}, {"most": 3}])
+async def test_what_is_from_the_future_keeps_nothing_out(make: Make, limits: Any) -> None:
+    """Else nothing would be resumed before the clock has caught up."""
+    store = make(**limits)
+    await store.keep(key(), [token(f"future {n}", age=-HOUR - n) for n in range(4)])
+    fresh = token("now")
+    await store.keep(key(), [fresh])
+    assert await store.take(key()) == TakenSession(None, fresh)
+
+
 async def test_the_oldest_of_one_server_go(make: Make) -> None:
     store = make(per_server=3)
     elsewhere = key(server_name="other.example")

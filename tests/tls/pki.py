@@ -169,7 +169,7 @@ def make_client(
     seed: int = 0,
     resumption: Resumption | None = None,
     early_data: bool = False,
-    wall_time: datetime.datetime = NOW,
+    wall_time: float = NOW.timestamp(),
 ) -> TlsClient:
     config = TlsClientConfig(
         server_name,

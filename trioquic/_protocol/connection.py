@@ -7,7 +7,6 @@ commands are passed on to the component that owns them. Everything is keyed by p
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from math import inf
 
 from .cid.own import OwnIds
@@ -57,10 +56,11 @@ class CoreStatistics:
 
 
 class ClientConnection:
-    """A client's connection. All times are seconds on one monotonic clock of the caller."""
+    """A client's connection. All times are seconds on one monotonic clock of the caller, but for
+    `wall_time`: the seconds since 1970 in UTC at its beginning, for certificates and tickets."""
 
     def __init__(
-        self, config: CoreConfig, *, rng: Callable[[int], bytes], wall_time: datetime, now: float
+        self, config: CoreConfig, *, rng: Callable[[int], bytes], wall_time: float, now: float
     ) -> None:
         self._events = events = list[Event]()
         self._telling: list[Event] = []  # those that are being told, the next one last

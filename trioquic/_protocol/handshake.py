@@ -7,7 +7,6 @@ only believed while no packet of the server was authenticated.
 """
 
 from collections.abc import Callable
-from datetime import datetime
 
 from .cid.own import OwnIds
 from .cid.peer import PeerIds
@@ -75,7 +74,7 @@ class Handshake:
         lifetime: Lifetime,
         events: list[Event],
         rng: Callable[[int], bytes],
-        wall_time: datetime,
+        wall_time: float,
     ) -> None:
         self._spaces = spaces
         self._peer_ids = peer_ids
@@ -99,7 +98,7 @@ class Handshake:
         self._keep_tickets = config.keep_tickets
         self._tickets_told = 0
         self._tokens_told: list[bytes] = []
-        self._wall_time = wall_time.timestamp()  # when the connection began
+        self._wall_time = wall_time  # when the connection began
         self.fixed_bits = FixedBits(rng)
         self.original_id = rng(_FIRST_ID_LENGTH)
         self.versions = VersionChoice(
@@ -241,7 +240,7 @@ class Handshake:
         room = _MOST_TICKETS - self._tickets_told
         del tickets[room:]
         self._tickets_told += len(tickets)
-        wall_time = self._wall_time + now - self._lifetime.began
+        wall_time = self._wall_time + (now - self._lifetime.began)
         kept = b"" if self.parameters is None else remember(self.parameters)
         for ticket in tickets:
             if ticket.lifetime:

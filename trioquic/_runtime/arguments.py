@@ -6,9 +6,9 @@ is asked of it by binding a socket, in `opening.py`.
 
 import ipaddress
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import idna
 
@@ -99,7 +99,7 @@ class Plan:
 
     def new_core(self, config: CoreConfig, now: float) -> ClientConnection:
         """A fresh core: one for each attempt."""
-        return ClientConnection(config, rng=self.rng, wall_time=datetime.now(UTC), now=now)
+        return ClientConnection(config, rng=self.rng, wall_time=time.time(), now=now)
 
 
 def make_plan(

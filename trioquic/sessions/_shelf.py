@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from .._protocol.tls.resumption import Resumption
+from .._protocol.tls.resumption import Resumption, age_at
 from ._records import AddressToken, Record, SessionKey, TakenSession
 
 # Both bound what a store can grow to, in memory and in a file.
@@ -68,7 +68,8 @@ class Shelf:
         return TakenSession(ticket, token)
 
     def keep(self, key: SessionKey, records: Sequence[Record], now: float) -> None:
-        """Add records; expired ones and the oldest of too many go."""
+        """Add records; expired ones and the oldest of too many go, but first those that nobody can
+        use because the clock was set back: they must not keep out what comes now."""
         for record in records:
             entry = Entry(key, record)
             if _size(record) <= LARGEST_RECORD and entry not in self.entries:
@@ -76,9 +77,8 @@ class Shelf:
         self._drop_expired(now)
         for kind in (Resumption, AddressToken):
             same = [e for e in self.entries if isinstance(e.record, kind) and _server(e.key, key)]
-            for entry in same[: -self._limits.per_server]:
-                self.entries.remove(entry)
-        del self.entries[: -self._limits.most]
+            self._drop_all_but(self._limits.per_server, same, now)
+        self._drop_all_but(self._limits.most, self.entries, now)
 
     def _take(self, kind: type[R], key: SessionKey, now: float, any_network: bool) -> R | None:
         for index in range(len(self.entries) - 1, -1, -1):
@@ -90,11 +90,16 @@ class Shelf:
                 and place.trust == key.trust
                 and (any_network or place.network == key.network)
                 # the clock was set back since: it may be usable again later
-                and _made_at(record) <= now
+                and age_at(_made_at(record), now) is not None
             ):
                 del self.entries[index]
                 return record
         return None
+
+    def _drop_all_but(self, most: int, entries: list[Entry], now: float) -> None:
+        if len(entries) > most:
+            for entry in sorted(entries, key=lambda entry: _worth(entry, now))[:-most]:
+                self.entries.remove(entry)
 
     def _drop_expired(self, now: float) -> None:
         self.entries = [e for e in self.entries if now < self._expires_at(e.record)]
@@ -111,6 +116,11 @@ def _made_at(record: Record) -> float:
 
 def _age_order(entry: Entry) -> float:
     return _made_at(entry.record)
+
+
+def _worth(entry: Entry, now: float) -> tuple[bool, float]:
+    made_at = _made_at(entry.record)
+    return age_at(made_at, now) is not None, made_at
 
 
 def _server(one: SessionKey, other: SessionKey) -> bool:

@@ -73,13 +73,13 @@ class TlsClient:
         config: TlsClientConfig,
         *,
         rng: Callable[[int], bytes],
-        wall_time: datetime.datetime,
+        wall_time: float,
         transport_parameters: bytes,
         resumption: Resumption | None = None,
         early_data: bool = False,
     ) -> None:
         self.config = config
-        self.wall_time = wall_time
+        self.wall_time = wall_time  # seconds since 1970, in UTC
         self.state = TlsState.START
         self.level = INITIAL  # of the next message from the server
         self.alpn: str | None = None
@@ -96,7 +96,7 @@ class TlsClient:
         # what protects our early data
         self.early_secret = b""
         self.early_cipher_suite = 0
-        psk = psk_offer(resumption, config, wall_time.timestamp(), early_data)
+        psk = psk_offer(resumption, config, wall_time, early_data)
         self._offer = ClientOffer(config, rng, transport_parameters, psk)
         self._resumption_secret = b""
         self._schedule = KeySchedule()
@@ -289,7 +289,8 @@ class TlsClient:
         found = parse_chain_untrusted(body, self._offer.offered)
         leaf = parse_certificate_untrusted(found.chain[0])
         config = self.config
-        config.verification.check_untrusted(leaf, found.chain, config.server_name, self.wall_time)
+        when = datetime.datetime.fromtimestamp(self.wall_time, datetime.UTC)
+        config.verification.check_untrusted(leaf, found.chain, config.server_name, when)
         self.peer_certificates = found.chain
         self.ocsp_response = found.ocsp_response
         self.signed_certificate_timestamps = found.signed_certificate_timestamps

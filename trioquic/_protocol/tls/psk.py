@@ -18,22 +18,21 @@ from ..crypto.keys import hkdf_expand_label, suite_hash
 from . import extensions as ext
 from .codec import vector8, vector16
 from .config import TlsClientConfig
-from .resumption import Resumption
+from .resumption import Resumption, age_at
 
 # A ticket is repeated in each ClientHello, which should fit into few datagrams.
 _LARGEST_TICKET: Final = 4096
 
 
 class PskOffer:
-    """One ticket, offered at one time; with `early_data`, for that as well."""
+    """One ticket, offered at one age in seconds; with `early_data`, for that as well."""
 
-    def __init__(self, resumption: Resumption, wall_time: float, early_data: bool) -> None:
+    def __init__(self, resumption: Resumption, age: float, early_data: bool) -> None:
         self.resumption = resumption
         self.early_data = early_data
         self.algorithm = suite_hash(resumption.cipher_suite)
-        milliseconds = int((wall_time - resumption.issued_at) * 1000)
         # section 4.2.11.1
-        self._age = (milliseconds + resumption.age_add) & 0xFFFFFFFF
+        self._age = (int(age * 1000) + resumption.age_add) & 0xFFFFFFFF
 
     def extension(self) -> bytes:
         """The end of the ClientHello, with zeros where the binder belongs."""
@@ -74,9 +73,10 @@ def psk_offer(
     possible."""
     if resumption is None or resumption.cipher_suite not in config.cipher_suites:
         return None
-    if not resumption.issued_at <= wall_time < resumption.expires_at:
+    age = age_at(resumption.issued_at, wall_time)
+    if age is None or wall_time >= resumption.expires_at:
         return None
     if len(resumption.ticket) > _LARGEST_TICKET or not resumption.peer_certificates:
         return None
     early_data &= resumption.early_data and resumption.alpn in config.alpn
-    return PskOffer(resumption, wall_time, early_data)
+    return PskOffer(resumption, age, early_data)

@@ -6,6 +6,19 @@ came from: who keeps it must give it out for the same server and the same trust 
 """
 
 from dataclasses import dataclass, field
+from typing import Final
+
+# What runs on one machine reads its clock in different ways, and the clock is corrected by seconds
+# now and then: what is no further in the future than this has just been made.
+CLOCK_SLACK: Final = 60.0
+
+
+def age_at(made_at: float, now: float) -> float | None:
+    """How old a thing is, in seconds and never less than none; both are seconds since 1970, in UTC.
+    None: it is from the future, so the clock was set back, and nobody can tell how old it is."""
+    if made_at > now + CLOCK_SLACK:
+        return None
+    return max(0.0, now - made_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
