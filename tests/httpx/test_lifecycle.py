@@ -1,6 +1,8 @@
 """The transport as a block: how it is entered and left, and what comes out of it."""
 
+import asyncio
 import traceback
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -10,12 +12,12 @@ import trioquic
 from trioquic.http3 import ErrorCode
 from trioquic.httpx import HTTP3Transport
 
-from .site import pool_of, website
+from .site import Site, pool_of, website
 
 
 async def test_it_works_in_a_block_only() -> None:
     client = httpx.AsyncClient(transport=HTTP3Transport())
-    with pytest.raises(RuntimeError, match="async with"):
+    with pytest.raises(RuntimeError, match=r"async with.*nursery="):
         await client.get("https://127.0.0.1:1/")
     await client.aclose()
     transport = HTTP3Transport()
@@ -137,15 +139,146 @@ async def test_one_transport_for_several_clients() -> None:
         await site.applications[0].connection.closed.wait()
 
 
-async def test_two_transports_in_one_client() -> None:
-    """httpx leaves them in the order in which it entered them, which their own blocks allow."""
-    async with website() as site, website() as other:
-        async with site.transport() as first, other.transport() as second:
-            mounts = {f"https://127.0.0.1:{other.port}": second}
-            async with httpx.AsyncClient(transport=first, mounts=mounts) as client:
-                for each in (site, other):
-                    assert (await client.get(each.url + "/bytes/1")).status_code == 200
+async def get_from_both(client: httpx.AsyncClient, *sites: Site) -> None:
+    for site in sites:
+        assert (await client.get(site.url + "/bytes/1")).status_code == 200
+
+
+@pytest.mark.parametrize("entered", [False, True])
+async def test_two_transports_in_one_client(entered: bool) -> None:
+    """httpx leaves them in the order in which it entered them, which nurseries cannot be left in;
+    and blocks of their own do not mind."""
+    async with website() as site, website() as other, AsyncExitStack() as stack:
+        first, second = site.transport(), other.transport()
+        if entered:
+            await stack.enter_async_context(first)
+            await stack.enter_async_context(second)
+        mounts = {f"https://127.0.0.1:{other.port}": second}
+        async with httpx.AsyncClient(transport=first, mounts=mounts) as client:
+            await get_from_both(client, site, other)
+        await stack.aclose()
+        # those of the two sites
+        assert len(trio.lowlevel.current_task().child_nurseries) == 2
         assert len(site.applications) == len(other.applications) == 1
+        for each in (site, other):
+            await each.applications[0].connection.closed.wait()
+
+
+async def test_an_exception_with_two_transports() -> None:
+    async with website() as site, website() as other:
+        error = ValueError("x")
+        mounts = {f"https://127.0.0.1:{other.port}": other.transport()}
+
+        async def block() -> None:
+            async with httpx.AsyncClient(transport=site.transport(), mounts=mounts) as client:
+                await get_from_both(client, site, other)
+                raise error
+
+        with pytest.raises(ValueError, match="x") as caught:
+            await block()
+        assert caught.value is error
+        for each in (site, other):
+            await each.applications[0].connection.closed.wait()
+
+
+async def test_cancelled_with_two_transports() -> None:
+    async with website() as site, website() as other:
+        mounts = {f"https://127.0.0.1:{other.port}": other.transport()}
+        with trio.move_on_after(60) as scope:
+            async with httpx.AsyncClient(transport=site.transport(), mounts=mounts) as client:
+                await get_from_both(client, site, other)
+                scope.cancel()
+                await trio.sleep_forever()
+        assert scope.cancelled_caught
+        for each in (site, other):
+            await each.applications[0].connection.closed.wait()
+
+
+async def test_transports_that_overlap() -> None:
+    """The first one goes, the second one works on in the nursery that the first one brought."""
+    async with website() as site, website() as other:
+        first, second = site.transport(), other.transport()
+        await first.__aenter__()
+        await second.__aenter__()
+        await first.__aexit__()
+        async with httpx.AsyncClient(transport=second) as client:
+            await get_from_both(client, other)
+        await second.__aexit__()
+        async with site.client() as client:
+            await get_from_both(client, site)
+
+
+async def test_closed_by_another_task() -> None:
+    async with website() as site, trio.open_nursery() as nursery:
+        async with site.client() as client:
+            async with client.stream("GET", "/part") as response:
+                nursery.start_soon(client.aclose)
+                with pytest.raises(httpx.ReadError):
+                    await response.aread()
+            with pytest.raises(RuntimeError, match="closed"):
+                await client._transport.handle_async_request(client.build_request("GET", "/"))
+
+
+async def test_a_client_that_is_never_entered() -> None:
+    """With a nursery of the application's it is as with httpx itself: any task begins, any closes,
+    and the nursery waits for that."""
+    async with website() as site:
+        async with trio.open_nursery() as nursery:
+            transport = site.transport(nursery=nursery)
+            client = httpx.AsyncClient(transport=transport, base_url=site.url, timeout=20)
+            async with trio.open_nursery() as others:
+                for _ in range(5):
+                    others.start_soon(client.get, "/bytes/1")
+            nursery.start_soon(get_and_close, client)
+        (application,) = site.applications
+        await application.connection.closed.wait()
+        assert application.connection.terminated is not None
+        assert application.connection.terminated.error_code == ErrorCode.H3_NO_ERROR
+
+
+async def get_and_close(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/bytes/1")).status_code == 200
+    await client.aclose()
+    await client.aclose()
+
+
+async def test_entered_here_and_left_there() -> None:
+    async with website() as site, trio.open_nursery() as nursery, trio.open_nursery() as others:
+        transport = site.transport(nursery=nursery)
+        client = httpx.AsyncClient(transport=transport, base_url=site.url)
+        others.start_soon(client.__aenter__)
+        while not transport._home._depth:
+            await trio.lowlevel.checkpoint()
+        assert (await client.get("/bytes/1")).status_code == 200
+        others.start_soon(client.__aexit__, None, None, None)
+
+
+async def test_the_nursery_is_cancelled() -> None:
+    """Then nobody has to close it, and requests say so."""
+    async with website() as site:
+        async with trio.open_nursery() as nursery:
+            transport = site.transport(nursery=nursery)
+            client = httpx.AsyncClient(transport=transport, base_url=site.url)
+            await client.get("/bytes/1")
+            nursery.cancel_scope.cancel()
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.get("/bytes/1")
+        await client.aclose()
+
+
+def test_asyncio_is_told() -> None:
+    """In one sentence, before anything is started."""
+
+    async def enter() -> None:
+        async with httpx.AsyncClient(transport=HTTP3Transport()):
+            raise AssertionError("entered")
+
+    async def get() -> None:
+        await httpx.AsyncClient(transport=HTTP3Transport()).get("https://127.0.0.1:1/")
+
+    for wrong in (enter, get):
+        with pytest.raises(RuntimeError, match=r"on trio only: .*trio.run"):
+            asyncio.run(wrong())
 
 
 async def test_it_belongs_to_one_task() -> None:

@@ -1,7 +1,7 @@
 """`HTTP3Transport`: its settings, and how it is entered, used and left."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final
 
@@ -21,20 +21,22 @@ from ..http3.background import background
 from ..sessions import SessionStore
 from ._discovery import Discovery, Endpoint, Mode
 from ._fallback import default_fallback
+from ._home import Home
 from ._pool import Pool
 from ._router import Router
 
 _ALPN: Final = ("h3",)
-_NOT_OPEN: Final = "HTTP3Transport works inside `async with` only: of the client, or its own"
 
 
 class HTTP3Transport(httpx.AsyncBaseTransport):
     """HTTP/3 for httpx: `async with httpx.AsyncClient(transport=HTTP3Transport()) as client`.
 
     Requests to one origin share a connection, which moves to another network when it must; requests
-    go on meanwhile. It works within `async with` only, as its connections are tasks: of the client,
-    or of the transport itself (then any number of clients may enter it again inside the block, in
-    the same task).
+    go on meanwhile. Its connections are tasks, which need a nursery. Within `async with`, of the
+    client or of the transport itself, a hidden one will do; enter it first, and any number of
+    clients may enter it again inside the block, in the same task. With a `nursery` of yours no
+    `async with` is needed, as with httpx itself, and every task may use, close and leave it; the
+    nursery waits until `aclose` is called.
 
     `mode` says when HTTP/3 is used for https URLs:
 
@@ -79,6 +81,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         ),
         fallback: httpx.AsyncBaseTransport | None = None,
         head_start: float = 0.3,
+        nursery: trio.Nursery | None = None,
     ) -> None:
         if mode not in ("direct", "alt-svc", "only"):
             raise ValueError(f'mode must be "direct", "alt-svc" or "only", not {mode!r}')
@@ -101,12 +104,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._head_start = head_start
         # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
         self._discovery = Discovery(mode, other_hosts=tls.verify)
-        self._block = AsyncExitStack()
+        self._home = Home(nursery, self._live)
         self._pool: Pool | None = None
         self._router: Router | None = None
-        self._entered_by: trio.lowlevel.Task | None = None
-        self._depth = 0
-        self._closed = False
 
     def __repr__(self) -> str:
         return f"<HTTP3Transport {self._mode}>"
@@ -114,26 +114,43 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     async def __aenter__(self) -> "HTTP3Transport":
         """Open the block that its connections live in.
 
-        Raises RuntimeError when it was closed, and in another task than that of the block.
+        Raises RuntimeError when it was closed, without trio, and, unless it has a `nursery`, in
+        another task than that of the block.
         """
-        if self._closed:
-            raise RuntimeError("this HTTP3Transport was closed")
-        task = trio.lowlevel.current_task()
-        if self._depth and self._entered_by is not task:
-            raise RuntimeError("this HTTP3Transport belongs to the task that entered it")
-        await trio.lowlevel.checkpoint()
-        if not self._depth:
-            await self._open()
-            self._entered_by = task
-        self._depth += 1
+        await self._home.enter()
         return self
 
-    async def _open(self) -> None:
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Close: gracefully, or at once when an exception or a cancellation ends the block."""
+        await self._home.leave(exc_value)
+
+    async def aclose(self) -> None:
+        """Close all connections; requests that are not complete fail. From any task. Idempotent;
+        cancelled, it closes at once. A block is still to be left."""
+        await self._home.aclose()
+
+    @asynccontextmanager
+    async def _live(self) -> AsyncGenerator[None]:
+        """What the one task of the transport does."""
         if self._fallback is not None:
             await self._fallback.__aenter__()
-        self._block.push_async_callback(self._close_fallback)
-        nursery = await self._block.enter_async_context(background("trioquic.httpx"))
-        self._block.push_async_exit(self._close_pool)
+        try:
+            async with background("trioquic.httpx") as nursery:
+                self._open(nursery)
+                yield
+                assert self._pool is not None
+                await self._pool.aclose()
+        finally:
+            fallback, self._fallback = self._fallback, None
+            if fallback is not None:
+                await fallback.__aexit__(None, None, None)
+
+    def _open(self, nursery: trio.Nursery) -> None:
         early = self._early_data
         self._pool = Pool(nursery, self._open_http3, self._limits, self._failed, early_data=early)
         self._router = Router(
@@ -146,45 +163,14 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         )
         nursery.start_soon(self._watch_networks)
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        """Close: gracefully, or at once when an exception or a cancellation ends the block."""
-        self._depth -= 1
-        if self._depth:
-            await trio.lowlevel.checkpoint()
-            return
-        self._closed = True
-        await self._block.__aexit__(exc_type, exc_value, traceback)
-
-    async def _close_pool(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exc_value is None and self._pool is not None:
-            await self._pool.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections; requests that are not complete fail. Idempotent; cancelled, it
-        closes at once. The block is still to be left."""
-        self._closed = True
-        if self._pool is not None:
-            await self._pool.aclose()
-        await self._close_fallback()
-
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response, its body unread; httpx calls this.
 
-        Raises httpx's exceptions, and RuntimeError outside of the block. Cancelled, the request is
-        cancelled, and nothing of it is left.
+        Raises httpx's exceptions, and RuntimeError where there is no place for a connection's tasks
+        or it was closed. Cancelled, the request is cancelled, and nothing of it is left.
         """
-        if self._router is None or self._closed:
-            raise RuntimeError("this HTTP3Transport was closed" if self._closed else _NOT_OPEN)
+        await self._home.ensure()
+        assert self._router is not None
         try:
             return await self._router.send(request)
         except httpx.TransportError:
@@ -220,11 +206,6 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         if self._fallback is None:
             self._fallback = default_fallback(self._tls, self._limits)
         return self._fallback
-
-    async def _close_fallback(self) -> None:
-        fallback, self._fallback = self._fallback, None
-        if fallback is not None:
-            await fallback.__aexit__(None, None, None)
 
     async def _watch_networks(self) -> None:
         """What was found out about hosts holds on this network only."""
