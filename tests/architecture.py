@@ -19,12 +19,15 @@ LEAVES = tuple(
 FACADE = 4
 LAYERS = {
     "_variant": 0,
+    "_checks": 0,
     "_protocol": 0,
     "_address": 1,
     **dict.fromkeys(LEAVES, 2),
     "_runtime": 3,
     "": FACADE,
 }
+# Checks what the application gives, for the configuration of every layer.
+SHARED = "_checks"
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 
 # The standard library's pure parts: no clock, no randomness, no I/O.
@@ -106,7 +109,7 @@ def _import_violations(module: Module, known: frozenset[str]) -> Iterator[tuple[
     for line, target in imports_of(module, known):
         top = target.split(".")[0]
         if top == PACKAGE:
-            own = target.split(".")[1:2] == [module.component]
+            own = target.split(".")[1:2] in ([module.component], [SHARED])
             if module.layer == ABOVE:
                 if not own and any(part.startswith("_") for part in target.split(".")):
                     yield line, f"{target} is private; this layer has the public API only"

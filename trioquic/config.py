@@ -4,12 +4,12 @@ Both are frozen and check themselves when they are made, so that a mistake shows
 and not in the middle of a handshake. Files are read when a connection is opened.
 """
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from . import _checks
 from ._protocol.config import MOST_DATAGRAM as _MOST_DATAGRAM
 from ._protocol.path.mtu import BASE as _BASE
 from ._protocol.recovery import choice as _choice
@@ -37,7 +37,6 @@ GROUPS: Final[dict[str, int]] = {
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
-_LARGEST_VARINT: Final = (1 << 62) - 1
 _MOST_STREAMS: Final = 1 << 60
 _SHA256_SIZE: Final = 32
 
@@ -79,22 +78,12 @@ class TLSConfig:
     datagrams."""
 
     def __post_init__(self) -> None:
-        for name in ("ca_file", "client_cert", "client_key", "keylog_file"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str | os.PathLike):
-                raise TypeError(f"{name} must be a path, not {type(value).__name__}")
-        if self.ca_data is not None and not isinstance(self.ca_data, bytes | str):
-            raise TypeError(f"ca_data must be bytes or str, not {type(self.ca_data).__name__}")
-        if not isinstance(self.verify, bool):
-            raise TypeError(f"verify must be a bool, not {type(self.verify).__name__}")
+        _checks.check_fields(self, _TLS)
         if self.client_key is not None and self.client_cert is None:
             raise ValueError("client_key without client_cert")
         has_roots = self.ca_file is not None or self.ca_data is not None
         if has_roots + (self.fingerprint is not None) + (not self.verify) > 1:
             raise ValueError("choose one of ca_file/ca_data, fingerprint and verify=False")
-        object.__setattr__(self, "fingerprint", _fingerprint(self.fingerprint))
-        for name, known in (("cipher_suites", CIPHER_SUITES), ("groups", GROUPS)):
-            object.__setattr__(self, name, _names(name, getattr(self, name), known))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,89 +150,76 @@ class TransportConfig:
     """The most bytes of one trace. Packets are left out, and counted, before path events are."""
 
     def __post_init__(self) -> None:
-        for name in ("idle_timeout", "keep_alive", "drain_timeout"):
-            _check_seconds(name, getattr(self, name), allow_zero=True)
-        for name in ("handshake_timeout", "attempt_delay", "max_ack_delay"):
-            _check_seconds(name, getattr(self, name), allow_zero=False)
-        if self.max_ack_delay >= 16.384:
-            raise ValueError("max_ack_delay must be below 16.384 (RFC 9000 section 18.2)")
-        for name in ("initial_max_data", "initial_max_stream_data", "max_data", "max_stream_data"):
-            _check_integer(name, getattr(self, name), 0, _LARGEST_VARINT)
-        for name in ("max_streams_bidi", "max_streams_uni"):
-            _check_integer(name, getattr(self, name), 0, _MOST_STREAMS)
-        _check_integer("send_buffer", self.send_buffer, 1, _LARGEST_VARINT)
-        if not isinstance(self.datagrams, bool):
-            raise TypeError(f"datagrams must be a bool, not {type(self.datagrams).__name__}")
-        object.__setattr__(self, "versions", _names("versions", self.versions, VERSIONS))
-        _check_integer("datagram_buffer", self.datagram_buffer, 1, 1 << 20)
-        _check_integer("path_event_buffer", self.path_event_buffer, 1, 1 << 20)
-        if self.qlog_dir is not None and not isinstance(self.qlog_dir, str | os.PathLike):
-            raise TypeError(f"qlog_dir must be a path, not {type(self.qlog_dir).__name__}")
-        _check_integer("qlog_limit", self.qlog_limit, 64 * _KIB, _LARGEST_VARINT)
-        if self.max_datagram_size is not None:
-            _check_integer("max_datagram_size", self.max_datagram_size, _BASE, _MOST_DATAGRAM)
-        _check_congestion(self.congestion)
+        _checks.check_fields(self, _TRANSPORT)
         if self.max_data < self.initial_max_data:
             raise ValueError("max_data is smaller than initial_max_data")
         if self.max_stream_data < self.initial_max_stream_data:
             raise ValueError("max_stream_data is smaller than initial_max_stream_data")
 
 
-def _fingerprint(value: bytes | str | None) -> bytes | None:
-    if value is None:
-        return None
+def _fingerprint(name: str, value: object) -> object:
     if isinstance(value, str):
         try:
             value = bytes.fromhex(value.replace(":", ""))
         except ValueError:
-            raise ValueError("fingerprint is not hexadecimal") from None
+            raise ValueError(f"{name} is not hexadecimal") from None
     if not isinstance(value, bytes):
-        raise TypeError(f"fingerprint must be bytes or str, not {type(value).__name__}")
+        raise _checks.wrong_type(name, "bytes or str", value)
     if len(value) != _SHA256_SIZE:
-        raise ValueError(f"fingerprint has {len(value)} bytes, a SHA-256 has {_SHA256_SIZE}")
+        raise ValueError(f"{name} has {len(value)} bytes, a SHA-256 has {_SHA256_SIZE}")
     return value
 
 
-def _names(what: str, value: object, known: dict[str, int]) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{what} must be a sequence of names, not {type(value).__name__}")
-    if not value:
-        raise ValueError(f"{what} is empty")
-    for name in value:
-        if name not in known:
-            raise ValueError(f"{what}: {name!r} is none of {', '.join(known)}")
-    if len(set(value)) < len(value):
-        raise ValueError(f"{what} has a name twice")
-    return tuple(value)
-
-
-def _check_seconds(name: str, value: object, *, allow_zero: bool) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not allow_zero):
-        least = "not negative" if allow_zero else "positive"
-        raise ValueError(f"{name} must be finite and {least}, not {value}")
-
-
-def _check_integer(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
-    if not least <= value <= most:
-        raise ValueError(f"{name} must be from {least} to {most}, not {value}")
-
-
-def _check_congestion(choice: object) -> None:
+def _congestion(name: str, choice: object) -> object:
     names = (_choice.CUBIC, _choice.NEW_RENO)
     if isinstance(choice, str):
         if choice not in names:
-            raise ValueError(f"congestion: {choice!r} is none of {', '.join(names)}")
-        return
+            raise ValueError(f"{name}: {choice!r} is none of {', '.join(names)}")
+        return choice
     if not callable(choice):
-        raise TypeError(f"congestion must be a name or a callable, not {type(choice).__name__}")
+        raise _checks.wrong_type(name, "a name or a callable", choice)
     control = choice(_BASE)
-    missing = [name for name in _choice.MEMBERS if not hasattr(control, name)]
+    missing = [member for member in _choice.MEMBERS if not hasattr(control, member)]
     if missing:
-        raise TypeError(f"congestion: {type(control).__name__} lacks {', '.join(missing)}")
+        raise TypeError(f"{name}: {type(control).__name__} lacks {', '.join(missing)}")
     window = control.window
     if isinstance(window, bool) or not isinstance(window, int):
-        raise TypeError(f"congestion: window must be an integer, not {type(window).__name__}")
+        raise _checks.wrong_type(f"{name}: window", "an integer", window)
+    return choice
+
+
+_TLS: Final[_checks.Table] = {
+    "ca_file": _checks.optional(_checks.path),
+    "ca_data": _checks.optional(_checks.instance(bytes, str, wanted="bytes or str")),
+    "fingerprint": _checks.optional(_fingerprint),
+    "verify": _checks.flag,
+    "client_cert": _checks.optional(_checks.path),
+    "client_key": _checks.optional(_checks.path),
+    "keylog_file": _checks.optional(_checks.path),
+    "cipher_suites": _checks.names(CIPHER_SUITES, empty=False),
+    "groups": _checks.names(GROUPS, empty=False),
+}
+_TRANSPORT: Final[_checks.Table] = {
+    "idle_timeout": _checks.number(),
+    "keep_alive": _checks.number(),
+    "handshake_timeout": _checks.number(above=True),
+    "attempt_delay": _checks.number(above=True),
+    "drain_timeout": _checks.number(),
+    # RFC 9000 section 18.2: values of 2**14 ms or more are invalid
+    "max_ack_delay": _checks.number(0, 16.384, above=True, below=True),
+    "initial_max_data": _checks.whole(0),
+    "initial_max_stream_data": _checks.whole(0),
+    "max_data": _checks.whole(0),
+    "max_stream_data": _checks.whole(0),
+    "max_streams_bidi": _checks.whole(0, _MOST_STREAMS),
+    "max_streams_uni": _checks.whole(0, _MOST_STREAMS),
+    "send_buffer": _checks.whole(1),
+    "congestion": _congestion,
+    "max_datagram_size": _checks.optional(_checks.whole(_BASE, _MOST_DATAGRAM)),
+    "datagrams": _checks.flag,
+    "datagram_buffer": _checks.whole(1, 1 << 20),
+    "versions": _checks.names(VERSIONS, empty=False),
+    "path_event_buffer": _checks.whole(1, 1 << 20),
+    "qlog_dir": _checks.optional(_checks.path),
+    "qlog_limit": _checks.whole(64 * _KIB),
+}

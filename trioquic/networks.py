@@ -9,10 +9,12 @@ application feeds a `ManualNetworks`, or implements the two methods of `NetworkS
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Final, Literal, Protocol, get_args, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import trio
+
+from . import _checks
 
 InterfaceKind = Literal["ethernet", "wifi", "cellular", "loopback", "tunnel", "other"]
 """What an interface is, as far as anybody can tell."""
@@ -38,6 +40,7 @@ class InterfaceAddress:
     home: bool = False
 
     def __post_init__(self) -> None:
+        _checks.check_fields(self, _ADDRESS)
         parsed = ipaddress.ip_address(self.address.partition("%")[0])
         if not 0 <= self.prefix_length <= parsed.max_prefixlen:
             raise ValueError(f"{self.address} cannot have a prefix of {self.prefix_length} bits")
@@ -55,7 +58,7 @@ class Interface:
 
     `up`: packets can pass (it is switched on and has a carrier). `metered`: traffic costs, None if
     unknown. `name` is what `open_connection(interface=...)` takes. Raises ValueError for an empty
-    name and for a `kind` that is not in `KINDS`.
+    name and for a `kind` that is not in `KINDS`, TypeError for wrong types.
     """
 
     name: str
@@ -66,12 +69,25 @@ class Interface:
     addresses: tuple[InterfaceAddress, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("an interface needs a name")
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
-        # hashable, whatever the caller had them in
-        object.__setattr__(self, "addresses", tuple(self.addresses))
+        _checks.check_fields(self, _INTERFACE)
+
+
+_ADDRESS: Final[_checks.Table] = {
+    "address": _checks.text,
+    "prefix_length": _checks.whole(0, 128),
+    "deprecated": _checks.flag,
+    "temporary": _checks.flag,
+    "tentative": _checks.flag,
+    "home": _checks.flag,
+}
+_INTERFACE: Final[_checks.Table] = {
+    "name": _checks.text,
+    "index": _checks.optional(_checks.whole(0)),
+    "kind": _checks.one_of(KINDS),
+    "up": _checks.flag,
+    "metered": _checks.optional(_checks.flag),
+    "addresses": _checks.several(InterfaceAddress),
+}
 
 
 @runtime_checkable

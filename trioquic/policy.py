@@ -8,10 +8,11 @@ wishes changes the knobs, or subclasses the policy and decides itself.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from . import _checks, networks
 from ._protocol.path.state import PathState
 
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
@@ -192,8 +193,7 @@ class MigrationPolicy:
     that were under way are not lost."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _check(field.name, getattr(self, field.name))
+        _checks.check_fields(self, _ROWS)
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         """What to do. Pure: the same arguments give the same decision. Called after every event,
@@ -426,22 +426,23 @@ def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:
     )
 
 
-def _check(name: str, value: object) -> None:
-    if name in ("interfaces", "kinds"):
-        if isinstance(value, str) or not all(isinstance(v, str) for v in value):  # type: ignore[attr-defined]
-            raise TypeError(f"{name} must be a sequence of names")
-    elif name in ("enabled", "automatic", "metered", "use_preferred_address", "new_port"):
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
-    else:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-        infinite = name in (
-            "move_after",
-            "standby_interval",
-            "metered_standby_interval",
-            "move_back_after",
-            "no_path_timeout",
-        )
-        if math.isnan(value) or value < 0 or (math.isinf(value) and not infinite):
-            raise ValueError(f"{name} must not be {value}")
+_ROWS: Final[_checks.Table] = {
+    "enabled": _checks.flag,
+    "automatic": _checks.flag,
+    "interfaces": _checks.names(empty=True),
+    # Without any kind nothing could be used; enabled=False says that, if it is meant.
+    "kinds": _checks.names(networks.KINDS, empty=False),
+    "metered": _checks.flag,
+    "start_interfaces": _checks.whole(1, 256),
+    "move_after": _checks.whole(0, infinite=True),
+    "degraded_after": _checks.whole(1, 1 << 16),
+    "standby": _checks.whole(0, 256),
+    "standby_interval": _checks.number(infinite=True),
+    "metered_standby_interval": _checks.number(infinite=True),
+    "move_back_after": _checks.number(infinite=True),
+    "switches_per_minute": _checks.whole(0),
+    "no_path_timeout": _checks.number(infinite=True),
+    "use_preferred_address": _checks.flag,
+    "new_port": _checks.flag,
+    "linger": _checks.number(unit="of PTOs"),
+}

@@ -1,7 +1,9 @@
 """Which response the server should send first (RFC 9218)."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from .. import _checks
 from .frames import PRIORITY_UPDATE_REQUEST, encode_frame, encode_varint
 
 
@@ -16,17 +18,15 @@ class Priority:
     all of it is there; section 4.2."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.urgency, bool) or not isinstance(self.urgency, int):
-            raise TypeError(f"urgency must be an integer, not {type(self.urgency).__name__}")
-        if not 0 <= self.urgency <= 7:
-            raise ValueError(f"urgency must be from 0 to 7, not {self.urgency}")
-        if not isinstance(self.incremental, bool):
-            raise TypeError(f"incremental must be a bool, not {type(self.incremental).__name__}")
+        _checks.check_fields(self, _ROWS)
 
     @property
     def field_value(self) -> bytes:
         """The value of a `priority` header field."""
         return b"u=%d%s" % (self.urgency, b", i" if self.incremental else b"")
+
+
+_ROWS: Final[_checks.Table] = {"urgency": _checks.whole(0, 7), "incremental": _checks.flag}
 
 
 def encode_priority_update(stream_id: int, priority: Priority) -> bytes:

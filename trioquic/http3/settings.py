@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from .. import _checks
 from .errors import ErrorCode, PeerError
 from .frames import SETTINGS, decode_varint, encode_frame, encode_varint
 
@@ -35,17 +36,15 @@ class HTTP3Config:
     """Interim (1xx) responses accepted for each request."""
 
     def __post_init__(self) -> None:
-        for name, most in (
-            ("max_field_section_size", 1 << 30),
-            ("qpack_table_capacity", _LARGEST_TABLE),
-            ("qpack_blocked_streams", 1 << 16),
-            ("max_informational", 1 << 16),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
-            if not 0 <= value <= most:
-                raise ValueError(f"{name} must be from 0 to {most}, not {value}")
+        _checks.check_fields(self, _ROWS)
+
+
+_ROWS: Final[_checks.Table] = {
+    "max_field_section_size": _checks.whole(0, 1 << 30),
+    "qpack_table_capacity": _checks.whole(0, _LARGEST_TABLE),
+    "qpack_blocked_streams": _checks.whole(0, 1 << 16),
+    "max_informational": _checks.whole(0, 1 << 16),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

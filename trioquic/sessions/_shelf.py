@@ -4,12 +4,12 @@ Pure: time is an argument. All is one short list, the oldest first, which is als
 they go when there is no room.
 """
 
-import math
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
+from .. import _checks
 from .._protocol.tls.resumption import Resumption, age_at
 from ._records import AddressToken, Record, SessionKey, TakenSession
 
@@ -37,19 +37,15 @@ class Limits:
     token_lifetime: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.across_networks, bool):
-            raise TypeError("across_networks must be a bool")
-        for name in ("per_server", "most"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
-            if not 1 <= value <= MOST_RECORDS:
-                raise ValueError(f"{name} must be from 1 to {MOST_RECORDS}, not {value}")
-        seconds = self.token_lifetime
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise TypeError(f"token_lifetime must be a number, not {type(seconds).__name__}")
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise ValueError(f"token_lifetime must be finite and positive, not {seconds}")
+        _checks.check_fields(self, _ROWS)
+
+
+_ROWS: Final[_checks.Table] = {
+    "across_networks": _checks.flag,
+    "per_server": _checks.whole(1, MOST_RECORDS),
+    "most": _checks.whole(1, MOST_RECORDS),
+    "token_lifetime": _checks.number(above=True),
+}
 
 
 class Shelf:

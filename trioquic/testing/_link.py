@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypedDict, Unpack
+from typing import Final, Literal, Protocol, TypedDict, Unpack
 
+from .. import _checks
 from ._addresses import overhead
 from ._flight import Flight
 from ._record import Datagram, Fate, Filter
@@ -45,7 +46,7 @@ class LinkOptions(TypedDict, total=False):
 class LinkProfile:
     """How one direction of a link behaves. Probabilities are between 0 and 1, per datagram.
 
-    Raises ValueError for values that make no sense.
+    Raises TypeError and ValueError for values that make no sense.
     """
 
     delay: float = 0.0
@@ -72,16 +73,24 @@ class LinkProfile:
     """Bytes of the largest IP packet that gets through."""
 
     def __post_init__(self) -> None:
-        for name in ("loss", "corrupt", "duplicate", "reorder"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is a probability, not {getattr(self, name)}")
-        for name in ("delay", "jitter", "queue", "reorder_delay"):
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"{name} must not be negative: {getattr(self, name)}")
-        if self.rate is not None and not self.rate > 0.0:
-            raise ValueError(f"rate must be positive or None: {self.rate}")
-        if self.max_burst is not None and self.max_burst < 1:
-            raise ValueError(f"max_burst must be at least 1 or None: {self.max_burst}")
+        _checks.check_fields(self, _ROWS)
+
+
+_PROBABILITY: Final = _checks.number(0, 1, unit="")
+_ROWS: Final[_checks.Table] = {
+    "delay": _checks.number(),
+    "jitter": _checks.number(),
+    "rate": _checks.optional(_checks.number(above=True, infinite=True, unit="of bits per second")),
+    "queue": _checks.number(infinite=True),
+    "queue_bytes": _checks.optional(_checks.whole(0)),
+    "loss": _PROBABILITY,
+    "corrupt": _PROBABILITY,
+    "duplicate": _PROBABILITY,
+    "reorder": _PROBABILITY,
+    "reorder_delay": _checks.number(),
+    "max_burst": _checks.optional(_checks.whole(1)),
+    "mtu": _checks.whole(0),
+}
 
 
 class Scheduler(Protocol):

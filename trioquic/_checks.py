@@ -1,0 +1,201 @@
+"""What a value from the application must be: one row for each field, one check for all.
+
+Every class of configuration has a table next to it, from the name of a field to a *row*: a function
+that gets the name and the value, and gives back what is to be kept (a tuple for a list) or raises
+TypeError for the wrong type and ValueError for the wrong value. `check_fields` runs the table
+when the object is made, so that a slip shows in the line that has it, and never later as a
+connection that quietly does less. Functions use the same rows for their arguments.
+
+Rows take no half measures: a bool is no number, a text is no sequence of texts, NaN is nothing at
+all, and a name must be one that somebody knows. Every message is one sentence that begins with the
+field's name and says what is wanted, and what came instead.
+
+Any layer may import this module; it imports none.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+Row: TypeAlias = Callable[[str, object], object]
+Table: TypeAlias = Mapping[str, Row]
+
+LARGEST_VARINT: Final = (1 << 62) - 1
+# In milliseconds it still fits into a transport parameter.
+LONGEST: Final = 1e15
+
+
+def check_fields(instance: object, table: Table) -> None:
+    """Check every field that has a row, and keep what the row makes of it. For `__post_init__` of
+    dataclasses, frozen ones as well. Fields that a subclass adds are the subclass's own."""
+    for name, row in table.items():
+        value = getattr(instance, name)
+        kept = row(name, value)
+        if kept is not value:
+            object.__setattr__(instance, name, kept)
+
+
+def check(row: Row, name: str, value: object) -> None:
+    """Check one argument of a function."""
+    row(name, value)
+
+
+def wrong_type(name: str, wanted: str, value: object, hint: str = "") -> TypeError:
+    """The error for a value of the wrong type; `hint` says what would have been meant."""
+    return TypeError(f"{name} must be {wanted}, not {type(value).__name__}{hint and f' ({hint})'}")
+
+
+def flag(name: str, value: object) -> object:
+    """True or False, and nothing that only counts as such."""
+    if not isinstance(value, bool):
+        raise wrong_type(name, "a bool", value)
+    return value
+
+
+def whole(least: int, most: int = LARGEST_VARINT, *, infinite: bool = False) -> Row:
+    """An integer in a range; `infinite`: or `math.inf`."""
+
+    def row(name: str, value: object) -> object:
+        if infinite and value == math.inf:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_type(name, "an integer" + " or math.inf" * infinite, value)
+        if not least <= value <= most:
+            raise ValueError(f"{name} must be {_range(least, most)}, not {_shown(value)}")
+        return value
+
+    return row
+
+
+def number(
+    least: float = 0.0,
+    most: float = LONGEST,
+    *,
+    above: bool = False,
+    below: bool = False,
+    infinite: bool = False,
+    unit: str = "of seconds",
+) -> Row:
+    """A number in a range; `above` and `below` leave its ends out; `infinite`: or `math.inf`."""
+
+    def row(name: str, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise wrong_type(name, f"a number {unit}".rstrip(), value)
+        if infinite and value == math.inf:
+            return value
+        # Comparisons of an int with a float are exact in Python, however large it is; NaN fails.
+        enough = value > least if above else value >= least
+        if not (enough and (value < most if below else value <= most)):
+            bounds = [f"above {least:g}" if above else f"at least {least:g}"]
+            bounds += [] if infinite else [f"below {most:g}" if below else f"at most {most:g}"]
+            raise ValueError(f"{name} must be {' and '.join(bounds)}, not {_shown(value)}")
+        return value
+
+    return row
+
+
+def text(name: str, value: object) -> object:
+    """A str that is not empty and has no NUL."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "a str", value)
+    if not value or "\0" in value:
+        raise ValueError(f"{name} must be a name, not {value!r}")
+    return value
+
+
+def path(name: str, value: object) -> object:
+    """The path of a file."""
+    if not isinstance(value, str | os.PathLike):
+        raise wrong_type(name, "a path (str or os.PathLike)", value)
+    if isinstance(value, str) and (not value or "\0" in value):
+        raise ValueError(f"{name} must be the path of a file, not {value!r}")
+    return value
+
+
+def names(known: Iterable[str] | None = None, *, empty: bool, twice: bool = False) -> Row:
+    """A sequence of names, out of `known` if that is given; it is kept as a tuple. `empty` and
+    `twice` say whether it may have none, and one more than once."""
+    vocabulary = None if known is None else tuple(known)
+
+    def row(name: str, value: object) -> object:
+        if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
+            hint = f"write [{value!r}]" if isinstance(value, str) else ""
+            raise wrong_type(name, "a sequence of names", value, hint)
+        for one in value:
+            if not isinstance(one, str):
+                raise wrong_type(f"each name in {name}", "a str", one)
+            if vocabulary is not None and one not in vocabulary:
+                raise ValueError(f"{name}: {one!r} is none of {', '.join(vocabulary)}")
+            if not one or "\0" in one:
+                raise ValueError(f"{name}: {one!r} is no name")
+        if not value and not empty:
+            raise ValueError(f"{name} is empty; leave it out for the default")
+        if not twice and len(set(value)) < len(value):
+            raise ValueError(f"{name} has a name twice")
+        return value if type(value) is tuple else tuple(value)
+
+    return row
+
+
+def one_of(known: Iterable[str]) -> Row:
+    """One name of a vocabulary."""
+    vocabulary = tuple(known)
+
+    def row(name: str, value: object) -> object:
+        if not isinstance(value, str):
+            raise wrong_type(name, "a str", value)
+        if value not in vocabulary:
+            raise ValueError(f"{name} must be one of {', '.join(vocabulary)}, not {value!r}")
+        return value
+
+    return row
+
+
+def instance(*kinds: type, wanted: str = "", hint: str = "") -> Row:
+    """An object of one of these classes."""
+    described = wanted or " or ".join(_article(kind.__name__) for kind in kinds)
+
+    def row(name: str, value: object) -> object:
+        if not isinstance(value, kinds):
+            raise wrong_type(name, described, value, hint)
+        return value
+
+    return row
+
+
+def several(kind: type) -> Row:
+    """Any number of objects of a class; kept as a tuple, and so hashable."""
+
+    def row(name: str, value: object) -> object:
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+            raise wrong_type(name, f"a sequence of {kind.__name__}", value)
+        kept = tuple(value)
+        for one in kept:
+            if not isinstance(one, kind):
+                raise wrong_type(f"each of {name}", _article(kind.__name__), one)
+        return kept
+
+    return row
+
+
+def optional(row: Row) -> Row:
+    """None, or what another row takes."""
+
+    def either(name: str, value: object) -> object:
+        return None if value is None else row(name, value)
+
+    return either
+
+
+def _range(least: int, most: int) -> str:
+    return f"at least {least}" if most >= LARGEST_VARINT else f"from {least} to {most}"
+
+
+def _shown(value: float) -> str:
+    """Python refuses to write integers of thousands of digits."""
+    return str(value) if isinstance(value, float) or abs(value) < 1 << 80 else "that large a number"
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'AEIOUaeio' else 'a'} {word}"
