@@ -14,7 +14,7 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic import events
 
 import trioquic
-from tests.sim_server import ServerConnection, ServerOptions, credentials, pattern
+from tests.sim_server import ServerConnection, ServerOptions, pattern
 from tests.sim_world import SERVER, World, simulated_world
 from trioquic import http3
 
@@ -192,10 +192,11 @@ class HTTPWorld:
         self,
         config: http3.HTTP3Config | None = None,
         transport: trioquic.TransportConfig | None = None,
+        tls: trioquic.TLSConfig | None = None,
         **more: Any,
     ) -> AsyncIterator[http3.HTTP3Connection]:
         """An HTTP/3 connection of the phone's; `more` is for the QUIC connection."""
-        tls = trioquic.TLSConfig(ca_data=credentials().ca_pem)
+        tls = tls or trioquic.TLSConfig(ca_data=self.options.credentials.ca_pem)
         with self.world.phone.as_current():
             async with trioquic.open_connection(
                 SERVER,

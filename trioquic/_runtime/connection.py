@@ -16,6 +16,7 @@ from ..peer import PeerParameters
 from ..policy import PolicyEvent, What
 from ..statistics import ConnectionStatistics
 from .arguments import check_local, check_port
+from .authority import Authority
 from .broadcast import Broadcast
 from .datagrams import DatagramChannel, DatagramReceipt
 from .driver import Driver
@@ -43,6 +44,7 @@ class Connection(trio.abc.AsyncResource):
 
     __slots__ = (
         "_assumed",
+        "_authority",
         "_broadcast",
         "_datagrams",
         "_driver",
@@ -58,6 +60,7 @@ class Connection(trio.abc.AsyncResource):
     _broadcast: Broadcast
     _transport: TransportConfig
     _assumed: HandshakeCompleted
+    _authority: Authority
 
     def __init__(self) -> None:
         raise TypeError("connections are made by open_connection and connect")
@@ -114,6 +117,14 @@ class Connection(trio.abc.AsyncResource):
         """The server's certificates as it sent them, DER, its own first; when the session was
         `resumed`, those of the connection that the ticket goes back to."""
         return self._facts.peer_certificates
+
+    def authenticates(self, name: str) -> bool:
+        """Whether the server may be asked as `name`, a host name in ASCII or an IP address: because
+        the connection was opened for it, or because the certificate names it, too (RFC 9110
+        section 4.3.4). Without verification and with a pinned fingerprint every name is right.
+        Until the handshake is complete, only the names that the connection was opened for are."""
+        certificates = self.peer_certificates if self.handshake_complete else ()
+        return self._authority.covers(name, certificates)
 
     @property
     def ocsp_response(self) -> bytes | None:
@@ -414,6 +425,7 @@ def make_connection(
     broadcast: Broadcast,
     transport: TransportConfig,
     assumed: HandshakeCompleted,
+    authority: Authority,
 ) -> Connection:
     """The public face of a connection. `assumed` is true as long as the handshake says nothing
     else."""
@@ -425,4 +437,5 @@ def make_connection(
     conn._broadcast = broadcast
     conn._transport = transport
     conn._assumed = assumed
+    conn._authority = authority
     return conn

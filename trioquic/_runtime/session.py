@@ -17,6 +17,7 @@ from .._protocol.events import HandshakeCompleted, TicketReceived, TokenReceived
 from .._protocol.tls.state import EarlyData
 from ..errors import HandshakeError
 from .arguments import Plan
+from .authority import Authority
 from .broadcast import Broadcast
 from .connection import Connection, make_connection
 from .driver import Driver
@@ -166,8 +167,10 @@ class Session:
                 signed_certificate_timestamps=None,
                 early_data=EarlyData.OFFERED,
             )
+        plan = self._plan
+        authority = Authority(plan.host, plan.tls)
         return make_connection(
-            driver, paths, supervisor, self._broadcast, self._plan.transport, facts
+            driver, paths, supervisor, self._broadcast, plan.transport, facts, authority
         )
 
     async def _handshake(self) -> HandshakeError | None:

@@ -17,6 +17,7 @@ from .errors import (
     HTTP3Error,
     HTTP3StreamError,
     MalformedResponseError,
+    NotAuthoritativeError,
     RequestRejectedError,
 )
 from .exchange import Response
@@ -36,6 +37,7 @@ __all__ = [
     "HeaderTypes",
     "Headers",
     "MalformedResponseError",
+    "NotAuthoritativeError",
     "PeerSettings",
     "Priority",
     "Request",

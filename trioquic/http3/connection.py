@@ -5,11 +5,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
-from .. import Connection, StopSendingError
+from .. import Connection, StopSendingError, Stream
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
-from .exchange import Content, Response, chunks_of, respond, split_url
+from .exchange import Content, Response, chunks_of, respond
 from .fields import HeaderTypes, pseudo_fields, request_fields
+from .origin import check_host_field, check_origin, split_url
 from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import Priority
@@ -75,6 +76,7 @@ class HTTP3Connection:
         protocol: str | None = None,
         end: bool = False,
         early_data: bool = False,
+        any_origin: bool = False,
     ) -> Request:
         """Send a request's headers and return the request, to send its content and receive the
         response. `end`: it has no content. Waits until the server allows one more stream.
@@ -86,24 +88,24 @@ class HTTP3Connection:
 
         `protocol` makes an Extended CONNECT (RFC 9220) and waits for the server's SETTINGS.
 
-        Raises `RequestRejectedError` after a GOAWAY, `FieldSectionTooLargeError` if the server
-        would refuse the headers, `HTTP3Error` if it knows no Extended CONNECT, ValueError for what
-        HTTP does not allow, and what ended the connection. Cancelled, the request was given up.
+        The host in `authority` must be one for which the server was authenticated, see
+        `trioquic.Connection.authenticates`; `any_origin` sends the request whatever the server is
+        (RFC 9114 section 3.3). The authority of a plain CONNECT is no origin.
+
+        Raises `NotAuthoritativeError` for another host, `RequestRejectedError` after a GOAWAY,
+        `FieldSectionTooLargeError` if the server would refuse the headers, `HTTP3Error` if it knows
+        no Extended CONNECT, ValueError for what HTTP does not allow, and what ended the connection.
+        Cancelled, the request was given up.
         """
         fields = pseudo_fields(method, scheme, authority, path, protocol) + request_fields(headers)
         if priority is not None:
             fields.append((b"priority", priority.field_value))
+        check_host_field(authority, headers)
         session = self._session
         session.check_available()
-        if protocol is not None and not (await self.wait_settings()).enable_connect_protocol:
-            raise HTTP3Error("the server knows no Extended CONNECT (RFC 9220)")
-        await session.encoder_stream.wait_for_room()
-        try:
-            stream = await session.quic.open_stream(early_data=early_data)
-        except trio.ClosedResourceError:
-            if session.ended:
-                raise session.end_error() from None
-            raise
+        if not any_origin and (method != "CONNECT" or protocol is not None):
+            await check_origin(session.quic, authority)
+        stream = await self._open_stream(protocol, early_data)
         request = Request(session, stream, method)
         session.requests[stream.stream_id] = request
         try:
@@ -119,6 +121,18 @@ class HTTP3Connection:
             raise
         return request
 
+    async def _open_stream(self, protocol: str | None, early_data: bool) -> Stream:
+        session = self._session
+        if protocol is not None and not (await self.wait_settings()).enable_connect_protocol:
+            raise HTTP3Error("the server knows no Extended CONNECT (RFC 9220)")
+        await session.encoder_stream.wait_for_room()
+        try:
+            return await session.quic.open_stream(early_data=early_data)
+        except trio.ClosedResourceError:
+            if session.ended:
+                raise session.end_error() from None
+            raise
+
     def request(
         self,
         method: str,
@@ -128,14 +142,15 @@ class HTTP3Connection:
         content: Content | None = None,
         priority: Priority | None = None,
         early_data: bool = False,
+        any_origin: bool = False,
     ) -> AbstractAsyncContextManager[Response]:
         """A request and the response to it: `async with http.request("GET", url) as response`.
 
         `content` is sent while the response is read; an exception that an iterable raises cancels
         the request and comes out of the block. Leaving the block cancels what is not complete.
-        `early_data` and errors are those of `open_request` and `Request`.
+        `early_data`, `any_origin` and errors are those of `open_request` and `Request`.
         """
-        return self._request(method, url, headers, content, priority, early_data)
+        return self._request(method, url, headers, content, priority, early_data, any_origin)
 
     @asynccontextmanager
     async def _request(
@@ -146,6 +161,7 @@ class HTTP3Connection:
         content: Content | None,
         priority: Priority | None,
         early_data: bool,
+        any_origin: bool,
     ) -> AsyncGenerator[Response]:
         scheme, authority, path = split_url(url)
         if isinstance(content, bytes):
@@ -161,6 +177,7 @@ class HTTP3Connection:
             priority=priority,
             end=content is None,
             early_data=early_data,
+            any_origin=any_origin,
         )
         async with respond(request, content) as response:
             yield response

@@ -2,6 +2,7 @@
 
     trioquic.QuicError
         HTTP3Error
+            NotAuthoritativeError
             HTTP3ConnectionError
             HTTP3StreamError: RequestRejectedError, MalformedResponseError,
                 FieldSectionTooLargeError
@@ -43,6 +44,11 @@ class ErrorCode(IntEnum):
 
 class HTTP3Error(QuicError):
     """Base of what goes wrong in HTTP/3 above an intact QUIC connection."""
+
+
+class NotAuthoritativeError(HTTP3Error):
+    """The request is for an origin that the server has not shown to answer for: its certificate
+    does not name the host (RFC 9114 section 3.3). Nothing was sent."""
 
 
 class HTTP3ConnectionError(HTTP3Error):

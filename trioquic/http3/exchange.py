@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
-from urllib.parse import quote, urlsplit
+from typing import Any, TypeAlias
 
 import trio
 
@@ -14,8 +13,6 @@ from .fields import Headers, ResponseHead
 from .request import Request
 
 Content: TypeAlias = bytes | AsyncIterable[bytes]
-# what a path or query may hold as it is (RFC 3986 section 3.3 and 3.4), and the percent sign
-_URL_SAFE: Final = "/:@!$&'()*+,;=~?%[]"
 
 
 class Response:
@@ -138,18 +135,3 @@ async def respond(
 async def chunks_of(content: bytes) -> AsyncGenerator[bytes]:
     """Content that is all there."""
     yield content
-
-
-def split_url(url: str) -> tuple[str, str, str]:
-    """Scheme, authority and path of an https URL, as a request names them (RFC 9114 section 4.3.1);
-    letters that a path cannot have are percent-encoded. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme != "https":
-        raise ValueError(f"HTTP/3 needs an https URL, not {url!r}")
-    if not parts.hostname:
-        raise ValueError(f"no host in {url!r}")
-    authority = parts.netloc.rpartition("@")[2]
-    path = quote(parts.path or "/", safe=_URL_SAFE)
-    if parts.query:
-        path += "?" + quote(parts.query, safe=_URL_SAFE)
-    return parts.scheme, authority, path

@@ -189,17 +189,21 @@ async def _open_request(
     if not connection.endpoint.is_origin:
         fields.append((b"alt-used", connection.endpoint.authority.encode("ascii")))
     target: bytes = request.extensions.get("target", request.url.raw_path)
+    authority = authority_of(request)
     try:
         with trio.move_on_after(timeouts.write), sending():
             return await http3.open_request(
                 request.method,
                 "https",
-                authority_of(request),
+                authority,
                 target.decode("ascii"),
                 fields,
                 priority=request.extensions.get("priority"),
                 end=end,
                 early_data=place.early,
+                # a host that the user has named beside the URL's is the user's own choice
+                any_origin=authority != request.url.netloc.decode("ascii")
+                or "sni_hostname" in request.extensions,
             )
     except (httpx.ConnectError, httpx.WriteError):
         if place.early:

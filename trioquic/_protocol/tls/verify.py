@@ -172,6 +172,18 @@ Verification: TypeAlias = NoVerification | FingerprintVerification | CaVerificat
 """Decides whether the owner of a certificate may be the server."""
 
 
+def names_server(verification: Verification, certificate: bytes, server_name: str) -> bool:
+    """Whether a server that has shown this certificate, DER, would have been trusted under another
+    name as well (RFC 9110 section 4.3.4)."""
+    if not isinstance(verification, CaVerification):
+        return True
+    try:
+        _check_name_untrusted(parse_certificate_untrusted(certificate), server_name)
+    except (BadPacketError, ValueError):
+        return False
+    return True
+
+
 @functools.lru_cache(maxsize=_MOST_SUBJECTS)
 def _subject(server_name: str) -> Subject:
     try:

@@ -1,0 +1,80 @@
+"""Which URLs a request may have on a connection (RFC 9114 sections 3.1 and 3.3).
+
+The server of a connection answers for the hosts that its certificate names, whatever the port. A
+request for another host would hand its URL, and its credentials, to whoever was connected to for
+something else; it is refused here, before anything of it is sent.
+"""
+
+from typing import Final
+from urllib.parse import SplitResult, quote, urlsplit
+
+from .. import Connection
+from .errors import NotAuthoritativeError
+from .fields import HeaderTypes
+
+# what a path or query may hold as it is (RFC 3986 section 3.3 and 3.4), and the percent sign
+_URL_SAFE: Final = "/:@!$&'()*+,;=~?%[]"
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """Scheme, authority and path of an https URL, as a request names them (RFC 9114 section 4.3.1);
+    letters that a path cannot have are percent-encoded. Raises ValueError, which does not repeat
+    what may be a password."""
+    parts = _split(url)
+    if parts.scheme != "https":
+        raise ValueError(f"HTTP/3 needs an https URL, not {without_password(url)!r}")
+    if not parts.hostname:
+        raise ValueError(f"no host in {without_password(url)!r}")
+    authority = parts.netloc.rpartition("@")[2]
+    path = quote(parts.path or "/", safe=_URL_SAFE)
+    if parts.query:
+        path += "?" + quote(parts.query, safe=_URL_SAFE)
+    return parts.scheme, authority, path
+
+
+def without_password(url: str) -> str:
+    """The URL for people: who asks is not told how."""
+    before, slashes, rest = url.partition("//")
+    # to the last @ before the path, as whoever parses it would find it
+    end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
+    userinfo, at, host = rest[:end].rpartition("@")
+    if not slashes or not at:
+        return url
+    user, colon, _ = userinfo.partition(":")
+    return f"{before}//{user}{':***' if colon else ''}@{host}{rest[end:]}"
+
+
+async def check_origin(quic: Connection, authority: str) -> None:
+    """Wait, where it takes that, until it is known who the server is. Raises ValueError for what is
+    no host, `NotAuthoritativeError`, and what ends the handshake."""
+    parts = _split(f"https://{authority}")
+    host = parts.hostname
+    if not host or parts.netloc != authority or "@" in authority:
+        # section 4.3.1: without userinfo
+        raise ValueError("the authority is not HOST or HOST:PORT")
+    if not quic.authenticates(host) and not quic.handshake_complete:
+        await quic.wait_handshake()
+    if not quic.authenticates(host):
+        raise NotAuthoritativeError(
+            f"the server was not asked as {host}, and its certificate does not name that: the"
+            " request is not for this connection (RFC 9114 section 3.3)"
+        )
+
+
+def check_host_field(authority: str, headers: HeaderTypes) -> None:
+    """A Host field says the same as the control data, if there is one (section 4.3.1)."""
+    for name, value in headers:
+        if _text(name).lower() == "host" and _text(value).lower() != authority.lower():
+            raise ValueError(f"the field host is not the authority, {authority!r}")
+
+
+def _split(url: str) -> SplitResult:
+    """Also the port is checked."""
+    parts = urlsplit(url)
+    if parts.port == 0:
+        raise ValueError("port 0 is none")
+    return parts
+
+
+def _text(part: bytes | str) -> str:
+    return part if isinstance(part, str) else part.decode("latin-1")
