@@ -48,7 +48,14 @@ from .events import (
     PreferredAddressResult,
     WaitingForPath,
 )
-from .networks import Interface, InterfaceAddress, ManualNetworks, NetworkSource
+from .networks import (
+    Interface,
+    InterfaceAddress,
+    ManualNetworks,
+    NetworkSource,
+    Route,
+    RoutingSource,
+)
 from .paths import Path, PathStatistics
 from .peer import PeerParameters
 from .policy import MigrationPolicy
@@ -104,6 +111,8 @@ __all__ = [
     "ProtocolError",
     "QuicError",
     "ReceiveStream",
+    "Route",
+    "RoutingSource",
     "SendStream",
     "SessionFileWarning",
     "SessionStore",

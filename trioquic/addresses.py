@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from ._address.local import LocalAddress
 from ._address.pairs import PairPreferences
 from ._address.pairs import candidate_pairs as _candidate_pairs
+from ._address.pairs import left_out_pairs as _left_out_pairs
+from ._address.routing import LeftOut, Route, RoutingRules
 from .networks import Interface, InterfaceKind
 from .policy import KINDS
 
@@ -35,22 +37,53 @@ class AddressPair:
     """For people: what put it before the next pair (the last one: behind the previous)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoCandidate:
+    """An interface that could reach one of the server's addresses and is not used for it."""
+
+    interface: str
+    """The name of the interface."""
+    remote: str
+    """The server's address."""
+    reason: LeftOut
+    """Why not."""
+
+
 def candidate_pairs(
     interfaces: Iterable[Interface],
     remotes: Sequence[str],
     *,
     prefer_interfaces: Sequence[str] = (),
     prefer_kinds: Sequence[str] = KINDS,
+    only_interfaces: Sequence[str] = (),
+    routes: Sequence[Route] | None = None,
+    leave_tunnel: bool = False,
+    in_tunnel: bool = False,
+    trusted: Sequence[str] = (),
 ) -> tuple[AddressPair, ...]:
     """All pairs that can work, the best first.
 
     `interfaces` is a `NetworkSource.snapshot()`; those that are down and tentative addresses are
     left out. `remotes` are IP addresses in the order of the resolver, which breaks the last ties.
-    The preferences are those of `MigrationPolicy`: interfaces by name, then kinds, then metered
-    interfaces last. Raises ValueError for a remote that is no IP address.
+    `routes` is what `RoutingSource.routes(remotes)` says; with None every interface counts.
+    `in_tunnel`: the connection is or was in a tunnel, whatever the routes say now. `trusted`
+    interfaces need no route. The preferences are those of `MigrationPolicy`: interfaces by name,
+    then kinds if their order is not the default, then the routes' metrics, then kinds, then
+    metered interfaces last. Raises ValueError for a remote that is no IP address.
     """
-    preferences = PairPreferences(interfaces=tuple(prefer_interfaces), kinds=tuple(prefer_kinds))
     known = tuple(interfaces)
+    preferences = PairPreferences(
+        interfaces=(*only_interfaces, *prefer_interfaces),
+        kinds=tuple(prefer_kinds),
+        kinds_first=not _is_default_order(prefer_kinds),
+        routing=RoutingRules(
+            routes=None if routes is None else tuple(routes),
+            only=tuple(only_interfaces),
+            leave_tunnel=leave_tunnel,
+            in_tunnel=in_tunnel,
+            trusted=tuple(trusted),
+        ),
+    )
     kinds = {interface.name: interface.kind for interface in known}
     return tuple(
         AddressPair(
@@ -64,6 +97,37 @@ def candidate_pairs(
         )
         for pair in _candidate_pairs(_local_addresses(known), remotes, preferences)
     )
+
+
+def no_candidates(
+    interfaces: Iterable[Interface],
+    remotes: Sequence[str],
+    *,
+    only_interfaces: Sequence[str] = (),
+    routes: Sequence[Route] | None = None,
+    leave_tunnel: bool = False,
+    in_tunnel: bool = False,
+    trusted: Sequence[str] = (),
+) -> tuple[NoCandidate, ...]:
+    """What `candidate_pairs` leaves out because of the system's routes or `only_interfaces`, in
+    the order of the remotes. The arguments are the same."""
+    rules = RoutingRules(
+        routes=None if routes is None else tuple(routes),
+        only=tuple(only_interfaces),
+        leave_tunnel=leave_tunnel,
+        in_tunnel=in_tunnel,
+        trusted=tuple(trusted),
+    )
+    pairs = _left_out_pairs(_local_addresses(interfaces), remotes, PairPreferences(routing=rules))
+    return tuple(
+        NoCandidate(interface=pair.interface, remote=pair.remote, reason=pair.reason)
+        for pair in pairs
+    )
+
+
+def _is_default_order(kinds: Sequence[str]) -> bool:
+    """Whether these are in the order of `KINDS`: a kind that is missing is no wish for an order."""
+    return list(kinds) == [kind for kind in KINDS if kind in kinds]
 
 
 def _local_addresses(interfaces: Iterable[Interface]) -> list[LocalAddress]:

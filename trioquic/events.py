@@ -87,6 +87,9 @@ class WaitingForPath(PathEvent):
     """When the connection is given up with `NoPathError`, on trio's clock in seconds:
     `MigrationPolicy.no_path_timeout` or the idle timeout, whichever comes first. Infinity: never.
     """
+    reason: str = ""
+    """What is missing: any network, a route to the server, or the tunnel that the connection was
+    in and does not leave (`MigrationPolicy.leave_tunnel`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,14 @@ A `NetworkSource` says which interfaces there are and when that has changed. A c
 system's (`trioquic.system_networks`) unless `open_connection(networks=...)` names another: a phone
 application that hears from its platform what no library can see, or a simulated network. Such an
 application feeds a `ManualNetworks`, or implements the two methods of `NetworkSource` itself.
+
+A source that also knows where the system would send packets is a `RoutingSource`: it has `routes`.
+Then an interface without a route to the server is no candidate, a tunnel is not left, and the
+routes' metrics order the networks. Without it every interface counts.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, get_args, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -15,6 +19,8 @@ from weakref import WeakKeyDictionary
 import trio
 
 from . import _checks
+from ._address.address import parse_address
+from ._address.routing import Route as Route  # public here
 
 InterfaceKind = Literal["ethernet", "wifi", "cellular", "loopback", "tunnel", "other"]
 """What an interface is, as far as anybody can tell."""
@@ -123,6 +129,25 @@ class NetworkSource(Protocol):
         ...
 
 
+@runtime_checkable
+class RoutingSource(NetworkSource, Protocol):
+    """A source that knows the system's routes, too. A change of routes ends `wait_changed`."""
+
+    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
+        """Which interfaces have a way to these IP addresses, as it is now.
+
+        One `Route` for each interface and address, none where there is no way; for each address
+        the interface that the system itself would use is `chosen`. None: nobody knows at the
+        moment, every interface counts. Must not block for long and must not raise, as `snapshot`.
+        """
+        ...
+
+
+def routes_of(source: NetworkSource, remotes: Sequence[str]) -> tuple[Route, ...] | None:
+    """What a source knows of the routes to these addresses; None if it knows nothing of routes."""
+    return source.routes(remotes) if isinstance(source, RoutingSource) else None
+
+
 class ManualNetworks:
     """A source that the application feeds: what it is told in `update` is what there is.
 
@@ -134,6 +159,7 @@ class ManualNetworks:
 
     def __init__(self, interfaces: Iterable[Interface] = ()) -> None:
         self._interfaces = _checked(interfaces)
+        self._metrics: dict[str, int] | None = None
         self._version = 0
         # Each task has its own place, so that none takes away another's wake-up.
         self._seen: WeakKeyDictionary[trio.lowlevel.Task, int] = WeakKeyDictionary()
@@ -147,17 +173,32 @@ class ManualNetworks:
         """How many updates have changed something."""
         return self._version
 
-    def update(self, interfaces: Iterable[Interface]) -> bool:
+    def update(
+        self, interfaces: Iterable[Interface], *, metrics: Mapping[str, int] | None = None
+    ) -> bool:
         """Replace all interfaces; whether that changed anything. Wakes those who wait if it did.
+
+        `metrics` has the names of the interfaces that have a route to the internet, each with a
+        number: the system uses the one with the lowest. An interface that is missing there is no
+        candidate, and a tunnel with the lowest is not left. None: nothing is known of routes, and
+        every interface that is up counts.
 
         Raises ValueError if two interfaces have the same name, TypeError for what is none.
         """
         checked = _checked(interfaces)
-        if checked == self._interfaces:
+        known = None if metrics is None else dict(metrics)
+        if (checked, known) == (self._interfaces, self._metrics):
             return False
-        self._interfaces = checked
+        self._interfaces, self._metrics = checked, known
         self.notify()
         return True
+
+    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
+        """The same for each address, over the interfaces that are up and have its family; None if
+        `update` was given no metrics."""
+        if self._metrics is None:
+            return None
+        return routes_by_metric(self._interfaces, self._metrics, remotes)
 
     def notify(self) -> None:
         """Wake those who wait although the interfaces are the same: for instance, there is a
@@ -180,6 +221,33 @@ class ManualNetworks:
         else:
             await trio.lowlevel.checkpoint()
         self._seen[task] = self._version
+
+
+def routes_by_metric(
+    interfaces: Iterable[Interface], metrics: Mapping[str, int], remotes: Sequence[str]
+) -> tuple[Route, ...]:
+    """The routes of a world in which an interface leads everywhere or nowhere."""
+    routes = []
+    for remote in remotes:
+        version = parse_address(remote).version
+        ways = [
+            interface
+            for interface in interfaces
+            if interface.up
+            and interface.name in metrics
+            and any(entry.version == version for entry in interface.addresses)
+        ]
+        chosen = min(ways, key=lambda interface: metrics[interface.name], default=None)
+        routes += [
+            Route(
+                remote=remote,
+                interface=interface.name,
+                metric=metrics[interface.name],
+                chosen=interface is chosen,
+            )
+            for interface in ways
+        ]
+    return tuple(routes)
 
 
 def _checked(interfaces: Iterable[Interface]) -> tuple[Interface, ...]:

@@ -151,10 +151,20 @@ class MigrationPolicy:
     `MigrationNotAllowedError`, and nothing happens by itself."""
     automatic: bool = True
     """False: only the application moves the connection, with `migrate` and `migrate_to`."""
+    only_interfaces: Sequence[str] = ()
+    """*Only these*: names of the interfaces that may be used, in the order of preference; no other
+    is, also not to begin on. Empty: all."""
     interfaces: Sequence[str] = ()
-    """Names of interfaces in the order of preference, before all others."""
+    """*These first*: names of interfaces in the order of preference, before all others. (*Start
+    here* is `open_connection(interface=...)`.)"""
     kinds: Sequence[str] = KINDS
-    """Kinds of networks in the order of preference; a kind that is missing is not used."""
+    """Kinds of networks; a kind that is missing is not used, unless an interface is named. Another
+    order than the default's comes before the metrics of the system's routes, which come before the
+    default's."""
+    leave_tunnel: bool = False
+    """Whether a connection may leave a tunnel (a VPN) for a network outside it. False: where the
+    system sends packets to the server through a tunnel, only tunnels are used, also while there is
+    none: the connection waits for it."""
     metered: bool = True
     """Whether metered networks may be used at all; they come after those that are not."""
     start_interfaces: int = 1
@@ -344,8 +354,13 @@ class MigrationPolicy:
         return [
             candidate
             for candidate in view.candidates
-            if candidate.kind in self.kinds and (self.metered or not candidate.metered)
+            if self._wants(candidate) and (self.metered or not candidate.metered)
         ]
+
+    def _wants(self, candidate: Candidate) -> bool:
+        """Whether its kind is wanted; whoever names an interface knows what it is."""
+        named = candidate.interface in (*self.only_interfaces, *self.interfaces)
+        return named or candidate.kind in self.kinds
 
     def _others(self, view: View, active: PathInfo) -> list[Candidate]:
         """Candidates on networks that no path uses; one each."""
@@ -429,9 +444,11 @@ def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:
 _ROWS: Final[_checks.Table] = {
     "enabled": _checks.flag,
     "automatic": _checks.flag,
+    "only_interfaces": _checks.names(empty=True),
     "interfaces": _checks.names(empty=True),
     # Without any kind nothing could be used; enabled=False says that, if it is meant.
     "kinds": _checks.names(networks.KINDS, empty=False),
+    "leave_tunnel": _checks.flag,
     "metered": _checks.flag,
     "start_interfaces": _checks.whole(1, 256),
     "move_after": _checks.whole(0, infinite=True),

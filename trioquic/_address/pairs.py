@@ -1,16 +1,18 @@
 """Every way from one of our addresses to one of the server's, the best first.
 
 A pair is a candidate for a network path. The caller's wishes sort first: an explicit order of
-interfaces, then an order of kinds of interface, then metered ones last. What these leave tied is
-sorted by RFC 6724: on each interface a destination is weighed with the source that would be
-selected among that interface's addresses, and destinations are sorted by section 6. The interface's
-other addresses follow their selected one, by section 5. So the first pair of an interface is what
-the RFC would use there, and `Pair.source_rank` tells it (0) from the alternatives.
+interfaces, then an order of kinds of interface if the caller gave one. Then come the metrics of the
+system's routes (`routing.py`), then the usual order of kinds, then metered ones last. What these
+leave tied is sorted by RFC 6724: on each interface a destination is weighed with the source that
+would be selected among that interface's addresses, and destinations are sorted by section 6. The
+interface's other addresses follow their selected one, by section 5. So the first pair of an
+interface is what the RFC would use there, and `Pair.source_rank` tells it (0) from the
+alternatives.
 
 Pairs that cannot work are left out: different families, an interface that is down or not in the
 destination's zone, loopback to anything else, a link-local source for a destination behind a router
 (routers must not forward it: RFC 4291 section 2.5.6, RFC 3927 section 2.7), and destinations that
-are no host's address.
+are no host's address. So are those that the system's routes speak against.
 """
 
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from .address import IPV6, Address, parse_address
 from .destination import Weighed, deciding_rule, sort_weighed, weigh
 from .local import LocalAddress, resolve_zone
 from .policy_table import DEFAULT_POLICY, AddressPolicy, PolicyTable
+from .routing import ANYTHING, LeftOut, Routing, RoutingRules
 from .scope import LINK_LOCAL, is_loopback, is_unicast, scope_of
 from .source import RankedSource, candidate_sources, rank_sources
 
@@ -35,9 +38,13 @@ class PairPreferences:
     """Names of interfaces; those that are not listed come behind, tied."""
     kinds: tuple[str, ...] = KINDS
     """Kinds of interface; those that are not listed come behind, tied."""
+    kinds_first: bool = False
+    """The order of kinds is the caller's own wish, and comes before the system's metrics."""
     metered_last: bool = True
     """Interfaces known to be metered come behind the others."""
     addresses: AddressPolicy = DEFAULT_POLICY
+    routing: RoutingRules = ANYTHING
+    """The system's routes, and what the caller says about them."""
 
 
 DEFAULT_PREFERENCES: Final = PairPreferences()
@@ -60,31 +67,50 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutsidePair:
+    """An interface that is no candidate for one of the server's addresses."""
+
+    interface: str
+    remote: str
+    reason: LeftOut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Route:
     """A destination over one interface, with all sources that can be used."""
 
     remote: str
     address: Address
     sources: tuple[RankedSource, ...]
-    rank: tuple[int, int, int]
-    """The caller's preferences; smaller is better."""
+    rank: tuple[float, ...]
+    """The preferences in the order of `_RANK_REASONS`; smaller is better."""
 
     @property
     def best(self) -> LocalAddress:
         return self.sources[0].source
 
 
-_RANK_REASONS: Final = ("order of interfaces", "order of kinds", "metered last")
+_METRICS: Final = "routes"
+_RANK_REASONS: Final = (
+    "preference: order of interfaces",
+    "preference: order of kinds",
+    _METRICS,
+    "preference: order of kinds",
+    "preference: metered last",
+)
 
 
 def _place(item: str, order: tuple[str, ...]) -> int:
     return order.index(item) if item in order else len(order)
 
 
-def _rank(local: LocalAddress, preferences: PairPreferences) -> tuple[int, int, int]:
+def _rank(local: LocalAddress, preferences: PairPreferences, routing: Routing) -> tuple[float, ...]:
+    kind = _place(local.kind, preferences.kinds)
     return (
         _place(local.interface, preferences.interfaces),
-        _place(local.kind, preferences.kinds),
+        kind if preferences.kinds_first else 0,
+        routing.place(local.interface),
+        kind,
         1 if local.metered and preferences.metered_last else 0,
     )
 
@@ -109,12 +135,15 @@ def _routes(
     remotes: Sequence[str],
     table: PolicyTable,
     preferences: PairPreferences,
-) -> list[_Route]:
-    """All routes that can work, in the order of the remotes and then of the interfaces given."""
+    routing: Routing,
+) -> tuple[list[_Route], list[OutsidePair]]:
+    """All routes that can work, in the order of the remotes and then of the interfaces given, and
+    those that the system's routes speak against."""
     by_interface: dict[str, list[LocalAddress]] = {}
     for local in dict.fromkeys(local_addresses):
         by_interface.setdefault(local.interface, []).append(local)
     routes = []
+    left_out = []
     seen: set[tuple[str, int]] = set()
     for text in remotes:
         given = parse_address(text)
@@ -133,7 +162,11 @@ def _routes(
                 for local in candidate_sources(remote, neighbours, interface)
                 if _reaches(local, remote, neighbours)
             ]
-            if candidates:
+            shown = text if given.version == IPV6 else given.text
+            reason = routing.why_not(interface, resolved.mapped) if candidates else None
+            if reason is not None:
+                left_out.append(OutsidePair(interface=interface, remote=shown, reason=reason))
+            elif candidates:
                 sources = rank_sources(
                     remote,
                     candidates,
@@ -141,17 +174,21 @@ def _routes(
                     table=table,
                     policy=preferences.addresses,
                 )
-                rank = _rank(sources[0].source, preferences)
-                shown = text if given.version == IPV6 else given.text
+                rank = _rank(sources[0].source, preferences, routing)
                 routes.append(_Route(remote=shown, address=remote, sources=sources, rank=rank))
-    return routes
+    return routes, left_out
 
 
-def _boundary(route: _Route, entry: Weighed, following: _Route, next_entry: Weighed) -> str:
+def _boundary(
+    routing: Routing, route: _Route, entry: Weighed, following: _Route, next_entry: Weighed
+) -> str:
     """Why one route stands before the one that follows it."""
     for reason, first, second in zip(_RANK_REASONS, route.rank, following.rank, strict=True):
+        if first != second and reason is _METRICS:
+            better, worse = route.best.interface, following.best.interface
+            return f"routes: {routing.reason(better)}, before {routing.reason(worse)}"
         if first != second:
-            return f"preference: {reason}"
+            return reason
     return f"RFC 6724 destination {deciding_rule(entry, next_entry).value}"
 
 
@@ -163,7 +200,8 @@ def candidate_pairs(
     """Every pair that can work, the best first. ValueError for a remote that is no IP literal."""
     policy = preferences.addresses
     table = policy.table_for(local_addresses)
-    routes = _routes(local_addresses, remotes, table, preferences)
+    routing = _routing(local_addresses, preferences)
+    routes, _ = _routes(local_addresses, remotes, table, preferences, routing)
     weighed = [
         weigh(number, route.address, route.best, reachable=True, table=table, policy=policy)
         for number, route in enumerate(routes)
@@ -178,13 +216,29 @@ def candidate_pairs(
             pairs.append((route, source_rank))
             reasons.append(f"RFC 6724 source {ranked.rule.value}")
         if number + 1 < len(ordered):
-            reasons[-1] = _boundary(route, entry, *ordered[number + 1])
+            reasons[-1] = _boundary(routing, route, entry, *ordered[number + 1])
         elif len(route.sources) == 1:
             reasons[-1] = reasons[-2] if len(reasons) > 1 else "the only pair"
     return tuple(
         _pair(route, source_rank, reason)
         for (route, source_rank), reason in zip(pairs, reasons, strict=True)
     )
+
+
+def left_out_pairs(
+    local_addresses: Sequence[LocalAddress],
+    remotes: Sequence[str],
+    preferences: PairPreferences = DEFAULT_PREFERENCES,
+) -> tuple[OutsidePair, ...]:
+    """What would be candidates, were it not for the system's routes, with the reason."""
+    table = preferences.addresses.table_for(local_addresses)
+    routing = _routing(local_addresses, preferences)
+    return tuple(_routes(local_addresses, remotes, table, preferences, routing)[1])
+
+
+def _routing(local_addresses: Sequence[LocalAddress], preferences: PairPreferences) -> Routing:
+    kinds = {local.interface: local.kind for local in local_addresses}
+    return Routing(preferences.routing, kinds)
 
 
 def _by_rank(weighed: list[Weighed], routes: list[_Route]) -> list[Weighed]:

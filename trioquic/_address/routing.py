@@ -1,0 +1,147 @@
+"""What the system's routes say about candidates: which there are, and in which order.
+
+Three rules make candidates out of (interface, server address):
+
+- **no route, no candidate**: where the system would not send packets, a probe is not sent either;
+- **a tunnel is not left**: if the system sends to this address through a tunnel, or the connection
+  has been in one, only tunnels are candidates. Whoever runs a VPN does not want the server, or
+  anybody on the way, to learn the address beside it; an IPv6 route beside an IPv4 tunnel is such a
+  way out, too;
+- **only these**, if the caller named some.
+
+Of those that are left the system's metrics say which comes first: whoever manages the networks
+wrote them for that. Metrics of IPv4 and IPv6 are made in different ways (a router's advertisement
+gives 1024, a DHCP client 100), so they are compared within a family, and an interface's place is
+the mean of its places. The interface that the system itself uses is never behind another. Where
+nobody knows the routes (`routes` is None) every interface counts and all are equal.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import Final
+
+from .address import parse_address
+
+TUNNEL: Final = "tunnel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One interface has a way to one of the addresses that were asked for."""
+
+    remote: str
+    """The address as it was given in the question."""
+    interface: str
+    """The name of the interface."""
+    source: str | None = None
+    """The address that the system would send from there; None if it does not tell."""
+    metric: int | None = None
+    """Lower is better, among routes of one address family; None if the system does not tell."""
+    chosen: bool = False
+    """The system itself sends packets for this address here."""
+
+    def __post_init__(self) -> None:
+        parse_address(self.remote)
+        if not self.interface:
+            raise ValueError("a route needs the name of its interface")
+
+
+class LeftOut(Enum):
+    """Why an interface is no candidate for a server's address."""
+
+    NOT_NAMED = "not among the only interfaces that may be used"
+    OUTSIDE_TUNNEL = "outside the tunnel"
+    NO_ROUTE = "no route"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingRules:
+    """The system's routes and what the caller says about them."""
+
+    routes: tuple[Route, ...] | None = None
+    """None: nobody knows any."""
+    only: tuple[str, ...] = ()
+    """Names of the only interfaces that may be used; empty: all."""
+    leave_tunnel: bool = False
+    """Whether a tunnel may be left."""
+    in_tunnel: bool = False
+    """Whether the connection is, or was, in one."""
+    trusted: tuple[str, ...] = ()
+    """Interfaces that the caller named, which need no route: a VPN without routes is used by
+    naming it."""
+
+
+ANYTHING: Final = RoutingRules()
+
+
+class Routing:
+    """The rules, applied to interfaces with these kinds."""
+
+    def __init__(self, rules: RoutingRules, kinds: Mapping[str, str]) -> None:
+        self._rules = rules
+        self._kinds = kinds
+        # by the number of the server's address and the interface
+        self._routes: dict[tuple[int, str], Route] = {}
+        self._in_tunnel: set[int] = set()
+        for route in rules.routes or ():
+            number = parse_address(route.remote).mapped
+            self._routes[number, route.interface] = route
+            named = not rules.only or route.interface in rules.only
+            if route.chosen and named and kinds.get(route.interface) == TUNNEL:
+                self._in_tunnel.add(number)
+        self._places = _places(rules.routes or ())
+
+    def why_not(self, interface: str, remote: int) -> LeftOut | None:
+        """Why the interface is no candidate for the address with this (mapped) number."""
+        rules = self._rules
+        if rules.only and interface not in rules.only:
+            return LeftOut.NOT_NAMED
+        tunnel = self._kinds.get(interface) == TUNNEL
+        confined = rules.in_tunnel or remote in self._in_tunnel
+        if confined and not tunnel and not rules.leave_tunnel:
+            return LeftOut.OUTSIDE_TUNNEL
+        if rules.routes is None or interface in rules.trusted or interface in rules.only:
+            return None
+        return None if (remote, interface) in self._routes else LeftOut.NO_ROUTE
+
+    def place(self, interface: str) -> float:
+        """The interface's place by the system's metrics, 0 is the best; equal where it has no
+        order."""
+        if self._rules.routes is None:
+            return 0.0
+        return self._places.get(interface, inf)
+
+    def reason(self, interface: str) -> str:
+        """For people: what gave an interface its place."""
+        routes = [route for route in self._routes.values() if route.interface == interface]
+        metrics = sorted({route.metric for route in routes if route.metric is not None})
+        chosen = "the system's own route" if any(route.chosen for route in routes) else ""
+        shown = f"metric {', '.join(map(str, metrics))}" if metrics else ""
+        return ", ".join(part for part in (chosen, shown) if part) or "no metric"
+
+
+def _places(routes: Iterable[Route]) -> dict[str, float]:
+    """Interfaces by the mean of their places among the routes of each family."""
+    metrics: dict[int, dict[str, float]] = {}
+    chosen: dict[int, set[str]] = {}
+    for route in routes:
+        family = parse_address(route.remote).version
+        ways = metrics.setdefault(family, {})
+        metric = inf if route.metric is None else route.metric
+        ways[route.interface] = min(metric, ways.get(route.interface, inf))
+        if route.chosen:
+            chosen.setdefault(family, set()).add(route.interface)
+    places: dict[str, list[int]] = {}
+    for family, ways in metrics.items():
+        best = min(ways.values())
+        for interface in chosen.get(family, ()):
+            # Longer prefixes and rules beat metrics; if they did, or if there are no metrics, what
+            # the system does is first. If it only took one of equals, they are equal here, too.
+            if ways[interface] > best or best == inf:
+                ways[interface] = -1.0
+        order = sorted(set(ways.values()))
+        for interface, metric in ways.items():
+            places.setdefault(interface, []).append(order.index(metric))
+    return {interface: sum(found) / len(found) for interface, found in places.items()}
