@@ -22,6 +22,7 @@ from enum import Enum
 from math import inf
 from typing import Final
 
+from .. import _checks
 from .address import parse_address
 
 TUNNEL: Final = "tunnel"
@@ -43,9 +44,15 @@ class Route:
     """The system itself sends packets for this address here."""
 
     def __post_init__(self) -> None:
+        _checks.check_fields(self, _ROUTE)
         parse_address(self.remote)
-        if not self.interface:
-            raise ValueError("a route needs the name of its interface")
+
+
+_ROUTE: Final[_checks.Table] = {
+    "remote": _checks.text,
+    "interface": _checks.text,
+    "chosen": _checks.flag,
+}
 
 
 class LeftOut(Enum):
