@@ -6,6 +6,7 @@
 # make compiled       build a wheel with the protocol core compiled, install it in .venv-compiled
 # make test-compiled  only the tests with that
 # make pytest  only the tests with plain Python, all of them
+# make joined  batches of datagrams of every size that nobody has authenticated, against the core
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make docs    draw the generated parts of the documentation anew, and build it into docs/build
@@ -26,7 +27,7 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab docs servers pytest html clean
+.PHONY: compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -96,6 +97,9 @@ bench-plain: $(VENV)/dev.stamp
 
 lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab
+
+joined: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.attacks.joined
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents

@@ -3,6 +3,7 @@
 import dataclasses
 
 from tests.attacks.expect import closed_with, goes_on, released
+from tests.peer.packets import HANDSHAKE, INITIAL
 from tests.peer.script import ServerScript
 from tests.peer.tls_server import TlsScript
 from tests.peer.world import World
@@ -18,6 +19,18 @@ def silent() -> World:
     """The client has sent its first flight; the server knows what it would answer."""
     world = World(ServerScript(send_crypto=False, acknowledge=False))
     world.run_until(lambda: world.peer.tls.output)
+    return world
+
+
+def half_open(space: int) -> World:
+    """A client that has the keys of `space` and has heard nothing in it."""
+    world = World(ServerScript(send_crypto=False))
+    world.run_until(lambda: world.peer.tls.output)
+    if space == HANDSHAKE:
+        level, hello = world.peer.tls.output[0]
+        assert level == INITIAL
+        world.peer.send_crypto(INITIAL, hello)
+        world.settle()
     return world
 
 

@@ -5,9 +5,7 @@ import pytest
 from tests.attacks.expect import closed_with, dropped, goes_on
 from tests.path.driver import add, standby
 from tests.peer.packets import APPLICATION
-from tests.peer.script import (
-    ServerScript,
-)
+from tests.peer.script import ACTIVE_CID_LIMIT, ServerScript
 from tests.peer.world import World
 from trioquic._protocol.errors import (
     CONNECTION_ID_LIMIT_ERROR,
@@ -188,6 +186,30 @@ def test_26_retirement_of_an_id_never_issued(sequence: int) -> None:
     world = World().connect()
     world.attack(fr.encode_retire_connection_id(sequence))
     closed_with(world, PROTOCOL_VIOLATION, fr.RETIRE_CONNECTION_ID)
+
+
+def test_49_retirement_of_an_id_never_sent() -> None:
+    """RFC 9000 section 19.16: those that are issued count when a frame with them has left."""
+    world = World(ServerScript(parameters={ACTIVE_CID_LIMIT: encode_varint(2)})).connect()
+    assert set(world.peer.client_ids) == {0, 1}
+    world.peer.path_ids[0] = 1
+    # it asks for a replacement, and retires that one as well before it can have come
+    world.attack(fr.encode_retire_connection_id(0) + fr.encode_retire_connection_id(2))
+    closed_with(world, PROTOCOL_VIOLATION, fr.RETIRE_CONNECTION_ID)
+
+
+def test_49_retirement_of_an_id_whose_frame_was_lost() -> None:
+    """It did leave: the server may have got it and its acknowledgement be lost."""
+    world = World(ServerScript(parameters={ACTIVE_CID_LIMIT: encode_varint(2)})).connect()
+    world.peer.path_ids[0] = 1
+    world.to_peer = lambda path, data: None
+    world.peer.send(APPLICATION, fr.encode_retire_connection_id(0))
+    world.run_for(2 * world.delay)
+    world.peer.send(APPLICATION, fr.encode_retire_connection_id(2))
+    world.run_for(2 * world.delay)
+    world.to_peer = None
+    world.settle()
+    goes_on(world)
 
 
 @pytest.mark.parametrize("sequence", [0, 2])

@@ -13,6 +13,7 @@ from tests.attacks.expect import (
     released,
     stream_frame,
 )
+from tests.attacks.handshakes import half_open
 from tests.peer.packets import APPLICATION, HANDSHAKE, INITIAL
 from tests.peer.script import ServerScript
 from tests.peer.world import World
@@ -57,18 +58,6 @@ FRAMES: dict[str, bytes] = {
     "HANDSHAKE_DONE": b"\x1e",
 }
 EARLY = {"PADDING", "PING", "ACK", "ACK_ECN", "CRYPTO", "CONNECTION_CLOSE"}
-
-
-def half_open(space: int) -> World:
-    """A client that has the keys of `space` and has heard nothing in it."""
-    world = World(ServerScript(send_crypto=False))
-    world.run_until(lambda: world.peer.tls.output)
-    if space == HANDSHAKE:
-        level, hello = world.peer.tls.output[0]
-        assert level == INITIAL
-        world.peer.send_crypto(INITIAL, hello)
-        world.settle()
-    return world
 
 
 def in_space(space: int) -> World:
@@ -136,9 +125,7 @@ def test_2_truncated_packets_are_dropped() -> None:
 
 def test_2_too_many_failures_reach_the_aead_limit() -> None:
     world = World().connect()
-    keys = world.client._handshake.one_rtt
-    assert keys is not None
-    keys.failures = integrity_limit(0x1301) - 2
+    world.client._receiver.counters.dropped_unauthentic = integrity_limit(0x1301) - 2
     packet = world.peer.seal(APPLICATION, b"\x01")
     broken = packet[:-1] + bytes([packet[-1] ^ 1])
     for _ in range(2):
@@ -146,6 +133,28 @@ def test_2_too_many_failures_reach_the_aead_limit() -> None:
     assert world.terminated is None
     for _ in range(2):
         world.inject(broken)
+    world.settle()
+    closed_with(world, AEAD_LIMIT_REACHED)
+
+
+@pytest.mark.parametrize("space", [INITIAL, HANDSHAKE])
+def test_2_failures_count_under_all_keys_together(space: int) -> None:
+    """RFC 9001 section 6.6: "during the lifetime of a connection ... across all keys"."""
+    world = half_open(space)
+    packet = world.peer.seal(space, b"\x01")
+    for _ in range(10):
+        world.inject(packet[:-1] + bytes([packet[-1] ^ 1]))
+    world.peer.send_flight()
+    world.connect()
+    assert world.client.statistics().dropped_unauthentic == 10
+    keys = world.client._handshake.one_rtt
+    assert keys is not None
+    keys.failure_limit = 11
+    for position in (-1, -2):
+        assert world.terminated is None
+        forged = bytearray(world.peer.seal(APPLICATION, b"\x01"))
+        forged[position] ^= 1
+        world.inject(bytes(forged))
     world.settle()
     closed_with(world, AEAD_LIMIT_REACHED)
 

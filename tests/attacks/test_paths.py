@@ -175,6 +175,30 @@ def test_33_a_stateless_reset_behind_one_of_our_ids() -> None:
     assert world.terminated.ending is Ending.STATELESS_RESET
 
 
+LONG_FORMS = {
+    "of this version": b"\xc1\x00\x00\x00\x01",
+    "of another version": b"\xf2\x0a\x0a\x0a\x0a",
+    "of Version Negotiation": b"\x80\x00\x00\x00\x00",
+    "that ends early": b"\xff",
+}
+
+
+@pytest.mark.parametrize("form", LONG_FORMS)
+@pytest.mark.parametrize("to_us", [True, False])
+def test_52_a_stateless_reset_with_a_long_header(form: str, to_us: bool) -> None:
+    """RFC 9000 section 10.3: other versions may give it this form."""
+    world = World().connect()
+    dcid = world.client.source_id if to_us else b"stranger"
+    head = LONG_FORMS[form] + b"\x08" + dcid + b"\x00" + bytes(range(20))
+    world.peer.send_datagram(head + world.peer.script.reset_token[:15] + b"?")
+    world.settle()
+    assert world.terminated is None
+    world.peer.send_datagram(head + world.peer.script.reset_token)
+    world.settle()
+    assert world.terminated is not None
+    assert world.terminated.ending is Ending.STATELESS_RESET
+
+
 def test_33_wrong_tokens_are_ignored() -> None:
     world = World().connect()
     token = world.peer.script.reset_token

@@ -17,6 +17,7 @@ from trioquic._protocol.crypto.short_headers import (
     PN_OFFSET,
     unmask,
 )
+from trioquic._protocol.errors import INTERNAL_ERROR, BadPacketError
 from trioquic._protocol.wire.packets import encode_short_header
 
 KEYS = {
@@ -54,6 +55,19 @@ def test_every_header_comes_out_as_it_was(
         at = index * BLOCK
         assert blocks[at : at + len(header)] == header
     assert known is all(case[0] == OURS for case in cases)
+
+
+@pytest.mark.parametrize("suite", sorted(KEYS))
+@pytest.mark.parametrize("size", [1, 7, 8, 15, 17, 31, 47])
+def test_a_piece_of_a_sample_is_refused_and_changes_no_mask(suite: int, size: int) -> None:
+    keys = PacketKeys.derive(suite, bytes(range(32)))
+    sample = bytes(range(16))
+    before = keys.masks(sample)
+    with pytest.raises(BadPacketError) as caught:
+        keys.masks(bytes(size))
+    assert caught.value.code == INTERNAL_ERROR
+    assert keys.masks(sample) == before
+    assert keys.masks(b"") == b""
 
 
 @pytest.mark.parametrize("position", range(OWN_ID_LENGTH))

@@ -196,12 +196,6 @@ FLIGHT: dict[str, tuple[str, Change, int, str]] = {
         UNEXPECTED_MESSAGE,
         "NewSessionTicket",
     ),
-    "more after Finished": (
-        "finished",
-        lambda data: data + b"\x04",
-        UNEXPECTED_MESSAGE,
-        "more after Finished",
-    ),
     "certificate left out": (
         "certificate",
         lambda data: b"",
@@ -221,6 +215,14 @@ FLIGHT: dict[str, tuple[str, Change, int, str]] = {
 def test_flight(name: str) -> None:
     which, change, alert, text = FLIGHT[name]
     refused(rewriting(which, change), alert, text)
+
+
+def test_more_after_finished() -> None:
+    """RFC 9001 section 4.1.3: what is left when the keys change is no alert's affair."""
+    script = rewriting("finished", lambda data: data + b"\x04")
+    with pytest.raises(BadPacketError, match="more after Finished") as caught:
+        run(pki.make_client(), script)
+    assert caught.value.code == PROTOCOL_VIOLATION
 
 
 CERTIFICATE_REQUESTS: dict[str, tuple[bytes, int, str]] = {

@@ -213,6 +213,8 @@ class Coalescer:
         if not planned:
             return None
         expand = planned[0].space == INITIAL
+        if self._out.handshake.one_rtt is not None:
+            self._out.handshake.one_rtt.closing = True
         return self._seal_planned(path, connection_id, planned, expand, now)
 
 

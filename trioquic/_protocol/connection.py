@@ -8,6 +8,7 @@ commands are passed on to the component that owns them. Everything is keyed by p
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import Final
 
 from .cid.own import OwnIds
 from .cid.peer import PeerIds
@@ -30,9 +31,13 @@ from .path.rules import PathRules
 from .path.table import PathTable
 from .receive import Receiver
 from .recovery.loss import LossDetector
+from .space import APPLICATION
 from .streams.table import StreamTable
 from .transmit import Transmitter
 from .wire.transport_parameters import TransportParameters
+
+# a batch short of the last one, 2^62-1
+_LAST_NUMBER: Final = (1 << 62) - 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +287,10 @@ class ClientConnection:
         path = self._paths.get(path_id)
         if path is None:
             return None
+        if self._loss.next_number_hint(APPLICATION) > _LAST_NUMBER:
+            # RFC 9000 section 12.3: no CONNECTION_CLOSE, nor anything else
+            self._lifetime.give_up("all packet numbers are used up")
+            return None
         try:
             batch = self._transmitter.transmit(path, now)
             if self._outgoing.wrote_streams:
@@ -289,9 +298,11 @@ class ClientConnection:
                 self._liveness.on_request(now)
             return batch
         except BadPacketError as error:
-            # the write keys are used up (RFC 9001 section 6.6)
+            # The write key is used up, but for what says so (RFC 9001 section 6.6).
+            if not self._lifetime.open:
+                return None
             self._fail(error, now)
-            return None
+            return self.transmit(path_id, now)
 
     def next_deadline(self, now: float) -> float:
         """When `handle_deadline` or `transmit` has something to do; infinity if never."""

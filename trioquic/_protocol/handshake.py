@@ -137,7 +137,7 @@ class Handshake:
         self._peer_ids.set_handshake_id(path.path_id, self.original_id)
         self._install_initial_keys(self.original_id)
         self._tls.start()
-        self._pump()
+        self._pump_untrusted()
         remembered = self._remembered
         if remembered is not None and self._tls.early_data is EarlyData.OFFERED:
             suite, secret = self._tls.early_cipher_suite, self._tls.early_secret
@@ -155,11 +155,12 @@ class Handshake:
         self._initial_id = connection_id
         self._other_keys.clear()
 
-    def _pump(self) -> None:
+    def _pump_untrusted(self) -> None:
         for level, data in self._tls.take_output():
             self._spaces[level].crypto.write(data)
         version = self.versions.current
         for secret in self._tls.take_secrets():
+            self._spaces[secret.level - 1].crypto.check_consumed_untrusted()
             if secret.level == HANDSHAKE:
                 space = self._spaces[HANDSHAKE]
                 space.read = PacketKeys.derive(secret.cipher_suite, secret.read, version)
@@ -200,12 +201,14 @@ class Handshake:
         if space == INITIAL:
             self.versions.settle(self.versions.current)
         crypto = self._spaces[space].crypto
+        if space < self._tls.level:
+            crypto.check_repeated_untrusted(offset, data)
         crypto.on_crypto_untrusted(offset, data)
         ready = crypto.read()
         if not ready:
             return
         self._tls.receive_untrusted(space, ready)
-        self._pump()
+        self._pump_untrusted()
         if self.zero_rtt is not None and self._tls.early_data is EarlyData.REJECTED:
             self._take_back_early_data()
         if self._tls.complete and not self.complete:

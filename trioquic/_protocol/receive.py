@@ -1,20 +1,24 @@
 """Datagrams to decrypted frames (RFC 9000 sections 5.2, 12.2 and 12.3; RFC 9001 section 5).
 
 A batch of datagrams from one read of the socket is unmasked with one call: the header protection
-samples of all short-header packets are put together (crypto/short_headers.py). Nothing is believed
-before it is authenticated; what fails is dropped and counted, and may only turn out to be a
-stateless reset. Packets that come before their keys are kept, a bounded number of them.
+samples of all short-header packets are put together (crypto/short_headers.py). The cipher keeps its
+state from call to call, so nothing reaches it that has no whole sample. Nothing is believed before
+it is authenticated; what fails is dropped and counted, and may only turn out to be a stateless
+reset. Every packet goes all the way, also one that came before: how long it takes tells nobody what
+is under its header protection (RFC 9001 section 9.5).
+
+Packets that come before their keys are kept, a bounded number of them, if they are for us.
 """
 
 from typing import Final
 
-from .cid.own import OwnIds
+from .cid.own import OWN_ID_LENGTH, OwnIds
 from .cid.peer import PeerIds
 from .crypto.key_update import OneRttKeys
-from .crypto.keys import unprotect_long_untrusted
+from .crypto.keys import SAMPLE_LENGTH, unprotect_long_untrusted
 from .crypto.short_headers import BLOCK, MOST_HEADERS, PN_OFFSET, unmask
 from .dispatch import Dispatcher
-from .errors import PROTOCOL_VIOLATION, BadPacketError
+from .errors import AEAD_LIMIT_REACHED, PROTOCOL_VIOLATION, BadPacketError
 from .handshake import Handshake
 from .lifetime import CoreState, Lifetime
 from .number_space import NumberSpace
@@ -116,9 +120,9 @@ class Receiver:
             segment_size = max(total, 1)
         path.bytes_received += total
         path.datagrams_received += -(-total // segment_size) or 1
-        if self._lifetime.state is CoreState.CLOSING:
-            self._lifetime.on_packet_in_closing()
         if not self._lifetime.open:
+            if self._lifetime.state is CoreState.CLOSING and self._is_for_us(data):
+                self._lifetime.on_packet_in_closing()
             return
         pto = path.recovery.rtt.pto(self._loss.max_ack_delay)
         arrival = _Arrival(path, ecn, now, pto)
@@ -126,9 +130,7 @@ class Receiver:
         start = 0
         while start < total:
             if data[start] & 0x80:
-                end = min(start + segment_size, total)
-                self._long_untrusted(arrival, data[start:end])
-                self._replay_untrusted()
+                self._long_untrusted(arrival, data[start : min(start + segment_size, total)])
             else:
                 short.append(start)
             start += segment_size
@@ -140,24 +142,37 @@ class Receiver:
     def _short_untrusted(
         self, arrival: _Arrival, data: bytes, starts: list[int], size: int
     ) -> None:
-        keys = self._handshake.one_rtt
+        """Packets that begin at `starts`, each of `size` bytes, or to the end of `data`."""
         total = len(data)
-        if keys is None or not self._handshake.complete:
-            for start in starts:
-                self._keep(arrival, data[start : min(start + size, total)])
-            return
-        if total - starts[-1] < _SHORTEST_SHORT:
-            self._on_undecryptable(arrival, data[starts.pop() :])
-            if not starts:
+        keys = self._handshake.one_rtt if self._handshake.complete else None
+        if size < _SHORTEST_SHORT or total - starts[-1] < _SHORTEST_SHORT or keys is None:
+            starts = self._with_keys_and_sample(arrival, data, starts, size, keys is not None)
+            if not starts or keys is None:
                 return
-        if size < _SHORTEST_SHORT and len(starts) > 1:
-            self.counters.dropped_malformed += len(starts)
-            return
         before = self.counters.packets
         for low in range(0, len(starts), MOST_HEADERS):
             self._batch_untrusted(arrival, keys, data, starts[low : low + MOST_HEADERS], size)
         if self.counters.packets != before:
             self._lifetime.on_packet_received(arrival.now)
+
+    def _with_keys_and_sample(
+        self, arrival: _Arrival, data: bytes, starts: list[int], size: int, keys: bool
+    ) -> list[int]:
+        """Which of these may be unmasked now; the others are kept or dropped."""
+        found: list[int] = []
+        for start in starts:
+            packet = data[start : start + size]
+            if len(packet) < _SHORTEST_SHORT:
+                # RFC 9001 section 5.4.2
+                self.counters.dropped_malformed += 1
+                self._on_undecryptable(arrival, packet)
+            elif keys:
+                found.append(start)
+            elif self._is_for_us(packet):
+                self._keep(arrival, packet)
+            else:
+                self.counters.dropped_unknown_id += 1
+        return found if self._lifetime.open else []
 
     def _batch_untrusted(
         self, arrival: _Arrival, keys: OneRttKeys, data: bytes, starts: list[int], size: int
@@ -205,22 +220,19 @@ class Receiver:
         header = plain[block:pn_end]
         sealed = data[start + pn_end - block : end]
         phase = first >> 2 & 1
-        payload: bytes | None = None
-        duplicate = number <= largest and self._acks.is_duplicate(number)
-        if not duplicate:
-            payload = keys.open(number, phase, header, sealed, arrival.now, arrival.pto)
+        payload = keys.open(number, phase, header, sealed, arrival.now, arrival.pto)
         if payload is None and self._paths.several:
             # Packets of another path may have overtaken it by more than its number can express.
             number = _overtaken(truncated, bits, number, arrival.path.largest_received)
-            if number >= 0 and not self._acks.is_duplicate(number):
+            if number >= 0:
                 payload = keys.open(number, phase, header, sealed, arrival.now, arrival.pto)
-        if payload is not None:
-            self._opened_untrusted(arrival, number, first, payload)
-        elif duplicate:
+        if payload is None:
+            self._count_forgery_untrusted()
+            self._on_undecryptable(arrival, data[start:end])
+        elif number <= largest and self._acks.is_duplicate(number):
             self.counters.dropped_duplicate += 1
         else:
-            self.counters.dropped_unauthentic += 1
-            self._on_undecryptable(arrival, data[start:end])
+            self._opened_untrusted(arrival, number, first, payload)
 
     def _opened_untrusted(self, arrival: _Arrival, number: int, first: int, payload: bytes) -> None:
         """An authentic 1-RTT packet: its frames, and the note that it came."""
@@ -248,6 +260,13 @@ class Receiver:
             self.counters.eliciting += 1
         acks.on_received(number, arrival.now, eliciting, arrival.ecn)
 
+    def _count_forgery_untrusted(self) -> None:
+        """RFC 9001 section 6.6: all keys of the connection together."""
+        self.counters.dropped_unauthentic += 1
+        keys = self._handshake.one_rtt
+        if keys is not None and self.counters.dropped_unauthentic > keys.failure_limit:
+            raise BadPacketError(AEAD_LIMIT_REACHED, "too many packets failed authentication")
+
     def _recognise(self, connection_id: bytes) -> bool:
         """Whether the ID is one of ours; it is then the one to be expected next."""
         if connection_id == self._known_id:
@@ -259,6 +278,15 @@ class Receiver:
         self._known_sequence = sequence
         self._known_used_on = -1
         return True
+
+    def _is_for_us(self, datagram: bytes) -> bool:
+        """Whether it names one of our IDs, in either form of its header (section 5.2)."""
+        at = 1
+        if datagram[0] & 0x80:
+            if len(datagram) < 6 or datagram[5] != OWN_ID_LENGTH:
+                return False
+            at = 6
+        return self._own_ids.sequence_of(datagram[at : at + OWN_ID_LENGTH]) >= 0
 
     def _on_undecryptable(self, arrival: _Arrival, datagram: bytes) -> None:
         """It may be a stateless reset: then the last 16 bytes are a token we know (10.3.1)."""
@@ -272,11 +300,23 @@ class Receiver:
 
     def _long_untrusted(self, arrival: _Arrival, datagram: bytes) -> None:
         """A datagram of coalesced packets, the first of which has a long header."""
+        counters = self.counters
+        authentic = counters.packets + counters.dropped_duplicate
+        self._coalesced_untrusted(arrival, datagram)
+        if counters.packets + counters.dropped_duplicate == authentic:
+            # Section 10.3: in another version a stateless reset may have this form.
+            self._on_undecryptable(arrival, datagram)
+        self._replay_untrusted()
+
+    def _coalesced_untrusted(self, arrival: _Arrival, datagram: bytes) -> None:
         start = 0
         first_id: bytes | None = None
         while start < len(datagram) and self._lifetime.open:
             if not datagram[start] & 0x80:
-                self._short_untrusted(arrival, datagram[start:], [0], len(datagram))
+                if datagram[start + 1 : start + PN_OFFSET] == first_id:
+                    self._short_untrusted(arrival, datagram[start:], [0], len(datagram) - start)
+                else:
+                    self.counters.dropped_unknown_id += 1
                 return
             try:
                 header = parse_long_header_untrusted(datagram, start)
@@ -326,7 +366,10 @@ class Receiver:
             return False
         keys = handshake.read_keys(header, index)
         if keys is None:
-            self._keep(arrival, datagram[header.start : header.end])
+            if header.pn_offset + 4 + SAMPLE_LENGTH > header.end:
+                self.counters.dropped_malformed += 1
+            else:
+                self._keep(arrival, datagram[header.start : header.end])
             return True
         try:
             number, first, plain_header, sealed = unprotect_long_untrusted(
@@ -335,12 +378,12 @@ class Receiver:
         except BadPacketError:
             self.counters.dropped_malformed += 1
             return True
-        if space.acks.is_duplicate(number):
-            self.counters.dropped_duplicate += 1
-            return True
         payload = keys.open(number, plain_header, sealed)
         if payload is None:
-            self.counters.dropped_unauthentic += 1
+            self._count_forgery_untrusted()
+            return True
+        if space.acks.is_duplicate(number):
+            self.counters.dropped_duplicate += 1
             return True
         if first & 0x0C:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a long header are set")
@@ -378,7 +421,7 @@ class Receiver:
             self._kept = []
             for arrival, packet in kept:
                 if packet[0] & 0x80:
-                    self._long_untrusted(arrival, packet)
+                    self._coalesced_untrusted(arrival, packet)
                 else:
                     self._short_untrusted(arrival, packet, [0], len(packet))
 

@@ -51,6 +51,8 @@ class OwnIds:
         self._late: dict[bytes, int] = {}
         self._reset_tokens: dict[int, bytes] = {}
         self._next_sequence = 1
+        # this one and those above have not been in a frame yet: they go out in order
+        self._never_sent = 1
         self._limit = 1
         self._used: set[int] = {0}
         # the newest ID that came in on each path
@@ -107,8 +109,8 @@ class OwnIds:
 
     def on_retire_untrusted(self, sequence: int, arrived_on: int) -> None:
         """RETIRE_CONNECTION_ID (section 19.16)."""
-        if sequence >= self._next_sequence:
-            raise BadPacketError(PROTOCOL_VIOLATION, "retired an ID that was never issued", 0x19)
+        if sequence >= self._never_sent:
+            raise BadPacketError(PROTOCOL_VIOLATION, "retired an ID that was never sent", 0x19)
         if sequence == arrived_on:
             raise BadPacketError(PROTOCOL_VIOLATION, "retired the ID it was sent to", 0x19)
         connection_id = self._by_sequence.pop(sequence, None)
@@ -154,6 +156,7 @@ class OwnIds:
             if len(frame) > builder.room:
                 return
             self._to_send.pop(0)
+            self._never_sent = max(self._never_sent, sequence + 1)
             builder.add_probing(frame, _IssueToken(self, sequence))
 
     def issue_lost(self, sequence: int) -> None:

@@ -18,9 +18,15 @@ Header protection does not change in an update, so one context for each directio
 phases.
 """
 
+from typing import Final
+
 from ..errors import AEAD_LIMIT_REACHED, KEY_UPDATE_ERROR, BadPacketError
 from ..wire.versions import VERSION_1
 from .keys import PacketKeys, confidentiality_limit, integrity_limit
+
+# Section 6.6 asks for CONNECTION_CLOSE before the limit. It is repeated for the 1st, 2nd, 4th, 8th
+# ... packet that still arrives, so these are never used up.
+_FOR_CLOSING: Final = 64
 
 
 class OneRttKeys:
@@ -38,9 +44,9 @@ class OneRttKeys:
         "_read_next",
         "_sealed",
         "_write",
+        "closing",
         "confirmed",
         "failure_limit",
-        "failures",
         "read_phase",
         "seal_limit",
         "updates",
@@ -58,10 +64,10 @@ class OneRttKeys:
         self.write_phase = 0
         # set by the handshake: no update of ours before it is confirmed (section 6.1)
         self.confirmed = False
+        # what is sealed from now on says that the connection is closed
+        self.closing = False
         # how often the write keys were replaced
         self.updates = 0
-        # packets that did not authenticate, under all keys
-        self.failures = 0
         self._read: PacketKeys = PacketKeys.derive(cipher_suite, read_secret, version)
         self._read_next: PacketKeys = self._read.next_secret_keys()
         self._previous: PacketKeys | None = None
@@ -75,7 +81,7 @@ class OneRttKeys:
         self._first_written = 0
         self._last_written = -1
         self._phase_acked = False
-        # section 6.6: for one key, and for all keys together
+        # section 6.6: for one key, and for all keys together, whose failures the receiver counts
         self.seal_limit: int = confidentiality_limit(cipher_suite)
         self.failure_limit: int = integrity_limit(cipher_suite)
 
@@ -91,10 +97,11 @@ class OneRttKeys:
     def seal(self, pn: int, header: bytes, payload: bytes) -> bytes:
         """Seal in the current write phase, whose bit the header must carry.
 
-        BadPacketError: the key is used up, because the peer never let an update come through.
+        BadPacketError: the key is used up, because the peer never let an update come through. Only
+        what says so can still be sealed, if `closing` is set, and a little later nothing.
         """
         sealed = self._sealed
-        if sealed >= self.seal_limit:
+        if sealed >= self.seal_limit - (0 if self.closing else _FOR_CLOSING):
             raise BadPacketError(AEAD_LIMIT_REACHED, "the write key has sealed all it may")
         self._sealed = sealed + 1
         self._last_written = pn
@@ -110,13 +117,12 @@ class OneRttKeys:
     ) -> bytes | None:
         """The payload, or None when the packet does not authenticate.
 
-        BadPacketError: the peer broke the rules of key updates, or too many packets failed.
+        BadPacketError: the peer broke the rules of key updates.
         """
         if key_phase != self.read_phase:
             return self._open_other_phase(pn, header, ciphertext, now, pto)
         payload = self._read.open(pn, header, ciphertext)
         if payload is None:
-            self._count_failure()
             return None
         if pn > self._highest:
             self._highest = pn
@@ -141,7 +147,6 @@ class OneRttKeys:
             keys = kept
             payload = keys.open(pn, header, ciphertext)
         if payload is None:
-            self._count_failure()
             return None
         if newer and keys is self._read_next:
             self._follow_update(pn, now, pto)
@@ -199,8 +204,3 @@ class OneRttKeys:
                 KEY_UPDATE_ERROR, f"packet {pn} was acknowledged with keys older than its own"
             )
         self._phase_acked = True
-
-    def _count_failure(self) -> None:
-        self.failures += 1
-        if self.failures > self.failure_limit:
-            raise BadPacketError(AEAD_LIMIT_REACHED, "too many packets failed authentication")

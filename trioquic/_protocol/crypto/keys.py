@@ -3,8 +3,9 @@
 A PacketKeys is made of one traffic secret and lives as long as it. The AEAD object and the header
 protection context are made once: building them costs more than a packet. The nonce is the IV as
 an integer XOR the packet number. `masks` takes the samples of many packets at once, because one
-call into the AES code costs the same for one block and for sixty-four. All but the last byte of the
-nonce are kept from packet to packet.
+call into the AES code costs the same for one block and for sixty-four. That code works on a stream
+and keeps what is less than a block, so `masks` takes none. All but the last byte of the nonce are
+kept from packet to packet.
 
 With AES the mask of a packet is its sample encrypted as one block; with ChaCha20 the sample is
 counter and nonce of a key stream. Both give 16 bytes for each sample, of which 5 are used.
@@ -23,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..errors import PROTOCOL_VIOLATION, BadPacketError
+from ..errors import INTERNAL_ERROR, PROTOCOL_VIOLATION, BadPacketError
 from ..wire.packets import LongHeader, decode_packet_number
 from ..wire.varint import ONE_BYTE
 from ..wire.versions import VERSION_1, VERSION_2
@@ -162,7 +163,14 @@ class PacketKeys:
         return PacketKeys(self.cipher_suite, secret, keyed, self._mask_context, self._version)
 
     def masks(self, samples: bytes) -> bytes:
-        """16 bytes of mask for each 16 bytes of sample."""
+        """16 bytes of mask for each 16 bytes of sample.
+
+        BadPacketError: there is a piece of a sample. The cipher would keep it and put it before the
+        next one, so that no mask would be right any more."""
+        if len(samples) % SAMPLE_LENGTH:
+            raise BadPacketError(
+                INTERNAL_ERROR, f"{len(samples)} bytes are no header protection samples"
+            )
         context = self._mask_context
         if not self._stream_masks:
             return context.update(samples)

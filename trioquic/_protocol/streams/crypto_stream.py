@@ -7,7 +7,7 @@ fixed bound on how far ahead of the reader data may lie; the RFC wants at least 
 from typing import Final
 
 from ..builder import PacketBuilder
-from ..errors import CRYPTO_BUFFER_EXCEEDED, BadPacketError
+from ..errors import CRYPTO_BUFFER_EXCEEDED, PROTOCOL_VIOLATION, BadPacketError
 from ..token import Token
 from ..wire.frames import CRYPTO, encode_crypto
 from ..wire.varint import varint_size
@@ -64,6 +64,23 @@ class CryptoStream:
         if received.gaps > MAX_GAPS:
             raise BadPacketError(
                 CRYPTO_BUFFER_EXCEEDED, f"handshake data with {received.gaps} gaps", CRYPTO
+            )
+
+    def check_consumed_untrusted(self) -> None:
+        """The keys of a higher level are here: of this one, nothing may be left (RFC 9001 section
+        4.1.3)."""
+        received = self._received
+        if received.gaps or received.read < received.ready:
+            raise BadPacketError(
+                PROTOCOL_VIOLATION, "handshake data was left when the keys changed", CRYPTO
+            )
+
+    def check_repeated_untrusted(self, offset: int, data: bytes) -> None:
+        """A CRYPTO frame of a level that is over may only repeat what came before (section 4.1.3
+        as well)."""
+        if data and not self._discarded and offset + len(data) > self._received.read:
+            raise BadPacketError(
+                PROTOCOL_VIOLATION, "new handshake data at a level that is over", CRYPTO
             )
 
     def read(self) -> bytes:

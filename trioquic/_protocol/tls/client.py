@@ -358,9 +358,10 @@ class TlsClient:
             self._send(HANDSHAKE, msg.encode_certificate_verify(scheme, signature))
 
     def _require_boundary_untrusted(self, what: str) -> None:
-        """RFC 8446 section 5.1: a message before a key change ends its level's bytes."""
+        """A message before a key change ends its level's bytes (RFC 8446 section 5.1, RFC 9001
+        section 4.1.3)."""
         if self._assembler.pending:
-            raise tls_error(UNEXPECTED_MESSAGE, f"there is more after {what} at its level")
+            raise quic_error(PROTOCOL_VIOLATION, f"there is more after {what} at its level")
 
     def _log_secret(self, label: str, secret: bytes) -> None:
         if self.config.keylog is not None:

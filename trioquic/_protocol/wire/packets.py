@@ -15,7 +15,7 @@ one go for a whole batch.
 from typing import Final
 
 from ..errors import PROTOCOL_VIOLATION
-from .varint import ONE_BYTE, Reader, encode_varint
+from .varint import MAX_VARINT, ONE_BYTE, Reader, encode_varint
 from .versions import SPOKEN, VERSION_1, kind_of, type_bits_of
 
 INITIAL_PACKET: Final = 0
@@ -197,7 +197,7 @@ def decode_packet_number(truncated: int, bits: int, largest: int) -> int:
     candidate = expected & ~(window - 1) | truncated
     if candidate <= expected - half and candidate < (1 << 62) - window:
         return candidate + window
-    if candidate > expected + half and candidate >= window:
+    if (candidate > expected + half or candidate > MAX_VARINT) and candidate >= window:
         return candidate - window
     return candidate
 
