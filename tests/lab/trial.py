@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
@@ -18,6 +18,7 @@ import trio
 from tests import http3_min as h3
 from tests.certificates import Certificates
 from tests.programs import program
+from tests.servers.chroots import nginx_command
 from tests.servers.launch import HQ_SERVER
 from tests.servers.process import stop
 
@@ -36,6 +37,8 @@ POLICY = {"interfaces": [WIFI.name, CELLULAR.name]}
 CALM = {"switches_per_minute": 0}
 # The lab alone moves it.
 STAY = {**CALM, "move_back_after": inf}
+# nginx by Debian release and number of workers
+NGINX = {"nginx1": ("trixie", 1), "nginx4": ("trixie", 4), "nginx4-sid": ("sid", 4)}
 
 Line = dict[str, Any]
 
@@ -112,16 +115,41 @@ class Trial:
 async def server(
     lab: Lab, kind: str, certs: Certificates, root: Path, options: Sequence[str]
 ) -> AsyncIterator[None]:
-    """aioquic's or ngtcp2's server in the server's namespace."""
+    """One of the servers in the server's namespace."""
+    with command_of(kind, certs, root, options) as command:
+        async with _running(lab, kind, command, root):
+            yield
+
+
+@contextmanager
+def command_of(
+    kind: str, certs: Certificates, root: Path, options: Sequence[str]
+) -> Iterator[Sequence[str | os.PathLike[str]]]:
+    """How a server is started."""
     identity = certs.server
-    command: list[str | os.PathLike[str]]
     if kind == "aioquic":
-        command = [sys.executable, HQ_SERVER, "--host", SERVER, "--port", str(PORT)]
-        command += ["--certificate", identity.cert_file, "--key", identity.key_file]
-        command += ["--root", root, "--datagram-size", "1200", *options]
+        yield [
+            *(sys.executable, HQ_SERVER, "--host", SERVER, "--port", str(PORT)),
+            *("--certificate", identity.cert_file, "--key", identity.key_file),
+            *("--root", root, "--datagram-size", "1200", *options),
+        ]
+    elif kind in NGINX:
+        release, workers = NGINX[kind]
+        with nginx_command(
+            identity, root, release=release, workers=workers, host=SERVER, port=PORT
+        ) as command:
+            yield command
     else:
-        command = [program("gtlsserver"), "--quiet", f"--htdocs={root}", *options]
-        command += [SERVER, str(PORT), identity.key_file, identity.cert_file]
+        yield [
+            *(program("gtlsserver"), "--quiet", f"--htdocs={root}", *options),
+            *(SERVER, str(PORT), identity.key_file, identity.cert_file),
+        ]
+
+
+@asynccontextmanager
+async def _running(
+    lab: Lab, kind: str, command: Sequence[str | os.PathLike[str]], root: Path
+) -> AsyncIterator[None]:
     log = root / f"{kind}.log"
     with log.open("wb") as file:
         process = await trio.lowlevel.open_process(
