@@ -98,6 +98,8 @@ class What(Enum):
     IDS = "the server gave new connection IDs"
     VALIDATED = "a path answered a challenge"
     FAILED = "a path failed"
+    RESET = "a stateless reset ended a path"
+    MISLED = "somebody who does not know the connection answers on a path"
     SILENT = "the active path does not answer"
     SOCKET_ERROR = "the active path's socket finds no way out"
     DEGRADED = "the active path has not answered for long"

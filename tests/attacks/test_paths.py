@@ -1,4 +1,4 @@
-"""Attacks 23 and 28 to 33: challenges, strange addresses, stateless resets."""
+"""Attacks 23, 28 to 33 and 53: challenges, strange addresses, stateless resets."""
 
 import hmac
 
@@ -14,7 +14,13 @@ from tests.peer.script import (
     preferred_address,
 )
 from tests.peer.world import LOCAL, REMOTE, World
-from trioquic._protocol.events import Ending, PathFailed, PathValidated
+from trioquic._protocol.events import (
+    Ending,
+    PathFailed,
+    PathMisled,
+    PathReset,
+    PathValidated,
+)
 from trioquic._protocol.lifetime import CoreState
 from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
@@ -255,3 +261,84 @@ def test_33_all_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyP
     world.client.receive(0, packet, len(packet), 0, world.now)
     assert compared == [16] * len(paths)
     assert not world.seen(PathFailed)
+
+
+# --- 53 -----------------------------------------------------------------------------------------
+
+
+def test_53_a_reset_for_a_path_that_is_not_active_ends_that_path_alone() -> None:
+    """Such as a worker sends that does not know the connection, when a probe from another port
+    reaches it (section 10.3.1)."""
+    world = World(ServerScript(answer_challenges=False)).connect()
+    path = add(world)
+    world.client.validate(path, world.now)
+    world.run_until(lambda: world.peer.sent_on(path))
+    token = world.peer.issued[1][1]
+    assert world.peer.sent_on(path)[0].dcid == world.peer.issued[1][0]
+    world.peer.send_stateless_reset(token, path)
+    world.settle()
+    (failed,) = world.seen(PathFailed)
+    assert failed.path_id == path
+    assert "stateless reset" in failed.reason
+    assert [event.path_id for event in world.seen(PathReset)] == [path]
+    assert world.client.live_paths() == [0]
+    assert 1 in world.peer.retired
+    goes_on(world)
+    world.peer.send_stateless_reset(token)
+    world.settle()
+    goes_on(world)  # it is retired now
+
+
+def test_53_also_when_it_comes_in_on_the_active_path() -> None:
+    world = World().connect()
+    path = standby(world)
+    world.peer.send_stateless_reset(world.peer.issued[1][1], 0)
+    world.settle()
+    assert [event.path_id for event in world.seen(PathFailed)] == [path]
+    goes_on(world)
+
+
+def test_53_the_token_of_the_active_path_ends_the_connection_wherever_it_comes_in() -> None:
+    world = World().connect()
+    path = standby(world)
+    world.peer.send_stateless_reset(world.peer.script.reset_token, path)
+    world.settle()
+    assert world.terminated is not None
+    assert world.terminated.ending is Ending.STATELESS_RESET
+
+
+def test_53_a_path_that_we_moved_to_unproven_ends_alone_while_there_is_another_way() -> None:
+    """Once there is no other path and no connection ID for one, a reset is a reset."""
+    world = World(ServerScript(spare_ids=3)).connect()
+    first = add(world)
+    world.client.migrate(first, world.now, unvalidated=True)
+    world.client.abandon(0, world.now, "its network is gone")
+    world.cut |= {0, first}
+    world.client.receive(
+        first, reset := b"\x43" + bytes(40) + world.peer.issued[1][1], len(reset), 0, world.now
+    )
+    world.run_for(0.01)
+    assert world.terminated is None
+    assert world.client.active_path == -1
+    second = add(world)
+    world.client.migrate(second, world.now, unvalidated=True)
+    world.client.receive(
+        second, reset := b"\x43" + bytes(40) + world.peer.issued[2][1], len(reset), 0, world.now
+    )
+    world.run_for(0.01)
+    assert world.terminated is not None
+    assert world.terminated.ending is Ending.STATELESS_RESET
+
+
+def test_53_what_is_no_reset_of_ours_is_a_hint_on_a_path_in_doubt_and_nothing_elsewhere() -> None:
+    world = World(ServerScript(answer_challenges=False)).connect()
+    path = add(world)
+    world.client.validate(path, world.now)
+    for where in (0, path, path):
+        world.peer.send_stateless_reset(b"somebody else's!", where)
+    world.settle()
+    assert [event.path_id for event in world.seen(PathMisled)] == [path]
+    assert world.client.path_view(path).stranger
+    assert not world.client.path_view(0).stranger
+    assert world.client.live_paths() == [0, path]
+    goes_on(world)

@@ -128,22 +128,20 @@ def command_of(
     """How a server is started."""
     identity = certs.server
     if kind == "aioquic":
-        yield [
-            *(sys.executable, HQ_SERVER, "--host", SERVER, "--port", str(PORT)),
-            *("--certificate", identity.cert_file, "--key", identity.key_file),
-            *("--root", root, "--datagram-size", "1200", *options),
-        ]
+        command: list[str | os.PathLike[str]]
+        command = [sys.executable, HQ_SERVER, "--host", SERVER, "--port", str(PORT)]
+        command += ["--certificate", identity.cert_file, "--key", identity.key_file]
+        command += ["--root", root, "--datagram-size", "1200", *options]
+        yield command
     elif kind in NGINX:
         release, workers = NGINX[kind]
         with nginx_command(
             identity, root, release=release, workers=workers, host=SERVER, port=PORT
-        ) as command:
-            yield command
+        ) as words:
+            yield words
     else:
-        yield [
-            *(program("gtlsserver"), "--quiet", f"--htdocs={root}", *options),
-            *(SERVER, str(PORT), identity.key_file, identity.cert_file),
-        ]
+        where = (SERVER, str(PORT), identity.key_file, identity.cert_file)
+        yield [program("gtlsserver"), "--quiet", f"--htdocs={root}", *options, *where]
 
 
 @asynccontextmanager

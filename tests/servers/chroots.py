@@ -1,10 +1,10 @@
-"""Servers of newer Debian releases, each in a small system of its own outside the tree.
+"""Servers of newer Debian releases, each in a small system of its own
 
     python -m tests.servers.chroots [trixie] [sid]        (as root; `make nginx` does it)
 
-makes them with debootstrap, some 45 s each, in /var/cache/trioquic-test-servers. What needs one that
-is not there is skipped, and the summary says so. A server runs in it by chroot(8), in the network
-namespace of its caller; its files are copied into a folder there that goes when it ends.
+makes them with debootstrap, some 45 s each, in /var/cache/trioquic-test-servers. What needs one
+that is not there is skipped, and the summary says so. A server runs in it by chroot(8), in the
+network namespace of its caller; its files are copied into a folder there that goes when it ends.
 """
 
 import os
@@ -51,7 +51,7 @@ http {{
 
 
 def chroot_of(release: str) -> Path | None:
-    """The root of a release that has been made here; None if there is none, or nobody may use it."""
+    """The root of a release, None if there is none here or it may not be used."""
     root = CACHE / release
     usable = os.geteuid() == 0 and find_program("chroot") is not None
     return root if usable and (root / "usr/sbin/nginx").exists() else None

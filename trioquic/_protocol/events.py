@@ -106,6 +106,22 @@ class PathFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathReset(Event):
+    """A stateless reset came for the ID of this path alone: whoever is at its other end does not
+    know the connection. PathFailed follows."""
+
+    path_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathMisled(Event):
+    """Something came in on a path in doubt that cannot be opened, as if from a worker of the server
+    that does not know the connection. Nobody vouches for that: it is a hint."""
+
+    path_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathSilent(Event):
     """A PTO passed on the active path without an answer: time to ask elsewhere as well."""
 

@@ -293,7 +293,13 @@ class Receiver:
         if len(datagram) < _SHORTEST_RESET or not self._handshake.complete:
             return
         path_ids = self._paths.ids_with_remote(arrival.path.remote)
-        if self._peer_ids.is_reset_token(datagram[-16:], path_ids):
+        reset = self._peer_ids.paths_reset_by(datagram[-16:], path_ids)
+        if not reset:
+            self._paths.on_stranger(arrival.path)
+        elif self._paths.may_outlive_reset(reset):
+            for path_id in reset:
+                self._paths.on_reset(path_id, arrival.now)
+        else:
             self._lifetime.on_stateless_reset(arrival.now, arrival.pto)
 
     # -- long headers ------------------------------------------------------------------------------

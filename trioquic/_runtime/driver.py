@@ -28,7 +28,9 @@ from .._protocol.events import (
     PathAnswering,
     PathDegraded,
     PathFailed,
+    PathMisled,
     PathRecovered,
+    PathReset,
     PathSilent,
     PathValidated,
     StreamOpened,
@@ -282,6 +284,8 @@ class Driver:
             case (
                 PathValidated()
                 | PathFailed()
+                | PathReset()
+                | PathMisled()
                 | PathSilent()
                 | PathAnswering()
                 | PathDegraded()

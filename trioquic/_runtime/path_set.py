@@ -20,7 +20,9 @@ from .._protocol.events import (
     PathAnswering,
     PathDegraded,
     PathFailed,
+    PathMisled,
     PathRecovered,
+    PathReset,
     PathSilent,
     PathValidated,
 )
@@ -370,6 +372,10 @@ class PathSet:
             case ConnectionIdsAvailable():
                 # paths are possible now that were not before
                 self._tell(What.IDS)
+            case PathReset(path_id=number):
+                self._tell(What.RESET, number)
+            case PathMisled(path_id=number):
+                self._tell(What.MISLED, number)
             case PathSilent(path_id=number):
                 self._tell(What.SILENT, number)
             case PathAnswering(path_id=number):

@@ -89,15 +89,16 @@ class PeerIds:
         bound = self._bound.get(path_id)
         return -1 if bound is None else bound.sequence
 
-    def is_reset_token(self, candidate: bytes, path_ids: Iterable[int]) -> bool:
-        """Whether `candidate` is the reset token of an ID in use on one of these paths.
+    def paths_reset_by(self, candidate: bytes, path_ids: Iterable[int]) -> list[int]:
+        """Those of these paths whose ID has `candidate` as its reset token.
 
         Every token is compared, in constant time (section 10.3.1)."""
-        found = False
+        found: list[int] = []
         for path_id in path_ids:
             bound = self._bound.get(path_id)
             if bound is not None and bound.reset_token is not None:
-                found |= hmac.compare_digest(bound.reset_token, candidate)
+                if hmac.compare_digest(bound.reset_token, candidate):
+                    found.append(path_id)
         return found
 
     # -- the handshake's IDs -----------------------------------------------------------------------

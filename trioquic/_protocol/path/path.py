@@ -58,6 +58,10 @@ class PathView:
     validations: int
     mtu: int
     validating: bool
+    doubtful: bool
+    """Nothing authentic ever came in here, and no challenge was answered."""
+    stranger: bool
+    """Something came in here before that, and it was not from whom we talk to."""
 
 
 class MtuProbe(Token):
@@ -112,6 +116,8 @@ class Path:
         self.silent = False
         # when an authentic packet last came in here
         self.heard_at = -inf
+        # something came in here that was not authentic, while the path was in doubt
+        self.stranger = False
         self.responses: list[bytes] = []
         self.responses_dropped = 0
         self.responses_sent = 0
@@ -124,6 +130,11 @@ class Path:
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
         self.observer: Observer | None = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether there is no sign yet that packets get to the server and back."""
+        return not self.proven and self.heard_at == -inf
 
     def advance(self, event: PathInput) -> None:
         """Take one step of the state machine."""
@@ -223,4 +234,6 @@ class Path:
             validations=self.validations,
             mtu=self.mtu,
             validating=self.validation.running,
+            doubtful=self.doubtful,
+            stranger=self.stranger and self.doubtful,
         )

@@ -18,7 +18,9 @@ from ..events import (
     PathAnswering,
     PathDegraded,
     PathFailed,
+    PathMisled,
     PathRecovered,
+    PathReset,
     PathSilent,
     PathValidated,
 )
@@ -150,6 +152,34 @@ class PathTable:
         self._peer_ids.release(path_id)
         self._own_ids.on_path_gone(path_id)
         self._events.append(PathFailed(path_id=path_id, reason=reason))
+
+    # -- somebody who does not know the connection -------------------------------------------------
+
+    def on_stranger(self, path: Path) -> None:
+        """What came in on a path cannot be opened. On one in doubt it may be the answer of somebody
+        who does not know the connection, such as another worker of the server."""
+        if path.doubtful and not path.stranger:
+            path.stranger = True
+            self._events.append(PathMisled(path_id=path.path_id))
+
+    def may_outlive_reset(self, path_ids: list[int]) -> bool:
+        """Whether a stateless reset for the IDs of these paths ends them alone (section 10.3.1).
+
+        A probe may reach somebody who does not know the connection: a worker that the kernel chose
+        by the new port, or a server behind a load balancer that goes by addresses. That says
+        nothing about the active path, whose ID has another token. The same holds where the
+        connection moved to a path before that was proven, as long as there is another way to try;
+        there are as many as there are IDs, so a server that really forgot is soon believed."""
+        for path_id in path_ids:
+            path = self._live.get(path_id)
+            if path_id == self.active and path is not None and not path.doubtful:
+                return False
+        return self._peer_ids.spare > 0 or len(self._live) > len(path_ids)
+
+    def on_reset(self, path_id: int, now: float) -> None:
+        """A stateless reset ends this path."""
+        self._events.append(PathReset(path_id=path_id))
+        self.abandon(path_id, now, "a stateless reset: who answers does not know the connection")
 
     # -- validation --------------------------------------------------------------------------------
 
