@@ -25,6 +25,7 @@ from .errors import (
     LocalAddressError,
     MigrationNotAllowedError,
     NoPathError,
+    NoPathReason,
     PathAbandonedError,
     PathError,
     PathNotValidatedError,
@@ -48,6 +49,7 @@ from .events import (
     PreferredAddressResult,
     WaitingForPath,
 )
+from .health import ConnectionHealth, HealthState
 from .networks import (
     Interface,
     InterfaceAddress,
@@ -72,6 +74,7 @@ __all__ = [
     "CertificateError",
     "CongestionControl",
     "Connection",
+    "ConnectionHealth",
     "ConnectionLostError",
     "ConnectionStatistics",
     "DatagramError",
@@ -80,6 +83,7 @@ __all__ = [
     "EarlyData",
     "FileSessions",
     "HandshakeError",
+    "HealthState",
     "IdleTimeoutError",
     "Interface",
     "InterfaceAddress",
@@ -93,6 +97,7 @@ __all__ = [
     "MigrationRefused",
     "NetworkSource",
     "NoPathError",
+    "NoPathReason",
     "Path",
     "PathAbandonedError",
     "PathDegraded",

@@ -17,6 +17,8 @@ The tree::
         InternalError
 """
 
+from enum import Enum
+
 import trio
 
 
@@ -98,8 +100,27 @@ class StatelessResetError(ConnectionLostError):
     """The server has forgotten the connection (RFC 9000 section 10.3)."""
 
 
+class NoPathReason(Enum):
+    """Why there was no path."""
+
+    NO_NETWORK = "no network was there in time"
+    """None was up, or none that routes and policy allow."""
+    MIGRATION_FORBIDDEN = "the server lets us use none of the other networks"
+    """The network in use is gone and others are there, but the server forbids migration (RFC 9000
+    sections 9, 9.5 and 18.2). A new connection over one of these is what helps, and at once."""
+    TIMEOUT = "no path to the server was found in time"
+    """There were networks, but from none of them did it answer."""
+
+
 class NoPathError(ConnectionLostError):
-    """No network path was left for too long."""
+    """The connection ended because no network path was left for it.
+
+    `reason` says which of its kinds that was; the text says more, for people.
+    """
+
+    def __init__(self, text: str, *, reason: NoPathReason) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 # -- streams ---------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ class PathInfo:
     probing: bool
     mine: bool
     """Not opened by the application."""
+    trouble: str = ""
+    """Why it is not usable, if it is not."""
     chosen: bool = False
     """The application moved the connection here, and it has stayed since."""
 
@@ -87,6 +89,8 @@ class View:
     """When the connection went back to a better network, oldest first."""
     next_candidate_at: float
     """When a candidate that failed may be tried again; +inf if there is none."""
+    lost: str = ""
+    """Why there is no active path, or it is not usable; empty if it is."""
 
 
 class What(Enum):
@@ -228,7 +232,7 @@ class MigrationPolicy:
     def _without_path(
         self, view: View, gone: tuple[int, ...], event: PolicyEvent, now: float
     ) -> Decision:
-        cause = f"the active path is gone: {event.what.value}"
+        cause = f"the active path is gone: {view.lost}"
         ready = [p for p in view.paths if p.id not in gone and p.state is PathState.VALIDATED]
         if ready:
             best = max(ready, key=lambda path: (path.preferred, -path.rank))

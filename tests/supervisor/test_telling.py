@@ -26,9 +26,9 @@ async def test_a_network_that_goes(autojump_clock: trio.testing.MockClock) -> No
         here.world.wifi.down()
         await here.until(trioquic.PathFailed)
         await here.until(trioquic.Migrated)
-        assert reasons(here) == ["its network is gone"]
+        assert reasons(here) == ["its network is gone: wlan0 is down"]
         (moved,) = here.heard(trioquic.Migrated)
-        assert moved.cause == "the active path is gone: the networks changed"
+        assert moved.cause == "the active path is gone: wlan0 is down"
         # it was closed before the move, and is told all the same
         assert moved.old is here.heard(trioquic.PathFailed)[0].path
 

@@ -198,6 +198,13 @@ class ClientConnection:
         path = self._paths.active_path()
         return 0 if path is None else self.datagrams.largest(self._outgoing.datagram_room(path))
 
+    @property
+    def silent_since(self) -> float:
+        """Since when the server owes us an answer on any path, once that has lasted for three
+        PTOs; infinity as long as it is heard."""
+        silence = self._paths.silence
+        return silence.since if silence.told else inf
+
     def path_view(self, path_id: int) -> PathView:
         """A snapshot of a path; KeyError for one that was never there or is long forgotten."""
         return self._paths.view(path_id)
@@ -231,6 +238,18 @@ class ClientConnection:
     def migration_allowed(self) -> bool:
         """Whether the server lets us move (RFC 9000 sections 9 and 18.2)."""
         return self._rules.migration_allowed and not self._peer_ids.zero_length
+
+    @property
+    def migration_obstacle(self) -> Refusal | None:
+        """Why no path can be added as long as the server does nothing about it (RFC 9000 sections
+        9, 9.5 and 18.2); None as well before that is known."""
+        if not self._rules.confirmed:
+            return None
+        if self._peer_ids.zero_length:
+            return Refusal.ZERO_LENGTH_ID
+        if not self._rules.migration_allowed:
+            return Refusal.DISABLED_BY_PEER
+        return None if self._peer_ids.had_spare else Refusal.NO_SPARE_ID
 
     @property
     def preferred_addresses(self) -> tuple[Address, ...]:

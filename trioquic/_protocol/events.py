@@ -136,6 +136,19 @@ class PathAnswering(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSilent(Event):
+    """What was asked at `since` has had no answer on any path for three PTOs, nor has anything
+    else come in."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerHeard(Event):
+    """The server is heard again, after `ServerSilent`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathDegraded(Event):
     """The active path has not answered for several PTOs."""
 
@@ -164,6 +177,7 @@ class Ending(Enum):
     LOCAL_CLOSE = "closed by this side"
     PEER_CLOSE = "closed by the peer"
     IDLE_TIMEOUT = "idle timeout"
+    GIVEN_UP = "given up by this side, without a word"
     STATELESS_RESET = "stateless reset"
     PROTOCOL_ERROR = "the peer broke the protocol"
     TLS_ERROR = "the handshake failed"

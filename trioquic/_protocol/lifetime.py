@@ -129,7 +129,9 @@ class Lifetime:
             return
         if self.open:
             self._advance(LifeInput.EXPIRE)
-            self._terminate(Ending.IDLE_TIMEOUT, 0, None, "nothing was heard from the peer", False)
+            seconds = self._idle_timeout
+            reason = f"nothing was heard from the server for the idle timeout of {seconds:g} s"
+            self._terminate(Ending.IDLE_TIMEOUT, 0, None, reason, False)
         elif self.state is not CoreState.CLOSED:
             self._advance(LifeInput.EXPIRE)
         self._end_at = inf
@@ -138,7 +140,7 @@ class Lifetime:
         """End the connection in silence: there is no way to tell the peer."""
         if self.open:
             self._advance(LifeInput.EXPIRE)
-            self._terminate(Ending.IDLE_TIMEOUT, 0, None, reason, False)
+            self._terminate(Ending.GIVEN_UP, 0, None, reason, False)
 
     # -- beginning and end -------------------------------------------------------------------------
 

@@ -133,6 +133,8 @@ class Outgoing:
         )
         if eliciting:
             self.lifetime.on_eliciting_sent(now)
+            if path.path_id == self.paths.active:
+                self.paths.silence.on_asked(now)
 
     def account(self, path: Path, size: int, count: int) -> None:
         """So much leaves on the path, in so many datagrams."""

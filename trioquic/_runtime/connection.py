@@ -11,6 +11,7 @@ from .._protocol.events import HandshakeCompleted
 from .._protocol.tls.state import EarlyData
 from ..config import VERSIONS, TransportConfig
 from ..events import PathEvent
+from ..health import ConnectionHealth
 from ..paths import Path
 from ..peer import PeerParameters
 from ..policy import PolicyEvent, What
@@ -32,6 +33,7 @@ from .streams import (
     make_stream,
 )
 from .supervisor import Supervisor
+from .vital_signs import health_of, wait_healthy, wait_unhealthy
 from .waiting import Reason
 
 
@@ -174,6 +176,22 @@ class Connection(trio.abc.AsyncResource):
         await self._driver.confirmed.wait()
         if not self.handshake_confirmed:
             self._driver.check_open()
+
+    @property
+    def health(self) -> ConnectionHealth:
+        """Whether it is of use now: heard, silent, without a path, or over; and whether it may help
+        itself. A pool asks this before it hands the connection out."""
+        return health_of(self._driver, self._supervisor)
+
+    async def wait_unhealthy(self) -> ConnectionHealth:
+        """Wait until the health is not `HealthState.GOOD`, and return it; at once if it is not.
+        Cancellation leaves nothing behind."""
+        return await wait_unhealthy(self._driver, self._supervisor)
+
+    async def wait_healthy(self) -> None:
+        """Wait until the health is `HealthState.GOOD`; at once if it is. Raises what ended the
+        connection. Cancellation leaves nothing behind."""
+        await wait_healthy(self._driver, self._supervisor)
 
     def statistics(self) -> ConnectionStatistics:
         """A snapshot of all counters."""

@@ -33,6 +33,8 @@ from .._protocol.events import (
     PathReset,
     PathSilent,
     PathValidated,
+    ServerHeard,
+    ServerSilent,
     StreamOpened,
     StreamReadable,
     StreamsAvailable,
@@ -44,7 +46,7 @@ from .._protocol.events import (
 from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
 from ..errors import InternalError
-from .endings import handshake_error, loss_error
+from .endings import Wait, handshake_error, loss_error, without_path
 from .sockets import Received
 from .timer import Timer
 from .trace import Trace
@@ -103,9 +105,8 @@ class Driver:
         # every socket is closed
         self.gone = trio.Event()
         self.closing = False
-        # no network is left that could be used, so that is why the connection ends if it does
-        self.waiting_for_path = False
-        self._had_path = True
+        # there is no path now, so that is why the connection ends if it does
+        self.wait: Wait | None = None
         self._bug: BaseException | None = None
 
     # -- state -----------------------------------------------------------------------------------
@@ -134,7 +135,13 @@ class Driver:
         if self.end is not None:
             if self.completed is None:
                 raise handshake_error(self.end)
-            raise loss_error(self.end, had_path=self._had_path)
+            raise loss_error(self.end, self.wait)
+
+    def set_wait(self, wait: Wait | None) -> None:
+        """There is no path; or there is one, with None."""
+        before, self.wait = self.wait, wait
+        if (before is None) != (wait is None):
+            self.crowds.wake(Reason.HEALTH)
 
     # -- the way in and out ----------------------------------------------------------------------
 
@@ -305,6 +312,8 @@ class Driver:
             case TicketReceived() | TokenReceived():
                 if self.on_session is not None:
                     self.on_session(event)
+            case ServerSilent() | ServerHeard():
+                self.crowds.wake(Reason.HEALTH)
             case HandshakeCompleted():
                 self.completed = event
                 self.handshake_over.set()
@@ -312,6 +321,7 @@ class Driver:
                 self.confirmed.set()
                 self.crowds.wake(Reason.ARRIVED)
             case Terminated():
-                self._had_path = self.core.active_path >= 0 and not self.waiting_for_path
+                if self.core.active_path < 0 and self.wait is None:
+                    self.wait = without_path(trio.current_time())
                 self.end = event
                 self._wake_everyone()

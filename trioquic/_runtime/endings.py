@@ -4,6 +4,8 @@ Every call makes a new exception: one instance raised in several tasks would col
 of all of them.
 """
 
+from dataclasses import dataclass
+
 import trio
 
 from .._protocol.errors import CRYPTO_ERROR, VERSION_NEGOTIATION_ERROR, error_name
@@ -18,6 +20,7 @@ from ..errors import (
     InternalError,
     MigrationNotAllowedError,
     NoPathError,
+    NoPathReason,
     PathAbandonedError,
     PathNotValidatedError,
     PeerClosedError,
@@ -33,15 +36,30 @@ _CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48, 116})
 _NO_APPLICATION_PROTOCOL = 120
 
 
-def loss_error(end: Terminated, *, had_path: bool) -> Exception:
-    """What a call on a connection that has ended raises."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """There is no path: since when, and what would be to blame if that stayed so."""
+
+    since: float
+    blame: NoPathReason
+    reason: str
+    """Which path went, and why there is no other."""
+
+
+def without_path(now: float) -> Wait:
+    """For a connection whose paths were all closed, and which nobody keeps on a network."""
+    return Wait(since=now, blame=NoPathReason.TIMEOUT, reason="all paths were closed")
+
+
+def loss_error(end: Terminated, wait: Wait | None) -> Exception:
+    """What a call on a connection that has ended raises; `wait` if it had no path then."""
     match end.ending:
         case Ending.LOCAL_CLOSE:
             return trio.ClosedResourceError("the connection was closed by this side")
-        case Ending.IDLE_TIMEOUT if had_path:
+        case Ending.IDLE_TIMEOUT if wait is None:
             return IdleTimeoutError(end.reason)
-        case Ending.IDLE_TIMEOUT:
-            return NoPathError("no network path was left, and the idle timeout passed")
+        case Ending.IDLE_TIMEOUT | Ending.GIVEN_UP if wait is not None:
+            return NoPathError(f"{end.reason}: {wait.reason}", reason=wait.blame)
         case Ending.STATELESS_RESET:
             return StatelessResetError(end.reason)
         case Ending.PEER_CLOSE:
@@ -80,7 +98,7 @@ def handshake_error(end: Terminated) -> HandshakeError:
             )
         case Ending.PEER_CLOSE:
             return HandshakeError(f"the server refused: {_describe(end)}", code=end.code)
-        case Ending.IDLE_TIMEOUT | Ending.STATELESS_RESET:
+        case Ending.IDLE_TIMEOUT | Ending.STATELESS_RESET | Ending.GIVEN_UP:
             return HandshakeError(end.reason)
         case _:
             return HandshakeError(f"the handshake failed: {_describe(end)}", code=end.code)

@@ -12,6 +12,7 @@ import ipaddress
 from math import inf
 from typing import Final
 
+from .._protocol.path.refusal import Refusal
 from .._protocol.path.state import PathState
 from ..addresses import AddressPair, candidate_pairs
 from ..networks import Interface, NetworkSource
@@ -146,6 +147,26 @@ class Outlook:
             facts = self._facts[path_id] = _Facts()
         return facts
 
+    def obstacle(self) -> str | None:
+        """Why the connection cannot be moved, None if it may: whether that is possible now, the
+        networks and the peer's connection IDs tell."""
+        core = self._driver.core
+        if not self._policy.enabled:
+            return "MigrationPolicy.enabled is False"
+        refusal = core.migration_obstacle
+        if refusal is None or (refusal is Refusal.DISABLED_BY_PEER and self._preferred_pending()):
+            return None
+        return refusal.value
+
+    def _preferred_pending(self) -> bool:
+        core = self._driver.core
+        return (
+            self._policy.use_preferred_address
+            and bool(core.preferred_addresses)
+            and not self._preferred_failed
+            and not core.moved_to_preferred
+        )
+
     def preferred_result(self) -> tuple[bool, str] | None:
         """What became of the server's preferred address (section 9.6); None while that is open."""
         core = self._driver.core
@@ -183,6 +204,7 @@ class Outlook:
             switches=tuple(at for at in self._switches if now - at < _MINUTE),
             returns=tuple(at for at in self._returns if now - at < _FIVE_MINUTES),
             next_candidate_at=min(resting, default=inf),
+            lost=self._paths.lost if active is None else active.trouble,
         )
 
     def _pairs(
@@ -248,6 +270,7 @@ class Outlook:
         facts.listed |= listed
         name = home.name if home is not None else named
         ranks = _ranks(pairs)
+        usable = home.up if home is not None and listed else not facts.listed
         return PathInfo(
             id=number,
             state=view.state,
@@ -258,7 +281,8 @@ class Outlook:
             metered=home.metered if home is not None else None,
             preferred=view.remote in self._driver.core.preferred_addresses,
             rank=ranks.get(name, len(ranks)) if name is not None else len(ranks),
-            usable=home.up if home is not None and listed else not facts.listed,
+            usable=usable,
+            trouble="" if usable else _trouble(local[0], name, home, listed),
             proven_at=facts.proven_at,
             silent_since=facts.silent_since,
             rtt=view.rtt,
@@ -301,6 +325,15 @@ def _interface_of(
             if parsed is not None and parsed in network:
                 inside = inside or interface
     return inside, False
+
+
+def _trouble(address: str, name: str | None, home: Interface | None, listed: bool) -> str:
+    """What is wrong with the network of a path that is not usable."""
+    if home is not None and not home.up:
+        return f"{home.name} is down"
+    if home is None and name is not None:
+        return f"{name} is gone, or its address {address}"
+    return f"the address {address} is gone"
 
 
 def _ranks(pairs: list[tuple[AddressPair, tuple[str, int], bool]]) -> dict[str, int]:

@@ -88,8 +88,9 @@ class PathSet:
         self._trouble_until = -inf
         # the path that the application moved to, until the connection leaves it
         self.chosen = -1
-        # the path of the last move, also if it is closed by now
+        # the path of the last move, also if it is closed by now, and then why
         self._last_active: Path | None = None
+        self.lost = ""
         self.supervisor: Listener | None = None
         # Whether there may be new tasks. A path that comes after the end, in the moment before
         # everybody is told of it, gets none, and is shut with the others.
@@ -423,6 +424,8 @@ class PathSet:
             del self._driver.links[link.path_id]
             self._lingering.discard(link.path_id)
             link.shut()
+            if link.handle is self._last_active:
+                self.lost = reason
         else:
             link.on_failed(reason)
         self._tell(What.FAILED, link.path_id)

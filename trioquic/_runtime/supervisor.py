@@ -18,11 +18,12 @@ import trio
 from .. import events as public
 from .._protocol.path.refusal import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
-from ..errors import LocalAddressError, MigrationNotAllowedError, QuicError
+from ..errors import LocalAddressError, MigrationNotAllowedError, NoPathReason, QuicError
 from ..networks import NetworkSource
 from ..policy import Candidate, Decision, MigrationPolicy, PolicyEvent, View, What
 from .broadcast import Broadcast
 from .driver import Driver
+from .endings import Wait
 from .outlook import Outlook
 from .path_set import PathSet
 
@@ -90,7 +91,8 @@ class Supervisor:
                     await self._news.wait()
             event = self._events.pop(0) if self._events else PolicyEvent(what=What.TIME)
             if trio.current_time() >= self._give_up_at():
-                self._driver.give_up("no network path was found in time")
+                seconds = self._policy.no_path_timeout
+                self._driver.give_up(f"no path for {seconds:g} s, MigrationPolicy.no_path_timeout")
                 return
 
     async def _decide(self, event: PolicyEvent) -> float:
@@ -118,7 +120,7 @@ class Supervisor:
             if opened is not None:
                 self._challenge(opened)
         self._report_wanted(decision.wanted)
-        self._wait_or_not(decision)
+        self._wait_or_not(decision, view)
 
     async def _open(self, candidate: Candidate) -> int | None:
         """A path of a candidate; None, and a note of why, when it cannot be had."""
@@ -175,28 +177,45 @@ class Supervisor:
 
     # -- without a path ----------------------------------------------------------------------------
 
-    def _wait_or_not(self, decision: Decision) -> None:
-        self._driver.waiting_for_path = decision.wait
+    def _wait_or_not(self, decision: Decision, view: View) -> None:
         if not decision.wait:
             self._waiting_since = inf
+            self._driver.set_wait(None)
             return
-        if self._waiting_since == inf:
+        begins = self._waiting_since == inf
+        if begins:
             self._waiting_since = trio.current_time()
-            self._broadcast.send(public.WaitingForPath(deadline=self._give_up_at()))
+        self._driver.set_wait(_wait(view, self._waiting_since))
+        if begins:
+            deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
+            self._broadcast.send(public.WaitingForPath(deadline=deadline))
             self._paths.without_path()
 
     def _give_up_at(self) -> float:
-        return min(
-            self._waiting_since + self._policy.no_path_timeout,
-            inf if self._waiting_since == inf else self._driver.core.idle_deadline,
-        )
+        # the idle timeout is the core's own matter
+        return self._waiting_since + self._policy.no_path_timeout
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the connection can move nowhere, whatever networks there are; None if it may."""
+        return self._outlook.obstacle()
+
+
+def _wait(view: View, since: float) -> Wait:
+    """What there is to say about a wait, as things are now."""
+    lost = view.lost or "there is no path"
+    if view.candidates or view.next_candidate_at < inf:
+        blame, others = NoPathReason.TIMEOUT, "other networks did not lead to the server"
+    else:
+        blame, others = NoPathReason.NO_NETWORK, "there is no other network"
+    return Wait(since=since, blame=blame, reason=f"{lost}, and {others}")
 
 
 def _why_given_up(view: View, number: int) -> str:
     """What speaks against a path that the policy gives up."""
     path = next((path for path in view.paths if path.id == number), None)
     if path is not None and not path.usable:
-        return "its network is gone"
+        return f"its network is gone: {path.trouble}"
     if path is not None and path.state is PathState.CANDIDATE and not path.probing:
         return "it did not answer"
     if path is not None and view.active is not None and view.active.preferred > path.preferred:

@@ -29,6 +29,7 @@ _TRIGGERS: Final = {
     Ending.VERSION: "version_mismatch",
 }
 STATE_AFTER: Final = {
+    Ending.GIVEN_UP: "closed",
     Ending.IDLE_TIMEOUT: "closed",
     Ending.PEER_CLOSE: "draining",
     Ending.STATELESS_RESET: "draining",

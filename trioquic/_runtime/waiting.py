@@ -27,6 +27,8 @@ class Reason(Enum):
     """It is known what became of a datagram."""
     SPARE_ID = auto()
     """The server gives a connection ID."""
+    HEALTH = auto()
+    """The connection's health has changed."""
 
 
 class Crowds:

@@ -75,6 +75,11 @@ class PeerIds:
         return len(self._unused) + len(self._bound) < self._most
 
     @property
+    def had_spare(self) -> bool:
+        """Whether there was ever an ID beside the one in use."""
+        return self._most > 1
+
+    @property
     def retiring(self) -> int:
         """How many retirements the peer has not acknowledged yet."""
         return len(self._retiring)

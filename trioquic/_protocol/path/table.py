@@ -31,6 +31,7 @@ from .mtu import MtuSearch
 from .path import Address, Path, PathView
 from .refusal import PathRefusedError, Refusal
 from .rules import PathRules
+from .silence import Silence
 from .state import PathInput, PathState
 from .validation import INITIAL_PTO
 
@@ -69,6 +70,7 @@ class PathTable:
         self.ack_needed = False
         # the first packet after a move has not come yet
         self._arriving = False
+        self.silence = Silence(events)
         self.unmatched_responses = 0
         self.observer: Observer | None = None
 
@@ -249,6 +251,8 @@ class PathTable:
             # Section 5.1.1: it could not answer there. On a proven path it has already answered.
             raise PathRefusedError(Refusal.NO_SPARE_OWN_ID)
         old_id = self.active
+        if old_id < 0:
+            self.silence.on_first_path(now)
         self._leave_active(now)
         path.advance(PathInput.ACTIVATE)
         self.active = path_id
@@ -288,6 +292,8 @@ class PathTable:
     def on_heard(self, path: Path, now: float) -> None:
         """Authentic packets came in on a path."""
         path.heard_at = now
+        active = self.active_path()
+        self.silence.on_heard(now, active is not None and active.recovery.awaits_acks)
         if self._arriving and path.path_id == self.active:
             # What the server had under way on the old path may be lost, and it can know that only
             # from the acknowledgement of something newer, such as this. Said once, with a PING, it
@@ -301,11 +307,20 @@ class PathTable:
         pto = path.recovery.rtt.pto(self._loss.max_ack_delay)
         return path.heard_at + max(pto, _SHORTEST_SILENCE)
 
+    def _longest_pto(self, active: Path) -> float:
+        """Of the active path, and of others that may be asked when that is silent."""
+        longest = _SHORTEST_SILENCE
+        for path in self._live.values():
+            if path is active or path.state is PathState.VALIDATED:
+                longest = max(longest, path.recovery.rtt.pto(self._loss.max_ack_delay))
+        return longest
+
     def judge_active(self, now: float) -> None:
-        """Notice that the active path fell silent, or answers again."""
+        """Notice that the active path fell silent, or all of them, or that they answer again."""
         path = self.active_path()
         if path is None:
             return
+        self.silence.judge(now, self._longest_pto(path))
         path.judge_size(now)
         count = path.recovery.pto_count
         silent = count >= self._rules.degraded_after or (
@@ -345,9 +360,11 @@ class PathTable:
         """When a challenge is to be repeated, a validation given up, or silence noticed."""
         deadline = inf
         active = self.active_path()
+        if active is not None:
+            deadline = self.silence.deadline(self._longest_pto(active))
         unsure = active is not None and active.recovery.pto_count > 0 and not active.silent
         if active is not None and unsure and self._rules.confirmed:
-            deadline = self._unheard_from(active)
+            deadline = min(deadline, self._unheard_from(active))
         for path in self._live.values():
             validation = path.validation
             if self._peer_ids.for_path(path.path_id) is None:

@@ -325,6 +325,14 @@ class PathRecovery:
         self._full_until = [-1 for _ in SPACES]
         self._round_end = self.flights[APPLICATION].next_seq - 1
 
+    @property
+    def awaits_acks(self) -> bool:
+        """Whether something is outstanding that the peer has to acknowledge."""
+        eliciting = 0
+        for flight in self.flights:
+            eliciting += flight.eliciting
+        return eliciting > 0
+
     # --- timers ---------------------------------------------------------------------------------
 
     def loss_time(self) -> float:
