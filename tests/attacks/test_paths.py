@@ -27,7 +27,7 @@ from trioquic._protocol.wire import frames as fr
 
 OTHER_LOCAL = ("192.0.2.2", 50002)
 CID_LIMIT = 8  # what our client announces
-MOST_RESPONSES = 16
+MOST_RESPONSES = 8
 TOKEN = b"0123456789abcdef"
 
 

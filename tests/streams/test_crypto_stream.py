@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.streams.harness import Packet, refused, send, send_all, sent_frames
 from trioquic._protocol.errors import CRYPTO_BUFFER_EXCEEDED
 from trioquic._protocol.streams import CryptoStream
-from trioquic._protocol.streams.crypto_stream import MAX_GAPS
+from trioquic._protocol.streams.crypto_stream import DEFAULT_LIMIT
 
 CONTENT = random.Random(3).randbytes(20_000)
 
@@ -59,11 +59,15 @@ def test_bytes_in_order_that_nobody_reads_count_too() -> None:
 
 
 def test_gaps_without_end() -> None:
+    """As many as the limit has room for, at a price that does not depend on their number."""
     stream = CryptoStream()
-    for index in range(MAX_GAPS):
-        stream.on_crypto_untrusted(2 * index + 1, b"x")
+    for offset in range(1, DEFAULT_LIMIT, 2):
+        stream.on_crypto_untrusted(offset, b"x")
     with refused(CRYPTO_BUFFER_EXCEEDED):
-        stream.on_crypto_untrusted(2 * MAX_GAPS + 1, b"x")
+        stream.on_crypto_untrusted(DEFAULT_LIMIT + 1, b"x")
+    for offset in range(0, DEFAULT_LIMIT, 2):
+        stream.on_crypto_untrusted(offset, b"o")
+    assert stream.read() == b"ox" * (DEFAULT_LIMIT // 2)
 
 
 def test_a_limit_below_what_the_specification_wants() -> None:

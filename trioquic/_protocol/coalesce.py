@@ -76,12 +76,13 @@ class Coalescer:
         probe = self._out.loss.take_probe(space.index)
         allowed |= probe
         application = space.index == APPLICATION
-        validating = application and path.has_probe(now) and path.write_probe(builder, now)
+        validating = application and path.has_probe(now, probe) and path.write_probe(builder, now)
         data = allowed and (space.crypto.has_pending() or (application and self._out.has_data()))
         if application and self._out.handshake.zero_rtt is not None:
             return self._fill_early(builder, data, probe)
         # A probe says it again: the last ACK may be what was lost.
-        if probe or space.acks.ack_due(now) or (space.acks.has_unacked and data):
+        due = space.acks.ack_due(now) and self._out.may_acknowledge(space, path)
+        if probe or due or (space.acks.has_unacked and data):
             space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
         if data and application:
             self._out.write_data(builder, path)

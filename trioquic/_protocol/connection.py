@@ -339,8 +339,9 @@ class ClientConnection:
             self._loss.next_deadline(),
             self._liveness_deadline(),
         )
+        path = self._paths.active_path()
         for space in self._spaces:
-            if not space.discarded:
+            if path is not None and self._outgoing.may_acknowledge(space, path):
                 deadline = min(deadline, space.acks.deadline)
         if self._outgoing.may_send_data and self._outgoing.has_data():
             deadline = min(deadline, self._loss.pacer_deadline(active, now))

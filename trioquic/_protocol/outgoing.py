@@ -16,7 +16,7 @@ from .path.path import Path
 from .path.table import PathTable
 from .recovery.loss import LossDetector
 from .recovery.sent import SentPacket
-from .space import APPLICATION
+from .space import APPLICATION, INITIAL
 from .streams.table import StreamTable
 
 TAG: Final = 16
@@ -84,6 +84,11 @@ class Outgoing:
             or self.spaces[APPLICATION].crypto.has_pending()
         )
 
+    def may_acknowledge(self, space: NumberSpace, path: Path) -> bool:
+        """Whether an ACK may travel alone. What has an Initial packet in it is padded, and so it
+        counts against the window like anything else (RFC 9002 section 2)."""
+        return not space.discarded and (space.index != INITIAL or path.admits_probe())
+
     def datagram_room(self, path: Path) -> int:
         """What a full 1-RTT packet of the path takes; 0 without a connection ID."""
         connection_id = self.peer_ids.for_path(path.path_id)
@@ -118,19 +123,20 @@ class Outgoing:
         """A packet is sealed and will go out."""
         eliciting = builder.ack_eliciting
         self.packets += 1
-        self.loss.on_sent(
-            SentPacket(
-                number,
-                space,
-                path.path_id,
-                now,
-                size,
-                eliciting,
-                builder.tokens,
-                padded,
-                self.codepoint,
-            )
+        packet = SentPacket(
+            number,
+            space,
+            path.path_id,
+            now,
+            size,
+            eliciting,
+            builder.tokens,
+            padded,
+            self.codepoint,
         )
+        self.loss.on_sent(packet)
+        if path.responses.written and space == APPLICATION:
+            path.responses.on_sent(packet)
         if eliciting:
             self.lifetime.on_eliciting_sent(now)
             if path.path_id == self.paths.active:

@@ -102,7 +102,8 @@ class Transmitter:
         acks = out.spaces[APPLICATION].acks
         probe = out.loss.take_probe(APPLICATION)
         allowed = probe or budget >= path.mtu
-        validating = path.has_probe(now)
+        validating = path.has_probe(now, probe)
+        ping = probe or (out.paths.ping_needed and path.admits_probe())
         # Probes ask whether the path works at all, not whether it carries large datagrams.
         size = MINIMUM_DATAGRAM if probe or validating else path.mtu
         builder = PacketBuilder(size - 1 - number_length - len(connection_id) - TAG)
@@ -112,19 +113,20 @@ class Transmitter:
             probe  # the last ACK may be what was lost: the peer then waits, ever longer, for news
             or acks.ack_due(now)
             or out.paths.ack_needed
-            or (acks.has_unacked and (data or out.paths.ping_needed))
+            or (acks.has_unacked and (data or ping))
         ):
             acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
             out.paths.ack_needed = False
         if data:
             out.write_data(builder, path)
-        if (probe or out.paths.ping_needed) and (not builder.ack_eliciting or builder.only_probing):
+        if ping and (not builder.ack_eliciting or builder.only_probing):
             builder.add(_PING_FRAME)
         elif padded and builder.only_probing:
             # Section 9.3.3: a challenge on the active path is also answered with a packet that
             # is not a probe.
             builder.add(_PING_FRAME)
-        out.paths.ping_needed = False
+        if builder.ack_eliciting:
+            out.paths.ping_needed = False
         if builder.size == 0:
             return None
         return self._seal_short(path, connection_id, number_length, builder, padded, now)

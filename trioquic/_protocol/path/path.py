@@ -15,6 +15,7 @@ from ..recovery.path_recovery import PathRecovery
 from ..token import Token
 from ..wire import frames
 from .mtu import BASE, MtuSearch
+from .responses import Responses
 from .state import TRANSITIONS, PathInput, PathState
 from .validation import Validation
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 
-# A peer's challenges are answered once each; this many may wait, the rest of a flood is dropped.
-_MOST_RESPONSES: Final = 8
 # Each probing datagram is expanded to this size (sections 8.2.1 and 8.2.2).
 MINIMUM_DATAGRAM: Final = BASE
 # So many times large packets were lost since one arrived, and the path carries them no more: the
@@ -118,9 +117,7 @@ class Path:
         self.heard_at = -inf
         # something came in here that was not authentic, while the path was in doubt
         self.stranger = False
-        self.responses: list[bytes] = []
-        self.responses_dropped = 0
-        self.responses_sent = 0
+        self.responses = Responses()
         self.challenges_sent = 0
         self.validations = 0
         self.bytes_sent = 0
@@ -145,22 +142,25 @@ class Path:
 
     def on_challenge_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
-        if len(self.responses) >= _MOST_RESPONSES:
-            self.responses_dropped += 1
-        else:
-            self.responses.append(data)
+        self.responses.add_untrusted(data)
 
-    def has_probe(self, now: float) -> bool:
-        """Whether a challenge or a response is to be sent."""
-        return bool(self.responses) or self.validation.wants_challenge(now)
+    def admits_probe(self) -> bool:
+        """Whether the congestion window has room for a datagram that asks no pacer (RFC 9002
+        section 7: only what a PTO sends goes beyond the window)."""
+        return self.recovery.admits(MINIMUM_DATAGRAM)
+
+    def has_probe(self, now: float, beyond: bool = False) -> bool:
+        """Whether a challenge or responses are to be sent, `beyond` the window if need be."""
+        if not self.responses.waiting and not self.validation.wants_challenge(now):
+            return False
+        if not beyond and not self.admits_probe():
+            return False
+        return self.responses.due > 0 or self.validation.wants_challenge(now)
 
     def write_probe(self, builder: PacketBuilder, now: float) -> bool:
-        """At most one PATH_RESPONSE and one PATH_CHALLENGE; no token, as neither is repeated."""
-        wrote = False
-        if self.responses and builder.room >= 9:
-            builder.add_probing(frames.encode_path_response(self.responses.pop(0)))
-            self.responses_sent += 1
-            wrote = True
+        """The responses that are due, and at most one PATH_CHALLENGE; no token, as neither is
+        repeated."""
+        wrote = self.responses.write(builder)
         if self.validation.wants_challenge(now) and builder.room >= 9:
             builder.add_probing(frames.encode_path_challenge(self.validation.new_challenge(now)))
             self.challenges_sent += 1
@@ -203,6 +203,13 @@ class Path:
         self.search.restart()
         self.adopt_size()
 
+    def probe_deadline(self) -> float:
+        """When a challenge is to be sent or the validation given up. A window that is full opens
+        with an acknowledgement, a loss or a PTO, and not by itself."""
+        if self.admits_probe():
+            return self.validation.deadline()
+        return self.validation.give_up_at
+
     def next_spin(self) -> int:
         """The spin bit of the next packet: the inverse of what came in last, for a client."""
         return self.spin if self.spin_enabled else 0
@@ -229,8 +236,8 @@ class Path:
             packets_lost=recovery.packets_lost,
             spurious_losses=recovery.spurious_losses,
             challenges_sent=self.challenges_sent,
-            responses_sent=self.responses_sent,
-            responses_dropped=self.responses_dropped,
+            responses_sent=self.responses.sent,
+            responses_dropped=self.responses.dropped,
             validations=self.validations,
             mtu=self.mtu,
             validating=self.validation.running,

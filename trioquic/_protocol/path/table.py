@@ -371,7 +371,7 @@ class PathTable:
                 # it cannot send a challenge, only give up
                 deadline = min(deadline, validation.give_up_at)
             else:
-                deadline = min(deadline, validation.deadline())
+                deadline = min(deadline, path.probe_deadline())
         return deadline
 
     def on_deadline(self, now: float) -> None:

@@ -150,6 +150,10 @@ class PathRecovery:
         gain = SLOW_START_PACING_GAIN if self.congestion.in_slow_start else PACING_GAIN
         return gain * window / max(self.rtt.smoothed, 0.000001)
 
+    def admits(self, size: int) -> bool:
+        """Whether the window has room for so much; what is small and urgent asks no pacer."""
+        return self.bytes_in_flight + size <= self.congestion.window
+
     def send_budget(self, now: float) -> int:
         """Bytes that window and pacer allow now; 0 when it is less than what is needed."""
         room = self.congestion.window - self.bytes_in_flight

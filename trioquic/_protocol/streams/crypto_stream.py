@@ -16,7 +16,6 @@ from .send_buffer import SendBuffer
 
 MIN_LIMIT: Final = 4096
 DEFAULT_LIMIT: Final = 65536
-MAX_GAPS: Final = 256
 # Do not put the beginning of a longer piece into what is left of a packet below this size
 MIN_PIECE: Final = 32
 
@@ -61,16 +60,12 @@ class CryptoStream:
                 CRYPTO,
             )
         received.add(offset, data)
-        if received.gaps > MAX_GAPS:
-            raise BadPacketError(
-                CRYPTO_BUFFER_EXCEEDED, f"handshake data with {received.gaps} gaps", CRYPTO
-            )
 
     def check_consumed_untrusted(self) -> None:
         """The keys of a higher level are here: of this one, nothing may be left (RFC 9001 section
         4.1.3)."""
         received = self._received
-        if received.gaps or received.read < received.ready:
+        if received.has_gap or received.read < received.ready:
             raise BadPacketError(
                 PROTOCOL_VIOLATION, "handshake data was left when the keys changed", CRYPTO
             )

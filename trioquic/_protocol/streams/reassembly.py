@@ -4,26 +4,34 @@ Offsets: `read` (handed out) <= `ready` (received without a gap). What is in ord
 very `bytes` objects that came out of the packets: appended, handed out and joined once, never
 copied in between. It is a list, since it is mostly emptied at once, and an empty deque takes 760
 bytes, of which a connection may have many; used pieces at its front are removed when they are half
-of it. What is ahead of a gap is kept in runs of adjacent pieces, which grow at both ends.
+of it. What is ahead of a gap is a sorted list of such pieces, which do not overlap.
 
-A hostile peer may send the data in one-byte frames with gaps (section 21.7). So the number of runs
-is bounded, every insertion is a bisection, runs are joined small into large, and tiny pieces are
-merged, which bounds the memory to a small multiple of the bytes that flow control admits.
+A hostile peer may send the data in one-byte frames with gaps (section 21.7). So every insertion is
+a bisection, and tiny pieces are merged with their neighbours, small into large. Where gaps keep
+them apart and they are many for what they span, all of them move into a mosaic, whose price does
+not depend on gaps (mosaic.py), until the last of them is closed. So what is held is less than three
+bytes for each byte that flow control admits, and half a kilobyte a stream, whatever comes in
+whatever order: no number of gaps is too many, and none ends the connection.
 Overlapping data is taken from whichever frame came first.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import deque
 from typing import Final
+
+from .mosaic import Mosaic
 
 TINY: Final = 256  # a piece below this is merged with its neighbour, up to
 MERGED: Final = 4096  # this size
+# A piece ahead of a gap costs about a hundred bytes beside its data. So there may be one for so
+# many bytes that they span, and a few more, which cost less than a mosaic does.
+SPAN_OF_PIECE: Final = 128
+_FREE_SPAN: Final = 4 * SPAN_OF_PIECE
 
 
 class Reassembly:
     """Bytes received, in order as far as possible."""
 
-    __slots__ = ("_ends", "_head", "_queue", "_runs", "_starts", "_used", "read", "ready")
+    __slots__ = ("_head", "_mosaic", "_pieces", "_queue", "_starts", "_used", "read", "ready")
 
     def __init__(self) -> None:
         self.read = 0
@@ -31,46 +39,51 @@ class Reassembly:
         self._queue: list[bytes] = []
         self._used = 0  # how many pieces of the queue were handed out already
         self._head = 0  # and how much of the next one
-        # the runs beyond the first gap: disjoint, sorted, never adjacent to each other
+        # What lies beyond the first gap: where each piece begins, and the pieces; or else the
+        # mosaic that has all of them.
         self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._runs: list[deque[bytes]] = []
+        self._pieces: list[bytes] = []
+        self._mosaic: Mosaic | None = None
 
     @property
-    def gaps(self) -> int:
-        """How many gaps there are before the last byte received."""
-        return len(self._starts)
+    def has_gap(self) -> bool:
+        """Whether something is missing before the last byte received."""
+        return len(self._starts) > 0 or self._mosaic is not None
 
     def add(self, offset: int, data: bytes) -> None:
         """Take the bytes at `offset`, as far as they are new."""
         ready = self.ready
         end = offset + len(data)
-        if offset == ready and (not self._starts or end <= self._starts[0]):
-            queue = self._queue
-            if len(data) >= TINY:
-                queue.append(data)
-            elif queue and len(queue[-1]) < MERGED:
-                queue[-1] += data
-            elif data:
-                queue.append(data)
-            self.ready = end
-            if self._starts and self._starts[0] == end:
-                self._take_first_run()
+        starts = self._starts
+        if offset == ready and self._mosaic is None and (not starts or end <= starts[0]):
+            self._enqueue(data)
+            if starts and starts[0] == end:
+                self._take_pieces()
             return
         if offset < ready:
             if end <= ready:
                 return
             data = data[ready - offset :]
             offset = ready
-        if offset < end:
-            if self._ends and offset <= self._ends[-1]:
-                self._insert(offset, end, data)
-            else:  # by far the most frequent case: one more gap after all the others
-                self._starts.append(offset)
-                self._ends.append(end)
-                self._runs.append(deque((data,)))
-            if self._starts[0] == ready:
-                self._take_first_run()
+        if offset == end:
+            return
+        if self._mosaic is not None:
+            self._mosaic.put(offset, data)
+            if offset == ready:
+                self._take_tiles(self._mosaic)
+            return
+        if not starts or offset > starts[-1] + len(self._pieces[-1]):
+            # by far the most frequent case: one more gap after all the others
+            starts.append(offset)
+            self._pieces.append(data)
+        else:
+            self._insert(offset, end, data)
+        if starts[0] == ready:
+            self._take_pieces()
+        elif len(starts) * SPAN_OF_PIECE > _FREE_SPAN + end - ready:
+            span = starts[-1] + len(self._pieces[-1]) - ready
+            if len(starts) * SPAN_OF_PIECE > _FREE_SPAN + span:
+                self._move_into_mosaic()
 
     def take(self, limit: int) -> bytes:
         """Hand out at most `limit` of the bytes that are in order; b"" when there are none."""
@@ -116,77 +129,96 @@ class Reassembly:
         self._used = 0
         self._head = 0
         self._starts.clear()
-        self._ends.clear()
-        self._runs.clear()
+        self._pieces.clear()
+        self._mosaic = None
         self.read = self.ready
 
-    def _take_first_run(self) -> None:
-        """Queue the run that the gap before it has been filled for."""
+    def _enqueue(self, data: bytes) -> None:
+        """Data in order."""
         queue = self._queue
-        run = self._runs.pop(0)
-        if queue and len(queue[-1]) < TINY and len(run[0]) < MERGED:
-            run[0] = queue.pop() + run[0]
-        queue.extend(run)
-        self.ready = self._ends.pop(0)
-        self._starts.pop(0)
+        if len(data) >= TINY:
+            queue.append(data)
+        elif queue and len(queue[-1]) < MERGED:
+            queue[-1] += data
+        elif data:
+            queue.append(data)
+        self.ready += len(data)
+
+    def _take_pieces(self) -> None:
+        """Queue the pieces that no gap is before any more."""
+        starts = self._starts
+        pieces = self._pieces
+        queue = self._queue
+        ready = self.ready
+        count = 0
+        while count < len(starts) and starts[count] == ready:
+            ready += len(pieces[count])
+            count += 1
+        if queue and len(queue[-1]) < TINY and len(pieces[0]) < MERGED:
+            pieces[0] = queue.pop() + pieces[0]
+        queue.extend(pieces[:count])
+        del starts[:count]
+        del pieces[:count]
+        self.ready = ready
 
     def _insert(self, low: int, high: int, data: bytes) -> None:
-        """Put what is new of `data` among the runs, piece by piece from left to right."""
-        start = low
-        index = bisect_right(self._ends, low)  # the first run that ends after `low`
-        while low < high:
-            if index < len(self._starts) and self._starts[index] <= low:
-                low = self._ends[index]
-                index += 1
-                continue
-            stop = high
-            if index < len(self._starts) and self._starts[index] < high:
-                stop = self._starts[index]
-            self._place(low, stop, data[low - start : stop - start])
-            low = stop
-            index = bisect_right(self._ends, low)
-
-    def _place(self, low: int, high: int, data: bytes) -> None:
-        """Add a piece that overlaps no run, but may be adjacent to its neighbours."""
-        index = bisect_left(self._starts, high)
-        after = index < len(self._starts) and self._starts[index] == high
-        before = index > 0 and self._ends[index - 1] == low
-        if before:
-            self._append_small(self._runs[index - 1], data)
-            self._ends[index - 1] = high
-            if after:
-                self._join(index - 1)
-        elif after:
-            run = self._runs[index]
-            if len(data) < TINY and len(run[0]) < MERGED:
-                run[0] = data + run[0]
-            else:
-                run.appendleft(data)
-            self._starts[index] = low
+        """Put what is new of `data`, from `low` to `high`, among the pieces."""
+        starts = self._starts
+        pieces = self._pieces
+        # [first, behind) will be the pieces that lie within the data
+        first = bisect_right(starts, low)
+        adjacent = False
+        if first:
+            end = starts[first - 1] + len(pieces[first - 1])
+            if end >= high:
+                return
+            if end >= low:
+                data = data[end - low :]
+                low = end
+                adjacent = True
+        behind = bisect_left(starts, high)
+        if behind > first and starts[behind - 1] + len(pieces[behind - 1]) >= high:
+            behind -= 1
+            high = starts[behind]
+            if high <= low:
+                return
+            data = data[: high - low]
+        if behind > first:
+            whole = bytearray(data)
+            for index in range(first, behind):
+                at = starts[index] - low
+                whole[at : at + len(pieces[index])] = pieces[index]
+            data = bytes(whole)
+        if len(data) < TINY and adjacent and len(pieces[first - 1]) < MERGED:
+            pieces[first - 1] += data
+            del starts[first:behind]
+            del pieces[first:behind]
+        elif (
+            len(data) < TINY
+            and behind < len(starts)
+            and starts[behind] == high
+            and len(pieces[behind]) < MERGED
+        ):
+            starts[first : behind + 1] = [low]
+            pieces[first : behind + 1] = [data + pieces[behind]]
         else:
-            self._starts.insert(index, low)
-            self._ends.insert(index, high)
-            self._runs.insert(index, deque((data,)))
+            starts[first:behind] = [low]
+            pieces[first:behind] = [data]
 
-    def _join(self, index: int) -> None:
-        """Make one run of two adjacent ones by moving the shorter into the longer."""
-        left = self._runs[index]
-        right = self._runs[index + 1]
-        if len(left) < len(right):
-            right.extendleft(reversed(left))
-            self._runs[index] = right
-        else:
-            left.extend(right)
-        self._ends[index] = self._ends[index + 1]
-        del self._starts[index + 1]
-        del self._ends[index + 1]
-        del self._runs[index + 1]
+    # -- with too many gaps ------------------------------------------------------------------------
 
-    def _append_small(self, run: deque[bytes], data: bytes) -> None:
-        """Append to a run, merging what is tiny."""
-        if not data:
-            return
-        if run and len(data) < TINY and len(run[-1]) < MERGED:
-            run[-1] += data
-        else:
-            run.append(data)
+    def _move_into_mosaic(self) -> None:
+        """From the last piece to the first, letting go of each."""
+        mosaic = Mosaic()
+        while self._starts:
+            mosaic.put(self._starts.pop(), self._pieces.pop())
+        self._mosaic = mosaic
+
+    def _take_tiles(self, mosaic: Mosaic) -> None:
+        """Queue what no gap is before any more."""
+        data = mosaic.take(self.ready)
+        while data:
+            self._enqueue(data)
+            data = mosaic.take(self.ready)
+        if not mosaic.held:
+            self._mosaic = None

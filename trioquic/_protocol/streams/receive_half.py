@@ -16,7 +16,6 @@ from typing import Final
 from ..errors import (
     FINAL_SIZE_ERROR,
     FLOW_CONTROL_ERROR,
-    PROTOCOL_VIOLATION,
     BadPacketError,
 )
 from ..machine import Label, advance
@@ -54,11 +53,6 @@ RECEIVE_TABLE: Final[dict[tuple[ReceiveState, ReceiveInput], ReceiveState]] = {
     (ReceiveState.DATA_RECVD, ReceiveInput.READ_ALL): ReceiveState.DATA_READ,
     (ReceiveState.RESET_RECVD, ReceiveInput.RESET_SEEN): ReceiveState.RESET_READ,
 }
-
-# Section 21.7: gaps cost memory and time. An honest sender makes at most one per lost packet, and
-# packets carry about 1,200 bytes.
-MIN_GAPS: Final = 1000
-BYTES_PER_GAP: Final = 1024
 
 
 class ReceiveHalf:
@@ -117,8 +111,6 @@ class ReceiveHalf:
         if state is ReceiveState.RECV or state is ReceiveState.SIZE_KNOWN:
             if self.stop_code is None:
                 self.data.add(offset, data)
-                if self.data.gaps > MIN_GAPS:
-                    self._check_gaps_untrusted()
             if fin:
                 self._on_fin(end)
             if self.data.ready == self.final_size and self.state is ReceiveState.SIZE_KNOWN:
@@ -185,10 +177,4 @@ class ReceiveHalf:
                 FINAL_SIZE_ERROR,
                 f"final size {end} below the {self.window.received} bytes received",
                 frame_type,
-            )
-
-    def _check_gaps_untrusted(self) -> None:
-        if self.data.gaps > max(MIN_GAPS, self.window.window // BYTES_PER_GAP):
-            raise BadPacketError(
-                PROTOCOL_VIOLATION, f"stream data with {self.data.gaps} gaps", STREAM
             )

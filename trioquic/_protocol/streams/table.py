@@ -211,7 +211,7 @@ class StreamTable:
         for stream in self._streams.values():
             half = stream.receive
             if half is not None and half.accepts_data:
-                if not stream.number & 1 or half.data.gaps:
+                if not stream.number & 1 or half.data.has_gap:
                     return True
         return False
 
