@@ -10,10 +10,12 @@ import trio
 from . import failures
 from .console import host_and_port
 from .failures import FetchError
-from .origins import Link, Origins, Settings
+from .link import Link
+from .origins import Origins, Settings
 from .progress import Display
 from .sink import Sink
 from .transfer import Transfer
+from .urls import shown
 
 _MOST_AT_ONCE: Final = 100
 
@@ -37,7 +39,7 @@ class Job:
         assert self.transfer is not None
         done = self.error is None
         return {
-            "url": self.url,
+            "url": shown(self.url),
             "final_url": self.transfer.progress.url,
             "status": self.transfer.progress.status,
             "output": self.sink.name,
@@ -66,9 +68,12 @@ async def fetch_all(
         nursery.start_soon(shown.follow, [job.transfer for job in jobs if job.transfer is not None])
         limit = trio.CapacityLimiter(_MOST_AT_ONCE)
         async with trio.open_nursery() as working:
-            working.start_soon(_one_after_the_other, [job for job in jobs if job.sink.in_turn])
-            for job in jobs:
-                if not job.sink.in_turn:
+            for turn in {job.sink.turn for job in jobs}:
+                together = [job for job in jobs if job.sink.turn == turn]
+                if turn is not None:
+                    working.start_soon(_one_after_the_other, together)
+                    continue
+                for job in together:
                     working.start_soon(_limited, job, limit)
         connections = [_connection(link) for link in origins.links if link.connected]
         await origins.finish()
@@ -109,7 +114,8 @@ async def _do(job: Job) -> None:
         await job.sink.finish()
     except FetchError as error:
         job.failed(error.exit_code, str(error))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: a name that this system's files cannot have
         job.failed(failures.WRITING, str(error))
     finally:
         job.seconds = trio.current_time() - began

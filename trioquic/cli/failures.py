@@ -3,7 +3,7 @@
 import socket
 from typing import Final
 
-from .. import CertificateError, HandshakeError, LocalAddressError
+from .. import CertificateError, LocalAddressError, QuicError, TLSConfig
 
 BAD_URL: Final = 3
 UNKNOWN_HOST: Final = 6
@@ -30,15 +30,18 @@ class FetchError(Exception):
         self.exit_code = exit_code
 
 
-def connecting_failed(error: Exception) -> FetchError:
-    """No connection came to be."""
+def connecting_failed(error: Exception, tls: TLSConfig) -> FetchError:
+    """No connection came to be, with these files."""
     if isinstance(error, CertificateError):
         return FetchError(CERTIFICATE, str(error))
-    if isinstance(error, HandshakeError):
-        return FetchError(NO_CONNECTION, str(error))
     if isinstance(error, socket.gaierror):
         return FetchError(UNKNOWN_HOST, str(error))
     if isinstance(error, LocalAddressError):
         return FetchError(INTERFACE, str(error))
+    if isinstance(error, QuicError):
+        return FetchError(NO_CONNECTION, str(error))
+    if isinstance(error, ValueError) and not str(error).startswith(f"{tls.ca_file}: "):
+        # a host that no certificate can name
+        return FetchError(BAD_URL, str(error))
     # what is left is the files with certificates, keys and secrets
     return FetchError(BAD_FILE, str(error))

@@ -1,8 +1,8 @@
 """`trioquic fetch`: files over HTTP/3, over whatever network there is while they come."""
 
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -13,9 +13,10 @@ from . import kept, options
 from .console import complain, print_json, run
 from .downloads import Job, fetch_all
 from .origins import Settings
+from .outputs import StandardOutput, sink_for
 from .progress import display
-from .sink import File, StandardOutput
-from .transfer import is_https
+from .sink import File, Sink
+from .urls import is_https, shown
 
 # A server may think for long, and standard output may be a pager: neither is silence.
 _KEEP_ALIVE: Final = 10.0
@@ -95,7 +96,7 @@ def fetch(
         connections = run(fetch_all, jobs, settings, shown, retry, redirects)
     for job in jobs:
         if job.error is not None:
-            tell(f"{job.url}: {job.error}")
+            tell(f"{shown(job.url)}: {job.error}")
     if as_json:
         print_json({"transfers": [job.summary() for job in jobs], "connections": connections})
     sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
@@ -109,27 +110,32 @@ def _jobs(urls: Sequence[str], outputs: Sequence[str], remote_name: bool) -> lis
     """Which content goes where. Raises UsageError."""
     if len(outputs) > len(urls):
         raise click.UsageError("there are more -o than URLs")
-    jobs = []
-    files: set[Path] = set()
+    jobs: list[Job] = []
+    files: set[str] = set()
     for number, url in enumerate(urls):
         if not is_https(url):
-            raise click.UsageError(f"{url!r} is not an https URL")
-        name = "-"
-        if number < len(outputs):
-            name = outputs[number]
-        elif remote_name:
-            name = _remote_name(url)
-        jobs.append(Job(url=url, sink=StandardOutput() if name == "-" else File(Path(name))))
-        # any number may go into what is no file, such as /dev/null
-        if name != "-" and (Path(name).is_file() or not Path(name).exists()):
-            if Path(name) in files:
-                raise click.UsageError(f"two URLs go into one file: {name}")
-            files.add(Path(name))
+            raise click.UsageError(f"{shown(url)!r} is not an https URL")
+        sink = _sink(url, outputs[number] if number < len(outputs) else None, remote_name)
+        if isinstance(sink, File):
+            # any number may go into what is no file, such as /dev/null
+            where = os.path.realpath(sink.name)
+            if where in files:
+                raise click.UsageError(f"two URLs go into one file: {sink.name}")
+            files.add(where)
+        jobs.append(Job(url=url, sink=sink))
     return jobs
+
+
+def _sink(url: str, output: str | None, remote_name: bool) -> Sink:
+    if output == "-":
+        return StandardOutput(binary=True)
+    if output is not None:
+        return sink_for(output)
+    return sink_for(_remote_name(url)) if remote_name else StandardOutput(binary=False)
 
 
 def _remote_name(url: str) -> str:
     name = unquote(urlsplit(url).path.rpartition("/")[2])
-    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
-        raise click.UsageError(f"-O: there is no file name in {url!r}")
+    if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
+        raise click.UsageError(f"-O: there is no file name in {shown(url)!r}")
     return name

@@ -1,12 +1,15 @@
 """One HTTP/3 connection for each origin, shared by all downloads from there, made again if lost.
 
 A connection is a task. Whoever needs it waits for it to be there; the first one to need it starts
-it. It is replaced when it is of no use any more, never while requests on it go on.
+it. It is replaced when it is of no use any more. While the server is not heard on it, others are
+tried beside it, over every interface that may be used; the first one to be heard, old or new,
+carries the downloads from then on.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import trio
@@ -15,6 +18,7 @@ from .. import (
     Connection,
     EarlyData,
     HandshakeError,
+    HealthState,
     NetworkSource,
     QuicError,
     TLSConfig,
@@ -28,9 +32,16 @@ from .chosen_networks import ChosenNetworks, policy_for
 from .console import host_and_port
 from .failures import connecting_failed
 from .handovers import Handovers
+from .link import Link
+from .urls import Origin
 
-Origin = tuple[str, int]
-
+# A connection beside one that is not heard is given so long at first, and twice that each time:
+# what was sent into a network that was dead then is sent again late. Seconds.
+_FIRST_PATIENCE: Final = 3.0
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 4.0
+# More interfaces than anybody has a way to the server from
+_ALL_INTERFACES: Final = 16
 _EARLY: Final = {
     EarlyData.NONE: "",
     EarlyData.OFFERED: "",
@@ -56,28 +67,6 @@ class Settings:
     """Whether to tell how connections begin."""
 
 
-class Link:
-    """One connection at work."""
-
-    def __init__(self, origin: Origin) -> None:
-        self.origin = origin
-        self.handovers: Handovers | None = None
-        self.http: HTTP3Connection | None = None
-        self.failure: Exception | None = None
-        self.decided: trio.Event = trio.Event()  # there is a connection, or a failure
-        self.over: trio.Event = trio.Event()
-
-    @property
-    def usable(self) -> bool:
-        """Whether a request can be made now or soon."""
-        return not self.decided.is_set() or (self.http is not None and self.http.available)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the server is authenticated; requests as early data need not wait for that."""
-        return self.http is not None and self.http.quic.handshake_complete
-
-
 @dataclass(slots=True, kw_only=True)
 class Origins:
     """The connections of one run of the command, in a nursery of the caller's."""
@@ -94,18 +83,26 @@ class Origins:
     async def link(self, origin: Origin) -> Link:
         """A connection to there. Raises `FetchError` when there is none to be had."""
         link = self._current.get(origin)
+        if link is not None and not link.usable:
+            # the one that was tried beside it has a start
+            link = link.beside
         if link is None or not link.usable:
-            link = self._current[origin] = Link(origin)
+            link = Link(origin)
             self.nursery.start_soon(self._run, link)
+        self._current[origin] = link
         await link.decided.wait()
         if link.failure is not None:
-            raise connecting_failed(link.failure) from link.failure
+            raise connecting_failed(link.failure, self.settings.tls) from link.failure
         return link
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, at most until the networks change."""
+        with trio.move_on_after(seconds):
+            await self._networks.wait_changed()
 
     def drop(self, link: Link) -> None:
         """The connection failed somebody; the next one who needs it makes another."""
-        if self._current.get(link.origin) is link:
-            del self._current[link.origin]
+        link.failed = True
 
     def handshake_failed(self, link: Link, error: HandshakeError) -> None:
         """There was no connection after all, when early data had been sent already. It went where
@@ -120,23 +117,37 @@ class Origins:
         """Nobody needs a connection any more: end all of them."""
         self._finished.set()
         for link in self.links:
+            assert link.http is not None
+            if link.http.quic.health.state is not HealthState.GOOD:
+                # nobody would hear that it is closed
+                link.scope.cancel()
+        for link in self.links:
             await link.over.wait()
 
-    async def _run(self, link: Link) -> None:
-        """A connection from its beginning to its end."""
+    async def _run(self, link: Link, patience: float | None = None) -> None:
+        """A connection from its beginning to its end. With `patience`, one beside another, which
+        has that many seconds for its handshake with each address."""
         try:
-            await self._serve(link)
-        except (HandshakeError, OSError, ValueError) as error:
+            with link.scope:
+                await self._serve(link, patience)
+        except (QuicError, OSError, ValueError) as error:
             link.failure = error
         finally:
-            link.decided.set()
             link.over.set()
+            link.decided.set()
 
-    async def _serve(self, link: Link) -> None:
-        names = self.settings.interfaces
-        networks = self.settings.networks or system_networks()
-        if names:
-            networks = ChosenNetworks(networks, names)
+    async def _serve(self, link: Link, patience: float | None) -> None:
+        names, networks = self.settings.interfaces, self._networks
+        transport, migration = self.settings.transport, policy_for(names)
+        early_data = self.settings.early_data and link.origin not in self._not_early
+        interface = _first_up(networks, names)
+        if patience is not None:
+            transport = replace(
+                transport, handshake_timeout=min(patience, transport.handshake_timeout)
+            )
+            # the network of the other connection looks as if it worked
+            migration = replace(migration, start_interfaces=_ALL_INTERFACES)
+            early_data, interface = False, None
         host, port = link.origin
         async with (
             open_connection(
@@ -144,12 +155,12 @@ class Origins:
                 port,
                 alpn=["h3"],
                 tls=self.settings.tls,
-                transport=self.settings.transport,
-                migration=policy_for(names),
+                transport=transport,
+                migration=migration,
                 networks=networks,
-                interface=_first_up(networks, names),
+                interface=interface,
                 sessions=self.settings.sessions,
-                early_data=self.settings.early_data and link.origin not in self._not_early,
+                early_data=early_data,
             ) as conn,
             conn.path_events() as events,
             open_http3(conn) as http,
@@ -160,9 +171,50 @@ class Origins:
             self.links.append(link)
             nursery.start_soon(link.handovers.follow, events)
             link.decided.set()
+            self.nursery.start_soon(self._replace, link, conn)
             if self.settings.verbose:
                 nursery.start_soon(self._tell_of, link.origin, conn)
             nursery.start_soon(self._end_of, http, nursery)
+
+    # -- beside one that is not heard --------------------------------------------------------------
+
+    async def _replace(self, link: Link, conn: Connection) -> None:
+        """Whenever the server is not heard on a connection, look for a better one; until there is
+        one, or the connection is over."""
+        patience, pause = _FIRST_PATIENCE, _FIRST_PAUSE
+        while True:
+            health = await conn.wait_unhealthy()
+            if health.state is HealthState.OVER or self._finished.is_set():
+                return
+            other = link.beside = Link(link.origin)
+            self.nursery.start_soon(self._run, other, patience)
+            await _until_heard(conn, other.decided.wait)
+            if conn.health.state is HealthState.OVER:
+                # whoever needs it finds it with the old one
+                return
+            if conn.health.state is HealthState.GOOD:
+                patience, pause = _FIRST_PATIENCE, _FIRST_PAUSE
+                link.beside = None
+                other.scope.cancel()
+            elif other.usable:
+                self._take_over(link, other)
+                return
+            else:
+                await _until_heard(conn, partial(trio.sleep, pause))
+                patience, pause = patience * 2, min(pause * 2, _LONGEST_PAUSE)
+
+    def _take_over(self, link: Link, other: Link) -> None:
+        where = host_and_port(*link.origin)
+        self.tell(f"no answer from {where}: going on over a new connection")
+        if self._current.get(link.origin, link) is link:
+            self._current[link.origin] = other
+        link.leave()
+
+    @property
+    def _networks(self) -> NetworkSource:
+        networks = self.settings.networks or system_networks()
+        names = self.settings.interfaces
+        return ChosenNetworks(networks, names) if names else networks
 
     async def _tell_of(self, origin: Origin, conn: Connection) -> None:
         """Say how the connection begins."""
@@ -182,6 +234,20 @@ class Origins:
 
             waiting.start_soon(either, http.wait_closed)
             waiting.start_soon(either, self._finished.wait)
+        nursery.cancel_scope.cancel()
+
+
+async def _until_heard(conn: Connection, wait: Callable[[], Awaitable[None]]) -> None:
+    """Wait, at most until the server is heard on the connection, or that is over."""
+    async with trio.open_nursery() as nursery:
+
+        async def heard() -> None:
+            with suppress(QuicError, trio.ClosedResourceError):
+                await conn.wait_healthy()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(heard)
+        await wait()
         nursery.cancel_scope.cancel()
 
 

@@ -1,21 +1,26 @@
-"""Where content goes: into a file that appears when it is complete, or to standard output.
+"""Where content goes: into a plain file, which appears when it is complete.
 
-Content is hashed and written in a worker thread, in blocks, so that a slow disk holds up neither
-the connection's acknowledgements nor other downloads, and memory stays bounded.
+What is no plain file is in `outputs.py`. Content is hashed and written in a worker thread, in
+blocks, so that a slow disk holds up neither the connection's acknowledgements nor other downloads,
+and memory stays bounded.
 """
 
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import BinaryIO, Final
 
 import trio
 
 _BLOCK: Final = 1 << 18
+# of the name, in that of the file that is not complete: names have 255 bytes at most
+_MOST_OF_NAME: Final = 50
 
 
 class Sink(ABC):
@@ -24,14 +29,15 @@ class Sink(ABC):
     All methods raise OSError when the system does not take what they have.
     """
 
-    in_turn: ClassVar[bool] = False
-    """Whether other sinks of this kind have to wait until this one is finished."""
+    turn: Hashable = None
+    """What other sinks must not write to before this one is finished; None: nobody else can."""
 
     def __init__(self, block: int) -> None:
         self.size: int = 0
         self._block = block
         self._digest = hashlib.sha256()
         self._waiting = bytearray()
+        self._may_hang = False  # writing may take until somebody reads
 
     @property
     @abstractmethod
@@ -72,7 +78,7 @@ class Sink(ABC):
 
     async def _store_waiting(self) -> None:
         block, self._waiting = bytes(self._waiting), bytearray()
-        await trio.to_thread.run_sync(self._store, block)
+        await trio.to_thread.run_sync(self._store, block, abandon_on_cancel=self._may_hang)
 
     def _store(self, block: bytes) -> None:
         self._digest.update(block)
@@ -87,39 +93,22 @@ class Sink(ABC):
         self._waiting.clear()
 
 
-class StandardOutput(Sink):
-    """Writes content as it comes."""
-
-    in_turn = True
-
-    def __init__(self) -> None:
-        super().__init__(block=1)
-
-    @property
-    def name(self) -> str:
-        return "-"
-
-    def _write(self, block: bytes) -> None:
-        sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
-
-    async def finish(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-    def discard(self) -> None:
-        """What is written is written."""
-
-
 class File(Sink):
-    """A file that is there, whole, after `finish`; until then the content is in another file beside
-    it, which is removed by `discard`. What is there already and no regular file, such as /dev/null,
-    is written to as it is."""
+    """A plain file that is there, whole, after `finish`; until then the content is in another file
+    beside it, which is removed by `discard`.
+
+    Links are followed. A file that is there keeps its owner and mode; where that takes writing into
+    it (it has several names, belongs to somebody else, is mounted, is in a folder of others) it is
+    written when the content is complete.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(_BLOCK)
         self._path = path
+        self._target = path  # without links
         self._part: Path | None = None
         self._file: BinaryIO | None = None
+        self._in_place = False
 
     @property
     def name(self) -> str:
@@ -130,18 +119,32 @@ class File(Sink):
         await trio.to_thread.run_sync(self._open)
 
     def _open(self) -> None:
-        mode = None
+        # a chain of links without an end is found out here
         with contextlib.suppress(FileNotFoundError):
-            found = self._path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                self._file = self._path.open("wb")
-                return
-            mode = stat.S_IMODE(found.st_mode)
-        part = self._path.with_name(f".{self._path.name}.{os.urandom(4).hex()}.part")
-        self._file = part.open("xb")
+            self._path.stat()
+        self._target = Path(os.path.realpath(self._path))
+        found = None
+        with contextlib.suppress(FileNotFoundError):
+            found = self._target.stat()
+        if found is None:
+            self._open_part()
+            return
+        # whoever protects a file against writing does not want it replaced; and it is no folder
+        os.close(os.open(self._target, os.O_WRONLY))
+        try:
+            self._open_part()
+        except OSError:
+            # nothing can be made in this folder, but the file can be written
+            self._file = self._rewritten()
+            return
+        assert self._file is not None
+        self._in_place = found.st_nlink > 1 or not _made_alike(self._file, self._target, found)
+
+    def _open_part(self) -> None:
+        name = f".{self._target.name[:_MOST_OF_NAME]}.{os.urandom(4).hex()}.part"
+        part = self._target.with_name(name)
+        self._file = part.open("x+b")
         self._part = part
-        if mode is not None:
-            part.chmod(mode)
 
     def _write(self, block: bytes) -> None:
         assert self._file is not None
@@ -154,9 +157,8 @@ class File(Sink):
 
     def _truncate(self) -> None:
         assert self._file is not None
-        if self._part is not None:
-            self._file.seek(0)
-            self._file.truncate()
+        self._file.seek(0)
+        self._file.truncate()
 
     async def finish(self) -> None:
         await self._store_waiting()
@@ -164,15 +166,60 @@ class File(Sink):
 
     def _close(self) -> None:
         assert self._file is not None
+        part = self._part
+        if part is None:
+            self._file.close()
+            return
+        self._file.flush()
+        if self._in_place or not self._moved(part):
+            self._file.seek(0)
+            with self._rewritten() as target:
+                shutil.copyfileobj(self._file, target, _BLOCK)
+            part.unlink()
         self._file.close()
-        if self._part is not None:
-            self._part.replace(self._path)
-            self._part = None
+        self._part = None
+
+    def _rewritten(self) -> BinaryIO:
+        """The file that is there, emptied; it need not be readable."""
+        return os.fdopen(os.open(self._target, os.O_WRONLY | os.O_TRUNC), "wb")
+
+    def _moved(self, part: Path) -> bool:
+        """Whether the new file could take the place of the old one."""
+        assert self._file is not None
+        if os.name == "nt":
+            # a file that is open cannot be moved there; `copyfileobj` needs it no more then
+            self._file.close()
+        try:
+            part.replace(self._target)
+        except OSError:
+            # such as a file that is mounted, as containers have them
+            if os.name == "nt" or not self._target.is_file():
+                raise
+            return False
+        return True
 
     def discard(self) -> None:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
         if self._part is not None:
-            self._part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._part.unlink(missing_ok=True)
             self._part = None
+
+
+def _made_alike(file: BinaryIO, path: Path, like: os.stat_result) -> bool:
+    """Whether a new file could be given the owner, the group and the mode of the one at `path`."""
+    if os.name == "nt":
+        return True
+    own = os.fstat(file.fileno())
+    try:
+        if sys.platform == "linux" and any("posix_acl" in name for name in os.listxattr(path)):
+            return False
+        if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
+            os.fchown(file.fileno(), like.st_uid, like.st_gid)
+        # without what would give the new content somebody's rights, as if it had been written to
+        os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode) & 0o777)
+    except OSError:
+        return False
+    return True

@@ -1,32 +1,45 @@
 """One download: requests until the whole content is in the sink.
 
 A move of the connection to another network is not noticed here. A connection that is lost for good
-is: the rest of the content is then asked for on a new one (RFC 9110 section 14), if the server gave
-a strong validator to make sure that it is the rest of the same content (section 13.1.5); without
-one it is asked for from the beginning.
+or left for another one is: the rest of the content is then asked for on a new one (RFC 9110 section
+14), if the server gave a strong validator to make sure that it is the rest of the same content
+(section 13.1.5); without one it is asked for from the beginning.
 """
 
 import re
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
-from urllib.parse import urljoin, urlsplit
+from typing import Final, TypeVar
 
-import idna
 import trio
 
-from .. import ConnectionLostError, HandshakeError, __version__
+from .. import (
+    ConnectionLostError,
+    HandshakeError,
+    IdleTimeoutError,
+    NoPathError,
+    NoPathReason,
+    StatelessResetError,
+    __version__,
+)
 from ..http3 import Headers, HTTP3ConnectionError, HTTP3Error, RequestRejectedError, Response
 from . import failures
 from .failures import FetchError
-from .origins import Link, Origins
+from .link import Link
+from .origins import Origins
 from .sink import Sink
+from .urls import Target, parse_url, redirected, shown
 
+T = TypeVar("T")
 _HEADERS: Final = (("user-agent", f"trioquic/{__version__}"), ("accept", "*/*"))
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PARTIAL: Final = 206
 _TOO_EARLY: Final = 425
 _FIRST_PAUSE: Final = 0.5
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
+_NO_CONTENT: Final = 204
+# no number is too long for this language
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|\*)")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +62,10 @@ class _RetryError(Exception):
     """What may work on another connection; the cause says what happened."""
 
 
+class _LeftError(Exception):
+    """There is a better connection."""
+
+
 class Transfer:
     """Fetches one URL into a sink."""
 
@@ -57,66 +74,87 @@ class Transfer:
     ) -> None:
         """`retries` is how often a lost connection is made again, `redirects` how many are
         followed."""
-        self.progress: Progress = Progress(url=url)
+        self.progress: Progress = Progress(url=shown(url))
         self.link: Link | None = None
         """The connection in use."""
+        self._given = url
         self._sink = sink
         self._origins = origins
         self._retries = retries
         self._follow = redirects > 0
         self._redirects = redirects
         self._etag: str | None = None
+        self._last_content: float | None = None
+        self._resuming = False  # no content came on this connection yet
+        self._leaving = False
+        self._waiting: trio.CancelScope | None = None
 
     async def run(self) -> None:
         """All of it. Raises `FetchError`; OSError when the sink does."""
-        self.progress.url = with_ascii_host(self.progress.url)
+        target = parse_url(self._given)
+        user, authorization = target.origin, target.authorization
         tried = 0
+        before = 0  # bytes, when the last connection was lost
         while True:
+            self.progress.url = target.url
             try:
-                while (target := await self._request()) is not None:
-                    self._redirect(target)
-                return
+                # a password is for whom it was given for
+                location = await self._request(
+                    target, authorization if target.origin == user else None
+                )
             except _RetryError as error:
-                if self._sink.size == self.progress.total:
+                size = self._sink.size
+                if size == self.progress.total:
                     # only the end of the stream was lost
                     return
+                if size > before and _is_over_elsewhere(error.__cause__):
+                    before = size
+                    self._origins.tell(f"connection lost: {error}; making another")
+                    continue
                 if tried == self._retries:
                     raise FetchError(failures.LOST, str(error)) from error
                 pause = _FIRST_PAUSE * 2**tried
                 tried += 1
                 self._origins.tell(f"connection lost: {error}; trying again in {pause:g} s")
-            await trio.sleep(pause)
+                await self._origins.pause(pause)
+                continue
+            if location is None:
+                return
+            target = self._redirect(location)
 
-    def _redirect(self, target: str) -> None:
+    def _redirect(self, location: bytes) -> Target:
+        target = redirected(self.progress.url, location)
         if self._redirects == 0:
-            raise FetchError(failures.REDIRECTS, f"too many redirects, the last to {target}")
+            text = f"too many redirects, the last to {target.url}"
+            raise FetchError(failures.REDIRECTS, text)
         self._redirects -= 1
-        url = urljoin(self.progress.url, target)
-        if not is_https(url):
-            raise FetchError(failures.REDIRECTS, f"redirected to {url}, which is no https URL")
-        self.progress.url = with_ascii_host(url)
         self._etag = None
+        return target
 
-    async def _request(self) -> str | None:
+    async def _request(self, target: Target, authorization: str | None) -> bytes | None:
         """One request; where it leads if it is redirected, None when the content is complete."""
         early_data = True
         while True:
-            link = await self._connect()
-            assert link.http is not None
+            link = await self._connect(target)
             # a safe method, so it may (RFC 8470 section 4)
             early_data = early_data and not link.connected
-            headers = list(_HEADERS)
-            if self._sink.size and self._etag is not None:
-                # If-Range: all of it, should it have changed meanwhile
-                headers += [("range", f"bytes={self._sink.size}-"), ("if-range", self._etag)]
+            self._leaving = False
             try:
-                async with link.http.request(
-                    "GET", self.progress.url, headers=headers, early_data=early_data
-                ) as response:
-                    if response.status != _TOO_EARLY or not early_data:
-                        return await self._take(response, link)
+                with link.used(self._leave) as http:
+                    async with AsyncExitStack() as stack:
+                        asking = http.request(
+                            "GET",
+                            target.url,
+                            headers=self._headers(authorization),
+                            early_data=early_data,
+                        )
+                        response = await self._unless_left(stack.enter_async_context(asking))
+                        if response.status != _TOO_EARLY or not early_data:
+                            return await self._take(response, link)
                 # section 5.2: once more, and not early
                 early_data = False
+            except _LeftError:
+                continue
             except HandshakeError as error:
                 self._origins.handshake_failed(link, error)
             except (ConnectionLostError, RequestRejectedError, trio.ClosedResourceError) as error:
@@ -130,47 +168,87 @@ class Transfer:
             except ValueError as error:
                 raise FetchError(failures.BAD_URL, str(error)) from error
 
-    async def _connect(self) -> Link:
+    def _headers(self, authorization: str | None) -> list[tuple[str, str]]:
+        headers = list(_HEADERS)
+        if authorization is not None:
+            headers.append(("authorization", authorization))
+        if self._sink.size and self._etag is not None:
+            # If-Range: all of it, should it have changed meanwhile
+            headers += [("range", f"bytes={self._sink.size}-"), ("if-range", self._etag)]
+        return headers
+
+    def _leave(self) -> None:
+        """The server is not heard any more, and there is another connection. Who would have to
+        begin again there stays."""
+        if self._sink.size == 0 or self._etag is not None:
+            self._leaving = True
+            if self._waiting is not None:
+                self._waiting.cancel()
+
+    async def _unless_left(self, receiving: Awaitable[T]) -> T:
+        """What comes from the server; what has come already is never lost."""
+        with trio.CancelScope() as self._waiting:
+            if self._leaving:
+                self._waiting.cancel()
+            try:
+                return await receiving
+            finally:
+                self._waiting = None
+        raise _LeftError
+
+    async def _connect(self, target: Target) -> Link:
         """The connection to where the URL is."""
-        parts = urlsplit(self.progress.url)
-        assert parts.hostname is not None
         try:
-            self.link = await self._origins.link((parts.hostname, parts.port or 443))
+            self.link = await self._origins.link(target.origin)
         except FetchError as error:
             if self._sink.size and error.exit_code in failures.PASSING:
                 raise _RetryError(str(error)) from error
             raise
         return self.link
 
-    async def _take(self, response: Response, link: Link) -> str | None:
+    async def _take(self, response: Response, link: Link) -> bytes | None:
         progress = self.progress
         progress.status = response.status
-        location = header(response.headers, b"location")
+        location = _field(response.headers, b"location")
         if response.status in _REDIRECTS and location is not None:
             if not self._follow:
-                text = f"status {response.status}, redirected to {location}: follow with -L"
+                where = shown(location.decode("latin-1"))
+                text = f"status {response.status}, redirected to {where}: follow with -L"
                 raise FetchError(failures.HTTP_STATUS, text)
             return location
         if not 200 <= response.status < 300:
             raise FetchError(failures.HTTP_STATUS, f"status {response.status}")
         await self._place(response)
         assert link.handovers is not None
-        async for chunk in response:
+        while chunk := await self._unless_left(response.receive_some()):
             link.handovers.content_came()
+            self._content_came()
             await self._sink.write(chunk)
             progress.received = self._sink.size
+        if progress.total not in (None, self._sink.size):
+            raise _RetryError("the server sent only a part of the rest")
         return None
+
+    def _content_came(self) -> None:
+        now = trio.current_time()
+        if self._resuming and self._last_content is not None:
+            pause = (now - self._last_content) * 1000
+            self._origins.tell(f"content paused for {pause:.0f} ms")
+        self._resuming = False
+        self._last_content = now
 
     async def _place(self, response: Response) -> None:
         """Find out which part of the content comes, and make the sink ready for it."""
         progress = self.progress
-        length = header(response.headers, b"content-length")
         here = self._sink.size
         if response.status == _PARTIAL:
-            found = _CONTENT_RANGE.fullmatch(header(response.headers, b"content-range") or "")
+            found = _CONTENT_RANGE.fullmatch(_text(response.headers, b"content-range") or "")
             if self._etag is None or found is None or int(found[1]) != here:
                 raise FetchError(failures.HTTP3, "the server sent a part that nobody asked for")
+            if found[2] != "*":
+                progress.total = int(found[2])
             progress.resumed += 1
+            self._resuming = True
             self._origins.tell(f"going on with {progress.url} at byte {here}")
             return
         if here:
@@ -179,41 +257,36 @@ class Transfer:
                 raise FetchError(failures.LOST, text)
             progress.restarted += 1
             self._origins.tell(f"beginning {progress.url} again")
+        length = _text(response.headers, b"content-length")
         progress.received = 0
-        progress.total = int(length) if length is not None else None
+        progress.total = None
+        if length is not None and response.status != _NO_CONTENT:
+            progress.total = int(length)
         self._etag = _validator(response.headers)
+
+
+def _is_over_elsewhere(error: BaseException | None) -> bool:
+    """Whether a connection was lost without the network or the server being at fault now: there is
+    nothing to wait for."""
+    if isinstance(error, NoPathError):
+        return error.reason is NoPathReason.MIGRATION_FORBIDDEN
+    # one that was waited for long enough; one that the server knows nothing of any more
+    return isinstance(error, IdleTimeoutError | StatelessResetError)
 
 
 def _validator(headers: Headers) -> str | None:
     """The ETag, if it is strong and ranges are served (RFC 9110 sections 8.8.3 and 14.3)."""
-    etag = header(headers, b"etag")
-    if etag is None or not etag.startswith('"') or header(headers, b"accept-ranges") == "none":
+    etag = _text(headers, b"etag")
+    if etag is None or not etag.startswith('"') or _text(headers, b"accept-ranges") == "none":
         return None
     return etag
 
 
-def header(headers: Headers, wanted: bytes) -> str | None:
+def _field(headers: Headers, wanted: bytes) -> bytes | None:
     """The first field of that name."""
-    return next((value.decode("latin-1") for name, value in headers if name == wanted), None)
+    return next((value for name, value in headers if name == wanted), None)
 
 
-def with_ascii_host(url: str) -> str:
-    """The URL with its host as name servers know it (RFC 5890). Raises FetchError."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host.isascii():
-        return url
-    try:
-        name = idna.encode(host, uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        raise FetchError(failures.BAD_URL, str(error)) from error
-    return parts._replace(netloc=name if parts.port is None else f"{name}:{parts.port}").geturl()
-
-
-def is_https(url: str) -> bool:
-    """Whether this is a URL that can be fetched."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme == "https" and bool(parts.hostname) and (parts.port or 443) > 0
-    except ValueError:
-        return False
+def _text(headers: Headers, wanted: bytes) -> str | None:
+    value = _field(headers, wanted)
+    return None if value is None else value.decode("latin-1")

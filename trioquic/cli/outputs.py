@@ -1,0 +1,155 @@
+"""Where content goes that does not go into a plain file: standard output, devices, pipes.
+
+It is written as it comes, and what is written stays written. Two downloads into the same of these
+take turns. A pipe that nobody reads must not keep the command from ending, so a write is left alone
+when it is cancelled.
+"""
+
+import io
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import trio
+
+from . import failures
+from .failures import FetchError
+from .sink import File, Sink
+
+_STANDARD_OUTPUT: Final = 1
+_OF_ANOTHER: Final = -1
+_MOST_LINKS: Final = 40
+_DESCRIPTOR: Final = re.compile(r"/proc/(?:self|thread-self|(\d+))/fd/(\d+)|/dev/fd/(\d+)")
+_BINARY: Final = (
+    "this is binary, and standard output is a terminal: give a file, or -o - to see it all the same"
+)
+
+
+def sink_for(name: str) -> Sink:
+    """Where the content goes that the user wants to have in `name`. Whatever is wrong with that is
+    an OSError when the sink is opened."""
+    descriptor = _descriptor_of(name)
+    if descriptor == _STANDARD_OUTPUT:
+        return StandardOutput(binary=True, name=name)
+    if descriptor is not None:
+        return Through(name, None if descriptor == _OF_ANOTHER else descriptor)
+    try:
+        special = not stat.S_ISREG(os.stat(name).st_mode)
+    except OSError:
+        special = False
+    return Through(name) if special or name.endswith(os.sep) else File(Path(name))
+
+
+def _descriptor_of(name: str) -> int | None:
+    """The descriptor of this process that a path leads to, such as /dev/stdout's.
+
+    Opened by its path, it would be another one: at the beginning of the file, and cut to nothing.
+    """
+    path = os.path.abspath(name)
+    for _ in range(_MOST_LINKS):
+        found = _DESCRIPTOR.fullmatch(path)
+        if found is not None:
+            own = found[1] in (None, str(os.getpid()))
+            return int(found[2] or found[3]) if own else _OF_ANOTHER
+        try:
+            path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+        except OSError:
+            return None
+    return None
+
+
+class _Written(Sink):
+    """Writes content as it comes."""
+
+    def __init__(self) -> None:
+        super().__init__(block=1)
+        self._may_hang = True
+
+    def _write(self, block: bytes) -> None:
+        rest = memoryview(block)
+        while rest:
+            rest = rest[self._write_some(rest) :]
+
+    def _write_some(self, block: memoryview) -> int:
+        raise NotImplementedError
+
+    async def finish(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def discard(self) -> None:
+        """What is written is written."""
+
+
+class StandardOutput(_Written):
+    """`binary`: also what a terminal may not be able to show."""
+
+    turn = _STANDARD_OUTPUT
+
+    def __init__(self, *, binary: bool, name: str = "-") -> None:
+        super().__init__()
+        self._name = name
+        self._binary = binary
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def open(self) -> None:
+        await super().open()
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        self._binary = self._binary or not sys.stdout.isatty()
+
+    def _write(self, block: bytes) -> None:
+        if not self._binary and b"\0" in block:
+            raise FetchError(failures.WRITING, _BINARY)
+        super()._write(block)
+
+    def _write_some(self, block: memoryview) -> int:
+        # past the buffer: a thread that hangs with it could not be left alone
+        buffer = sys.stdout.buffer
+        raw = buffer.raw if isinstance(buffer, io.BufferedWriter) else buffer
+        return raw.write(block) or 0
+
+
+class Through(_Written):
+    """A device, a pipe, or a `descriptor` that somebody else has opened for this process."""
+
+    def __init__(self, name: str, descriptor: int | None = None) -> None:
+        super().__init__()
+        self._name = name
+        self._descriptor = descriptor
+        self._file: BinaryIO | None = None
+        where = os.path.realpath(name)
+        if where != os.devnull:
+            self.turn = where if descriptor is None else descriptor
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def open(self) -> None:
+        """Waits until a named pipe has a reader."""
+        self._file = await trio.to_thread.run_sync(self._open, abandon_on_cancel=True)
+
+    def _open(self) -> BinaryIO:
+        if self._descriptor is not None:
+            return os.fdopen(os.dup(self._descriptor), "wb", buffering=0)
+        # not made: what had to be there is gone
+        return os.fdopen(os.open(self._name, os.O_WRONLY), "wb", buffering=0)
+
+    def _write_some(self, block: memoryview) -> int:
+        assert self._file is not None
+        return self._file.write(block) or 0
+
+    async def finish(self) -> None:
+        await super().finish()
+        assert self._file is not None
+        self._file.close()
+
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
