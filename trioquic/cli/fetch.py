@@ -92,8 +92,8 @@ def fetch(
         verbose=verbose,
     )
     redirects = max_redirs if location else 0
-    with display(silent=silent) as shown, kept.trouble_told(shown.tell):
-        connections = run(fetch_all, jobs, settings, shown, retry, redirects)
+    with display(silent=silent) as screen, kept.trouble_told(screen.tell):
+        connections = run(fetch_all, jobs, settings, screen, retry, redirects)
     for job in jobs:
         if job.error is not None:
             tell(f"{shown(job.url)}: {job.error}")

@@ -143,6 +143,8 @@ class Handovers:
             self.all.append(self._settling)
             del self.all[:-_MOST_REMEMBERED]
         text = _in_words(event)
+        if isinstance(event, WaitingForPath) and not self._conn.health.can_move:
+            text = "the network is gone, and this connection cannot move to another one"
         # silent paths are asked again and again
         if isinstance(event, Migrated | PathRecovered):
             self._told.clear()

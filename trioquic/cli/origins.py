@@ -200,7 +200,7 @@ class Origins:
                 self._take_over(link, other)
                 return
             else:
-                await _until_heard(conn, partial(trio.sleep, pause))
+                await _until_heard(conn, partial(self.pause, pause))
                 patience, pause = patience * 2, min(pause * 2, _LONGEST_PAUSE)
 
     def _take_over(self, link: Link, other: Link) -> None:
