@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from cryptography.hazmat.primitives import hashes
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 import trioquic
-from tests.sim_server import NAME, PORT, ServerOptions, credentials
+from tests.sim_server import NAME, PORT, Credentials, ServerOptions, credentials
 from tests.sim_world import CELLULAR, SERVER, SERVER6
 from tests.sim_world import World as SimWorld
+from tests.tls import der, pki
 from trioquic import TLSConfig, TransportConfig
 
 from .world import dial, get, open_sockets, phone_world, server_side
@@ -323,3 +325,24 @@ def test_the_signature_is_the_contract() -> None:
     assert list(inspect.signature(trioquic.open_connection).parameters) == wanted
     assert list(inspect.signature(trioquic.connect).parameters) == ["nursery", *wanted]
     assert all(hasattr(trioquic, name) for name in trioquic.__all__)
+
+
+@pytest.mark.parametrize("trust", ["authority", "fingerprint", "nobody"])
+async def test_a_certificate_of_the_year_0(
+    autojump_clock: trio.testing.MockClock, trust: str
+) -> None:
+    leaf = pki.issue(NAME, None, pki.key_of("p256"), names=(NAME,))
+    year_0 = x509.load_der_x509_certificate(
+        der.forge(leaf, leaf, der.dates(b"00000101000000Z", b"99991231235959Z"))
+    )
+    pem = year_0.public_bytes(serialization.Encoding.PEM)
+    server = Credentials(chain=(year_0,), key=leaf.key, ca_pem=pem)
+    tls = {
+        "authority": TLSConfig(ca_data=pem),
+        "fingerprint": TLSConfig(fingerprint=year_0.fingerprint(hashes.SHA256())),
+        "nobody": TLSConfig(verify=False),
+    }[trust]
+    async with phone_world(options=ServerOptions(credentials=server)) as world:
+        error = await expect_failure(world, trioquic.CertificateError, tls=tls)
+    assert error.code == 0x100 + 42
+    assert "year 0 is out of range" in str(error)

@@ -39,7 +39,8 @@ def check(
     when: datetime.datetime = pki.NOW,
 ) -> None:
     chain = tuple(pki.der(link.certificate) for link in (leaf, *others))
-    verification.check_untrusted(leaf.certificate, chain, name, when)
+    first = certificates.read_server_certificate_untrusted(chain[0])
+    verification.check_untrusted(first, chain, name, when)
 
 
 def refused(
@@ -240,11 +241,10 @@ def test_a_name_is_needed_to_check_it() -> None:
 
 
 def test_a_malformed_intermediate() -> None:
-    leaf = pki.server_identity()
+    der = pki.der(pki.server_identity().certificate)
+    first = certificates.read_server_certificate_untrusted(der)
     with pytest.raises(BadPacketError, match="malformed") as caught:
-        pki.trust().check_untrusted(
-            leaf.certificate, (pki.der(leaf.certificate), b"0"), pki.NAME, pki.NOW
-        )
+        pki.trust().check_untrusted(first, (der, b"0"), pki.NAME, pki.NOW)
     assert caught.value.code == CRYPTO_ERROR + BAD_CERTIFICATE
 
 
@@ -255,8 +255,9 @@ def test_a_key_that_is_not_for_signatures() -> None:
         pki.key_of("p256"),
         extensions=((pki.usage(signature=False, cert_sign=False), True),),
     )
+    first = certificates.read_server_certificate_untrusted(pki.der(leaf.certificate))
     with pytest.raises(BadPacketError, match="not meant for signatures"):
-        certificates.public_key_untrusted(leaf.certificate)
+        certificates.signing_key_untrusted(first)
 
 
 LEAF = pki.der(pki.server_identity().certificate)
@@ -278,8 +279,8 @@ def test_mutated_certificates_raise_only_bad_packet_errors(
     verifications = (pki.trust(strict=strict), FingerprintVerification(bytes(32)))
     for verification in verifications:
         try:
-            leaf = certificates.parse_certificate_untrusted(der)
-            certificates.public_key_untrusted(leaf)
+            leaf = certificates.read_server_certificate_untrusted(der)
+            certificates.signing_key_untrusted(leaf)
             verification.check_untrusted(leaf, (der, LEAF), pki.NAME, pki.NOW)
         except BadPacketError:
             continue

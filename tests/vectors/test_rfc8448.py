@@ -9,7 +9,10 @@ from trioquic._protocol.errors import PROTOCOL_VIOLATION, BadPacketError
 from trioquic._protocol.tls import messages as msg
 from trioquic._protocol.tls.assembler import HEADER_SIZE, MessageAssembler
 from trioquic._protocol.tls.certificate_message import parse_chain_untrusted
-from trioquic._protocol.tls.certificates import parse_certificate_untrusted, public_key_untrusted
+from trioquic._protocol.tls.certificates import (
+    read_server_certificate_untrusted,
+    signing_key_untrusted,
+)
 from trioquic._protocol.tls.key_exchange import X25519, make_key_share
 from trioquic._protocol.tls.key_schedule import KeySchedule
 from trioquic._protocol.tls.signatures import RSA_PSS_RSAE_SHA256, verify_untrusted
@@ -81,8 +84,8 @@ def test_server_authentication() -> None:
     found = msg.parse_encrypted_extensions_untrusted(extensions[HEADER_SIZE:])
     assert set(found) == {10, 28, 0}
     chain = parse_chain_untrusted(certificate[HEADER_SIZE:], frozenset()).chain
-    leaf = parse_certificate_untrusted(chain[0])
-    assert leaf.not_valid_before_utc == datetime.datetime(
+    leaf = read_server_certificate_untrusted(chain[0])
+    assert leaf.certificate.not_before == datetime.datetime(
         2016, 7, 30, 1, 23, 59, tzinfo=datetime.UTC
     )
     schedule = schedule_after_server_hello()
@@ -90,7 +93,7 @@ def test_server_authentication() -> None:
     schedule.absorb(certificate)
     scheme, signature = msg.parse_certificate_verify_untrusted(verify[HEADER_SIZE:])
     assert scheme == RSA_PSS_RSAE_SHA256
-    key = public_key_untrusted(leaf)
+    key = signing_key_untrusted(leaf)
     verify_untrusted(key, scheme, signature, schedule.transcript_hash())
     schedule.absorb(verify)
     with pytest.raises(BadPacketError, match="does not hold the key"):

@@ -5,12 +5,11 @@ import sys
 from typing import Any
 
 import click
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from rich.table import Table
 
 from ..config import CIPHER_SUITES, GROUPS
 from . import options
+from .certificate import describe_certificate
 from .console import USAGE, fail, output, print_json, run, safe, split_host
 from .probe import Findings, Move, exit_code, find_out
 from .versions import is_reserved, version_name
@@ -82,24 +81,8 @@ def _document(found: Findings, *, verified: bool) -> dict[str, Any]:
     if found.versions is not None:
         document["versions"] = [f"{v:#x}" for v in found.versions if not is_reserved(v)]
     if found.certificate is not None:
-        document["certificate"] = {**_certificate(found.certificate), "verified": verified}
+        document["certificate"] = {**describe_certificate(found.certificate), "verified": verified}
     return document
-
-
-def _certificate(der: bytes) -> dict[str, Any]:
-    certificate = x509.load_der_x509_certificate(der)
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = [str(name.value) for name in extension.value]
-    except (x509.ExtensionNotFound, ValueError):
-        names = []
-    return {
-        "subject": certificate.subject.rfc4514_string(),
-        "names": names,
-        "issuer": certificate.issuer.rfc4514_string(),
-        "not_after": certificate.not_valid_after_utc.isoformat(),
-        "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
-    }
 
 
 def _name(numbers: dict[str, int], number: int | None) -> str | None:
@@ -129,7 +112,7 @@ def _add_connection(table: Table, found: Findings, verified: bool) -> None:
     assert found.peer is not None
     assert found.certificate is not None
     assert found.connect_time is not None
-    certificate = _certificate(found.certificate)
+    certificate = describe_certificate(found.certificate)
     names = ", ".join(certificate["names"]) or certificate["subject"]
     trusted = "trusted" if verified else "[red]not verified[/red]"
     table.add_row("connected", f"to {found.address} in {_milliseconds(found.connect_time)}")

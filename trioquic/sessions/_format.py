@@ -8,8 +8,8 @@ missing one only makes it longer. That is no protection against those who can wr
 import base64
 import hashlib
 import json
-import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -127,9 +127,10 @@ class _Fields:
         value = self._fields.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} is no number")
-        if not math.isfinite(value):
+        # JSON has integers that are larger than any float
+        if not -sys.float_info.max <= value <= sys.float_info.max:
             raise ValueError(f"{name} is not finite")
-        return value
+        return float(value)
 
     def flag(self, name: str) -> bool:
         value = self._fields.get(name)

@@ -1,18 +1,28 @@
 """Certificates as bytes: reading the server's, and loading what the caller supplies.
 
-The server's certificates are parsed only as far as they are needed. The loaders take the content
-of files (this package opens none) and raise ValueError with a text for people.
+The library parses most of a certificate only when it is asked for it: a date in the year 0, an
+extension that comes twice or a key of no kind raises something else somewhere else, long after the
+certificate was "loaded". So everything that is looked at is read here, at once, and whatever the
+library raises becomes bad_certificate (RFC 8446 section 6.2); nobody else asks the library for
+more. Names of the owner and the issuer are not looked at: odd ones, which are common, do no harm.
+
+The loaders take the content of files (this package opens none) and raise ValueError with a text for
+people.
 
 The library warns of certificates that it will refuse one day. Its warnings are switched off here:
 a server must not be able to write into the client's terminal, and of the public roots, the ones
 that are refused are left out.
 """
 
+import datetime
 import warnings
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
@@ -23,7 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import CryptographyDeprecationWarning
 
-from .alerts import BAD_CERTIFICATE, UNSUPPORTED_CERTIFICATE, quoted, tls_error
+from .alerts import BAD_CERTIFICATE, quoted, tls_error
 
 # A certificate chain as DER, leaf first, and the leaf's private key
 ClientCertificate: TypeAlias = tuple[tuple[bytes, ...], PrivateKeyTypes]
@@ -32,43 +42,87 @@ PEM_MARK: Final = b"-----BEGIN "
 PEM_END: Final = b"-----END CERTIFICATE-----"
 MINIMUM_RSA_BITS: Final = 2048
 
-# What the library raises for certificates it cannot make sense of
-PARSE_ERRORS: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
+T = TypeVar("T")
 
 
-def parse_certificate_untrusted(der: bytes) -> x509.Certificate:
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate whose dates are dates."""
+
+    parsed: x509.Certificate
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCertificate:
+    """The server's own certificate, and all that is read from it."""
+
+    certificate: Certificate
+    sha256: bytes
+    dns_names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    key: PublicKeyTypes
+    for_signatures: bool
+    """Whether the key may be used for them (RFC 5280 section 4.2.1.3)."""
+
+
+def read_certificate_untrusted(der: bytes) -> Certificate:
+    """Any certificate of the server's chain, or of a chain that was kept with a ticket."""
+    return _read_untrusted(_read_certificate, der)
+
+
+def read_server_certificate_untrusted(der: bytes) -> ServerCertificate:
+    """The first certificate of the server's chain."""
+    return _read_untrusted(_read_server_certificate, der)
+
+
+def signing_key_untrusted(leaf: ServerCertificate) -> PublicKeyTypes:
+    """The key that the server must prove to hold."""
+    if not leaf.for_signatures:
+        # RFC 8446 section 4.4.2.2
+        raise tls_error(BAD_CERTIFICATE, "the certificate's key is not meant for signatures")
+    return leaf.key
+
+
+def _read_untrusted(read: Callable[[bytes], T], der: bytes) -> T:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-            return x509.load_der_x509_certificate(der)
-    except PARSE_ERRORS as error:
+            warnings.simplefilter("ignore")
+            return read(der)
+    # There is no list of what a library raises for bytes that nobody has tried yet.
+    except Exception as error:
         raise tls_error(
             BAD_CERTIFICATE, f"a certificate is malformed: {quoted(str(error))}"
         ) from None
 
 
-def public_key_untrusted(certificate: x509.Certificate) -> PublicKeyTypes:
-    """The key that the server must prove to hold."""
-    try:
-        key = certificate.public_key()
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return key
-    except PARSE_ERRORS as error:
-        raise tls_error(
-            UNSUPPORTED_CERTIFICATE, f"the certificate's key cannot be used: {quoted(str(error))}"
-        ) from None
-    if not usage.digital_signature:
-        # RFC 8446 section 4.4.2.2
-        raise tls_error(BAD_CERTIFICATE, "the certificate's key is not meant for signatures")
-    return key
+def _read_certificate(der: bytes) -> Certificate:
+    parsed = x509.load_der_x509_certificate(der)
+    return Certificate(parsed, parsed.not_valid_before_utc, parsed.not_valid_after_utc)
+
+
+def _read_server_certificate(der: bytes) -> ServerCertificate:
+    certificate = _read_certificate(der)
+    parsed = certificate.parsed
+    dns_names: list[str] = []
+    addresses: list[str] = []
+    for_signatures = True
+    for extension in parsed.extensions:
+        value = extension.value
+        if isinstance(value, x509.SubjectAlternativeName):
+            dns_names = value.get_values_for_type(x509.DNSName)
+            addresses = [str(each) for each in value.get_values_for_type(x509.IPAddress)]
+        elif isinstance(value, x509.KeyUsage):
+            for_signatures = value.digital_signature
+    return ServerCertificate(
+        certificate,
+        parsed.fingerprint(hashes.SHA256()),
+        tuple(dns_names),
+        tuple(addresses),
+        parsed.public_key(),
+        for_signatures,
+    )
 
 
 def load_certificates(data: bytes) -> list[x509.Certificate]:
@@ -79,7 +133,7 @@ def load_certificates(data: bytes) -> list[x509.Certificate]:
             if PEM_MARK in data:
                 return x509.load_pem_x509_certificates(data)
             return [x509.load_der_x509_certificate(data)]
-    except PARSE_ERRORS as error:
+    except Exception as error:
         raise ValueError(f"no certificates could be read, neither PEM nor DER: {error}") from error
 
 
@@ -119,8 +173,11 @@ def load_client_certificate(
         raise ValueError("a client key must be an EC, RSA or Ed25519 key")
     if isinstance(private_key, rsa.RSAPrivateKey) and private_key.key_size < MINIMUM_RSA_BITS:
         raise ValueError(f"an RSA client key must have at least {MINIMUM_RSA_BITS} bits")
-    certified = certificates[0].public_key()
-    if _encoded(certified) != _encoded(private_key.public_key()):
+    try:
+        certified = _encoded(certificates[0].public_key())
+    except Exception as error:
+        raise ValueError(f"the key in the client certificate could not be read: {error}") from error
+    if certified != _encoded(private_key.public_key()):
         raise ValueError("the client key does not belong to the first certificate of the chain")
     return tuple(c.public_bytes(Encoding.DER) for c in certificates), private_key
 

@@ -15,8 +15,6 @@ import hmac
 from collections.abc import Callable
 from typing import Final
 
-from cryptography import x509
-
 from ..crypto.keys import hkdf_expand_label, suite_hash
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..machine import advance
@@ -35,7 +33,11 @@ from .alerts import (
 )
 from .assembler import HEADER_SIZE, MessageAssembler
 from .certificate_message import decompress_untrusted, parse_chain_untrusted
-from .certificates import parse_certificate_untrusted, public_key_untrusted
+from .certificates import (
+    ServerCertificate,
+    read_server_certificate_untrusted,
+    signing_key_untrusted,
+)
 from .codec import Cursor
 from .config import TlsClientConfig
 from .hello import ClientOffer
@@ -108,7 +110,9 @@ class TlsClient:
         # The server's signature schemes when it asked for a certificate
         self._certificate_request: tuple[int, ...] | None = None
         # the server's own certificate, until its key was used
-        self._leaf: x509.Certificate | None = None
+        self._leaf: ServerCertificate | None = None
+        # when the server's certificate expires, in seconds since 1970
+        self._certified_until = 0.0
 
     @property
     def complete(self) -> bool:
@@ -226,6 +230,7 @@ class TlsClient:
             self.resumed = True
             secret = self._offer.psk.resumption.secret
             self.peer_certificates = self._offer.psk.resumption.peer_certificates
+            self._certified_until = self._offer.psk.certified_until
         else:
             self._decide_early_data(False)
         client, server = self._schedule.enter_handshake(shared_secret, secret)
@@ -287,7 +292,7 @@ class TlsClient:
 
     def _on_certificate_untrusted(self, body: bytes) -> None:
         found = parse_chain_untrusted(body, self._offer.offered)
-        leaf = parse_certificate_untrusted(found.chain[0])
+        leaf = read_server_certificate_untrusted(found.chain[0])
         config = self.config
         when = datetime.datetime.fromtimestamp(self.wall_time, datetime.UTC)
         config.verification.check_untrusted(leaf, found.chain, config.server_name, when)
@@ -295,11 +300,12 @@ class TlsClient:
         self.ocsp_response = found.ocsp_response
         self.signed_certificate_timestamps = found.signed_certificate_timestamps
         self._leaf = leaf
+        self._certified_until = leaf.certificate.not_after.timestamp()
 
     def _on_certificate_verify_untrusted(self, body: bytes) -> None:
         scheme, signature = msg.parse_certificate_verify_untrusted(body)
         assert self._leaf is not None
-        key = public_key_untrusted(self._leaf)
+        key = signing_key_untrusted(self._leaf)
         self._leaf = None
         verify_untrusted(key, scheme, signature, self._schedule.transcript_hash())
 
@@ -329,14 +335,13 @@ class TlsClient:
         secret = hkdf_expand_label(
             algorithm, self._resumption_secret, b"resumption", algorithm.digest_size, ticket.nonce
         )
-        leaf = parse_certificate_untrusted(self.peer_certificates[0])
         return Resumption(
             ticket=ticket.ticket,
             secret=secret,
             cipher_suite=self.cipher_suite,
             age_add=ticket.age_add,
             issued_at=now,
-            expires_at=min(now + ticket.lifetime, leaf.not_valid_after_utc.timestamp()),
+            expires_at=min(now + ticket.lifetime, self._certified_until),
             alpn=self.alpn or "",
             peer_certificates=self.peer_certificates,
             transport_parameters=transport_parameters,

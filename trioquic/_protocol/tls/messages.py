@@ -61,7 +61,7 @@ class ServerHello:
 
 @dataclass(frozen=True, slots=True)
 class SessionTicket:
-    """What a NewSessionTicket says; kept for resumption, which this client does not do yet."""
+    """What a NewSessionTicket says."""
 
     lifetime: int
     age_add: int

@@ -15,9 +15,12 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..crypto.keys import hkdf_expand_label, suite_hash
+from ..errors import BadPacketError
 from . import extensions as ext
+from .certificates import read_certificate_untrusted
 from .codec import vector8, vector16
 from .config import TlsClientConfig
+from .messages import MAX_TICKET_LIFETIME
 from .resumption import Resumption, age_at
 
 # A ticket is repeated in each ClientHello, which should fit into few datagrams.
@@ -25,10 +28,14 @@ _LARGEST_TICKET: Final = 4096
 
 
 class PskOffer:
-    """One ticket, offered at one age in seconds; with `early_data`, for that as well."""
+    """One ticket, offered at one age in seconds; with `early_data`, for that as well. The server's
+    certificate, by which it was authenticated once, is good until `certified_until`."""
 
-    def __init__(self, resumption: Resumption, age: float, early_data: bool) -> None:
+    def __init__(
+        self, resumption: Resumption, age: float, certified_until: float, early_data: bool
+    ) -> None:
         self.resumption = resumption
+        self.certified_until = certified_until
         self.early_data = early_data
         self.algorithm = suite_hash(resumption.cipher_suite)
         # section 4.2.11.1
@@ -74,9 +81,13 @@ def psk_offer(
     if resumption is None or resumption.cipher_suite not in config.cipher_suites:
         return None
     age = age_at(resumption.issued_at, wall_time)
-    if age is None or wall_time >= resumption.expires_at:
+    if age is None or age > MAX_TICKET_LIFETIME or wall_time >= resumption.expires_at:
         return None
     if len(resumption.ticket) > _LARGEST_TICKET or not resumption.peer_certificates:
         return None
+    try:
+        certified = read_certificate_untrusted(resumption.peer_certificates[0])
+    except BadPacketError:
+        return None
     early_data &= resumption.early_data and resumption.alpn in config.alpn
-    return PskOffer(resumption, age, early_data)
+    return PskOffer(resumption, age, certified.not_after.timestamp(), early_data)

@@ -7,7 +7,6 @@ that uses one to prove possession of its key is refused.
 
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
@@ -93,7 +92,8 @@ def verify_untrusted(
             key.verify(signature, content, _pss(algorithm), algorithm)
         elif isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, content)
-    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
+    # besides InvalidSignature whatever the library has against the server's key
+    except Exception:
         raise tls_error(
             DECRYPT_ERROR, "the server does not hold the key of its certificate"
         ) from None

@@ -17,8 +17,6 @@ import ipaddress
 from typing import Final, TypeAlias
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
@@ -27,7 +25,6 @@ from cryptography.x509.verification import (
     PolicyBuilder,
     Store,
     Subject,
-    VerificationError,
 )
 
 from ..errors import BadPacketError
@@ -39,7 +36,12 @@ from .alerts import (
     quoted,
     tls_error,
 )
-from .certificates import PARSE_ERRORS, parse_certificate_untrusted
+from .certificates import (
+    Certificate,
+    ServerCertificate,
+    read_certificate_untrusted,
+    read_server_certificate_untrusted,
+)
 
 FINGERPRINT_SIZE: Final = 32
 MAX_NAMES_SHOWN: Final = 8
@@ -55,7 +57,7 @@ class NoVerification:
 
     def check_untrusted(
         self,
-        leaf: x509.Certificate,
+        leaf: ServerCertificate,
         chain: tuple[bytes, ...],
         server_name: str | None,
         when: datetime.datetime,
@@ -76,16 +78,15 @@ class FingerprintVerification:
 
     def check_untrusted(
         self,
-        leaf: x509.Certificate,
+        leaf: ServerCertificate,
         chain: tuple[bytes, ...],
         server_name: str | None,
         when: datetime.datetime,
     ) -> None:
-        found = leaf.fingerprint(hashes.SHA256())
-        if not hmac.compare_digest(found, self.sha256):
+        if not hmac.compare_digest(leaf.sha256, self.sha256):
             raise tls_error(
                 BAD_CERTIFICATE,
-                f"the certificate's fingerprint is {found.hex()}, not the pinned one",
+                f"the certificate's fingerprint is {leaf.sha256.hex()}, not the pinned one",
             )
 
 
@@ -111,22 +112,23 @@ class CaVerification:
 
     def check_untrusted(
         self,
-        leaf: x509.Certificate,
+        leaf: ServerCertificate,
         chain: tuple[bytes, ...],
         server_name: str | None,
         when: datetime.datetime,
     ) -> None:
         if server_name is None:
             raise tls_error(CERTIFICATE_UNKNOWN, "no server name to verify the certificate for")
-        others = [parse_certificate_untrusted(der) for der in chain[1:]]
-        if not self.strict and leaf in self.roots:
-            _check_dates_untrusted(leaf, when)
+        others = [read_certificate_untrusted(der) for der in chain[1:]]
+        if not self.strict and leaf.certificate.parsed in self.roots:
+            _check_dates_untrusted(leaf.certificate, when)
             _check_name_untrusted(leaf, server_name)
             return
         verifier = self._builder().time(when).build_server_verifier(_subject(server_name))
         try:
-            verifier.verify(leaf, others)
-        except (VerificationError, *PARSE_ERRORS) as error:
+            verifier.verify(leaf.certificate.parsed, [other.parsed for other in others])
+        # besides VerificationError whatever the library raises for what it reads only now
+        except Exception as error:
             raise self._diagnose(leaf, others, server_name, when, str(error)) from None
 
     def _builder(self) -> PolicyBuilder:
@@ -137,16 +139,16 @@ class CaVerification:
 
     def _diagnose(
         self,
-        leaf: x509.Certificate,
-        others: list[x509.Certificate],
+        leaf: ServerCertificate,
+        others: list[Certificate],
         server_name: str,
         when: datetime.datetime,
         detail: str,
     ) -> BadPacketError:
         """The likeliest reason first: dates, then trust, then the name, then the rest."""
         try:
-            _check_dates_untrusted(leaf, when)
-            if not self._reaches_root(leaf, others):
+            _check_dates_untrusted(leaf.certificate, when)
+            if not self._reaches_root([leaf.certificate, *others]):
                 return tls_error(UNKNOWN_CA, "the certificate's issuer is not trusted")
             _check_name_untrusted(leaf, server_name)
             for certificate in others:
@@ -155,14 +157,14 @@ class CaVerification:
             return error
         return tls_error(BAD_CERTIFICATE, f"the certificate chain is refused: {quoted(detail)}")
 
-    def _reaches_root(self, leaf: x509.Certificate, others: list[x509.Certificate]) -> bool:
-        """Whether the leaf or a certificate sent with it was issued by a root. This only chooses
+    def _reaches_root(self, chain: list[Certificate]) -> bool:
+        """Whether a certificate that the server sent was issued by a root. This only chooses
         among error texts; it is no verification."""
-        for certificate in (leaf, *others):
+        for certificate in chain:
             for root in self.roots:
                 try:
-                    certificate.verify_directly_issued_by(root)
-                except (InvalidSignature, *PARSE_ERRORS):
+                    certificate.parsed.verify_directly_issued_by(root)
+                except Exception:
                     continue
                 return True
         return False
@@ -178,7 +180,7 @@ def names_server(verification: Verification, certificate: bytes, server_name: st
     if not isinstance(verification, CaVerification):
         return True
     try:
-        _check_name_untrusted(parse_certificate_untrusted(certificate), server_name)
+        _check_name_untrusted(read_server_certificate_untrusted(certificate), server_name)
     except (BadPacketError, ValueError):
         return False
     return True
@@ -192,30 +194,24 @@ def _subject(server_name: str) -> Subject:
         return x509.DNSName(server_name)
 
 
-def _check_dates_untrusted(certificate: x509.Certificate, when: datetime.datetime) -> None:
-    if when < certificate.not_valid_before_utc:
-        since = certificate.not_valid_before_utc
+def _check_dates_untrusted(certificate: Certificate, when: datetime.datetime) -> None:
+    if when < certificate.not_before:
+        since = certificate.not_before
         raise tls_error(CERTIFICATE_EXPIRED, f"a certificate is not valid before {since}")
-    if when > certificate.not_valid_after_utc:
-        until = certificate.not_valid_after_utc
+    if when > certificate.not_after:
+        until = certificate.not_after
         raise tls_error(CERTIFICATE_EXPIRED, f"a certificate expired at {until}")
 
 
-def _check_name_untrusted(leaf: x509.Certificate, server_name: str) -> None:
+def _check_name_untrusted(leaf: ServerCertificate, server_name: str) -> None:
     """RFC 6125 section 6.4 with alternative names only: the common name counts for nothing."""
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        dns_names = names.get_values_for_type(x509.DNSName)
-        addresses = names.get_values_for_type(x509.IPAddress)
-    except (x509.ExtensionNotFound, *PARSE_ERRORS):
-        dns_names, addresses = [], []
     subject = _subject(server_name)
     if isinstance(subject, x509.IPAddress):
-        matches = subject.value in addresses
+        matches = str(subject.value) in leaf.addresses
     else:
-        matches = any(_name_matches(pattern, server_name) for pattern in dns_names)
+        matches = any(_name_matches(pattern, server_name) for pattern in leaf.dns_names)
     if not matches:
-        names_found = [*dns_names, *[str(address) for address in addresses]]
+        names_found = [*leaf.dns_names, *leaf.addresses]
         shown = ", ".join([quoted(name) for name in names_found[:MAX_NAMES_SHOWN]])
         raise tls_error(
             CERTIFICATE_UNKNOWN, f"the certificate is not for {server_name!r} but for [{shown}]"
