@@ -14,6 +14,7 @@ from typing import Final
 
 from . import _checks, networks
 from ._protocol.path.state import PathState
+from .errors import NoPathReason
 
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
@@ -140,6 +141,8 @@ class Decision:
     """Candidates that would be opened as well if the server had given more connection IDs."""
     wait: bool = False
     """There is no way at all now."""
+    give_up: NoPathReason | None = None
+    """There will be none either, so end the connection with `NoPathError`, at once."""
     look_again: float = _NEVER
     """When to ask again if nothing happens, on trio's clock."""
 
@@ -237,15 +240,25 @@ class MigrationPolicy:
         if ready:
             best = max(ready, key=lambda path: (path.preferred, -path.rank))
             return Decision(abandon=gone, migrate=best.id, cause=cause)
+        if not view.migration_allowed or not view.spare_ids:
+            return self._confined(view, gone)
         for candidate in self._usable(view):
             if not (candidate.preferred and view.preferred_pending):
                 # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
                 return Decision(abandon=gone, leap=candidate, cause=cause)
-        if not view.migration_allowed and view.active is not None:
-            # Section 18.2: from its address alone the server may be reached, so it is kept until
-            # the network is back: another socket would have another port.
-            gone = tuple(number for number in gone if number != view.active.id)
         return Decision(abandon=gone, wait=True, look_again=view.next_candidate_at)
+
+    def _confined(self, view: View, gone: tuple[int, ...]) -> Decision:
+        """From the address that is gone alone the server may be reached (section 18.2), or there is
+        no connection ID for another one (section 9.5)."""
+        # It is kept until the network is back: another socket would have another port.
+        gone = tuple(n for n in gone if view.active is None or n != view.active.id)
+        probing = any(path.usable and path.id not in gone for path in view.paths)
+        ways = () if probing or not view.spare_ids else self._some(self._usable(view), 1)
+        if not probing and not ways and self._allowed(view):
+            # A new connection could go on at once, and this one perhaps never.
+            return Decision(give_up=NoPathReason.MIGRATION_FORBIDDEN)
+        return Decision(abandon=gone, probe=ways[:1], wait=True, look_again=view.next_candidate_at)
 
     # -- a silent path: ask everywhere, go where an answer comes from ------------------------------
 
@@ -355,8 +368,11 @@ class MigrationPolicy:
     # -- pieces ------------------------------------------------------------------------------------
 
     def _usable(self, view: View) -> list[Candidate]:
-        if not view.migration_allowed:
-            return [candidate for candidate in view.candidates if candidate.preferred]
+        found = self._allowed(view)
+        return found if view.migration_allowed else [c for c in found if c.preferred]
+
+    def _allowed(self, view: View) -> list[Candidate]:
+        """Those that the user wants, whatever the server does."""
         return [
             candidate
             for candidate in view.candidates

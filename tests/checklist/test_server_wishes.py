@@ -44,11 +44,13 @@ def sent(here: Phone, interface: str) -> dict[str, float]:
 async def test_02_not_even_a_probe_from_another_network(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """Whatever happens to the first one: it goes, it dies in silence, it returns. The connection
-    waits, and goes on where it was, on the same port."""
+    """Whatever happens to the first one: it dies in silence, it goes when there is no other, it
+    returns. The connection waits, and goes on where it was, on the same port. (With another it ends
+    at once: tests/supervisor/test_forbidden.py.)"""
     options = ServerOptions(disable_active_migration=True)
     async with phone(options=options) as here:
         await here.download(100_000)
+        here.world.cellular.down()
         here.world.wifi.down()
         await here.until(trioquic.WaitingForPath)
         await trio.sleep(5)
@@ -56,6 +58,7 @@ async def test_02_not_even_a_probe_from_another_network(
             nursery.start_soon(here.download, 50_000)
             await trio.sleep(1)
             here.world.wifi.up()
+        here.world.cellular.up()
         here.world.wifi.link.blackhole()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(here.download, 50_000)
@@ -72,10 +75,13 @@ async def test_02_the_wait_for_the_only_network_ends_in_time(
     policy = trioquic.MigrationPolicy(no_path_timeout=4.0)
     options = ServerOptions(disable_active_migration=True)
     async with phone(options=options, policy=policy) as here:
+        here.world.cellular.down()
         here.world.wifi.down()
         gone = trio.current_time()
-        with pytest.raises(trioquic.NoPathError):
+        with pytest.raises(trioquic.NoPathError, match="no_path_timeout") as caught:
             await here.download(1000)
+        assert caught.value.reason is trioquic.NoPathReason.NO_NETWORK
+        assert "idle timeout" not in str(caught.value)
         assert trio.current_time() - gone == pytest.approx(4.0, abs=0.1)
         assert not sent(here, "wwan0")
 

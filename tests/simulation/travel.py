@@ -152,9 +152,12 @@ def wishes(rng: random.Random) -> Case:
 
 
 def forbidden(rng: random.Random) -> Case:
-    """The server has forbidden active migration: the first path has to last."""
+    """The server has forbidden active migration: the first path has to last, or the connection
+    ends when its network goes."""
     case = ordinary(rng, ("down", "silent"))
-    return replace(case, disable_active_migration=True)
+    goes = any(change.what == "down" and change.interface == "wlan0" for change in case.changes)
+    ends_in = NoPathError if goes else None
+    return replace(case, disable_active_migration=True, ends_in=ends_in)
 
 
 def doomed(rng: random.Random) -> Case:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from trioquic import PathState
+from trioquic import NoPathReason, PathState
 from trioquic.policy import (
     Candidate,
     MigrationPolicy,
@@ -268,3 +268,45 @@ def test_a_standby_that_is_being_validated_is_waited_for() -> None:
 def test_bad_knobs(knob: str, value: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         MigrationPolicy(**{knob: value})  # type: ignore[arg-type]
+
+
+GONE = replace(WIFI, usable=False, trouble="wlan0 is down")
+
+
+@pytest.mark.parametrize("why", [{"migration_allowed": False}, {"spare_ids": 0}])
+def test_networks_that_must_not_be_used_end_the_connection(why: dict[str, int]) -> None:
+    """Also for want of a connection ID (section 9.5): who is to give one hears nothing of us."""
+    lost = replace(VIEW, active=GONE, paths=(GONE,), **why)  # type: ignore[arg-type]
+    elsewhere = replace(lost, candidates=(WAY,))
+    assert POLICY.decide(elsewhere, TIME, NOW).give_up is NoPathReason.MIGRATION_FORBIDDEN
+    for nothing in (
+        replace(lost, candidates=()),
+        replace(lost, candidates=(replace(WAY, kind="other"),)),
+    ):
+        decision = MigrationPolicy(kinds=["wifi", "cellular"]).decide(nothing, TIME, NOW)
+        assert (decision.give_up, decision.wait, decision.abandon) == (None, True, ())
+
+
+def test_a_path_that_may_still_answer_is_waited_for() -> None:
+    """Its connection ID is the last one."""
+    asked = replace(CELLULAR, state=PathState.PROBING, probing=True)
+    view = replace(VIEW, active=GONE, paths=(GONE, asked), candidates=(WAY,), spare_ids=0)
+    decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.give_up, decision.wait, decision.abandon) == (None, True, ())
+
+
+def test_the_preferred_address_is_asked_where_migration_is_forbidden() -> None:
+    """Section 9.6; one attempt from one network, and the end when that has failed."""
+    way = replace(WAY, remote=PREFERRED, preferred=True)
+    view = replace(
+        VIEW,
+        active=GONE,
+        paths=(GONE,),
+        candidates=(way, WAY),
+        migration_allowed=False,
+        preferred_pending=True,
+    )
+    decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.probe, decision.wait, decision.give_up) == ((way,), True, None)
+    failed = replace(view, candidates=(WAY,))
+    assert POLICY.decide(failed, TIME, NOW).give_up is NoPathReason.MIGRATION_FORBIDDEN

@@ -401,6 +401,10 @@ class ClientConnection:
         self._require_open()
         self._paths.migrate(path_id, now, unvalidated)
 
+    def resume(self, now: float) -> None:
+        """The network of the active path is back: do not wait for any PTO."""
+        self._paths.resume(now)
+
     def abandon(self, path_id: int, now: float, reason: str) -> None:
         """Give a path up and retire its connection ID."""
         self._paths.abandon(path_id, now, reason)

@@ -85,6 +85,8 @@ class Supervisor:
         event = PolicyEvent(what=What.CONFIRMED)
         while True:
             deadline = await self._decide(event)
+            if self._driver.ended:
+                return
             if not self._events:
                 self._news = trio.Event()
                 with trio.move_on_at(deadline):
@@ -100,6 +102,9 @@ class Supervisor:
         now = trio.current_time()
         view = self._outlook.view(now)
         decision = self._policy.decide(view, event, now)
+        if decision.give_up is not None:
+            self._give_up(decision.give_up, view, now)
+            return inf
         await self._carry_out(decision, view)
         self._report_preferred()
         return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
@@ -179,8 +184,13 @@ class Supervisor:
 
     def _wait_or_not(self, decision: Decision, view: View) -> None:
         if not decision.wait:
+            waited = self._waiting_since < inf
             self._waiting_since = inf
             self._driver.set_wait(None)
+            if waited and view.active is not None and view.active.usable:
+                # it was kept, and its network is back
+                self._driver.core.resume(trio.current_time())
+                self._driver.flush()
             return
         begins = self._waiting_since == inf
         if begins:
@@ -190,6 +200,11 @@ class Supervisor:
             deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
             self._broadcast.send(public.WaitingForPath(deadline=deadline))
             self._paths.without_path()
+
+    def _give_up(self, reason: NoPathReason, view: View, now: float) -> None:
+        why = self.obstacle or reason.value
+        self._driver.set_wait(Wait(since=now, blame=reason, reason=why))
+        self._driver.give_up(f"{view.lost}, and {reason.value}")
 
     def _give_up_at(self) -> float:
         # the idle timeout is the core's own matter

@@ -274,6 +274,18 @@ class PathTable:
         self._arriving = True
         self._events.append(Migrated(old=old_id, new=path_id))
 
+    def resume(self, now: float) -> None:
+        """The active path's network is back after it was gone: send at once what got lost, and have
+        the server see that; neither side's PTO has backed off for a reason that still holds."""
+        path = self.active_path()
+        if path is not None:
+            self._loss.requeue_path(path.path_id, now)
+            path.recovery.pto_count = 0
+            self.silence.on_first_path(now)
+            self.ping_needed = True
+            self.ack_needed = True
+            self._arriving = True
+
     def _leave_active(self, now: float) -> None:
         old = self.active_path()
         if old is None:

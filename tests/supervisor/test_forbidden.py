@@ -1,0 +1,163 @@
+"""Servers that let a connection be on one network only, as many load balancers do."""
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.sim_server import PORT, ServerOptions
+from tests.sim_world import CELLULAR, PREFERRED, WIFI
+from trioquic import HealthState, NoPathReason
+
+from .phone import Phone, phone
+
+WIFI_RTT = 0.05
+FORBIDDEN = ServerOptions(disable_active_migration=True)
+
+
+def sent_over(here: Phone, interface: str) -> int:
+    return len(here.world.record.select(host="phone", interface=interface))
+
+
+async def expect_end(here: Phone, loss: str) -> None:
+    """Readers, writers and later calls all get the error, at the moment of the loss."""
+    stream = await here.conn.open_stream()
+    await stream.send_all(b"WAIT 100 10\r\n")
+    ended: list[float] = []
+
+    async def reader() -> None:
+        with pytest.raises(trioquic.NoPathError) as caught:
+            await stream.receive_some()
+        ended.append(trio.current_time())
+        assert caught.value.reason is NoPathReason.MIGRATION_FORBIDDEN
+
+    async def writer() -> None:
+        other = await here.conn.open_stream()
+        with pytest.raises(trioquic.NoPathError):
+            await other.send_all(bytes(100_000_000))
+        ended.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reader)
+        nursery.start_soon(writer)
+        await trio.sleep(0.5)
+        gone = trio.current_time()
+        if loss == "down":
+            here.world.wifi.down()
+        else:
+            here.world.wifi.remove_address(WIFI)
+    assert all(at - gone < 0.001 for at in ended)
+    assert len(ended) == 2
+    with pytest.raises(trioquic.NoPathError, match="disable_active_migration") as caught:
+        await here.conn.open_stream()
+    assert "idle timeout" not in str(caught.value)
+    assert ("wlan0 is down" if loss == "down" else WIFI) in str(caught.value)
+    assert here.conn.health.state is HealthState.OVER
+
+
+@pytest.mark.parametrize("loss", ["down", "address"])
+async def test_other_networks_that_must_not_be_used_end_it_at_once(
+    autojump_clock: trio.testing.MockClock, loss: str
+) -> None:
+    """A new connection over one of them is what helps."""
+    async with phone(options=FORBIDDEN) as here:
+        await expect_end(here, loss)
+        assert not sent_over(here, "wwan0")
+        assert not here.heard(trioquic.WaitingForPath)
+
+
+async def test_another_network_that_comes_later_ends_the_wait(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone(options=FORBIDDEN) as here:
+        here.world.cellular.down()
+        here.world.wifi.down()
+        health = await here.conn.wait_unhealthy()
+        assert health.state is HealthState.WAITING
+        assert not health.can_move
+        await trio.sleep(3)
+        here.world.cellular.up()
+        with pytest.raises(trioquic.NoPathError) as caught:
+            await here.conn.wait_healthy()
+        assert caught.value.reason is NoPathReason.MIGRATION_FORBIDDEN
+        assert not sent_over(here, "wwan0")
+
+
+async def test_a_network_that_the_policy_does_not_allow_is_none(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    policy = trioquic.MigrationPolicy(metered=False)
+    async with phone(options=FORBIDDEN, policy=policy) as here:
+        here.world.wifi.down()
+        assert (await here.conn.wait_unhealthy()).state is HealthState.WAITING
+        await here.until(trioquic.WaitingForPath)
+        await trio.sleep(2)
+        here.world.wifi.up()
+        await here.conn.wait_healthy()
+        await here.download(1000)
+
+
+async def test_the_same_network_back_goes_on_with_the_same_socket(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """There was no other network. Nothing waits for a PTO that has backed off meanwhile."""
+    async with phone(options=FORBIDDEN) as here:
+        here.world.cellular.down()
+        path = here.conn.active_path
+        assert path is not None
+        pause = 0.0
+        async with trio.open_nursery() as nursery:
+
+            async def download() -> None:
+                nonlocal pause
+                pause = await here.download(1_000_000)
+
+            nursery.start_soon(download)
+            await trio.sleep(0.3)
+            here.world.wifi.down()
+            assert (await here.conn.wait_unhealthy()).state is HealthState.WAITING
+            await trio.sleep(5)
+            here.world.wifi.up()
+            back = trio.current_time()
+            await here.conn.wait_healthy()
+        assert here.conn.active_path is path
+        sent = here.world.record.select(host="phone", interface="wlan0", since=back)
+        assert sent[0].time - back < 0.001
+        # one round trip until the server knows what it has lost, and one for that
+        assert pause < 5 + 2 * WIFI_RTT + 0.02
+
+
+async def test_a_preferred_address_is_reached_from_the_other_network(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Section 9.6: to it the connection may go also where migration is forbidden."""
+    options = ServerOptions(disable_active_migration=True, preferred_ipv4=(PREFERRED, PORT))
+    async with phone(
+        options=options, prepare=lambda world: world.wifi.link.change(delay=0.2)
+    ) as here:
+        here.world.wifi.down()
+        await here.until(trioquic.Migrated)
+        assert here.conn.active_path is not None
+        assert here.conn.active_path.local[0] == CELLULAR
+        assert here.conn.active_path.remote[0] == PREFERRED
+        await here.download(10_000)
+        original = [
+            r
+            for r in here.world.record.select(host="phone", interface="wwan0")
+            if r.destination[0] != PREFERRED
+        ]
+        assert original == []
+
+
+async def test_in_silence_it_lives_on(autojump_clock: trio.testing.MockClock) -> None:
+    """The path may come back; that the connection cannot move is for others to act on."""
+    async with phone(options=FORBIDDEN) as here, trio.open_nursery() as nursery:
+        nursery.start_soon(here.download, 1_000_000)
+        await trio.sleep(0.3)
+        here.world.wifi.link.blackhole()
+        health = await here.conn.wait_unhealthy()
+        assert (health.state, health.can_move) == (HealthState.SILENT, False)
+        await trio.sleep(8)
+        here.world.wifi.link.restore()
+        await here.conn.wait_healthy()
+        assert not sent_over(here, "wwan0")
