@@ -131,6 +131,9 @@ class TransportConfig:
     max_datagram_size: int | None = None
     """No UDP payload is made larger than this, also where a path would carry it (RFC 9000 section
     14). 1200: every path keeps to that, and nothing is probed. None: what the interface sends."""
+    spin_bit: bool = True
+    """Let those on the way measure the round-trip time by a bit in each packet (RFC 9000 section
+    17.4). On some paths, chosen at random, it says nothing in any case."""
     datagrams: bool = False
     """Let the server send datagrams (RFC 9221). To send some, only the server has to agree."""
     datagram_buffer: int = 256
@@ -216,6 +219,7 @@ _TRANSPORT: Final[_checks.Table] = {
     "send_buffer": _checks.whole(1),
     "congestion": _congestion,
     "max_datagram_size": _checks.optional(_checks.whole(_BASE, _MOST_DATAGRAM)),
+    "spin_bit": _checks.flag,
     "datagrams": _checks.flag,
     "datagram_buffer": _checks.whole(1, 1 << 20),
     "versions": _checks.names(VERSIONS, empty=False),

@@ -54,9 +54,11 @@ def test_17_ecn_is_tried_anew_on_each_path() -> None:
 
 
 def test_17_the_spin_bit_is_disabled_on_some_paths() -> None:
-    """The client shows the opposite of what it saw last; on 1 path in 16 it shows nothing."""
+    """The client shows the opposite of what it saw last; on 1 path in 16 it shows nothing, which is
+    any value, so that nobody can tell at once."""
     spinning = 0
     total = 96
+    quiet: set[int] = set()
     for seed in range(total):
         world = World(seed=seed).connect()
         shown = []
@@ -69,7 +71,33 @@ def test_17_the_spin_bit_is_disabled_on_some_paths() -> None:
             spinning += 1
         else:
             assert len(set(shown)) == 1
+            quiet.update(shown)
+    assert quiet == {0, 1}
     assert total // 2 < spinning < total
+
+
+def test_17_the_spin_bit_can_be_switched_off() -> None:
+    for seed in range(8):
+        world = World(seed=seed, spin_bit=False).connect()
+        shown = set()
+        for spin in (0, 1, 0, 1):
+            world.peer.send_datagram(world.peer.seal(APPLICATION, b"\x01\x01", spin=spin))
+            world.settle()
+            shown.add(world.peer.packets[-1].first_byte >> 5 & 1)
+        assert len(shown) == 1
+
+
+@pytest.mark.parametrize("size", [1, 4, 8, 20])
+def test_21_no_packet_is_too_short_to_be_answered_with_a_reset(size: int) -> None:
+    """Section 10.3: at least 22 bytes longer than the ID that the server has to put into its own,
+    however short the server's ID is."""
+    world = World(ServerScript(cid=b"c" * size)).connect()
+    for _ in range(5):
+        world.client.ping()
+        world.settle()
+    short = [d for d in world.peer.datagrams if not d.data[0] & 0x80]
+    assert min(len(d.data) for d in short) >= 22 + 8
+    assert any(p.dcid == b"c" * size for d in short for p in d.packets)
 
 
 # 21. Stateless reset: tokens of IDs in use, for that remote, not of retired ones (10.3.1).

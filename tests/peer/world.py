@@ -53,6 +53,7 @@ class World:
         keep_tickets: bool = False,
         early: Resumption | None = None,
         observer: Observer | None = None,
+        spin_bit: bool = True,
     ) -> None:
         self.now = 1000.0
         self.delay = delay
@@ -78,6 +79,7 @@ class World:
             keep_alive=keep_alive,
             max_datagram_size=max_datagram_size,
             keep_tickets=keep_tickets,
+            spin_bit=spin_bit,
             token=token,
             resumption=early,
             early_data=early is not None,

@@ -33,6 +33,7 @@ class CoreConfig:
         active_connection_id_limit: int = 8,
         max_datagram_size: int = MOST_DATAGRAM,
         degraded_after: int = 3,
+        spin_bit: bool = True,
         congestion: Choice = CUBIC,
         datagrams: bool = False,
         datagram_buffer: int = 256,
@@ -53,6 +54,7 @@ class CoreConfig:
         # the search for larger datagrams than 1200 bytes ends here (path/mtu.py)
         self.max_datagram_size = max_datagram_size
         self.degraded_after = degraded_after
+        self.spin_bit = spin_bit
         self.congestion = congestion
         self.datagrams = datagrams
         self.datagram_buffer = datagram_buffer

@@ -72,7 +72,7 @@ class ClientConnection:
         self._spaces = new_spaces(config.max_ack_delay)
         self._own_ids = OwnIds(rng)
         self._peer_ids = PeerIds(config.active_connection_id_limit)
-        self._rules = PathRules(config.max_datagram_size, config.degraded_after)
+        self._rules = PathRules(config.max_datagram_size, config.degraded_after, config.spin_bit)
         self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
         self._loss = LossDetector(rng, congestion=config.congestion)
         self.streams = StreamTable(config.streams)

@@ -73,6 +73,7 @@ class Plan:
             max_ack_delay=transport.max_ack_delay,
             max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
             degraded_after=self.migration.degraded_after,
+            spin_bit=transport.spin_bit,
             congestion=transport.congestion,
             versions=self.versions,
             first_version=start.version,

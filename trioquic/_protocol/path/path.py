@@ -94,6 +94,7 @@ class Path:
         recovery: PathRecovery,
         search: MtuSearch,
         rng: Callable[[int], bytes],
+        spin_bit: bool,
     ) -> None:
         self.path_id = path_id
         self.local = local
@@ -108,9 +109,12 @@ class Path:
         # what the last PATH_RESPONSE said since the connection left this path, -1 for nothing
         self.probed_rtt = -1.0
         self.search = search
-        # section 17.4: off on at least one path in sixteen, chosen at random
-        self.spin_enabled = rng(1)[0] >= 16
+        # section 17.4: off on at least one path in sixteen, chosen at random, and there it says
+        # anything, so that nobody sees whether it is
+        draw = rng(1)[0]
+        self.spin_enabled = spin_bit and draw >= 16
         self.spin = 0
+        self._no_spin = draw & 1
         # probes of the active path have gone unanswered, and nothing else came
         self.silent = False
         # when an authentic packet last came in here
@@ -212,7 +216,7 @@ class Path:
 
     def next_spin(self) -> int:
         """The spin bit of the next packet: the inverse of what came in last, for a client."""
-        return self.spin if self.spin_enabled else 0
+        return self.spin if self.spin_enabled else self._no_spin
 
     def view(self, max_ack_delay: float) -> PathView:
         """A snapshot that can be handed out."""

@@ -10,11 +10,15 @@ from .refusal import PathRefusedError, Refusal
 class PathRules:
     """The facts that decide over migration, gathered in the handshake."""
 
-    def __init__(self, largest_datagram: int, degraded_after: int = 3) -> None:
+    def __init__(
+        self, largest_datagram: int, degraded_after: int = 3, spin_bit: bool = True
+    ) -> None:
         # that we want to send, or the server to receive (section 18.2)
         self.largest_datagram = largest_datagram
         # PTOs in a row without an answer after which the active path counts as degraded
         self.degraded_after = degraded_after
+        # whether anybody on the way may measure the round-trip time (section 17.4)
+        self.spin_bit = spin_bit
         self.confirmed = False
         self.disabled_by_peer = False
         self.acted_on_preferred = False

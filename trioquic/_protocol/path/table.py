@@ -129,7 +129,9 @@ class PathTable:
         path_id = self._next_id
         self._next_id += 1
         search = MtuSearch(":" in remote[0], interface_mtu, self._rules.largest_datagram)
-        path = Path(path_id, local, remote, self._loss.add_path(path_id), search, self._rng)
+        recovery = self._loss.add_path(path_id)
+        spin_bit = self._rules.spin_bit
+        path = Path(path_id, local, remote, recovery, search, self._rng, spin_bit)
         self._live[path_id] = path
         if self.observer is not None:
             path.observer = self.observer
