@@ -11,7 +11,8 @@ from ._address.local import LocalAddress
 from ._address.pairs import PairPreferences
 from ._address.pairs import candidate_pairs as _candidate_pairs
 from ._address.pairs import left_out_pairs as _left_out_pairs
-from ._address.routing import LeftOut, Route, RoutingRules
+from ._address.routing import LeftOut as LeftOut  # public here
+from ._address.routing import Route, RoutingRules
 from .networks import Interface, InterfaceKind
 from .policy import KINDS
 
@@ -81,6 +82,7 @@ def candidate_pairs(
             only=tuple(only_interfaces),
             leave_tunnel=leave_tunnel,
             in_tunnel=in_tunnel,
+            tunnels=_tunnels(known),
             trusted=tuple(trusted),
         ),
     )
@@ -111,18 +113,24 @@ def no_candidates(
 ) -> tuple[NoCandidate, ...]:
     """What `candidate_pairs` leaves out because of the system's routes or `only_interfaces`, in
     the order of the remotes. The arguments are the same."""
+    known = tuple(interfaces)
     rules = RoutingRules(
         routes=None if routes is None else tuple(routes),
         only=tuple(only_interfaces),
         leave_tunnel=leave_tunnel,
         in_tunnel=in_tunnel,
+        tunnels=_tunnels(known),
         trusted=tuple(trusted),
     )
-    pairs = _left_out_pairs(_local_addresses(interfaces), remotes, PairPreferences(routing=rules))
+    pairs = _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=rules))
     return tuple(
         NoCandidate(interface=pair.interface, remote=pair.remote, reason=pair.reason)
         for pair in pairs
     )
+
+
+def _tunnels(interfaces: Iterable[Interface]) -> tuple[str, ...]:
+    return tuple(interface.name for interface in interfaces if interface.kind == "tunnel")
 
 
 def _is_default_order(kinds: Sequence[str]) -> bool:

@@ -67,7 +67,11 @@ class PathInfo:
     trouble: str = ""
     """Why it is not usable, if it is not."""
     chosen: bool = False
-    """The application moved the connection here, and it has stayed since."""
+    """The application said that the connection begins here, or moved it here, and it has stayed on
+    this network since."""
+    outside: bool = False
+    """It leads beside the tunnel that packets to the server take, or that the connection was in:
+    nothing goes there by itself (`MigrationPolicy.leave_tunnel`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,8 +223,13 @@ class MigrationPolicy:
         and at the time the last decision asked for; it must not block."""
         if not self.enabled or not self.automatic:
             return Decision()
-        gone = tuple(path.id for path in view.paths if not path.usable or _is_stale(path))
         active = view.active
+        gone = tuple(
+            path.id
+            for path in view.paths
+            if not path.usable or _is_stale(path) or _is_outside(path, view)
+        )
+        view = replace(view, paths=tuple(p for p in view.paths if not p.outside or p == active))
         if active is None or active.id in gone:
             return self._without_path(view, gone, event, now)
         silent = active.silent_since < _NEVER
@@ -347,9 +356,18 @@ class MigrationPolicy:
         """Section 9.6: validate the preferred address, move there, drop what leads to the old."""
         if not self.use_preferred_address:
             return None
-        for path in view.paths:
-            if path.preferred and path.state is PathState.VALIDATED and not active.preferred:
-                return Decision(migrate=path.id, cause="the server's preferred address")
+        if not active.preferred:
+            home = _network(active.interface, active.local[0])
+            reached = [
+                path
+                for path in view.paths
+                if path.preferred and path.state is PathState.VALIDATED
+                # the other address of the server is no reason to leave a network that was chosen
+                if not active.chosen or _network(path.interface, path.local[0]) == home
+            ]
+            if reached:
+                best = min(reached, key=lambda p: _network(p.interface, p.local[0]) != home)
+                return Decision(migrate=best.id, cause="the server's preferred address")
         if active.preferred:
             old = tuple(path.id for path in view.paths if not path.preferred)
             return Decision(abandon=old) if old else None
@@ -376,13 +394,13 @@ class MigrationPolicy:
         return [
             candidate
             for candidate in view.candidates
-            if self._wants(candidate) and (self.metered or not candidate.metered)
+            if self.wants(candidate.interface, candidate.kind, candidate.metered)
         ]
 
-    def _wants(self, candidate: Candidate) -> bool:
-        """Whether its kind is wanted; whoever names an interface knows what it is."""
-        named = candidate.interface in (*self.only_interfaces, *self.interfaces)
-        return named or candidate.kind in self.kinds
+    def wants(self, interface: str | None, kind: str, metered: bool | None) -> bool:
+        """Whether a network of this kind may be used; who names an interface knows its kind."""
+        named = interface in (*self.only_interfaces, *self.interfaces)
+        return (named or kind in self.kinds) and (self.metered or not metered)
 
     def _others(self, view: View, active: PathInfo) -> list[Candidate]:
         """Candidates on networks that no path uses; one each."""
@@ -451,6 +469,12 @@ def _is_double(path: PathInfo, active: PathInfo) -> bool:
 def _is_stale(path: PathInfo) -> bool:
     """Opened by the supervisor, and its validation failed."""
     return path.mine and path.state is PathState.CANDIDATE and not path.probing
+
+
+def _is_outside(path: PathInfo, view: View) -> bool:
+    """Opened by the supervisor, beside a tunnel that has come since. The active path stays until
+    there is one in the tunnel; what the application opened is the application's."""
+    return path.outside and path.mine and path != view.active
 
 
 def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 import trioquic
-from trioquic._runtime.change_triggers import Clock, SocketTrigger, has_default_route
+from trioquic._runtime.change_triggers import Clock, SocketTrigger, tells_of_routes
 
 from .test_system_networks import FakeSystem, FakeTrigger, OverflowingSocket, later, route
 
@@ -181,8 +181,8 @@ async def test_a_glance_leaves_the_news_where_they_are() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with theirs, OverflowingSocket(fileno=ours.detach()) as sock:
         sock.setblocking(False)
-        trigger = SocketTrigger(sock, has_default_route)
-        theirs.send(route(24, 24))
+        trigger = SocketTrigger(sock, tells_of_routes)
+        theirs.send(route(24, 32, 2))
         assert not trigger.heard_nothing()
         # the loss, which only the glance was told of
         assert await trigger.wait()

@@ -16,7 +16,7 @@ from trioquic._runtime.change_triggers import (
     Clock,
     SocketTrigger,
     Trigger,
-    has_default_route,
+    tells_of_routes,
 )
 from trioquic._runtime.system_networks import SystemNetworks
 
@@ -273,8 +273,10 @@ def message(kind: int, body: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def route(kind: int, prefix_length: int) -> bytes:
-    return message(kind, bytes([socket.AF_INET, prefix_length]) + bytes(10))
+def route(kind: int, prefix_length: int, route_type: int = 1) -> bytes:
+    return message(
+        kind, bytes([socket.AF_INET, prefix_length, 0, 0, 0, 0, 0, route_type]) + bytes(4)
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,17 @@ def route(kind: int, prefix_length: int) -> bytes:
         (b"", False),
         (route(24, 0), True),
         (route(25, 0), True),
-        (route(24, 24), False),
+        # a VPN's halves of all addresses, and one server through it
+        (route(24, 1), True),
+        (route(25, 32), True),
+        # those of the machine's own addresses
+        (route(24, 32, 2), False),
+        (route(24, 32, 3), False),
+        (route(25, 128, 4), False),
+        (route(24, 8, 5), False),
+        # a rule
+        (message(32, bytes(12)), True),
+        (message(33, bytes(12)), True),
         (route(16, 0), False),
         (message(16, b"12345") + message(20, b"") + route(25, 0), True),
         (route(24, 0)[:17], False),
@@ -292,8 +304,8 @@ def route(kind: int, prefix_length: int) -> bytes:
         (struct.pack("=IHHII", 4, 24, 0, 0, 0) * 4, False),
     ],
 )
-def test_default_routes_in_netlink_messages(data: bytes, found: bool) -> None:
-    assert has_default_route(data) is found
+def test_routes_and_rules_in_netlink_messages(data: bytes, found: bool) -> None:
+    assert tells_of_routes(data) is found
 
 
 class OverflowingSocket(socket.socket):
@@ -313,11 +325,11 @@ async def test_lost_messages_count_as_a_change() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with theirs, OverflowingSocket(fileno=ours.detach()) as sock:
         sock.setblocking(False)
-        trigger = SocketTrigger(sock, has_default_route)
-        theirs.send(route(24, 24))
+        trigger = SocketTrigger(sock, tells_of_routes)
+        theirs.send(route(24, 32, 2))
         assert await trigger.wait()
-        theirs.send(route(24, 24))
-        theirs.send(route(24, 16))
+        theirs.send(route(24, 32, 2))
+        theirs.send(route(24, 16, 3))
         assert not await trigger.wait()
         # both were read
         with trio.move_on_after(0.01) as scope:

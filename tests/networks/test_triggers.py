@@ -26,7 +26,7 @@ from trioquic._runtime.change_triggers import (
     Clock,
     SocketTrigger,
     Trigger,
-    has_routers_route,
+    has_network_route,
     open_trigger,
 )
 from trioquic._runtime.system_networks import SystemNetworks
@@ -90,14 +90,16 @@ def routing_message(kind: int, flags: int) -> bytes:
         (routing_message(RTM_ADD, GATEWAY), True),
         (routing_message(RTM_DELETE, GATEWAY | 0x801), True),
         (routing_message(RTM_ADD, GATEWAY | HOST), False),
-        (routing_message(RTM_ADD, 0x401), False),
+        # a VPN's network through its own interface, and the hosts on a link
+        (routing_message(RTM_ADD, 0x1), True),
+        (routing_message(RTM_ADD, 0x401 | HOST), False),
         (routing_message(RTM_NEWADDR, GATEWAY), False),
         (routing_message(RTM_ADD, GATEWAY)[:11], False),
         (b"", False),
     ],
 )
 def test_routes_in_messages_of_a_routing_socket(data: bytes, found: bool) -> None:
-    assert has_routers_route(data) is found
+    assert has_network_route(data) is found
 
 
 @contextmanager
@@ -165,6 +167,9 @@ class FakeLibrary:
     def NotifyUnicastIpAddressChange(self, *arguments: Any) -> int:
         return self._notify("NotifyUnicastIpAddressChange", *arguments)
 
+    def NotifyRouteChange2(self, *arguments: Any) -> int:
+        return self._notify("NotifyRouteChange2", *arguments)
+
     def CancelMibChangeNotify2(self, handle: ctypes.c_void_p) -> int:
         assert handle.value is not None
         del self.subscribed[handle.value]
@@ -192,12 +197,13 @@ async def test_windows_calls_from_a_thread() -> None:
     assert library.asked == [
         ("NotifyIpInterfaceChange", 0, None, False),
         ("NotifyUnicastIpAddressChange", 0, None, False),
+        ("NotifyRouteChange2", 0, None, False),
     ]
     gc.collect()
     with trio.fail_after(INTERVAL / 2):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.to_thread.run_sync, library.change)
-            assert not await trigger.wait()
+            assert await trigger.wait()
         # news between two waits
         await trio.to_thread.run_sync(library.change)
         await trigger.wait()
@@ -211,7 +217,9 @@ async def test_windows_that_says_nothing(autojump_clock: trio.testing.MockClock)
     trigger.close()
 
 
-@pytest.mark.parametrize("name", ["NotifyIpInterfaceChange", "NotifyUnicastIpAddressChange"])
+@pytest.mark.parametrize(
+    "name", ["NotifyIpInterfaceChange", "NotifyUnicastIpAddressChange", "NotifyRouteChange2"]
+)
 async def test_windows_that_refuses_has_a_clock(name: str) -> None:
     library = FakeLibrary(refusing=name)
     assert isinstance(windows_trigger(library), Clock)
@@ -244,6 +252,6 @@ async def test_the_systems_source_hears_windows() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(source.wait_changed)
             await trio.testing.wait_all_tasks_blocked()
-            assert len(library.subscribed) == 2
+            assert len(library.subscribed) == 3
             await trio.to_thread.run_sync(plug_in)
     assert library.subscribed == {}

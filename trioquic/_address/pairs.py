@@ -200,7 +200,7 @@ def candidate_pairs(
     """Every pair that can work, the best first. ValueError for a remote that is no IP literal."""
     policy = preferences.addresses
     table = policy.table_for(local_addresses)
-    routing = _routing(local_addresses, preferences)
+    routing = Routing(preferences.routing)
     routes, _ = _routes(local_addresses, remotes, table, preferences, routing)
     weighed = [
         weigh(number, route.address, route.best, reachable=True, table=table, policy=policy)
@@ -232,13 +232,8 @@ def left_out_pairs(
 ) -> tuple[OutsidePair, ...]:
     """What would be candidates, were it not for the system's routes, with the reason."""
     table = preferences.addresses.table_for(local_addresses)
-    routing = _routing(local_addresses, preferences)
+    routing = Routing(preferences.routing)
     return tuple(_routes(local_addresses, remotes, table, preferences, routing)[1])
-
-
-def _routing(local_addresses: Sequence[LocalAddress], preferences: PairPreferences) -> Routing:
-    kinds = {local.interface: local.kind for local in local_addresses}
-    return Routing(preferences.routing, kinds)
 
 
 def _by_rank(weighed: list[Weighed], routes: list[_Route]) -> list[Weighed]:

@@ -16,7 +16,7 @@ the mean of its places. The interface that the system itself uses is never behin
 nobody knows the routes (`routes` is None) every interface counts and all are equal.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -24,8 +24,6 @@ from typing import Final
 
 from .. import _checks
 from .address import parse_address
-
-TUNNEL: Final = "tunnel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +73,8 @@ class RoutingRules:
     """Whether a tunnel may be left."""
     in_tunnel: bool = False
     """Whether the connection is, or was, in one."""
+    tunnels: tuple[str, ...] = ()
+    """The names of all interfaces that are tunnels."""
     trusted: tuple[str, ...] = ()
     """Interfaces that the caller named, which need no route: a VPN without routes is used by
     naming it."""
@@ -84,11 +84,10 @@ ANYTHING: Final = RoutingRules()
 
 
 class Routing:
-    """The rules, applied to interfaces with these kinds."""
+    """The rules, ready to be applied."""
 
-    def __init__(self, rules: RoutingRules, kinds: Mapping[str, str]) -> None:
+    def __init__(self, rules: RoutingRules) -> None:
         self._rules = rules
-        self._kinds = kinds
         # by the number of the server's address and the interface
         self._routes: dict[tuple[int, str], Route] = {}
         self._in_tunnel: set[int] = set()
@@ -96,7 +95,7 @@ class Routing:
             number = parse_address(route.remote).mapped
             self._routes[number, route.interface] = route
             named = not rules.only or route.interface in rules.only
-            if route.chosen and named and kinds.get(route.interface) == TUNNEL:
+            if route.chosen and named and route.interface in rules.tunnels:
                 self._in_tunnel.add(number)
         self._places = _places(rules.routes or ())
 
@@ -105,7 +104,7 @@ class Routing:
         rules = self._rules
         if rules.only and interface not in rules.only:
             return LeftOut.NOT_NAMED
-        tunnel = self._kinds.get(interface) == TUNNEL
+        tunnel = interface in rules.tunnels
         confined = rules.in_tunnel or remote in self._in_tunnel
         if confined and not tunnel and not rules.leave_tunnel:
             return LeftOut.OUTSIDE_TUNNEL

@@ -2,9 +2,10 @@
 
 Each system tells in its own way that there is something to see; the snapshot is the truth:
 
-- Linux: a netlink socket hears of every change of a link, address or route (rtnetlink(7)).
+- Linux: a netlink socket hears of every change of a link, address, route or rule (rtnetlink(7)).
 - macOS, iOS, FreeBSD: a routing socket hears the same (route(4)).
-- Windows: a function of ours is called when an interface or address changes (windows_news.py).
+- Windows: a function of ours is called when an interface, address or route changes
+  (windows_news.py).
 - elsewhere, and where it is forbidden (netlink on Android): a clock.
 
 What is not Linux's is bounded by the clock as well, so that a message that never comes costs a
@@ -26,15 +27,21 @@ from . import netlink
 from .windows_news import subscribe as subscribe_on_windows
 
 # Numbers of Linux that Python does not name
-_GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links; addresses and routes of both families
+# links; addresses, routes and rules of both families
+_GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000
 _NEW_ROUTE: Final = 24
 _DEL_ROUTE: Final = 25
+_NEW_RULE: Final = 32
+_DEL_RULE: Final = 33
+_ROUTE_SIZE: Final = 12
+_ROUTE_TYPE: Final = 7  # where it is told
+# These come and go with each address: local, broadcast, anycast, multicast.
+_OWN_ADDRESSES: Final = (2, 3, 4, 5)
 
 # The same of the BSDs
 _AF_ROUTE: Final = 17
 _ROUTING_HEADER: Final = struct.Struct("=HBBHxxi")  # length, version, type, interface, flags
 _ROUTE_CHANGES: Final = (1, 2, 3)  # RTM_ADD, RTM_DELETE, RTM_CHANGE
-_RTF_GATEWAY: Final = 0x2
 _RTF_HOST: Final = 0x4
 _BSDS: Final = ("darwin", "ios", "freebsd")
 
@@ -140,26 +147,30 @@ class SocketTrigger(Trigger):
         self._sock.close()
 
 
-def has_default_route(data: bytes) -> bool:
-    """Whether one of the netlink messages says that a default route came or went."""
+def tells_of_routes(data: bytes) -> bool:
+    """Whether one of the netlink messages says that a route to elsewhere, or a rule, came or
+    went."""
     try:
         for kind, _, body in netlink.messages(data):
-            # The content begins with address family and length of the destination's prefix.
-            if kind in (_NEW_ROUTE, _DEL_ROUTE) and len(body) >= 2 and body[1] == 0:
+            if kind in (_NEW_RULE, _DEL_RULE):
                 return True
+            if kind in (_NEW_ROUTE, _DEL_ROUTE) and len(body) >= _ROUTE_SIZE:
+                if body[_ROUTE_TYPE] not in _OWN_ADDRESSES:
+                    return True
     except OSError:
         pass  # the rest of it cannot be read
     return False
 
 
-def has_routers_route(data: bytes) -> bool:
-    """Whether a message of a routing socket says that a way through a router came or went.
+def has_network_route(data: bytes) -> bool:
+    """Whether a message of a routing socket says that a way to a network came or went.
 
-    Such is the default route. Routes to single hosts come and go all the time and mean nothing."""
+    Such are the default route and a VPN's. Routes to single hosts come and go all the time and
+    mean nothing."""
     if len(data) < _ROUTING_HEADER.size:
         return False
     _, _, kind, _, flags = _ROUTING_HEADER.unpack_from(data)
-    return kind in _ROUTE_CHANGES and bool(flags & _RTF_GATEWAY) and not flags & _RTF_HOST
+    return kind in _ROUTE_CHANGES and not flags & _RTF_HOST
 
 
 def open_netlink(make_socket: MakeSocket) -> socket.socket:
@@ -203,8 +214,10 @@ class CallbackTrigger(Trigger):
     async def wait(self) -> bool:
         with trio.move_on_after(self._longest):
             await self._news.wait()
+        # what it was is not told: it may have been a route
+        heard = self._news.is_set()
         self._news = trio.Event()
-        return False
+        return heard
 
     def close(self) -> None:
         self._unsubscribe()
@@ -220,10 +233,10 @@ def open_trigger(
     """The best trigger that `sys.platform` has; `interval` is a clock's. The rest are seams."""
     try:
         if platform in ("linux", "android"):
-            return SocketTrigger(open_netlink(make_socket), has_default_route)
+            return SocketTrigger(open_netlink(make_socket), tells_of_routes)
         if platform.startswith(_BSDS):
             sock = open_routing_socket(make_socket)
-            return SocketTrigger(sock, has_routers_route, longest=interval)
+            return SocketTrigger(sock, has_network_route, longest=interval)
         if platform == "win32":
             return CallbackTrigger(subscribe, longest=interval)
     except OSError:

@@ -244,4 +244,9 @@ async def _serve(
 ) -> None:
     """Find a way to the server, tell of the connection, and serve it to its end; or tell why there
     is none."""
-    await Race(plan, ways_to(plan, remotes), tell).run()
+    try:
+        ways = ways_to(plan, remotes)
+    except LocalAddressError as error:
+        tell(error)
+        return
+    await Race(plan, ways, tell).run()

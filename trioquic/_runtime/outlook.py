@@ -14,8 +14,8 @@ from typing import Final
 
 from .._protocol.path.refusal import Refusal
 from .._protocol.path.state import PathState
-from ..addresses import AddressPair, candidate_pairs
-from ..networks import Interface, NetworkSource
+from ..addresses import AddressPair, LeftOut
+from ..networks import Interface, NetworkSource, Route
 from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
 from .driver import Driver
 from .path_set import PathSet
@@ -39,6 +39,7 @@ class _Facts:
         self.proven_at = -inf
         self.silent_since = inf
         self.listed = False
+        self.routed = False
         self.mine = False
 
 
@@ -52,7 +53,8 @@ class Outlook:
         self._paths = paths
         self._networks = networks
         self._policy = policy
-        self._preferences = (tuple(policy.interfaces), tuple(policy.kinds))
+        # what the networks and routes were when candidates that failed were last forgiven
+        self._last_networks: object = None
         self._facts: dict[int, _Facts] = {}
         # candidates that failed: how often, and when they may be tried again
         self._failures: dict[_Key, tuple[int, float]] = {}
@@ -64,7 +66,7 @@ class Outlook:
 
     def note(self, event: PolicyEvent, now: float) -> None:
         """Keep what an event says."""
-        if event.what is What.HINT or event.what is What.NETWORKS:
+        if event.what is What.HINT or (event.what is What.NETWORKS and self._networks_changed()):
             # what failed a moment ago may work now
             self._failures.clear()
         if event.path is None:
@@ -94,8 +96,25 @@ class Outlook:
         for number in self._driver.core.live_paths():
             link = self._paths.link(number)
             if link is not None:
-                listed = _interface_of(link.socket.local[0], link.socket.interface, interfaces)[1]
+                home, listed = _interface_of(
+                    link.socket.local[0], link.socket.interface, interfaces
+                )
                 self._facts_of(number).listed |= listed
+                if number == self._driver.core.active_path:
+                    self._paths.reach.note_path(home, number == self._paths.chosen)
+
+    def why_waiting(self) -> str:
+        """For people: what is missing while there is no path."""
+        return self._paths.reach.why_none(tuple(self._remotes()))
+
+    def _networks_changed(self) -> bool:
+        """Whether the news is one for this connection. A source that tells of no routes may have
+        heard of one: that is news whenever it says so."""
+        routes = self._paths.reach.routes(tuple(self._remotes()))
+        networks = (self._networks.snapshot(), routes)
+        changed = routes is None or networks != self._last_networks
+        self._last_networks = networks
+        return changed
 
     def opened(self, path_id: int) -> None:
         """The supervisor opened a path."""
@@ -183,10 +202,20 @@ class Outlook:
 
     def view(self, now: float) -> View:
         """Everything a policy may look at, as it is now."""
+        self.look()
         core = self._driver.core
         interfaces = tuple(self._networks.snapshot())
-        pairs = self._pairs(interfaces)
-        paths = tuple(self._path_info(number, interfaces, pairs) for number in core.live_paths())
+        remotes = self._remotes()
+        reach = self._paths.reach
+        routes = reach.routes(tuple(remotes))
+        pairs = self._pairs(interfaces, remotes, routes)
+        left_out = {
+            (left.interface, left.remote): left.reason
+            for left in reach.left_out(interfaces, tuple(remotes), routes)
+        }
+        paths = tuple(
+            self._path_info(number, interfaces, pairs, left_out) for number in core.live_paths()
+        )
         for number in [n for n in self._facts if n not in {p.id for p in paths}]:
             del self._facts[number]
         preferred = core.preferred_addresses
@@ -207,10 +236,8 @@ class Outlook:
             lost=self._paths.lost if active is None else active.trouble,
         )
 
-    def _pairs(
-        self, interfaces: tuple[Interface, ...]
-    ) -> list[tuple[AddressPair, tuple[str, int], bool]]:
-        """Every pair in order, with the server's port and whether it is the preferred address."""
+    def _remotes(self) -> dict[str, tuple[tuple[str, int], bool]]:
+        """The server's addresses with their ports, and which is the preferred one."""
         core = self._driver.core
         remotes: dict[str, tuple[tuple[str, int], bool]] = {}
         if not core.moved_to_preferred:
@@ -220,8 +247,17 @@ class Outlook:
         ):
             for address in core.preferred_addresses:
                 remotes.setdefault(address[0], (address, True))
+        return remotes
+
+    def _pairs(
+        self,
+        interfaces: tuple[Interface, ...],
+        remotes: dict[str, tuple[tuple[str, int], bool]],
+        routes: tuple[Route, ...] | None,
+    ) -> list[tuple[AddressPair, tuple[str, int], bool]]:
+        """Every pair in order, with the server's port and whether it is the preferred address."""
         found = []
-        for pair in _pairs_in_order(interfaces, tuple(remotes), *self._preferences):
+        for pair in self._paths.reach.pairs(interfaces, tuple(remotes), routes):
             if pair.source_rank == 0 and pair.remote in remotes:
                 remote, preferred = remotes[pair.remote]
                 found.append((pair, remote, preferred))
@@ -260,6 +296,7 @@ class Outlook:
         number: int,
         interfaces: tuple[Interface, ...],
         pairs: list[tuple[AddressPair, tuple[str, int], bool]],
+        left_out: dict[tuple[str, str], LeftOut],
     ) -> PathInfo:
         view = self._driver.core.path_view(number)
         facts = self._facts_of(number)
@@ -271,6 +308,13 @@ class Outlook:
         name = home.name if home is not None else named
         ranks = _ranks(pairs)
         usable = home.up if home is not None and listed else not facts.listed
+        against = left_out.get((name or "", view.remote[0]))
+        trouble = "" if usable else _trouble(local[0], name, home, listed)
+        if against is not LeftOut.NO_ROUTE:
+            facts.routed = True
+        elif usable and facts.routed:
+            # One that never had a route carries packets all the same.
+            usable, trouble = False, f"{name} has no route to the server any more"
         return PathInfo(
             id=number,
             state=view.state,
@@ -282,7 +326,7 @@ class Outlook:
             preferred=view.remote in self._driver.core.preferred_addresses,
             rank=ranks.get(name, len(ranks)) if name is not None else len(ranks),
             usable=usable,
-            trouble="" if usable else _trouble(local[0], name, home, listed),
+            trouble=trouble,
             proven_at=facts.proven_at,
             silent_since=facts.silent_since,
             rtt=view.rtt,
@@ -291,19 +335,9 @@ class Outlook:
             probing=view.validating,
             mine=facts.mine,
             chosen=number == self._paths.chosen,
+            outside=against is LeftOut.OUTSIDE_TUNNEL
+            or (home is not None and self._paths.reach.is_outside(home)),
         )
-
-
-@functools.lru_cache(_MOST_ANSWERS)
-def _pairs_in_order(
-    interfaces: tuple[Interface, ...],
-    remotes: tuple[str, ...],
-    prefer_interfaces: tuple[str, ...],
-    prefer_kinds: tuple[str, ...],
-) -> tuple[AddressPair, ...]:
-    return candidate_pairs(
-        interfaces, remotes, prefer_interfaces=prefer_interfaces, prefer_kinds=prefer_kinds
-    )
 
 
 @functools.lru_cache(_MOST_ANSWERS)

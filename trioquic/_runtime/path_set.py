@@ -37,6 +37,7 @@ from .broadcast import Broadcast
 from .driver import Driver
 from .endings import path_error
 from .path_link import PathLink
+from .reach import Reach
 from .sockets import DatagramSocket, Remote
 from .waiting import Reason
 
@@ -74,6 +75,7 @@ class PathSet:
         networks: NetworkSource,
         policy: MigrationPolicy,
         broadcast: Broadcast,
+        interface: str | None = None,
     ) -> None:
         self._driver = driver
         self._nursery = nursery
@@ -81,12 +83,13 @@ class PathSet:
         self._networks = networks
         self._policy = policy
         self._broadcast = broadcast
+        self.reach = Reach(networks, policy, interface)
         self._links: dict[int, PathLink] = {}
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
         self._cause = ""
         self._trouble_until = -inf
-        # the path that the application moved to, until the connection leaves it
+        # the path that the application chose, until the connection leaves its network
         self.chosen = -1
         # the path of the last move, also if it is closed by now, and then why
         self._last_active: Path | None = None
@@ -110,9 +113,11 @@ class PathSet:
         link = self._links.get(self._driver.core.active_path)
         return None if link is None else link.handle
 
-    def start_first(self, socket: DatagramSocket) -> PathLink:
-        """The path of the handshake."""
+    def start_first(self, socket: DatagramSocket, chosen: bool) -> PathLink:
+        """The path of the handshake; `chosen`: the application said where it begins."""
         path_id = self._driver.core.start(socket.local, socket.remote, socket.mtu)
+        if chosen:
+            self.chosen = path_id
         return self._start(socket, path_id)
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
@@ -218,6 +223,8 @@ class PathSet:
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> DatagramSocket:
+        if interface is None and local is None:
+            interface = self.reach.interface_for(remote.address[0])
         bound = await bind_socket(
             remote.family,
             interface=interface,
@@ -297,12 +304,23 @@ class PathSet:
         self._cause = cause
         core = self._driver.core
         old = core.active_path
+        # the server's preferred address, or another port, from the network that was chosen
+        stays = old == self.chosen and self._same_network(old, path_id)
         core.migrate(path_id, trio.current_time(), unvalidated)
         if self._driver.trace is not None and old != path_id:
             self._driver.trace.migrated(old, path_id, cause)
         self._lingering.discard(path_id)
-        self.chosen = -1
+        self.chosen = path_id if stays else -1
         self._driver.flush()
+
+    def _same_network(self, one: int, other: int) -> bool:
+        first, second = self._links.get(one), self._links.get(other)
+        if first is None or second is None:
+            return False
+        named = first.socket.interface, second.socket.interface
+        if None in named:
+            return first.socket.local[0] == second.socket.local[0]
+        return named[0] == named[1]
 
     def close(self, path_id: int, reason: str) -> None:
         """Give a path up."""

@@ -10,7 +10,6 @@ The largest packet of the route is where the search for a path's MTU ends (`_pro
 """
 
 import socket
-import struct
 import sys
 from typing import Final
 
@@ -19,17 +18,8 @@ import trio
 from .._protocol.path.mtu import ETHERNET
 from ..paths import Address
 from . import netlink
+from .linux_routes import ask
 
-_GET_ROUTE: Final = 26
-_NEW_ROUTE: Final = 24
-_REQUEST: Final = 1
-_UNICAST: Final = 1  # a route to elsewhere: not to this machine itself
-_DESTINATION: Final = 1
-_SOURCE: Final = 2
-_OUTPUT: Final = 4
-# family, lengths of both prefixes, service, table, protocol, scope, type, flags
-_ROUTE: Final = struct.Struct("=BBBBBBBBI")
-_ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
 # Linux's options, which simulated sockets understand as well
 _IP_MTU: Final = 14
 _IPV6_MTU: Final = 24
@@ -54,29 +44,9 @@ def outgoing_interface(family: int, local: Address, remote: Address) -> str | No
         return None
     try:
         with netlink.open_for_questions() as sock:
-            sock.send(_question(family, local, remote))
-            index = _read(sock.recv(4096))
-        return None if index is None else socket.if_indextoname(index)
+            answer = ask(sock, family, remote[0], source=local[0])
+        if answer is None or answer.local or not answer.interfaces:
+            return None
+        return socket.if_indextoname(answer.interfaces[0])
     except OSError:
         return None
-
-
-def _question(family: int, local: Address, remote: Address) -> bytes:
-    bits = 128 if family == socket.AF_INET6 else 32
-    body = _ROUTE.pack(family, bits, bits, 0, 0, 0, 0, 0, 0)
-    for kind, address in ((_DESTINATION, remote), (_SOURCE, local)):
-        packed = socket.inet_pton(family, address[0].partition("%")[0])
-        body += netlink.attribute(kind, packed)
-    return netlink.request(_GET_ROUTE, _REQUEST, body)
-
-
-def _read(answer: bytes) -> int | None:
-    """The number of the interface in the kernel's answer."""
-    for message, _, body in netlink.messages(answer):
-        if message == _NEW_ROUTE and len(body) >= _ROUTE.size:
-            if _ROUTE.unpack_from(body)[7] != _UNICAST:
-                return None
-            for kind, value in netlink.attributes(body, _ROUTE.size):
-                if kind == _OUTPUT:
-                    return int.from_bytes(value[netlink.VALUE :], sys.byteorder)
-    return None

@@ -88,6 +88,7 @@ class Session:
                     self._plan.networks,
                     self._plan.migration,
                     self._broadcast,
+                    self._plan.interface,
                 )
                 if self._keeper is not None:
                     driver.on_session = partial(self._keep, self._keeper, paths)
@@ -118,7 +119,9 @@ class Session:
         """From the first datagram to the end of the connection, or to why there was none. No task
         may be started after that, however it ended."""
         driver = self._driver
-        paths.start_first(self._socket)
+        plan = self._plan
+        chosen = plan.interface is not None or plan.local_address is not None
+        paths.start_first(self._socket, chosen)
         # There is no other way for an application that has begun to send.
         if not patient and not driver.core.sends_early_data:
             self._socket.on_refused = self._give_up_if_refused

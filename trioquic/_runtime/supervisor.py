@@ -195,10 +195,11 @@ class Supervisor:
         begins = self._waiting_since == inf
         if begins:
             self._waiting_since = trio.current_time()
-        self._driver.set_wait(_wait(view, self._waiting_since))
+        wait = _wait(view, self._waiting_since, self._outlook.why_waiting())
+        self._driver.set_wait(wait)
         if begins:
             deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
-            self._broadcast.send(public.WaitingForPath(deadline=deadline))
+            self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=wait.reason))
             self._paths.without_path()
 
     def _give_up(self, reason: NoPathReason, view: View, now: float) -> None:
@@ -216,13 +217,13 @@ class Supervisor:
         return self._outlook.obstacle()
 
 
-def _wait(view: View, since: float) -> Wait:
+def _wait(view: View, since: float, why_none: str) -> Wait:
     """What there is to say about a wait, as things are now."""
     lost = view.lost or "there is no path"
     if view.candidates or view.next_candidate_at < inf:
         blame, others = NoPathReason.TIMEOUT, "other networks did not lead to the server"
     else:
-        blame, others = NoPathReason.NO_NETWORK, "there is no other network"
+        blame, others = NoPathReason.NO_NETWORK, why_none
     return Wait(since=since, blame=blame, reason=f"{lost}, and {others}")
 
 
@@ -231,6 +232,8 @@ def _why_given_up(view: View, number: int) -> str:
     path = next((path for path in view.paths if path.id == number), None)
     if path is not None and not path.usable:
         return f"its network is gone: {path.trouble}"
+    if path is not None and path.outside:
+        return "it is outside the tunnel"
     if path is not None and path.state is PathState.CANDIDATE and not path.probing:
         return "it did not answer"
     if path is not None and view.active is not None and view.active.preferred > path.preferred:

@@ -1,4 +1,5 @@
-"""The operating system as a source of networks: ifaddr's snapshot, a trigger to look again.
+"""The operating system as a source of networks: ifaddr's snapshot, a trigger to look again, and
+the routes that the system would take.
 
 All connections of a run share one source. Of the tasks that wait for a change, one opens the
 trigger and looks; the others wait for it to find something, and one of them takes over when it
@@ -13,17 +14,18 @@ A look is cut short when the kernel's fingerprint of the interfaces is that of t
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
 import ifaddr
 import trio
 
-from ..networks import Interface, NetworkSource
+from ..networks import Interface, Route, RoutingSource
 from .adapters import Adapter, AdapterReader, reader_for
 from .change_triggers import Trigger, open_trigger
 from .fingerprint import Fingerprint, read_fingerprint
+from .system_routes import AskRoutes, route_asker_for
 
 # A handover has 50 ms for everything that is not a round trip; a look takes about 1 ms.
 _BETWEEN_LOOKS: Final = 0.02
@@ -31,7 +33,10 @@ _POLLING_INTERVAL: Final = 2.0
 
 Snapshot = tuple[Interface, ...]
 State = tuple[Snapshot, int]
-"""What a task can have seen: the interfaces, and how often a default route came or went."""
+"""What a task can have seen: the interfaces, and how often a route or rule came or went."""
+
+# Connections to the same servers ask the same questions.
+_MOST_ANSWERS: Final = 256
 
 
 def _list_adapters() -> Iterable[Adapter]:
@@ -48,11 +53,15 @@ class SystemNetworks:
         reader: AdapterReader | None = None,
         trigger: Callable[[], Trigger] | None = None,
         fingerprint: Callable[[], Fingerprint | None] | None = None,
+        ask_routes: AskRoutes | None = None,
     ) -> None:
         self._list_adapters = list_adapters
         self._reader = reader or reader_for(sys.platform)
         self._open_trigger = trigger or _system_trigger
         self._read_fingerprint = fingerprint
+        self._ask_routes = ask_routes or route_asker_for(sys.platform)
+        # what was answered since something changed the last time, while somebody listens
+        self._answers: dict[tuple[str, ...], tuple[Route, ...] | None] = {}
         self._fingerprint: Fingerprint | None = None
         self._last: Snapshot = ()
         # there was a reason to look that has not been followed yet
@@ -73,9 +82,24 @@ class SystemNetworks:
             self._known_to(trio.lowlevel.current_task())
         return self._last
 
+    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
+        """The system's routes to these addresses as they are now. They are asked for again only
+        after news, if somebody waits for those."""
+        question = tuple(remotes)
+        quiet = not self._stale and self._trigger is not None and self._trigger.heard_nothing()
+        if not quiet:
+            self._answers.clear()
+        elif question in self._answers:
+            return self._answers[question]
+        interfaces = self.snapshot()
+        answer = self._ask_routes(interfaces, question)
+        if quiet and len(self._answers) < _MOST_ANSWERS:
+            self._answers[question] = answer
+        return answer
+
     async def wait_changed(self) -> None:
         """Wait until the interfaces differ from what they were when this task's last wait ended
-        (before the first: at its first snapshot, or now), or a default route comes or goes.
+        (before the first: at its first snapshot, or now), or a route or rule comes or goes.
 
         Cancelled, nothing is lost: the next call finds the change.
         """
@@ -107,6 +131,7 @@ class SystemNetworks:
                 next_look = trio.current_time() + _BETWEEN_LOOKS
                 route = await trigger.wait()
                 self._stale = True
+                self._answers.clear()
                 self._routes += route
                 await trio.sleep_until(next_look)
                 self._look()
@@ -153,8 +178,8 @@ def _system_trigger() -> Trigger:
 _of_this_run: trio.lowlevel.RunVar[SystemNetworks] = trio.lowlevel.RunVar("system networks")
 
 
-def system_networks() -> NetworkSource:
-    """The interfaces of this machine, as they are at each `snapshot()`.
+def system_networks() -> RoutingSource:
+    """The interfaces of this machine, as they are at each `snapshot()`, and its routes.
 
     Within a run of trio it is the same source for everybody, so that many connections watch the
     system as cheaply as one.

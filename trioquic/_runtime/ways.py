@@ -3,15 +3,22 @@
 A way is one of the server's addresses, from an interface or from wherever the system sends it. The
 addresses come in the order of RFC 6724, as far as this machine's own addresses are known, and the
 two families take turns, so that one broken family costs one attempt.
+
+If the system sends packets to one of the addresses through a tunnel, only ways through tunnels are
+tried (`reach.py`): the addresses that its routes lead beside the tunnel would show whose they are.
 """
 
+import errno
 import ipaddress
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ..addresses import AddressPair, candidate_pairs
+from ..addresses import AddressPair
+from ..errors import LocalAddressError
+from ..networks import Interface
 from .arguments import Plan
+from .reach import Reach
 from .sockets import Remote
 
 
@@ -23,36 +30,44 @@ class Way(NamedTuple):
 
 
 def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
-    """Every way that is to be tried, the best first."""
-    wanted = 1 if plan.interface or plan.local_address else plan.migration.start_interfaces
-    if len(remotes) == 1 and wanted == 1:
+    """Every way that is to be tried, the best first. LocalAddressError if none may be."""
+    policy = plan.migration
+    named = plan.interface is not None or plan.local_address is not None
+    if len(remotes) == 1 and named:
         return [Way(remotes[0], plan.interface)]
-    pairs = _pairs(plan, remotes)
-    if wanted > 1:
-        ways = _over_interfaces(remotes, pairs, wanted)
-        if ways:
-            return ways
-    return [Way(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))]
-
-
-def _pairs(plan: Plan, remotes: Sequence[Remote]) -> list[AddressPair]:
+    reach = Reach(plan.networks, policy, plan.interface)
     interfaces = plan.networks.snapshot()
     if plan.interface is not None:
         interfaces = tuple(i for i in interfaces if i.name == plan.interface)
-    pairs = candidate_pairs(
-        interfaces,
-        [remote.address[0] for remote in remotes],
-        prefer_interfaces=plan.migration.interfaces,
-        prefer_kinds=plan.migration.kinds,
-    )
-    policy = plan.migration
-    return [
+    addresses = tuple(_plain(remote) for remote in remotes)
+    routes = None if named else reach.routes(addresses)
+    inside = reach.begins_in_tunnel(interfaces, routes)
+    pairs = [
         pair
-        for pair in pairs
+        for pair in reach.pairs(interfaces, addresses, routes, in_tunnel=inside)
         if pair.source_rank == 0
-        and pair.kind in policy.kinds
-        and (policy.metered or not pair.metered)
+        and (named or policy.wants(pair.interface, pair.kind, pair.metered))
     ]
+    if not named and (inside or policy.only_interfaces or policy.start_interfaces > 1):
+        ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
+        if ways:
+            return ways
+        if inside or policy.only_interfaces:
+            return _absent(policy.only_interfaces, interfaces, remotes, reach)
+    return [Way(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))]
+
+
+def _absent(
+    only: Sequence[str], interfaces: Sequence[Interface], remotes: Sequence[Remote], reach: Reach
+) -> list[Way]:
+    """Interfaces that this machine does not have, or that are down: the system says so when they
+    are tried, unless they are there meanwhile."""
+    there = {interface.name for interface in interfaces if interface.up}
+    ways = [Way(remote, name) for remote in remotes for name in only if name not in there]
+    if ways:
+        return ways
+    reason = reach.why_none(tuple(_plain(remote) for remote in remotes))
+    raise LocalAddressError(errno.ENETUNREACH, reason)
 
 
 def _in_order(remotes: Sequence[Remote], pairs: list[AddressPair]) -> list[Remote]:

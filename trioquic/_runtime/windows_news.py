@@ -1,9 +1,10 @@
-"""Windows' news of changed interfaces and addresses, through the IP Helper API.
+"""Windows' news of changed interfaces, addresses and routes, through the IP Helper API.
 
-`NotifyIpInterfaceChange` and `NotifyUnicastIpAddressChange` take a function and call it in a thread
-of the system's pool. `CancelMibChangeNotify2` returns when no call is under way any more (ctypes
-gives up the interpreter's lock meanwhile, so a call under way can end), hence what was cancelled
-may be forgotten. The details that come with a call are not read: the snapshot is the truth.
+`NotifyIpInterfaceChange`, `NotifyUnicastIpAddressChange` and `NotifyRouteChange2` take a function
+and call it in a thread of the system's pool. `CancelMibChangeNotify2` returns when no call is under
+way any more (ctypes gives up the interpreter's lock meanwhile, so a call under way can end), hence
+what was cancelled may be forgotten. The details that come with a call are not read: the snapshot
+and the routes that are asked for are the truth.
 
 The library is an argument, so that all this can be tested without Windows.
 """
@@ -14,7 +15,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 _AF_UNSPEC: Final = 0
-_NOTIFICATIONS: Final = ("NotifyIpInterfaceChange", "NotifyUnicastIpAddressChange")
+_NOTIFICATIONS: Final = (
+    "NotifyIpInterfaceChange",
+    "NotifyUnicastIpAddressChange",
+    "NotifyRouteChange2",
+)
 # Void; the caller's context, the row that changed, what happened to it
 _ARGUMENTS: Final = (None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
 

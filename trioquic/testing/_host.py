@@ -2,20 +2,20 @@
 
 Routing follows the source: a socket that is bound to an interface or to an address sends through
 that interface and no other, as a phone with one routing table per network does. A socket bound to
-neither takes the interface with the lowest metric that is up and has an address of the
-destination's family. Datagrams to one of the host's own addresses, or to a loopback address,
-never leave it and arrive at once.
+neither takes, of the interfaces that are up and have an address and a route for the destination,
+the one with the longest prefix, and of equals the one with the lowest metric. Datagrams to one of
+the host's own addresses, or to a loopback address, never leave it and arrive at once.
 """
 
 import errno
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from trioquic import networks
 
-from ._addresses import Endpoint, is_loopback, is_routable
+from ._addresses import Endpoint, canonical, is_loopback, is_routable
 from ._errors import failure
 from ._flight import Flight
 from ._interface import Interface
@@ -61,6 +61,7 @@ class Host:
         kind: networks.InterfaceKind = "ethernet",
         metered: bool | None = None,
         metric: int = 0,
+        routes: Sequence[str] | None = None,
         nat: Nat | None = None,
         **link: Unpack[LinkOptions],
     ) -> Interface:
@@ -68,7 +69,8 @@ class Host:
 
         The link's options (see `LinkProfile`) hold for both directions; change one direction
         afterwards with `interface.link.inbound.change(...)`. With a `nat`, addresses of the NAT's
-        family are private to it.
+        family are private to it. `routes` are the prefixes that lead through the interface, such
+        as "0.0.0.0/1"; None: all addresses. A tunnel is an interface of kind "tunnel".
 
         Raises ValueError if the name or an address is taken, or an option or `kind` makes no sense.
         """
@@ -83,6 +85,7 @@ class Host:
             kind=kind,
             metered=metered,
             metric=metric,
+            routes=routes,
             nat=nat,
             profile=LinkProfile(**link),
         )
@@ -104,8 +107,28 @@ class Host:
         `networks` argument of `trioquic.open_connection`."""
         return self._networks.snapshot()
 
+    def routes(self, remotes: Sequence[str]) -> tuple[networks.Route, ...]:
+        """What the host's routing says: a host is a `RoutingSource`. Every interface that is up
+        and has an address of the family has a route, unless its `routes` say otherwise."""
+        found = []
+        for remote in remotes:
+            plain = canonical(remote.partition("%")[0])
+            chosen = None if self._is_own(plain) else self._default_interface(plain)
+            for interface in self._interfaces.values():
+                if interface.is_up and (self._is_own(plain) or interface._leads_to(plain)):
+                    found.append(
+                        networks.Route(
+                            remote=remote,
+                            interface=interface.name,
+                            source=interface._source_for(plain),
+                            metric=interface.metric,
+                            chosen=interface is chosen,
+                        )
+                    )
+        return tuple(found)
+
     async def wait_changed(self) -> None:
-        """Wait for a change of an interface or an address.
+        """Wait for a change of an interface, an address or a route.
 
         One that happened since the task's last wait ended (before the first: since its first
         `snapshot`) ends the wait at once.
@@ -169,6 +192,9 @@ class Host:
 
     # Addresses and routes
 
+    def _routes_changed(self) -> None:
+        self._networks.notify()
+
     def _owner_of(self, address: str) -> Interface | None:
         return next((i for i in self._interfaces.values() if address in i.addresses), None)
 
@@ -192,7 +218,7 @@ class Host:
             interface = self._interfaces[device]
         else:
             interface = self._default_interface(destination)
-        if interface is None or not interface.is_up:
+        if interface is None or not interface.is_up or not interface._leads_to(destination):
             raise failure(errno.ENETUNREACH)
         address = source or interface._source_for(destination)
         if address is None:
@@ -200,8 +226,8 @@ class Host:
         return interface, address
 
     def _default_interface(self, destination: str) -> Interface | None:
-        usable = [i for i in self._interfaces.values() if i.is_up and i._source_for(destination)]
-        return min(usable, key=lambda i: i.metric, default=None)
+        usable = [i for i in self._interfaces.values() if i.is_up and i._leads_to(destination)]
+        return min(usable, key=lambda i: (-i._longest(destination), i.metric), default=None)
 
     # Ports
 

@@ -1,5 +1,7 @@
 """Network interfaces of a simulated host: addresses, up or down, and the link behind them."""
 
+import ipaddress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trioquic import networks
@@ -12,6 +14,9 @@ from ._record import Fate
 
 if TYPE_CHECKING:
     from ._host import Host
+
+
+Prefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Interface:
@@ -31,6 +36,7 @@ class Interface:
         kind: networks.InterfaceKind,
         metered: bool | None,
         metric: int,
+        routes: Sequence[str] | None,
         nat: Nat | None,
         profile: LinkProfile,
     ) -> None:
@@ -44,6 +50,7 @@ class Interface:
         """Bytes of the largest IP packet; a larger one is refused with EMSGSIZE."""
         self._nat = nat
         self._up = True
+        self._routes = _parsed(routes)
         self._prefixes: dict[str, int] = {}
         network = host.network
         self.link: Link = Link(
@@ -85,6 +92,12 @@ class Interface:
             self._up = True
             self.host._interfaces_changed()
 
+    def set_routes(self, prefixes: Sequence[str] | None) -> None:
+        """Replace the prefixes that lead through this interface; None: all addresses do. Raises
+        ValueError for what is no prefix."""
+        self._routes = _parsed(prefixes)
+        self.host._routes_changed()
+
     def add_address(self, address: str) -> None:
         """Add an address, with or without prefix length ("192.0.2.7", "2001:db8::7/64").
 
@@ -122,6 +135,20 @@ class Interface:
         family = family_of(destination)
         return next((a for a in self._prefixes if family_of(a) == family), None)
 
+    def _longest(self, destination: str) -> int:
+        """The length of the longest prefix that has the destination; -1 without a route."""
+        if self._routes is None:
+            return 0
+        address = ipaddress.ip_address(destination)
+        lengths = [
+            p.prefixlen for p in self._routes if p.version == address.version and address in p
+        ]
+        return max(lengths, default=-1)
+
+    def _leads_to(self, destination: str) -> bool:
+        """Whether a datagram for there can leave here."""
+        return self._source_for(destination) is not None and self._longest(destination) >= 0
+
     def _fits(self, flight: Flight) -> bool:
         return len(flight.payload) + overhead(flight.destination[0]) <= self.mtu
 
@@ -137,3 +164,7 @@ class Interface:
             self.link.inbound._drop(flight, Fate.INTERFACE_DOWN)
         else:
             self.host._receive(flight, self)
+
+
+def _parsed(prefixes: Sequence[str] | None) -> tuple[Prefix, ...] | None:
+    return None if prefixes is None else tuple(ipaddress.ip_network(p) for p in prefixes)

@@ -1,0 +1,188 @@
+"""What one connection may use: the system's routes, the tunnel it is in, the names it was given.
+
+Before the connection exists (`ways.py`) and as long as it does (`outlook.py`) the same question is
+asked: which of our addresses may talk to which of the server's, in which order. The answer is made
+of what the source of networks says now and of one thing that only the connection knows: whether it
+has been in a tunnel. That is remembered when the tunnel goes, and the system's own route leads
+beside it: the connection then has no candidates, and waits (`MigrationPolicy.leave_tunnel`).
+
+The application may always say otherwise: an interface or address that it names is used. When it
+moves the connection out of the tunnel by name, the connection is no longer in it.
+"""
+
+import errno
+import functools
+from collections.abc import Sequence
+from typing import Final
+
+from ..addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_candidates
+from ..errors import LocalAddressError
+from ..networks import Interface, NetworkSource, Route, routes_of
+from ..policy import MigrationPolicy
+
+# Connections to the same server from the same networks ask the same questions.
+_MOST_ANSWERS: Final = 64
+_TUNNEL: Final = "tunnel"
+
+_GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
+_NO_ROUTE: Final = "no other network has a route to the server"
+_NOT_NAMED: Final = "no other interface may be used (only_interfaces)"
+_NO_NETWORK: Final = "there is no other network"
+_TRIED: Final = "other networks did not lead to the server"
+
+
+class Reach:
+    """One for each attempt to connect, and for the connection it becomes."""
+
+    def __init__(
+        self, networks: NetworkSource, policy: MigrationPolicy, interface: str | None = None
+    ) -> None:
+        self._networks = networks
+        self._policy = policy
+        # a VPN without routes is used by naming it
+        self._trusted = () if interface is None else (interface,)
+        self._in_tunnel = False
+
+    @property
+    def in_tunnel(self) -> bool:
+        """Whether the connection is in a tunnel that it must not leave, also while that is gone."""
+        return self._in_tunnel and not self._policy.leave_tunnel
+
+    def note_path(self, interface: Interface | None, chosen: bool) -> None:
+        """The connection is on this interface; `chosen` by the application."""
+        if interface is not None and interface.kind == _TUNNEL:
+            self._in_tunnel = True
+        elif interface is not None and chosen:
+            self._in_tunnel = False
+
+    def is_outside(self, interface: Interface) -> bool:
+        """Whether the interface is beside the tunnel that the connection must not leave."""
+        return self.in_tunnel and interface.kind != _TUNNEL
+
+    def begins_in_tunnel(
+        self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
+    ) -> bool:
+        """Whether the system sends packets to any of the server's addresses through a tunnel that
+        may be used: then the others, where it does not, are ways around the tunnel."""
+        only = self._policy.only_interfaces
+        tunnels = {
+            interface.name
+            for interface in interfaces
+            if interface.kind == _TUNNEL and (not only or interface.name in only)
+        }
+        chosen = {route.interface for route in routes or () if route.chosen}
+        return bool(chosen & tunnels) and not self._policy.leave_tunnel
+
+    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
+        """The system's routes to these addresses, as they are now."""
+        return routes_of(self._networks, remotes)
+
+    def pairs(
+        self,
+        interfaces: tuple[Interface, ...],
+        remotes: tuple[str, ...],
+        routes: tuple[Route, ...] | None,
+        *,
+        in_tunnel: bool | None = None,
+    ) -> tuple[AddressPair, ...]:
+        """Every pair that may be used, the best first."""
+        policy = self._policy
+        return _pairs_in_order(
+            interfaces,
+            remotes,
+            tuple(policy.interfaces),
+            tuple(policy.kinds),
+            tuple(policy.only_interfaces),
+            routes,
+            policy.leave_tunnel,
+            self._in_tunnel if in_tunnel is None else in_tunnel,
+            self._trusted,
+        )
+
+    def left_out(
+        self,
+        interfaces: tuple[Interface, ...],
+        remotes: tuple[str, ...],
+        routes: tuple[Route, ...] | None,
+    ) -> tuple[NoCandidate, ...]:
+        """Every pair that may not be used, and why."""
+        policy = self._policy
+        return _left_out(
+            interfaces,
+            remotes,
+            tuple(policy.only_interfaces),
+            routes,
+            policy.leave_tunnel,
+            self._in_tunnel,
+            self._trusted,
+        )
+
+    def why_none(self, remotes: tuple[str, ...]) -> str:
+        """For people: what is missing when there is no path and nothing to make one of."""
+        interfaces = tuple(self._networks.snapshot())
+        routes = self.routes(remotes)
+        if self.pairs(interfaces, remotes, routes):
+            return _TRIED
+        reasons = {left.reason for left in self.left_out(interfaces, remotes, routes)}
+        if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
+            return _GONE
+        if LeftOut.NO_ROUTE in reasons:
+            return _NO_ROUTE
+        return _NOT_NAMED if LeftOut.NOT_NAMED in reasons else _NO_NETWORK
+
+    def interface_for(self, remote: str) -> str | None:
+        """The interface for a path for which the application named neither interface nor address.
+        None: wherever the system sends packets. LocalAddressError if that is not allowed."""
+        if not self.in_tunnel and not self._policy.only_interfaces:
+            return None
+        remotes = (remote,)
+        pairs = self.pairs(tuple(self._networks.snapshot()), remotes, self.routes(remotes))
+        if not pairs:
+            raise LocalAddressError(errno.ENETUNREACH, self.why_none(remotes))
+        return pairs[0].interface
+
+
+@functools.lru_cache(_MOST_ANSWERS)
+def _pairs_in_order(
+    interfaces: tuple[Interface, ...],
+    remotes: tuple[str, ...],
+    prefer_interfaces: tuple[str, ...],
+    prefer_kinds: tuple[str, ...],
+    only_interfaces: tuple[str, ...],
+    routes: tuple[Route, ...] | None,
+    leave_tunnel: bool,
+    in_tunnel: bool,
+    trusted: tuple[str, ...],
+) -> tuple[AddressPair, ...]:
+    return candidate_pairs(
+        interfaces,
+        remotes,
+        prefer_interfaces=prefer_interfaces,
+        prefer_kinds=prefer_kinds,
+        only_interfaces=only_interfaces,
+        routes=routes,
+        leave_tunnel=leave_tunnel,
+        in_tunnel=in_tunnel,
+        trusted=trusted,
+    )
+
+
+@functools.lru_cache(_MOST_ANSWERS)
+def _left_out(
+    interfaces: tuple[Interface, ...],
+    remotes: tuple[str, ...],
+    only_interfaces: tuple[str, ...],
+    routes: tuple[Route, ...] | None,
+    leave_tunnel: bool,
+    in_tunnel: bool,
+    trusted: tuple[str, ...],
+) -> tuple[NoCandidate, ...]:
+    return no_candidates(
+        interfaces,
+        remotes,
+        only_interfaces=only_interfaces,
+        routes=routes,
+        leave_tunnel=leave_tunnel,
+        in_tunnel=in_tunnel,
+        trusted=trusted,
+    )
