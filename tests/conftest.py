@@ -20,7 +20,7 @@ import trio.testing
 
 from tests.certificates import Certificates
 from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
-from trioquic._runtime import arguments
+from trioquic._runtime import arguments, session_keeper
 
 # Folders and files, relative to this one, that `make test` runs in one variant only
 # (docs/testing.md). What is said of a file holds before what is said of its folder.
@@ -155,7 +155,8 @@ def calendar(monkeypatch: pytest.MonkeyPatch) -> None:
         def time() -> float:
             return began + trio.current_time()
 
-    monkeypatch.setattr(arguments, "time", Calendar)
+    for module in (arguments, session_keeper):
+        monkeypatch.setattr(module, "time", Calendar)
 
 
 @pytest.fixture(scope="session", autouse=True)

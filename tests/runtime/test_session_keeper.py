@@ -1,15 +1,19 @@
-"""Which network a connection is on: what counts as the same one."""
+"""Which network a connection is on: what counts as the same one. And when a ticket came."""
 
+import dataclasses
 import ipaddress
 import socket as stdlib_socket
+import time
 
 import pytest
 import trio
 
-from trioquic import Interface, InterfaceAddress, ManualNetworks
+from tests.sessions.records import DAY, HOUR, ticket
+from trioquic import Interface, InterfaceAddress, ManualNetworks, MemorySessions
+from trioquic._protocol.events import TicketReceived
 from trioquic._protocol.outgoing import Batch
 from trioquic._runtime.binding import bind_socket, connect_socket
-from trioquic._runtime.session_keeper import network_of
+from trioquic._runtime.session_keeper import SessionKeeper, network_of
 from trioquic._runtime.sockets import DatagramSocket, Received, Remote
 from trioquic._runtime.system_networks import system_networks
 
@@ -92,3 +96,23 @@ async def test_of_a_real_socket() -> None:
         assert name in {i.name for i in system_networks().snapshot() if i.kind == "loopback"}
     finally:
         connected.close()
+
+
+@pytest.mark.parametrize("late", [0.0, 8 * HOUR, -8 * HOUR])
+async def test_a_ticket_comes_when_the_clock_says_so(late: float) -> None:
+    """The core counts from the connection's beginning: since then the machine may have slept, or
+    its clock may have been set."""
+    store = MemorySessions()
+    here = networks("wlan0 8.8.8.8/24")
+    socket = NoSocket("8.8.8.8")
+    keeper = SessionKeeper(store, here, server_name="a.example", port=443, trust="")
+    record = dataclasses.replace(ticket(age=late), expires_at=time.time() + DAY)
+    keeper.keep(TicketReceived(resumption=record), socket, 1)
+    await keeper.finish()
+    start = await keeper.take(socket, [1])
+    assert start.taken.ticket is not None
+    assert start.taken.ticket.issued_at == pytest.approx(time.time(), abs=60)
+    # no longer than it was going to be good for, nor than the certificate is
+    left = start.taken.ticket.expires_at - time.time()
+    assert left == pytest.approx(DAY + min(late, 0.0), abs=60)
+    assert start.taken.ticket.secret == record.secret

@@ -15,6 +15,7 @@ nothing new there.
 Putting into the store is a task of the connection's nursery, as a store may wait for a disk.
 """
 
+import dataclasses
 import ipaddress
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ import trio
 
 from .._protocol.events import TicketReceived, TokenReceived
 from ..networks import NetworkSource
-from ..sessions import AddressToken, Record, SessionKey, SessionStore, TakenSession
+from ..sessions import AddressToken, Record, Resumption, SessionKey, SessionStore, TakenSession
 from .sockets import DatagramSocket
 
 # A store that does not come back must not keep a connection from its end.
@@ -81,7 +82,7 @@ class SessionKeeper:
         if isinstance(event, TokenReceived):
             record: Record = AddressToken(token=event.token, received_at=time.time())
         else:
-            record = event.resumption
+            record = _come_at(event.resumption, time.time())
         self._waiting.setdefault(self._key(socket, version), []).append(record)
         self._news.set()
 
@@ -107,6 +108,14 @@ class SessionKeeper:
             network=network_of(socket, self._networks),
             trust=self._trust,
         )
+
+
+def _come_at(record: Resumption, now: float) -> Resumption:
+    """The ticket has just come. The connection counts from its beginning on, and knows nothing of a
+    clock that was set since then, nor of sleep: it would be offered with a wrong age."""
+    late = now - record.issued_at
+    expires_at = record.expires_at + min(late, 0.0)
+    return dataclasses.replace(record, issued_at=now, expires_at=expires_at)
 
 
 def network_of(socket: DatagramSocket, networks: NetworkSource) -> str:
