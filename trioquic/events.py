@@ -95,7 +95,9 @@ class WaitingForPath(PathEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferredAddressResult(PathEvent):
     """What became of the server's preferred address (RFC 9000 section 9.6). Told once, and only if
-    the server has one for the address family in use."""
+    the server has one for the address family in use. One that reaches less far than the server's
+    own address (a private one of a public server, also inside of a NAT64 or 6to4 address) is
+    ignored."""
 
     used: bool
     """Whether the connection has moved there."""

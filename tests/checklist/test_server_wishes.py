@@ -188,24 +188,26 @@ async def test_19_a_preferred_address_that_does_not_answer_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "reason"),
     [
-        pytest.param(ServerOptions(preferred_ipv6=(PREFERRED6, PORT)), id="zeros"),
-        pytest.param(prefers("127.0.0.1"), id="loopback"),
-        pytest.param(prefers("169.254.7.7"), id="link-local"),
-        pytest.param(prefers("224.0.0.1"), id="multicast"),
-        pytest.param(ServerOptions(preferred_ipv4=(PREFERRED, 0)), id="port 0"),
+        pytest.param(ServerOptions(preferred_ipv6=(PREFERRED6, PORT)), "", id="zeros"),
+        pytest.param(prefers("127.0.0.1"), "a loopback address", id="loopback"),
+        pytest.param(prefers("169.254.7.7"), "on one link only", id="link-local"),
+        pytest.param(prefers("224.0.0.1"), "no address of a host", id="multicast"),
+        pytest.param(ServerOptions(preferred_ipv4=(PREFERRED, 0)), "", id="port 0"),
     ],
 )
 async def test_19_what_is_no_address_to_go_to_is_not_gone_to(
-    autojump_clock: trio.testing.MockClock, options: ServerOptions
+    autojump_clock: trio.testing.MockClock, options: ServerOptions, reason: str
 ) -> None:
     async with phone(options=options) as here:
         await here.download(100_000)
         await trio.sleep(5)
         assert set(sent(here, "wlan0")) == {SERVER}
+        told = here.heard(trioquic.PreferredAddressResult)
+        assert [event.used for event in told] == [False] * bool(reason)
+        assert all(reason in event.reason for event in told)
         assert set(sent(here, "wwan0")) == {SERVER}
-        assert not here.heard(trioquic.PreferredAddressResult)
 
 
 async def test_19_the_preferred_address_is_left_alone_on_wish(
@@ -265,3 +267,19 @@ async def test_19_the_move_to_the_preferred_address_outlives_its_network(
         assert not here.world.record.select(host="phone", destination=SERVER, since=begun)
         back = here.heard(trioquic.Migrated)[-1]
         assert back.old is None and back.new.remote[0] == PREFERRED
+
+
+async def test_19_a_preferred_address_in_a_disguise_is_told_and_never_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The server's address is one of documentation, which reach no further than private ones; this
+    one would reach the phone itself, through a NAT64."""
+    inside = "64:ff9b::7f00:1"
+    async with phone(options=prefers(inside), policy=STAY, server=SERVER6) as here:
+        await here.until(trioquic.PreferredAddressResult)
+        await trio.sleep(5)
+        (told,) = here.heard(trioquic.PreferredAddressResult)
+        assert not told.used
+        assert told.reason.startswith(f"{inside} is a loopback address")
+        await here.download(50_000)
+        assert set(sent(here, "wlan0")) == {SERVER6}

@@ -25,7 +25,7 @@ from .outgoing import Batch, Outgoing
 from .path.liveness import Liveness
 from .path.mtu import ETHERNET
 from .path.path import Address, PathView
-from .path.preferred import usable_preferred
+from .path.preferred import judge_preferred
 from .path.refusal import PathRefusedError, Refusal
 from .path.rules import PathRules
 from .path.table import PathTable
@@ -254,10 +254,18 @@ class ClientConnection:
     @property
     def preferred_addresses(self) -> tuple[Address, ...]:
         """The server's preferred addresses, as far as they may be used (RFC 9000 section 9.6)."""
-        parameters = self._handshake.parameters
-        if parameters is None or parameters.preferred_address is None:
-            return ()
-        return usable_preferred(parameters.preferred_address, self._rules.handshake_remote)
+        choice, _ = self._judge_preferred()
+        return () if choice is None else (choice,)
+
+    @property
+    def preferred_ignored(self) -> str:
+        """Why there is one of the family in use, and it may not be used; else empty."""
+        return self._judge_preferred()[1]
+
+    def _judge_preferred(self) -> tuple[Address | None, str]:
+        found = self._handshake.parameters
+        offer = None if found is None else found.preferred_address
+        return judge_preferred(offer, self._rules.handshake_remote)
 
     @property
     def more_ids_expected(self) -> bool:

@@ -189,6 +189,8 @@ class Outlook:
     def preferred_result(self) -> tuple[bool, str] | None:
         """What became of the server's preferred address (section 9.6); None while that is open."""
         core = self._driver.core
+        if core.preferred_ignored:
+            return False, core.preferred_ignored
         addresses = core.preferred_addresses
         if not addresses:
             return None
