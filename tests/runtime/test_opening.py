@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 import trioquic
-from tests.sim_server import NAME, PORT, Credentials, ServerOptions, credentials
+from tests.sim_server import NAME, PORT, Credentials, ServerOptions, credentials, pattern, serve
 from tests.sim_world import CELLULAR, SERVER, SERVER6
 from tests.sim_world import World as SimWorld
 from tests.tls import der, pki
@@ -95,37 +95,75 @@ async def test_a_refusing_first_address_falls_through_soon(
             assert trio.current_time() - start < 0.5
 
 
-async def test_a_refusal_may_be_a_lie(autojump_clock: trio.testing.MockClock) -> None:
-    """The only address that works seems closed at first; it is tried again after the other."""
+async def test_a_closed_port_is_told_within_a_second(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world() as world:
+        world.net.host("shut").add_interface("eth0", DEAD, delay=0.05)
+        start = trio.current_time()
+        error = await expect_failure(world, trioquic.HandshakeError, DEAD)
+        assert trio.current_time() - start < 1.0
+        assert str(error) == f"nothing listens on UDP at {DEAD} port {PORT}"
+        assert isinstance(error.__cause__, ConnectionRefusedError)
+        assert open_sockets(world) == 0
+
+
+async def test_several_closed_ports_are_told_within_a_second(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Each is tried as soon as the one before was refused, and all are asked again meanwhile."""
+    addresses = [f"198.51.100.{number}" for number in range(90, 95)]
     async with phone_world(ipv6=False) as world:
-        late = world.net.host("late")
-        late.add_interface("eth0", DEAD)
-        world.net.name("two.example", DEAD, "198.51.100.98")
+        world.net.host("shut").add_interface("eth0", *addresses)
+        world.net.name("five.example", *addresses)
+        start = trio.current_time()
+        error = await expect_failure(
+            world, trioquic.HandshakeError, "five.example", server_name=NAME
+        )
+        assert trio.current_time() - start < 1.1
+        assert len(error.attempts) == 5
+        assert all("nothing listens on UDP" in str(attempt) for attempt in error.attempts)
 
-        async def start_late() -> None:
-            await trio.sleep(2.0)
-            with late.as_current():
-                sock = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                await sock.bind((DEAD, PORT))
-                # from here on nobody refuses
-                await trio.sleep_forever()
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(start_late)
-            error = await expect_failure(
-                world,
-                trioquic.HandshakeError,
-                "two.example",
-                server_name=NAME,
-                transport=TransportConfig(handshake_timeout=4.0),
-            )
-            nursery.cancel_scope.cancel()
-        # the one that had refused is tried again a quarter of a second after the other
-        assert trio.current_time() == pytest.approx(4.25, abs=0.1)
-        assert [str(e) for e in error.attempts] == [
-            f"no handshake with 198.51.100.98 port {PORT} within 4 s",
-            f"no handshake with {DEAD} port {PORT} within 4 s",
-        ]
+def lie(world: SimWorld, *, every: float, until: float) -> None:
+    """Somebody says again and again that nobody listens there."""
+
+    async def keep_lying() -> None:
+        while trio.current_time() < until:
+            await trio.sleep(every)
+            for sockets in world.phone._sockets.values():
+                for sock in list(sockets):
+                    if sock._remote is not None:
+                        sock._refuse(sock._remote)
+
+    world.phone.start_soon(keep_lying)
+
+
+async def test_a_refusal_may_be_a_lie(autojump_clock: trio.testing.MockClock) -> None:
+    """However often it is told: an answer that comes within 0.75 s outweighs all of them."""
+    async with phone_world(ipv6=False) as world:
+        far = world.net.host("far")
+        far.add_interface("eth0", "198.51.100.60", delay=0.125)
+        await far.start(serve, ["198.51.100.60"], PORT, world.server.options)
+        lie(world, every=0.02, until=3.0)
+        start = trio.current_time()
+        async with dial(world, "198.51.100.60", server_name=NAME) as conn:
+            assert trio.current_time() - start == pytest.approx(0.3, abs=0.02)
+            assert await get(conn, 10_000) == pattern(10_000)
+
+
+async def test_a_single_refusal_is_not_believed(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world(ipv6=False) as world:
+        lie(world, every=0.01, until=0.01)
+        start = trio.current_time()
+        error = await expect_failure(
+            world,
+            trioquic.HandshakeError,
+            "198.51.100.98",
+            transport=TransportConfig(handshake_timeout=4.0),
+        )
+        assert trio.current_time() - start == pytest.approx(4.0)
+        assert "within 4 s" in str(error)
 
 
 async def test_all_errors_are_in_the_last_one(autojump_clock: trio.testing.MockClock) -> None:
@@ -346,3 +384,15 @@ async def test_a_certificate_of_the_year_0(
         error = await expect_failure(world, trioquic.CertificateError, tls=tls)
     assert error.code == 0x100 + 42
     assert "year 0 is out of range" in str(error)
+
+
+async def test_a_closed_port_of_this_machine() -> None:
+    """Over real sockets, with the kernel's own messages."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+    start = trio.current_time()
+    with pytest.raises(trioquic.HandshakeError, match=f"listens on UDP at 127.0.0.1 port {port}"):
+        async with trioquic.open_connection("127.0.0.1", port, alpn=["x"]):
+            pytest.fail("nobody is there")
+    assert 0.5 < trio.current_time() - start < 1.0

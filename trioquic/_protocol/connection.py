@@ -421,6 +421,10 @@ class ClientConnection:
         """Start a key update (RFC 9001 section 6); False when it is not allowed yet."""
         return self._transmitter.initiate_key_update()
 
+    def repeat_initial(self, now: float) -> None:
+        """Send the ClientHello again before its PTO, now and then; see `hurry_initial`."""
+        self._loss.hurry_initial(now)
+
     def give_up(self, reason: str) -> None:
         """End the connection without a word, for want of a path: Terminated follows."""
         self._lifetime.give_up(reason)

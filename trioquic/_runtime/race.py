@@ -1,11 +1,10 @@
 """Happy Eyeballs over QUIC handshakes (RFC 8305 section 5): the first one that completes wins.
 
-An attempt begins when the one before has failed, or has had `attempt_delay` without success. Those
-that are under way go on meanwhile. A completed handshake cancels all others; each of them closes
-its socket and tells its server, with one datagram, that nobody is coming.
-
-"Nobody listens" may be a lie of somebody on the way, so it ends no attempt for good: a way that
-says so is tried once more, patiently, after all others.
+An attempt begins when the one before has failed, was told that nobody listens there, or has had
+`attempt_delay` without success. Those that are under way go on meanwhile, also the one that was
+told so, as it may be a lie of somebody on the way (`refusals.py`). A completed handshake cancels
+all others; each of them closes its socket and tells its server, with one datagram, that nobody is
+coming.
 """
 
 import math
@@ -40,8 +39,6 @@ class Attempt(NamedTuple):
     """A way that is to be tried, or tried again."""
 
     way: Way
-    patient: bool
-    """Do not believe it when somebody says that nobody listens."""
     version: int = 0
     """The version that a Version Negotiation packet offered; 0: there was none."""
 
@@ -54,7 +51,7 @@ class Race:
         self._tell = tell
         # with one way only there is nothing to hurry for
         self._alone = len(ways) == 1
-        self._waiting = [Attempt(way, self._alone) for way in ways]
+        self._waiting = [Attempt(way) for way in ways]
         self._running: list[trio.CancelScope] = []
         self._failures: list[Exception] = []
         self._result: Result | None = None
@@ -113,12 +110,10 @@ class Race:
         except OSError as error:
             self._end(error, scope)
             return
-        patient = attempt.patient
-        failure = await session.run(patient, lambda connection: self._end(connection, scope))
+        failure = await session.run(
+            lambda connection: self._end(connection, scope), lambda: self._news.set()
+        )
         if failure is None:
-            return
-        if session.refused:
-            self._waiting.append(attempt._replace(patient=True))
             return
         if session.alternative_version:
             # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning

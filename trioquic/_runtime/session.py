@@ -24,6 +24,7 @@ from .driver import Driver
 from .endings import handshake_error
 from .nurseries import bug_in
 from .path_set import PathSet
+from .refusals import Refusals
 from .session_keeper import SessionKeeper, Start
 from .sockets import DatagramSocket, Remote
 from .supervisor import Supervisor
@@ -61,20 +62,20 @@ class Session:
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
         self._driver = Driver(core, self._trace)
         self._broadcast = Broadcast(plan.transport.path_event_buffer)
-        # the way here seems closed: an ICMP message that may be forged says so
-        self.refused = False
 
     @property
     def alternative_version(self) -> int:
         """A version to try instead, as the server speaks none of those offered first; 0: none."""
         return self._driver.core.alternative_version
 
-    async def run(self, patient: bool, tell: Callable[[Connection], None]) -> HandshakeError | None:
+    async def run(
+        self, tell: Callable[[Connection], None], refused: Callable[[], None]
+    ) -> HandshakeError | None:
         """Shake hands, tell of the connection, and serve it to its end. With early data, the
         connection is told of first.
 
-        Returns why there was no connection, or None after there was one. With `patient` False it
-        gives up as soon as the server's host says that nobody listens.
+        Returns why there was no connection, or None after there was one. `refused` is told when the
+        server's host says for the first time that nobody listens, which may be a lie.
         """
         paths: PathSet | None = None
         failure: HandshakeError | None = None
@@ -97,7 +98,7 @@ class Session:
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
                 nursery.start_soon(supervisor.run, nursery)
-                failure = await self._serve(nursery, paths, supervisor, patient, tell)
+                failure = await self._serve(nursery, paths, supervisor, refused, tell)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -113,7 +114,7 @@ class Session:
         nursery: trio.Nursery,
         paths: PathSet,
         supervisor: Supervisor,
-        patient: bool,
+        refused: Callable[[], None],
         tell: Callable[[Connection], None],
     ) -> HandshakeError | None:
         """From the first datagram to the end of the connection, or to why there was none. No task
@@ -122,9 +123,8 @@ class Session:
         plan = self._plan
         chosen = plan.interface is not None or plan.local_address is not None
         paths.start_first(self._socket, chosen)
-        # There is no other way for an application that has begun to send.
-        if not patient and not driver.core.sends_early_data:
-            self._socket.on_refused = self._give_up_if_refused
+        refusals = Refusals(driver, refused, nursery.start_soon)
+        self._socket.on_refused = refusals.note
         told = False
         try:
             if driver.core.sends_early_data:
@@ -136,7 +136,7 @@ class Session:
                     await trio.lowlevel.checkpoint()
             nursery.start_soon(driver.run)
             driver.flush()
-            failure = await self._handshake()
+            failure = await self._handshake(refusals)
             if failure is None and not told:
                 tell(self._connection(paths, supervisor))
             # The application may also have closed a connection that was still to come.
@@ -151,6 +151,7 @@ class Session:
             return None
         finally:
             paths.serving = False
+            self._socket.on_refused = None
 
     def _connection(self, paths: PathSet, supervisor: Supervisor) -> Connection:
         """What the application gets; before the handshake is complete, the facts are those of the
@@ -176,18 +177,19 @@ class Session:
             driver, paths, supervisor, self._broadcast, plan.transport, facts, authority
         )
 
-    async def _handshake(self) -> HandshakeError | None:
+    async def _handshake(self, refusals: Refusals) -> HandshakeError | None:
         driver = self._driver
         timeout = self._plan.transport.handshake_timeout
         with trio.move_on_after(timeout):
             await driver.handshake_over.wait()
+        self._socket.on_refused = None
         if driver.completed is not None and driver.end is None:
             return None
         if driver.end is not None:
             return handshake_error(driver.end)
         where = f"{self._remote.address[0]} port {self._remote.address[1]}"
-        if self.refused:
-            failure = HandshakeError(f"{where} refused")
+        if refusals.believed:
+            failure = HandshakeError(f"nothing listens on UDP at {where}")
         else:
             failure = HandshakeError(f"no handshake with {where} within {timeout:g} s")
         failure.__cause__ = self._socket.last_error
@@ -203,11 +205,6 @@ class Session:
             address = self._remote.address[0]
             record = TicketReceived(resumption=replace(event.resumption, address=address))
         keeper.keep(record, socket, self._driver.core.version)
-
-    def _give_up_if_refused(self) -> None:
-        if self._driver.completed is None:
-            self.refused = True
-            self._driver.handshake_over.set()
 
     async def _leave(self, paths: PathSet | None) -> None:
         driver = self._driver
