@@ -150,3 +150,11 @@ def test_the_idle_timeout_ends_every_moment(moment: Callable[[], World]) -> None
     assert world.terminated.ending is Ending.IDLE_TIMEOUT
     assert world.client.state is CoreState.CLOSED
     assert world.client.next_deadline(world.now) == math.inf
+
+
+def test_a_reason_that_utf8_cannot_say_is_said_otherwise() -> None:
+    """Such as a file's name that is no text (PEP 383): nothing may raise while closing."""
+    world = World().connect()
+    world.client.close(CODE, "no \udcff", True, world.now)
+    world.settle()
+    assert world.peer.close == (CODE, None, b"no \\udcff")

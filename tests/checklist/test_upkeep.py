@@ -95,6 +95,9 @@ def test_21_no_packet_is_too_short_to_be_answered_with_a_reset(size: int) -> Non
     for _ in range(5):
         world.client.ping()
         world.settle()
+    world.client.close(0, "", True, world.now)
+    world.settle()
+    assert world.peer.close is not None
     short = [d for d in world.peer.datagrams if not d.data[0] & 0x80]
     assert min(len(d.data) for d in short) >= 22 + 8
     assert any(p.dcid == b"c" * size for d in short for p in d.packets)

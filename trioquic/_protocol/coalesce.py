@@ -12,7 +12,7 @@ from .crypto.keys import PacketKeys, protect
 from .errors import APPLICATION_ERROR
 from .lifetime import CloseFrame
 from .number_space import NumberSpace
-from .outgoing import NUMBER_LENGTH, TAG, Batch, Outgoing
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
 from .path.path import MINIMUM_DATAGRAM, Path
 from .space import APPLICATION, HANDSHAKE, INITIAL, ZERO_RTT
 from .wire import frames
@@ -128,7 +128,8 @@ class Coalescer:
         now: float,
     ) -> Batch:
         """Expand, seal and coalesce the packets of one datagram."""
-        missing = MINIMUM_DATAGRAM - sum([packet.size for packet in planned]) if expand else 0
+        least = MINIMUM_DATAGRAM if expand else LEAST_DATAGRAM
+        missing = least - sum([packet.size for packet in planned])
         last = planned[-1]
         if missing > 0:
             # Never behind a STREAM frame without a length: that one has filled the datagram.

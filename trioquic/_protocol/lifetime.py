@@ -56,8 +56,9 @@ class CloseFrame:
     def __init__(self, code: int, frame_type: int | None, reason: str) -> None:
         self.code = code
         self.frame_type = frame_type
-        # cut between characters: section 19.19 asks for UTF-8
-        cut = reason.encode()[:_LONGEST_REASON].decode("utf-8", "ignore")
+        # cut between characters: section 19.19 asks for UTF-8, which has no lone surrogates
+        text = reason.encode("utf-8", "backslashreplace")
+        cut = text[:_LONGEST_REASON].decode("utf-8", "ignore")
         self.reason = cut.encode()
 
 

@@ -5,7 +5,7 @@ books that every sealed packet is entered into.
 from typing import Final
 
 from .builder import PacketBuilder
-from .cid.own import OwnIds
+from .cid.own import OWN_ID_LENGTH, OwnIds
 from .cid.peer import PeerIds
 from .datagrams import Datagrams
 from .handshake import Handshake
@@ -23,6 +23,9 @@ TAG: Final = 16
 # Packet numbers of the handshake and of probes are not shortened: the size of a packet must be
 # known before its frames are chosen, so that a frame that fills it leaves no room for PADDING.
 NUMBER_LENGTH: Final = 4
+# A stateless reset is shorter than what it answers, and must look like a packet to us all the same:
+# 22 bytes more than the connection ID that we get (section 10.3).
+LEAST_DATAGRAM: Final = OWN_ID_LENGTH + 22
 
 
 class Batch:

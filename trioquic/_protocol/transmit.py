@@ -9,11 +9,10 @@ datagrams are made in coalesce.py.
 from typing import Final
 
 from .builder import PacketBuilder
-from .cid.own import OWN_ID_LENGTH
 from .coalesce import Coalescer
 from .config import ACK_DELAY_EXPONENT
 from .crypto.keys import protect_batch
-from .outgoing import NUMBER_LENGTH, TAG, Batch, Outgoing
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
 from .path.path import MINIMUM_DATAGRAM, MtuProbe, Path
 from .space import APPLICATION
 from .wire import frames
@@ -21,8 +20,6 @@ from .wire.packets import encode_short_header, packet_number_length
 
 _MOST_SEGMENTS: Final = 54
 _MOST_BYTES: Final = 65_000
-# 22 bytes more than the connection ID that we get
-_LEAST_PACKET: Final = OWN_ID_LENGTH + 22
 _PING_FRAME: Final = bytes((frames.PING,))
 
 
@@ -156,9 +153,8 @@ class Transmitter:
             path.next_spin(),
             out.handshake.fixed_bits.draw(),
         )
-        # RFC 9001 section 5.4.2: the sample must lie within the packet. And a stateless reset must
-        # look like a packet, though it is shorter than what it answers (section 10.3).
-        size = MINIMUM_DATAGRAM if padded else _LEAST_PACKET
+        # RFC 9001 section 5.4.2: the sample must lie within the packet
+        size = MINIMUM_DATAGRAM if padded else LEAST_DATAGRAM
         least = max(4 - number_length, size - len(header) - TAG)
         payload = b"".join(builder.parts)
         if len(payload) < least:

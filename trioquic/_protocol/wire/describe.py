@@ -128,10 +128,6 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
         return f'{{"frame_type":"datagram","length":{length},"raw":{{"length":{length}}}}}'
     if kind == frames.HANDSHAKE_DONE:
         return '{"frame_type":"handshake_done"}'
-    if kind == frames.DATAGRAM or kind == frames.DATAGRAM_WITH_LENGTH:
-        with_length = kind == frames.DATAGRAM_WITH_LENGTH
-        length = len(frames.read_datagram_untrusted(reader, with_length))
-        return f'{{"frame_type":"datagram","length":{length},"raw":{{"length":{length}}}}}'
     raise reader.bad("unknown frame type")
 
 
