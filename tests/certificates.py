@@ -74,6 +74,10 @@ class Certificates:
         """What a good server has: ECDSA P-256, a DNS name and both loopback addresses."""
         return self._save("server", self._root.issue_cert(*NAMES))
 
+    def named(self, *names: str) -> Identity:
+        """A good one for other names or addresses."""
+        return self._save(f"named-{names[0]}", self._root.issue_cert(*names))
+
     @functools.cached_property
     def rsa(self) -> Identity:
         leaf = self._root.issue_cert(*NAMES, key_type=trustme.KeyType.RSA)

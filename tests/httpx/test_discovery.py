@@ -65,14 +65,17 @@ async def test_a_host_that_does_not_answer(autojump_clock: Clock) -> None:
         assert len(pool_of(client).connections) == 1
         assert await way(client) == "around"
         assert trio.current_time() == pytest.approx(0.3)
-        await trio.sleep(20)
+        await trio.sleep(12)
         assert pool_of(client).connections == ()
-        # it is remembered for five minutes that there is nothing
+        # it is remembered for a while that there is nothing; then it is tried, but not waited for
         site.world.wifi.link.restore()
+        began = trio.current_time()
         assert await way(client) == "around"
-        await trio.sleep(280)
+        assert pool_of(client).connections == ()
+        await trio.sleep(10)
         assert await way(client) == "around"
-        await trio.sleep(20)
+        assert trio.current_time() - began == pytest.approx(10)
+        await trio.sleep(1)
         assert await way(client) == "HTTP/3"
 
 
@@ -278,7 +281,24 @@ def test_the_best_alternative_that_works() -> None:
     assert found(discovery) == "a.example:2"
     discovery.failed(at("a.example:2"), 0.0)
     assert found(discovery) is None
-    assert found(discovery, 300.0) == "b:1"
+    assert found(discovery, 10.0) == "b:1"
+
+
+def test_a_fallback_is_kept_for_a_while_and_not_for_ever() -> None:
+    """The more often a place fails the longer it is left alone; what has worked is trusted."""
+    discovery = make("direct")
+    now, pauses = 0.0, []
+    for _ in range(8):
+        discovery.failed(at("a.example:443"), now)
+        assert discovery.is_doubtful(at("a.example:443"))
+        pause = next(step for step in range(1, 1000) if found(discovery, now + step) is not None)
+        pauses.append(pause)
+        now += pause
+    assert pauses == [10, 20, 40, 80, 160, 300, 300, 300]
+    discovery.worked(at("a.example:443"))
+    assert not discovery.is_doubtful(at("a.example:443"))
+    discovery.failed(at("a.example:443"), now)
+    assert found(discovery, now + 10) is not None
 
 
 def test_what_an_origin_says_replaces_what_it_said() -> None:

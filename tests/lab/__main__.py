@@ -16,11 +16,12 @@ from tests.certificates import Certificates
 from tests.programs import find_program
 
 from .measure import FIGURES, Figure, Sample
+from .measure_pool import POOL_FIGURES
 from .measure_preferred import PREFERRED_FIGURES
 
-SERVERS = ("aioquic", "gtlsserver")
-_LONGEST_TRIAL = 60.0
-ALL = FIGURES | PREFERRED_FIGURES
+SERVERS = ("aioquic", "gtlsserver", "caddy")
+_LONGEST_TRIAL = 120.0
+ALL = FIGURES | PREFERRED_FIGURES | POOL_FIGURES
 
 
 async def measure(figure: Figure, kind: str, certs: Certificates) -> Sample | None:
@@ -109,9 +110,10 @@ def main() -> None:
     if os.geteuid() != 0 or find_program("nsenter") is None or find_program("ip") is None:
         parser.error("the lab makes network namespaces: it needs root, ip and nsenter")
     kinds = [kind for kind in options.servers.split(",") if kind in SERVERS]
-    if find_program("gtlsserver") is None and "gtlsserver" in kinds:
-        print("gtlsserver is missing", file=sys.stderr)
-        kinds.remove("gtlsserver")
+    for kind in ("gtlsserver", "caddy"):
+        if kind in kinds and find_program(kind) is None:
+            print(f"{kind} is missing", file=sys.stderr)
+            kinds.remove(kind)
     trio.run(run, options.only.split(","), kinds, options.runs)
 
 

@@ -16,6 +16,7 @@ Commands come as lines on standard input, each is answered by one line of JSON o
     deliver LINK        and is delivered again
     loss LINK SHARE     a share of the packets is lost at random
     narrow LINK BYTES   larger packets are lost, and nobody is told
+    void LINK           UDP datagrams are lost, and nobody is told; everything else passes
     block LINK ADDRESS  packets to and from this address of the server are lost
     trace FILE          write what was remembered into FILE, as JSON
     late                how late packets were delivered, at worst and at the 99th percentile
@@ -83,6 +84,7 @@ class Link:
     ends: dict[str, End]
     """By the way that packets go: `up` leads into the server's namespace."""
     silent: bool = False
+    void: bool = False
     loss: float = 0.0
     largest: int = _LARGEST_PACKET
     blocked: set[str] = field(default_factory=set)
@@ -159,6 +161,8 @@ class Relay:
     def _fate(self, link: Link, datagram: Datagram | None, size: int) -> str:
         if link.silent:
             return "silent"
+        if link.void and datagram is not None:
+            return "void"
         if size > link.largest:
             return "too large"
         if datagram is not None and link.blocked:
@@ -196,6 +200,9 @@ class Relay:
         match words:
             case ["silent" | "deliver" as word, name]:
                 self.links[name].silent = word == "silent"
+                self.links[name].void = False
+            case ["void", name]:
+                self.links[name].void = True
             case ["loss", name, share]:
                 self.links[name].loss = float(share)
             case ["narrow", name, size]:

@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import trio
 
@@ -122,7 +122,7 @@ class Through(_Written):
         super().__init__()
         self._name = name
         self._descriptor = descriptor
-        self._file: int | None = None
+        self._file: BinaryIO | None = None
         where = os.path.realpath(name)
         if where != os.devnull:
             self.turn = where if descriptor is None else descriptor
@@ -135,21 +135,21 @@ class Through(_Written):
         """Waits until a named pipe has a reader."""
         self._file = await trio.to_thread.run_sync(self._open, abandon_on_cancel=True)
 
-    def _open(self) -> int:
+    def _open(self) -> BinaryIO:
         if self._descriptor is not None:
-            return os.dup(self._descriptor)
+            return os.fdopen(os.dup(self._descriptor), "wb", buffering=0)
         # not made: what had to be there is gone
-        return os.open(self._name, os.O_WRONLY)
+        return os.fdopen(os.open(self._name, os.O_WRONLY), "wb", buffering=0)
 
     def _write_some(self, block: memoryview) -> int:
         assert self._file is not None
-        return os.write(self._file, block)
+        return self._file.write(block) or 0
 
     async def finish(self) -> None:
         await super().finish()
-        self.discard()
+        assert self._file is not None
+        self._file.close()
 
     def discard(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
+        if self._file is not None:
+            self._file.close()

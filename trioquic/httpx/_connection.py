@@ -6,15 +6,19 @@ requests that wait for it. How many requests it can take is counted here, decide
 
 Where early data can be sent, the attempt has two steps: requests may be sent, and the handshake is
 complete.
+
+A connection is in doubt while what it asked has no answer on any path, or there is no path. It gets
+no requests then, and those that wait for a response are told, as they may have another way; when
+the server is heard again it is as good as before.
 """
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 import trio
 
-from .. import Connection, QuicError
+from .. import Connection, HealthState, QuicError
 from ..http3 import HTTP3Connection
 from ._discovery import Endpoint
 
@@ -46,9 +50,13 @@ class PooledConnection:
         self._attempt = trio.CancelScope()
         self._stay = trio.CancelScope()
         self._wanted = trio.Event()
+        # nothing came for as long as a request was willing to wait
+        self._void = False
+        self._while_good: set[trio.CancelScope] = set()
 
     def __repr__(self) -> str:
         state = "connecting" if self.connecting else "ready" if self.usable else "ending"
+        state = "in doubt" if self.doubtful else state
         return f"<PooledConnection to {self.endpoint.authority} {state}, {self.users} requests>"
 
     async def run(self, open_http3: Opener, tell: Callable[["PooledConnection"], None]) -> None:
@@ -78,6 +86,7 @@ class PooledConnection:
     ) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_room, http3.quic, tell)
+            nursery.start_soon(self._watch_health, http3.quic, tell)
             await http3.wait_closed()
             nursery.cancel_scope.cancel()
 
@@ -93,6 +102,40 @@ class PooledConnection:
             except (QuicError, trio.ClosedResourceError):
                 return
             tell(self)
+
+    async def _watch_health(
+        self, quic: Connection, tell: Callable[["PooledConnection"], None]
+    ) -> None:
+        try:
+            while True:
+                await quic.wait_unhealthy()
+                for scope in self._while_good:
+                    scope.cancel()
+                tell(self)
+                await quic.wait_healthy()
+                tell(self)
+        except (QuicError, trio.ClosedResourceError):
+            return
+
+    @contextmanager
+    def while_good(self) -> Iterator[None]:
+        """Leave the block when the connection is in doubt; what it waits for must be willing to be
+        cancelled."""
+        with trio.CancelScope() as scope:
+            self._while_good.add(scope)
+            if self.doubtful:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._while_good.discard(scope)
+
+    def suspect(self) -> None:
+        """Nothing has come in time: if nothing at all came, this connection is of no use."""
+        if self.doubtful and not self._void:
+            self._void = True
+            if self.idle:
+                self.abort()
 
     def want_room(self) -> None:
         """Tell when there may be room for one request more."""
@@ -114,9 +157,21 @@ class PooledConnection:
         return self.over and self.http3 is not None and not self.connected
 
     @property
+    def doubtful(self) -> bool:
+        """Whether there was a connection, and nobody is heard on it."""
+        if self.http3 is None or not self.connected or self.over:
+            return False
+        return self._void or self.http3.quic.health.state is not HealthState.GOOD
+
+    @property
+    def ended_here(self) -> bool:
+        """Whether this side has ended it."""
+        return self._stay.cancel_called or self._attempt.cancel_called
+
+    @property
     def usable(self) -> bool:
         """Whether new requests may be given to it, now or when it is connected."""
-        if self.over or self._stay.cancel_called or self._attempt.cancel_called:
+        if self.over or self.ended_here or self.doubtful:
             return False
         return self.connecting or (self.http3 is not None and self.http3.available)
 
@@ -145,6 +200,8 @@ class PooledConnection:
         self.users -= 1
         if not self.users:
             self.idle_since = trio.current_time()
+            if self._void:
+                self.abort()
 
     def expire_after(self, seconds: float) -> None:
         """End after so many seconds without a request."""

@@ -3,6 +3,9 @@
 Two memories, both bounded: what origins have said of themselves in Alt-Svc fields (RFC 7838), and
 which places did not answer. Time is an argument. Whoever sends a request asks for a place, and
 tells what came of it.
+
+A place that failed is left alone for a while, which doubles each time it fails again. After that it
+is tried once more, but no request waits for it until it has worked.
 """
 
 from collections import OrderedDict
@@ -16,8 +19,9 @@ Mode: TypeAlias = Literal["direct", "alt-svc", "only"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-# How long a place that does not answer is left alone, in seconds
-BROKEN_FOR: Final = 300.0
+# How long a place that does not answer is left alone, in seconds: the first time, and at most
+_LEAST_PAUSE: Final = 10.0
+_MOST_PAUSE: Final = 300.0
 # So many origins are remembered, the least recently used is forgotten; and so many places
 _MOST: Final = 1000
 
@@ -57,6 +61,12 @@ class _Known:
     expiry: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    until: float
+    pause: float
+
+
 class Discovery:
     """The two memories and the rules over them.
 
@@ -69,7 +79,7 @@ class Discovery:
         self._mode = mode
         self._other_hosts = other_hosts
         self._known: OrderedDict[Origin, tuple[_Known, ...]] = OrderedDict()
-        self._broken: OrderedDict[tuple[Origin, str, int], float] = OrderedDict()
+        self._broken: OrderedDict[tuple[Origin, str, int], _Broken] = OrderedDict()
 
     def find(self, origin: Origin, server_name: str, now: float) -> Endpoint | None:
         """Where to try HTTP/3; None: nowhere at the moment."""
@@ -95,7 +105,8 @@ class Discovery:
         return tuple(known for known in self._known[origin] if now < known.expiry)
 
     def _is_broken(self, origin: Origin, host: str, port: int, now: float) -> bool:
-        return now < self._broken.get((origin, host, port), now)
+        broken = self._broken.get((origin, host, port))
+        return broken is not None and now < broken.until
 
     def learn(self, origin: Origin, values: Iterable[str], age: float, now: float) -> None:
         """A response of the origin had these Alt-Svc fields, and was `age` seconds old: they
@@ -123,12 +134,20 @@ class Discovery:
             != (endpoint.host, endpoint.port)
         )
 
+    def is_doubtful(self, endpoint: Endpoint) -> bool:
+        """Whether it has failed, and has not worked since."""
+        return _key(endpoint) in self._broken
+
     def failed(self, endpoint: Endpoint, now: float) -> None:
         """No HTTP/3 connection could be made there."""
-        key = (endpoint.origin, endpoint.host, endpoint.port)
-        self._broken.pop(key, None)
-        self._broken[key] = now + BROKEN_FOR
+        before = self._broken.pop(_key(endpoint), None)
+        pause = _LEAST_PAUSE if before is None else min(2 * before.pause, _MOST_PAUSE)
+        self._broken[_key(endpoint)] = _Broken(now + pause, pause)
         _shorten(self._broken)
+
+    def worked(self, endpoint: Endpoint) -> None:
+        """There is a connection."""
+        self._broken.pop(_key(endpoint), None)
 
     def forgive(self, origin: Origin) -> None:
         """Nothing else of the origin's can be reached either: the network is at fault."""
@@ -144,6 +163,10 @@ class Discovery:
                 self._known[origin] = kept
             else:
                 del self._known[origin]
+
+
+def _key(endpoint: Endpoint) -> tuple[Origin, str, int]:
+    return endpoint.origin, endpoint.host, endpoint.port
 
 
 def _shorten(memory: OrderedDict[_K, _V]) -> None:

@@ -13,7 +13,8 @@ import trio
 
 from ..http3 import Headers, Request, ResponseHead
 from ._failures import receiving
-from ._timeouts import Timeouts
+from ._pool import Place
+from ._timeouts import Timeouts, stood_still
 from ._upload import Upload
 
 _T = TypeVar("_T")
@@ -22,10 +23,10 @@ _T = TypeVar("_T")
 class Exchange:
     """A request whose headers were sent."""
 
-    def __init__(self, request: Request, timeouts: Timeouts, release: Callable[[], None]) -> None:
+    def __init__(self, request: Request, timeouts: Timeouts, place: Place) -> None:
         self._request = request
         self._timeouts = timeouts
-        self._release = release
+        self._place = place
         self._upload: Upload | None = None
         self._reader: trio.CancelScope | None = None
         self._closed = False
@@ -69,15 +70,19 @@ class Exchange:
 
     async def _read(self, receive: Callable[[], Awaitable[_T]]) -> _T:
         self._raise_upload_failure()
-        with trio.CancelScope() as scope:
-            self._reader = scope
-            self._set_deadline()
-            try:
-                with receiving():
-                    return await receive()
-            finally:
-                self._reader = None
-        self._raise_upload_failure()
+        while True:
+            with trio.CancelScope() as scope:
+                self._reader = scope
+                self._set_deadline()
+                try:
+                    with receiving():
+                        return await receive()
+                finally:
+                    self._reader = None
+            self._raise_upload_failure()
+            if not stood_still(scope.deadline):
+                break
+        self._place.connection.suspect()
         raise httpx.ReadTimeout("nothing came from the server in time")
 
     def _set_deadline(self) -> None:
@@ -103,7 +108,7 @@ class Exchange:
             return
         self._closed = True
         self._request.cancel()
-        self._release()
+        self._place.release()
         if self._upload is None:
             await trio.lowlevel.checkpoint()
         else:

@@ -23,14 +23,27 @@ from ..http3 import FieldSectionTooLargeError, HTTP3Error, RequestRejectedError
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
 
+def check_host(host: str) -> None:
+    """Raises httpx.ConnectError for what no resolver takes, which each would refuse in its own way:
+    an empty label, or one of more than 63 letters."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise httpx.ConnectError(f"{host[:80]!r} is no name of a host") from error
+
+
 @contextmanager
 def connecting() -> Iterator[None]:
-    """While a connection is made."""
+    """While a connection is made.
+
+    ValueError: a host or port that no connection can be made to, such as a label of 64 letters,
+    which only the resolver finds out.
+    """
     try:
         yield
     except InternalError:
         raise
-    except (QuicError, OSError, trio.ClosedResourceError) as error:
+    except (QuicError, OSError, trio.ClosedResourceError, ValueError) as error:
         raise httpx.ConnectError(_text(error)) from error
 
 
@@ -59,13 +72,26 @@ def receiving() -> Iterator[None]:
         raise _lost(error, httpx.ReadError) from error
 
 
+def is_idempotent(method: str) -> bool:
+    """Whether a request with this method does no harm when it comes twice."""
+    return method in _IDEMPOTENT
+
+
 def may_be_sent_again(error: httpx.TransportError, method: str) -> bool:
     """Whether a request that failed before its response came is known to do no harm when it is
     sent once more, on another connection."""
     cause = error.__cause__
     if isinstance(cause, RequestRejectedError):
         return True
-    return isinstance(cause, ConnectionLostError) and method in _IDEMPOTENT
+    return isinstance(cause, ConnectionLostError) and is_idempotent(method)
+
+
+def is_the_networks(error: httpx.TransportError) -> bool:
+    """Whether the connection was lost without a word of the server's about it."""
+    cause = error.__cause__
+    return isinstance(cause, ConnectionLostError) and not isinstance(
+        cause, PeerClosedError | ProtocolError
+    )
 
 
 def _lost(

@@ -5,7 +5,8 @@ Every change (a request comes or goes; a connection settles, ends, or is allowed
 its endpoint that has room for a stream. RFC 9114 section 3.3 wants one connection to a server; a
 second one is made where the first is full, and others in place of those that take no more requests.
 
-An idle connection gives its place to one that is needed.
+A connection in doubt gets no requests; when another one has been made in its place it is kept only
+for what is under way on it. An idle connection gives its place to one that is needed.
 """
 
 import math
@@ -16,12 +17,14 @@ import httpx
 import trio
 
 from ._connection import Opener, PooledConnection
-from ._discovery import Endpoint
+from ._discovery import Endpoint, Origin
 from ._failures import connecting
-from ._timeouts import Timeouts
+from ._timeouts import Timeouts, wait_until
 
 # Usable connections to one endpoint
 _MOST_TO_ONE: Final = 2
+# For so long, in seconds, a connection that was lost says that there is an outage
+_OUTAGE: Final = 5.0
 
 
 class Place:
@@ -32,6 +35,8 @@ class Place:
         self.connection = connection
         self._released = False
         self._late = self._deadline = math.inf
+        self.overdue = False
+        """Whether the patience has been over once: the attempt goes on without its request."""
         self.early = False
         """Whether its request goes out before the handshake is complete."""
 
@@ -48,17 +53,17 @@ class Place:
         self.early = self.connection.takes_early_data
         return self.early
 
-    async def wait_connected(self) -> bool:
+    async def wait_connected(self, *, patiently: bool = False) -> bool:
         """Wait until the handshake is complete; False if the patience is over. The attempt goes on
         by itself then. Raises httpx.ConnectTimeout and httpx.ConnectError."""
-        return await self._wait(self.connection.settled)
+        return await self._wait(self.connection.settled, patiently=patiently)
 
-    async def _wait(self, event: trio.Event) -> bool:
+    async def _wait(self, event: trio.Event, *, patiently: bool = False) -> bool:
         connection = self.connection
-        with trio.CancelScope(deadline=min(self._late, self._deadline)):
-            await event.wait()
-        if not event.is_set():
-            if self._late <= self._deadline:
+        late = math.inf if patiently else self._late
+        if not await wait_until(event, min(late, self._deadline)):
+            if late <= self._deadline:
+                self.overdue = True
                 return False
             raise httpx.ConnectTimeout(f"no connection to {connection.endpoint.authority} in time")
         if not connection.connecting and not connection.connected:
@@ -76,7 +81,7 @@ class Place:
     def abandon(self) -> None:
         """`release`, and an attempt to connect that nobody waits for any more is given up."""
         self.release()
-        if self.connection.connecting and self.connection.idle:
+        if self.connection.connecting and self.connection.idle and not self.overdue:
             self.connection.end()
 
 
@@ -95,13 +100,13 @@ class Pool:
         nursery: trio.Nursery,
         open_http3: Opener,
         limits: httpx.Limits,
-        tell_failed: Callable[[Endpoint], None],
+        tell_outcome: Callable[[Endpoint, bool], None],
         *,
         early_data: bool,
     ) -> None:
         self._nursery = nursery
         self._open_http3 = open_http3
-        self._tell_failed = tell_failed
+        self._tell_outcome = tell_outcome
         self._early_data = early_data
         # the last attempt could send early data there, and failed
         self._not_early: set[Endpoint] = set()
@@ -110,6 +115,8 @@ class Pool:
         self._expiry = _number(limits.keepalive_expiry)
         self._connections: list[PooledConnection] = []
         self._waiters: list[_Waiter] = []
+        self._lost: dict[Origin, float] = {}
+        self._ready = trio.Event()
         self._closed = False
         self._emptied = trio.Event()
 
@@ -136,8 +143,7 @@ class Pool:
         self._waiters.append(waiter)
         self._assign()
         try:
-            with trio.CancelScope(deadline=deadline):
-                await waiter.woken.wait()
+            await wait_until(waiter.woken, deadline)
         except BaseException:
             if waiter.place is not None:
                 waiter.place.abandon()
@@ -179,21 +185,62 @@ class Pool:
                 connection.abort()
             raise
 
+    def has_outage(self, origin: Origin) -> bool:
+        """Whether there was a connection to the origin a moment ago, and now there is none."""
+        now = trio.current_time()
+        lost = now < self._lost.get(origin, -math.inf) + _OUTAGE
+        return lost or any(
+            one.doubtful and one.endpoint.origin == origin for one in self._connections
+        )
+
+    def is_ready(self, origin: Origin) -> bool:
+        """Whether a connection to the origin can be used without waiting for it."""
+        return any(
+            one.usable and one.connected and one.endpoint.origin == origin
+            for one in self._connections
+        )
+
+    async def wait_ready(self, origin: Origin, seconds: float) -> None:
+        """Wait until `is_ready`, at most so long."""
+        with trio.move_on_after(seconds):
+            while not self.is_ready(origin):
+                await self._ready.wait()
+
     def _changed(self, connection: PooledConnection) -> None:
         self._not_early.discard(connection.endpoint)
         if not connection.over:
+            if connection.usable:
+                self._on_ready(connection)
             self.tidy(connection)
             return
         if connection in self._connections:
             self._connections.remove(connection)
-        if connection.failed_early:
-            # It went to one address only, where the server was the last time.
-            self._not_early.add(connection.endpoint)
-        elif connection.http3 is None and connection.error is not None:
-            self._tell_failed(connection.endpoint)
+        self._on_end(connection)
         if not self._connections:
             self._emptied.set()
         self._assign()
+
+    def _on_ready(self, connection: PooledConnection) -> None:
+        self._tell_outcome(connection.endpoint, True)
+        self._lost.pop(connection.endpoint.origin, None)
+        self._ready.set()
+        self._ready = trio.Event()
+        for other in self._connections:
+            # what is under way on it, and nothing else, may still come
+            if other.doubtful and other.idle and other.endpoint == connection.endpoint:
+                other.abort()
+
+    def _on_end(self, connection: PooledConnection) -> None:
+        if connection.failed_early:
+            # It went to one address only, where the server was the last time.
+            self._not_early.add(connection.endpoint)
+        elif connection.http3 is None:
+            if connection.error is not None:
+                self._tell_outcome(connection.endpoint, False)
+        elif not connection.ended_here:
+            now = trio.current_time()
+            lost = {o: at for o, at in self._lost.items() if now < at + _OUTAGE}
+            self._lost = {**lost, connection.endpoint.origin: now}
 
     def _assign(self) -> None:
         for waiter in list(self._waiters):

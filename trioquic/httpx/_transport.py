@@ -20,7 +20,7 @@ from ..http3 import HTTP3Config, HTTP3Connection, open_http3
 from ..http3.background import background
 from ..sessions import SessionStore
 from ._discovery import Discovery, Endpoint, Mode
-from ._fallback import default_fallback
+from ._fallback import DefaultFallback
 from ._home import Home
 from ._pool import Pool
 from ._router import Router
@@ -152,7 +152,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
 
     def _open(self, nursery: trio.Nursery) -> None:
         early = self._early_data
-        self._pool = Pool(nursery, self._open_http3, self._limits, self._failed, early_data=early)
+        self._pool = Pool(nursery, self._open_http3, self._limits, self._tell, early_data=early)
         self._router = Router(
             nursery,
             self._pool,
@@ -199,12 +199,15 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         ):
             yield http3
 
-    def _failed(self, endpoint: Endpoint) -> None:
-        self._discovery.failed(endpoint, trio.current_time())
+    def _tell(self, endpoint: Endpoint, worked: bool) -> None:
+        if worked:
+            self._discovery.worked(endpoint)
+        else:
+            self._discovery.failed(endpoint, trio.current_time())
 
     def _find_fallback(self) -> httpx.AsyncBaseTransport:
         if self._fallback is None:
-            self._fallback = default_fallback(self._tls, self._limits)
+            self._fallback = DefaultFallback(self._tls, self._limits)
         return self._fallback
 
     async def _watch_networks(self) -> None:
