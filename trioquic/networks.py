@@ -12,6 +12,7 @@ routes' metrics order the networks. Without it every interface counts.
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, get_args, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -146,6 +147,14 @@ class RoutingSource(NetworkSource, Protocol):
 def routes_of(source: NetworkSource, remotes: Sequence[str]) -> tuple[Route, ...] | None:
     """What a source knows of the routes to these addresses; None if it knows nothing of routes."""
     return source.routes(remotes) if isinstance(source, RoutingSource) else None
+
+
+context_networks: ContextVar[RoutingSource | None] = ContextVar(
+    "trioquic.networks.context_networks", default=None
+)
+"""What stands for the system in this context and in the tasks that are started from it:
+`trioquic.system_networks` returns it. `trioquic.testing` sets it to the simulated host on which the
+context runs. None: nothing does."""
 
 
 class ManualNetworks:

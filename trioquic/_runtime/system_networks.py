@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 import ifaddr
 import trio
 
-from ..networks import Interface, Route, RoutingSource
+from ..networks import Interface, Route, RoutingSource, context_networks
 from .adapters import Adapter, AdapterReader, reader_for
 from .change_triggers import Trigger, open_trigger
 from .fingerprint import Fingerprint, read_fingerprint
@@ -179,11 +179,15 @@ _of_this_run: trio.lowlevel.RunVar[SystemNetworks] = trio.lowlevel.RunVar("syste
 
 
 def system_networks() -> RoutingSource:
-    """The interfaces of this machine, as they are at each `snapshot()`, and its routes.
+    """The interfaces of this machine, as they are at each `snapshot()`, and its routes; on a
+    simulated host (`trioquic.testing`) those of that host.
 
     Within a run of trio it is the same source for everybody, so that many connections watch the
     system as cheaply as one.
     """
+    simulated = context_networks.get()
+    if simulated is not None:
+        return simulated
     if not trio.lowlevel.in_trio_run():
         return SystemNetworks(fingerprint=read_fingerprint)
     try:

@@ -142,11 +142,14 @@ class Host:
     @contextmanager
     def as_current(self) -> Iterator[None]:
         """Make the sockets that are created in the block, and in the tasks started from it,
-        sockets of this host."""
+        sockets of this host, and the host's interfaces those of the machine: connections that are
+        opened there without `networks` use them."""
         token = current_host.set(self)
+        system = networks.context_networks.set(self)
         try:
             yield
         finally:
+            networks.context_networks.reset(system)
             current_host.reset(token)
 
     def start_soon(
