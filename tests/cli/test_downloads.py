@@ -138,19 +138,26 @@ class Web:
         self, path: str, sink: Memory, *, copies: int = 1, redirects: int = 10, **options: Any
     ) -> tuple[Job, list[dict[str, Any]]]:
         """Fetch it; the (first) job, and what became of the connections."""
-        settings = Settings(
-            tls=trioquic.TLSConfig(ca_data=credentials().ca_pem),
-            networks=self.world.phone,
-            **options,
-        )
         url = f"https://{AUTHORITY}:{PORT}{path}"
         jobs = [Job(url=url, sink=sink)]
         jobs += [Job(url=url, sink=Memory()) for _ in range(copies - 1)]
-        with self.world.phone.as_current():
-            connections = await fetch_all(jobs, settings, self.shown, 3, redirects)
+        connections = await fetch_jobs(self, jobs, redirects=redirects, **options)
         for job in jobs[1:]:
             assert job.error is None
         return jobs[0], connections
+
+
+async def fetch_jobs(
+    here: Web, jobs: Sequence[Job], *, redirects: int = 10, **options: Any
+) -> list[dict[str, Any]]:
+    """Do them on the phone; what became of the connections."""
+    settings = Settings(
+        tls=trioquic.TLSConfig(ca_data=credentials().ca_pem),
+        networks=here.world.phone,
+        **options,
+    )
+    with here.world.phone.as_current():
+        return await fetch_all(jobs, settings, here.shown, 3, redirects)
 
 
 @asynccontextmanager

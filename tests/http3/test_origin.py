@@ -116,7 +116,14 @@ async def test_the_host_field_says_nothing_else(autojump_clock: Clock) -> None:
 
 @pytest.mark.parametrize(
     "authority",
-    ["user@server.example", "server.example/x", "server.example?", "[::1", "server.example:99999"],
+    [
+        "[::1]x",
+        "user@server.example",
+        "server.example/x",
+        "server.example?",
+        "[::1",
+        "server.example:99999",
+    ],
 )
 async def test_what_is_no_authority(autojump_clock: Clock, authority: str) -> None:
     async with http_world() as world, world.connect() as http:
@@ -131,6 +138,7 @@ async def test_what_is_no_authority(autojump_clock: Clock, authority: str) -> No
         "https://[",
         "https://a:99999/",
         "https://a:0/",
+        "https://[::1]x/",
         "https://a:b/",
         "https://",
         "http://user:sesame@a/",

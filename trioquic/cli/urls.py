@@ -22,6 +22,7 @@ _PORT: Final = 443
 _LONGEST_NAME: Final = 253
 _LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_BRACKETED: Final = re.compile(r"(?:^|@)\[[^][@]+\](?::[0-9]*)?$")
 _UNSAFE: Final = re.compile(rb"[\x80-\xff]")
 
 
@@ -107,7 +108,7 @@ def _parse(url: str) -> Target:
         raise ValueError("port 0 is none")
     host = _host(parts.hostname or "")
     name, _, _ = host.partition("%")
-    if "[" in parts.netloc and ":" not in name:
+    if "[" in parts.netloc and (":" not in name or not _BRACKETED.search(parts.netloc)):
         raise ValueError("only IPv6 addresses have brackets")
     netloc = f"[{name}]" if ":" in name else name
     if parts.port is not None:

@@ -73,6 +73,9 @@ def _split(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.port == 0:
         raise ValueError("port 0 is none")
+    _, bracket, rest = parts.netloc.rpartition("]")
+    if bracket and rest[:1] not in ("", ":"):
+        raise ValueError("something follows the address of the host")
     return parts
 
 
