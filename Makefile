@@ -9,6 +9,7 @@
 # make joined  batches of datagrams of every size that nobody has authenticated, against the core
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
+# make vpn-lab  100 connections through each kind of VPN, and what leaves beside it (needs root)
 # make docs    draw the generated parts of the documentation anew, and build it into docs/build
 #
 # All of them set up .venv by themselves; a Python >= 3.11 and make are enough.
@@ -100,6 +101,9 @@ lab: $(VENV)/dev.stamp servers
 
 joined: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.attacks.joined
+
+vpn-lab: $(VENV)/dev.stamp servers
+	$(BIN)/python -m tests.lab.vpn
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents

@@ -108,6 +108,28 @@ def test_kinds_on_linux(tmp_path: Path, name: str, files: dict[str, str], kind: 
     assert interface.metered is None
 
 
+@pytest.mark.parametrize(
+    ("name", "link", "kind"),
+    [
+        ("office", (65534, "wireguard"), "tunnel"),
+        ("eth0", (1, "tun"), "tunnel"),
+        ("wlan9", (1, "gretap"), "tunnel"),
+        ("dsl", (512, ""), "tunnel"),
+        ("he-ipv6", (776, "sit"), "tunnel"),
+        ("veth9", (1, "veth"), "ethernet"),
+        ("lo", (772, ""), "loopback"),
+    ],
+)
+def test_the_kernel_is_believed_before_files_and_names(
+    tmp_path: Path, name: str, link: tuple[int, str], kind: str
+) -> None:
+    """sysfs may be that of another network namespace."""
+    sysfs(tmp_path, name, type="1")
+    reader = LinuxReader(tmp_path, no_flags, lambda: {name: link})
+    (interface,) = reader.read([FakeAdapter(name)])
+    assert interface.kind == kind
+
+
 def test_a_new_interface_of_the_same_name_is_looked_at_anew(tmp_path: Path) -> None:
     reader = LinuxReader(tmp_path, no_flags)
     sysfs(tmp_path, "net0", type="1")

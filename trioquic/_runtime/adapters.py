@@ -3,9 +3,9 @@
 ifaddr is the truth about names, indexes and addresses. It knows neither what an interface is nor
 whether it works, so a reader per operating system adds that:
 
-- Linux: the interface's flags (an ioctl, which is right in every network namespace), sysfs for the
-  kind, `/proc/net/if_inet6` for the flags of IPv6 addresses. Whatever cannot be read (Android lets
-  programs read little of it) is guessed from names.
+- Linux: the interface's flags (an ioctl, which is right in every network namespace), rtnetlink and
+  sysfs for the kind, `/proc/net/if_inet6` for the flags of IPv6 addresses. Whatever cannot be read
+  (Android lets programs read little of it) is guessed from names.
 - Apple and the BSDs, Windows: names by convention; an interface works if it has addresses, because
   these systems take them away with the link.
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ..networks import Interface, InterfaceAddress, InterfaceKind
+from .link_types import LinkTypes, read_link_types
 
 # Interface flags, the same on all systems that have them
 IFF_UP: Final = 0x1
@@ -42,7 +43,27 @@ _IFREQ: Final = struct.Struct("16sH22x")
 _ETHERNET_TYPE: Final = 1
 _RAW_IP_TYPES: Final = (519, 530)  # Qualcomm's modems
 _LOOPBACK_TYPE: Final = 772
-_TUNNEL_TYPES: Final = (768, 769, 776, 778, 823, 65534)  # IPIP, IP6, SIT, GRE, IP6GRE, none
+# PPP, IPIP, IP6, SIT, GRE, IP6GRE, none
+_TUNNEL_TYPES: Final = (512, 768, 769, 776, 778, 823, 65534)
+# What drivers of tunnels are called; that of TUN and TAP devices is one.
+_TUNNEL_DRIVERS: Final = (
+    "tun",
+    "wireguard",
+    "amneziawg",
+    "ovpn",
+    "ovpn-dco",
+    "ppp",
+    "ipip",
+    "ip6tnl",
+    "sit",
+    "gre",
+    "gretap",
+    "ip6gre",
+    "ip6gretap",
+    "vti",
+    "vti6",
+    "xfrm",
+)
 
 # How names begin; the first that fits counts.
 _UNIX_NAMES: Final[tuple[tuple[str, InterfaceKind], ...]] = (
@@ -63,6 +84,7 @@ _UNIX_NAMES: Final[tuple[tuple[str, InterfaceKind], ...]] = (
     ("tun", "tunnel"),
     ("tap", "tunnel"),
     ("wg", "tunnel"),
+    ("ppp", "tunnel"),
     ("ipsec", "tunnel"),
     ("gif", "tunnel"),
     ("stf", "tunnel"),
@@ -188,21 +210,27 @@ class AdapterReader:
 
 
 class LinuxReader(AdapterReader):
-    """Asks the kernel. `flags_of_link` and `root` are the seams."""
+    """Asks the kernel. The arguments are the seams."""
 
     def __init__(
         self,
         root: Path = Path("/"),
         flags_of_link: Callable[[str], int | None] | None = None,
+        link_types: Callable[[], LinkTypes] | None = None,
     ) -> None:
         super().__init__()
         self._sysfs = root / "sys/class/net"
         self._if_inet6 = root / "proc/net/if_inet6"
         self._flags_of_link = flags_of_link or read_link_flags
+        # files somewhere else are about links that this kernel does not have
+        self._read_link_types = link_types or (read_link_types if root == Path("/") else dict)
+        # asked once in a look, and only if there is an interface that is not known yet
+        self._link_types: LinkTypes | None = None
         self._address_flags: dict[tuple[str, str], int] = {}
 
     def read(self, adapters: Iterable[Adapter]) -> tuple[Interface, ...]:
         self._address_flags = parse_if_inet6(_text(self._if_inet6))
+        self._link_types = None
         return super().read(adapters)
 
     def name_of(self, adapter: Adapter) -> str:
@@ -229,8 +257,13 @@ class LinuxReader(AdapterReader):
         )
 
     def kind_of(self, name: str, description: str) -> InterfaceKind:
+        if self._link_types is None:
+            self._link_types = self._read_link_types()
+        told, driver = self._link_types.get(name, (None, ""))
+        if driver in _TUNNEL_DRIVERS:
+            return "tunnel"
         folder = self._sysfs / name
-        link_type = _text(folder / "type")
+        link_type = _text(folder / "type") if told is None else str(told)
         device_type = _device_type(_text(folder / "uevent"))
         if link_type == str(_LOOPBACK_TYPE):
             return "loopback"

@@ -7,19 +7,12 @@ changes all the time (counters, the seconds that an address has left) is no part
 and where it is forbidden (Android), there is no fingerprint and each look is a full one.
 """
 
-import socket
 import struct
 import sys
-from collections.abc import Iterator
 from typing import Final
 
 from . import netlink
-
-_REQUEST_DUMP: Final = 0x1 | 0x300
-_ERROR: Final = 2
-_DONE: Final = 3
-_INTERRUPTED: Final = 0x10  # something changed while the kernel was listing
-_RECEIVE_SIZE: Final = 65_536
+from .netlink_dump import dump
 
 _NEW_LINK: Final = 16
 _GET_LINK: Final = 18
@@ -43,14 +36,14 @@ def read_fingerprint() -> Fingerprint | None:
     parts: list[bytes] = []
     try:
         with netlink.open_for_questions() as sock:
-            for kind, body in _dump(sock, _GET_LINK, _LINK_QUESTION):
+            for kind, body in dump(sock, _GET_LINK, _LINK_QUESTION):
                 if kind == _NEW_LINK:
                     parts.append(body[:_LINK])
                     for name, value in netlink.attributes(body, _LINK):
                         if name == _LINK_NAME:
                             parts.append(value)
                             break
-            for kind, body in _dump(sock, _GET_ADDRESS, bytes(_ADDRESS)):
+            for kind, body in dump(sock, _GET_ADDRESS, bytes(_ADDRESS)):
                 if kind == _NEW_ADDRESS:
                     parts.append(body[:_ADDRESS])
                     for name, value in netlink.attributes(body, _ADDRESS):
@@ -59,15 +52,3 @@ def read_fingerprint() -> Fingerprint | None:
     except OSError:
         return None
     return tuple(parts)
-
-
-def _dump(sock: socket.socket, what: int, question: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and content of each message of the kernel's list; OSError if there is none."""
-    sock.send(netlink.request(what, _REQUEST_DUMP, question))
-    while True:
-        for kind, flags, body in netlink.messages(sock.recv(_RECEIVE_SIZE)):
-            if kind == _ERROR or flags & _INTERRUPTED:
-                raise OSError("the kernel cannot list its interfaces now")
-            if kind == _DONE:
-                return
-            yield kind, body

@@ -1,0 +1,58 @@
+"""What the kernel says that its links are: rtnetlink(7), which is right in every namespace.
+
+sysfs shows the links of the namespace that mounted it, which in a container or a VPN's namespace
+may be another one. A driver's name (IFLA_INFO_KIND) tells a WireGuard device whatever it is called.
+"""
+
+import struct
+import sys
+from typing import Final
+
+from . import netlink
+from .netlink_dump import dump
+
+_NEW_LINK: Final = 16
+_GET_LINK: Final = 18
+_LINK: Final = struct.Struct("=BxHiII")  # family, type, number, flags, mask
+_NAME: Final = 3
+_INFO: Final = 18
+_INFO_KIND: Final = 1
+_NESTED: Final = 0x3FFF  # without the flags of nested attributes
+# Attribute 29 is a mask of what to tell; this one leaves out the counters.
+_QUESTION: Final = bytes(_LINK.size) + struct.pack("=HHI", 8, 29, 1 << 3)
+
+LinkTypes = dict[str, tuple[int, str]]
+"""Hardware type (if_arp.h) and driver by name; the driver is empty where it has no name."""
+
+
+def read_link_types() -> LinkTypes:
+    """All links; nothing where the kernel does not tell."""
+    if not sys.platform.startswith("linux"):
+        return {}
+    found: LinkTypes = {}
+    try:
+        with netlink.open_for_questions() as sock:
+            for kind, body in dump(sock, _GET_LINK, _QUESTION):
+                if kind == _NEW_LINK and len(body) >= _LINK.size:
+                    name, driver = _read(body)
+                    found[name] = (_LINK.unpack_from(body)[1], driver)
+    except OSError:
+        return {}
+    return found
+
+
+def _read(body: bytes) -> tuple[str, str]:
+    name = driver = ""
+    for kind, whole in netlink.attributes(body, _LINK.size):
+        value = whole[netlink.VALUE :]
+        if kind == _NAME:
+            name = _text(value)
+        elif kind & _NESTED == _INFO:
+            for inner, whole_inner in netlink.attributes(value, 0):
+                if inner & _NESTED == _INFO_KIND:
+                    driver = _text(whole_inner[netlink.VALUE :])
+    return name, driver
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode("utf-8", "replace")
