@@ -69,7 +69,8 @@ def play(world: World, sizes: Iterable[int], *, every_last: bool) -> Iterator[in
         for last in range(1, size + 1) if every_last else lasts(size):
             whole = 1 + (size + last) % 3
             spoofer.joined(size, whole, last, known=True)
-            spoofer.joined(size, whole, last, known=False)
+            if not every_last:
+                spoofer.joined(size, whole, last, known=False)
         if size <= 64:
             # more than are unmasked together
             spoofer.joined(size, 130, size, known=True)
