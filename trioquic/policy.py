@@ -180,9 +180,12 @@ class MigrationPolicy:
     none: the connection waits for it."""
     metered: bool = True
     """Whether metered networks may be used at all; they come after those that are not."""
-    start_interfaces: int = 1
-    """From how many interfaces, in that order, to try to connect at first, one after the other
-    (RFC 8305); the first to complete the handshake stays. 1: where the system sends packets."""
+    start_interfaces: int | None = None
+    """From where to connect at first (RFC 8305). None: from where the system sends packets, and if
+    there is no connection after `TransportConfig.attempt_delay`, beside that from every other
+    interface that may be used, one after the other, metered ones last; the first to complete the
+    handshake stays. 1: only from where the system sends packets. A larger number: from so many
+    interfaces in the order of preference, each in its turn from the beginning."""
     move_after: int = 1
     """PTOs without an answer, and with nothing else heard, after which the connection moves to a
     validated standby path before that has answered again. Before, it goes where an answer comes
@@ -496,7 +499,7 @@ _ROWS: Final[_checks.Table] = {
     "kinds": _checks.names(networks.KINDS, empty=False),
     "leave_tunnel": _checks.flag,
     "metered": _checks.flag,
-    "start_interfaces": _checks.whole(1, 256),
+    "start_interfaces": _checks.optional(_checks.whole(1, 256)),
     "move_after": _checks.whole(0, infinite=True),
     "degraded_after": _checks.whole(1, 1 << 16),
     "standby": _checks.whole(0, 256),

@@ -268,8 +268,8 @@ async def test_the_last_datagram_is_full_also_when_the_parameters_are_bad(
         assert sent[-1] == initial[-1]
 
 
-async def test_whoever_says_that_nobody_listens_may_lie(autojump_clock: Clock) -> None:
-    """With early data no other address is tried, so this one gets its time."""
+async def test_a_closed_port_ends_it_within_a_second(autojump_clock: Clock) -> None:
+    """No other address is tried with early data, and whoever waits is told."""
     transport = trioquic.TransportConfig(handshake_timeout=2)
     async with phone_world(options(), ipv6=False) as world:
         world.net.host("shut").add_interface("eth0", SHUT)
@@ -280,9 +280,9 @@ async def test_whoever_says_that_nobody_listens_may_lie(autojump_clock: Clock) -
         async with dial(
             world, sessions=sessions, early_data=True, addresses=where, transport=transport
         ) as conn:
-            with pytest.raises(trioquic.HandshakeError, match="within 2 s"):
+            with pytest.raises(trioquic.HandshakeError, match="nothing listens on UDP"):
                 await conn.wait_handshake()
-        assert trio.current_time() - began == pytest.approx(2)
+        assert 0.5 < trio.current_time() - began < 1.0
         assert open_sockets(world) == 0
 
 

@@ -115,6 +115,77 @@ async def test_a_cut_interface_is_overtaken_by_another(autojump_clock: Clock) ->
             assert await get(conn, 1000)
 
 
+@pytest.mark.parametrize("ipv6", [False, True])
+@pytest.mark.parametrize("addresses", [1, 3])
+async def test_a_dead_default_network_costs_less_than_a_second(
+    autojump_clock: Clock, ipv6: bool, addresses: int
+) -> None:
+    """By default: Wi-Fi is up and carries nothing, cellular works."""
+    async with phone_world(ipv6=ipv6) as world:
+        found = [SERVER, *(f"198.51.100.{90 + n}" for n in range(addresses - 1))]
+        found += [SERVER6] if ipv6 else []
+        world.wifi.link.blackhole()
+        start = trio.current_time()
+        async with dial(
+            world, addresses=found, migration=MigrationPolicy(), networks=world.phone
+        ) as conn:
+            assert trio.current_time() - start < 1.0
+            assert conn.active_path is not None
+            assert conn.active_path.interface == "wwan0"
+            assert await get(conn, 1000)
+        assert open_sockets(world) == 0
+
+
+@pytest.mark.parametrize("why", ["answers", "metered", "one", "named", "not wanted"])
+async def test_other_networks_are_not_asked_without_need(autojump_clock: Clock, why: str) -> None:
+    """If the first answers in time, or if the user does not allow it."""
+    policies = {
+        "metered": MigrationPolicy(metered=False),
+        "one": MigrationPolicy(start_interfaces=1),
+        "not wanted": MigrationPolicy(kinds=["wifi"]),
+    }
+    async with phone_world(ipv6=False) as world:
+        policy = policies.get(why, MigrationPolicy())
+        transport = TransportConfig(handshake_timeout=3.0)
+        interface = "wlan0" if why == "named" else None
+        start = dial(
+            world, migration=policy, networks=world.phone, transport=transport, interface=interface
+        )
+        if why == "answers":
+            async with start as conn:
+                await conn.wait_handshake()
+        else:
+            world.wifi.link.blackhole()
+            with pytest.raises(trioquic.HandshakeError):
+                await start.__aenter__()
+        assert not world.record.select(host="phone", interface="wwan0")
+
+
+async def test_metered_networks_come_last(autojump_clock: Clock) -> None:
+    async with phone_world(ipv6=False) as world:
+        world.phone.add_interface("eth1", "192.0.2.200", kind="other", metric=50, delay=0.01)
+        for interface in world.phone.interfaces:
+            interface.link.blackhole()
+        with pytest.raises(trioquic.HandshakeError):
+            async with dial(world, migration=MigrationPolicy(), networks=world.phone):
+                pytest.fail("nothing works")
+        first: dict[str | None, float] = {}
+        for record in world.record.select(host="phone"):
+            first.setdefault(record.interface, record.time)
+        assert sorted(first, key=first.__getitem__) == ["wlan0", "eth1", "wwan0"]
+
+
+async def test_without_a_default_route_another_network_is_taken_at_once(
+    autojump_clock: Clock,
+) -> None:
+    """The system knows no way for packets that belong to no interface."""
+    async with phone_world(ipv6=False) as world:
+        world.wifi.down()
+        start = trio.current_time()
+        async with dial(world, migration=MigrationPolicy(), networks=world.phone):
+            assert trio.current_time() - start < 0.2
+
+
 async def test_addresses_that_the_caller_knows(autojump_clock: Clock) -> None:
     async with phone_world(ipv6=False) as world:
         async with dial(world, addresses=[DEAD, SERVER]) as conn:

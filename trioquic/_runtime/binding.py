@@ -174,3 +174,13 @@ def _take_over(
     except BaseException:
         plain.close()
         raise
+
+
+def interface_name(sock: DatagramSocket, networks: NetworkSource) -> str | None:
+    """The interface that the socket is bound to, or that has its address."""
+    if sock.interface is not None:
+        return sock.interface
+    for interface in networks.snapshot():
+        if any(entry.address == sock.local[0] for entry in interface.addresses):
+            return interface.name
+    return None

@@ -249,4 +249,4 @@ async def _serve(
     except LocalAddressError as error:
         tell(error)
         return
-    await Race(plan, ways, tell).run()
+    await Race(plan, remotes, ways, tell).run()

@@ -32,7 +32,7 @@ from ..errors import MigrationNotAllowedError, PathAbandonedError
 from ..networks import NetworkSource
 from ..paths import Path
 from ..policy import Candidate, MigrationPolicy, PolicyEvent, What
-from .binding import bind_socket, connect_socket, local_error
+from .binding import bind_socket, connect_socket, interface_name, local_error
 from .broadcast import Broadcast
 from .driver import Driver
 from .endings import path_error
@@ -122,7 +122,9 @@ class PathSet:
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
         if self._driver.trace is not None:
-            self._driver.trace.path_opened(path_id, self._interface_name(socket), socket.mtu)
+            self._driver.trace.path_opened(
+                path_id, interface_name(socket, self._networks), socket.mtu
+            )
         link = PathLink(self._driver, self._spawn, socket, path_id)
         if path_id == self._driver.core.active_path:
             self._last_active = link.handle
@@ -131,15 +133,6 @@ class PathSet:
         self._driver.links[path_id] = link
         self._spawn(link.run)
         return link
-
-    def _interface_name(self, socket: DatagramSocket) -> str | None:
-        """The interface that the socket is bound to, or that has its address."""
-        if socket.interface is not None:
-            return socket.interface
-        for interface in self._networks.snapshot():
-            if any(entry.address == socket.local[0] for entry in interface.addresses):
-                return interface.name
-        return None
 
     def _spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         if self.serving:

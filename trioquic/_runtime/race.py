@@ -5,8 +5,12 @@ An attempt begins when the one before has failed, was told that nobody listens t
 told so, as it may be a lie of somebody on the way (`refusals.py`). A completed handshake cancels
 all others; each of them closes its socket and tells its server, with one datagram, that nobody is
 coming.
+
+The first attempts leave the choice of the network to the system. When that has led nowhere for
+`attempt_delay`, the other networks take part as well: which those are is asked only then.
 """
 
+import ipaddress
 import math
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -22,12 +26,13 @@ from ..errors import (
 )
 from ..sessions import Resumption
 from .arguments import Plan
-from .binding import bind_socket, connect_socket
+from .binding import bind_socket, connect_socket, interface_name
 from .connection import Connection
+from .nurseries import bug_in
 from .session import Session
 from .session_keeper import NOTHING, network_of
-from .sockets import DatagramSocket
-from .ways import Way
+from .sockets import DatagramSocket, Remote
+from .ways import Way, other_ways
 
 # The server has answered, and another of its addresses would not answer otherwise.
 _FINAL: Final = (CertificateError, AlpnError, VersionError)
@@ -41,16 +46,33 @@ class Attempt(NamedTuple):
     way: Way
     version: int = 0
     """The version that a Version Negotiation packet offered; 0: there was none."""
+    beside: bool = False
+    """Over another network than the system's choice: if that cannot be used at all, that tells
+    nothing about the server."""
 
 
 class Race:
     """All attempts of one connection, and the life of the connection that comes of them."""
 
-    def __init__(self, plan: Plan, ways: Sequence[Way], tell: Callable[[Result], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        remotes: Sequence[Remote],
+        ways: Sequence[Way],
+        tell: Callable[[Result], None],
+    ) -> None:
         self._plan = plan
+        self._remotes = remotes
         self._tell = tell
-        # with one way only there is nothing to hurry for
-        self._alone = len(ways) == 1
+        self._one_address = len(ways) == 1
+        # whether other networks may take part later, and those that do already
+        self._named = plan.interface is not None or plan.local_address is not None
+        self._widens = (
+            plan.migration.start_interfaces is None
+            and not self._named
+            and all(way.interface is None and not _is_here(way.remote) for way in ways)
+        )
+        self._used: set[str] = set()
         self._waiting = [Attempt(way) for way in ways]
         self._running: list[trio.CancelScope] = []
         self._failures: list[Exception] = []
@@ -61,29 +83,53 @@ class Race:
     async def run(self) -> None:
         """Try until one way leads to the server, tell of that connection, and serve it to its end;
         or tell why there is none."""
-        if len(self._waiting) == 1:
+        if len(self._waiting) == 1 and not self._widens:
             while self._waiting:
                 await self._try(self._waiting.pop())
         else:
+            await self._run_several()
+        if self._result is None:
+            self._tell(_summary(self._plan, self._failures))
+
+    async def _run_several(self) -> None:
+        try:
             async with trio.open_nursery() as nursery:
                 await self._start_attempts(nursery)
                 if self._result is not None:
                     self._tell(self._result)
-        if self._result is None:
-            self._tell(_summary(self._plan, self._failures))
+        except BaseExceptionGroup as group:
+            bug = bug_in(group)
+            if bug is None:
+                raise
+            raise bug from bug.__cause__
 
     async def _start_attempts(self, nursery: trio.Nursery) -> None:
         """Until there is a result, and nothing is left of all attempts but the winner."""
-        while self._waiting or any(scope is not self._winner for scope in self._running):
+        started = False
+        while True:
+            if started and self._widens and self._result is None:
+                self._widen()
+            if not self._waiting and all(scope is self._winner for scope in self._running):
+                return
             self._news = trio.Event()
             pause = math.inf  # those under way may still fail, or want another attempt
             if self._waiting:
                 pause = self._plan.transport.attempt_delay
                 scope = trio.CancelScope()
                 self._running.append(scope)
+                started = True
                 nursery.start_soon(self._try_beside, self._waiting.pop(0), scope)
             with trio.move_on_after(pause):
                 await self._news.wait()
+
+    def _widen(self) -> None:
+        """The system's choice has not led to the server in time: the other networks take part,
+        after one other address from there, as it may be the address that leads nowhere."""
+        self._widens = False
+        others = [
+            Attempt(way, beside=True) for way in other_ways(self._plan, self._remotes, self._used)
+        ]
+        self._waiting[1:1] = others
 
     async def _try_beside(self, attempt: Attempt, scope: trio.CancelScope) -> None:
         try:
@@ -99,13 +145,14 @@ class Race:
         try:
             attempt, session = await self._open(attempt)
         except LocalAddressError as error:
-            if way.interface == self._plan.interface:
+            if self._named and way.interface == self._plan.interface:
                 self._end(error, scope)
-            else:
+            elif not attempt.beside:
                 self._failures.append(error)
             return
         except NoWayError as error:
-            self._failures.append(error.reason)
+            if not attempt.beside:
+                self._failures.append(error.reason)
             return
         except OSError as error:
             self._end(error, scope)
@@ -136,7 +183,7 @@ class Race:
                 start = await keeper.take(connected, versions)
             ticket = start.taken.ticket
             early = plan.early_data and ticket is not None and ticket.early_data
-            if early and ticket is not None and not self._alone:
+            if early and ticket is not None and not self._one_address:
                 attempt, connected, early = await self._go_where_taken(attempt, connected, ticket)
             remote = attempt.way.remote
             return attempt, Session(plan, remote, connected, attempt.version, keeper, start, early)
@@ -191,9 +238,12 @@ class Race:
         )
         try:
             tie = plan.migration.enabled and plan.migration.automatic
-            return await connect_socket(sock, way.remote, way.interface, tie=tie)
+            connected = await connect_socket(sock, way.remote, way.interface, tie=tie)
         except OSError as error:
             raise NoWayError(error) from error
+        if self._widens:
+            self._used.add(interface_name(connected, plan.networks) or "")
+        return connected
 
     def _end(self, result: Result, scope: trio.CancelScope | None) -> None:
         """Tell the result, unless there is one, and stop all attempts but this one."""
@@ -211,6 +261,11 @@ class Race:
             if other is not scope:
                 other.cancel()
         self._news.set()
+
+
+def _is_here(remote: Remote) -> bool:
+    """Whether the server is on this machine: no network leads there."""
+    return ipaddress.ip_address(remote.address[0].partition("%")[0]).is_loopback
 
 
 class NoWayError(Exception):

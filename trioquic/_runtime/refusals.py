@@ -40,7 +40,8 @@ class Refusals:
         self._first_at = inf
         self._last_at = -inf
         self._count = 0
-        # it is certain that nothing listens there
+        # the time that the attempt is given; cancelled when it is certain that nobody is there
+        self.patience = trio.CancelScope()
         self.believed = False
 
     def note(self) -> None:
@@ -72,4 +73,4 @@ class Refusals:
         enough = self._count >= _LEAST and self._last_at - self._first_at >= _SPREAD
         if enough and now >= self._first_at + _CERTAIN_AFTER and not self._answered:
             self.believed = True
-            self._driver.handshake_over.set()
+            self.patience.cancel()

@@ -180,7 +180,8 @@ class Session:
     async def _handshake(self, refusals: Refusals) -> HandshakeError | None:
         driver = self._driver
         timeout = self._plan.transport.handshake_timeout
-        with trio.move_on_after(timeout):
+        refusals.patience.deadline = trio.current_time() + timeout
+        with refusals.patience:
             await driver.handshake_over.wait()
         self._socket.on_refused = None
         if driver.completed is not None and driver.end is None:

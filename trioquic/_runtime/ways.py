@@ -4,15 +4,18 @@ A way is one of the server's addresses, from an interface or from wherever the s
 addresses come in the order of RFC 6724, as far as this machine's own addresses are known, and the
 two families take turns, so that one broken family costs one attempt.
 
+Where the system sends packets nothing may answer, though its interface is up. So the others get
+their turn when that has not led to the server in time: `other_ways`.
+
 If the system sends packets to one of the addresses through a tunnel, only ways through tunnels are
 tried (`reach.py`): the addresses that its routes lead beside the tunnel would show whose they are.
 """
 
 import errno
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..addresses import AddressPair
 from ..errors import LocalAddressError
@@ -20,6 +23,9 @@ from ..networks import Interface
 from .arguments import Plan
 from .reach import Reach
 from .sockets import Remote
+
+_A_PAIR: Final = 2  # one address of each family, if there are both
+_MOST_OTHERS: Final = 16
 
 
 class Way(NamedTuple):
@@ -32,9 +38,51 @@ class Way(NamedTuple):
 def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
     """Every way that is to be tried, the best first. LocalAddressError if none may be."""
     policy = plan.migration
-    named = plan.interface is not None or plan.local_address is not None
-    if len(remotes) == 1 and named:
+    if len(remotes) == 1 and _is_named(plan):
         return [Way(remotes[0], plan.interface)]
+    reach, interfaces, pairs, inside = _survey(plan, remotes)
+    several = policy.start_interfaces is not None and policy.start_interfaces > 1
+    if not _is_named(plan) and (inside or policy.only_interfaces or several):
+        ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
+        if ways:
+            return ways
+        if inside or policy.only_interfaces:
+            return _absent(policy.only_interfaces, interfaces, remotes, reach)
+    return [Way(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))]
+
+
+def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[Way]:
+    """Ways over interfaces that are not in `used`, for when those that the system chose do not lead
+    to the server in time: the metered ones last, two addresses over each before the next ones."""
+    _, interfaces, pairs, _ = _survey(plan, remotes)
+    metered = {interface.name for interface in interfaces if interface.metered}
+    beside = [pair for pair in pairs if pair.interface not in used]
+    beside.sort(key=lambda pair: pair.interface in metered)
+    possible = {(pair.remote, pair.interface) for pair in beside}
+    names = tuple(dict.fromkeys(pair.interface for pair in beside))
+    order = _take_turns(_in_order(remotes, pairs))
+    ways = [
+        Way(remote, name)
+        for some in (order[:_A_PAIR], order[_A_PAIR:])
+        for name in names
+        for remote in some
+        if (_plain(remote), name) in possible
+    ]
+    return ways[:_MOST_OTHERS]
+
+
+def _is_named(plan: Plan) -> bool:
+    """Whether the application says where the connection starts."""
+    return plan.interface is not None or plan.local_address is not None
+
+
+def _survey(
+    plan: Plan, remotes: Sequence[Remote]
+) -> tuple[Reach, tuple[Interface, ...], list[AddressPair], bool]:
+    """The interfaces, the pairs of addresses that may be used, the best first, and whether the
+    connection begins in a tunnel."""
+    policy = plan.migration
+    named = _is_named(plan)
     reach = Reach(plan.networks, policy, plan.interface)
     interfaces = plan.networks.snapshot()
     if plan.interface is not None:
@@ -48,13 +96,7 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
         if pair.source_rank == 0
         and (named or policy.wants(pair.interface, pair.kind, pair.metered))
     ]
-    if not named and (inside or policy.only_interfaces or policy.start_interfaces > 1):
-        ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
-        if ways:
-            return ways
-        if inside or policy.only_interfaces:
-            return _absent(policy.only_interfaces, interfaces, remotes, reach)
-    return [Way(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))]
+    return reach, interfaces, pairs, inside
 
 
 def _absent(
@@ -87,8 +129,11 @@ def _take_turns(remotes: Sequence[Remote]) -> list[Remote]:
     return [remote for one_round in rounds for remote in one_round if remote is not None]
 
 
-def _over_interfaces(remotes: Sequence[Remote], pairs: list[AddressPair], wanted: int) -> list[Way]:
-    """Each address over each of the best interfaces before the next address."""
+def _over_interfaces(
+    remotes: Sequence[Remote], pairs: list[AddressPair], wanted: int | None
+) -> list[Way]:
+    """Each address over each of the best interfaces before the next address; `wanted` of these, or
+    all."""
     interfaces = list(dict.fromkeys(pair.interface for pair in pairs))[:wanted]
     possible = {(pair.remote, pair.interface) for pair in pairs}
     return [
