@@ -120,8 +120,9 @@ async def test_several_closed_ports_are_told_within_a_second(
         error = await expect_failure(
             world, trioquic.HandshakeError, "five.example", server_name=NAME
         )
-        assert trio.current_time() - start < 1.1
-        assert len(error.attempts) == 5
+        assert trio.current_time() - start < 1.0
+        # over Wi-Fi and over cellular
+        assert len(error.attempts) == 10
         assert all("nothing listens on UDP" in str(attempt) for attempt in error.attempts)
 
 
@@ -162,7 +163,7 @@ async def test_a_single_refusal_is_not_believed(autojump_clock: trio.testing.Moc
             "198.51.100.98",
             transport=TransportConfig(handshake_timeout=4.0),
         )
-        assert trio.current_time() - start == pytest.approx(4.0)
+        assert trio.current_time() - start == pytest.approx(4.0, abs=0.3)
         assert "within 4 s" in str(error)
 
 
@@ -170,7 +171,11 @@ async def test_all_errors_are_in_the_last_one(autojump_clock: trio.testing.MockC
     async with phone_world(ipv6=False) as world:
         world.net.name("three.example", DEAD, SERVER6, "198.51.100.98")
         error = await expect_failure(
-            world, trioquic.HandshakeError, "three.example", server_name=NAME
+            world,
+            trioquic.HandshakeError,
+            "three.example",
+            server_name=NAME,
+            migration=trioquic.MigrationPolicy(start_interfaces=1),
         )
         # in the order in which they failed
         assert [type(e) for e in error.attempts] == [
@@ -187,7 +192,11 @@ async def test_one_dead_address_times_out(autojump_clock: trio.testing.MockClock
     async with phone_world() as world:
         start = trio.current_time()
         error = await expect_failure(
-            world, trioquic.HandshakeError, DEAD, transport=TransportConfig(handshake_timeout=2.5)
+            world,
+            trioquic.HandshakeError,
+            DEAD,
+            transport=TransportConfig(handshake_timeout=2.5),
+            migration=trioquic.MigrationPolicy(start_interfaces=1),
         )
         assert trio.current_time() - start == pytest.approx(2.5)
         assert "within 2.5 s" in str(error)

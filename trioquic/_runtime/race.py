@@ -34,6 +34,7 @@ from .session_keeper import NOTHING, network_of
 from .sockets import DatagramSocket, Remote
 from .ways import Way, other_ways
 
+_MANY_REFUSED: Final = 2
 # The server has answered, and another of its addresses would not answer otherwise.
 _FINAL: Final = (CertificateError, AlpnError, VersionError)
 
@@ -73,6 +74,7 @@ class Race:
             and all(way.interface is None and not _is_here(way.remote) for way in ways)
         )
         self._used: set[str] = set()
+        self._refused = 0
         self._waiting = [Attempt(way) for way in ways]
         self._running: list[trio.CancelScope] = []
         self._failures: list[Exception] = []
@@ -114,13 +116,20 @@ class Race:
             self._news = trio.Event()
             pause = math.inf  # those under way may still fail, or want another attempt
             if self._waiting:
-                pause = self._plan.transport.attempt_delay
+                # Where all doors seem shut there is nobody to be spared a second knock.
+                shut = self._refused >= _MANY_REFUSED
+                pause = 0.0 if shut else self._plan.transport.attempt_delay
                 scope = trio.CancelScope()
                 self._running.append(scope)
                 started = True
                 nursery.start_soon(self._try_beside, self._waiting.pop(0), scope)
             with trio.move_on_after(pause):
                 await self._news.wait()
+
+    def _on_refused(self) -> None:
+        """Somebody says that nobody listens there: a reason to hurry, though not to give up."""
+        self._refused += 1
+        self._news.set()
 
     def _widen(self) -> None:
         """The system's choice has not led to the server in time: the other networks take part,
@@ -158,7 +167,9 @@ class Race:
             self._end(error, scope)
             return
         failure = await session.run(
-            lambda connection: self._end(connection, scope), lambda: self._news.set()
+            lambda connection: self._end(connection, scope),
+            self._on_refused,
+            attempt.beside,
         )
         if failure is None:
             return
@@ -279,10 +290,12 @@ class NoWayError(Exception):
 def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:
     """One error for all attempts: the server's own answer if there was one."""
     last = failures[-1]
-    if isinstance(last, HandshakeError) and (len(failures) == 1 or isinstance(last, _FINAL)):
+    alike = len({str(failure) for failure in failures}) == 1
+    if isinstance(last, HandshakeError) and (alike or isinstance(last, _FINAL)):
         last.attempts = tuple(failures)
         return last
-    reasons = "; ".join(str(failure) for failure in failures)
+    # the same over several networks need not be said several times
+    reasons = "; ".join(dict.fromkeys(str(failure) for failure in failures))
     error = HandshakeError(
         f"no connection to {plan.host} port {plan.port}: {reasons}", attempts=tuple(failures)
     )

@@ -5,7 +5,8 @@ say it as well. A single one is therefore only a reason to try the next address 
 the ClientHello goes out again after a third of a second and after two: a closed port refuses each,
 so it takes no longer than `_CERTAIN_AFTER` to be sure. A server that is there answers, and one
 authentic packet of its own outweighs all refusals. So who forges them all the time can keep us from
-a server whose answer takes longer than that, and from no other.
+a server whose answer takes longer than that, and from no other. Over a second network, where the
+first already said the same, less is enough (`_SOON`): the two would have to lie together.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ _LEAST: Final = 2
 # messages, some to one a second.
 _SPREAD: Final = 0.5
 _CERTAIN_AFTER: Final = 0.75
+_SOON: Final = 0.3
 # What RFC 9002 section 6.2.3 allows: a few times, a (guessed) round trip apart
 _ASK_AGAIN_AFTER: Final = 0.34
 
@@ -33,7 +35,11 @@ class Refusals:
         driver: Driver,
         first: Callable[[], None],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        beside: bool,
     ) -> None:
+        self._spread, self._certain_after = _SPREAD, _CERTAIN_AFTER
+        if beside:
+            self._spread = self._certain_after = _SOON
         self._driver = driver
         self._first = first
         self._spawn = spawn
@@ -62,7 +68,7 @@ class Refusals:
                 return
             self._driver.core.repeat_initial(trio.current_time())
             self._driver.flush()
-        await trio.sleep_until(self._first_at + _CERTAIN_AFTER)
+        await trio.sleep_until(self._first_at + self._certain_after)
         self._judge(trio.current_time())
 
     @property
@@ -70,7 +76,7 @@ class Refusals:
         return self._driver.core.statistics().packets_received > 0
 
     def _judge(self, now: float) -> None:
-        enough = self._count >= _LEAST and self._last_at - self._first_at >= _SPREAD
-        if enough and now >= self._first_at + _CERTAIN_AFTER and not self._answered:
+        enough = self._count >= _LEAST and self._last_at - self._first_at >= self._spread
+        if enough and now >= self._first_at + self._certain_after and not self._answered:
             self.believed = True
             self.patience.cancel()

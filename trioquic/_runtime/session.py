@@ -69,13 +69,14 @@ class Session:
         return self._driver.core.alternative_version
 
     async def run(
-        self, tell: Callable[[Connection], None], refused: Callable[[], None]
+        self, tell: Callable[[Connection], None], refused: Callable[[], None], beside: bool
     ) -> HandshakeError | None:
         """Shake hands, tell of the connection, and serve it to its end. With early data, the
         connection is told of first.
 
         Returns why there was no connection, or None after there was one. `refused` is told when the
-        server's host says for the first time that nobody listens, which may be a lie.
+        server's host says for the first time that nobody listens, which may be a lie. `beside`:
+        over another network than the system's choice.
         """
         paths: PathSet | None = None
         failure: HandshakeError | None = None
@@ -98,7 +99,8 @@ class Session:
                     driver, paths, self._plan.migration, self._plan.networks, self._broadcast
                 )
                 nursery.start_soon(supervisor.run, nursery)
-                failure = await self._serve(nursery, paths, supervisor, refused, tell)
+                refusals = Refusals(driver, refused, nursery.start_soon, beside)
+                failure = await self._serve(nursery, paths, supervisor, refusals, tell)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -114,7 +116,7 @@ class Session:
         nursery: trio.Nursery,
         paths: PathSet,
         supervisor: Supervisor,
-        refused: Callable[[], None],
+        refusals: Refusals,
         tell: Callable[[Connection], None],
     ) -> HandshakeError | None:
         """From the first datagram to the end of the connection, or to why there was none. No task
@@ -123,7 +125,6 @@ class Session:
         plan = self._plan
         chosen = plan.interface is not None or plan.local_address is not None
         paths.start_first(self._socket, chosen)
-        refusals = Refusals(driver, refused, nursery.start_soon)
         self._socket.on_refused = refusals.note
         told = False
         try:
