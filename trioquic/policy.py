@@ -13,11 +13,15 @@ from enum import Enum
 from typing import Final
 
 from . import _checks, networks
+from ._other_ports import network_of as _network
+from ._other_ports import other_ports
 from ._protocol.path.state import PathState
 from .errors import NoPathReason
 
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
+# of another network, while none has answered
+_PORTS_OF_A_STANDBY: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,8 @@ class Candidate:
     """The same addresses as a path there is: only the port would be new."""
     reason: str
     """Which preference or rule of RFC 6724 put it there."""
+    misled: int = 0
+    """How many ports in a row have met somebody there who does not know the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,18 @@ class PathInfo:
     """Not opened by the application."""
     trouble: str = ""
     """Why it is not usable, if it is not."""
+    doubtful: bool = False
+    """Nothing shows yet that packets get to the server and back: the connection leapt here, or it
+    is being probed for the first time."""
+    misled: bool = False
+    """While it is doubtful, something came in that was not from whom the connection is with: as if
+    from a worker of the server that does not know the connection. Nobody vouches for that."""
+    returned: bool = False
+    """It has worked, its network was gone and is back, and nothing was tried there since."""
+    opened_at: float = -_NEVER
+    """When the supervisor opened it; -inf for others and the path of the handshake."""
+    retry_at: float = -_NEVER
+    """When to challenge it again after that was in vain."""
     chosen: bool = False
     """The application said that the connection begins here, or moved it here, and it has stayed on
     this network since."""
@@ -84,6 +102,9 @@ class View:
     """What could be opened now, without those that failed a moment ago."""
     spare_ids: int
     """Connection IDs left for new paths."""
+    answerable: int = 8
+    """On how many new paths at once the server can answer: so many connection IDs of ours it has
+    not used yet (section 5.1.1)."""
     migration_allowed: bool
     """False while the server forbids it and its preferred address is not in use."""
     preferred_pending: bool
@@ -135,8 +156,13 @@ class Decision:
     """Candidates to open and challenge."""
     challenge: tuple[int, ...] = ()
     """Paths to challenge (again)."""
+    suspend: bool = False
+    """Leave the active path, whose network is gone, but keep its socket and connection ID for when
+    it is back."""
     migrate: int | None = None
     """The path to move to."""
+    unproven: bool = False
+    """Move there also if the path is not validated; it is at the same time (section 9.2)."""
     leap: Candidate | None = None
     """A candidate to open and move to at once, validating at the same time (section 9.2)."""
     cause: str = "decided by the policy"
@@ -235,8 +261,12 @@ class MigrationPolicy:
         view = replace(view, paths=tuple(p for p in view.paths if not p.outside or p == active))
         if active is None or active.id in gone:
             return self._without_path(view, gone, event, now)
-        silent = active.silent_since < _NEVER
-        if silent:
+        if active.doubtful:
+            return self._doubtful(view, active, now)
+        if active.silent_since < _NEVER:
+            # Nothing reaches the server, so what is given up brings no new connection ID: only what
+            # can be used no more goes, and the others are asked again.
+            gone = tuple(path.id for path in view.paths if not path.usable)
             decision = self._silent(view, active, now)
         else:
             decision = self._well(view, active, now)
@@ -252,13 +282,80 @@ class MigrationPolicy:
         if ready:
             best = max(ready, key=lambda path: (path.preferred, -path.rank))
             return Decision(abandon=gone, migrate=best.id, cause=cause)
+        # What has worked may do so again when its network is back, from the same port only, and
+        # while nothing else is proven nothing is gained by giving it up.
+        kept = [path.id for path in view.paths if not path.usable and not path.doubtful]
+        gone = tuple(number for number in gone if number not in kept)
+        suspend = view.active is not None
+        returned = [path for path in view.paths if path.returned]
+        if returned:
+            best = min(returned, key=lambda path: path.rank)
+            cause = "the network is back"
+            return Decision(abandon=gone, migrate=best.id, unproven=True, cause=cause)
+        # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
+        ways = [c for c in self._usable(view) if not (c.preferred and view.preferred_pending)]
+        asked = self._asked(view, gone)
+        if asked is not None and not (ways and view.spare_ids and ways[0].rank < asked.rank):
+            return Decision(
+                abandon=gone, suspend=suspend, migrate=asked.id, unproven=True, cause=cause
+            )
         if not view.migration_allowed or not view.spare_ids:
             return self._confined(view, gone)
-        for candidate in self._usable(view):
-            if not (candidate.preferred and view.preferred_pending):
-                # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
-                return Decision(abandon=gone, leap=candidate, cause=cause)
-        return Decision(abandon=gone, wait=True, look_again=view.next_candidate_at)
+        if ways:
+            return Decision(abandon=gone, suspend=suspend, leap=ways[0], cause=cause)
+        return Decision(abandon=gone, suspend=suspend, wait=True, look_again=view.next_candidate_at)
+
+    def _asked(self, view: View, gone: tuple[int, ...]) -> PathInfo | None:
+        """A path that was challenged before the active one was gone, and may yet answer."""
+        allowed = {(c.local, c.remote) for c in self._usable(view)}
+        asked = [
+            path
+            for path in view.paths
+            if path.state is PathState.PROBING
+            and path.id not in gone
+            and not path.misled
+            and not (path.preferred and view.preferred_pending)
+            and (path.local[0], path.remote) in allowed
+        ]
+        return min(asked, key=lambda path: path.rank, default=None)
+
+    # -- a leap into the dark: whatever works is better --------------------------------------------
+
+    def _doubtful(self, view: View, active: PathInfo, now: float) -> Decision:
+        """The connection has moved to a path that was not proven, and there is no answer yet."""
+        proven = [p for p in view.paths if p.usable and p.state is PathState.VALIDATED]
+        if proven:
+            best = max(proven, key=lambda path: (path.preferred, -path.rank, path.proven_at))
+            return Decision(migrate=best.id, cause="the new path has not answered, another has")
+        returned = [path for path in view.paths if path.returned]
+        if returned:
+            best = min(returned, key=lambda path: path.rank)
+            return Decision(migrate=best.id, unproven=True, cause="the network is back")
+        return self._ask_around(view, active, now)
+
+    def _ask_around(self, view: View, active: PathInfo, now: float) -> Decision:
+        """Challenge what there is, and open what there may be."""
+        idle = [path for path in view.paths if path.usable and not path.probing]
+        due = [p for p in idle if p.proven_at < active.silent_since or p.doubtful]
+        ripe = [path for path in due if path == active or now >= path.retry_at]
+        look_again = min(
+            [now + active.pto, view.next_candidate_at, *(p.retry_at for p in due if p not in ripe)]
+        )
+        chosen = self._some(self._others(view, active), 2)
+        proven = any(path.state is PathState.VALIDATED for path in view.paths if path.usable)
+        if not chosen and self.new_port and not proven:
+            # only networks in use are left: another port there, or another address
+            chosen, again = other_ports(view, self._usable(view), now)
+            look_again = min(look_again, again)
+        if active.doubtful:
+            # Section 9.6.3: a leap leads to the original address, and both are asked.
+            chosen = self._ways_to_preferred(view, active) + chosen
+        return Decision(
+            challenge=tuple(path.id for path in ripe),
+            probe=chosen[: view.spare_ids],
+            wanted=chosen[view.spare_ids :],
+            look_again=look_again,
+        )
 
     def _confined(self, view: View, gone: tuple[int, ...]) -> Decision:
         """From the address that is gone alone the server may be reached (section 18.2), or there is
@@ -284,18 +381,7 @@ class MigrationPolicy:
                 challenge=tuple(p.id for p in doubtful if p.proven_at < active.silent_since),
                 cause=f"no answer for {active.unanswered_ptos} PTO",
             )
-        asked = [path for path in view.paths if path.usable and not path.probing]
-        challenge = tuple(path.id for path in asked if path.proven_at < active.silent_since)
-        chosen = self._some(self._others(view, active), 2)
-        if not chosen and self.new_port and not _standbys(view, active):
-            # only networks in use are left: another port there, or another address
-            chosen = self._some(self._usable(view), 1)
-        return Decision(
-            challenge=challenge,
-            probe=chosen[: view.spare_ids],
-            wanted=chosen[view.spare_ids :],
-            look_again=min(now + active.pto, view.next_candidate_at),
-        )
+        return self._ask_around(view, active, now)
 
     def _refuge(self, view: View, active: PathInfo) -> PathInfo | None:
         """Where to go: to a path that has answered since, or after a while to one that did before.
@@ -335,10 +421,16 @@ class MigrationPolicy:
         standbys = _standbys(view, active)
         home = _network(active.interface, active.local[0])
         elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
-        missing = max(0, self.standby - len(elsewhere))
+        missing = max(0, self.standby - len({_network(p.interface, p.local[0]) for p in elsewhere}))
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
             chosen = self._some(self._improvements(view, active), 1)
+        useless = {path.id for path in standbys if _is_useless(path, active, standbys)}
+        if self.new_port:
+            kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
+            ways = self._unanswered(view, elsewhere, chosen)
+            more, again = other_ports(kept, ways, now, _PORTS_OF_A_STANDBY)
+            chosen, look_again = more or chosen, min(look_again, again)
         if not view.spare_ids:
             chosen = self._ways_to_preferred(view, active) + chosen
         # Of those that are being probed we shall hear.
@@ -348,12 +440,25 @@ class MigrationPolicy:
             if path not in due:
                 look_again = min(look_again, self._reprobe_at(path))
         return Decision(
-            abandon=tuple(path.id for path in standbys if _is_double(path, active)),
-            challenge=tuple(path.id for path in due if not _is_double(path, active)),
+            abandon=tuple(useless),
+            challenge=tuple(path.id for path in due if path.id not in useless),
             probe=chosen[: view.spare_ids],
-            wanted=chosen[view.spare_ids :],
+            # another port beside one that is there is no loss to tell of
+            wanted=tuple(c for c in chosen[view.spare_ids :] if not c.new_port),
             look_again=look_again,
         )
+
+    def _unanswered(
+        self, view: View, elsewhere: list[PathInfo], chosen: tuple[Candidate, ...]
+    ) -> list[Candidate]:
+        """Candidates on the networks of standbys that have not answered, or where ports have met
+        somebody else, while there are fewer standbys than there should be."""
+        ready = [path for path in elsewhere if path.state is PathState.VALIDATED]
+        if len({_network(p.interface, p.local[0]) for p in ready}) >= max(1, self.standby):
+            return []
+        networks = {_network(path.interface, path.local[0]) for path in elsewhere if path.mine}
+        networks |= {_network(c.interface, c.local) for c in chosen if c.misled}
+        return [c for c in self._usable(view) if _network(c.interface, c.local) in networks]
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:
         """Section 9.6: validate the preferred address, move there, drop what leads to the old."""
@@ -445,10 +550,6 @@ class MigrationPolicy:
         return min(self.move_back_after * 2.0**recent, max(128.0, self.move_back_after))
 
 
-def _network(interface: str | None, local: str) -> tuple[str | None, str | None]:
-    return (interface, None) if interface is not None else (None, local)
-
-
 def _standbys(view: View, active: PathInfo) -> list[PathInfo]:
     return [
         path
@@ -459,19 +560,29 @@ def _standbys(view: View, active: PathInfo) -> list[PathInfo]:
     ]
 
 
-def _is_double(path: PathInfo, active: PathInfo) -> bool:
-    """Differs from the active path in its port only: one was opened when the other was silent."""
-    same = (path.interface, path.local[0], path.remote) == (
-        active.interface,
-        active.local[0],
-        active.remote,
+def _is_useless(path: PathInfo, active: PathInfo, standbys: list[PathInfo]) -> bool:
+    """Opened when another was silent, and that other works; or it leads to somebody else."""
+    if not path.mine:
+        return False
+    if path.misled or (_same_way(path, active) and not active.chosen):
+        return True
+    proven = [p for p in standbys if p.state is PathState.VALIDATED and _same_way(p, path)]
+    return bool(proven) and path != max(proven, key=lambda p: (not p.mine, -p.id))
+
+
+def _same_way(path: PathInfo, other: PathInfo) -> bool:
+    """Whether two paths differ in their ports only."""
+    return (path.interface, path.local[0], path.remote) == (
+        other.interface,
+        other.local[0],
+        other.remote,
     )
-    return same and path.mine and path.state is PathState.VALIDATED and not active.chosen
 
 
 def _is_stale(path: PathInfo) -> bool:
     """Opened by the supervisor, and its validation failed."""
-    return path.mine and path.state is PathState.CANDIDATE and not path.probing
+    waiting = path.probing or path.returned
+    return path.mine and path.state is PathState.CANDIDATE and not waiting
 
 
 def _is_outside(path: PathInfo, view: View) -> bool:

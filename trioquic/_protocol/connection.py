@@ -268,6 +268,12 @@ class ClientConnection:
         return judge_preferred(offer, self._rules.handshake_remote)
 
     @property
+    def unused_own_ids(self) -> int:
+        """How many connection IDs of ours the server has not used yet: it needs one for each new
+        path (RFC 9000 section 5.1.1)."""
+        return self._own_ids.unused
+
+    @property
     def more_ids_expected(self) -> bool:
         """Whether the server is likely to give another connection ID soon."""
         return self._peer_ids.more_expected
@@ -412,6 +418,10 @@ class ClientConnection:
     def resume(self, now: float) -> None:
         """The network of the active path is back: do not wait for any PTO."""
         self._paths.resume(now)
+
+    def suspend(self, now: float) -> None:
+        """Leave the active path without another one: nothing is sent until `migrate`."""
+        self._paths.suspend(now)
 
     def abandon(self, path_id: int, now: float, reason: str) -> None:
         """Give a path up and retire its connection ID."""

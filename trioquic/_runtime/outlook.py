@@ -25,6 +25,9 @@ _FIVE_MINUTES: Final = 300.0
 # A candidate that failed is left alone for a second, then two, four ... up to this.
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 64.0
+# So many ports in a row may meet somebody who does not know the connection before that counts as a
+# failure: of eight workers the right one is met by then, but for one connection in a hundred.
+_MOST_PORTS: Final = 32
 _MOST_REMEMBERED: Final = 64
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
@@ -41,6 +44,13 @@ class _Facts:
         self.listed = False
         self.routed = False
         self.mine = False
+        self.opened_at = -inf
+        self.retry_at = -inf
+        # how often in a row validation has failed
+        self.failures = 0
+        # its network was gone, and nothing was tried there since
+        self.away = False
+        self.key: _Key | None = None
 
 
 class Outlook:
@@ -58,6 +68,8 @@ class Outlook:
         self._facts: dict[int, _Facts] = {}
         # candidates that failed: how often, and when they may be tried again
         self._failures: dict[_Key, tuple[int, float]] = {}
+        # how many ports in a row have met somebody who does not know the connection
+        self._misled: dict[_Key, int] = {}
         self._switches: list[float] = []
         self._returns: list[float] = []
         self._preferred_failed = False
@@ -69,16 +81,26 @@ class Outlook:
         if event.what is What.HINT or (event.what is What.NETWORKS and self._networks_changed()):
             # what failed a moment ago may work now
             self._failures.clear()
+            self._misled.clear()
+            for known in self._facts.values():
+                known.retry_at = -inf
         if event.path is None:
             return
         facts = self._facts_of(event.path)
         if event.what is What.VALIDATED:
             facts.proven_at = now
             facts.silent_since = inf
+            facts.away = False
+            facts.failures = 0
+            if facts.key is not None:
+                self._misled.pop(facts.key, None)
         elif event.what in (What.SILENT, What.SOCKET_ERROR):
             facts.silent_since = min(facts.silent_since, now)
         elif event.what is What.RECOVERED or event.what is What.MOVED:
             facts.silent_since = inf
+            facts.away = False
+        elif event.what is What.RESET or event.what is What.MISLED:
+            self._note_stranger(facts, now)
         elif event.what is What.FAILED:
             self._note_failure(event.path, now)
 
@@ -116,9 +138,25 @@ class Outlook:
         self._last_networks = networks
         return changed
 
-    def opened(self, path_id: int) -> None:
+    def opened(self, path_id: int, now: float) -> None:
         """The supervisor opened a path."""
-        self._facts_of(path_id).mine = True
+        facts = self._facts_of(path_id)
+        facts.mine = True
+        facts.opened_at = now
+        link = self._paths.link(path_id)
+        if link is not None:
+            socket = link.socket
+            facts.key = (socket.local[0], socket.interface, socket.remote)
+
+    def _note_stranger(self, facts: _Facts, now: float) -> None:
+        """Somebody answers on a path who does not know the connection: another port is tried, but
+        not for ever."""
+        if facts.key is None:
+            return
+        self._misled[facts.key] = self._misled.get(facts.key, 0) + 1
+        if self._misled[facts.key] >= _MOST_PORTS:
+            del self._misled[facts.key]
+            self._rest(facts.key, now)
 
     def silent(self, path_id: int) -> bool:
         """Whether a path has unanswered probes."""
@@ -134,6 +172,10 @@ class Outlook:
         if link is None:
             self._facts.pop(path_id, None)
             return
+        facts = self._facts_of(path_id)
+        facts.away = False
+        facts.retry_at = now + min(_FIRST_REST * 2.0**facts.failures, _LONGEST_REST)
+        facts.failures += 1
         socket = link.socket
         self._rest((socket.local[0], socket.interface, socket.remote), now)
         if socket.remote in self._driver.core.preferred_addresses:
@@ -154,7 +196,10 @@ class Outlook:
         return False
 
     def _rest(self, key: _Key, now: float) -> None:
-        times = self._failures.get(key, (0, 0.0))[0]
+        times, until = self._failures.get(key, (0, -inf))
+        if now < until:
+            # another port of a try that has failed already
+            return
         rest = min(_FIRST_REST * 2.0**times, _LONGEST_REST)
         self._failures[key] = (times + 1, now + rest)
         while len(self._failures) > _MOST_REMEMBERED:
@@ -228,6 +273,7 @@ class Outlook:
             paths=paths,
             candidates=self._candidates(pairs, paths, now),
             spare_ids=core.statistics().spare_peer_ids,
+            answerable=core.unused_own_ids,
             migration_allowed=core.migration_allowed,
             preferred_pending=bool(preferred)
             and not self._preferred_failed
@@ -289,6 +335,7 @@ class Outlook:
                     rank=ranks[pair.interface],
                     new_port=(pair.local, remote) in used,
                     reason=pair.reason,
+                    misled=self._misled.get(key, 0),
                 )
             )
         return tuple(found)
@@ -317,6 +364,7 @@ class Outlook:
         elif usable and facts.routed:
             # One that never had a route carries packets all the same.
             usable, trouble = False, f"{name} has no route to the server any more"
+        facts.away |= not usable and not view.doubtful
         return PathInfo(
             id=number,
             state=view.state,
@@ -336,6 +384,11 @@ class Outlook:
             unanswered_ptos=view.pto_count,
             probing=view.validating,
             mine=facts.mine,
+            doubtful=view.doubtful,
+            misled=view.stranger,
+            returned=facts.away and usable,
+            opened_at=facts.opened_at,
+            retry_at=facts.retry_at,
             chosen=number == self._paths.chosen,
             outside=against is LeftOut.OUTSIDE_TUNNEL
             or (home is not None and self._paths.reach.is_outside(home)),

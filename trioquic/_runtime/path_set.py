@@ -315,6 +315,15 @@ class PathSet:
             return first.socket.local[0] == second.socket.local[0]
         return named[0] == named[1]
 
+    def suspend(self) -> None:
+        """Leave the active path, whose network is gone, and keep its socket: the same port may be
+        needed when it is back."""
+        link = self.active_link()
+        if link is not None:
+            link.set_active(False)
+            self._driver.core.suspend(trio.current_time())
+            self._driver.flush()
+
     def close(self, path_id: int, reason: str) -> None:
         """Give a path up."""
         link = self._links.get(path_id)

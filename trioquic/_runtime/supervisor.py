@@ -54,7 +54,7 @@ class Supervisor:
         self._waiting_since = inf
         self._preferred_reported = False
         # paths that there was no connection ID for, the last time the policy was asked
-        self._wanted: tuple[Candidate, ...] = ()
+        self._wanted: tuple[str, ...] = ()
         paths.supervisor = self
 
     def hear(self, event: PolicyEvent) -> None:
@@ -72,7 +72,7 @@ class Supervisor:
         if not self._policy.automatic or self._driver.over:
             return
         # the path of the handshake, nobody has asked for it by name
-        self._outlook.opened(self._driver.core.active_path)
+        self._outlook.opened(self._driver.core.active_path, -inf)
         nursery.start_soon(self._watch_networks)
         await self._decide_for_ever()
 
@@ -114,8 +114,12 @@ class Supervisor:
     async def _carry_out(self, decision: Decision, view: View) -> None:
         for number in decision.abandon:
             self._paths.close(number, _why_given_up(view, number))
+        if decision.suspend:
+            self._paths.suspend()
         if decision.migrate is not None:
-            self._move(decision.migrate, decision.cause)
+            self._move(decision.migrate, decision.cause, decision.unproven)
+            if decision.unproven:
+                self._challenge(decision.migrate)
         elif decision.leap is not None:
             await self._leap(decision.leap, decision.cause)
         for number in decision.challenge:
@@ -138,7 +142,7 @@ class Supervisor:
                     # What section 9 forbids has been told where it was refused.
                     self._broadcast.send(public.MigrationRefused(reason=str(error)))
             return None
-        self._outlook.opened(path.id)
+        self._outlook.opened(path.id, trio.current_time())
         return path.id
 
     def _challenge(self, number: int) -> None:
@@ -167,12 +171,12 @@ class Supervisor:
 
     def _report_wanted(self, wanted: tuple[Candidate, ...]) -> None:
         """Say once what cannot be probed for want of a connection ID (section 9.5)."""
-        for candidate in wanted:
-            if candidate not in self._wanted:
-                way = f"from {candidate.local} to {candidate.remote[0]}"
+        ways = {f"from {candidate.local} to {candidate.remote[0]}": None for candidate in wanted}
+        for way in ways:
+            if way not in self._wanted:
                 reason = f"{Refusal.NO_SPARE_ID.value} for a path {way}"
                 self._broadcast.send(public.MigrationRefused(reason=reason))
-        self._wanted = wanted
+        self._wanted = tuple(ways)
 
     def _report_preferred(self) -> None:
         result = None if self._preferred_reported else self._outlook.preferred_result()

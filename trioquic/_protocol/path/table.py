@@ -249,7 +249,7 @@ class PathTable:
             raise PathRefusedError(Refusal.NOT_VALIDATED)
         if self._peer_ids.for_path(path_id) is None:
             raise PathRefusedError(Refusal.NO_SPARE_ID)
-        if not path.proven and self._own_ids.unused < 1:
+        if path.doubtful and self._own_ids.unused < 1:
             # Section 5.1.1: it could not answer there. On a proven path it has already answered.
             raise PathRefusedError(Refusal.NO_SPARE_OWN_ID)
         old_id = self.active
@@ -287,6 +287,19 @@ class PathTable:
             self.ping_needed = True
             self.ack_needed = True
             self._arriving = True
+
+    def suspend(self, now: float) -> None:
+        """Leave the active path for none: its network is gone, and it may be back one day. What was
+        in flight is sent elsewhere."""
+        old = self.active_path()
+        if old is not None:
+            self._loss.requeue_path(old.path_id, now)
+            self._leave_active(now)
+            old.validation.stop()
+            if old.state is PathState.PROBING:
+                old.advance(PathInput.FAIL)
+            self.active = -1
+            self._loss.active_path = -1
 
     def _leave_active(self, now: float) -> None:
         old = self.active_path()

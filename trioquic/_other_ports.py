@@ -1,0 +1,93 @@
+"""When to try another port on a network that is in use already.
+
+A server with several workers may find a connection by the four-tuple that its packets come from,
+and then a new port reaches a worker that does not know it: nothing answers there, however often it
+is asked, or a stateless reset does. A NAT or firewall may have forgotten a port in the same way.
+Another port is another chance, and each costs a connection ID.
+
+While something comes in that is not ours (a path is *misled*), the network works and somebody else
+answers, so the number of ports that are tried is doubled at once. Without such a sign the network
+itself may be dead: a few ports follow each other quickly, as attempts to connect do (RFC 8305
+section 5), and then one a second as long as IDs last.
+
+Nor are there ever more ports in question than the server has connection IDs of ours to answer with.
+nginx takes two, and a second probe that it understands makes it forget the path of the first; with
+no ID left then it drops all that comes from either.
+"""
+
+from collections.abc import Sequence
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from ._protocol.path.state import PathState
+
+if TYPE_CHECKING:
+    from .policy import Candidate, PathInfo, View
+
+# Seconds for an answer before another port is tried beside the first ones, and the later ones
+_SOON: Final = 0.25
+_LATER: Final = 1.0
+_FIRST_ONES: Final = 3
+# The core has so many paths at most.
+_MOST_PATHS: Final = 8
+
+Network = tuple[str | None, str | None]
+
+
+def other_ports(
+    view: "View", candidates: Sequence["Candidate"], now: float, most: int = _MOST_PATHS
+) -> tuple[tuple["Candidate", ...], float]:
+    """Candidates on networks where nothing that was asked has answered, for at most `most` ports on
+    each; and when to look again."""
+    chosen: list[Candidate] = []
+    look_again = inf
+    few = view.answerable <= 1
+    asking = {p: _patient_until(p, few) for p in view.paths if p.state is PathState.PROBING}
+    asking = {path: until for path, until in asking.items() if now < until}
+    room = min(_MOST_PATHS - len(view.paths), max(1, view.answerable) - len(asking))
+    for network in dict.fromkeys(network_of(c.interface, c.local) for c in candidates):
+        asked = on_network(view, network)
+        if view.active in asked and any(path not in asked for path in asking):
+            # Another network is being asked, which is better than another port on this one.
+            look_again = min([look_again, *asking.values()])
+            continue
+        if any(answers(path) for path in asked) or len(asked) >= most:
+            continue
+        until = max(
+            (_patient_until(p, few or len(asked) > _FIRST_ONES) for p in asked), default=-inf
+        )
+        if now < until:
+            look_again = min(look_again, until)
+            continue
+        ways = [c for c in candidates if network_of(c.interface, c.local) == network]
+        strangers = sum(path.misled for path in asked) + max(c.misled for c in ways)
+        chosen += ways * max(1, min(strangers, (most - len(asked)) // len(ways)))
+    if len(chosen) > room:
+        look_again = min([look_again, *asking.values()])
+    return tuple(chosen[: max(0, room)]), look_again
+
+
+def _patient_until(path: "PathInfo", patient: bool) -> float:
+    """Until when an answer may well come on a path."""
+    return -inf if path.misled else path.opened_at + (_LATER if patient else _SOON)
+
+
+def on_network(view: "View", network: Network) -> list["PathInfo"]:
+    """The paths of a network that is there."""
+    return [
+        path
+        for path in view.paths
+        if path.usable and network_of(path.interface, path.local[0]) == network
+    ]
+
+
+def answers(path: "PathInfo") -> bool:
+    """Whether the path works, as far as is known."""
+    if path.state is PathState.ACTIVE:
+        return not path.doubtful and path.silent_since == inf
+    return path.state is PathState.VALIDATED
+
+
+def network_of(interface: str | None, local: str) -> Network:
+    """What goes and comes together: an interface, or an address where that is not known."""
+    return (interface, None) if interface is not None else (None, local)
