@@ -21,6 +21,7 @@ LAYERS = {
     "_variant": 0,
     "_checks": 0,
     "_other_ports": 2,
+    "_path_roles": 2,
     "_protocol": 0,
     "_address": 1,
     **dict.fromkeys(LEAVES, 2),

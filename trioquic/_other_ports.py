@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from ._path_roles import answers, network_of, on_network
 from ._protocol.path.state import PathState
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _LATER: Final = 1.0
 _FIRST_ONES: Final = 3
 # The core has so many paths at most.
 _MOST_PATHS: Final = 8
-
-Network = tuple[str | None, str | None]
 
 
 def other_ports(
@@ -70,24 +69,3 @@ def other_ports(
 def _patient_until(path: "PathInfo", patient: bool) -> float:
     """Until when an answer may well come on a path."""
     return -inf if path.misled else path.opened_at + (_LATER if patient else _SOON)
-
-
-def on_network(view: "View", network: Network) -> list["PathInfo"]:
-    """The paths of a network that is there."""
-    return [
-        path
-        for path in view.paths
-        if path.usable and network_of(path.interface, path.local[0]) == network
-    ]
-
-
-def answers(path: "PathInfo") -> bool:
-    """Whether the path works, as far as is known."""
-    if path.state is PathState.ACTIVE:
-        return not path.doubtful and path.silent_since == inf
-    return path.state is PathState.VALIDATED
-
-
-def network_of(interface: str | None, local: str) -> Network:
-    """What goes and comes together: an interface, or an address where that is not known."""
-    return (interface, None) if interface is not None else (None, local)

@@ -13,8 +13,9 @@ from enum import Enum
 from typing import Final
 
 from . import _checks, networks
-from ._other_ports import network_of as _network
 from ._other_ports import other_ports
+from ._path_roles import is_outside, is_stale, is_useless, standbys_of
+from ._path_roles import network_of as _network
 from ._protocol.path.state import PathState
 from .errors import NoPathReason
 
@@ -256,7 +257,7 @@ class MigrationPolicy:
         gone = tuple(
             path.id
             for path in view.paths
-            if not path.usable or _is_stale(path) or _is_outside(path, view)
+            if not path.usable or is_stale(path) or is_outside(path, view)
         )
         view = replace(view, paths=tuple(p for p in view.paths if not p.outside or p == active))
         if active is None or active.id in gone:
@@ -418,14 +419,14 @@ class MigrationPolicy:
             if now >= ready_at:
                 return Decision(migrate=path.id, cause="a better network is back")
             look_again = min(look_again, ready_at)
-        standbys = _standbys(view, active)
+        standbys = standbys_of(view, active)
         home = _network(active.interface, active.local[0])
         elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
         missing = max(0, self.standby - len({_network(p.interface, p.local[0]) for p in elsewhere}))
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
             chosen = self._some(self._improvements(view, active), 1)
-        useless = {path.id for path in standbys if _is_useless(path, active, standbys)}
+        useless = {path.id for path in standbys if is_useless(path, active, standbys)}
         if self.new_port:
             kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
             ways = self._unanswered(view, elsewhere, chosen)
@@ -548,47 +549,6 @@ class MigrationPolicy:
     def _patience(self, view: View, now: float) -> float:
         recent = sum(1 for at in view.returns if now - at < 300.0)
         return min(self.move_back_after * 2.0**recent, max(128.0, self.move_back_after))
-
-
-def _standbys(view: View, active: PathInfo) -> list[PathInfo]:
-    return [
-        path
-        for path in view.paths
-        if path.id != active.id
-        and path.usable
-        and path.state in (PathState.VALIDATED, PathState.PROBING)
-    ]
-
-
-def _is_useless(path: PathInfo, active: PathInfo, standbys: list[PathInfo]) -> bool:
-    """Opened when another was silent, and that other works; or it leads to somebody else."""
-    if not path.mine:
-        return False
-    if path.misled or (_same_way(path, active) and not active.chosen):
-        return True
-    proven = [p for p in standbys if p.state is PathState.VALIDATED and _same_way(p, path)]
-    return bool(proven) and path != max(proven, key=lambda p: (not p.mine, -p.id))
-
-
-def _same_way(path: PathInfo, other: PathInfo) -> bool:
-    """Whether two paths differ in their ports only."""
-    return (path.interface, path.local[0], path.remote) == (
-        other.interface,
-        other.local[0],
-        other.remote,
-    )
-
-
-def _is_stale(path: PathInfo) -> bool:
-    """Opened by the supervisor, and its validation failed."""
-    waiting = path.probing or path.returned
-    return path.mine and path.state is PathState.CANDIDATE and not waiting
-
-
-def _is_outside(path: PathInfo, view: View) -> bool:
-    """Opened by the supervisor, beside a tunnel that has come since. The active path stays until
-    there is one in the tunnel; what the application opened is the application's."""
-    return path.outside and path.mine and path != view.active
 
 
 def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:

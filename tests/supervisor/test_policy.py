@@ -288,12 +288,14 @@ def test_networks_that_must_not_be_used_end_the_connection(why: dict[str, int]) 
         assert (decision.give_up, decision.wait, decision.abandon) == (None, True, ())
 
 
-def test_a_path_that_may_still_answer_is_waited_for() -> None:
-    """Its connection ID is the last one."""
+def test_a_path_that_may_still_answer_is_moved_to() -> None:
+    """Its connection ID is the last one. Section 9.2 allows to move first; what is gone is kept
+    until another path is proven."""
     asked = replace(CELLULAR, state=PathState.PROBING, probing=True)
     view = replace(VIEW, active=GONE, paths=(GONE, asked), candidates=(WAY,), spare_ids=0)
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.give_up, decision.wait, decision.abandon) == (None, True, ())
+    assert (decision.give_up, decision.wait, decision.abandon) == (None, False, ())
+    assert (decision.suspend, decision.migrate, decision.unproven) == (True, asked.id, True)
 
 
 def test_the_preferred_address_is_asked_where_migration_is_forbidden() -> None:

@@ -25,6 +25,8 @@ _FIVE_MINUTES: Final = 300.0
 # A candidate that failed is left alone for a second, then two, four ... up to this.
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 64.0
+# Validation takes so long at least before it is given up (RFC 9000 section 8.2.4).
+_ATTEMPT: Final = 3.0
 # So many ports in a row may meet somebody who does not know the connection before that counts as a
 # failure: of eight workers the right one is met by then, but for one connection in a hundred.
 _MOST_PORTS: Final = 32
@@ -41,6 +43,7 @@ class _Facts:
     def __init__(self) -> None:
         self.proven_at = -inf
         self.silent_since = inf
+        self.silence_ended = -inf
         self.listed = False
         self.routed = False
         self.mine = False
@@ -87,6 +90,9 @@ class Outlook:
         if event.path is None:
             return
         facts = self._facts_of(event.path)
+        answers = event.what in (What.VALIDATED, What.RECOVERED)
+        if answers and facts.silent_since < inf:
+            facts.silence_ended = now
         if event.what is What.VALIDATED:
             facts.proven_at = now
             facts.silent_since = inf
@@ -179,17 +185,20 @@ class Outlook:
         socket = link.socket
         self._rest((socket.local[0], socket.interface, socket.remote), now)
         if socket.remote in self._driver.core.preferred_addresses:
-            self._preferred_failed |= self._original_answers(socket.local[0])
+            self._preferred_failed |= self._original_answers(socket.local[0], now)
 
-    def _original_answers(self, local: str) -> bool:
-        """Whether the server's original address can be reached from there: if it cannot either,
-        the silence of the preferred one says nothing about it (section 9.6.3)."""
+    def _original_answers(self, local: str, now: float) -> bool:
+        """Whether the server's original address can be reached from there, all the time since the
+        preferred one was asked: if it cannot either, the silence of the preferred one says nothing
+        about it (section 9.6.3)."""
         core = self._driver.core
         for number in core.live_paths():
             path = core.path_view(number)
             if path.local is None or path.local[0] != local:
                 continue
             if path.remote in core.preferred_addresses:
+                continue
+            if self._facts_of(number).silence_ended > now - _ATTEMPT:
                 continue
             if path.state in (PathState.ACTIVE, PathState.VALIDATED) and not self.silent(number):
                 return True

@@ -1,0 +1,73 @@
+"""What the policy asks about one path: whether it works, what it is good for, what it is not."""
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from ._protocol.path.state import PathState
+
+if TYPE_CHECKING:
+    from .policy import PathInfo, View
+
+Network = tuple[str | None, str | None]
+
+
+def on_network(view: "View", network: Network) -> list["PathInfo"]:
+    """The paths of a network that is there."""
+    return [
+        path
+        for path in view.paths
+        if path.usable and network_of(path.interface, path.local[0]) == network
+    ]
+
+
+def answers(path: "PathInfo") -> bool:
+    """Whether the path works, as far as is known."""
+    if path.state is PathState.ACTIVE:
+        return not path.doubtful and path.silent_since == inf
+    return path.state is PathState.VALIDATED
+
+
+def network_of(interface: str | None, local: str) -> Network:
+    """What goes and comes together: an interface, or an address where that is not known."""
+    return (interface, None) if interface is not None else (None, local)
+
+
+def standbys_of(view: "View", active: "PathInfo") -> list["PathInfo"]:
+    return [
+        path
+        for path in view.paths
+        if path.id != active.id
+        and path.usable
+        and path.state in (PathState.VALIDATED, PathState.PROBING)
+    ]
+
+
+def is_useless(path: "PathInfo", active: "PathInfo", standbys: list["PathInfo"]) -> bool:
+    """Opened when another was silent, and that other works; or it leads to somebody else."""
+    if not path.mine:
+        return False
+    if path.misled or (same_way(path, active) and not active.chosen):
+        return True
+    proven = [p for p in standbys if p.state is PathState.VALIDATED and same_way(p, path)]
+    return bool(proven) and path != max(proven, key=lambda p: (not p.mine, -p.id))
+
+
+def same_way(path: "PathInfo", other: "PathInfo") -> bool:
+    """Whether two paths differ in their ports only."""
+    return (path.interface, path.local[0], path.remote) == (
+        other.interface,
+        other.local[0],
+        other.remote,
+    )
+
+
+def is_stale(path: "PathInfo") -> bool:
+    """Opened by the supervisor, and its validation failed."""
+    waiting = path.probing or path.returned
+    return path.mine and path.state is PathState.CANDIDATE and not waiting
+
+
+def is_outside(path: "PathInfo", view: "View") -> bool:
+    """Opened by the supervisor, beside a tunnel that has come since. The active path stays until
+    there is one in the tunnel; what the application opened is the application's."""
+    return path.outside and path.mine and path != view.active
