@@ -10,7 +10,7 @@ import trio.testing
 from tests.sim_server import pattern
 from trioquic import TransportConfig, http3
 
-from .world import AUTHORITY, URL, http_world
+from .world import AUTHORITY, URL, HTTPWorld, http_world
 
 Clock = trio.testing.MockClock
 
@@ -244,6 +244,76 @@ async def test_goaway(autojump_clock: Clock) -> None:
         assert (await first.receive_response()).status == 204
         assert await first.receive_data() == b""
         await http.wait_closed()
+
+
+def goaway(world: HTTPWorld, stream_id: int) -> None:
+    """Let the server say that it processes nothing from this stream on; nothing is flushed yet."""
+    application = world.applications[0]
+    assert application.http is not None
+    control = application.http._local_control_stream_id
+    assert control is not None
+    application.quic.send_stream_data(control, bytes((7, 1, stream_id)))
+
+
+@pytest.mark.parametrize("read", [True, False])
+async def test_goaway_for_a_response_that_has_begun(autojump_clock: Clock, read: bool) -> None:
+    """It goes on, whatever the server says; also if nobody has looked at it yet."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+        await trio.sleep(1)
+        application = world.applications[0]
+        assert application.http is not None
+        application.http.send_headers(0, [(b":status", b"200"), (b"content-length", b"6")])
+        application.http.send_data(0, b"abc", False)
+        if read:
+            application.connection.flush()
+            assert (await request.receive_response()).status == 200
+        goaway(world, 0)
+        application.connection.flush()
+        await trio.sleep(1)
+        assert not http.available
+        application.http.send_data(0, b"def", True)
+        application.connection.flush()
+        assert (await request.receive_response()).status == 200
+        content = await request.receive_data()
+        while piece := await request.receive_data():
+            content += piece
+        assert content == b"abcdef"
+
+
+async def test_goaway_together_with_the_response(autojump_clock: Clock) -> None:
+    """In one datagram, in any order, while somebody waits."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+        async with trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                assert (await request.receive_response()).status == 204
+
+            nursery.start_soon(receive)
+            await trio.sleep(1)
+            goaway(world, 0)
+            application = world.applications[0]
+            assert application.http is not None
+            application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
+            application.connection.flush()
+
+
+async def test_who_has_begun_to_answer_did_something(autojump_clock: Clock) -> None:
+    """RFC 9114 section 4.1.1: H3_REQUEST_REJECTED comes too late then to be believed."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+        await trio.sleep(1)
+        application = world.applications[0]
+        assert application.http is not None
+        application.http.send_headers(0, [(b":status", b"200")])
+        application.connection.flush()
+        assert (await request.receive_response()).status == 200
+        application.quic.reset_stream(0, http3.ErrorCode.H3_REQUEST_REJECTED)
+        application.connection.flush()
+        with pytest.raises(http3.HTTP3StreamError) as caught:
+            await request.receive_data()
+        assert not isinstance(caught.value, http3.RequestRejectedError)
 
 
 async def test_a_rejected_request_says_so_also_when_the_connection_is_closed(

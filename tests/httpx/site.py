@@ -28,7 +28,8 @@ GOAWAY = 0x07
 class SiteApplication(Application):
     """More paths than the tests of HTTP/3 itself need.
 
-    `/json`: the request's fields; `/redirect/PATH`; `/cookie`: sets one; `/part`: a part of a body
+    `/json`: the request's fields; `/redirect/PATH`; `/astray`: to the request's
+    x-location; `/cookie`: sets one; `/part`: a part of a body
     and no more; `/alt-svc`: with the request's x-alt-svc as its own Alt-Svc; `/misdirected`: 421;
     `/deaf`: reads nothing of the body; `/hasty`: answers before it, and reads it; `/close`: closes
     the connection; `/goaway`: goes away, this request included; `/reject`: not processed;
@@ -73,6 +74,8 @@ class SiteApplication(Application):
             case ["redirect", *parts]:
                 location = "/" + "/".join(parts)
                 self._head(stream_id, 302, (b"location", location.encode()), end=True)
+            case ["astray"]:
+                self._head(stream_id, 302, (b"location", exchange.headers[b"x-location"]), end=True)
             case ["cookie"]:
                 self._head(stream_id, 200, (b"set-cookie", b"flavour=oat; Path=/"), end=True)
             case ["alt-svc"]:

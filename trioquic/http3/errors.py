@@ -99,8 +99,9 @@ def code_name(code: int) -> str:
         return f"error {code:#x}"
 
 
-def stream_error(code: int) -> HTTP3StreamError:
-    """What a RESET_STREAM of the server's means to the request."""
-    if code == ErrorCode.H3_REQUEST_REJECTED:
+def stream_error(code: int, *, has_begun: bool = False) -> HTTP3StreamError:
+    """What a RESET_STREAM of the server's means to the request. Who has begun to answer cannot say
+    that it has done nothing (RFC 9114 section 4.1.1)."""
+    if code == ErrorCode.H3_REQUEST_REJECTED and not has_begun:
         return RequestRejectedError("the server did not process the request", code=code)
     return HTTP3StreamError("the server gave up on the response", code=code)

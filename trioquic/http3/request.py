@@ -51,6 +51,8 @@ _UNEXPECTED: Final = RESERVED | {
 }
 # up to this size it is cheaper to copy data behind its frame header than to send it by itself
 _SMALL: Final = 1 << 15
+# A response that came together with a GOAWAY is read first; in seconds
+_GRACE: Final = 0.05
 _T = TypeVar("_T")
 _WITHOUT_CONTENT: Final = frozenset((204, 304))
 
@@ -74,6 +76,7 @@ class Request(trio.abc.AsyncResource):
         self._complete = False  # all of the response was received
         self._cancelled = False
         self._rejected = False
+        self._reader: trio.CancelScope | None = None
         self._blocked = False  # a field section waits for QPACK's dynamic table
         self._head: ResponseHead | None = None
         self._informational: list[ResponseHead] = []
@@ -196,7 +199,7 @@ class Request(trio.abc.AsyncResource):
         await trio.lowlevel.checkpoint_if_cancelled()
         fills = self._frames.fills
         try:
-            result = await receive()
+            result = await self._unless_rejected(receive)
         except (PeerError, StreamResetError, trio.ClosedResourceError) as error:
             raise self._translated(error) from error
         except HTTP3StreamError as error:
@@ -206,6 +209,29 @@ class Request(trio.abc.AsyncResource):
             # what was taken must not be lost to a cancellation
             await trio.lowlevel.cancel_shielded_checkpoint()
         return result
+
+    async def _unless_rejected(self, receive: Callable[[], Awaitable[_T]]) -> _T:
+        """A server that goes away may have answered this request before, or after all."""
+        while True:
+            with trio.CancelScope() as scope:
+                self._reader = scope
+                self._set_grace()
+                try:
+                    return await receive()
+                finally:
+                    self._reader = None
+            if not self._has_begun:
+                self.cancel()
+                raise self._rejection()
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether anything of a response has come: then the server has worked on the request."""
+        return self._frames.fills > 0
+
+    def _set_grace(self) -> None:
+        if self._rejected and self._reader is not None and not self._has_begun:
+            self._reader.deadline = trio.current_time() + _GRACE
 
     async def _next_head(self) -> ResponseHead:
         while True:
@@ -315,9 +341,19 @@ class Request(trio.abc.AsyncResource):
         self._session.forget(self.stream_id)
 
     def reject(self) -> None:
-        """The server has said that it will not process this request (section 5.2)."""
+        """The server has said that it will not process this request (section 5.2): unless it has
+        done so, no more of it is sent, and no response awaited."""
+        if self._has_begun:
+            return
         self._rejected = True
-        self.cancel()
+        if not self._sent:
+            self._sent = True
+            self._stream.reset(ErrorCode.H3_REQUEST_CANCELLED)
+        if self._reader is None:
+            # whoever comes to read is told
+            self._session.forget(self.stream_id)
+        else:
+            self._set_grace()
 
     async def aclose(self) -> None:
         """Cancel what is not complete. Closes also when it is cancelled."""
@@ -352,13 +388,16 @@ class Request(trio.abc.AsyncResource):
             if not self._received:
                 self._stop_decoding()
                 self._forget_if_done()
-            return stream_error(error.error_code)
-        if self._rejected:
+            return stream_error(error.error_code, has_begun=self._has_begun)
+        if self._rejected and not self._has_begun:
             # whatever has become of the connection since
-            return RequestRejectedError(
-                "the server went away without processing the request",
-                code=ErrorCode.H3_REQUEST_REJECTED,
-            )
+            return self._rejection()
         if self._session.ended:
             return self._session.end_error()
         return error
+
+    def _rejection(self) -> RequestRejectedError:
+        return RequestRejectedError(
+            "the server went away without processing the request",
+            code=ErrorCode.H3_REQUEST_REJECTED,
+        )

@@ -39,7 +39,9 @@ class DefaultFallback(httpx.AsyncBaseTransport):
         connect = (request.extensions.get("timeout") or {}).get("connect")
         with trio.move_on_after(math.inf if connect is None else connect) as scope:
             return await self._inner.handle_async_request(_tell_connected(request, scope))
-        raise httpx.ConnectTimeout(f"no connection to {request.url.host} in time")
+        raise httpx.ConnectTimeout(
+            f"no connection to {request.url.raw_host.decode('ascii')} in time"
+        )
 
     def _make(self) -> httpx.AsyncHTTPTransport:
         try:
