@@ -3,7 +3,7 @@
 import pytest
 
 from tests.attacks.expect import dropped, goes_on
-from tests.peer.packets import APPLICATION, seal
+from tests.peer.packets import APPLICATION, HANDSHAKE, seal
 from tests.peer.script import ServerScript
 from tests.peer.world import World
 from trioquic._protocol.wire import frames as fr
@@ -70,3 +70,31 @@ def test_a_long_reason_is_cut_between_characters() -> None:
     code, _, reason = world.peer.close
     assert code == 7
     assert reason.decode() == "x" + "ä" * 127
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_the_packets_of_a_datagram_have_one_connection_id(retry: bool) -> None:
+    # Section 12.2, also where the ID to send to changes: with Retry, and with the first answer.
+    world = World(ServerScript(retry=retry)).connect()
+    world.peer.issue_id(retire_prior_to=max(world.peer.issued))
+    goes_on(world)
+    ids = [{packet.dcid for packet in d.packets} for d in world.peer.datagrams if d.packets]
+    assert all(len(found) == 1 for found in ids)
+    assert len(set.union(*ids)) > 2
+    assert any(len(d.packets) > 1 for d in world.peer.datagrams), "some were coalesced"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_1_rtt_packet_behind_others_must_have_their_id(same: bool) -> None:
+    # Section 12.2: "Receivers SHOULD ignore any subsequent packets with a different" ID.
+    world = World(ServerScript(handshake_done=False))
+    world.run_until(lambda: world.client.handshake_complete)
+    world.settle()
+    first, other = world.peer.client_ids[0][0], world.peer.client_ids[1][0]
+    before = world.client.statistics()
+    handshake = world.peer.seal(HANDSHAKE, bytes([fr.PING]), dcid=first)
+    short = world.peer.seal(APPLICATION, bytes([fr.PING]), dcid=first if same else other)
+    world.inject(handshake + short)
+    after = world.client.statistics()
+    assert after.packets_received - before.packets_received == (2 if same else 1)
+    assert after.dropped_unknown_id - before.dropped_unknown_id == (0 if same else 1)
