@@ -10,6 +10,7 @@
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make vpn-lab  100 connections through each kind of VPN, and what leaves beside it (needs root)
+# make floods  what each kind of flood makes a client hold, send and compute (docs/testing.md)
 # make docs    draw the generated parts of the documentation anew, and build it into docs/build
 #
 # All of them set up .venv by themselves; a Python >= 3.11 and make are enough.
@@ -28,7 +29,7 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab joined docs servers pytest html clean
+.PHONY: floods compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab vpn-lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -104,6 +105,9 @@ joined: $(VENV)/dev.stamp
 
 vpn-lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab.vpn
+
+floods: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.floods
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents

@@ -52,6 +52,7 @@ class World:
         token: bytes = b"",
         keep_tickets: bool = False,
         early: Resumption | None = None,
+        datagrams: bool = False,
         observer: Observer | None = None,
         spin_bit: bool = True,
     ) -> None:
@@ -83,6 +84,7 @@ class World:
             token=token,
             resumption=early,
             early_data=early is not None,
+            datagrams=datagrams,
         )
         self.client = ClientConnection(
             config, rng=self.random.randbytes, wall_time=WALL_TIME.timestamp(), now=self.now

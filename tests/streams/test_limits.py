@@ -140,8 +140,6 @@ def test_data_that_nobody_reads_moves_no_limit() -> None:
     table.on_stream_untrusted(OURS_BIDI, 0, bytes(60), False)
     table.on_stream_untrusted(PEER_BIDI, 0, bytes(40), False)
     table.on_stream_data_blocked_untrusted(OURS_BIDI, 60)
-    table.on_data_blocked_untrusted(100)
-    table.on_streams_blocked_untrusted(True, 5)
     assert sent_frames(table) == []
 
 

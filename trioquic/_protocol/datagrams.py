@@ -1,9 +1,9 @@
 """Unreliable datagrams (RFC 9221): DATAGRAM frames, both ways.
 
 Sent ones go out in order, before data of streams, under congestion control, and are never sent
-again. Received ones wait for a reader. Both queues are bounded in number; who falls behind loses
-the oldest, for in what is sent this way news matter more than completeness. All that is dropped is
-counted.
+again. Received ones wait for a reader. Both queues are bounded in number, and what is received in
+bytes, too, for no flow control does that. Who falls behind loses the oldest, for in what is sent
+this way news matter more than completeness. All that is dropped is counted.
 
 A path decides how large a packet is, so what fitted when it was queued may not fit the path that
 the connection has moved to: it is dropped when its turn comes.
@@ -25,6 +25,10 @@ ACCEPTED_SIZE: Final = 65535
 _SHORT_OVERHEAD: Final = 3
 _LONG_OVERHEAD: Final = 5
 _LONG: Final = 1 << 14
+# What is received may take so many bytes, or as many as datagrams of the usual size do.
+_LEAST_BYTES: Final = 1 << 20
+_USUAL_SIZE: Final = 1500
+_READABLE: Final = DatagramReadable()
 
 
 class DatagramOutcome(Enum):
@@ -90,6 +94,8 @@ class Datagrams:
         # made when they are needed: an empty deque takes 760 bytes
         self._outgoing: deque[_Waiting] | None = None
         self._incoming: deque[bytes] | None = None
+        self._incoming_bytes = 0
+        self._most_bytes = max(_LEAST_BYTES, buffer * _USUAL_SIZE)
         self.sent = 0
         self.received = 0
         self.lost = 0
@@ -172,11 +178,19 @@ class Datagrams:
         if queue is None:
             queue = self._incoming = deque()
         queue.append(data)
-        if len(queue) > self._buffer:
-            queue.popleft()
+        self._incoming_bytes += len(data)
+        if len(queue) <= self._buffer and self._incoming_bytes <= self._most_bytes:
+            self._events.append(_READABLE)
+            return
+        # no more than before can be read, and their readers were told
+        while len(queue) > self._buffer or self._incoming_bytes > self._most_bytes:
+            self._incoming_bytes -= len(queue.popleft())
             self.dropped_receiving += 1
-        self._events.append(DatagramReadable())
 
     def take(self) -> bytes | None:
         """The oldest datagram that was received; None when there is none."""
-        return self._incoming.popleft() if self._incoming else None
+        if not self._incoming:
+            return None
+        data = self._incoming.popleft()
+        self._incoming_bytes -= len(data)
+        return data

@@ -2,6 +2,10 @@
 
 The two frames that make up nearly all traffic, STREAM and ACK, come first; the others go through a
 short chain. Which frames a packet may contain depends on its packet-number space.
+
+A peer may fill packets with frames of two or three bytes that say nothing (section 21.9). So that
+these cost us little more than other bytes do, frames that are nothing but a few integers are read
+in a run, with no object made for them.
 """
 
 from typing import Final
@@ -33,6 +37,29 @@ _EARLY_FRAMES: Final = frozenset(
     )
 )
 _DATAGRAM_FRAMES: Final = (frames.DATAGRAM, frames.DATAGRAM_WITH_LENGTH)
+_MOST_STREAMS: Final = 1 << 60
+
+
+def _integer_table() -> bytes:
+    """By frame type, how many integers the frame is made of; 0 for all that are made otherwise."""
+    table = bytearray(256)
+    table[frames.RESET_STREAM] = 3
+    for kind in (frames.STOP_SENDING, frames.MAX_STREAM_DATA, frames.STREAM_DATA_BLOCKED):
+        table[kind] = 2
+    for kind in (
+        frames.MAX_DATA,
+        frames.MAX_STREAMS_BIDI,
+        frames.MAX_STREAMS_UNI,
+        frames.DATA_BLOCKED,
+        frames.STREAMS_BLOCKED_BIDI,
+        frames.STREAMS_BLOCKED_UNI,
+        frames.RETIRE_CONNECTION_ID,
+    ):
+        table[kind] = 1
+    return bytes(table)
+
+
+_INTEGERS: Final = _integer_table()
 
 
 class Dispatcher:
@@ -75,9 +102,27 @@ class Dispatcher:
                 elif kind == frames.PADDING:
                     pos = _skip_padding(payload, pos, end)
                 elif kind == frames.ACK or kind == frames.ACK_ECN:
-                    reader = Reader(payload, FRAME_ENCODING_ERROR, pos + 1, end)
-                    self._ack_untrusted(reader, kind, space, now)
-                    pos = reader.pos
+                    pos = self._ack_untrusted(payload, kind, pos + 1, end, space, now)
+                elif kind == frames.PING:
+                    pos += 1
+                    eliciting = True
+                elif _INTEGERS[kind] and space == APPLICATION:
+                    pos = self._integers_untrusted(payload, pos, end, own_sequence)
+                    eliciting = True
+                elif kind == frames.CRYPTO:
+                    pos = self._crypto_untrusted(payload, pos + 1, end, space, now)
+                    eliciting = True
+                elif kind == frames.NEW_TOKEN and space == APPLICATION:
+                    pos = self._token_untrusted(payload, pos + 1, end)
+                    eliciting = True
+                elif kind & 0xFE == frames.DATAGRAM and space == APPLICATION:
+                    pos = self._datagram_untrusted(payload, kind, pos + 1, end)
+                    eliciting = True
+                elif kind == frames.HANDSHAKE_DONE and space == APPLICATION:
+                    self._handshake.on_handshake_done_untrusted()
+                    while pos < end and payload[pos] == kind:
+                        pos += 1
+                    eliciting = True
                 else:
                     reader = Reader(payload, FRAME_ENCODING_ERROR, pos, end)
                     eliciting |= self._other_untrusted(reader, space, path, own_sequence, now)
@@ -99,10 +144,23 @@ class Dispatcher:
             stream_id, pos = decode_varint_untrusted(payload, pos, end)
         offset = 0
         if kind & 0x04:
-            offset, pos = decode_varint_untrusted(payload, pos, end)
+            first = payload[pos] if pos < end else 0
+            if 0x40 <= first < 0x80 and pos + 1 < end:
+                offset = (first & 0x3F) << 8 | payload[pos + 1]
+                pos += 2
+            elif 0x80 <= first < 0xC0 and pos + 3 < end:
+                offset = (first & 0x3F) << 24 | payload[pos + 1] << 16
+                offset |= payload[pos + 2] << 8 | payload[pos + 3]
+                pos += 4
+            else:
+                offset, pos = decode_varint_untrusted(payload, pos, end)
         stop = end
         if kind & 0x02:
-            length, pos = decode_varint_untrusted(payload, pos, end)
+            if pos < end and payload[pos] < 0x40:
+                length = payload[pos]
+                pos += 1
+            else:
+                length, pos = decode_varint_untrusted(payload, pos, end)
             stop = pos + length
             if stop > end:
                 raise BadPacketError(FRAME_ENCODING_ERROR, "STREAM frame is cut short", kind)
@@ -111,15 +169,55 @@ class Dispatcher:
         self._streams.on_stream_untrusted(stream_id, offset, payload[pos:stop], kind & 0x01 != 0)
         return stop
 
-    def _ack_untrusted(self, reader: Reader, kind: int, space: int, now: float) -> None:
-        ack = frames.read_ack_untrusted(reader, kind == frames.ACK_ECN)
+    def _datagram_untrusted(self, payload: bytes, kind: int, pos: int, end: int) -> int:
+        """DATAGRAM (RFC 9221 section 4). Without a length it reaches to the end of the packet."""
+        stop = end
+        if kind == frames.DATAGRAM_WITH_LENGTH:
+            size, pos = decode_varint_untrusted(payload, pos, end)
+            stop = pos + size
+            if stop > end:
+                raise BadPacketError(FRAME_ENCODING_ERROR, "DATAGRAM frame is cut short", kind)
+        self._datagrams.on_datagram_untrusted(payload[pos:stop])
+        return stop
+
+    def _crypto_untrusted(self, payload: bytes, pos: int, end: int, space: int, now: float) -> int:
+        """CRYPTO (section 19.6)."""
+        offset, pos = decode_varint_untrusted(payload, pos, end)
+        size, pos = decode_varint_untrusted(payload, pos, end)
+        stop = pos + size
+        if stop > end or offset + size > MAX_VARINT:
+            raise BadPacketError(
+                FRAME_ENCODING_ERROR,
+                "CRYPTO frame is cut short or ends beyond 2^62-1",
+                frames.CRYPTO,
+            )
+        self._handshake.on_crypto_untrusted(space, offset, payload[pos:stop], now)
+        return stop
+
+    def _token_untrusted(self, payload: bytes, pos: int, end: int) -> int:
+        """NEW_TOKEN (section 19.7)."""
+        size, pos = decode_varint_untrusted(payload, pos, end)
+        stop = pos + size
+        if stop > end or not size:
+            raise BadPacketError(
+                FRAME_ENCODING_ERROR, "NEW_TOKEN is cut short or without a token", frames.NEW_TOKEN
+            )
+        self._handshake.on_new_token_untrusted(payload[pos:stop])
+        return stop
+
+    def _ack_untrusted(
+        self, payload: bytes, kind: int, pos: int, end: int, space: int, now: float
+    ) -> int:
+        ack, pos = frames.parse_ack_untrusted(payload, pos, end, kind == frames.ACK_ECN)
         delay = 0.0
-        parameters = self._handshake.parameters
-        if space == APPLICATION and parameters is not None:
-            delay = (ack.delay << parameters.ack_delay_exponent) / 1_000_000
-        self._loss.on_ack_untrusted(space, ack, now, delay)
-        if space == APPLICATION and self._handshake.one_rtt is not None:
+        if ack.delay and space == APPLICATION:
+            parameters = self._handshake.parameters
+            if parameters is not None:
+                delay = (ack.delay << parameters.ack_delay_exponent) / 1_000_000
+        news = self._loss.on_ack_untrusted(space, ack, now, delay)
+        if news and space == APPLICATION and self._handshake.one_rtt is not None:
             self._handshake.one_rtt.on_acked(self._loss.largest_acked(space))
+        return pos
 
     def _other_untrusted(
         self, reader: Reader, space: int, path: Path, own_sequence: int, now: float
@@ -127,28 +225,24 @@ class Dispatcher:
         kind = reader.frame_type_untrusted()
         if kind > frames.HANDSHAKE_DONE:
             if kind in _DATAGRAM_FRAMES:
-                if space != APPLICATION:
-                    raise BadPacketError(PROTOCOL_VIOLATION, "DATAGRAM in an early packet", kind)
-                data = frames.read_datagram_untrusted(reader, kind == frames.DATAGRAM_WITH_LENGTH)
-                self._datagrams.on_datagram_untrusted(data)
-                return True
+                raise BadPacketError(PROTOCOL_VIOLATION, "DATAGRAM in an early packet", kind)
             raise BadPacketError(FRAME_ENCODING_ERROR, f"unknown frame type {kind:#x}", kind)
         if space != APPLICATION and kind not in _EARLY_FRAMES:
             raise BadPacketError(
                 PROTOCOL_VIOLATION, f"frame type {kind:#x} in an early packet", kind
             )
-        if kind == frames.PING:
-            return True
-        if kind == frames.CRYPTO:
-            offset, data = frames.read_crypto_untrusted(reader)
-            self._handshake.on_crypto_untrusted(space, offset, data, now)
-        elif kind == frames.CONNECTION_CLOSE or kind == frames.CONNECTION_CLOSE_APP:
+        if kind == frames.CONNECTION_CLOSE or kind == frames.CONNECTION_CLOSE_APP:
             self._close_untrusted(reader, kind, path, now)
             return False
-        elif kind <= frames.STREAMS_BLOCKED_UNI:
-            self._stream_control_untrusted(reader, kind)
+        elif kind == frames.NEW_CONNECTION_ID:
+            self._paths.on_new_connection_id_untrusted(
+                frames.read_new_connection_id_untrusted(reader)
+            )
+        elif kind == frames.PATH_CHALLENGE:
+            path.on_challenge_untrusted(frames.read_path_challenge_untrusted(reader))
         else:
-            self._connection_control_untrusted(reader, kind, path, own_sequence, now)
+            # PATH_RESPONSE is all that is left
+            self._paths.on_response_untrusted(frames.read_path_response_untrusted(reader), now)
         return True
 
     def _close_untrusted(self, reader: Reader, kind: int, path: Path, now: float) -> None:
@@ -158,50 +252,61 @@ class Dispatcher:
         pto = path.recovery.rtt.pto(self._loss.max_ack_delay)
         self._lifetime.on_peer_close(code, frame_type, reason, now, pto)
 
-    def _stream_control_untrusted(self, reader: Reader, kind: int) -> None:
-        streams = self._streams
-        if kind == frames.MAX_STREAM_DATA:
-            stream_id, limit = frames.read_max_stream_data_untrusted(reader)
-            streams.on_max_stream_data_untrusted(stream_id, limit)
-        elif kind == frames.MAX_DATA:
-            streams.on_max_data_untrusted(frames.read_max_data_untrusted(reader))
-        elif kind == frames.MAX_STREAMS_BIDI or kind == frames.MAX_STREAMS_UNI:
-            count = frames.read_max_streams_untrusted(reader)
-            streams.on_max_streams_untrusted(kind == frames.MAX_STREAMS_BIDI, count)
-        elif kind == frames.RESET_STREAM:
-            stream_id, code, final_size = frames.read_reset_stream_untrusted(reader)
-            streams.on_reset_stream_untrusted(stream_id, code, final_size)
-        elif kind == frames.STOP_SENDING:
-            stream_id, code = frames.read_stop_sending_untrusted(reader)
-            streams.on_stop_sending_untrusted(stream_id, code)
-        elif kind == frames.DATA_BLOCKED:
-            streams.on_data_blocked_untrusted(frames.read_data_blocked_untrusted(reader))
-        elif kind == frames.STREAM_DATA_BLOCKED:
-            stream_id, limit = frames.read_stream_data_blocked_untrusted(reader)
-            streams.on_stream_data_blocked_untrusted(stream_id, limit)
-        elif kind == frames.STREAMS_BLOCKED_BIDI or kind == frames.STREAMS_BLOCKED_UNI:
-            count = frames.read_streams_blocked_untrusted(reader)
-            streams.on_streams_blocked_untrusted(kind == frames.STREAMS_BLOCKED_BIDI, count)
-        else:
-            # NEW_TOKEN is all that is left
-            self._handshake.on_new_token_untrusted(frames.read_new_token_untrusted(reader))
+    # -- frames of integers ------------------------------------------------------------------------
 
-    def _connection_control_untrusted(
-        self, reader: Reader, kind: int, path: Path, own_sequence: int, now: float
-    ) -> None:
-        if kind == frames.NEW_CONNECTION_ID:
-            self._paths.on_new_connection_id_untrusted(
-                frames.read_new_connection_id_untrusted(reader)
-            )
-        elif kind == frames.RETIRE_CONNECTION_ID:
-            sequence = frames.read_retire_connection_id_untrusted(reader)
-            self._own_ids.on_retire_untrusted(sequence, own_sequence)
-        elif kind == frames.PATH_CHALLENGE:
-            path.on_challenge_untrusted(frames.read_path_challenge_untrusted(reader))
-        elif kind == frames.PATH_RESPONSE:
-            self._paths.on_response_untrusted(frames.read_path_response_untrusted(reader), now)
-        else:
-            self._handshake.on_handshake_done_untrusted()
+    def _integers_untrusted(self, payload: bytes, pos: int, end: int, own_sequence: int) -> int:
+        """All frames of integers that follow each other, from `pos` on; returns where they end."""
+        streams = self._streams
+        kind = 0
+        try:
+            while pos < end:
+                kind = payload[pos]
+                count = _INTEGERS[kind]
+                if not count:
+                    break
+                pos += 1
+                if pos < end and payload[pos] < 0x40:
+                    value = payload[pos]
+                    pos += 1
+                else:
+                    value, pos = decode_varint_untrusted(payload, pos, end)
+                if count == 1:
+                    if kind == frames.MAX_DATA:
+                        streams.on_max_data_untrusted(value)
+                    elif kind != frames.DATA_BLOCKED:
+                        self._count_untrusted(kind, value, own_sequence)
+                    continue
+                if pos < end and payload[pos] < 0x40:
+                    second = payload[pos]
+                    pos += 1
+                else:
+                    second, pos = decode_varint_untrusted(payload, pos, end)
+                if kind == frames.MAX_STREAM_DATA:
+                    streams.on_max_stream_data_untrusted(value, second)
+                elif kind == frames.STOP_SENDING:
+                    streams.on_stop_sending_untrusted(value, second)
+                elif kind == frames.STREAM_DATA_BLOCKED:
+                    streams.on_stream_data_blocked_untrusted(value, second)
+                else:
+                    third, pos = decode_varint_untrusted(payload, pos, end)
+                    streams.on_reset_stream_untrusted(value, second, third)
+        except BadPacketError as error:
+            # The caller knows only the first frame of the run.
+            if error.frame_type == 0:
+                error.frame_type = kind
+            raise
+        return pos
+
+    def _count_untrusted(self, kind: int, value: int, own_sequence: int) -> None:
+        """MAX_STREAMS, STREAMS_BLOCKED and RETIRE_CONNECTION_ID. That the peer is blocked is only
+        news: our limits move with the reader, and as streams are reclaimed (sections 19.12 to
+        19.14)."""
+        if kind == frames.RETIRE_CONNECTION_ID:
+            self._own_ids.on_retire_untrusted(value, own_sequence)
+        elif value > _MOST_STREAMS:
+            raise BadPacketError(FRAME_ENCODING_ERROR, "a number of streams beyond 2^60", kind)
+        elif kind <= frames.MAX_STREAMS_UNI:
+            self._streams.on_max_streams_untrusted(kind == frames.MAX_STREAMS_BIDI, value)
 
 
 def _skip_padding(payload: bytes, pos: int, end: int) -> int:

@@ -204,10 +204,9 @@ class Handshake:
         if space < self._tls.level:
             crypto.check_repeated_untrusted(offset, data)
         crypto.on_crypto_untrusted(offset, data)
-        ready = crypto.read()
-        if not ready:
+        if not crypto.readable:
             return
-        self._tls.receive_untrusted(space, ready)
+        self._tls.receive_untrusted(space, crypto.read())
         self._pump_untrusted()
         if self.zero_rtt is not None and self._tls.early_data is EarlyData.REJECTED:
             self._take_back_early_data()

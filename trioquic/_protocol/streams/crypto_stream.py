@@ -78,6 +78,11 @@ class CryptoStream:
                 PROTOCOL_VIOLATION, "new handshake data at a level that is over", CRYPTO
             )
 
+    @property
+    def readable(self) -> bool:
+        """Whether there are bytes in order that were not read yet."""
+        return self._received.ready > self._received.read
+
     def read(self) -> bytes:
         """The bytes that are in order and were not read yet."""
         return self._received.take(self._limit)

@@ -25,6 +25,12 @@ class _Chunk:
         self.data = bytearray()
         self.known = bytearray()
 
+    def grow(self, least: int) -> None:
+        """Make room for so much, and for half as much again, as the next bytes may lie there."""
+        more = bytes(min(CHUNK, least + (least >> 1)) - len(self.known))
+        self.known.extend(more)
+        self.data.extend(more)
+
 
 class Mosaic:
     """What lies ahead of the first gap. `held`: how many bytes that are."""
@@ -38,28 +44,26 @@ class Mosaic:
     def put(self, offset: int, data: bytes) -> None:
         """Take the bytes at `offset`, as far as they are new."""
         at = offset & (CHUNK - 1)
+        size = len(data)
+        end = at + size
+        if end > CHUNK:
+            room = CHUNK - at
+            self.put(offset, data[:room])
+            self.put(offset + room, data[room:])
+            return
         index = offset >> _BITS
-        while at + len(data) > CHUNK:
-            size = CHUNK - at
-            self._put(index, at, data[:size])
-            data = data[size:]
-            at = 0
-            index += 1
-        self._put(index, at, data)
-
-    def _put(self, index: int, at: int, data: bytes) -> None:
-        """Put bytes into one chunk."""
         chunk = self._chunks.get(index)
         if chunk is None:
             chunk = self._chunks[index] = _Chunk()
         known = chunk.known
-        size = len(data)
-        end = at + size
-        missing = end - len(known)
-        if missing > 0:
-            more = bytes(missing)
-            known.extend(more)
-            chunk.data.extend(more)
+        if end > len(known):
+            chunk.grow(end)
+        if size == 1:
+            if not known[at]:
+                known[at] = _KNOWN
+                chunk.data[at] = data[0]
+                self.held += 1
+            return
         before = known[at:end]
         new = before.count(0)
         if not new:

@@ -102,11 +102,14 @@ class ReceiveHalf:
         end = offset + len(data)
         if fin or self.final_size >= 0:
             self._check_final_size_untrusted(end, fin, STREAM)
-        growth = end - self.window.received
-        if growth > 0:
-            self._grow_untrusted(end, STREAM)
-        else:
+        window = self.window
+        growth = end - window.received
+        if growth <= 0:
             growth = 0
+        elif end <= window.limit:
+            window.received = end
+        else:
+            self._grow_untrusted(end, STREAM)
         state = self.state
         if state is ReceiveState.RECV or state is ReceiveState.SIZE_KNOWN:
             if self.stop_code is None:

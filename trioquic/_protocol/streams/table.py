@@ -227,6 +227,8 @@ class StreamTable:
                 return
             half = stream.receive
             assert half is not None
+        if not data and not fin and offset <= half.window.received:
+            return
         growth = half.on_data_untrusted(offset, data, fin)
         if growth:
             window = self._window
@@ -236,16 +238,21 @@ class StreamTable:
         if half.stop_code is not None:
             self._release(half.abandon())
             self._inventory.reclaim(stream)
-        elif half.readable:
+        elif half.data.ready > half.data.read or (half.final_size >= 0 and half.readable):
             self._notices.readable[stream_id] = None
 
     def on_reset_stream_untrusted(self, stream_id: int, code: int, final_size: int) -> None:
         """RESET_STREAM (section 19.4)."""
-        stream = self._inventory.find_untrusted(stream_id, False, frames.RESET_STREAM)
-        if stream is None:
+        stream = self._streams.get(stream_id)
+        half = stream.receive if stream is not None else None
+        if stream is None or half is None:
+            stream = self._inventory.find_untrusted(stream_id, False, frames.RESET_STREAM)
+            if stream is None:
+                return
+            half = stream.receive
+            assert half is not None
+        if half.state is ReceiveState.RESET_RECVD and final_size == half.final_size:
             return
-        half = stream.receive
-        assert half is not None
         growth = half.on_reset_untrusted(code, final_size)
         self._window.received += growth
         if self._window.received > self._window.limit:
@@ -258,12 +265,15 @@ class StreamTable:
 
     def on_stop_sending_untrusted(self, stream_id: int, code: int) -> None:
         """STOP_SENDING (section 19.5): answered with RESET_STREAM and the same code (3.5)."""
-        stream = self._inventory.find_untrusted(stream_id, True, frames.STOP_SENDING)
-        if stream is None:
-            return
-        half = stream.send
-        assert half is not None
-        if half.terminal or half.was_reset:
+        stream = self._streams.get(stream_id)
+        half = stream.send if stream is not None else None
+        if stream is None or half is None:
+            stream = self._inventory.find_untrusted(stream_id, True, frames.STOP_SENDING)
+            if stream is None:
+                return
+            half = stream.send
+            assert half is not None
+        if half.stop_code is not None or half.terminal or half.was_reset:
             return
         half.stop_code = code
         self._outbound.reset(stream, code)
@@ -275,11 +285,14 @@ class StreamTable:
 
     def on_max_stream_data_untrusted(self, stream_id: int, limit: int) -> None:
         """MAX_STREAM_DATA (section 19.10)."""
-        stream = self._inventory.find_untrusted(stream_id, True, frames.MAX_STREAM_DATA)
-        if stream is None:
-            return
-        half = stream.send
-        assert half is not None
+        stream = self._streams.get(stream_id)
+        half = stream.send if stream is not None else None
+        if stream is None or half is None:
+            stream = self._inventory.find_untrusted(stream_id, True, frames.MAX_STREAM_DATA)
+            if stream is None:
+                return
+            half = stream.send
+            assert half is not None
         if limit > half.limit:
             half.limit = limit
             self._outbound.refresh(stream)
@@ -287,17 +300,14 @@ class StreamTable:
     def on_max_streams_untrusted(self, bidirectional: bool, count: int) -> None:
         """MAX_STREAMS (section 19.11)."""
         self._inventory.raise_stream_limit(bidirectional, count)
-        self._release_held()
-
-    def on_data_blocked_untrusted(self, limit: int) -> None:
-        """DATA_BLOCKED (section 19.12): only news, our windows move with the reader alone."""
+        if self._inventory.held:
+            self._release_held()
 
     def on_stream_data_blocked_untrusted(self, stream_id: int, limit: int) -> None:
         """STREAM_DATA_BLOCKED (section 19.13): may open the stream, is only news otherwise."""
-        self._inventory.find_untrusted(stream_id, False, frames.STREAM_DATA_BLOCKED)
-
-    def on_streams_blocked_untrusted(self, bidirectional: bool, limit: int) -> None:
-        """STREAMS_BLOCKED (section 19.14): only news, credit grows as streams are reclaimed."""
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.receive is None:
+            self._inventory.find_untrusted(stream_id, False, frames.STREAM_DATA_BLOCKED)
 
     # Frames out
 

@@ -13,6 +13,7 @@ without copying it twice.
 
 from typing import Final
 
+from ..errors import FRAME_ENCODING_ERROR, BadPacketError
 from .packets import MAX_CONNECTION_ID_LENGTH
 from .varint import MAX_VARINT, Reader, decode_varint_untrusted, encode_varint
 
@@ -116,35 +117,54 @@ def encode_ack(
 
 
 def read_ack_untrusted(reader: Reader, with_ecn: bool) -> AckFrame:
-    """Work is linear in the bytes read: every range takes at least two of them."""
-    data = reader.data
-    end = reader.end
-    largest, pos = decode_varint_untrusted(data, reader.pos, end)
+    """The frame at the cursor, behind its type."""
+    ack, reader.pos = parse_ack_untrusted(reader.data, reader.pos, reader.end, with_ecn)
+    return ack
+
+
+def parse_ack_untrusted(data: bytes, pos: int, end: int, with_ecn: bool) -> tuple[AckFrame, int]:
+    """The frame, and the position after it. Work is linear in the bytes read: every range takes at
+    least two of them. One byte for each number is by far the most frequent."""
+    largest, pos = decode_varint_untrusted(data, pos, end)
     delay, pos = decode_varint_untrusted(data, pos, end)
-    count, pos = decode_varint_untrusted(data, pos, end)
-    length, pos = decode_varint_untrusted(data, pos, end)
+    if pos + 1 < end and data[pos] < 0x40 and data[pos + 1] < 0x40:
+        count = data[pos]
+        length = data[pos + 1]
+        pos += 2
+    else:
+        count, pos = decode_varint_untrusted(data, pos, end)
+        length, pos = decode_varint_untrusted(data, pos, end)
     if count > (end - pos) >> 1:
-        raise reader.bad("more ACK ranges announced than the packet can hold")
+        raise _bad("more ACK ranges announced than the packet can hold")
     low = largest - length
     if low < 0:
-        raise reader.bad("ACK range below packet number 0")
+        raise _bad("ACK range below packet number 0")
     ranges = [(low, largest)]
     for index in range(count):
-        gap, pos = decode_varint_untrusted(data, pos, end)
-        length, pos = decode_varint_untrusted(data, pos, end)
+        if pos + 1 < end and data[pos] < 0x40 and data[pos + 1] < 0x40:
+            gap = data[pos]
+            length = data[pos + 1]
+            pos += 2
+        else:
+            gap, pos = decode_varint_untrusted(data, pos, end)
+            length, pos = decode_varint_untrusted(data, pos, end)
         high = low - gap - 2
         low = high - length
         if low < 0:
-            raise reader.bad("ACK range below packet number 0")
+            raise _bad("ACK range below packet number 0")
         if index < MAX_ACK_RANGES - 1:
             ranges.append((low, high))
-    reader.pos = pos
     ecn: tuple[int, int, int] | None = None
     if with_ecn:
-        ect0 = reader.varint_untrusted()
-        ect1 = reader.varint_untrusted()
-        ecn = (ect0, ect1, reader.varint_untrusted())
-    return AckFrame(largest, delay, ranges, ecn)
+        ect0, pos = decode_varint_untrusted(data, pos, end)
+        ect1, pos = decode_varint_untrusted(data, pos, end)
+        ce, pos = decode_varint_untrusted(data, pos, end)
+        ecn = (ect0, ect1, ce)
+    return AckFrame(largest, delay, ranges, ecn), pos
+
+
+def _bad(reason: str) -> BadPacketError:
+    return BadPacketError(FRAME_ENCODING_ERROR, reason)
 
 
 # RESET_STREAM (19.4), STOP_SENDING (19.5)

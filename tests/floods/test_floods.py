@@ -1,0 +1,45 @@
+"""Attacks 23, 24, 35 to 37, 45 and 46: no kind of flood makes the client hold more than four times
+the flow-control window, send past the congestion window, or work much harder than honest traffic.
+
+`make floods` measures the same at length.
+"""
+
+import pytest
+
+from tests.floods.kinds import DATAGRAMS, FRAMES
+from tests.floods.measure import MOST_HELD, MOST_WORK, hold, work
+
+WINDOW = 1 << 16
+VOLUME = 60_000
+# These are held for as long as flow control admits more.
+TO_THE_END = ("STREAM, every", "STREAM, single", "STREAM, a whole", "CRYPTO, every", "DATAGRAM of")
+ENDED = {"NEW_CONNECTION_ID, all others withdrawn": "CONNECTION_ID_LIMIT_ERROR"}
+# Two that were the worst, and one for each way through the dispatcher
+DEAR = [
+    "ACK",
+    "CRYPTO, every second byte",
+    "DATAGRAM without data",
+    "HANDSHAKE_DONE",
+    "MAX_STREAMS, rising",
+    "NEW_TOKEN",
+    "PATH_CHALLENGE",
+    "PING",
+    "RESET_STREAM",
+    "STREAM, every second byte",
+]
+
+
+@pytest.mark.parametrize("name", [*FRAMES, *DATAGRAMS])
+def test_46_memory_and_bytes_in_flight(name: str) -> None:
+    # Datagrams know no flow control; their queue has a bound of its own.
+    window = 2 * WINDOW if name.startswith("DATAGRAM") else WINDOW
+    cost = hold(name, window, 1 << 20 if name.startswith(TO_THE_END) else VOLUME)
+    assert cost.held <= MOST_HELD * window
+    assert cost.beyond <= 0
+    assert cost.end == ENDED.get(name, "")
+
+
+@pytest.mark.parametrize("name", DEAR)
+def test_work_for_each_byte(name: str) -> None:
+    """With room for what else the processor does: `make floods` holds it to the bound itself."""
+    assert min(work(name, 5) for _ in range(2)) < 1.5 * MOST_WORK
