@@ -109,7 +109,7 @@ def test_a_connectable_needs_a_connection() -> None:
 
 
 async def test_data_moves_on_over_a_migration(autojump_clock: trio.testing.MockClock) -> None:
-    async with phone_world() as world, open_byte_stream(dial(world)) as stream:
+    async with phone_world(ipv6=False) as world, open_byte_stream(dial(world)) as stream:
         await stream.send(b"GET 300000\r\n")
         await stream.send_eof()
         await stream.send_eof()
@@ -129,7 +129,7 @@ async def test_data_moves_on_over_a_migration(autojump_clock: trio.testing.MockC
 
 
 async def test_attributes(autojump_clock: trio.testing.MockClock) -> None:
-    async with phone_world() as world, dial(world) as conn:
+    async with phone_world(ipv6=False) as world, dial(world) as conn:
         connectable = QuicByteStreamConnectable(conn)
         async with await connectable.connect() as stream, await connectable.connect() as second:
             path = conn.active_path
@@ -189,7 +189,7 @@ async def test_closed(autojump_clock: trio.testing.MockClock) -> None:
 
 
 async def test_busy(autojump_clock: trio.testing.MockClock) -> None:
-    async with phone_world() as world, open_byte_stream(dial(world)) as stream:
+    async with phone_world(ipv6=False) as world, open_byte_stream(dial(world)) as stream:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.receive)
             await anyio.wait_all_tasks_blocked()

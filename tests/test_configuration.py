@@ -175,7 +175,7 @@ def fits(value: object, wanted: Any) -> bool:
         (
             lambda: TransportConfig(max_data=10**5000),
             ValueError,
-            "max_data must be at least 0, not that large a number",
+            "max_data must be from 0 to 2**62 - 1, not that large a number",
         ),
         (lambda: TLSConfig(verify="no"), TypeError, "verify must be a bool, not str"),  # type: ignore[arg-type]
         (lambda: LinkProfile(loss=True), TypeError, "loss must be a number, not bool"),

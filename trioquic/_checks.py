@@ -16,8 +16,9 @@ Any layer may import this module; it imports none.
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
+T = TypeVar("T")
 Row: TypeAlias = Callable[[str, object], object]
 Table: TypeAlias = Mapping[str, Row]
 
@@ -113,29 +114,44 @@ def path(name: str, value: object) -> object:
     return value
 
 
+def octets(name: str, value: object) -> object:
+    """Bytes in any of the usual forms."""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        hint = "encode it first" if isinstance(value, str) else ""
+        raise wrong_type(name, "bytes, bytearray or memoryview", value, hint)
+    return value
+
+
 def names(known: Iterable[str] | None = None, *, empty: bool, twice: bool = False) -> Row:
     """A sequence of names, out of `known` if that is given; it is kept as a tuple. `empty` and
     `twice` say whether it may have none, and one more than once."""
     vocabulary = None if known is None else tuple(known)
 
     def row(name: str, value: object) -> object:
-        if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
-            hint = f"write [{value!r}]" if isinstance(value, str) else ""
-            raise wrong_type(name, "a sequence of names", value, hint)
-        for one in value:
-            if not isinstance(one, str):
-                raise wrong_type(f"each name in {name}", "a str", one)
+        chosen = texts(name, value)
+        for one in chosen:
             if vocabulary is not None and one not in vocabulary:
                 raise ValueError(f"{name}: {one!r} is none of {', '.join(vocabulary)}")
             if not one or "\0" in one:
                 raise ValueError(f"{name}: {one!r} is no name")
-        if not value and not empty:
+        if not chosen and not empty:
             raise ValueError(f"{name} is empty; leave it out for the default")
-        if not twice and len(set(value)) < len(value):
+        if not twice and len(set(chosen)) < len(chosen):
             raise ValueError(f"{name} has a name twice")
-        return value if type(value) is tuple else tuple(value)
+        return chosen
 
     return row
+
+
+def texts(name: str, value: object, one: str = "name", several: str = "names") -> tuple[str, ...]:
+    """A sequence of str, whatever they say; `one` and `several` call them for people."""
+    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
+        hint = f"write [{value!r}]" if isinstance(value, str) else ""
+        raise wrong_type(name, f"a sequence of {several}", value, hint)
+    for text in value:
+        if not isinstance(text, str):
+            raise wrong_type(f"each {one} in {name}", "a str", text)
+    return tuple(value)
 
 
 def one_of(known: Iterable[str]) -> Row:
@@ -166,17 +182,18 @@ def instance(*kinds: type, wanted: str = "", hint: str = "") -> Row:
 
 def several(kind: type) -> Row:
     """Any number of objects of a class; kept as a tuple, and so hashable."""
+    return lambda name, value: tuple_of(kind, name, value)
 
-    def row(name: str, value: object) -> object:
-        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-            raise wrong_type(name, f"a sequence of {kind.__name__}", value)
-        kept = tuple(value)
-        for one in kept:
-            if not isinstance(one, kind):
-                raise wrong_type(f"each of {name}", _article(kind.__name__), one)
-        return kept
 
-    return row
+def tuple_of(kind: type[T], name: str, value: object) -> tuple[T, ...]:
+    """What `several` keeps, typed."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise wrong_type(name, f"a sequence of {kind.__name__}", value)
+    kept = tuple(value)
+    for one in kept:
+        if not isinstance(one, kind):
+            raise wrong_type(f"each of {name}", _article(kind.__name__), one)
+    return kept
 
 
 def optional(row: Row) -> Row:
@@ -188,8 +205,19 @@ def optional(row: Row) -> Row:
     return either
 
 
+def tell_extra(error: ModuleNotFoundError, module: str, packages: tuple[str, ...]) -> None:
+    """Say how to get a package that is not installed. `module` is called as its extra is; returns
+    if the error is about something else."""
+    missing = (error.name or "").partition(".")[0]
+    if missing in packages:
+        raise ModuleNotFoundError(
+            f"trioquic.{module} needs {missing}: pip install 'trioquic[{module}]'",
+            name=error.name,
+        ) from error
+
+
 def _range(least: int, most: int) -> str:
-    return f"at least {least}" if most >= LARGEST_VARINT else f"from {least} to {most}"
+    return f"from {least} to {'2**62 - 1' if most == LARGEST_VARINT else most}"
 
 
 def _shown(value: float) -> str:

@@ -6,15 +6,21 @@ connection would do. The caller's preferences sort first; what they leave tied i
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from . import _checks
 from ._address.local import LocalAddress
 from ._address.pairs import PairPreferences
 from ._address.pairs import candidate_pairs as _candidate_pairs
 from ._address.pairs import left_out_pairs as _left_out_pairs
 from ._address.routing import LeftOut as LeftOut  # public here
 from ._address.routing import Route, RoutingRules
+from .networks import KINDS as _ALL_KINDS
 from .networks import Interface, InterfaceKind
 from .policy import KINDS
+
+_NAMES: Final = _checks.names(empty=True)
+_KINDS: Final = _checks.names(_ALL_KINDS, empty=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,11 @@ def candidate_pairs(
     then kinds if their order is not the default, then the routes' metrics, then kinds, then
     metered interfaces last. Raises ValueError for a remote that is no IP address.
     """
-    known = tuple(interfaces)
+    known = _checks.tuple_of(Interface, "interfaces", interfaces)
+    _checks.texts("remotes", remotes, "address", "IP addresses")
+    _checks.check(_NAMES, "prefer_interfaces", prefer_interfaces)
+    _checks.check(_KINDS, "prefer_kinds", prefer_kinds)
+    _checks.check(_NAMES, "only_interfaces", only_interfaces)
     preferences = PairPreferences(
         interfaces=(*only_interfaces, *prefer_interfaces),
         kinds=tuple(prefer_kinds),

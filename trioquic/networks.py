@@ -260,11 +260,9 @@ def routes_by_metric(
 
 
 def _checked(interfaces: Iterable[Interface]) -> tuple[Interface, ...]:
-    result = tuple(interfaces)
+    result = _checks.tuple_of(Interface, "interfaces", interfaces)
     names = set()
     for interface in result:
-        if not isinstance(interface, Interface):
-            raise TypeError(f"{interface!r} is no Interface")
         if interface.name in names:
             raise ValueError(f"two interfaces are called {interface.name!r}")
         names.add(interface.name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import idna
 
+from .. import _checks
 from .._protocol.config import MOST_DATAGRAM, CoreConfig
 from .._protocol.connection import ClientConnection
 from .._protocol.streams.config import StreamConfig
@@ -24,6 +25,7 @@ from .credentials import load_tls, trust_of
 from .session_keeper import SessionKeeper, Start
 from .system_networks import system_networks
 
+_LONGEST_ALPN = 255  # RFC 7301 section 3.1
 _NO_ALPN = "alpn must name at least one application protocol, such as alpn=['h3']"
 
 
@@ -131,6 +133,7 @@ def make_plan(
         raise TypeError(
             f"sessions must have the methods of SessionStore; {type(sessions).__name__} has not"
         )
+    _checks.flag("early_data", early_data)
     if early_data and sessions is None:
         raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")
     check_port("port", port, least=1)
@@ -151,7 +154,7 @@ def make_plan(
         local_address=local_address,
         addresses=_check_addresses(addresses, local_address),
         sessions=sessions,
-        early_data=bool(early_data),
+        early_data=early_data,
         rng=os.urandom,
     )
 
@@ -172,10 +175,7 @@ def _check_addresses(addresses: Sequence[str] | None, local: str | None) -> tupl
     """The server's addresses, where the caller knows them; those of the wrong family left out."""
     if addresses is None:
         return ()
-    if isinstance(addresses, str) or not isinstance(addresses, Sequence):
-        raise TypeError(f"addresses must be a sequence, not {type(addresses).__name__}")
-    for address in addresses:
-        _check_type("each of addresses", address, str)
+    for address in _checks.texts("addresses", addresses, "address", "IP addresses"):
         if not is_address(address):
             raise ValueError(f"{address!r} in addresses is no IP address")
     usable = [a for a in addresses if local is None or ip_version(a) == ip_version(local)]
@@ -211,6 +211,8 @@ def to_ascii(what: str, name: str) -> str:
     _check_type(what, name, str)
     if not name or "\0" in name:
         raise ValueError(f"{what} {name!r} is no host name")
+    if (":" in name and not is_address(name)) or any(mark in name for mark in "/@[]?#"):
+        raise ValueError(f"{what} must be a name or an IP address alone, not {_hidden(name)!r}")
     if name.isascii():
         return name
     try:
@@ -219,14 +221,20 @@ def to_ascii(what: str, name: str) -> str:
         raise ValueError(f"{what} {name!r} is no host name: {error}") from error
 
 
+def _hidden(name: str) -> str:
+    """Without what may be a password."""
+    before, at, host = name.rpartition("@")
+    return f"{before.partition('//')[0]}...@{host}" if at else name
+
+
 def _check_alpn(alpn: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(alpn, str | bytes) or not isinstance(alpn, Sequence):
-        raise TypeError(f"alpn must be a sequence of names, not {type(alpn).__name__}")
-    for name in alpn:
-        _check_type("each name in alpn", name, str)
-    if not alpn:
+    chosen = _checks.texts("alpn", alpn)
+    if not chosen:
         raise ValueError(_NO_ALPN)
-    return tuple(alpn)
+    for name in chosen:
+        if not 1 <= len(name.encode()) <= _LONGEST_ALPN:
+            raise ValueError(f"each name in alpn must have 1 to {_LONGEST_ALPN} bytes")
+    return chosen
 
 
 def _check_type(what: str, value: object, kind: type) -> None:

@@ -4,9 +4,11 @@ Everything is passed on to the driver, the halves and the path set; no rule is d
 """
 
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 import trio
 
+from .. import _checks
 from .._protocol.events import HandshakeCompleted
 from .._protocol.tls.state import EarlyData
 from ..config import VERSIONS, TransportConfig
@@ -35,6 +37,8 @@ from .streams import (
 from .supervisor import Supervisor
 from .vital_signs import health_of, wait_healthy, wait_unhealthy
 from .waiting import Reason
+
+_REASON: Final = _checks.instance(str)
 
 
 class Connection(trio.abc.AsyncResource):
@@ -245,6 +249,7 @@ class Connection(trio.abc.AsyncResource):
         return make_send_stream(self._driver, await self._open(False, early_data))
 
     async def _open(self, bidirectional: bool, early_data: bool) -> int:
+        _checks.check(_checks.flag, "early_data", early_data)
         await trio.lowlevel.checkpoint_if_cancelled()
         driver = self._driver
         driver.check_open()
@@ -314,6 +319,7 @@ class Connection(trio.abc.AsyncResource):
         Raises `DatagramError` when the server takes no datagrams or `data` exceeds
         `max_datagram_size`, and what ended the connection.
         """
+        _checks.check(_checks.octets, "data", data)
         return self._datagrams.send(bytes(data))
 
     async def receive_datagram(self) -> bytes:
@@ -422,6 +428,7 @@ class Connection(trio.abc.AsyncResource):
         Cancelled, it closes without that, with one datagram; it always closes.
         """
         code = check_code(error_code)
+        _checks.check(_REASON, "reason", reason)
         driver = self._driver
         driver.begin_close()
         try:

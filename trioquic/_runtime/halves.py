@@ -5,15 +5,17 @@ use a direction, that this side has closed it, and how to wait. Every method is 
 that has to wait looks at the core's state again whenever it is woken.
 """
 
-from operator import index
 from typing import Final
 
 import trio
 
+from .. import _checks
 from ..errors import StopSendingError, StreamResetError
 from .driver import Driver
 
-_LARGEST_CODE: Final = (1 << 62) - 1
+_CODE: Final = _checks.whole(0)
+_URGENCY: Final = _checks.whole(0, 7)
+_SIZE: Final = _checks.whole(1)
 # `receive_some()` without a size: what is there, but not so much that one call delays all others.
 _DEFAULT_READ: Final = 1 << 20
 # What the peer is told when a stream is closed without a code of the application's own
@@ -22,10 +24,8 @@ _NO_CODE: Final = 0
 
 def check_code(error_code: int) -> int:
     """An application error code (RFC 9000 section 20.2)."""
-    code = index(error_code)
-    if not 0 <= code <= _LARGEST_CODE:
-        raise ValueError(f"error_code must be from 0 to 2**62 - 1, not {code}")
-    return code
+    _checks.check(_CODE, "error_code", error_code)
+    return error_code
 
 
 class _OneTask:
@@ -66,6 +66,7 @@ class SendHalf:
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hand all of `data` to the connection, waiting for room in the send buffer."""
+        _checks.check(_checks.octets, "data", data)
         with self._one_task:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._check()
@@ -119,8 +120,8 @@ class SendHalf:
 
     def set_priority(self, urgency: int, incremental: bool) -> None:
         """Which stream's data goes first."""
-        if not 0 <= index(urgency) <= 7:
-            raise ValueError(f"urgency must be from 0 (first) to 7, not {urgency}")
+        _checks.check(_URGENCY, "urgency", urgency)
+        _checks.check(_checks.flag, "incremental", incremental)
         if not self._driver.over:
             self._driver.core.streams.set_priority(self._id, urgency, incremental)
 
@@ -161,9 +162,8 @@ class ReceiveHalf:
         if max_bytes is None:
             most = _DEFAULT_READ
         else:
-            most = index(max_bytes)
-            if most < 1:
-                raise ValueError("max_bytes must be at least 1")
+            _checks.check(_SIZE, "max_bytes", max_bytes)
+            most = max_bytes
         with self._one_task:
             await trio.lowlevel.checkpoint_if_cancelled()
             data = self._take(most)

@@ -9,9 +9,11 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 import trio
 
+from .. import _checks
 from ..config import TLSConfig, TransportConfig
 from ..errors import LocalAddressError
 from ..networks import NetworkSource
@@ -24,6 +26,8 @@ from .nurseries import bug_in
 from .race import Race
 from .sockets import Remote
 from .ways import ways_to
+
+_NURSERY: Final = _checks.instance(trio.Nursery)
 
 
 def open_connection(
@@ -91,6 +95,11 @@ def open_connection(
 @asynccontextmanager
 async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
     """The block of `open_connection`, with a nursery that the application does not see."""
+    if not trio.lowlevel.in_trio_task():
+        raise RuntimeError(
+            "trioquic needs trio, and this task runs under something else, such as asyncio: start"
+            " with trio.run, or with anyio.run(..., backend='trio')"
+        )
     parked: BaseException | None = None
     cancelled: BaseExceptionGroup[BaseException] | None = None
     try:
@@ -140,6 +149,7 @@ async def connect(
     The connection lives until `Connection.aclose`, until it is lost, or until the nursery is
     cancelled. Arguments and errors are those of `open_connection`.
     """
+    _checks.check(_NURSERY, "nursery", nursery)
     plan = make_plan(
         host,
         port,

@@ -4,10 +4,15 @@ Results go to standard output, everything else to standard error. Every command 
 its result is more than a file, and exit codes that scripts can rely on.
 """
 
-import click
+from .. import __version__, _checks
 
-from .. import __version__
-from .check import check
+try:
+    import click
+
+    from .check import check
+except ModuleNotFoundError as error:
+    _checks.tell_extra(error, "cli", ("click", "rich", "pylsqpack"))
+    raise
 from .fetch import fetch
 from .paths import paths
 from .plot import plot

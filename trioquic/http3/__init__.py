@@ -9,7 +9,13 @@
 Requests go on when the connection moves to another network path.
 """
 
-from .connection import HTTP3Connection, open_http3
+from .. import _checks
+
+try:
+    from .connection import HTTP3Connection, open_http3
+except ModuleNotFoundError as error:
+    _checks.tell_extra(error, "http3", ("pylsqpack",))
+    raise
 from .errors import (
     ErrorCode,
     FieldSectionTooLargeError,

@@ -1,15 +1,16 @@
 """HTTP/3 on an open QUIC connection (RFC 9114)."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 import trio
 
-from .. import Connection, StopSendingError, Stream
+from .. import Connection, StopSendingError, Stream, _checks
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Content, Response, chunks_of, respond
-from .fields import HeaderTypes, pseudo_fields, request_fields
+from .fields import HeaderTypes, header_fields, pseudo_fields, request_fields
 from .origin import check_host_field, check_origin, split_url
 from .outbox import Outbox
 from .peer_streams import PeerStreams
@@ -19,6 +20,14 @@ from .session import ENDINGS, Session
 from .settings import HTTP3Config, PeerSettings
 
 _DEFAULT_CONFIG = HTTP3Config()
+
+_URL: Final = _checks.instance(str)
+_CONTENT: Final = _checks.optional(
+    _checks.instance(bytes, AsyncIterable, wanted="bytes or an asynchronous iterable of bytes")
+)
+_PRIORITY: Final = _checks.optional(_checks.instance(Priority))
+_QUIC: Final = _checks.instance(Connection)
+_CONFIG: Final = _checks.instance(HTTP3Config)
 
 
 class HTTP3Connection:
@@ -97,6 +106,8 @@ class HTTP3Connection:
         no Extended CONNECT, ValueError for what HTTP does not allow, and what ended the connection.
         Cancelled, the request was given up.
         """
+        _check_options(priority, early_data, any_origin)
+        _checks.check(_checks.flag, "end", end)
         fields = pseudo_fields(method, scheme, authority, path, protocol) + request_fields(headers)
         if priority is not None:
             fields.append((b"priority", priority.field_value))
@@ -150,6 +161,10 @@ class HTTP3Connection:
         the request and comes out of the block. Leaving the block cancels what is not complete.
         `early_data`, `any_origin` and errors are those of `open_request` and `Request`.
         """
+        _checks.check(_URL, "url", url)
+        _checks.check(header_fields, "headers", headers)
+        _checks.check(_CONTENT, "content", content)
+        _check_options(priority, early_data, any_origin)
         return self._request(method, url, headers, content, priority, early_data, any_origin)
 
     @asynccontextmanager
@@ -183,6 +198,12 @@ class HTTP3Connection:
             yield response
 
 
+def _check_options(priority: object, early_data: object, any_origin: object) -> None:
+    _checks.check(_PRIORITY, "priority", priority)
+    _checks.check(_checks.flag, "early_data", early_data)
+    _checks.check(_checks.flag, "any_origin", any_origin)
+
+
 @asynccontextmanager
 async def open_http3(
     connection: Connection, config: HTTP3Config = _DEFAULT_CONFIG
@@ -197,6 +218,8 @@ async def open_http3(
     A connection that was opened with `early_data` need not have completed its handshake: requests
     that say so are sent as early data, the others wait.
     """
+    _checks.check(_QUIC, "connection", connection)
+    _checks.check(_CONFIG, "config", config)
     session = Session(connection, config)
     async with background() as nursery:
         for outbox in session.outboxes:

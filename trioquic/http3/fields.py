@@ -5,10 +5,11 @@ a stream error, never repaired: repairing is how requests get smuggled.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from .. import _checks
 from .errors import ErrorCode, MalformedResponseError
 
 HeaderTypes: TypeAlias = Sequence[tuple[bytes | str, bytes | str]]
@@ -27,6 +28,8 @@ CONNECTION_SPECIFIC: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
 FIELD_OVERHEAD: Final = 32
+_TEXT: Final = _checks.instance(str)
+_MAYBE_TEXT: Final = _checks.optional(_TEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +48,26 @@ def section_size(fields: Iterable[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in fields)
 
 
+def header_fields(name: str, value: object) -> object:
+    """A row for `HeaderTypes`: pairs of texts, in a sequence."""
+    if isinstance(value, Mapping):
+        raise _checks.wrong_type(
+            name, "a sequence of (name, value) pairs", value, "write list(headers.items())"
+        )
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise _checks.wrong_type(name, "a sequence of (name, value) pairs", value)
+    for pair in value:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"each of {name} must be a (name, value) pair, not {pair!r:.60}")
+        for part in pair:
+            if not isinstance(part, bytes | str):
+                raise _checks.wrong_type(f"each name and value in {name}", "bytes or str", part)
+    return value
+
+
 def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
     """A caller's header or trailer fields as they go on the wire. Raises ValueError, TypeError."""
+    _checks.check(header_fields, "headers", headers)
     fields = []
     for given_name, given_value in headers:
         name = _bytes(given_name).lower()
@@ -65,6 +86,10 @@ def pseudo_fields(
     method: str, scheme: str, authority: str, path: str, protocol: str | None
 ) -> list[tuple[bytes, bytes]]:
     """A request's control data (section 4.3.1; 4.4 and RFC 9220 for CONNECT)."""
+    given = {"method": method, "scheme": scheme, "authority": authority, "path": path}
+    for name, value in given.items():
+        _checks.check(_TEXT, name, value)
+    _checks.check(_MAYBE_TEXT, "protocol", protocol)
     if not _TOKEN.fullmatch(_bytes(method)):
         raise ValueError(f"not a method: {method!r}")
     fields = [(b":method", _bytes(method)), (b":authority", _visible("authority", authority))]

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from .. import StopSendingError, Stream, StreamResetError
+from .. import StopSendingError, Stream, StreamResetError, _checks
 from .errors import ErrorCode, HTTP3StreamError, PeerError, RequestRejectedError, stream_error
 from .fields import (
     Headers,
@@ -41,6 +41,7 @@ from .priority import Priority, encode_priority_update
 from .session import Session
 
 # what no server sends on a request's stream (section 7.2; RFC 9218 section 7.2)
+_MOST: Final = _checks.optional(_checks.whole(1))
 _UNEXPECTED: Final = RESERVED | {
     CANCEL_PUSH,
     SETTINGS,
@@ -114,7 +115,8 @@ class Request(trio.abc.AsyncResource):
         Does nothing once the server has `stopped` reading: its response will tell why. Cancelled,
         the content can not be completed any more and is given up.
         """
-        size = len(data)
+        _checks.check(_checks.octets, "data", data)
+        size = memoryview(data).nbytes
         if not size:
             await trio.lowlevel.checkpoint()
             return
@@ -188,8 +190,7 @@ class Request(trio.abc.AsyncResource):
         Cancelled, nothing is lost. Data that is not asked for stays with the server (RFC 9000
         section 4).
         """
-        if max_bytes is not None and max_bytes < 1:
-            raise ValueError("max_bytes must be at least 1")
+        _checks.check(_MOST, "max_bytes", max_bytes)
         if self._head is None:
             await self.receive_response()
         most = CHUNK if max_bytes is None else max_bytes

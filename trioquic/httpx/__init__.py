@@ -7,6 +7,12 @@ Requests go on when the connection moves to another network path. Hosts without 
 over HTTP/2 or HTTP/1.1.
 """
 
-from ._transport import HTTP3Transport
+from .. import _checks
+
+try:
+    from ._transport import HTTP3Transport
+except ModuleNotFoundError as error:
+    _checks.tell_extra(error, "httpx", ("httpx", "pylsqpack"))
+    raise
 
 __all__ = ["HTTP3Transport"]

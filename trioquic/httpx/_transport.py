@@ -13,6 +13,7 @@ from .. import (
     NetworkSource,
     TLSConfig,
     TransportConfig,
+    _checks,
     open_connection,
     system_networks,
 )
@@ -26,6 +27,21 @@ from ._pool import Pool
 from ._router import Router
 
 _ALPN: Final = ("h3",)
+
+_ROWS: Final[_checks.Table] = {
+    "mode": _checks.one_of(("direct", "alt-svc", "only")),
+    "tls": _checks.instance(TLSConfig),
+    "transport": _checks.instance(TransportConfig),
+    "migration": _checks.instance(MigrationPolicy),
+    "networks": _checks.optional(_checks.instance(NetworkSource)),
+    "sessions": _checks.optional(_checks.instance(SessionStore)),
+    "early_data": _checks.flag,
+    "http3": _checks.instance(HTTP3Config),
+    "limits": _checks.instance(httpx.Limits),
+    "fallback": _checks.optional(_checks.instance(httpx.AsyncBaseTransport)),
+    "head_start": _checks.number(),
+    "nursery": _checks.optional(_checks.instance(trio.Nursery)),
+}
 
 
 class HTTP3Transport(httpx.AsyncBaseTransport):
@@ -83,8 +99,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         head_start: float = 0.3,
         nursery: trio.Nursery | None = None,
     ) -> None:
-        if mode not in ("direct", "alt-svc", "only"):
-            raise ValueError(f'mode must be "direct", "alt-svc" or "only", not {mode!r}')
+        given = locals()
+        for name, row in _ROWS.items():
+            _checks.check(row, name, given[name])
         if mode == "only" and fallback is not None:
             raise ValueError('mode "only" has no fallback')
         if tls.fingerprint is not None and fallback is None and mode != "only":

@@ -4,6 +4,7 @@ enlarged, and what the colours and marks mean.
 
 from typing import Final
 
+from .. import _checks
 from ._model import Move, PathTrack, Trace
 from ._panel import (
     CHALLENGE,
@@ -33,6 +34,8 @@ _VISIBLE: Final = 3
 _SHORTEST_PAD: Final = 0.05
 _LINE: Final = 19.0
 
+_TRACE: Final = _checks.instance(Trace)
+
 
 def draw(trace: Trace) -> str:
     """The picture of a trace as SVG, 1100 pixels wide, on a background of its own.
@@ -43,6 +46,7 @@ def draw(trace: Trace) -> str:
     their causes, and the gap of each is shaded. The handover with the longest gap is drawn a second
     time, enlarged.
     """
+    _checks.check(_TRACE, "trace", trace)
     canvas = Canvas()
     paths, left_out = _chosen_paths(trace)
     y = _draw_heading(canvas, trace, left_out)

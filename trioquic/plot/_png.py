@@ -1,6 +1,12 @@
 """PNG out of SVG, by resvg, which is there with the extra `png`."""
 
+from typing import Final
+
+from .. import _checks
 from ._errors import MissingExtraError, TraceError
+
+_SVG: Final = _checks.instance(str)
+_ZOOM: Final = _checks.number(above=True, most=100, unit="of pixels")
 
 
 def render_png(svg: str, *, zoom: float = 2.0) -> bytes:
@@ -8,6 +14,8 @@ def render_png(svg: str, *, zoom: float = 2.0) -> bytes:
 
     Raises `MissingExtraError` without the extra `png`, and `TraceError` for what is no SVG.
     """
+    _checks.check(_SVG, "svg", svg)
+    _checks.check(_ZOOM, "zoom", zoom)
     try:
         import resvg_py
     except ImportError as error:

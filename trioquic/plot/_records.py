@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
+from .. import _checks
 from ._errors import TraceError
 
 _SEPARATOR: Final = b"\x1e"
@@ -30,6 +31,7 @@ class Records:
     """The events of one file. `title`, `damaged` are known when they have been read."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        _checks.check(_checks.path, "path", path)
         self._path = os.fspath(path)
         self._unit = 0.001
         self._delta = False
