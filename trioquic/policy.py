@@ -205,6 +205,9 @@ class MigrationPolicy:
     """Whether a connection may leave a tunnel (a VPN) for a network outside it. False: where the
     system sends packets to the server through a tunnel, only tunnels are used, also while there is
     none: the connection waits for it."""
+    tunnel_only: bool = False
+    """Whether to use nothing but tunnels, also to begin: without one there is no connection. For
+    who connects again after a connection in a tunnel was lost (`Connection.in_tunnel`)."""
     metered: bool = True
     """Whether metered networks may be used at all; they come after those that are not."""
     start_interfaces: int | None = None
@@ -569,6 +572,7 @@ _ROWS: Final[_checks.Table] = {
     # Without any kind nothing could be used; enabled=False says that, if it is meant.
     "kinds": _checks.names(networks.KINDS, empty=False),
     "leave_tunnel": _checks.flag,
+    "tunnel_only": _checks.flag,
     "metered": _checks.flag,
     "start_interfaces": _checks.optional(_checks.whole(1, 256)),
     "move_after": _checks.whole(0, infinite=True),

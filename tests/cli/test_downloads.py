@@ -148,9 +148,15 @@ class Web:
 
 
 async def fetch_jobs(
-    here: Web, jobs: Sequence[Job], *, redirects: int = 10, **options: Any
+    here: Web,
+    jobs: Sequence[Job],
+    *,
+    redirects: int = 10,
+    only: Sequence[str] = (),
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """Do them on the phone; what became of the connections."""
+    options.setdefault("migration", trioquic.MigrationPolicy(only_interfaces=only))
     settings = Settings(
         tls=trioquic.TLSConfig(ca_data=credentials().ca_pem),
         networks=here.world.phone,
@@ -189,7 +195,7 @@ async def test_a_hundred_files_over_one_connection(autojump_clock: Clock) -> Non
 async def test_a_download_goes_on_over_another_network(autojump_clock: Clock) -> None:
     async with web() as here:
         sink = Memory(lambda: here.world.wifi.down())
-        job, (connection,) = await here.fetch("/file", sink, interfaces=["wlan0", "wwan0"])
+        job, (connection,) = await here.fetch("/file", sink, only=["wlan0", "wwan0"])
         assert sink.content == pattern(SIZE)
         assert sink.finished
         assert job.summary()["bytes"] == SIZE
@@ -211,13 +217,13 @@ async def test_only_the_named_interfaces_are_used(autojump_clock: Clock) -> None
     async with web() as here:
         here.world.wifi.down()
         sink = Memory()
-        job, (connection,) = await here.fetch("/file", sink, interfaces=["wlan0", "wwan0"])
+        job, (connection,) = await here.fetch("/file", sink, only=["wlan0", "wwan0"])
         assert job.error is None
         assert {path["interface"] for path in connection["paths"]} == {"wwan0"}
         here.world.wifi.up()
-        await here.fetch("/file", Memory(), interfaces=["wwan0"])
+        await here.fetch("/file", Memory(), only=["wwan0"])
         assert not here.world.record.select(host="phone", interface="wlan0")
-        job, _ = await here.fetch("/file", Memory(), interfaces=["nope0"])
+        job, _ = await here.fetch("/file", Memory(), only=["nope0"])
         assert job.exit_code == failures.INTERFACE
 
 
@@ -309,13 +315,16 @@ async def test_networks_that_are_away_for_longer_than_a_connection_lives(
             sink = Memory(leave)
             transport = trioquic.TransportConfig(idle_timeout=5)
             job, connections = await here.fetch(
-                "/file", sink, transport=transport, interfaces=["wlan0", "wwan0"]
+                "/file", sink, transport=transport, only=["wlan0", "wwan0"]
             )
         assert job.error is None
         assert sink.content == pattern(SIZE)
         assert job.summary()["resumed"] == 1
         assert len(connections) == 2
-        assert here.shown.lines[0] == "no network; waiting for one"
+        assert (
+            here.shown.lines[0]
+            == "waiting for a network: wlan0 is down, and there is no other network"
+        )
 
 
 async def test_redirects(autojump_clock: Clock) -> None:
@@ -360,7 +369,7 @@ async def test_what_is_always_the_same_is_told_once(autojump_clock: Clock) -> No
         async with trio.open_nursery() as nursery:
             nursery.start_soon(light_up)
             sink = Memory(silence)
-            await here.fetch("/file", sink, interfaces=["wlan0", "wwan0"])
+            await here.fetch("/file", sink, only=["wlan0", "wwan0"])
         assert sink.content == pattern(SIZE)
         lines = here.shown.lines
         assert any(line.startswith("no way over wlan0") for line in lines)

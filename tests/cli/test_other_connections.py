@@ -72,7 +72,7 @@ async def test_a_server_that_forbids_migration_and_an_interface_that_goes(
 ) -> None:
     async with web(disable_active_migration=True) as here:
         sink = Watched(lambda: here.world.wifi.down())
-        job = await done(here, sink, interfaces=named)
+        job = await done(here, sink, only=named)
         assert (job["resumed"], job["restarted"]) == (1, 0)
         assert len(job["connections"]) == 2
         # a handshake and a request over cellular
@@ -89,7 +89,7 @@ async def test_a_server_that_forbids_migration_and_a_network_that_dies_in_silenc
 ) -> None:
     async with web(disable_active_migration=True) as here:
         sink = Watched(lambda: here.world.wifi.link.blackhole())
-        job = await done(here, sink, interfaces=named)
+        job = await done(here, sink, only=named)
         assert (job["resumed"], job["restarted"]) == (1, 0)
         assert sink.longest < 2.0
         assert [f"content paused for {sink.longest * 1000:.0f} ms"] == [

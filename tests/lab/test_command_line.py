@@ -23,7 +23,7 @@ SIZE = 3_000_000
 async def test_a_file_arrives_over_two_networks(certs: Certificates) -> None:
     content = body(SIZE)
     (certs.directory / "fetched").write_bytes(content)
-    options = ["--insecure", "--interface", WIFI.name, "--interface", CELLULAR.name]
+    options = ["--insecure", "--only-interface", WIFI.name, "--only-interface", CELLULAR.name]
     command = [sys.executable, "-m", "trioquic", "fetch", f"https://{SERVER}:{PORT}/fetched"]
     received = bytearray()
     said = bytearray()

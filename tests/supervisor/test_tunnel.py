@@ -284,7 +284,7 @@ async def test_only_these(autojump_clock: trio.testing.MockClock) -> None:
 
 async def test_only_these_that_are_not_there(autojump_clock: trio.testing.MockClock) -> None:
     policy = trioquic.MigrationPolicy(only_interfaces=["eth7"])
-    with pytest.raises(trioquic.HandshakeError, match="eth7"):
+    with pytest.raises(trioquic.LocalAddressError, match="eth7"):
         async with phone_with_vpn(migration=policy):
             pytest.fail("there is no such interface")
 

@@ -169,6 +169,13 @@ class Connection(trio.abc.AsyncResource):
         return peer_parameters(self._driver.core)
 
     @property
+    def in_tunnel(self) -> bool:
+        """Whether the connection is in a tunnel (a VPN) that it does not leave by itself, also
+        while the tunnel is gone. Who opens another one instead of it should stay inside, too:
+        `MigrationPolicy(tunnel_only=True)`."""
+        return self._paths.reach.in_tunnel
+
+    @property
     def handshake_confirmed(self) -> bool:
         """Whether the server has confirmed the handshake: from then on paths can be added."""
         return self._driver.core.handshake_confirmed

@@ -41,7 +41,7 @@ class Reach:
         self._policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
-        self._in_tunnel = False
+        self._in_tunnel = policy.tunnel_only
 
     @property
     def in_tunnel(self) -> bool:
@@ -53,7 +53,7 @@ class Reach:
         if interface is not None and interface.kind == _TUNNEL:
             self._in_tunnel = True
         elif interface is not None and chosen:
-            self._in_tunnel = False
+            self._in_tunnel = self._policy.tunnel_only
 
     def is_outside(self, interface: Interface) -> bool:
         """Whether the interface is beside the tunnel that the connection must not leave."""
@@ -64,6 +64,8 @@ class Reach:
     ) -> bool:
         """Whether the system sends packets to any of the server's addresses through a tunnel that
         may be used: then the others, where it does not, are ways around the tunnel."""
+        if self.in_tunnel:
+            return True
         only = self._policy.only_interfaces
         tunnels = {
             interface.name

@@ -102,12 +102,15 @@ def _survey(
 def _absent(
     only: Sequence[str], interfaces: Sequence[Interface], remotes: Sequence[Remote], reach: Reach
 ) -> list[Way]:
-    """Interfaces that this machine does not have, or that are down: the system says so when they
-    are tried, unless they are there meanwhile."""
-    there = {interface.name for interface in interfaces if interface.up}
-    ways = [Way(remote, name) for remote in remotes for name in only if name not in there]
+    """Ways over interfaces that are down: the system says so when they are tried, unless they are
+    up meanwhile."""
+    known = {interface.name: interface.up for interface in interfaces}
+    ways = [Way(remote, name) for remote in remotes for name in only if known.get(name) is False]
     if ways:
         return ways
+    if only and not any(name in known for name in only):
+        names = " or ".join(repr(name) for name in only)
+        raise LocalAddressError(errno.ENODEV, f"no interface {names}")
     reason = reach.why_none(tuple(_plain(remote) for remote in remotes))
     raise LocalAddressError(errno.ENETUNREACH, reason)
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from .. import TransportConfig
+from .. import MigrationPolicy, TransportConfig
 from . import kept, options
 from .console import complain, print_json, run
 from .downloads import Job, fetch_all
@@ -33,7 +33,10 @@ _KEEP_ALIVE: Final = 10.0
 )
 @options.cafile
 @options.insecure
-@options.interfaces("Start from the first that is up; move among these only. Repeatable.")
+@options.interfaces("Start here, and stay until it fails; of several on the first that is up.")
+@options.prefer_interfaces
+@options.only_interfaces
+@options.leave_tunnel
 @click.option(
     "--connect-timeout", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds."
 )
@@ -58,6 +61,9 @@ def fetch(
     cafile: str | None,
     insecure: bool,
     interfaces: tuple[str, ...],
+    prefer_interfaces: tuple[str, ...],
+    only_interfaces: tuple[str, ...],
+    leave_tunnel: bool,
     connect_timeout: float,
     silent: bool,
     verbose: bool,
@@ -86,7 +92,12 @@ def fetch(
         transport=TransportConfig(
             handshake_timeout=connect_timeout, keep_alive=_KEEP_ALIVE, qlog_dir=qlog
         ),
-        interfaces=interfaces,
+        start=interfaces,
+        migration=MigrationPolicy(
+            only_interfaces=only_interfaces,
+            interfaces=prefer_interfaces,
+            leave_tunnel=leave_tunnel,
+        ),
         sessions=start.sessions,
         early_data=start.early_data,
         verbose=verbose,

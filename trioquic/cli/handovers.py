@@ -173,7 +173,7 @@ def _in_words(event: PathEvent) -> str | None:
         case PathFailed() if event.path.state is not PathState.ABANDONED:
             return f"no way over {describe(event.path)}: {event.reason}"
         case WaitingForPath():
-            return "no network; waiting for one"
+            return f"waiting for a network: {event.reason}"
         case MigrationRefused():
             return f"cannot move: {event.reason}"
         case PreferredAddressResult():

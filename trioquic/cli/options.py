@@ -34,6 +34,28 @@ def interfaces(text: str) -> Callable[[Command], Command]:
     return click.option("--interface", "interfaces", multiple=True, metavar="NAME", help=text)
 
 
+def prefer_interfaces(command: Command) -> Command:
+    """`--prefer-interface NAME`, any number of times."""
+    text = "Use these first, in this order. Repeatable."
+    return click.option(
+        "--prefer-interface", "prefer_interfaces", multiple=True, metavar="NAME", help=text
+    )(command)
+
+
+def only_interfaces(command: Command) -> Command:
+    """`--only-interface NAME`, any number of times."""
+    text = "Use only these, in this order. Repeatable."
+    return click.option(
+        "--only-interface", "only_interfaces", multiple=True, metavar="NAME", help=text
+    )(command)
+
+
+def leave_tunnel(command: Command) -> Command:
+    """`--leave-tunnel`"""
+    text = "Allow networks outside the VPN that the system uses."
+    return click.option("--leave-tunnel", is_flag=True, help=text)(command)
+
+
 def tls_config(cafile: str | None, insecure: bool, keylog: str | None = None) -> TLSConfig:
     """The trust that the options ask for."""
     if cafile is not None and insecure:

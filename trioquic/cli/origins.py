@@ -19,6 +19,7 @@ from .. import (
     EarlyData,
     HandshakeError,
     HealthState,
+    MigrationPolicy,
     NetworkSource,
     QuicError,
     TLSConfig,
@@ -28,7 +29,6 @@ from .. import (
 )
 from ..http3 import HTTP3Connection, open_http3
 from ..sessions import SessionStore
-from .chosen_networks import ChosenNetworks, policy_for
 from .console import host_and_port
 from .failures import connecting_failed
 from .handovers import Handovers
@@ -56,7 +56,9 @@ class Settings:
 
     tls: TLSConfig = TLSConfig()  # noqa: RUF009 - frozen
     transport: TransportConfig = TransportConfig()  # noqa: RUF009 - frozen
-    interfaces: Sequence[str] = ()
+    start: Sequence[str] = ()
+    """Start here: on the first of these interfaces that is up."""
+    migration: MigrationPolicy = MigrationPolicy()  # noqa: RUF009 - frozen
     networks: NetworkSource | None = None
     """None: the system's."""
     sessions: SessionStore | None = None
@@ -78,6 +80,8 @@ class Origins:
     links: list[Link] = field(default_factory=list)
     _current: dict[Origin, Link] = field(default_factory=dict)
     _not_early: set[Origin] = field(default_factory=set)
+    # servers that were reached through a tunnel
+    _in_tunnel: set[Origin] = field(default_factory=set)
     _finished: trio.Event = field(default_factory=trio.Event)
 
     async def link(self, origin: Origin) -> Link:
@@ -98,7 +102,7 @@ class Origins:
     async def pause(self, seconds: float) -> None:
         """Wait, at most until the networks change."""
         with trio.move_on_after(seconds):
-            await self._networks.wait_changed()
+            await (self.settings.networks or system_networks()).wait_changed()
 
     def drop(self, link: Link) -> None:
         """The connection failed somebody; the next one who needs it makes another."""
@@ -137,10 +141,13 @@ class Origins:
             link.decided.set()
 
     async def _serve(self, link: Link, patience: float | None) -> None:
-        names, networks = self.settings.interfaces, self._networks
-        transport, migration = self.settings.transport, policy_for(names)
+        networks = self.settings.networks or system_networks()
+        transport, migration = self.settings.transport, self.settings.migration
         early_data = self.settings.early_data and link.origin not in self._not_early
-        interface = _first_up(networks, names)
+        interface = _first_up(networks, self.settings.start)
+        if link.origin in self._in_tunnel:
+            # what was begun in a tunnel is not ended beside it
+            migration, interface = replace(migration, tunnel_only=True), None
         if patience is not None:
             transport = replace(
                 transport, handshake_timeout=min(patience, transport.handshake_timeout)
@@ -167,6 +174,8 @@ class Origins:
             trio.open_nursery() as nursery,
         ):
             link.http = http
+            if conn.in_tunnel:
+                self._in_tunnel.add(link.origin)
             link.handovers = Handovers(conn, began=self.began, tell=self.tell)
             self.links.append(link)
             nursery.start_soon(link.handovers.follow, events)
@@ -209,12 +218,6 @@ class Origins:
         if self._current.get(link.origin, link) is link:
             self._current[link.origin] = other
         link.leave()
-
-    @property
-    def _networks(self) -> NetworkSource:
-        networks = self.settings.networks or system_networks()
-        names = self.settings.interfaces
-        return ChosenNetworks(networks, names) if names else networks
 
     async def _tell_of(self, origin: Origin, conn: Connection) -> None:
         """Say how the connection begins."""

@@ -6,40 +6,76 @@ connection starts or goes where it does.
 
 import dataclasses
 import socket
-from typing import Any
+from typing import Any, TypedDict
 
 import click
 import trio
 from rich.table import Table
 
-from .. import Interface, InterfaceAddress, system_networks
-from ..addresses import AddressPair, candidate_pairs
+from .. import Interface, InterfaceAddress, Route, system_networks
+from ..addresses import AddressPair, NoCandidate, candidate_pairs, no_candidates
 from . import options
 from .console import NO_CONNECTION, fail, output, print_json, run, safe
 
 
 @click.command()
 @click.argument("host", required=False)
+@options.prefer_interfaces
+@options.only_interfaces
+@options.leave_tunnel
 @options.as_json("Print JSON instead of tables.")
-def paths(host: str | None, as_json: bool) -> None:
+def paths(
+    host: str | None,
+    prefer_interfaces: tuple[str, ...],
+    only_interfaces: tuple[str, ...],
+    leave_tunnel: bool,
+    as_json: bool,
+) -> None:
     """Show the network interfaces, and the candidate paths to HOST.
 
-    Paths are in the order in which a connection would use them: preferences of the default policy
-    first, then RFC 6724. Each line says what put it before the next one.
+    Paths are in the order in which a connection would use them: your preferences, the metrics of
+    the system's routes, the usual order of kinds, then RFC 6724. Each line says what put it before
+    the next one; the system's own route is marked. Below is what is no candidate, and why: no
+    route, or outside the tunnel (VPN) that the system uses.
 
     Exit codes: 0; 1 HOST is unknown; 2 usage.
     """
     interfaces, remotes = run(_look, host)
-    pairs = candidate_pairs(interfaces, remotes)
+    routes = system_networks().routes(remotes) if remotes else None
+    rules = Rules(only_interfaces=only_interfaces, routes=routes, leave_tunnel=leave_tunnel)
+    rules["in_tunnel"] = _in_tunnel(interfaces, rules)
+    pairs = candidate_pairs(interfaces, remotes, prefer_interfaces=prefer_interfaces, **rules)
+    left_out = no_candidates(interfaces, remotes, **rules)
     if as_json:
-        print_json(_document(host, interfaces, remotes, pairs))
+        print_json(_document(host, interfaces, remotes, pairs, routes, left_out))
         return
     console = output()
     console.print(_interface_table(interfaces))
     if host is not None:
-        console.print(_pair_table(host, pairs))
+        chosen = {(route.interface, route.remote) for route in routes or () if route.chosen}
+        console.print(_pair_table(host, pairs, chosen))
         if not pairs:
             console.print(f"No interface leads to {', '.join(remotes)}.")
+        if routes is None:
+            console.print("The system does not tell its routes: every interface counts.")
+        for left in left_out:
+            console.print(f"No candidate: {left.interface} to {left.remote}, {left.reason.value}")
+
+
+class Rules(TypedDict, total=False):
+    """What `candidate_pairs` and `no_candidates` are told of routes."""
+
+    only_interfaces: tuple[str, ...]
+    routes: tuple[Route, ...] | None
+    leave_tunnel: bool
+    in_tunnel: bool
+
+
+def _in_tunnel(interfaces: tuple[Interface, ...], rules: Rules) -> bool:
+    """Whether a connection would begin in a tunnel: then addresses beside it are not tried."""
+    only = rules["only_interfaces"]
+    tunnels = {i.name for i in interfaces if i.kind == "tunnel" and (not only or i.name in only)}
+    return any(route.chosen and route.interface in tunnels for route in rules["routes"] or ())
 
 
 async def _look(host: str | None) -> tuple[tuple[Interface, ...], tuple[str, ...]]:
@@ -61,12 +97,19 @@ def _document(
     interfaces: tuple[Interface, ...],
     remotes: tuple[str, ...],
     pairs: tuple[AddressPair, ...],
+    routes: tuple[Route, ...] | None,
+    left_out: tuple[NoCandidate, ...],
 ) -> dict[str, Any]:
     document: dict[str, Any] = {"interfaces": [dataclasses.asdict(i) for i in interfaces]}
     if host is not None:
         document["host"] = host
         document["addresses"] = remotes
+        document["routes"] = None if routes is None else [dataclasses.asdict(r) for r in routes]
         document["pairs"] = [dataclasses.asdict(pair) for pair in pairs]
+        document["no_candidates"] = [
+            {"interface": left.interface, "remote": left.remote, "reason": left.reason.value}
+            for left in left_out
+        ]
     return document
 
 
@@ -93,10 +136,10 @@ def _with_flags(entry: InterfaceAddress) -> str:
     return f"{text} ({', '.join(flags)})" if flags else text
 
 
-def _pair_table(host: str, pairs: tuple[AddressPair, ...]) -> Table:
+def _pair_table(host: str, pairs: tuple[AddressPair, ...], chosen: set[tuple[str, str]]) -> Table:
     title = f"\nCandidate paths to {safe(host)}, the best first"
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
-    for name in ("", "interface", "from", "to", "before the next because of"):
+    for name in ("", "interface", "from", "to", "system", "before the next because of"):
         table.add_column(name)
     for number, pair in enumerate(pairs, 1):
         spare = pair.source_rank > 0
@@ -105,6 +148,7 @@ def _pair_table(host: str, pairs: tuple[AddressPair, ...]) -> Table:
             pair.interface,
             pair.local,
             pair.remote,
+            "chosen" if not spare and (pair.interface, pair.remote) in chosen else "",
             pair.reason + (" (not the address that RFC 6724 selects here)" if spare else ""),
             style="dim" if spare else None,
         )

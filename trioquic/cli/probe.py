@@ -161,14 +161,17 @@ async def _examine(
         return
     findings.preferred = await _preferred(conn.peer, path, events, patience)
     findings.new_port = await _move(conn, None)
-    for name in interfaces or _leading_to(path.remote[0]):
+    for name in interfaces or _leading_to(path.remote[0], conn.in_tunnel):
         findings.interfaces[name] = await _move(conn, name)
     findings.session_tickets = conn.statistics().session_tickets
 
 
-def _leading_to(remote: str) -> list[str]:
-    """The interfaces from which there may be a way to the server, the best first."""
-    pairs = candidate_pairs(system_networks().snapshot(), [remote])
+def _leading_to(remote: str, in_tunnel: bool) -> list[str]:
+    """The interfaces from which there is a way to the server, the best first; none beside a VPN."""
+    networks = system_networks()
+    pairs = candidate_pairs(
+        networks.snapshot(), [remote], routes=networks.routes([remote]), in_tunnel=in_tunnel
+    )
     return list(dict.fromkeys(pair.interface for pair in pairs))
 
 

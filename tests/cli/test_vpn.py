@@ -1,0 +1,43 @@
+"""A download through a VPN stays in it, also when its connection is lost and made again."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+import trioquic
+from tests.sim_server import pattern
+
+from .test_downloads import SIZE, Memory, web
+
+TUNNEL = "10.8.0.2"
+
+
+@pytest.mark.parametrize("outage", [1.0, 10.0, 31.5])
+async def test_new_connections_stay_in_the_tunnel(autojump_clock: MockClock, outage: float) -> None:
+    async with web() as here:
+        here.world.wifi.metric = here.world.cellular.metric = 600
+        tunnel = here.world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=50, rate=5e6)
+
+        async def flap() -> None:
+            tunnel.down()
+            await trio.sleep(outage)
+            tunnel.up()
+
+        async with trio.open_nursery() as nursery:
+            sink = Memory(lambda: nursery.start_soon(flap))
+            job, _ = await here.fetch("/file", sink)
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
+        sent = here.world.record.select(host="phone")
+        assert {record.interface for record in sent} == {"tun0"}
+
+
+async def test_it_is_left_by_who_says_so(autojump_clock: MockClock) -> None:
+    async with web() as here:
+        here.world.wifi.metric = here.world.cellular.metric = 600
+        tunnel = here.world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=50, rate=5e6)
+        sink = Memory(tunnel.down)
+        policy = trioquic.MigrationPolicy(leave_tunnel=True)
+        job, _ = await here.fetch("/file", sink, migration=policy)
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
