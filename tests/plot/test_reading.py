@@ -55,7 +55,9 @@ def test_an_upload_progresses_by_acknowledgements(trace_files: dict[Story, Path]
     (move,) = trace.moves
     assert move.gap is not None and 0.08 < move.gap.length < 1
     windows = [value for _, value in trace.paths[1].window.points]
-    assert max(windows) > 2 * windows[0]
+    # Slow start doubles it in the one round trip that the rest of the upload takes; nothing is
+    # acknowledged that was sent beyond the window.
+    assert max(windows) == 2 * windows[0]
 
 
 def test_a_full_trace_says_from_when_on(tmp_path: Path) -> None:
