@@ -124,6 +124,34 @@ def test_the_default_place_is_private(tmp_path: Path, monkeypatch: pytest.Monkey
         assert stat.S_IMODE((tmp_path / made).stat().st_mode) == 0o700
 
 
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@needs("gtlsserver")
+async def test_any_home_will_do(
+    certs: Certificates, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not there, as services have, is not made."""
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    file, home = tmp_path / "a file", tmp_path / "home"
+    file.touch()
+    home.mkdir()
+    async with gtlsserver(certs.server, root=root) as server:
+        url, trust = f"https://localhost:{server.port}/file", ("--cafile", server.ca_file)
+        for value in (str(tmp_path / "none"), str(file), "", str(home)):
+            monkeypatch.setenv("HOME", value)
+            before = listing(tmp_path)
+            result = await trioquic("fetch", url, *trust)
+            assert (result.exit_code, result.stdout_bytes) == (0, CONTENT), result.stderr
+            assert listing(tmp_path) == before
+            told = f"there is no place for them: the home folder {value} does not exist"
+            assert (told in result.stderr) is (value != str(home))
+            assert result.stderr.count("\n") == (value != str(home))
+    assert (home / ".local/state/trioquic/sessions.json").exists()
+
+
 @pytest.mark.parametrize(
     ("platform", "environ", "expected"),
     [

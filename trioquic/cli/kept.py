@@ -85,6 +85,10 @@ def make_default_file() -> Path:
     """Where sessions are kept if nobody says where; its folder is there then. Raises OSError when
     it cannot be made, RuntimeError when nobody knows where the user is at home."""
     folder = state_folder(sys.platform, os.environ) / "trioquic"
+    home = Path.home()
+    if folder.is_relative_to(home) and (os.environ.get("HOME") == "" or not home.is_dir()):
+        # Services run with a home that is not there, on purpose: it is not for us to make one.
+        raise RuntimeError(f"the home folder {os.environ.get('HOME', home)!s:.200} does not exist")
     for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
         # private, as the XDG Base Directory Specification wants it of whoever makes them
         missing.mkdir(mode=0o700, exist_ok=True)
