@@ -13,11 +13,11 @@ from .measure import MOST_HELD, MOST_WORK, hold, work
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "testing.md"
 BEGIN, END = "<!-- measured: floods -->", "<!-- end of floods -->"
-WINDOW = 1 << 19
-VOLUME = 4 << 20
+WINDOW = 1 << 17
+VOLUME = 1 << 20
 """Bytes that are received at the most while memory is looked at."""
-BATCHES = 24
-ROUNDS = 3
+BATCHES = 12
+ROUNDS = 2
 
 
 def measure(name: str) -> tuple[str, bool]:

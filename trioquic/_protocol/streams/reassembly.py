@@ -56,7 +56,11 @@ class Reassembly:
         end = offset + len(data)
         starts = self._starts
         if offset == ready and self._mosaic is None and (not starts or end <= starts[0]):
-            self._enqueue(data)
+            if len(data) >= TINY:
+                self._queue.append(data)
+                self.ready = end
+            else:
+                self._enqueue(data)
             if starts and starts[0] == end:
                 self._take_pieces()
             return
@@ -72,8 +76,9 @@ class Reassembly:
             if offset == ready:
                 self._take_tiles(self._mosaic)
             return
-        if not starts or offset > starts[-1] + len(self._pieces[-1]):
-            # by far the most frequent case: one more gap after all the others
+        last = starts[-1] + len(self._pieces[-1]) if starts else ready
+        if offset > last or (offset == last and end >= offset + TINY):
+            # by far the most frequent: behind all the others, with a gap or without
             starts.append(offset)
             self._pieces.append(data)
         else:
