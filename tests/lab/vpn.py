@@ -146,6 +146,11 @@ async def _listen(
         crowd.tell()
 
 
+def _at_preferred(conn: trioquic.Connection) -> bool:
+    path = conn.active_path
+    return path is not None and path.remote[0] in PREFERRED.values()
+
+
 async def _stay_inside(number: int, result: Result, crowd: Crowd) -> None:
     """One connection through the tunnel, before, during and after its flaps."""
     result.connections += 1
@@ -157,7 +162,8 @@ async def _stay_inside(number: int, result: Result, crowd: Crowd) -> None:
     ):
         nursery.start_soon(_listen, events, result, crowd)
         await _load(http)
-        await conn.wait_confirmed()
+        # The supervisor gives up what leads to the old address, a move of ours among them.
+        await crowd.until(lambda: _at_preferred(conn))
         await conn.migrate()
         crowd.ready += 1
         crowd.tell()

@@ -150,6 +150,8 @@ class Router:
     async def _go_around(self, request: httpx.Request, began: float) -> httpx.Response:
         assert self._find_fallback is not None
         origin = origin_of(request)
+        if self._pool.waits_for_tunnel(origin):
+            raise httpx.ConnectError(f"the tunnel to {origin.host} is gone, and is not left")
         fallback = self._find_fallback()
         spent = trio.current_time() - began
         try:

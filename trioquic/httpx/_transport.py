@@ -1,7 +1,9 @@
 """`HTTP3Transport`: its settings, and how it is entered, used and left."""
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
@@ -20,7 +22,7 @@ from .. import (
 from ..http3 import HTTP3Config, HTTP3Connection, open_http3
 from ..http3.background import background
 from ..sessions import SessionStore
-from ._discovery import Discovery, Endpoint, Mode
+from ._discovery import Discovery, Endpoint, Mode, Origin
 from ._fallback import DefaultFallback
 from ._home import Home
 from ._pool import Pool
@@ -112,6 +114,8 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._transport = transport
         self._migration = migration
+        # until when connections to an origin have to stay in a tunnel
+        self._in_tunnel: dict[Origin, float] = {}
         self._networks = networks
         self._sessions = sessions
         self._early_data = early_data
@@ -199,6 +203,10 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     async def _open_http3(
         self, endpoint: Endpoint, early_data: bool
     ) -> AsyncGenerator[HTTP3Connection]:
+        migration = self._migration
+        if trio.current_time() < self._in_tunnel.get(endpoint.origin, -math.inf):
+            # beside one that waits for its tunnel, or soon after it, none outside
+            migration = replace(migration, tunnel_only=True)
         async with (
             open_connection(
                 endpoint.host,
@@ -207,14 +215,22 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
                 server_name=endpoint.server_name,
                 tls=self._tls,
                 transport=self._transport,
-                migration=self._migration,
+                migration=migration,
                 networks=self._networks,
                 sessions=self._sessions,
                 early_data=early_data,
             ) as connection,
             open_http3(connection, self._http3) as http3,
         ):
-            yield http3
+            if connection.in_tunnel:
+                self._in_tunnel[endpoint.origin] = math.inf
+            try:
+                yield http3
+            finally:
+                if connection.in_tunnel:
+                    # as long as it would have waited
+                    until = trio.current_time() + self._transport.idle_timeout
+                    self._in_tunnel[endpoint.origin] = until
 
     def _tell(self, endpoint: Endpoint, worked: bool) -> None:
         if worked:

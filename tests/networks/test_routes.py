@@ -1,0 +1,316 @@
+"""What systems say about routes: the kernel's messages, Windows' library and sockets, made up; and
+the kernel of this machine, in a namespace of its own."""
+
+import errno
+import json
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.lab.network import ROOT
+from tests.lab.requirements import LAB_ANYWHERE
+from trioquic import Interface, InterfaceAddress, Route
+from trioquic._runtime import linux_routes, netlink
+from trioquic._runtime.interface_binding import bind_on_apple
+from trioquic._runtime.probed_routes import probed_routes
+from trioquic._runtime.system_routes import route_asker_for
+from trioquic._runtime.windows_routes import windows_routes
+
+# Asking is the runtime's, which is never compiled.
+pytestmark = pytest.mark.plain
+
+SERVER = "198.51.100.1"
+SERVER6 = "2001:db8:ff::1"
+
+
+def interface(name: str, index: int, *addresses: str, up: bool = True) -> Interface:
+    return Interface(
+        name=name,
+        index=index,
+        up=up,
+        addresses=tuple(InterfaceAddress(address=a, prefix_length=24) for a in addresses),
+    )
+
+
+ETH = interface("eth0", 2, "192.0.2.2", "2001:db8::2")
+WIFI = interface("wlan0", 3, "192.0.3.2")
+DOWN = interface("eth1", 4, "192.0.4.2", up=False)
+INTERFACES = [ETH, WIFI, DOWN]
+
+
+# -- Linux: messages -------------------------------------------------------------------------------
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return netlink.request(kind, 0, body)
+
+
+def route_message(*attributes: tuple[int, bytes], kind: int = 1, family: int = 2) -> bytes:
+    body = struct.pack("=BBBBBBBBI", family, 32, 0, 0, 254, 0, 0, kind, 0)
+    return message(24, body + b"".join(netlink.attribute(k, v) for k, v in attributes))
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(4, sys.byteorder)
+
+
+def test_an_answer_of_the_kernel() -> None:
+    data = route_message((4, number(2)), (6, number(600)), (7, bytes([192, 0, 2, 2])))
+    answer = linux_routes.read(socket.AF_INET, data)
+    assert answer == linux_routes.Answer(False, (2,), "192.0.2.2", 600)
+    hops = b"".join(struct.pack("=HBBi", 8, 0, 0, index) for index in (3, 5))
+    several = linux_routes.read(socket.AF_INET, route_message((9, hops)))
+    assert several == linux_routes.Answer(False, (3, 5), None, 0)
+    own = linux_routes.read(socket.AF_INET, route_message((4, number(1)), kind=2))
+    assert own is not None
+    assert own.local
+
+
+@pytest.mark.parametrize("kind", [6, 7, 8])
+def test_routes_that_say_no(kind: int) -> None:
+    """Blackhole, unreachable, prohibit."""
+    assert linux_routes.read(socket.AF_INET, route_message((4, number(1)), kind=kind)) is None
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES])
+def test_errors_that_are_answers(code: int) -> None:
+    data = message(2, struct.pack("=i", -code) + bytes(16))
+    assert linux_routes.read(socket.AF_INET, data) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        message(2, struct.pack("=i", -errno.EPERM) + bytes(16)),
+        message(24, b"short"),
+        route_message((9, bytes(8))),
+        route_message()[:-1],
+    ],
+)
+def test_what_is_no_answer(data: bytes) -> None:
+    with pytest.raises(OSError, match=r"."):
+        linux_routes.read(socket.AF_INET, data)
+
+
+def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Android forbids it to some programs: then every interface counts."""
+
+    def refuse() -> socket.socket:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(netlink, "open_for_questions", refuse)
+    assert linux_routes.linux_routes(INTERFACES, [SERVER]) is None
+
+
+# -- Linux: this kernel ----------------------------------------------------------------------------
+
+NAMESPACE = """
+import json
+from tests.lab.relay import configure, enter_new_namespace, make_device
+enter_new_namespace()
+for which in ("all", "default"):
+    with open(f"/proc/sys/net/ipv6/conf/{{which}}/disable_ipv6", "w") as file:
+        file.write("0")
+devices = [make_device(name) for name in ("one", "two", "three", "four")]
+configure({lines!r})
+import trioquic
+networks = trioquic.system_networks()
+kinds = {{interface.name: interface.kind for interface in networks.snapshot()}}
+routes = networks.routes({remotes!r})
+print(json.dumps([kinds, [[r.remote, r.interface, r.metric, r.chosen] for r in routes]]))
+"""
+LINES = [
+    "link set lo up",
+    *(f"link set {name} up" for name in ("one", "two", "three", "four")),
+    "address add 192.0.2.2/24 dev one",
+    "address add 192.0.3.2/24 dev two",
+    "address add 192.0.4.2/24 dev three",
+    "address add 192.0.5.2/24 dev four",
+    "address add 2001:db8:2::2/64 dev one nodad",
+    "address add 2001:db8:3::2/64 dev two nodad",
+    "route add default dev one metric 300",
+    "route add default dev two metric 100",
+    "route add default dev three table 77",
+    "rule add from 192.0.4.2 table 77",
+    "route add 2000::/3 dev one metric 100",
+    "route add 203.0.113.0/24 dev one",
+    "route add prohibit 192.88.99.0/24",
+]
+
+
+def in_a_namespace(test: Callable[..., None]) -> Callable[..., None]:
+    for mark in LAB_ANYWHERE:
+        test = mark(test)
+    return test
+
+
+@pytest.fixture(scope="module")
+def told() -> tuple[dict[str, str], list[list[Any]]]:
+    remotes = [SERVER, SERVER6, "203.0.113.9", "192.88.99.1", "192.0.2.2", "127.0.0.1"]
+    code = NAMESPACE.format(lines=LINES, remotes=remotes)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    kinds, routes = json.loads(done.stdout)
+    return kinds, routes
+
+
+def to(told: tuple[dict[str, str], list[list[Any]]], remote: str) -> list[list[Any]]:
+    return sorted(row[1:] for row in told[1] if row[0] == remote)
+
+
+@in_a_namespace
+def test_metrics_and_a_table_of_its_own(told: Any) -> None:
+    expected = [["one", 300, False], ["three", None, False], ["two", 100, True]]
+    assert to(told, SERVER) == expected
+
+
+@in_a_namespace
+def test_ipv6(told: Any) -> None:
+    assert to(told, SERVER6) == [["one", 100, True]]
+
+
+@in_a_namespace
+def test_a_longer_prefix_wins(told: Any) -> None:
+    rows = to(told, "203.0.113.9")
+    assert ["one", 0, True] in rows
+    assert ["two", 100, False] in rows
+
+
+@in_a_namespace
+def test_a_prohibited_destination(told: Any) -> None:
+    assert not any(chosen for _, _, chosen in to(told, "192.88.99.1"))
+
+
+@in_a_namespace
+def test_this_machine_itself_says_nothing_of_interfaces(told: Any) -> None:
+    assert to(told, "192.0.2.2")
+    assert all(row[1:] == [None, False] for row in to(told, "192.0.2.2"))
+    assert ["lo", None, False] in to(told, "127.0.0.1")
+
+
+@in_a_namespace
+def test_a_tun_device_is_a_tunnel_whatever_its_name(told: Any) -> None:
+    assert told[0]["one"] == "tunnel"
+    assert told[0]["lo"] == "loopback"
+
+
+# -- sockets that are connected --------------------------------------------------------------------
+
+
+class World:
+    """Makes sockets that know which interfaces lead to the server."""
+
+    def __init__(self, leading: dict[int, str], chosen: str | None) -> None:
+        self.leading = leading
+        self.chosen = chosen
+
+    def socket(self, family: int, kind: int) -> Any:
+        return FakeSocket(self)
+
+
+class FakeSocket:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.bound: int | None = None
+        self.name = ""
+
+    def __enter__(self) -> "FakeSocket":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.bound = value
+
+    def connect(self, address: tuple[str, int]) -> None:
+        source = self.world.leading.get(self.bound) if self.bound else self.world.chosen
+        if source is None:
+            raise OSError(errno.ENETUNREACH, "no way")
+        self.name = source
+
+    def getsockname(self) -> tuple[str, int]:
+        return self.name, 1
+
+
+def probe(world: World, remotes: list[str]) -> tuple[Route, ...] | None:
+    return probed_routes(INTERFACES, remotes, binder=bind_on_apple, make_socket=world.socket)
+
+
+def test_connected_sockets_tell_routes() -> None:
+    both = World({2: "192.0.2.2", 3: "192.0.3.2"}, "192.0.3.2")
+    assert probe(both, [SERVER]) == (
+        Route(remote=SERVER, interface="eth0"),
+        Route(remote=SERVER, interface="wlan0", source="192.0.3.2", chosen=True),
+    )
+    one = World({2: "192.0.2.2"}, "192.0.2.2")
+    assert probe(one, [SERVER]) == (
+        Route(remote=SERVER, interface="eth0", source="192.0.2.2", chosen=True),
+    )
+    assert probe(World({}, None), [SERVER, SERVER6]) == ()
+    # this machine itself
+    assert probe(World({}, None), ["192.0.2.2"]) == (
+        Route(remote="192.0.2.2", interface="eth0"),
+        Route(remote="192.0.2.2", interface="wlan0"),
+    )
+
+
+# -- Windows ---------------------------------------------------------------------------------------
+
+
+class FakeLibrary:
+    """iphlpapi.dll: routes by the interface's number, with their metrics."""
+
+    def __init__(self, routes: dict[int, int], chosen: int) -> None:
+        self.routes = routes
+        self.chosen = chosen
+
+    def GetBestRoute2(
+        self,
+        luid: None,
+        index: int,
+        source: None,
+        destination: Any,
+        options: int,
+        row: Any,
+        best: Any,
+    ) -> int:
+        assert destination.raw[:8] == struct.pack("<HH", 2, 0) + bytes([198, 51, 100, 1])
+        number = index or self.chosen
+        if number not in self.routes:
+            return 1168
+        struct.pack_into("<I", row, 8, number)
+        struct.pack_into("<I", row, 84, self.routes[number])
+        struct.pack_into("<HH4B", best, 0, 2, 0, 192, 0, number, 2)
+        return 0
+
+    def GetIpInterfaceEntry(self, row: Any) -> int:
+        assert struct.unpack_from("<H", row.raw)[0] == 2
+        index = struct.unpack_from("<I", row.raw, 16)[0]
+        struct.pack_into("<I", row, 148, 20 if index == 2 else 50)
+        return 0
+
+
+def test_windows_adds_the_metrics_of_route_and_interface() -> None:
+    library = FakeLibrary({2: 5, 3: 0}, chosen=2)
+    assert windows_routes(INTERFACES, [SERVER], library) == (
+        Route(remote=SERVER, interface="eth0", source="192.0.2.2", metric=25, chosen=True),
+        Route(remote=SERVER, interface="wlan0", metric=50),
+    )
+    assert windows_routes(INTERFACES, [SERVER], FakeLibrary({3: 7}, chosen=3)) == (
+        Route(remote=SERVER, interface="wlan0", source="192.0.3.2", metric=57, chosen=True),
+    )
+    assert windows_routes(INTERFACES, [SERVER], FakeLibrary({}, chosen=0)) == ()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has the library")
+def test_windows_without_its_library() -> None:
+    assert route_asker_for("win32")(INTERFACES, [SERVER]) is None
