@@ -136,6 +136,7 @@ class What(Enum):
     DEGRADED = "the active path has not answered for long"
     RECOVERED = "the active path answers again"
     MOVED = "the connection moved"
+    WOKEN = "the machine slept, or the program stood still"
     TIME = "time passed"
 
 

@@ -415,6 +415,10 @@ class ClientConnection:
         self._require_open()
         self._paths.migrate(path_id, now, unvalidated)
 
+    def on_slept(self, seconds: float) -> None:
+        """The caller's clock stood still for so long, and the server's did not."""
+        self._lifetime.on_slept(seconds)
+
     def resume(self, now: float) -> None:
         """The network of the active path is back: do not wait for any PTO."""
         self._paths.resume(now)

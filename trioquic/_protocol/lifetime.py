@@ -103,6 +103,11 @@ class Lifetime:
             self._restarted_at = now
         self._last_sent = now
 
+    def on_slept(self, seconds: float) -> None:
+        """Time passed that our clock does not know of (the machine was suspended)."""
+        self._restarted_at -= seconds
+        self._last_sent -= seconds
+
     def keep_alive_deadline(self) -> float:
         """When silence in both directions has lasted long enough for a PING (section 10.1.2)."""
         if self._keep_alive <= 0 or self.state is not CoreState.CONNECTED:

@@ -46,6 +46,7 @@ from .._protocol.events import (
 from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
 from ..errors import InternalError
+from .asleep import LONG, Asleep
 from .endings import Wait, handshake_error, loss_error, without_path
 from .sockets import Received
 from .timer import Timer
@@ -69,6 +70,9 @@ class Link(Protocol):
     def wake(self) -> None:
         """Wake the tasks that wait for the path's validation."""
 
+    def read_waiting(self) -> None:
+        """Take in what waits in the socket."""
+
 
 class PathListener(Protocol):
     """Who is told what happens to paths."""
@@ -78,6 +82,11 @@ class PathListener(Protocol):
 
     def on_socket_error(self, path_id: int, error: OSError) -> None:
         """A path's socket reports an error."""
+
+    def on_woken(self) -> bool:
+        """Nobody listened for a while. Whether somebody looks at the networks now, and says with
+        `Driver.release` that sending may go on."""
+        ...
 
 
 class Driver:
@@ -108,6 +117,9 @@ class Driver:
         # there is no path now, so that is why the connection ends if it does
         self.wait: Wait | None = None
         self._bug: BaseException | None = None
+        self._asleep = Asleep()
+        # nothing is sent before somebody has looked whether there is still a network
+        self._held = False
 
     # -- state -----------------------------------------------------------------------------------
 
@@ -149,6 +161,7 @@ class Driver:
         """Datagrams came in on a path. `flush` must follow."""
         data, segment_size, ecn = received
         try:
+            self.notice_sleep()
             self.core.receive(path_id, data, segment_size, ecn, trio.current_time())
         except Exception as error:
             raise self._stop_for_bug(error) from error
@@ -158,10 +171,12 @@ class Driver:
         core = self.core
         self.timer.wanted = False
         try:
+            self.notice_sleep()
             now = trio.current_time()
             blocked = False
             for link in list(self.links.values()):
-                link.pump(now)
+                if not self._held:
+                    link.pump(now)
                 blocked |= link.blocked
             self._tell()
             deadline = core.next_deadline(now)
@@ -169,7 +184,8 @@ class Driver:
                 # More data may be due at once, but the socket has to take the last first; that
                 # flushes again, and this keeps the timer from turning idly until then.
                 deadline = max(deadline, now + _BLOCKED_PAUSE)
-            self.timer.set(deadline)
+            # What is due already is late from now on only: see `notice_sleep`.
+            self.timer.set(max(deadline, now))
         except Exception as error:
             raise self._stop_for_bug(error) from error
         if core.state is CoreState.CLOSED:
@@ -186,10 +202,39 @@ class Driver:
 
     def _on_deadline(self) -> None:
         try:
+            self.notice_sleep()
             self.core.handle_deadline(trio.current_time())
         except Exception as error:
             raise self._stop_for_bug(error) from error
         self.flush()
+
+    # -- after sleep -----------------------------------------------------------------------------
+
+    def notice_sleep(self) -> bool:
+        """If the machine slept or the program stood still: end what has expired meanwhile, without
+        a word to the server, which has forgotten it; else take in what has come, and let nothing
+        out before the networks were looked at. Whether that was so; then `flush` must follow."""
+        now = trio.current_time()
+        slept = self._asleep.take()
+        if (slept == 0.0 and self.timer.lateness(now) < LONG) or self.ended:
+            return False
+        core = self.core
+        self.timer.forget()
+        core.on_slept(slept)
+        if now >= core.idle_deadline:
+            core.handle_deadline(now)
+            return True
+        for link in list(self.links.values()):
+            link.read_waiting()
+        if not core.handshake_confirmed:
+            return True
+        core.resume(now)
+        self._held = self.listener is not None and self.listener.on_woken()
+        return True
+
+    def release(self) -> None:
+        """The networks were looked at: what waits may go out with the next flush."""
+        self._held = False
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -221,6 +266,7 @@ class Driver:
 
     def begin_close(self) -> None:
         """This side wants no more: every call from now on is refused, whoever waits is woken."""
+        self._held = False
         self.closing = True
         self._wake_everyone()
 

@@ -81,12 +81,18 @@ class Outlook:
 
     def note(self, event: PolicyEvent, now: float) -> None:
         """Keep what an event says."""
-        if event.what is What.HINT or (event.what is What.NETWORKS and self._networks_changed()):
+        if event.what in (What.HINT, What.WOKEN) or (
+            event.what is What.NETWORKS and self._networks_changed()
+        ):
             # what failed a moment ago may work now
             self._failures.clear()
             self._misled.clear()
             for known in self._facts.values():
                 known.retry_at = -inf
+        if event.what is What.WOKEN:
+            # nobody listened, so nothing was silent
+            for known in self._facts.values():
+                known.silent_since = inf
         if event.path is None:
             return
         facts = self._facts_of(event.path)

@@ -89,6 +89,11 @@ class PathLink:
                 break
             received = self._socket.receive_nowait()
 
+    def read_waiting(self) -> None:
+        """Take in what waits in the socket; `flush` must follow."""
+        if not self.closed:
+            self._take(self._socket.receive_nowait())
+
     async def _write(self) -> None:
         try:
             while self._outbox is not None and not self.closed:

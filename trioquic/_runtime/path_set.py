@@ -60,6 +60,11 @@ _BETWEEN_TROUBLES = 0.1  # seconds
 class Listener(Protocol):
     """Who decides by itself where the connection goes."""
 
+    @property
+    def listening(self) -> bool:
+        """Whether it will act on what it hears."""
+        ...
+
     def hear(self, event: PolicyEvent) -> None:
         """Something happened to a path."""
 
@@ -433,6 +438,13 @@ class PathSet:
         if active and error.errno in _NO_WAY and now >= self._trouble_until:
             self._trouble_until = now + _BETWEEN_TROUBLES
             self._tell(What.SOCKET_ERROR, path_id)
+
+    def on_woken(self) -> bool:
+        """After sleep: have the networks looked at, if somebody does that."""
+        if self.supervisor is None or not self.supervisor.listening:
+            return False
+        self._tell(What.WOKEN)
+        return True
 
     def _tell(self, what: What, path_id: int | None = None) -> None:
         if self.supervisor is not None:

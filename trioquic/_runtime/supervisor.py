@@ -52,6 +52,7 @@ class Supervisor:
         self._events: list[PolicyEvent] = []
         self._news = trio.Event()
         self._waiting_since = inf
+        self.listening = False
         self._preferred_reported = False
         # paths that there was no connection ID for, the last time the policy was asked
         self._wanted: tuple[str, ...] = ()
@@ -74,6 +75,7 @@ class Supervisor:
         # the path of the handshake, nobody has asked for it by name
         self._outlook.opened(self._driver.core.active_path, -inf)
         nursery.start_soon(self._watch_networks)
+        self.listening = True
         await self._decide_for_ever()
 
     async def _watch_networks(self) -> None:
@@ -87,15 +89,16 @@ class Supervisor:
             deadline = await self._decide(event)
             if self._driver.ended:
                 return
+            if trio.current_time() >= self._give_up_at():
+                # after a look, as it may be late: the program may have stood still
+                seconds = self._policy.no_path_timeout
+                self._driver.give_up(f"no path for {seconds:g} s, MigrationPolicy.no_path_timeout")
+                return
             if not self._events:
                 self._news = trio.Event()
                 with trio.move_on_at(deadline):
                     await self._news.wait()
             event = self._events.pop(0) if self._events else PolicyEvent(what=What.TIME)
-            if trio.current_time() >= self._give_up_at():
-                seconds = self._policy.no_path_timeout
-                self._driver.give_up(f"no path for {seconds:g} s, MigrationPolicy.no_path_timeout")
-                return
 
     async def _decide(self, event: PolicyEvent) -> float:
         """Ask the policy and do what it wants; returns when to ask again at the latest."""
@@ -105,7 +108,15 @@ class Supervisor:
         if decision.give_up is not None:
             self._give_up(decision.give_up, view, now)
             return inf
+        woken = event.what is What.WOKEN
+        # on whatever occasion: that one may have been dropped
+        self._driver.release()
         await self._carry_out(decision, view)
+        if woken:
+            for path in view.paths:
+                if path.usable and path.id in self._driver.core.live_paths() and not path.probing:
+                    self._challenge(path.id)
+            self._driver.flush()
         self._report_preferred()
         return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
 

@@ -23,10 +23,12 @@ _TICK: Final = 0.0005
 class Timer:
     """When to flush. Times are those of trio's clock."""
 
-    __slots__ = ("_deadline", "_scope", "_sleeper", "wanted")
+    __slots__ = ("_deadline", "_overdue", "_scope", "_sleeper", "wanted")
 
     def __init__(self) -> None:
         self._deadline = inf
+        # the deadline whose work is being done
+        self._overdue = inf
         self._scope: trio.CancelScope | None = None
         self._sleeper = trio.lowlevel.ParkingLot()
         self.wanted = False
@@ -36,6 +38,14 @@ class Timer:
         self._deadline = deadline
         if self._scope is not None:
             self._scope.deadline = deadline
+
+    def forget(self) -> None:
+        """That a deadline was missed has been noticed; the next `set` is to come."""
+        self._deadline = self._overdue = inf
+
+    def lateness(self, now: float) -> float:
+        """By how much the deadline was missed; below 0 if it is still to come."""
+        return now - min(self._deadline, self._overdue)
 
     def soon(self) -> None:
         """There is something to send. Whoever flushes first, for whatever reason, sends it."""
@@ -53,8 +63,9 @@ class Timer:
                 await self._flush_when_wanted(flush)
             self._scope = None
             if trio.current_time() >= self._deadline:
-                self._deadline = inf
+                self._overdue, self._deadline = self._deadline, inf
                 expired()
+                self._overdue = inf
                 self._deadline = max(self._deadline, trio.current_time() + _TICK)
 
     async def _flush_when_wanted(self, flush: Callable[[], None]) -> None:

@@ -15,6 +15,8 @@ from .waiting import Reason
 
 def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
     """The health now."""
+    if driver.notice_sleep():
+        driver.flush()
     if driver.over:
         return ConnectionHealth(
             state=HealthState.OVER,

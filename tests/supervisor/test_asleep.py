@@ -1,0 +1,128 @@
+"""The machine sleeps, or the program is stopped: what is done first when it is back."""
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from trioquic import HealthState
+from trioquic._runtime import asleep
+
+from .phone import Phone, phone
+
+IDLE = trioquic.TransportConfig(idle_timeout=30.0)
+
+
+class Sleep:
+    """Lets the machine sleep: the clock that trio has stands still, the other goes on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._offset = 1000.0
+        monkeypatch.setattr(asleep, "boot_offset", lambda: self._offset)
+
+    def sleep(self, seconds: float) -> None:
+        self._offset += seconds
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Sleep:
+    return Sleep(monkeypatch)
+
+
+def sent(here: Phone, since: float) -> list[str | None]:
+    records = here.world.record.select(host="phone", since=since)
+    return [record.interface for record in records]
+
+
+def test_what_is_noticed() -> None:
+    offsets = iter([5.0, 5.0, 5.2, 65.2, 65.2, 60.0, 60.1])
+    noticed = asleep.Asleep(lambda: next(offsets))
+    assert [noticed.take() for _ in range(7)] == [0, 0, 0, pytest.approx(60.2), 0, 0, 0]
+    noticed = asleep.Asleep()
+    assert [noticed.take(), noticed.take()] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["asleep", "stopped"])
+async def test_a_connection_that_expired_meanwhile_ends_without_a_word(
+    autojump_clock: trio.testing.MockClock, machine: Sleep, kind: str
+) -> None:
+    """The server has forgotten it: whatever was sent would go into the void."""
+    async with phone(transport=IDLE) as here:
+        await here.until(trioquic.PathValidated)
+        await here.download(1000)
+        await trio.sleep(2)
+        stream = await here.conn.open_stream()
+        before = trio.current_time()
+        if kind == "asleep":
+            machine.sleep(60)
+            assert here.conn.health.state is HealthState.OVER
+        else:
+            autojump_clock.jump(60)
+        now = trio.current_time()
+        with pytest.raises(trioquic.IdleTimeoutError):
+            await stream.receive_some()
+        with pytest.raises(trioquic.IdleTimeoutError):
+            await stream.send_all(b"GET 10\r\n")
+        assert trio.current_time() - now < 0.01
+        assert sent(here, before + 0.001) == []
+
+
+@pytest.mark.parametrize("kind", ["asleep", "stopped"])
+async def test_time_asleep_is_no_silence(
+    autojump_clock: trio.testing.MockClock, machine: Sleep, kind: str
+) -> None:
+    """Nobody listened. It goes on where it was, at once, and every path is asked."""
+    async with phone(transport=IDLE) as here:
+        await here.until(trioquic.PathValidated)
+        pause = 0.0
+
+        async def download() -> None:
+            nonlocal pause
+            pause = await here.download(1_000_000)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(download)
+            await trio.sleep(0.2)
+            if kind == "asleep":
+                machine.sleep(10)
+            else:
+                autojump_clock.jump(10)
+            woken = trio.current_time()
+            assert here.conn.health.state is HealthState.GOOD
+            await trio.sleep(0.2)
+            assert {"wlan0", "wwan0"} <= set(sent(here, woken))
+        assert pause < (0.2 if kind == "asleep" else 10.2)
+        assert here.conn.health.state is HealthState.GOOD
+        for unwanted in (trioquic.Migrated, trioquic.PathDegraded, trioquic.PathFailed):
+            assert here.heard(unwanted) == []
+
+
+async def test_the_networks_are_looked_at_before_anything_is_sent(
+    autojump_clock: trio.testing.MockClock, machine: Sleep
+) -> None:
+    """Wi-Fi went meanwhile, and nobody has told of it yet."""
+    async with phone(transport=IDLE) as here:
+        await here.until(trioquic.PathValidated)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(here.download, 1_000_000)
+            await trio.sleep(0.2)
+            here.world.wifi.down()
+            autojump_clock.jump(10)
+            woken = trio.current_time()
+            await here.until(trioquic.Migrated)
+            assert trio.current_time() - woken < 0.01
+        assert "wlan0" not in sent(here, woken)
+
+
+async def test_a_wait_for_a_network_is_not_over_before_a_look(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    policy = trioquic.MigrationPolicy(no_path_timeout=5.0)
+    async with phone(policy=policy, transport=IDLE) as here:
+        here.world.cellular.down()
+        here.world.wifi.down()
+        await here.until(trioquic.WaitingForPath)
+        here.world.wifi.up()
+        autojump_clock.jump(10)
+        await here.conn.wait_healthy()
+        await here.download(1000)
