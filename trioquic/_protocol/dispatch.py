@@ -173,7 +173,11 @@ class Dispatcher:
         """DATAGRAM (RFC 9221 section 4). Without a length it reaches to the end of the packet."""
         stop = end
         if kind == frames.DATAGRAM_WITH_LENGTH:
-            size, pos = decode_varint_untrusted(payload, pos, end)
+            if pos < end and payload[pos] < 0x40:
+                size = payload[pos]
+                pos += 1
+            else:
+                size, pos = decode_varint_untrusted(payload, pos, end)
             stop = pos + size
             if stop > end:
                 raise BadPacketError(FRAME_ENCODING_ERROR, "DATAGRAM frame is cut short", kind)
