@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -146,6 +146,16 @@ async def _listen(
         crowd.tell()
 
 
+async def _try_to_stay_inside(number: int, result: Result, crowd: Crowd) -> None:
+    """One that is lost leaves the others alone, and is missing in `complete`."""
+    try:
+        await _stay_inside(number, result, crowd)
+    except* trioquic.QuicError as lost:
+        print(f"{result.setup}, connection {number}: {lost.exceptions[0]!r}", file=sys.stderr)
+        crowd.size -= 1
+        crowd.tell()
+
+
 def _at_preferred(conn: trioquic.Connection) -> bool:
     path = conn.active_path
     return path is not None and path.remote[0] in PREFERRED.values()
@@ -162,9 +172,12 @@ async def _stay_inside(number: int, result: Result, crowd: Crowd) -> None:
     ):
         nursery.start_soon(_listen, events, result, crowd)
         await _load(http)
-        # The supervisor gives up what leads to the old address, a move of ours among them.
+        await conn.wait_confirmed()
+        with suppress(trioquic.PathError):
+            # The supervisor gives up what leads to the server's old address once it has moved to
+            # the preferred one, a move of ours among them.
+            await conn.migrate()
         await crowd.until(lambda: _at_preferred(conn))
-        await conn.migrate()
         crowd.ready += 1
         crowd.tell()
         while not crowd.flapped:
@@ -199,7 +212,7 @@ async def _some_inside(world: VpnWorld, numbers: range, result: Result) -> None:
     with trio.fail_after(_LONGEST):
         async with trio.open_nursery() as nursery:
             for number in numbers:
-                nursery.start_soon(_stay_inside, number, result, crowd)
+                nursery.start_soon(_try_to_stay_inside, number, result, crowd)
             await crowd.until(lambda: crowd.ready == crowd.size)
             await _flap(world, crowd)
             crowd.flapped = True
