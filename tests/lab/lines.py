@@ -76,11 +76,6 @@ class Lines:
         assert self._process.stdin is not None
         await self._process.stdin.send_all(f"{line}\n".encode())
 
-    async def end(self) -> None:
-        """No more input."""
-        assert self._process.stdin is not None
-        await self._process.stdin.aclose()
-
     async def next(self) -> dict[str, Any]:
         """The next line."""
         while b"\n" not in self._buffer:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import trio
 
@@ -117,6 +117,8 @@ class Watched:
     site: Site
     output: Lines
     requests: list[Line] = field(default_factory=list)
+    awake_at: float = 0.0
+    """When the client was let go on for the last time."""
 
     async def watch(self, until: Callable[[Line], bool]) -> Line:
         """Read on to the first request that meets the condition."""
@@ -132,19 +134,19 @@ class Watched:
         end = time.monotonic() + seconds
         await self.watch(lambda line: bool(line["at"] >= end))
 
-    async def finish(self) -> None:
-        """No more requests; wait for those under way."""
-        await self.output.end()
-        await self.watch(lambda line: line["what"] == "done")
+    async def wait_for_all(self) -> None:
+        """Read on until all requests have ended that were begun before now."""
+        now = time.monotonic()
+        await self.watch(lambda line: bool(line["oldest"] >= now))
 
     def failures(self) -> list[Line]:
         """The requests that failed."""
         return [line for line in self.requests if line["error"]]
 
-    def longest(self, since: float, *, awake_from: float = 0.0) -> float:
+    def longest(self, since: float) -> float:
         """The longest that a request took which ended after a moment."""
         taken: list[float] = [
-            line["at"] - max(line["began"], awake_from)
+            line["at"] - max(line["began"], self.awake_at)
             for line in self.requests
             if line["at"] >= since
         ]
@@ -177,6 +179,10 @@ async def watched(certs: Certificates, *, settled: int = 15) -> AsyncIterator[Wa
 # -- what happens ----------------------------------------------------------------------------------
 
 
+Event: TypeAlias = Callable[[Watched], Awaitable[float]]
+"""Does something, and returns when."""
+
+
 async def interface_down(here: Watched) -> float:
     """The Wi-Fi goes, and the system knows."""
     return await here.lab.down(WIFI.name)
@@ -203,37 +209,28 @@ async def udp_void(here: Watched) -> float:
     return at
 
 
-async def suffer(
-    certs: Certificates, event: Callable[[Watched], Awaitable[float]], *, seconds: float
-) -> tuple[Watched, Sample]:
-    """What the requests suffer from an event, watched for so long."""
-    async with watched(certs) as here:
-        at = await event(here)
-        await here.watch_for(seconds)
-        await here.finish()
-        return here, await judge(here, at)
+async def stop_client(here: Watched, seconds: float = _STOPPED) -> float:
+    """The client is stopped for a while, as when a laptop's lid is closed. Returns when it goes on,
+    as nobody has waited before."""
+    # nsenter has become the client
+    os.kill(here.output.pid, signal.SIGSTOP)
+    await trio.sleep(seconds)
+    os.kill(here.output.pid, signal.SIGCONT)
+    here.awake_at = time.monotonic()
+    return here.awake_at
 
 
-async def stopped(certs: Certificates, *, pause: float, seconds: float) -> tuple[Watched, Sample]:
-    """The client is stopped for a while, as when a laptop's lid is closed."""
-    async with watched(certs) as here:
-        at = time.monotonic()
-        # the child of nsenter is nsenter itself, which has become the client
-        os.kill(here.output.pid, signal.SIGSTOP)
-        await trio.sleep(pause)
-        os.kill(here.output.pid, signal.SIGCONT)
-        awake = time.monotonic()
-        await here.watch_for(seconds)
-        await here.finish()
-        return here, await judge(here, at, awake_from=awake)
-
-
-async def judge(here: Watched, at: float, *, awake_from: float = 0.0) -> Sample:
-    """No request fails, and none takes too long."""
-    assert not here.failures(), here.failures()[:3]
+async def suffer(here: Watched, event: Event, *, seconds: float) -> Sample:
+    """What the requests suffer from an event, watched for so long: none may fail, and the longest
+    counts."""
+    at = await event(here)
+    await here.watch_for(seconds)
+    await here.wait_for_all()
+    failures = here.failures()
+    assert not failures, (len(failures), at, failures[:2])
     versions = Counter(here.versions(at))
     return Sample(
-        value=here.longest(at, awake_from=awake_from),
+        value=here.longest(at),
         bound=LONGEST,
         late=await late(here.lab),
         counts={
@@ -243,15 +240,12 @@ async def judge(here: Watched, at: float, *, awake_from: float = 0.0) -> Sample:
     )
 
 
-def _figure(name: str, what: str, event: Callable[[Watched], Awaitable[float]]) -> Figure:
+def _figure(name: str, what: str, event: Event, bound: str = "2.5 s") -> Figure:
     async def measure(certs: Certificates, _: str) -> Sample:
-        return (await suffer(certs, event, seconds=12.0))[1]
+        async with watched(certs) as here:
+            return await suffer(here, event, seconds=12.0)
 
-    return Figure(name=name, what=what, bound="2.5 s", measure=measure, servers=("caddy",))
-
-
-async def _stopped(certs: Certificates, _: str) -> Sample:
-    return (await stopped(certs, pause=_STOPPED, seconds=12.0))[1]
+    return Figure(name=name, what=what, bound=bound, measure=measure, servers=("caddy",))
 
 
 POOL_FIGURES: Final = {
@@ -261,12 +255,11 @@ POOL_FIGURES: Final = {
         _figure("httpx-silent", "Wi-Fi dies silently, httpx", silent_death),
         _figure("httpx-restart", "the server is killed and starts again, httpx", restart),
         _figure("httpx-void", "UDP is lost and TCP passes, httpx", udp_void),
-        Figure(
-            name="httpx-stop",
-            what=f"the client is stopped for {_STOPPED:.0f} s, httpx",
-            bound="2.5 s after it goes on",
-            measure=_stopped,
-            servers=("caddy",),
+        _figure(
+            "httpx-stop",
+            f"the client is stopped for {_STOPPED:.0f} s, httpx",
+            stop_client,
+            "2.5 s after it goes on",
         ),
     )
 }

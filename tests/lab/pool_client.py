@@ -3,9 +3,9 @@
     python -m tests.lab.pool_client JOB
 
 JOB is JSON, see `Job`. What is written: one line of JSON for each request when it has ended, with
-the time it was begun and the time it took, and `done` at the end. Every line has the time of
-`time.monotonic()`, which all processes of a machine share. The end of standard input ends it, after
-the requests that are under way.
+the time it was begun and that of the oldest one still under way; `done` at the end. Times are those
+of `time.monotonic()`, which all processes of a machine share. The end of standard input ends it,
+after the requests that are under way.
 """
 
 import json
@@ -37,9 +37,10 @@ def tell(what: str, **facts: object) -> None:
     sys.stdout.flush()
 
 
-async def get(client: httpx.AsyncClient, url: str) -> None:
+async def get(client: httpx.AsyncClient, url: str, under_way: set[float]) -> None:
     """One request."""
     began = time.monotonic()
+    under_way.add(began)
     version, error, size = "", "", 0
     try:
         response = await client.get(url)
@@ -48,12 +49,15 @@ async def get(client: httpx.AsyncClient, url: str) -> None:
             error = f"status {response.status_code}"
     except httpx.HTTPError as failure:
         error = f"{failure!r} because of {failure.__cause__!r}"
-    tell("request", began=began, version=version, size=size, error=error)
+    under_way.remove(began)
+    oldest = min(under_way, default=time.monotonic())
+    tell("request", began=began, version=version, size=size, error=error, oldest=oldest)
 
 
 async def run(job: Job) -> None:
     """Ask until the input ends."""
     ended = trio.Event()
+    under_way: set[float] = set()
 
     async def listen() -> None:
         async with trio.lowlevel.FdStream(0) as stream:
@@ -65,7 +69,7 @@ async def run(job: Job) -> None:
     async with httpx.AsyncClient(transport=transport) as client, trio.open_nursery() as nursery:
         nursery.start_soon(listen)
         while not ended.is_set():
-            nursery.start_soon(get, client, job.url)
+            nursery.start_soon(get, client, job.url, under_way)
             with trio.move_on_after(_PERIOD):
                 await ended.wait()
     tell("done")
