@@ -47,6 +47,7 @@ from .events import (
     PathRecovered,
     PathValidated,
     PreferredAddressResult,
+    ServerMoved,
     WaitingForPath,
 )
 from .health import ConnectionHealth, HealthState
@@ -119,6 +120,7 @@ __all__ = [
     "Route",
     "RoutingSource",
     "SendStream",
+    "ServerMoved",
     "SessionFileWarning",
     "SessionStore",
     "StatelessResetError",

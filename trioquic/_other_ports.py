@@ -66,6 +66,24 @@ def other_ports(
     return tuple(chosen[: max(0, room)]), look_again
 
 
+def unanswered(
+    view: "View",
+    candidates: Sequence["Candidate"],
+    elsewhere: Sequence["PathInfo"],
+    chosen: Sequence["Candidate"],
+    standbys: int,
+) -> list["Candidate"]:
+    """Candidates on the networks of standbys that have not answered, or where ports have met
+    somebody else, while there are fewer standbys than there should be."""
+    ready = [path for path in elsewhere if path.state is PathState.VALIDATED]
+    proven = {network_of(path.interface, path.local[0]) for path in ready}
+    if len(proven) >= max(1, standbys) or view.recalls > 1:
+        return []
+    networks = {network_of(path.interface, path.local[0]) for path in elsewhere if path.mine}
+    networks |= {network_of(c.interface, c.local) for c in chosen if c.misled}
+    return [c for c in candidates if network_of(c.interface, c.local) in networks]
+
+
 def _patient_until(path: "PathInfo", patient: bool) -> float:
     """Until when an answer may well come on a path."""
     return -inf if path.misled else path.opened_at + (_LATER if patient else _SOON)

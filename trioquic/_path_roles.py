@@ -1,5 +1,6 @@
 """What the policy asks about one path: whether it works, what it is good for, what it is not."""
 
+from collections.abc import Sequence, Set
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,19 @@ def is_outside(path: "PathInfo", view: "View") -> bool:
     """Opened by the supervisor, beside a tunnel that has come since. The active path stays until
     there is one in the tunnel; what the application opened is the application's."""
     return path.outside and path.mine and path != view.active
+
+
+def may_answer(
+    view: "View", gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
+) -> "PathInfo | None":
+    """A path that was challenged before the active one was gone, and may yet answer."""
+    asked = [
+        path
+        for path in view.paths
+        if path.state is PathState.PROBING
+        and path.id not in gone
+        and not path.misled
+        and not (path.preferred and view.preferred_pending)
+        and (path.local[0], path.remote) in allowed
+    ]
+    return min(asked, key=lambda path: path.rank, default=None)

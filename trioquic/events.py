@@ -70,6 +70,16 @@ class Migrated(PathEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMoved(PathEvent):
+    """The server sends to a path that is not active, without having been asked (RFC 9000 section
+    9.3). By `MigrationPolicy` the connection follows it to a network that is no worse; else it is
+    called back, and if it goes again no standby path is kept with it."""
+
+    path: Path
+    """Where its packets come in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationRefused(PathEvent):
     """A new path was wanted and could not be had. The connection stays as it is."""
 

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import Final
 
 from . import _checks, networks
-from ._other_ports import other_ports
-from ._path_roles import is_outside, is_stale, is_useless, standbys_of
+from ._other_ports import other_ports, unanswered
+from ._path_roles import is_outside, is_stale, is_useless, may_answer, standbys_of
 from ._path_roles import network_of as _network
 from ._protocol.path.state import PathState
 from .errors import NoPathReason
@@ -83,6 +83,9 @@ class PathInfo:
     """It has worked, its network was gone and is back, and nothing was tried there since."""
     opened_at: float = -_NEVER
     """When the supervisor opened it; -inf for others and the path of the handshake."""
+    strayed: int = 0
+    """How often the server has begun to send here while another path was active, and the policy was
+    not asked about it yet."""
     retry_at: float = -_NEVER
     """When to challenge it again after that was in vain."""
     chosen: bool = False
@@ -103,6 +106,8 @@ class View:
     """What could be opened now, without those that failed a moment ago."""
     spare_ids: int
     """Connection IDs left for new paths."""
+    recalls: int = 0
+    """How often the server was called back from a path that it chose itself."""
     answerable: int = 8
     """On how many new paths at once the server can answer: so many connection IDs of ours it has
     not used yet (section 5.1.1)."""
@@ -131,6 +136,7 @@ class What(Enum):
     FAILED = "a path failed"
     RESET = "a stateless reset ended a path"
     MISLED = "somebody who does not know the connection answers on a path"
+    SERVER_MOVED = "the server sends to another path by itself"
     SILENT = "the active path does not answer"
     SOCKET_ERROR = "the active path's socket finds no way out"
     DEGRADED = "the active path has not answered for long"
@@ -158,6 +164,8 @@ class Decision:
     """Candidates to open and challenge."""
     challenge: tuple[int, ...] = ()
     """Paths to challenge (again)."""
+    recall: bool = False
+    """Send something that is no probe on the active path, so that the server comes back to it."""
     suspend: bool = False
     """Leave the active path, whose network is gone, but keep its socket and connection ID for when
     it is back."""
@@ -299,7 +307,7 @@ class MigrationPolicy:
             return Decision(abandon=gone, migrate=best.id, unproven=True, cause=cause)
         # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
         ways = [c for c in self._usable(view) if not (c.preferred and view.preferred_pending)]
-        asked = self._asked(view, gone)
+        asked = may_answer(view, gone, {(c.local, c.remote) for c in self._usable(view)})
         if asked is not None and not (ways and view.spare_ids and ways[0].rank < asked.rank):
             return Decision(
                 abandon=gone, suspend=suspend, migrate=asked.id, unproven=True, cause=cause
@@ -309,20 +317,6 @@ class MigrationPolicy:
         if ways:
             return Decision(abandon=gone, suspend=suspend, leap=ways[0], cause=cause)
         return Decision(abandon=gone, suspend=suspend, wait=True, look_again=view.next_candidate_at)
-
-    def _asked(self, view: View, gone: tuple[int, ...]) -> PathInfo | None:
-        """A path that was challenged before the active one was gone, and may yet answer."""
-        allowed = {(c.local, c.remote) for c in self._usable(view)}
-        asked = [
-            path
-            for path in view.paths
-            if path.state is PathState.PROBING
-            and path.id not in gone
-            and not path.misled
-            and not (path.preferred and view.preferred_pending)
-            and (path.local[0], path.remote) in allowed
-        ]
-        return min(asked, key=lambda path: path.rank, default=None)
 
     # -- a leap into the dark: whatever works is better --------------------------------------------
 
@@ -409,6 +403,9 @@ class MigrationPolicy:
         preferred = self._preferred(view, active)
         if preferred is not None:
             return preferred
+        strayed = [path for path in view.paths if path.strayed and path != active]
+        if strayed:
+            return self._server_moved(view, active, strayed[0])
         better = [
             path
             for path in view.paths
@@ -426,14 +423,15 @@ class MigrationPolicy:
         standbys = standbys_of(view, active)
         home = _network(active.interface, active.local[0])
         elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
-        missing = max(0, self.standby - len({_network(p.interface, p.local[0]) for p in elsewhere}))
+        wanted = 0 if view.recalls > 1 else self.standby
+        missing = max(0, wanted - len({_network(p.interface, p.local[0]) for p in elsewhere}))
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
             chosen = self._some(self._improvements(view, active), 1)
         useless = {path.id for path in standbys if is_useless(path, active, standbys)}
         if self.new_port:
             kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
-            ways = self._unanswered(view, elsewhere, chosen)
+            ways = unanswered(view, self._usable(view), elsewhere, chosen, wanted)
             more, again = other_ports(kept, ways, now, _PORTS_OF_A_STANDBY)
             chosen, look_again = more or chosen, min(look_again, again)
         if not view.spare_ids:
@@ -453,17 +451,17 @@ class MigrationPolicy:
             look_again=look_again,
         )
 
-    def _unanswered(
-        self, view: View, elsewhere: list[PathInfo], chosen: tuple[Candidate, ...]
-    ) -> list[Candidate]:
-        """Candidates on the networks of standbys that have not answered, or where ports have met
-        somebody else, while there are fewer standbys than there should be."""
-        ready = [path for path in elsewhere if path.state is PathState.VALIDATED]
-        if len({_network(p.interface, p.local[0]) for p in ready}) >= max(1, self.standby):
-            return []
-        networks = {_network(path.interface, path.local[0]) for path in elsewhere if path.mine}
-        networks |= {_network(c.interface, c.local) for c in chosen if c.misled}
-        return [c for c in self._usable(view) if _network(c.interface, c.local) in networks]
+    def _server_moved(self, view: View, active: PathInfo, there: PathInfo) -> Decision:
+        """The server has chosen a path itself: go there, or have it come back."""
+        worse = there.rank > active.rank or bool(there.metered and not active.metered)
+        proven = there.usable and there.state is PathState.VALIDATED
+        if proven and not worse and not active.chosen:
+            return Decision(migrate=there.id, cause=What.SERVER_MOVED.value)
+        if view.recalls:
+            # It goes wherever a challenge was answered, so none is sent elsewhere any more.
+            mine = tuple(p.id for p in view.paths if p.mine and p != active)
+            return Decision(recall=True, abandon=mine)
+        return Decision(recall=True)
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:
         """Section 9.6: validate the preferred address, move there, drop what leads to the old."""

@@ -32,6 +32,11 @@ class ConnectionStatistics:
     """Connection IDs that this side has issued and the server has not retired."""
     session_tickets: int
     """NewSessionTicket messages of the server (RFC 8446 section 4.6.1); none is used yet."""
+    stray_packets: int
+    """Packets of the server, other than probes, that came in on a path that was not active and were
+    newer than all on the active one (RFC 9000 section 9.3)."""
+    server_moves: int
+    """How often they kept coming: `ServerMoved` tells of each."""
     datagrams_sent: int
     """DATAGRAM frames (RFC 9221) that went out."""
     datagrams_received: int

@@ -14,14 +14,17 @@ import trio
 
 from tests.certificates import Certificates
 from tests.programs import find_program
+from tests.servers.chroots import chroot_of
 
 from .measure import FIGURES, Figure, Sample
 from .measure_pool import POOL_FIGURES
 from .measure_preferred import PREFERRED_FIGURES
+from .measure_workers import WORKER_FIGURES, WORKERS
+from .trial import NGINX
 
 SERVERS = ("aioquic", "gtlsserver", "caddy")
 _LONGEST_TRIAL = 120.0
-ALL = FIGURES | PREFERRED_FIGURES | POOL_FIGURES
+ALL = FIGURES | PREFERRED_FIGURES | POOL_FIGURES | WORKER_FIGURES
 
 
 async def measure(figure: Figure, kind: str, certs: Certificates) -> Sample | None:
@@ -109,10 +112,14 @@ def main() -> None:
     options = parser.parse_args()
     if os.geteuid() != 0 or find_program("nsenter") is None or find_program("ip") is None:
         parser.error("the lab makes network namespaces: it needs root, ip and nsenter")
-    kinds = [kind for kind in options.servers.split(",") if kind in SERVERS]
+    kinds = [kind for kind in options.servers.split(",") if kind in SERVERS + WORKERS]
     for kind in ("gtlsserver", "caddy"):
         if kind in kinds and find_program(kind) is None:
             print(f"{kind} is missing", file=sys.stderr)
+            kinds.remove(kind)
+    for kind in [kind for kind in kinds if kind in NGINX]:
+        if chroot_of(NGINX[kind][0]) is None:
+            print(f"{kind} is missing: see `make nginx`", file=sys.stderr)
             kinds.remove(kind)
     trio.run(run, options.only.split(","), kinds, options.runs)
 

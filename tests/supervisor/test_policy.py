@@ -313,3 +313,73 @@ def test_the_preferred_address_is_asked_where_migration_is_forbidden() -> None:
     assert (decision.probe, decision.wait, decision.give_up) == ((way,), True, None)
     failed = replace(view, candidates=(WAY,))
     assert POLICY.decide(failed, TIME, NOW).give_up is NoPathReason.MIGRATION_FORBIDDEN
+
+
+LEAPT = replace(CELLULAR, state=PathState.ACTIVE, doubtful=True, opened_at=NOW, probing=True)
+
+
+def test_what_is_proven_is_a_refuge_while_the_active_path_is_in_doubt() -> None:
+    """Also a twin on another port, which is no double then."""
+    twin = replace(LEAPT, id=7, state=PathState.VALIDATED, doubtful=False, proven_at=NOW)
+    decision = POLICY.decide(replace(VIEW, active=LEAPT, paths=(LEAPT, twin)), TIME, NOW)
+    assert (decision.migrate, decision.abandon) == (7, ())
+
+
+def test_what_is_gone_is_kept_while_the_active_path_is_in_doubt_and_returned_to() -> None:
+    gone = replace(WIFI, state=PathState.CANDIDATE, usable=False, mine=True)
+    view = replace(VIEW, active=LEAPT, paths=(gone, LEAPT), candidates=())
+    assert POLICY.decide(view, TIME, NOW).abandon == ()
+    back = replace(gone, usable=True, returned=True)
+    decision = POLICY.decide(replace(view, paths=(back, LEAPT)), TIME, NOW)
+    assert (decision.migrate, decision.unproven) == (0, True)
+    proven = replace(LEAPT, doubtful=False)
+    view = replace(view, active=proven, paths=(gone, proven))
+    assert POLICY.decide(view, TIME, NOW).abandon == (0,)
+
+
+def test_another_port_each_time_somebody_else_answers() -> None:
+    there = replace(WAY, new_port=True)
+    view = replace(VIEW, active=LEAPT, paths=(LEAPT,), candidates=(there,))
+    waits = POLICY.decide(view, TIME, NOW + 0.1)
+    assert waits.probe == ()
+    assert waits.look_again <= NOW + 0.25
+    assert len(POLICY.decide(view, TIME, NOW + 0.25).probe) == 1
+    misled = replace(LEAPT, misled=True)
+    view = replace(view, active=misled, paths=(misled,))
+    assert len(POLICY.decide(view, TIME, NOW + 0.1).probe) == 1
+    more = replace(misled, id=5, state=PathState.PROBING)
+    view = replace(view, paths=(misled, more))
+    assert len(POLICY.decide(view, TIME, NOW + 0.1).probe) == 2
+
+
+def test_no_more_ports_in_question_than_the_server_has_ids_of_ours_to_answer_with() -> None:
+    """nginx has one, and forgets the first path for the second."""
+    there = replace(WAY, new_port=True)
+    misled = replace(LEAPT, misled=True)
+    asked = replace(LEAPT, id=5, state=PathState.PROBING)
+    view = replace(VIEW, active=misled, paths=(misled, asked), candidates=(there,), answerable=1)
+    assert POLICY.decide(view, TIME, NOW + 0.3).probe == ()
+    view = replace(view, paths=(misled, replace(asked, misled=True)))
+    assert len(POLICY.decide(view, TIME, NOW + 0.3).probe) == 1
+
+
+def test_a_standby_that_leads_to_somebody_else_is_replaced() -> None:
+    misled = replace(
+        CELLULAR, state=PathState.PROBING, doubtful=True, misled=True, opened_at=NOW, probing=True
+    )
+    there = replace(WAY, new_port=True, misled=1)
+    view = replace(VIEW, paths=(WIFI, misled), candidates=(SAME, there))
+    decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.abandon, decision.probe) == ((misled.id,), (there,))
+
+
+@pytest.mark.parametrize("metered", [True, False])
+def test_54_a_server_that_moved_is_followed_or_called_back(metered: bool) -> None:
+    there = replace(CELLULAR, strayed=1, rank=0, metered=metered)
+    view = replace(VIEW, paths=(WIFI, there), candidates=())
+    decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.migrate, decision.recall) == ((None, True) if metered else (1, False))
+    again = POLICY.decide(replace(view, recalls=1), TIME, NOW)
+    assert again.abandon == ((1,) if metered else ())
+    cured = replace(VIEW, recalls=2)
+    assert POLICY.decide(cured, TIME, NOW).probe == ()

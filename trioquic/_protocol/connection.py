@@ -58,6 +58,8 @@ class CoreStatistics:
     retiring_peer_ids: int
     active_own_ids: int
     session_tickets: int
+    stray_packets: int
+    server_moves: int
 
 
 class ClientConnection:
@@ -232,6 +234,8 @@ class ClientConnection:
             retiring_peer_ids=self._peer_ids.retiring,
             active_own_ids=self._own_ids.active,
             session_tickets=self._handshake.session_tickets,
+            stray_packets=self._paths.drift.packets,
+            server_moves=self._paths.drift.moves,
         )
 
     @property

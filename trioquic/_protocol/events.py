@@ -122,6 +122,13 @@ class PathMisled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMoved(Event):
+    """The server keeps sending what is no probe to a path that is not active."""
+
+    path_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathSilent(Event):
     """A PTO passed on the active path without an answer: time to ask elsewhere as well."""
 

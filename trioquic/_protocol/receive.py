@@ -27,6 +27,7 @@ from .path.path import Path
 from .path.table import PathTable
 from .recovery.loss import LossDetector
 from .space import APPLICATION, HANDSHAKE, INITIAL
+from .wire import frames
 from .wire.packets import (
     AEAD_TAG_LENGTH,
     HANDSHAKE_PACKET,
@@ -38,6 +39,14 @@ from .wire.packets import (
     parse_long_header_untrusted,
 )
 
+# What a packet begins with that probes a path (section 9.1). One that goes on with something else
+# is missed, which does no harm: whoever moves sends others as well.
+_PROBING: Final = (
+    frames.PADDING,
+    frames.NEW_CONNECTION_ID,
+    frames.PATH_CHALLENGE,
+    frames.PATH_RESPONSE,
+)
 _MOST_KEPT: Final = 32
 # first byte, connection ID, then the sample that starts 4 bytes after the packet number's start
 _SAMPLE_OFFSET: Final = PN_OFFSET + 4
@@ -256,6 +265,8 @@ class Receiver:
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, path, self._known_sequence, arrival.now
         )
+        if path.path_id != self._paths.active and payload[0] not in _PROBING:
+            self._paths.on_stray(path, number, arrival.now)
         if eliciting:
             self.counters.eliciting += 1
         acks.on_received(number, arrival.now, eliciting, arrival.ecn)

@@ -223,6 +223,8 @@ class Connection(trio.abc.AsyncResource):
             retiring_peer_ids=core.retiring_peer_ids,
             active_own_ids=core.active_own_ids,
             session_tickets=core.session_tickets,
+            stray_packets=core.stray_packets,
+            server_moves=core.server_moves,
             datagrams_sent=datagrams.sent,
             datagrams_received=datagrams.received,
             datagrams_lost=datagrams.lost,

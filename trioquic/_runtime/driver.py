@@ -34,6 +34,7 @@ from .._protocol.events import (
     PathSilent,
     PathValidated,
     ServerHeard,
+    ServerMoved,
     ServerSilent,
     StreamOpened,
     StreamReadable,
@@ -339,6 +340,7 @@ class Driver:
                 | PathFailed()
                 | PathReset()
                 | PathMisled()
+                | ServerMoved()
                 | PathSilent()
                 | PathAnswering()
                 | PathDegraded()

@@ -53,6 +53,7 @@ class _Facts:
         self.failures = 0
         # its network was gone, and nothing was tried there since
         self.away = False
+        self.strayed = 0
         self.key: _Key | None = None
 
 
@@ -73,6 +74,8 @@ class Outlook:
         self._failures: dict[_Key, tuple[int, float]] = {}
         # how many ports in a row have met somebody who does not know the connection
         self._misled: dict[_Key, int] = {}
+        # how often the server was called back
+        self._recalls = 0
         self._switches: list[float] = []
         self._returns: list[float] = []
         self._preferred_failed = False
@@ -111,8 +114,11 @@ class Outlook:
         elif event.what is What.RECOVERED or event.what is What.MOVED:
             facts.silent_since = inf
             facts.away = False
+            facts.strayed = 0
         elif event.what is What.RESET or event.what is What.MISLED:
             self._note_stranger(facts, now)
+        elif event.what is What.SERVER_MOVED:
+            facts.strayed += 1
         elif event.what is What.FAILED:
             self._note_failure(event.path, now)
 
@@ -149,6 +155,12 @@ class Outlook:
         changed = routes is None or networks != self._last_networks
         self._last_networks = networks
         return changed
+
+    def recalled(self) -> None:
+        """The server was called back."""
+        self._recalls += 1
+        for facts in self._facts.values():
+            facts.strayed = 0
 
     def opened(self, path_id: int, now: float) -> None:
         """The supervisor opened a path."""
@@ -289,6 +301,7 @@ class Outlook:
             candidates=self._candidates(pairs, paths, now),
             spare_ids=core.statistics().spare_peer_ids,
             answerable=core.unused_own_ids,
+            recalls=self._recalls,
             migration_allowed=core.migration_allowed,
             preferred_pending=bool(preferred)
             and not self._preferred_failed
@@ -404,6 +417,7 @@ class Outlook:
             returned=facts.away and usable,
             opened_at=facts.opened_at,
             retry_at=facts.retry_at,
+            strayed=facts.strayed,
             chosen=number == self._paths.chosen,
             outside=against is LeftOut.OUTSIDE_TUNNEL
             or (home is not None and self._paths.reach.is_outside(home)),

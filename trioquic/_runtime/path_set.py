@@ -25,6 +25,7 @@ from .._protocol.events import (
     PathReset,
     PathSilent,
     PathValidated,
+    ServerMoved,
 )
 from .._protocol.path.refusal import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
@@ -400,6 +401,9 @@ class PathSet:
                 self._tell(What.IDS)
             case PathReset(path_id=number):
                 self._tell(What.RESET, number)
+            case ServerMoved(path_id=number) if number in self._links:
+                self._tell(What.SERVER_MOVED, number)
+                self._broadcast.send(public.ServerMoved(path=self._links[number].handle))
             case PathMisled(path_id=number):
                 self._tell(What.MISLED, number)
             case PathSilent(path_id=number):

@@ -125,6 +125,10 @@ class Supervisor:
     async def _carry_out(self, decision: Decision, view: View) -> None:
         for number in decision.abandon:
             self._paths.close(number, _why_given_up(view, number))
+        if decision.recall:
+            self._outlook.recalled()
+            self._driver.core.ping()
+            self._driver.flush()
         if decision.suspend:
             self._paths.suspend()
         if decision.migrate is not None:

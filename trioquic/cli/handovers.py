@@ -23,6 +23,7 @@ from .. import (
     PathState,
     PathValidated,
     PreferredAddressResult,
+    ServerMoved,
     WaitingForPath,
 )
 
@@ -172,6 +173,8 @@ def _in_words(event: PathEvent) -> str | None:
             return f"{describe(event.path)} answers again"
         case PathFailed() if event.path.state is not PathState.ABANDONED:
             return f"no way over {describe(event.path)}: {event.reason}"
+        case ServerMoved():
+            return f"the server sends to {describe(event.path)} by itself"
         case WaitingForPath():
             return f"waiting for a network: {event.reason}"
         case MigrationRefused():

@@ -23,10 +23,12 @@ from ..events import (
     PathReset,
     PathSilent,
     PathValidated,
+    ServerMoved,
 )
 from ..observer import Observer
 from ..recovery.loss import LossDetector
 from ..wire.frames import NewConnectionId
+from .drift import Drift
 from .mtu import MtuSearch
 from .path import Address, Path, PathView
 from .refusal import PathRefusedError, Refusal
@@ -70,6 +72,7 @@ class PathTable:
         self.ack_needed = False
         # the first packet after a move has not come yet
         self._arriving = False
+        self.drift = Drift()
         self.silence = Silence(events)
         self.unmatched_responses = 0
         self.observer: Observer | None = None
@@ -274,6 +277,7 @@ class PathTable:
         self.ping_needed = True
         self.ack_needed = True
         self._arriving = True
+        self.drift.on_moved(now)
         self._events.append(Migrated(old=old_id, new=path_id))
 
     def resume(self, now: float) -> None:
@@ -320,6 +324,8 @@ class PathTable:
         """Authentic packets came in on a path."""
         path.heard_at = now
         active = self.active_path()
+        if path is active:
+            self.drift.on_active(path.largest_received)
         self.silence.on_heard(now, active is not None and active.recovery.awaits_acks)
         if self._arriving and path.path_id == self.active:
             # What the server had under way on the old path may be lost, and it can know that only
@@ -328,6 +334,17 @@ class PathTable:
             self._arriving = False
             self.ping_needed = True
             self.ack_needed = True
+
+    def on_stray(self, path: Path, number: int, now: float) -> None:
+        """A packet that is more than a probe came in on a path that is not active."""
+        active = self.active_path()
+        if active is None or not self._rules.confirmed:
+            return
+        pto = max(active.recovery.rtt.pto(self._loss.max_ack_delay), _SHORTEST_SILENCE)
+        if self.drift.on_stray(
+            path.path_id, number, active.largest_received, not self._arriving, now, pto
+        ):
+            self._events.append(ServerMoved(path_id=path.path_id))
 
     def _unheard_from(self, path: Path) -> float:
         # A lost PING is no silence as long as other packets come in.

@@ -1,0 +1,92 @@
+"""A server that moves by itself to whatever path last sent it a PATH_CHALLENGE, like picoquic."""
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests import sim_server
+
+from .phone import phone
+
+SIZE = 1_000_000
+
+
+class Wayward(sim_server._Quic):
+    """Sends to the path of the last challenge, though nothing but probes came from there, and stays
+    there until it is asked for something elsewhere."""
+
+    tempted: Any = None
+    obedient = True
+
+    def _handle_path_challenge_frame(self, context: Any, frame_type: int, buf: Any) -> None:
+        super()._handle_path_challenge_frame(context, frame_type, buf)
+        self.tempted = context.network_path
+
+    def _handle_ping_frame(self, context: Any, frame_type: int, buf: Any) -> None:
+        super()._handle_ping_frame(context, frame_type, buf)
+        if self.obedient:
+            self.tempted = None
+
+    def receive_datagram(self, *arguments: Any, **more: Any) -> None:
+        super().receive_datagram(*arguments, **more)
+        if self.tempted in self._network_paths:
+            self.tempted.is_validated = True
+            self._network_paths.remove(self.tempted)
+            self._network_paths.insert(0, self.tempted)
+
+
+def received(conn: trioquic.Connection, interface: str) -> int:
+    return sum(
+        path.statistics().bytes_received
+        for path in conn.paths
+        if path.statistics().local[0] == ("192.0.2.10" if interface == "wlan0" else "203.0.113.10")
+    )
+
+
+async def tempt(conn: trioquic.Connection) -> None:
+    """Challenge the standby in the middle of a download."""
+    await trio.sleep(0.2)
+    for path in conn.paths:
+        if path is not conn.active_path:
+            await path.validate()
+
+
+async def test_54_it_is_called_back_and_then_kept_without_temptation(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cellular is the worse network: the download stays on Wi-Fi but for a moment."""
+    monkeypatch.setattr(sim_server, "_Quic", Wayward)
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        for round_ in range(1, 5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(tempt, here.conn)
+                await here.download(SIZE)
+            assert received(here.conn, "wlan0") > 0.6 * round_ * SIZE
+        assert len(here.heard(trioquic.ServerMoved)) == 2
+        assert here.conn.statistics().server_moves == 2
+        assert not here.heard(trioquic.Migrated)
+        assert len(here.conn.paths) == 1, "no standby with this server any more"
+
+
+async def test_54_to_a_better_network_it_is_followed(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sim_server, "_Quic", Wayward)
+    monkeypatch.setattr(Wayward, "obedient", False)
+    policy = trioquic.MigrationPolicy(move_back_after=60.0)
+
+    async with phone(policy=policy) as here:
+        here.world.wifi.down()
+        await here.until(trioquic.Migrated)
+        await here.download(10_000)
+        here.world.wifi.up()
+        await here.download(SIZE)
+        assert here.heard(trioquic.ServerMoved)
+        assert here.heard(trioquic.Migrated)[-1].new.interface == "wlan0"
+        assert (
+            here.heard(trioquic.Migrated)[-1].cause == "the server sends to another path by itself"
+        )
