@@ -4,6 +4,9 @@ Results go to standard output, everything else to standard error. Every command 
 its result is more than a file, and exit codes that scripts can rely on.
 """
 
+import sys
+from typing import Any
+
 from .. import __version__, _checks
 
 try:
@@ -13,12 +16,29 @@ try:
 except ModuleNotFoundError as error:
     _checks.tell_extra(error, "cli", ("click", "rich", "pylsqpack"))
     raise
+from .console import INTERRUPTED, NO_OUTPUT, cannot_write
 from .fetch import fetch
 from .paths import paths
 from .plot import plot
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Ends as documented, whatever command is interrupted or cannot write its results."""
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().main(*args, **more)
+        except OSError as error:
+            cannot_write(NO_OUTPUT, error)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="trioquic")
 def command() -> None:
     """QUIC connections that survive a change of network."""

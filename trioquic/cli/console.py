@@ -1,8 +1,11 @@
 """What all commands share: the trio run, the two outputs, exit codes, HOST:PORT."""
 
+import io
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, NoReturn, TextIO, TypeVar, TypeVarTuple
 
 import click
@@ -17,6 +20,8 @@ Ts = TypeVarTuple("Ts")
 NO_CONNECTION: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+# what also click exits with when standard output is a pipe that nobody reads
+NO_OUTPUT: Final = 1
 # A table in a file or a pipe is not squeezed into the width of a terminal that is not there.
 _WIDTH_OF_FILES: Final = 200
 
@@ -33,17 +38,30 @@ def run(function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
 
 def output() -> Console:
     """Standard output, for tables."""
-    return _console(sys.stdout)
+    return _console(sys.stdout, Console)
 
 
 def messages() -> Console:
-    """Standard error, for progress and what happens meanwhile."""
-    return _console(sys.stderr)
+    """Standard error, for progress and what happens meanwhile; nothing fails for want of it."""
+    return _console(sys.stderr, _Messages)
 
 
-def _console(file: TextIO) -> Console:
+class _Messages(Console):
+    """Goes on without a word when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+def _console(file: TextIO | None, kind: type[Console]) -> Console:
+    if file is None:
+        # closed by whoever has started this process
+        file = io.StringIO()
+    if isinstance(file, io.TextIOWrapper):
+        # a server's words may have letters that this locale's files cannot have
+        file.reconfigure(errors="backslashreplace")
     width = None if file.isatty() else _WIDTH_OF_FILES
-    return Console(file=file, width=width, highlight=False)
+    return kind(file=file, width=width, highlight=False)
 
 
 def safe(text: str) -> str:
@@ -53,14 +71,23 @@ def safe(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON document on standard output, in ASCII: whatever reads it, and if it is a terminal,
+    gets no letters that mean something else to it."""
+    click.echo(json.dumps(value, indent=2))
 
 
 def fail(code: int, text: str) -> NoReturn:
     """End the command with an exit code and a line on standard error."""
     complain(text)
     sys.exit(code)
+
+
+def cannot_write(code: int, error: OSError) -> NoReturn:
+    """End the command because standard output takes nothing."""
+    # what is still in its buffer would fail again at the very end
+    with suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    fail(code, f"standard output: {error}")
 
 
 def complain(text: str) -> None:

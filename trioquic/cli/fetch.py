@@ -9,8 +9,8 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from .. import MigrationPolicy, TransportConfig
-from . import kept, options
-from .console import complain, print_json, run
+from . import failures, kept, options
+from .console import cannot_write, complain, print_json, run
 from .downloads import Job, fetch_all
 from .origins import Settings
 from .outputs import StandardOutput, sink_for
@@ -109,7 +109,11 @@ def fetch(
         if job.error is not None:
             tell(f"{shown(job.url)}: {job.error}")
     if as_json:
-        print_json({"transfers": [job.summary() for job in jobs], "connections": connections})
+        summary = {"transfers": [job.summary() for job in jobs], "connections": connections}
+        try:
+            print_json(summary)
+        except OSError as error:
+            cannot_write(failures.WRITING, error)
     sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
 
 
