@@ -17,6 +17,7 @@ from tests.programs import find_program
 from tests.servers.chroots import chroot_of
 
 from .measure import FIGURES, Figure, Sample
+from .measure_fetch import FETCH_FIGURES
 from .measure_pool import POOL_FIGURES
 from .measure_preferred import PREFERRED_FIGURES
 from .measure_workers import WORKER_FIGURES, WORKERS
@@ -24,7 +25,7 @@ from .trial import NGINX
 
 SERVERS = ("aioquic", "gtlsserver", "caddy")
 _LONGEST_TRIAL = 120.0
-ALL = FIGURES | PREFERRED_FIGURES | POOL_FIGURES | WORKER_FIGURES
+ALL = FIGURES | PREFERRED_FIGURES | POOL_FIGURES | WORKER_FIGURES | FETCH_FIGURES
 
 
 async def measure(figure: Figure, kind: str, certs: Certificates) -> Sample | None:

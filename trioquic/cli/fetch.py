@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -24,7 +24,14 @@ _KEEP_ALIVE: Final = 10.0
 
 @click.command()
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
-@click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help="For the next URL.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FILE",
+    help="For the next URL; - is standard output.",
+)
 @click.option("-O", "--remote-name", is_flag=True, help="Name files like the last part of the URL.")
 @click.option("-L", "--location", is_flag=True, help="Follow redirects.")
 @click.option("--max-redirs", type=click.IntRange(0), default=10, help="At most this many [10].")
@@ -75,7 +82,8 @@ def fetch(
     """Get files over HTTP/3. A download goes on when the network under it changes.
 
     All URLs are fetched at once, over one connection for each server. A file appears when it is
-    complete. Without -o and -O the content goes to standard output, one URL after the other.
+    complete. Without -o and -O the content goes to standard output, one URL after the other;
+    binary content goes to a terminal only with -o -.
 
     Exit codes are curl's, of the first URL that failed: 0; 2 usage; 3 a URL that makes no sense; 6
     unknown host; 7 no connection; 22 an HTTP status that is no success; 23 a file cannot be
@@ -105,6 +113,17 @@ def fetch(
     redirects = max_redirs if location else 0
     with display(silent=silent) as screen, kept.trouble_told(screen.tell):
         connections = run(fetch_all, jobs, settings, screen, retry, redirects)
+    _tell_results(jobs, connections, tell, as_json=as_json)
+    sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
+
+
+def _tell_results(
+    jobs: Sequence[Job],
+    connections: list[dict[str, Any]],
+    tell: Callable[[str], None],
+    *,
+    as_json: bool,
+) -> None:
     for job in jobs:
         if job.error is not None:
             tell(f"{shown(job.url)}: {job.error}")
@@ -114,7 +133,6 @@ def fetch(
             print_json(summary)
         except OSError as error:
             cannot_write(failures.WRITING, error)
-    sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
 
 
 def _ignore(text: str) -> None:
