@@ -13,8 +13,8 @@ try:
     import click
 
     from .check import check
-except ModuleNotFoundError as error:
-    _checks.tell_extra(error, "cli", ("click", "rich", "pylsqpack"))
+except ModuleNotFoundError as _error:
+    _checks.tell_extra(_error, "cli", ("click", "rich", "pylsqpack"))
     raise
 from .console import INTERRUPTED, NO_OUTPUT, cannot_write
 from .fetch import fetch

@@ -86,7 +86,7 @@ class _Written(Sink):
 class StandardOutput(_Written):
     """`binary`: also what a terminal may not be able to show."""
 
-    turn = _STANDARD_OUTPUT
+    turn: str | int | None = _STANDARD_OUTPUT
 
     def __init__(self, *, binary: bool, name: str = "-") -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Through(_Written):
         self._file: BinaryIO | None = None
         where = os.path.realpath(name)
         if where != os.devnull:
-            self.turn = where if descriptor is None else descriptor
+            self.turn: str | int | None = where if descriptor is None else descriptor
 
     @property
     def name(self) -> str:

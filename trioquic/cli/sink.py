@@ -210,7 +210,7 @@ class File(Sink):
 
 def _made_alike(file: BinaryIO, path: Path, like: os.stat_result) -> bool:
     """Whether a new file could be given the owner, the group and the mode of the one at `path`."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return True
     own = os.fstat(file.fileno())
     try:

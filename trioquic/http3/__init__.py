@@ -13,8 +13,8 @@ from .. import _checks
 
 try:
     from .connection import HTTP3Connection, open_http3
-except ModuleNotFoundError as error:
-    _checks.tell_extra(error, "http3", ("pylsqpack",))
+except ModuleNotFoundError as _error:
+    _checks.tell_extra(_error, "http3", ("pylsqpack",))
     raise
 from .errors import (
     ErrorCode,

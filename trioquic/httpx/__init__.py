@@ -11,8 +11,8 @@ from .. import _checks
 
 try:
     from ._transport import HTTP3Transport
-except ModuleNotFoundError as error:
-    _checks.tell_extra(error, "httpx", ("httpx", "pylsqpack"))
+except ModuleNotFoundError as _error:
+    _checks.tell_extra(_error, "httpx", ("httpx", "pylsqpack"))
     raise
 
 __all__ = ["HTTP3Transport"]
