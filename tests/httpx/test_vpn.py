@@ -8,6 +8,8 @@ from trio.testing import MockClock
 import trioquic
 
 from .site import simulated_site
+from .test_discovery import Around, options, way
+from .test_void import lose_everything
 
 
 @pytest.mark.parametrize("outage", [2.0, 12.0])
@@ -30,6 +32,33 @@ async def test_nothing_goes_beside_the_tunnel(autojump_clock: MockClock, outage:
             tunnel.up()
             assert failures > 0
             assert (await client.get("/bytes/1000")).status_code == 200
+        sent = world.record.select(host="phone")
+        assert {record.interface for record in sent} == {"tun0"}
+
+
+async def test_the_fallback_goes_through_the_tunnel_or_not_at_all(
+    autojump_clock: MockClock,
+) -> None:
+    """Also when the connection that was in the tunnel has been given up."""
+    around = Around()
+    async with simulated_site() as site:
+        world = site.world
+        assert world is not None
+        world.wifi.metric = world.cellular.metric = 600
+        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        async with site.client(**options(around, site)) as client:
+            assert await way(client) == "HTTP/3"
+            tunnel.down()
+            back = trio.current_time() + 25
+            while trio.current_time() < back:
+                with pytest.raises(httpx.TransportError):
+                    await client.get("/bytes/1000", timeout=1.0)
+                await trio.sleep(0.5)
+            assert around.times == []
+            tunnel.up()
+            tunnel.link.blackhole()
+            lose_everything(site)
+            assert await way(client) == "around"
         sent = world.record.select(host="phone")
         assert {record.interface for record in sent} == {"tun0"}
 

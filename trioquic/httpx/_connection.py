@@ -164,14 +164,6 @@ class PooledConnection:
         return self._void or self.http3.quic.health.state is not HealthState.GOOD
 
     @property
-    def waits_for_tunnel(self) -> bool:
-        """Whether it is in a tunnel (a VPN), and has no path now."""
-        if self.http3 is None or not self.connected or self.over:
-            return False
-        quic = self.http3.quic
-        return quic.in_tunnel and quic.health.state is HealthState.WAITING
-
-    @property
     def ended_here(self) -> bool:
         """Whether this side has ended it."""
         return self._stay.cancel_called or self._attempt.cancel_called

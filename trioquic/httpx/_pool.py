@@ -193,13 +193,6 @@ class Pool:
             one.doubtful and one.endpoint.origin == origin for one in self._connections
         )
 
-    def waits_for_tunnel(self, origin: Origin) -> bool:
-        """Whether the origin is spoken to in a tunnel that is gone now: what goes another way then
-        would go beside it."""
-        return any(
-            one.waits_for_tunnel and one.endpoint.origin == origin for one in self._connections
-        )
-
     def is_ready(self, origin: Origin) -> bool:
         """Whether a connection to the origin can be used without waiting for it."""
         return any(

@@ -23,6 +23,7 @@ from ._failures import check_host, is_the_networks
 from ._pool import Pool
 from ._race import Around, Race
 from ._timeouts import Timeouts
+from ._tunnels import Tunnels
 from ._way import FinalError, Way, learn, origin_of
 
 # While there is an outage: seconds until the next look, doubling, and how long at most
@@ -41,6 +42,7 @@ class Router:
         discovery: Discovery,
         find_fallback: Callable[[], httpx.AsyncBaseTransport] | None,
         head_start: float,
+        tunnels: Tunnels,
         *,
         early_data: bool,
     ) -> None:
@@ -49,6 +51,7 @@ class Router:
         self._discovery = discovery
         self._find_fallback = find_fallback
         self._head_start = None if find_fallback is None else head_start
+        self._tunnels = tunnels
         self._early_data = early_data
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -150,7 +153,7 @@ class Router:
     async def _go_around(self, request: httpx.Request, began: float) -> httpx.Response:
         assert self._find_fallback is not None
         origin = origin_of(request)
-        if self._pool.waits_for_tunnel(origin):
+        if self._tunnels.is_left(origin):
             raise httpx.ConnectError(f"the tunnel to {origin.host} is gone, and is not left")
         fallback = self._find_fallback()
         spent = trio.current_time() - began

@@ -1,6 +1,5 @@
 """`HTTP3Transport`: its settings, and how it is entered, used and left."""
 
-import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,11 +21,12 @@ from .. import (
 from ..http3 import HTTP3Config, HTTP3Connection, open_http3
 from ..http3.background import background
 from ..sessions import SessionStore
-from ._discovery import Discovery, Endpoint, Mode, Origin
+from ._discovery import Discovery, Endpoint, Mode
 from ._fallback import DefaultFallback
 from ._home import Home
 from ._pool import Pool
 from ._router import Router
+from ._tunnels import Tunnels
 
 _ALPN: Final = ("h3",)
 
@@ -114,8 +114,6 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._transport = transport
         self._migration = migration
-        # until when connections to an origin have to stay in a tunnel
-        self._in_tunnel: dict[Origin, float] = {}
         self._networks = networks
         self._sessions = sessions
         self._early_data = early_data
@@ -128,6 +126,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._home = Home(nursery, self._live)
         self._pool: Pool | None = None
         self._router: Router | None = None
+        self._tunnels: Tunnels
 
     def __repr__(self) -> str:
         return f"<HTTP3Transport {self._mode}>"
@@ -173,6 +172,8 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
 
     def _open(self, nursery: trio.Nursery) -> None:
         early = self._early_data
+        networks = system_networks() if self._networks is None else self._networks
+        self._tunnels = Tunnels(networks, self._transport.idle_timeout)
         self._pool = Pool(nursery, self._open_http3, self._limits, self._tell, early_data=early)
         self._router = Router(
             nursery,
@@ -180,9 +181,10 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             self._discovery,
             None if self._mode == "only" else self._find_fallback,
             self._head_start,
+            self._tunnels,
             early_data=early,
         )
-        nursery.start_soon(self._watch_networks)
+        nursery.start_soon(self._watch_networks, networks)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response, its body unread; httpx calls this.
@@ -204,8 +206,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self, endpoint: Endpoint, early_data: bool
     ) -> AsyncGenerator[HTTP3Connection]:
         migration = self._migration
-        if trio.current_time() < self._in_tunnel.get(endpoint.origin, -math.inf):
-            # beside one that waits for its tunnel, or soon after it, none outside
+        if self._tunnels.holds(endpoint.origin):
             migration = replace(migration, tunnel_only=True)
         async with (
             open_connection(
@@ -222,15 +223,8 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             ) as connection,
             open_http3(connection, self._http3) as http3,
         ):
-            if connection.in_tunnel:
-                self._in_tunnel[endpoint.origin] = math.inf
-            try:
+            with self._tunnels.watching(endpoint.origin, connection):
                 yield http3
-            finally:
-                if connection.in_tunnel:
-                    # as long as it would have waited
-                    until = trio.current_time() + self._transport.idle_timeout
-                    self._in_tunnel[endpoint.origin] = until
 
     def _tell(self, endpoint: Endpoint, worked: bool) -> None:
         if worked:
@@ -243,9 +237,8 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             self._fallback = DefaultFallback(self._tls, self._limits)
         return self._fallback
 
-    async def _watch_networks(self) -> None:
+    async def _watch_networks(self, networks: NetworkSource) -> None:
         """What was found out about hosts holds on this network only."""
-        networks = system_networks() if self._networks is None else self._networks
         before = networks.snapshot()
         while True:
             await networks.wait_changed()
