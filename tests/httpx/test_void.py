@@ -123,7 +123,8 @@ async def test_a_server_that_starts_again(autojump_clock: Clock) -> None:
                 nursery.start_soon(_in_time, client, LONGEST)
                 await trio.sleep(0.1)
             site.world.server_interface.add_address(SERVER)
-        assert len(site.applications) == 2
+        # a handshake from the other interface may come in second, and gets none of them
+        assert [len(one.exchanges) for one in site.applications if one.exchanges] == [1, 12]
 
 
 async def test_a_connection_that_timed_out_unheard_is_not_used_again(
