@@ -8,7 +8,7 @@ import ipaddress
 import pytest
 
 from tests.attacks.expect import goes_on
-from tests.path.driver import no_id_on_two_paths, validate
+from tests.path.driver import add, no_id_on_two_paths, validate
 from tests.peer.script import PREFERRED_ADDRESS, ServerScript, preferred_address
 from tests.peer.world import LOCAL, REMOTE, World
 from trioquic._protocol.events import Ending
@@ -192,6 +192,14 @@ def test_19_its_connection_id_is_in_the_pool_and_may_serve_any_path() -> None:
     world.client.migrate(path, world.now)
     goes_on(world)
     no_id_on_two_paths(world)
+
+
+def test_19_its_connection_id_alone_makes_other_paths_possible() -> None:
+    """So nothing speaks against moving, though no other ID ever came."""
+    world = prefer()
+    assert world.client.migration_obstacle is None
+    add(world)
+    assert world.client.migration_obstacle is None
 
 
 @pytest.mark.parametrize("bound", [False, True])

@@ -4,8 +4,10 @@ import pytest
 
 from tests.attacks.expect import goes_on
 from tests.peer.packets import APPLICATION
+from tests.peer.script import ServerScript
 from tests.peer.world import World
-from trioquic._protocol.events import ServerMoved
+from trioquic._protocol.events import PathValidated, ServerMoved
+from trioquic._protocol.wire import frames as fr
 
 from .driver import standby
 
@@ -68,3 +70,31 @@ def test_54_what_was_under_way_when_we_moved_is_none() -> None:
         world.run_for(0.01)
     assert not world.seen(ServerMoved)
     assert world.client.statistics().stray_packets == 0
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_54_acknowledged_probes_are_none(alone: bool) -> None:
+    """A server that acknowledges each challenge where it came in, while nothing else happens."""
+    world = World(ServerScript(challenge_new_paths=False)).connect()
+    path = standby(world)
+    world.peer.script.answer_challenges = world.peer.script.acknowledge = False
+    for _ in range(6):
+        world.client.validate(path, world.now)
+        world.run_until(lambda: world.peer.packets[-1].path == path)
+        probe = world.peer.packets[-1]
+        ack = fr.encode_ack([(probe.number, probe.number)], 0, None)
+        response = fr.encode_path_response(probe.all(fr.PATH_CHALLENGE)[0])
+        for payload in (ack, response) if alone else (ack + response,):
+            world.peer.send(APPLICATION, payload, path=path)
+        world.run_for(4.0)
+    assert len(world.seen(PathValidated)) == 7
+    assert not world.seen(ServerMoved)
+    assert world.client.statistics().stray_packets == 0
+
+
+def test_54_acknowledgements_with_something_behind_them_are_told_of() -> None:
+    world = World().connect()
+    path = standby(world)
+    ack = fr.encode_ack(world.peer.ranges(APPLICATION), 0, None)
+    keeps_sending(world, path, ack + PING)
+    assert {event.path_id for event in world.seen(ServerMoved)} == {path}

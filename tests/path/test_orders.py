@@ -70,6 +70,18 @@ def standby_by_hand(world: World) -> int:
     return path
 
 
+def test_a_path_that_was_left_before_the_handshake_is_confirmed_is_not_probed() -> None:
+    """Nothing can go out there, so a challenge that is due would keep the timer busy."""
+    world = World(ServerScript(handshake_done=False))
+    world.run_until(lambda: world.client.handshake_complete)
+    world.settle()
+    world.client.suspend(world.now)
+    with pytest.raises(PathRefusedError) as caught:
+        world.client.validate(0, world.now)
+    assert caught.value.refusal is Refusal.NOT_CONFIRMED
+    world.run_for(5.0, steps=20)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_commands_in_any_order_are_refused_or_obeyed(seed: int) -> None:
     """Nothing but a typed refusal comes out, and no ID is ever used on two paths."""

@@ -39,8 +39,7 @@ from .wire.packets import (
     parse_long_header_untrusted,
 )
 
-# What a packet begins with that probes a path (section 9.1). One that goes on with something else
-# is missed, which does no harm: whoever moves sends others as well.
+# What a packet begins with that probes a path (section 9.1); see `_only_probes`.
 _PROBING: Final = (
     frames.PADDING,
     frames.NEW_CONNECTION_ID,
@@ -265,7 +264,7 @@ class Receiver:
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, path, self._known_sequence, arrival.now
         )
-        if path.path_id != self._paths.active and payload[0] not in _PROBING:
+        if path.path_id != self._paths.active and not _only_probes(payload):
             self._paths.on_stray(path, number, arrival.now)
         if eliciting:
             self.counters.eliciting += 1
@@ -441,6 +440,18 @@ class Receiver:
                     self._coalesced_untrusted(arrival, packet)
                 else:
                     self._short_untrusted(arrival, packet, [0], len(packet))
+
+
+def _only_probes(payload: bytes) -> bool:
+    """Whether a packet of the server's may be nothing but the answer to a probe or a probe itself
+    (section 9.1), by its first frame. An ACK says nothing: some servers acknowledge a challenge on
+    the path that it came on, in front of the response or alone. What goes on with something else
+    is missed, which does no harm: whoever moves sends others as well."""
+    at = 0
+    kind = payload[0]
+    if kind == frames.ACK or kind == frames.ACK_ECN:
+        _, at = frames.parse_ack_untrusted(payload, 1, len(payload), kind == frames.ACK_ECN)
+    return at == len(payload) or payload[at] in _PROBING
 
 
 def _overtaken(truncated: int, bits: int, number: int, largest_on_path: int) -> int:

@@ -123,6 +123,7 @@ class PeerIds:
     def add_preferred(self, connection_id: bytes, reset_token: bytes) -> None:
         """The ID of the preferred_address parameter has sequence number 1 (section 5.1.1)."""
         self._unused[1] = PeerId(1, connection_id, reset_token)
+        self._note_most()
 
     # -- frames in ---------------------------------------------------------------------------------
 
@@ -149,6 +150,9 @@ class PeerIds:
             )
         self._replace_outdated(active_path)
         self._check_limits_untrusted()
+        self._note_most()
+
+    def _note_most(self) -> None:
         self._most = max(self._most, len(self._unused) + len(self._bound))
 
     def _is_known_untrusted(self, frame: frames.NewConnectionId) -> bool:

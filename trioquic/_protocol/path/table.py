@@ -193,6 +193,9 @@ class PathTable:
     def validate(self, path_id: int, now: float) -> None:
         """Start sending challenges; PathValidated or PathFailed follows (section 8.2)."""
         path = self._require(path_id)
+        if path_id != self.active and not self._rules.confirmed:
+            # Section 9: nothing goes out on another path before; this one was left for none.
+            raise PathRefusedError(Refusal.NOT_CONFIRMED)
         if self._peer_ids.for_path(path_id) is None:
             raise PathRefusedError(Refusal.NO_SPARE_ID)
         path.advance(PathInput.PROBE)
