@@ -210,9 +210,10 @@ class Path:
     def probe_deadline(self) -> float:
         """When a challenge is to be sent or the validation given up. A window that is full opens
         with an acknowledgement, a loss or a PTO, and not by itself."""
-        if self.admits_probe():
-            return self.validation.deadline()
-        return self.validation.give_up_at
+        validation = self.validation
+        if not validation.running or self.admits_probe():
+            return validation.deadline()
+        return validation.give_up_at
 
     def next_spin(self) -> int:
         """The spin bit of the next packet: the inverse of what came in last, for a client."""

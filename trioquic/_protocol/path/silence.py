@@ -42,6 +42,11 @@ class Silence:
         if not self.told and self.since < inf:
             self.since = now
 
+    def lasts(self, now: float) -> bool:
+        """Whether the server owes an answer by now that has not been missed yet. Asked with every
+        batch of datagrams, when it mostly owes none."""
+        return self.since < now and not self.told
+
     def deadline(self, pto: float) -> float:
         """When it is to be told."""
         return inf if self.told else self.since + PTOS * pto

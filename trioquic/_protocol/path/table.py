@@ -367,7 +367,8 @@ class PathTable:
         path = self.active_path()
         if path is None:
             return
-        self.silence.judge(now, self._longest_pto(path))
+        if self.silence.lasts(now):
+            self.silence.judge(now, self._longest_pto(path))
         path.judge_size(now)
         count = path.recovery.pto_count
         silent = count >= self._rules.degraded_after or (
@@ -407,7 +408,7 @@ class PathTable:
         """When a challenge is to be repeated, a validation given up, or silence noticed."""
         deadline = inf
         active = self.active_path()
-        if active is not None:
+        if active is not None and self.silence.lasts(inf):
             deadline = self.silence.deadline(self._longest_pto(active))
         unsure = active is not None and active.recovery.pto_count > 0 and not active.silent
         if active is not None and unsure and self._rules.confirmed:
