@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioquic._protocol.streams.reassembly import MERGED, SPAN_OF_PIECE, TINY, Reassembly
+from trioquic._protocol.streams.reassembly import MANY, MERGED, SPAN_OF_PIECE, TINY, Reassembly
 
 CONTENT = random.Random(1).randbytes(5000)
 
@@ -201,6 +201,33 @@ def test_many_streams_with_a_few_gaps_each_cost_a_little_each() -> None:
     finally:
         tracemalloc.stop()
     assert held < 100 * 1000
+
+
+def test_a_new_piece_never_has_to_push_many_tiny_ones_aside() -> None:
+    """Attack 35: the last first, as far apart as the span allows."""
+    data = Reassembly()
+    places = range(1, 3 * MANY * (SPAN_OF_PIECE + 2), SPAN_OF_PIECE + 2)
+    for at in reversed(places):
+        data.add(at, b"x")
+        assert pieces_held(data) < MANY
+    step = 100_000
+    for at in range(0, places[-1] + 1, step):
+        data.add(at, b"." * step)
+    expected = bytearray(b"." * data.ready)
+    expected[1 : places[-1] + 1 : SPAN_OF_PIECE + 2] = b"x" * len(places)
+    assert data.take(data.ready) == bytes(expected)
+    assert not data.has_gap
+
+
+def test_many_honest_pieces_behind_one_gap_are_not_copied() -> None:
+    """A large window behind a packet that was lost."""
+    data = Reassembly()
+    piece = bytes(1200)
+    for number in range(1, 4 * MANY):
+        data.add(number * len(piece), piece)
+    assert data._pieces[-1] is piece
+    data.add(0, piece)
+    assert data.ready == 4 * MANY * len(piece)
 
 
 def test_the_first_of_overlapping_frames_wins_with_many_gaps_too() -> None:

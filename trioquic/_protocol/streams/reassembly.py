@@ -8,8 +8,9 @@ of it. What is ahead of a gap is a sorted list of such pieces, which do not over
 
 A hostile peer may send the data in one-byte frames with gaps (section 21.7). So every insertion is
 a bisection, and tiny pieces are merged with their neighbours, small into large. Where gaps keep
-them apart and they are many for what they span, all of them move into a mosaic, whose price does
-not depend on gaps (mosaic.py), until the last of them is closed. So what is held is less than three
+them apart and they are many for what they span, or so many that a new one in front of them costs
+more than its bytes do, all of them move into a mosaic, whose price does not depend on gaps
+(mosaic.py), until the last of them is closed. So what is held is less than three
 bytes for each byte that flow control admits, and half a kilobyte a stream, whatever comes in
 whatever order: no number of gaps is too many, and none ends the connection.
 Overlapping data is taken from whichever frame came first.
@@ -26,12 +27,24 @@ MERGED: Final = 4096  # this size
 # many bytes that they span, and a few more, which cost less than a mosaic does.
 SPAN_OF_PIECE: Final = 128
 _FREE_SPAN: Final = 4 * SPAN_OF_PIECE
+# From so many pieces on, and whenever they have doubled, it is looked whether most are tiny.
+MANY: Final = 4096
 
 
 class Reassembly:
     """Bytes received, in order as far as possible."""
 
-    __slots__ = ("_head", "_mosaic", "_pieces", "_queue", "_starts", "_used", "read", "ready")
+    __slots__ = (
+        "_head",
+        "_look_at",
+        "_mosaic",
+        "_pieces",
+        "_queue",
+        "_starts",
+        "_used",
+        "read",
+        "ready",
+    )
 
     def __init__(self) -> None:
         self.read = 0
@@ -44,6 +57,7 @@ class Reassembly:
         self._starts: list[int] = []
         self._pieces: list[bytes] = []
         self._mosaic: Mosaic | None = None
+        self._look_at = MANY
 
     @property
     def has_gap(self) -> bool:
@@ -88,6 +102,10 @@ class Reassembly:
         elif len(starts) * SPAN_OF_PIECE > _FREE_SPAN + end - ready:
             span = starts[-1] + len(self._pieces[-1]) - ready
             if len(starts) * SPAN_OF_PIECE > _FREE_SPAN + span:
+                self._move_into_mosaic()
+        elif len(starts) >= self._look_at:
+            self._look_at = 2 * len(starts)
+            if sum([len(piece) for piece in self._pieces]) < len(starts) * TINY:
                 self._move_into_mosaic()
 
     def take(self, limit: int) -> bytes:
@@ -165,6 +183,8 @@ class Reassembly:
         del starts[:count]
         del pieces[:count]
         self.ready = ready
+        if not starts:
+            self._look_at = MANY
 
     def _insert(self, low: int, high: int, data: bytes) -> None:
         """Put what is new of `data`, from `low` to `high`, among the pieces."""
@@ -218,6 +238,7 @@ class Reassembly:
         while self._starts:
             mosaic.put(self._starts.pop(), self._pieces.pop())
         self._mosaic = mosaic
+        self._look_at = MANY
 
     def _take_tiles(self, mosaic: Mosaic) -> None:
         """Queue what no gap is before any more."""
