@@ -236,6 +236,8 @@ def test_kinds_on_apples_systems(name: str, kind: str) -> None:
         ("Loopback Pseudo-Interface 1", "Software Loopback Interface 1", "loopback"),
         ("Work VPN", "WAN Miniport (IKEv2)", "tunnel"),
         ("wg", "WireGuard Tunnel", "tunnel"),
+        ("Local Area Connection* 9", "Teredo Tunneling Pseudo-Interface", "other"),
+        ("isatap.example.org", "Microsoft ISATAP Adapter", "other"),
         ("vEthernet (WSL)", "Hyper-V Virtual Ethernet Adapter", "other"),
         ("Local Area Connection* 2", "Microsoft Wi-Fi Direct Virtual Adapter", "other"),
     ],

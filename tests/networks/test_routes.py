@@ -17,6 +17,7 @@ from tests.lab.requirements import LAB_ANYWHERE
 from trioquic import Interface, InterfaceAddress, Route
 from trioquic._runtime import linux_routes, netlink
 from trioquic._runtime.interface_binding import bind_on_apple
+from trioquic._runtime.link_types import read_link_types
 from trioquic._runtime.probed_routes import probed_routes
 from trioquic._runtime.system_routes import route_asker_for
 from trioquic._runtime.windows_routes import windows_routes
@@ -106,6 +107,59 @@ def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(netlink, "open_for_questions", refuse)
     assert linux_routes.linux_routes(INTERFACES, [SERVER]) is None
+
+
+def test_a_kernel_without_ipv6_still_tells_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ipv6.disable=1, as some VPNs advise: a question about IPv6 is one that nobody answers."""
+
+    class Kernel:
+        def __enter__(self) -> "Kernel":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def send(self, question: bytes) -> None:
+            self.family = question[16]
+
+        def recv(self, size: int) -> bytes:
+            if self.family == socket.AF_INET6:
+                return message(2, struct.pack("=i", -errno.EOPNOTSUPP) + bytes(16))
+            return route_message((4, number(3)))
+
+    monkeypatch.setattr(netlink, "open_for_questions", Kernel)
+    only_ipv4 = [WIFI, DOWN]
+    for remotes in ([SERVER6, SERVER], [SERVER]):
+        found = linux_routes.linux_routes(only_ipv4, remotes)
+        assert found is not None
+        assert [(r.remote, r.interface, r.chosen) for r in found] == [(SERVER, "wlan0", True)]
+    # one that has it, and does not tell, is not believed to have no routes
+    assert linux_routes.linux_routes(INTERFACES, [SERVER6, SERVER]) is None
+
+
+def test_a_list_of_links_that_is_interrupted_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Just when a VPN makes its device, links come and go."""
+    link = struct.pack("=BxHiII", 0, 65534, 7, 0, 0) + netlink.attribute(3, b"work")
+    flags = [0x10, 0]
+
+    class Kernel:
+        def __enter__(self) -> "Kernel":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def send(self, question: bytes) -> None:
+            return None
+
+        def recv(self, size: int) -> bytes:
+            return netlink.request(16, flags.pop(0), link) + message(3, bytes(4))
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(netlink, "open_for_questions", Kernel)
+    assert read_link_types() == {"work": (65534, "")}
 
 
 # -- Linux: this kernel ----------------------------------------------------------------------------
@@ -261,6 +315,27 @@ def test_connected_sockets_tell_routes() -> None:
         Route(remote="192.0.2.2", interface="eth0"),
         Route(remote="192.0.2.2", interface="wlan0"),
     )
+
+
+def test_a_source_that_reaches_neighbours_only_is_no_route() -> None:
+    """macOS has a default route over each utun device, of which there are many without a VPN."""
+    tunnel = interface("utun0", 9, "fe80::9")
+    world = World({2: "2001:db8::2", 9: "fe80::9"}, "fe80::9")
+    found = probed_routes([ETH, tunnel], [SERVER6], binder=bind_on_apple, make_socket=world.socket)
+    assert found is not None
+    assert not any(route.chosen for route in found)
+
+
+def test_a_system_without_ipv6_still_tells_of_ipv4() -> None:
+    world = World({3: "192.0.3.2"}, "192.0.3.2")
+
+    def make_socket(family: int, kind: int) -> Any:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "no IPv6 here")
+        return world.socket(family, kind)
+
+    found = probed_routes([WIFI], [SERVER6, SERVER], binder=bind_on_apple, make_socket=make_socket)
+    assert found == (Route(remote=SERVER, interface="wlan0", source="192.0.3.2", chosen=True),)
 
 
 # -- Windows ---------------------------------------------------------------------------------------

@@ -229,3 +229,30 @@ async def test_switched_off(autojump_clock: trio.testing.MockClock) -> None:
         assert not here.world.record.select(host="phone", interface="wwan0")
         await here.conn.migrate(interface="wwan0")
         await here.download(10_000)
+
+
+async def test_a_network_that_cannot_be_used_does_not_keep_from_the_next(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The connection is nowhere while it leaps, so nothing else would ask the policy again."""
+    networks = trioquic.ManualNetworks()
+
+    def prepare(world: World) -> None:
+        networks.update(i for i in world.phone.snapshot() if i.name == "wlan0")
+
+    async with phone(networks=networks, prepare=prepare) as here:
+        await trio.sleep(1)  # nothing is left to be heard of
+        nobodys = trioquic.InterfaceAddress(address="192.0.2.77", prefix_length=24)
+        here.world.wifi.down()
+        gone = trio.current_time()
+        networks.update(
+            [
+                trioquic.Interface(name="eth9", kind="ethernet", addresses=(nobodys,)),
+                *(i for i in here.world.phone.snapshot() if i.name == "wwan0"),
+            ]
+        )
+        await here.until(trioquic.Migrated)
+        assert here.heard(trioquic.MigrationRefused)
+        assert here.heard(trioquic.Migrated)[0].new.interface == "wwan0"
+        assert trio.current_time() - gone < 0.05
+        await here.download(1000)

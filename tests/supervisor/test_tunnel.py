@@ -173,6 +173,42 @@ async def test_an_ipv6_address_beside_an_ipv4_tunnel_is_not_tried(
         assert outside(world) == []
 
 
+@pytest.mark.parametrize("leave", [False, True])
+async def test_a_slow_tunnel_is_not_raced_where_no_routes_are_known(
+    autojump_clock: trio.testing.MockClock, leave: bool
+) -> None:
+    """That the system's choice was a tunnel is seen by its address."""
+    async with simulated_world() as world:
+        world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=-1, delay=0.4)
+        with world.phone.as_current():
+            async with trioquic.open_connection(
+                SERVER,
+                PORT,
+                alpn=ServerOptions().alpn,
+                tls=trioquic.TLSConfig(verify=False),
+                networks=trioquic.ManualNetworks(world.phone.snapshot()),
+                migration=trioquic.MigrationPolicy(leave_tunnel=leave),
+            ) as conn:
+                await trio.sleep(5)
+                path = conn.active_path
+                assert path is not None
+                assert (path.local[0] == TUNNEL) is not leave
+        assert bool(outside(world)) is leave
+
+
+async def test_an_address_of_a_tunnel_that_is_gone_belongs_to_no_other_network(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Private ranges overlap: the Wi-Fi's has the address that the tunnel had."""
+    async with phone_with_vpn(local_address=TUNNEL) as (here, tunnel):
+        here.world.wifi.add_address("10.0.0.5/8")
+        tunnel.remove_address(TUNNEL)
+        await here.until(trioquic.WaitingForPath)
+        await trio.sleep(5)
+        assert here.conn.in_tunnel
+        assert outside(here.world) == []
+
+
 async def test_a_tunnel_that_comes_later_is_moved_into(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

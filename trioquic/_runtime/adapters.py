@@ -93,13 +93,16 @@ _UNIX_NAMES: Final[tuple[tuple[str, InterfaceKind], ...]] = (
 # What Windows' names and drivers' descriptions contain; the first that fits counts.
 _WINDOWS_WORDS: Final[tuple[tuple[str, InterfaceKind], ...]] = (
     ("loopback", "loopback"),
+    # Windows makes these by itself, for IPv6 over IPv4: who stays in them hides nothing, and is
+    # kept from the network itself.
+    ("teredo", "other"),
+    ("isatap", "other"),
+    ("6to4", "other"),
     ("vpn", "tunnel"),
     ("tunnel", "tunnel"),
     ("wireguard", "tunnel"),
     ("tap-windows", "tunnel"),
     ("tailscale", "tunnel"),
-    ("teredo", "tunnel"),
-    ("isatap", "tunnel"),
     ("vethernet", "other"),
     ("bluetooth", "other"),
     ("wi-fi direct", "other"),

@@ -21,6 +21,9 @@ _NESTED: Final = 0x3FFF  # without the flags of nested attributes
 # Attribute 29 is a mask of what to tell; this one leaves out the counters.
 _QUESTION: Final = bytes(_LINK.size) + struct.pack("=HHI", 8, 29, 1 << 3)
 
+# A list is interrupted when a link comes or goes meanwhile; what is not told then is remembered.
+_TRIES: Final = 3
+
 LinkTypes = dict[str, tuple[int, str]]
 """Hardware type (if_arp.h) and driver by name; the driver is empty where it has no name."""
 
@@ -29,15 +32,21 @@ def read_link_types() -> LinkTypes:
     """All links; nothing where the kernel does not tell."""
     if not sys.platform.startswith("linux"):
         return {}
+    for _ in range(_TRIES):
+        try:
+            return _list_links()
+        except OSError:
+            continue
+    return {}
+
+
+def _list_links() -> LinkTypes:
     found: LinkTypes = {}
-    try:
-        with netlink.open_for_questions() as sock:
-            for kind, body in dump(sock, _GET_LINK, _QUESTION):
-                if kind == _NEW_LINK and len(body) >= _LINK.size:
-                    name, driver = _read(body)
-                    found[name] = (_LINK.unpack_from(body)[1], driver)
-    except OSError:
-        return {}
+    with netlink.open_for_questions() as sock:
+        for kind, body in dump(sock, _GET_LINK, _QUESTION):
+            if kind == _NEW_LINK and len(body) >= _LINK.size:
+                name, driver = _read(body)
+                found[name] = (_LINK.unpack_from(body)[1], driver)
     return found
 
 

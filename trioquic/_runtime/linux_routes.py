@@ -154,6 +154,10 @@ def _routes_to(
     plain, _, zone = remote.partition("%")
     version = ipaddress.ip_address(plain).version
     family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    if not any(a.version == version for i in interfaces for a in i.addresses):
+        # A kernel without IPv6 (ipv6.disable=1) answers no question about it, which would leave
+        # the other family's unanswered, too.
+        return
     usable = [
         (interface, interface.index, sources)
         for interface in interfaces

@@ -140,7 +140,8 @@ class Outlook:
                     link.socket.local[0], link.socket.interface, interfaces
                 )
                 self._facts_of(number).listed |= listed
-                if number == self._driver.core.active_path:
+                # another network may only happen to have the range of an address that is gone
+                if listed and number == self._driver.core.active_path:
                     self._paths.reach.note_path(home, number == self._paths.chosen)
 
     def why_waiting(self) -> str:

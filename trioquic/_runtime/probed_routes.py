@@ -57,6 +57,9 @@ def _routes_to(
         if interface.up and any(a.version == address.version for a in interface.addresses)
         if zone in ("", interface.name, str(interface.index))
     ]
+    if not usable:
+        # A system without IPv6 makes no socket of it, which is no reason to know nothing of IPv4.
+        return
     own = any(a.address == str(address) for i in interfaces for a in i.addresses)
     if own or address.is_loopback or address.is_link_local:
         # this machine itself, or a neighbour: which link it is on is no matter of routes
@@ -76,7 +79,8 @@ def _routes_to(
 
 
 def _source_to(family: int, remote: str, make_socket: MakeSocket) -> str | None:
-    """The address that the system would send from; None if there is no route."""
+    """The address that the system would send from; None if there is no route. One that leads
+    nowhere but to neighbours is none: macOS has such for each utun device, VPN or not."""
     with make_socket(family, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect((remote, _ANY_PORT))
@@ -84,8 +88,8 @@ def _source_to(family: int, remote: str, make_socket: MakeSocket) -> str | None:
             if error.errno in _NO_WAY:
                 return None
             raise
-        name: str = sock.getsockname()[0]
-        return name.partition("%")[0]
+        name = sock.getsockname()[0].partition("%")[0]
+        return None if ipaddress.ip_address(name).is_link_local else name
 
 
 def _has_route(

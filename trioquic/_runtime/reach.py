@@ -12,7 +12,7 @@ moves the connection out of the tunnel by name, the connection is no longer in i
 
 import errno
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from ..addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_candidates
@@ -60,10 +60,14 @@ class Reach:
         return self.in_tunnel and interface.kind != _TUNNEL
 
     def begins_in_tunnel(
-        self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
+        self,
+        interfaces: tuple[Interface, ...],
+        routes: tuple[Route, ...] | None,
+        used: Collection[str] = (),
     ) -> bool:
         """Whether the system sends packets to any of the server's addresses through a tunnel that
-        may be used: then the others, where it does not, are ways around the tunnel."""
+        may be used: then the others, where it does not, are ways around the tunnel. `used`: the
+        interfaces that it has sent through already, which tells also where no routes are known."""
         if self.in_tunnel:
             return True
         only = self._policy.only_interfaces
@@ -72,7 +76,7 @@ class Reach:
             for interface in interfaces
             if interface.kind == _TUNNEL and (not only or interface.name in only)
         }
-        chosen = {route.interface for route in routes or () if route.chosen}
+        chosen = {route.interface for route in routes or () if route.chosen}.union(used)
         return bool(chosen & tunnels) and not self._policy.leave_tunnel
 
     def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:

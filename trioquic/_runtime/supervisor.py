@@ -180,9 +180,12 @@ class Supervisor:
 
     async def _leap(self, candidate: Candidate, cause: str) -> None:
         number = await self._open(candidate)
-        if number is not None:
-            self._move(number, cause, unvalidated=True)
-            self._challenge(number)
+        if number is None:
+            # It rests now, and there may be another; nothing else would happen, without a path.
+            self.hear(PolicyEvent(what=What.TIME))
+            return
+        self._move(number, cause, unvalidated=True)
+        self._challenge(number)
 
     def _report_wanted(self, wanted: tuple[Candidate, ...]) -> None:
         """Say once what cannot be probed for want of a connection ID (section 9.5)."""

@@ -54,7 +54,7 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
 def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[Way]:
     """Ways over interfaces that are not in `used`, for when those that the system chose do not lead
     to the server in time: the metered ones last, two addresses over each before the next ones."""
-    _, interfaces, pairs, _ = _survey(plan, remotes)
+    _, interfaces, pairs, _ = _survey(plan, remotes, used)
     metered = {interface.name for interface in interfaces if interface.metered}
     beside = [pair for pair in pairs if pair.interface not in used]
     beside.sort(key=lambda pair: pair.interface in metered)
@@ -77,7 +77,7 @@ def _is_named(plan: Plan) -> bool:
 
 
 def _survey(
-    plan: Plan, remotes: Sequence[Remote]
+    plan: Plan, remotes: Sequence[Remote], used: Collection[str] = ()
 ) -> tuple[Reach, tuple[Interface, ...], list[AddressPair], bool]:
     """The interfaces, the pairs of addresses that may be used, the best first, and whether the
     connection begins in a tunnel."""
@@ -89,7 +89,7 @@ def _survey(
         interfaces = tuple(i for i in interfaces if i.name == plan.interface)
     addresses = tuple(_plain(remote) for remote in remotes)
     routes = None if named else reach.routes(addresses)
-    inside = reach.begins_in_tunnel(interfaces, routes)
+    inside = reach.begins_in_tunnel(interfaces, routes, used)
     pairs = [
         pair
         for pair in reach.pairs(interfaces, addresses, routes, in_tunnel=inside)
