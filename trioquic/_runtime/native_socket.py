@@ -6,6 +6,11 @@ refuses, datagrams go one by one. Joining begins when many datagrams wait at onc
 socket does it, switching it on and off patches the kernel's code, for 50 us alone and milliseconds
 on a busy machine, which most connections would pay for nothing.
 
+A tunnel that is connected again is often a new device under the old name, and a socket that was
+tied to the old one reaches nothing any more: sends fail, though the interface is there with its
+address. Without privileges it cannot be tied again, so another socket with the same addresses and
+port takes its place when a send fails.
+
 Nothing is ever fragmented (RFC 9000 section 14): the don't-fragment bit is set, and what ICMP
 claims about the path's MTU is not believed (14.2.1). What other systems call their options was
 taken from their headers; only Linux's were tried.
@@ -22,6 +27,7 @@ import trio
 
 from .._protocol.outgoing import Batch
 from ..paths import Address
+from .interface_binding import SO_BINDTODEVICE, bind_by_name
 from .sockets import DatagramSocket, Received
 
 # Linux's numbers, which the socket module does not name on all versions
@@ -40,6 +46,7 @@ _DONT_FRAGMENT: Final = {"darwin": (28, 62), "ios": (28, 62), "win32": (14, 14)}
 # forged one could otherwise keep us from sending even 1200 bytes.
 _PMTUDISC_PROBE: Final = 3
 
+_LONGEST_NAME: Final = 16  # IFNAMSIZ
 _RECEIVE_SIZE: Final = 65_536
 _ANCILLARY_SIZE: Final = 128
 # What the kernel keeps for us while other tasks run; it silently gives less if it must.
@@ -159,7 +166,11 @@ class NativeSocket(DatagramSocket):
     async def receive(self) -> Received:
         while True:
             await self.check_open()
-            await trio.lowlevel.wait_readable(self._sock)
+            try:
+                await trio.lowlevel.wait_readable(self._sock)
+            except trio.ClosedResourceError:
+                await self.check_open()
+                continue  # another has taken its place
             received = self.receive_nowait()
             if received is not None:
                 return received
@@ -221,6 +232,37 @@ class NativeSocket(DatagramSocket):
                 if attempt == 2:
                     raise
                 self.note_error(error)
+            except BlockingIOError:
+                raise
+            except OSError:
+                if attempt == 2 or not self._follow_interface():
+                    raise
+
+    def _follow_interface(self) -> bool:
+        """Whether the device that the socket was tied to is gone, another has its name, and a
+        socket with the same addresses and port has taken this one's place there."""
+        old = self._sock
+        if self.interface is None or not self._messages or not _has_lost_its_device(old):
+            return False
+        new = socket.socket(old.family, socket.SOCK_DGRAM)
+        try:
+            new.setblocking(False)
+            bind_by_name(new, old.family, self.interface, None)
+            # Sockets that are tied to different devices do not get in each other's way.
+            new.bind(old.getsockname())
+            new.connect(old.getpeername())
+        except OSError:
+            # It is not back yet, or not with its address: the next send tries again.
+            new.close()
+            return False
+        self._sock = new
+        trio.lowlevel.notify_closing(old)
+        old.close()
+        ecn, self._ecn = self._ecn, 0
+        self._in_a_row = 0
+        self._set_options("linux")
+        self._set_ecn(ecn)
+        return True
 
     def _drop(self, error: OSError, datagrams: int) -> None:
         self.note_error(error)
@@ -236,10 +278,22 @@ class NativeSocket(DatagramSocket):
     async def send(self, batch: Batch) -> None:
         while not self.send_nowait(batch):
             await self.check_open()
-            await trio.lowlevel.wait_writable(self._sock)
+            try:
+                await trio.lowlevel.wait_writable(self._sock)
+            except trio.ClosedResourceError:
+                await self.check_open()
 
     def close(self) -> None:
         if not self.closed:
             self.closed = True
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
+
+
+def _has_lost_its_device(sock: socket.socket) -> bool:
+    """Linux remembers the number of the device, and cannot tell its name any more."""
+    try:
+        sock.getsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, _LONGEST_NAME)
+    except OSError as error:
+        return error.errno == errno.ENODEV
+    return False
