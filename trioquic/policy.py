@@ -21,6 +21,7 @@ from .errors import NoPathReason
 
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
+_BACK: Final = "the network is back"
 # of another network, while none has answered
 _PORTS_OF_A_STANDBY: Final = 3
 
@@ -81,6 +82,8 @@ class PathInfo:
     from a worker of the server that does not know the connection. Nobody vouches for that."""
     returned: bool = False
     """It has worked, its network was gone and is back, and nothing was tried there since."""
+    suspended: bool = False
+    """The connection was here when it was last left without a path."""
     opened_at: float = -_NEVER
     """When the supervisor opened it; -inf for others and the path of the handshake."""
     strayed: int = 0
@@ -293,7 +296,11 @@ class MigrationPolicy:
         cause = f"the active path is gone: {view.lost}"
         ready = [p for p in view.paths if p.id not in gone and p.state is PathState.VALIDATED]
         if ready:
-            best = max(ready, key=lambda path: (path.preferred, -path.rank))
+            # Of several ports the one that was in use: the server knows no other as ours yet, and
+            # its packets are on their way there.
+            best = max(ready, key=lambda p: (p.preferred, -p.rank, p.suspended, p.proven_at))
+            if best.returned:
+                cause = _BACK
             return Decision(abandon=gone, migrate=best.id, cause=cause)
         # What has worked may do so again when its network is back, from the same port only, and
         # while nothing else is proven nothing is gained by giving it up.
@@ -302,9 +309,8 @@ class MigrationPolicy:
         suspend = view.active is not None
         returned = [path for path in view.paths if path.returned]
         if returned:
-            best = min(returned, key=lambda path: path.rank)
-            cause = "the network is back"
-            return Decision(abandon=gone, migrate=best.id, unproven=True, cause=cause)
+            best = _best_returned(returned)
+            return Decision(abandon=gone, migrate=best.id, unproven=True, cause=_BACK)
         # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
         ways = [c for c in self._usable(view) if not (c.preferred and view.preferred_pending)]
         asked = may_answer(view, gone, {(c.local, c.remote) for c in self._usable(view)})
@@ -328,8 +334,8 @@ class MigrationPolicy:
             return Decision(migrate=best.id, cause="the new path has not answered, another has")
         returned = [path for path in view.paths if path.returned]
         if returned:
-            best = min(returned, key=lambda path: path.rank)
-            return Decision(migrate=best.id, unproven=True, cause="the network is back")
+            best = _best_returned(returned)
+            return Decision(migrate=best.id, unproven=True, cause=_BACK)
         return self._ask_around(view, active, now)
 
     def _ask_around(self, view: View, active: PathInfo, now: float) -> Decision:
@@ -551,6 +557,10 @@ class MigrationPolicy:
     def _patience(self, view: View, now: float) -> float:
         recent = sum(1 for at in view.returns if now - at < 300.0)
         return min(self.move_back_after * 2.0**recent, max(128.0, self.move_back_after))
+
+
+def _best_returned(paths: Sequence[PathInfo]) -> PathInfo:
+    return min(paths, key=lambda path: (path.rank, not path.suspended))
 
 
 def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:

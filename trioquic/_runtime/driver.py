@@ -179,7 +179,7 @@ class Driver:
                 if not self._held:
                     link.pump(now)
                 blocked |= link.blocked
-            self._tell()
+            self.tell()
             deadline = core.next_deadline(now)
             if blocked:
                 # More data may be due at once, but the socket has to take the last first; that
@@ -279,7 +279,7 @@ class Driver:
         if self._bug is None:
             self.core.close(code, reason, True, now)
             # Whoever waits may be in no scope that is cancelled: nobody else wakes them.
-            self._tell()
+            self.tell()
             return
         try:
             self.core.close(INTERNAL_ERROR, "", False, now)
@@ -310,7 +310,8 @@ class Driver:
 
     # -- events ----------------------------------------------------------------------------------
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell what happened in the core."""
         event = self.core.next_event()
         while event is not None:
             self._on_event(event)

@@ -416,6 +416,7 @@ class Outlook:
             doubtful=view.doubtful,
             misled=view.stranger,
             returned=facts.away and usable,
+            suspended=number == self._paths.suspended,
             opened_at=facts.opened_at,
             retry_at=facts.retry_at,
             strayed=facts.strayed,

@@ -97,6 +97,8 @@ class PathSet:
         self._trouble_until = -inf
         # the path that the application chose, until the connection leaves its network
         self.chosen = -1
+        # the path that the connection was on when it was left with none
+        self.suspended = -1
         # the path of the last move, also if it is closed by now, and then why
         self._last_active: Path | None = None
         self.lost = ""
@@ -310,6 +312,8 @@ class PathSet:
             self._driver.trace.migrated(old, path_id, cause)
         self._lingering.discard(path_id)
         self.chosen = path_id if stays else -1
+        # first of all: an error of what is sent there now comes after the move
+        self._driver.tell()
         self._driver.flush()
 
     def _same_network(self, one: int, other: int) -> bool:
@@ -327,6 +331,7 @@ class PathSet:
         link = self.active_link()
         if link is not None:
             link.set_active(False)
+            self.suspended = link.path_id
             self._driver.core.suspend(trio.current_time())
             self._driver.flush()
 
