@@ -117,8 +117,8 @@ class Crowd:
     def __init__(self, size: int) -> None:
         self.size = size
         self.ready = 0
-        self.waiting = 0
-        """How many wait for the tunnel."""
+        self.waiting: set[int] = set()
+        """Those that wait for the tunnel."""
         self.flapped = False
         self._news = trio.Event()
 
@@ -132,15 +132,19 @@ class Crowd:
 
 
 async def _listen(
-    events: trio.MemoryReceiveChannel[trioquic.PathEvent], result: Result, crowd: Crowd
+    number: int,
+    events: trio.MemoryReceiveChannel[trioquic.PathEvent],
+    result: Result,
+    crowd: Crowd,
 ) -> None:
     async for event in events:
         if isinstance(event, trioquic.WaitingForPath) and "tunnel is gone" in event.reason:
             result.waits += 1
-            crowd.waiting += 1
+            crowd.waiting.add(number)
         elif isinstance(event, trioquic.Migrated):
             result.moves += 1
-            crowd.waiting -= event.old is None
+            if event.old is None:
+                crowd.waiting.discard(number)
         elif isinstance(event, trioquic.PreferredAddressResult):
             result.preferred += event.used
         crowd.tell()
@@ -153,6 +157,7 @@ async def _try_to_stay_inside(number: int, result: Result, crowd: Crowd) -> None
     except* trioquic.QuicError as lost:
         print(f"{result.setup}, connection {number}: {lost.exceptions[0]!r}", file=sys.stderr)
         crowd.size -= 1
+        crowd.waiting.discard(number)
         crowd.tell()
 
 
@@ -170,7 +175,7 @@ async def _stay_inside(number: int, result: Result, crowd: Crowd) -> None:
         open_http3(conn) as http,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(_listen, events, result, crowd)
+        nursery.start_soon(_listen, number, events, result, crowd)
         await _load(http)
         await conn.wait_confirmed()
         with suppress(trioquic.PathError):
@@ -192,10 +197,10 @@ async def _flap(world: VpnWorld, crowd: Crowd) -> None:
     """The tunnel goes in three ways, and comes back."""
     for leave in (world.disconnect_vpn, world.switch_off, world.drop_routes):
         leave()
-        await crowd.until(lambda: crowd.waiting == crowd.size)
+        await crowd.until(lambda: len(crowd.waiting) == crowd.size)
         await trio.sleep(_OUTAGE)
         world.connect_vpn()
-        await crowd.until(lambda: crowd.waiting == 0)
+        await crowd.until(lambda: not crowd.waiting)
         await trio.sleep(_CALM)
 
 
