@@ -37,7 +37,6 @@ _EARLY_FRAMES: Final = frozenset(
     )
 )
 _DATAGRAM_FRAMES: Final = (frames.DATAGRAM, frames.DATAGRAM_WITH_LENGTH)
-_MOST_STREAMS: Final = 1 << 60
 
 
 def _integer_table() -> bytes:
@@ -307,7 +306,7 @@ class Dispatcher:
         19.14)."""
         if kind == frames.RETIRE_CONNECTION_ID:
             self._own_ids.on_retire_untrusted(value, own_sequence)
-        elif value > _MOST_STREAMS:
+        elif value > frames.MAX_STREAM_COUNT:
             raise BadPacketError(FRAME_ENCODING_ERROR, "a number of streams beyond 2^60", kind)
         elif kind <= frames.MAX_STREAMS_UNI:
             self._streams.on_max_streams_untrusted(kind == frames.MAX_STREAMS_BIDI, value)

@@ -89,11 +89,6 @@ class PeerIds:
         bound = self._bound.get(path_id)
         return None if bound is None else bound.connection_id
 
-    def sequence_for_path(self, path_id: int) -> int:
-        """The sequence number of the path's ID, -1 without one."""
-        bound = self._bound.get(path_id)
-        return -1 if bound is None else bound.sequence
-
     def paths_reset_by(self, candidate: bytes, path_ids: Iterable[int]) -> list[int]:
         """Those of these paths whose ID has `candidate` as its reset token.
 
