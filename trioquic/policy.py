@@ -411,7 +411,7 @@ class MigrationPolicy:
             return preferred
         strayed = [path for path in view.paths if path.strayed and path != active]
         if strayed:
-            return self._server_moved(view, active, strayed[0])
+            return self._server_moved(view, active, strayed[0], now)
         better = [
             path
             for path in view.paths
@@ -457,7 +457,7 @@ class MigrationPolicy:
             look_again=look_again,
         )
 
-    def _server_moved(self, view: View, active: PathInfo, there: PathInfo) -> Decision:
+    def _server_moved(self, view: View, active: PathInfo, there: PathInfo, now: float) -> Decision:
         """The server has chosen a path itself: go there, or have it come back."""
         worse = there.rank > active.rank or bool(there.metered and not active.metered)
         proven = there.usable and there.state is PathState.VALIDATED
@@ -466,8 +466,8 @@ class MigrationPolicy:
         if view.recalls:
             # It goes wherever a challenge was answered, so none is sent elsewhere any more.
             mine = tuple(p.id for p in view.paths if p.mine and p != active)
-            return Decision(recall=True, abandon=mine)
-        return Decision(recall=True)
+            return Decision(recall=True, abandon=mine, look_again=now)
+        return Decision(recall=True, look_again=now)
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:
         """Section 9.6: validate the preferred address, move there, drop what leads to the old."""

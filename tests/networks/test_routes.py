@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from tests.lab.network import ROOT
 from tests.lab.requirements import LAB_ANYWHERE
 from trioquic import Interface, InterfaceAddress, Route
-from trioquic._runtime import linux_routes, netlink
+from trioquic._runtime import linux_routes, netlink, system_routes
 from trioquic._runtime.interface_binding import bind_on_apple
 from trioquic._runtime.link_types import read_link_types
 from trioquic._runtime.probed_routes import probed_routes
@@ -100,13 +101,19 @@ def test_what_is_no_answer(data: bytes) -> None:
 
 
 def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Android forbids it to some programs: then every interface counts."""
+    """Android forbids it to some programs: connected sockets tell the system's choice then."""
 
     def refuse() -> socket.socket:
         raise PermissionError(errno.EACCES, "no")
 
     monkeypatch.setattr(netlink, "open_for_questions", refuse)
     assert linux_routes.linux_routes(INTERFACES, [SERVER]) is None
+    tunnel = interface("tun0", 9, "10.8.0.2")
+    probe_it = partial(probed_routes, make_socket=World({}, "10.8.0.2").socket)
+    monkeypatch.setattr(system_routes, "probed_routes", probe_it)
+    found = route_asker_for("linux")([ETH, tunnel], [SERVER])
+    assert found is not None
+    assert [route.interface for route in found if route.chosen] == ["tun0"]
 
 
 def test_a_kernel_without_ipv6_still_tells_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -379,6 +379,9 @@ def test_54_a_server_that_moved_is_followed_or_called_back(metered: bool) -> Non
     view = replace(VIEW, paths=(WIFI, there), candidates=())
     decision = POLICY.decide(view, TIME, NOW)
     assert (decision.migrate, decision.recall) == ((None, True) if metered else (1, False))
+    if metered:
+        # what else there is to do is not put off until the next event
+        assert decision.look_again <= NOW
     again = POLICY.decide(replace(view, recalls=1), TIME, NOW)
     assert again.abandon == ((1,) if metered else ())
     cured = replace(VIEW, recalls=2)

@@ -49,6 +49,21 @@ async def test_a_time_without_network(autojump_clock: trio.testing.MockClock) ->
         assert moved.cause
 
 
+async def test_networks_that_the_policy_does_not_want_were_not_tried(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """And at the end it is still known which network was lost."""
+    policy = trioquic.MigrationPolicy(metered=False, no_path_timeout=3.0)
+    async with phone(policy=policy) as here:
+        here.world.wifi.down()
+        await here.until(trioquic.WaitingForPath)
+        unwanted = "wlan0 is down, and the other networks are not to be used"
+        assert unwanted in here.heard(trioquic.WaitingForPath)[0].reason
+        with pytest.raises(trioquic.NoPathError, match=unwanted) as caught:
+            await here.conn.wait_healthy()
+        assert caught.value.reason is trioquic.NoPathReason.NO_NETWORK
+
+
 async def test_a_standby_that_does_not_answer(autojump_clock: trio.testing.MockClock) -> None:
     async with phone() as here:
         here.world.cellular.link.blackhole()

@@ -318,6 +318,13 @@ async def test_only_these(autojump_clock: trio.testing.MockClock) -> None:
         assert set(outside(here.world)) == {"wwan0"}
 
 
+async def test_a_tunnel_that_is_not_wanted(autojump_clock: trio.testing.MockClock) -> None:
+    policy = trioquic.MigrationPolicy(kinds=["wifi", "cellular"])
+    with pytest.raises(trioquic.LocalAddressError, match="not to be used"):
+        async with phone_with_vpn(migration=policy):
+            pytest.fail("the system's own way is not to be used")
+
+
 async def test_only_these_that_are_not_there(autojump_clock: trio.testing.MockClock) -> None:
     policy = trioquic.MigrationPolicy(only_interfaces=["eth7"])
     with pytest.raises(trioquic.LocalAddressError, match="eth7"):

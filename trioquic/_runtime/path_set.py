@@ -99,7 +99,7 @@ class PathSet:
         self.chosen = -1
         # the path that the connection was on when it was left with none
         self.suspended = -1
-        # the path of the last move, also if it is closed by now, and then why
+        # the path of the last move, also if it is closed or left by now, and then why
         self._last_active: Path | None = None
         self.lost = ""
         self.supervisor: Listener | None = None
@@ -325,11 +325,12 @@ class PathSet:
             return first.socket.local[0] == second.socket.local[0]
         return named[0] == named[1]
 
-    def suspend(self) -> None:
-        """Leave the active path, whose network is gone, and keep its socket: the same port may be
-        needed when it is back."""
+    def suspend(self, reason: str) -> None:
+        """Leave the active path, whose network is gone for this reason, and keep its socket: the
+        same port may be needed when it is back."""
         link = self.active_link()
         if link is not None:
+            self.lost = reason
             link.set_active(False)
             self.suspended = link.path_id
             self._driver.core.suspend(trio.current_time())

@@ -27,6 +27,7 @@ _TUNNEL: Final = "tunnel"
 _GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
 _NO_ROUTE: Final = "no other network has a route to the server"
 _NOT_NAMED: Final = "no other interface may be used (only_interfaces)"
+_NOT_WANTED: Final = "the other networks are not to be used (kinds, metered)"
 _NO_NETWORK: Final = "there is no other network"
 _TRIED: Final = "other networks did not lead to the server"
 
@@ -127,8 +128,11 @@ class Reach:
         """For people: what is missing when there is no path and nothing to make one of."""
         interfaces = tuple(self._networks.snapshot())
         routes = self.routes(remotes)
-        if self.pairs(interfaces, remotes, routes):
+        pairs = self.pairs(interfaces, remotes, routes)
+        if any(self._policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
             return _TRIED
+        if pairs:
+            return _NOT_WANTED
         reasons = {left.reason for left in self.left_out(interfaces, remotes, routes)}
         if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
             return _GONE

@@ -130,7 +130,7 @@ class Supervisor:
             self._driver.core.ping()
             self._driver.flush()
         if decision.suspend:
-            self._paths.suspend()
+            self._paths.suspend(view.lost)
         if decision.migrate is not None:
             self._move(decision.migrate, decision.cause, decision.unproven)
             if decision.unproven:
@@ -217,12 +217,22 @@ class Supervisor:
         begins = self._waiting_since == inf
         if begins:
             self._waiting_since = trio.current_time()
-        wait = _wait(view, self._waiting_since, self._outlook.why_waiting())
+        wait = self._wait(view)
         self._driver.set_wait(wait)
         if begins:
             deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
             self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=wait.reason))
             self._paths.without_path()
+
+    def _wait(self, view: View) -> Wait:
+        """What there is to say about the wait, as things are now."""
+        wants = self._policy.wants
+        there = any(wants(c.interface, c.kind, c.metered) for c in view.candidates)
+        blame, others = NoPathReason.NO_NETWORK, self._outlook.why_waiting()
+        if there or view.next_candidate_at < inf:
+            blame, others = NoPathReason.TIMEOUT, "other networks did not lead to the server"
+        reason = f"{view.lost or 'there is no path'}, and {others}"
+        return Wait(since=self._waiting_since, blame=blame, reason=reason)
 
     def _give_up(self, reason: NoPathReason, view: View, now: float) -> None:
         why = self.obstacle or reason.value
@@ -237,16 +247,6 @@ class Supervisor:
     def obstacle(self) -> str | None:
         """Why the connection can move nowhere, whatever networks there are; None if it may."""
         return self._outlook.obstacle()
-
-
-def _wait(view: View, since: float, why_none: str) -> Wait:
-    """What there is to say about a wait, as things are now."""
-    lost = view.lost or "there is no path"
-    if view.candidates or view.next_candidate_at < inf:
-        blame, others = NoPathReason.TIMEOUT, "other networks did not lead to the server"
-    else:
-        blame, others = NoPathReason.NO_NETWORK, why_none
-    return Wait(since=since, blame=blame, reason=f"{lost}, and {others}")
 
 
 def _why_given_up(view: View, number: int) -> str:
