@@ -42,6 +42,20 @@ def test_the_metrics_of_the_system_come_before_kinds() -> None:
     assert pairs[0].reason == ("routes: the system's own route, metric 100, before metric 600")
 
 
+def test_the_address_that_the_system_would_send_from_is_used() -> None:
+    """As a VPN has it that is made of policies only: an address on the network's own interface."""
+    both = interface("eth0", "ethernet", "192.168.1.5", "10.3.0.1")
+    plain = [route("eth0", 100, chosen=True)]
+    assert candidate_pairs([both], [SERVER], routes=plain)[0].local == "192.168.1.5"
+    for source in ("10.3.0.1", "192.168.1.5"):
+        told = [Route(remote=SERVER, interface="eth0", source=source, metric=100, chosen=True)]
+        first, second = candidate_pairs([both], [SERVER], routes=told)
+        assert (first.local, first.source_rank, second.source_rank) == (source, 0, 1)
+    # one that the snapshot does not have yet
+    new = [Route(remote=SERVER, interface="eth0", source="10.9.9.9", metric=100, chosen=True)]
+    assert candidate_pairs([both], [SERVER], routes=new)[0].local == "192.168.1.5"
+
+
 def test_kinds_decide_between_equal_metrics_and_where_there_are_none() -> None:
     assert order(WIFI, ETH, routes=[route("wlan0", 0), route("eth0", 0)]) == ["eth0", "wlan0"]
     assert order(WIFI, ETH, routes=[route("wlan0", None), route("eth0", None)]) == [

@@ -5,9 +5,9 @@ interfaces, then an order of kinds of interface if the caller gave one. Then com
 system's routes (`routing.py`), then the usual order of kinds, then metered ones last. What these
 leave tied is sorted by RFC 6724: on each interface a destination is weighed with the source that
 would be selected among that interface's addresses, and destinations are sorted by section 6. The
-interface's other addresses follow their selected one, by section 5. So the first pair of an
-interface is what the RFC would use there, and `Pair.source_rank` tells it (0) from the
-alternatives.
+interface's other addresses follow their selected one, by section 5; where the system tells from
+which it would send, that one is first. So the first pair of an interface is what is used there, and
+`Pair.source_rank` tells it (0) from the alternatives.
 
 Pairs that cannot work are left out: different families, an interface that is down or not in the
 destination's zone, loopback to anything else, a link-local source for a destination behind a router
@@ -25,7 +25,7 @@ from .local import LocalAddress, resolve_zone
 from .policy_table import DEFAULT_POLICY, AddressPolicy, PolicyTable
 from .routing import ANYTHING, LeftOut, Routing, RoutingRules
 from .scope import LINK_LOCAL, is_loopback, is_unicast, scope_of
-from .source import RankedSource, candidate_sources, rank_sources
+from .source import RankedSource, SourceRule, candidate_sources, rank_sources
 
 KINDS: Final = ("ethernet", "wifi", "cellular", "other")
 
@@ -174,9 +174,20 @@ def _routes(
                     table=table,
                     policy=preferences.addresses,
                 )
+                sources = _as_routed(sources, routing.source(interface, resolved.mapped))
                 rank = _rank(sources[0].source, preferences, routing)
                 routes.append(_Route(remote=shown, address=remote, sources=sources, rank=rank))
     return routes, left_out
+
+
+def _as_routed(sources: tuple[RankedSource, ...], routed: str | None) -> tuple[RankedSource, ...]:
+    """The system's source first: whoever manages the routes may have named it, as a VPN does that
+    has an address and no interface of its own."""
+    first = [s for s in sources if s.source.address == routed]
+    if not first or first[0] is sources[0]:
+        return sources
+    rest = (s for s in sources if s is not first[0])
+    return RankedSource(source=first[0].source, rule=SourceRule.ROUTE), *rest
 
 
 def _boundary(

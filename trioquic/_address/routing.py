@@ -112,6 +112,11 @@ class Routing:
             return None
         return None if (remote, interface) in self._routes else LeftOut.NO_ROUTE
 
+    def source(self, interface: str, remote: int) -> str | None:
+        """The address that the system would send from; None if it does not tell."""
+        route = self._routes.get((remote, interface))
+        return None if route is None else route.source
+
     def place(self, interface: str) -> float:
         """The interface's place by the system's metrics, 0 is the best; equal where it has no
         order."""

@@ -47,6 +47,7 @@ class SourceRule(Enum):
     MATCHING_LABEL = "rule 6: prefer matching label"
     TEMPORARY = "rule 7: prefer temporary addresses"
     LONGEST_PREFIX = "rule 8: use longest matching prefix"
+    ROUTE = "no rule: the system sends from there"
     ORDER_GIVEN = "no rule: the order given is kept"
     ONLY_ONE = "there is no other candidate"
 
