@@ -85,6 +85,38 @@ async def test_the_first_connection_wins_if_it_is_heard_after_all(autojump_clock
         assert first.usable
 
 
+class Closed(httpx.AsyncByteStream):
+    """A response's body that tells when it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = trio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"around"
+
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
+async def test_a_winner_that_comes_too_late_is_closed(autojump_clock: Clock) -> None:
+    """The request is cancelled in the moment in which its response comes."""
+    body, scope = Closed(), trio.CancelScope()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        scope.cancel()
+        return httpx.Response(200, stream=body)
+
+    async with simulated_site() as site:
+        transport = {"fallback": httpx.MockTransport(answer), "networks": _phone(site)}
+        async with site.client(**transport) as client:
+            assert await way(client) == "HTTP/3"
+            lose_everything(site)
+            with scope:
+                await client.send(client.build_request("GET", "/bytes/1"), stream=True)
+            assert scope.cancelled_caught
+            assert body.closed.is_set()
+
+
 async def test_what_may_do_harm_is_not_doubled(autojump_clock: Clock) -> None:
     """It stays where it was sent; the next one goes elsewhere at once."""
     around = Around()

@@ -43,11 +43,16 @@ class Race:
     async def run(self, first: Way) -> httpx.Response:
         """The response; `first` was left where it waits. Raises what went wrong on the way that
         says most about it."""
-        async with background("trioquic.httpx") as nursery:
-            self._nursery = nursery
-            if not self._company(first) or first.is_under_way:
-                self._start(partial(first.advance, calm=False))
-            await self._decided.wait()
+        try:
+            async with background("trioquic.httpx") as nursery:
+                self._nursery = nursery
+                if not self._company(first) or first.is_under_way:
+                    self._start(partial(first.advance, calm=False))
+                await self._decided.wait()
+        except BaseException:
+            # cancelled while a response came, or while the others were given up
+            await _give_up(self._winner)
+            raise
         if self._winner is not None:
             return self._winner
         raise self._errors[0]
@@ -98,8 +103,7 @@ class Race:
                 self._winner = response
                 self._decided.set()
                 return
-            with trio.CancelScope(shield=True):
-                await response.aclose()
+            await _give_up(response)
         self._running -= 1
         if not self._running:
             self._decided.set()
@@ -111,3 +115,10 @@ class Race:
             self._start_around()
         else:
             self._errors.insert(0, error)
+
+
+async def _give_up(response: httpx.Response | None) -> None:
+    """Close a response that nobody gets, also when cancelled."""
+    if response is not None:
+        with trio.CancelScope(shield=True):
+            await response.aclose()
