@@ -144,6 +144,9 @@ async def test_what_is_no_authority(autojump_clock: Clock, authority: str) -> No
         "http://user:sesame@a/",
         "https://user:sesame@:443/",
         "//user:sesame@host",
+        "https://user:sesame/x@host/",
+        "https://user:x#sesame@host/",
+        "https://user:sesame@ex\u2100mple/",
     ],
 )
 def test_urls_that_make_no_sense(url: str) -> None:
@@ -157,4 +160,5 @@ def test_a_password_is_no_part_of_what_is_sent_or_shown() -> None:
     assert split_url(url) == ("https", "server.example:1", "/a@b?c@d")
     assert without_password(url) == "https://user:***@server.example:1/a@b?c@d"
     assert without_password("https://user@a/") == "https://user@a/"
-    assert without_password("https://a/b:c@d") == "https://a/b:c@d"
+    for none in ("https://a/b:c@d", "https://a:1/b@c", "https://[::1]:1/b@c", "https://a", "a@b"):
+        assert without_password(none) == none

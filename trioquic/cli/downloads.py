@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import trio
 
+from ..http3.origin import without_password
 from . import failures
 from .console import host_and_port
 from .failures import FetchError
@@ -15,7 +16,6 @@ from .origins import Origins, Settings
 from .progress import Display
 from .sink import Sink
 from .transfer import Transfer
-from .urls import shown
 
 _MOST_AT_ONCE: Final = 100
 
@@ -39,7 +39,7 @@ class Job:
         assert self.transfer is not None
         done = self.error is None
         return {
-            "url": shown(self.url),
+            "url": without_password(self.url),
             "final_url": self.transfer.progress.url,
             "status": self.transfer.progress.status,
             "output": self.sink.name,

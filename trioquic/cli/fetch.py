@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from .. import MigrationPolicy, TransportConfig
+from ..http3.origin import without_password
 from . import failures, kept, options
 from .console import cannot_write, complain, print_json, run
 from .downloads import Job, fetch_all
@@ -16,7 +17,7 @@ from .origins import Settings
 from .outputs import StandardOutput, sink_for
 from .progress import display
 from .sink import File, Sink
-from .urls import is_https, shown
+from .urls import is_https
 
 # A server may think for long, and standard output may be a pager: neither is silence.
 _KEEP_ALIVE: Final = 10.0
@@ -126,7 +127,7 @@ def _tell_results(
 ) -> None:
     for job in jobs:
         if job.error is not None:
-            tell(f"{shown(job.url)}: {job.error}")
+            tell(f"{without_password(job.url)}: {job.error}")
     if as_json:
         summary = {"transfers": [job.summary() for job in jobs], "connections": connections}
         try:
@@ -147,7 +148,7 @@ def _jobs(urls: Sequence[str], outputs: Sequence[str], remote_name: bool) -> lis
     files: set[str] = set()
     for number, url in enumerate(urls):
         if not is_https(url):
-            raise click.UsageError(f"{shown(url)!r} is not an https URL")
+            raise click.UsageError(f"{without_password(url)!r} is not an https URL")
         sink = _sink(url, outputs[number] if number < len(outputs) else None, remote_name)
         if isinstance(sink, File):
             # any number may go into what is no file, such as /dev/null
@@ -170,5 +171,5 @@ def _sink(url: str, output: str | None, remote_name: bool) -> Sink:
 def _remote_name(url: str) -> str:
     name = unquote(urlsplit(url).path.rpartition("/")[2])
     if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
-        raise click.UsageError(f"-O: there is no file name in {shown(url)!r}")
+        raise click.UsageError(f"-O: there is no file name in {without_password(url)!r}")
     return name

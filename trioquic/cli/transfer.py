@@ -24,12 +24,13 @@ from .. import (
     __version__,
 )
 from ..http3 import Headers, HTTP3ConnectionError, HTTP3Error, RequestRejectedError, Response
+from ..http3.origin import without_password
 from . import failures
 from .failures import FetchError
 from .link import Link
 from .origins import Origins
 from .sink import Sink
-from .urls import Target, parse_url, redirected, shown
+from .urls import Target, parse_url, redirected
 
 T = TypeVar("T")
 _HEADERS: Final = (("user-agent", f"trioquic/{__version__}"), ("accept", "*/*"))
@@ -74,7 +75,7 @@ class Transfer:
     ) -> None:
         """`retries` is how often a lost connection is made again, `redirects` how many are
         followed."""
-        self.progress: Progress = Progress(url=shown(url))
+        self.progress: Progress = Progress(url=without_password(url))
         self.link: Link | None = None
         """The connection in use."""
         self._given = url
@@ -212,7 +213,7 @@ class Transfer:
         location = _field(response.headers, b"location")
         if response.status in _REDIRECTS and location is not None:
             if not self._follow:
-                where = shown(location.decode("latin-1"))
+                where = without_password(location.decode("latin-1"))
                 text = f"status {response.status}, redirected to {where}: follow with -L"
                 raise FetchError(failures.HTTP_STATUS, text)
             return location

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, unquote_to_bytes, urljoin, urlsplit
 
 import idna
 
+from ..http3.origin import without_password
 from . import failures
 from .failures import FetchError
 
@@ -69,7 +70,7 @@ def redirected(url: str, location: bytes) -> Target:
 
 
 def _leads_nowhere(code: int, url: str, why: object) -> FetchError:
-    return FetchError(code, f"redirected to {shown(url)}, {why}")
+    return FetchError(code, f"redirected to {without_password(url)}, {why}")
 
 
 def is_https(url: str) -> bool:
@@ -79,21 +80,6 @@ def is_https(url: str) -> bool:
         return parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-def shown(url: str) -> str:
-    """The URL for people: without a password, also where nobody can make sense of the rest."""
-    before, slashes, rest = url.partition("//")
-    userinfo, at, host = rest.rpartition("@")
-    end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
-    if end < len(userinfo):
-        # the last @ is part of a path; before it there may be another one
-        userinfo, at, host = rest[:end].rpartition("@")
-        host += rest[end:]
-    if not slashes or not at:
-        return url
-    user, colon, _ = userinfo.partition(":")
-    return f"{before}//{user}{':***' if colon else ''}@{host}"
 
 
 def _parse(url: str) -> Target:

@@ -5,6 +5,7 @@ request for another host would hand its URL, and its credentials, to whoever was
 something else; it is refused here, before anything of it is sent.
 """
 
+import re
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -14,13 +15,19 @@ from .fields import HeaderTypes
 
 # what a path or query may hold as it is (RFC 3986 section 3.3 and 3.4), and the percent sign
 _URL_SAFE: Final = "/:@!$&'()*+,;=~?%[]"
+_SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
+_HOST_AND_PORT: Final = re.compile(r"(?:\[.*\]|[^:]*)(?::[0-9]*)?")
 
 
 def split_url(url: str) -> tuple[str, str, str]:
     """Scheme, authority and path of an https URL, as a request names them (RFC 9114 section 4.3.1);
     letters that a path cannot have are percent-encoded. Raises ValueError, which does not repeat
     what may be a password."""
-    parts = _split(url)
+    try:
+        parts = _split(url)
+    except ValueError:
+        # what is wrong may be a part of the password
+        raise ValueError(f"{without_password(url)!r} makes no sense") from None
     if parts.scheme != "https":
         raise ValueError(f"HTTP/3 needs an https URL, not {without_password(url)!r}")
     if not parts.hostname:
@@ -33,15 +40,21 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def without_password(url: str) -> str:
-    """The URL for people: who asks is not told how."""
-    before, slashes, rest = url.partition("//")
+    """The URL for people: who asks is not told how. In what makes no sense as a URL, whatever may
+    have been meant as a password is one."""
+    scheme = _SCHEME.match(url)
+    before = "" if scheme is None else scheme[0]
+    rest = url[len(before) :]
     # to the last @ before the path, as whoever parses it would find it
     end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
+    if scheme is None or ("@" not in rest[:end] and not _HOST_AND_PORT.fullmatch(rest[:end])):
+        # a password with letters that end a host, or a URL without its scheme
+        end = len(rest)
     userinfo, at, host = rest[:end].rpartition("@")
-    if not slashes or not at:
-        return url
     user, colon, _ = userinfo.partition(":")
-    return f"{before}//{user}{':***' if colon else ''}@{host}{rest[end:]}"
+    if not at or not colon:
+        return url
+    return f"{before}{user}:***@{host}{rest[end:]}"
 
 
 async def check_origin(quic: Connection, authority: str) -> None:
