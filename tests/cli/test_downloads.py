@@ -95,7 +95,8 @@ class Files(Application):
     def _send_file(self, stream_id: int, exchange: Exchange) -> None:
         begin, status = 0, 200
         wanted = exchange.headers.get(b"range")
-        if wanted is not None and exchange.headers.get(b"if-range") == self._web.etag:
+        same = exchange.headers.get(b"if-range") == self._web.etag or not self._web.knows_if_range
+        if wanted is not None and same:
             begin, status = int(wanted.removeprefix(b"bytes=").removesuffix(b"-")), 206
         fields = [(b"content-length", b"%d" % (SIZE - begin)), (b"accept-ranges", self._web.ranges)]
         if self._web.etag is not None:
@@ -127,6 +128,7 @@ class Web:
     servers: list[Files]
     etag: bytes | None
     ranges: bytes
+    knows_if_range: bool = True
     shown: Shown = field(default_factory=Shown)
 
     def close(self) -> None:
@@ -269,6 +271,21 @@ async def test_another_file_is_not_appended(autojump_clock: Clock) -> None:
         assert b"range" in here.servers[1].asked[0]
         assert sink.content == pattern(SIZE)
         assert job.summary()["restarted"] == 1
+
+
+async def test_a_part_of_another_file_is_not_appended(autojump_clock: Clock) -> None:
+    """The server does not know If-Range, and sends the rest of what it has now."""
+    async with web() as here:
+
+        def change() -> None:
+            here.close()
+            here.etag, here.knows_if_range = b'"two"', False
+
+        sink = Memory(change)
+        job, _ = await here.fetch("/file", sink)
+        assert [b"range" in asked for asked in here.servers[1].asked] == [True, False]
+        assert sink.content == pattern(SIZE)
+        assert (job.summary()["resumed"], job.summary()["restarted"]) == (0, 1)
 
 
 async def test_what_is_written_for_good_is_not_begun_again(autojump_clock: Clock) -> None:

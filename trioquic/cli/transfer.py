@@ -246,6 +246,10 @@ class Transfer:
             found = _CONTENT_RANGE.fullmatch(_text(response.headers, b"content-range") or "")
             if self._etag is None or found is None or int(found[1]) != here:
                 raise FetchError(failures.HTTP3, "the server sent a part that nobody asked for")
+            if not self._is_the_same(response.headers, found[2]):
+                # RFC 9110 section 15.3.7.3: not to be joined; all of the new one is asked for
+                self._etag = None
+                raise _RetryError("the content is another one, and the server sent a part of it")
             if found[2] != "*":
                 progress.total = int(found[2])
             progress.resumed += 1
@@ -264,6 +268,14 @@ class Transfer:
         if length is not None and response.status != _NO_CONTENT:
             progress.total = int(length)
         self._etag = _validator(response.headers)
+
+    def _is_the_same(self, headers: Headers, total: str) -> bool:
+        """Whether a part is of the content that is here, for all that the server says: it may not
+        know If-Range. `total` is the whole's size, or "*"."""
+        etag = _text(headers, b"etag")
+        return etag in (None, self._etag) and (
+            total == "*" or self.progress.total in (None, int(total))
+        )
 
 
 def _is_over_elsewhere(error: BaseException | None) -> bool:
