@@ -67,3 +67,13 @@ def test_keys_are_logged_for_debugging(tmp_path: Path) -> None:
 def test_unreadable_files() -> None:
     with pytest.raises(FileNotFoundError):
         ssl_context(TLSConfig(ca_file="/nowhere/ca.pem"))
+
+
+@pytest.mark.parametrize("data", [b"", "", b"\n", b"-----BEGIN"])
+def test_nobody_to_believe_is_not_everybody(
+    certs: Certificates, tmp_path: Path, data: bytes | str
+) -> None:
+    with pytest.raises(ssl.SSLError):
+        ssl_context(TLSConfig(ca_data=data))
+    with pytest.raises(ssl.SSLError):
+        ssl_context(TLSConfig(ca_file=certs.ca_file, ca_data=data))

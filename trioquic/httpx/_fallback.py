@@ -89,6 +89,9 @@ def ssl_context(tls: TLSConfig) -> ssl.SSLContext:
             roots.append(file.read())
     if tls.ca_data is not None:
         roots.append(tls.ca_data if isinstance(tls.ca_data, bytes) else tls.ca_data.encode())
+    if not all(roots):
+        # the ssl module would believe whom the system believes
+        raise ssl.SSLError("there are no certificates in ca_file or ca_data")
     if roots:
         context = ssl.create_default_context(cadata=_cadata(roots[0]))
         for more in roots[1:]:
