@@ -128,8 +128,8 @@ class Web:
     servers: list[Files]
     etag: bytes | None
     ranges: bytes
-    knows_if_range: bool = True
     shown: Shown = field(default_factory=Shown)
+    knows_if_range: bool = True
 
     def close(self) -> None:
         """The server ends its newest connection, in the middle of everything."""

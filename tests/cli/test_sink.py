@@ -15,6 +15,10 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def modes(folder: Path) -> set[int]:
+    return {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
 async def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     sink = File(tmp_path / "file")
     await sink.open()
@@ -71,3 +75,42 @@ async def test_nothing_was_opened(tmp_path: Path) -> None:
         await sink.open()
     sink.discard()
     assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("names", [1, 2])
+async def test_nobody_reads_early_what_they_may_not_read_later(tmp_path: Path, names: int) -> None:
+    """Also where it is written into the file in the end, which has another name."""
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    if names == 2:
+        (tmp_path / "other").hardlink_to(target)
+    sink = File(target)
+    await sink.open()
+    await sink.write(b"x" * 2 * BLOCK)
+    assert modes(tmp_path) == {0o600}
+    await sink.finish()
+    assert set(files(tmp_path).values()) == {b"x" * 2 * BLOCK}
+
+
+@pytest.mark.parametrize("complete", [True, False])
+async def test_a_file_in_a_folder_where_nothing_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complete: bool
+) -> None:
+    """It is written when the content is complete, too."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr(File, "_open_part", refuse)
+    (tmp_path / "file").write_bytes(b"old, and longer than the new one")
+    sink = File(tmp_path / "file")
+    await sink.open()
+    await sink.write(b"x" * 2 * BLOCK)
+    assert await sink.restart()
+    await sink.write(b"new")
+    if complete:
+        await sink.finish()
+    sink.discard()
+    expected = b"new" if complete else b"old, and longer than the new one"
+    assert files(tmp_path) == {"file": expected}

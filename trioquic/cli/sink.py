@@ -11,10 +11,12 @@ import os
 import shutil
 import stat
 import sys
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import trio
 
@@ -107,7 +109,7 @@ class File(Sink):
         self._path = path
         self._target = path  # without links
         self._part: Path | None = None
-        self._file: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
         self._in_place = False
 
     @property
@@ -127,23 +129,24 @@ class File(Sink):
         with contextlib.suppress(FileNotFoundError):
             found = self._target.stat()
         if found is None:
-            self._open_part()
+            self._open_part(0o666)
             return
         # whoever protects a file against writing does not want it replaced; and it is no folder
         os.close(os.open(self._target, os.O_WRONLY))
         try:
-            self._open_part()
+            # who may not read the file may not read what will be in it
+            self._open_part(0o600)
         except OSError:
             # nothing can be made in this folder, but the file can be written
-            self._file = self._rewritten()
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - till the end
             return
         assert self._file is not None
         self._in_place = found.st_nlink > 1 or not _made_alike(self._file, self._target, found)
 
-    def _open_part(self) -> None:
+    def _open_part(self, mode: int) -> None:
         name = f".{self._target.name[:_MOST_OF_NAME]}.{os.urandom(4).hex()}.part"
         part = self._target.with_name(name)
-        self._file = part.open("x+b")
+        self._file = open(part, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115 - till the end
         self._part = part
 
     def _write(self, block: bytes) -> None:
@@ -167,19 +170,17 @@ class File(Sink):
     def _close(self) -> None:
         assert self._file is not None
         part = self._part
-        if part is None:
-            self._file.close()
-            return
         self._file.flush()
-        if self._in_place or not self._moved(part):
+        if part is None or self._in_place or not self._moved(part):
             self._file.seek(0)
             with self._rewritten() as target:
                 shutil.copyfileobj(self._file, target, _BLOCK)
-            part.unlink()
+            if part is not None:
+                part.unlink()
         self._file.close()
         self._part = None
 
-    def _rewritten(self) -> BinaryIO:
+    def _rewritten(self) -> IO[bytes]:
         """The file that is there, emptied; it need not be readable."""
         return os.fdopen(os.open(self._target, os.O_WRONLY | os.O_TRUNC), "wb")
 
@@ -208,7 +209,7 @@ class File(Sink):
             self._part = None
 
 
-def _made_alike(file: BinaryIO, path: Path, like: os.stat_result) -> bool:
+def _made_alike(file: IO[bytes], path: Path, like: os.stat_result) -> bool:
     """Whether a new file could be given the owner, the group and the mode of the one at `path`."""
     if sys.platform == "win32":
         return True
