@@ -9,6 +9,9 @@ from ._protocol.path.state import PathState
 if TYPE_CHECKING:
     from .policy import PathInfo, View
 
+# Seconds in which a probe is answered if it is at all
+_LONG_ENOUGH = 1.0
+
 Network = tuple[str | None, str | None]
 
 
@@ -68,6 +71,11 @@ def is_stale(path: "PathInfo") -> bool:
     return path.mine and path.state is PathState.CANDIDATE and not waiting
 
 
+def best_returned(paths: Sequence["PathInfo"]) -> "PathInfo":
+    """Of paths whose network is back, none of them proven: the port that was in use."""
+    return min(paths, key=lambda path: (path.rank, not path.suspended))
+
+
 def is_outside(path: "PathInfo", view: "View") -> bool:
     """Opened by the supervisor, beside a tunnel that has come since. The active path stays until
     there is one in the tunnel; what the application opened is the application's."""
@@ -78,7 +86,30 @@ def may_answer(
     view: "View", gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
 ) -> "PathInfo | None":
     """A path that was challenged before the active one was gone, and may yet answer."""
-    asked = [
+    return min(_asked(view, gone, allowed), key=lambda path: path.rank, default=None)
+
+
+def may_hear(
+    view: "View", active: "PathInfo", now: float, allowed: Set[tuple[str, tuple[str, int]]]
+) -> "PathInfo | None":
+    """Where to go when no probe is answered while the active path is silent.
+
+    A server whose congestion window is full of what was lost may answer no probe (ngtcp2 0.12). It
+    goes where it hears more than that, and begins there with a new window (section 9.4). Another
+    network comes first, then the port that was opened last."""
+    asked = [p for p in _asked(view, (), allowed) if now >= p.opened_at + _LONG_ENOUGH]
+    home = network_of(active.interface, active.local[0])
+    return min(
+        asked,
+        key=lambda p: (network_of(p.interface, p.local[0]) == home, p.rank, -p.opened_at),
+        default=None,
+    )
+
+
+def _asked(
+    view: "View", gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
+) -> list["PathInfo"]:
+    return [
         path
         for path in view.paths
         if path.state is PathState.PROBING
@@ -87,4 +118,3 @@ def may_answer(
         and not (path.preferred and view.preferred_pending)
         and (path.local[0], path.remote) in allowed
     ]
-    return min(asked, key=lambda path: path.rank, default=None)

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import Final
 
 from . import _checks, networks
+from . import _path_roles as roles
 from ._other_ports import other_ports, unanswered
-from ._path_roles import is_outside, is_stale, is_useless, may_answer, standbys_of
 from ._path_roles import network_of as _network
 from ._protocol.path.state import PathState
 from .errors import NoPathReason
@@ -233,7 +233,8 @@ class MigrationPolicy:
     validated standby path before that has answered again. Before, it goes where an answer comes
     from first. Infinity: always so."""
     degraded_after: int = 3
-    """PTOs in a row without an answer after which the active path counts as degraded."""
+    """PTOs in a row without an answer after which the active path counts as degraded, and the
+    connection moves to a path that was asked and has not answered either, if no other has."""
     standby: int = 1
     """How many other paths to keep validated, so that a failover costs no validation."""
     standby_interval: float = 25.0
@@ -272,7 +273,7 @@ class MigrationPolicy:
         gone = tuple(
             path.id
             for path in view.paths
-            if not path.usable or is_stale(path) or is_outside(path, view)
+            if not path.usable or roles.is_stale(path) or roles.is_outside(path, view)
         )
         view = replace(view, paths=tuple(p for p in view.paths if not p.outside or p == active))
         if active is None or active.id in gone:
@@ -296,8 +297,7 @@ class MigrationPolicy:
         cause = f"the active path is gone: {view.lost}"
         ready = [p for p in view.paths if p.id not in gone and p.state is PathState.VALIDATED]
         if ready:
-            # Of several ports the one that was in use: the server knows no other as ours yet, and
-            # its packets are on their way there.
+            # Of several ports the one that was in use: to there the server's packets go.
             best = max(ready, key=lambda p: (p.preferred, -p.rank, p.suspended, p.proven_at))
             if best.returned:
                 cause = _BACK
@@ -309,11 +309,11 @@ class MigrationPolicy:
         suspend = view.active is not None
         returned = [path for path in view.paths if path.returned]
         if returned:
-            best = _best_returned(returned)
+            best = roles.best_returned(returned)
             return Decision(abandon=gone, migrate=best.id, unproven=True, cause=_BACK)
         # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
         ways = [c for c in self._usable(view) if not (c.preferred and view.preferred_pending)]
-        asked = may_answer(view, gone, {(c.local, c.remote) for c in self._usable(view)})
+        asked = roles.may_answer(view, gone, {(c.local, c.remote) for c in self._usable(view)})
         if asked is not None and not (ways and view.spare_ids and ways[0].rank < asked.rank):
             return Decision(
                 abandon=gone, suspend=suspend, migrate=asked.id, unproven=True, cause=cause
@@ -334,7 +334,7 @@ class MigrationPolicy:
             return Decision(migrate=best.id, cause="the new path has not answered, another has")
         returned = [path for path in view.paths if path.returned]
         if returned:
-            best = _best_returned(returned)
+            best = roles.best_returned(returned)
             return Decision(migrate=best.id, unproven=True, cause=_BACK)
         return self._ask_around(view, active, now)
 
@@ -386,6 +386,11 @@ class MigrationPolicy:
                 challenge=tuple(p.id for p in doubtful if p.proven_at < active.silent_since),
                 cause=f"no answer for {active.unanswered_ptos} PTO",
             )
+        if target is None and active.unanswered_ptos >= self.degraded_after and view.answerable:
+            ways = {(c.local, c.remote) for c in self._usable(view)}
+            deaf = roles.may_hear(view, active, now, ways)
+            if deaf is not None and len(view.switches) < self.switches_per_minute:
+                return Decision(migrate=deaf.id, unproven=True, cause="no probe is answered either")
         return self._ask_around(view, active, now)
 
     def _refuge(self, view: View, active: PathInfo) -> PathInfo | None:
@@ -426,7 +431,7 @@ class MigrationPolicy:
             if now >= ready_at:
                 return Decision(migrate=path.id, cause="a better network is back")
             look_again = min(look_again, ready_at)
-        standbys = standbys_of(view, active)
+        standbys = roles.standbys_of(view, active)
         home = _network(active.interface, active.local[0])
         elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
         wanted = 0 if view.recalls > 1 else self.standby
@@ -434,7 +439,7 @@ class MigrationPolicy:
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
             chosen = self._some(self._improvements(view, active), 1)
-        useless = {path.id for path in standbys if is_useless(path, active, standbys)}
+        useless = {path.id for path in standbys if roles.is_useless(path, active, standbys)}
         if self.new_port:
             kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
             ways = unanswered(view, self._usable(view), elsewhere, chosen, wanted)
@@ -557,10 +562,6 @@ class MigrationPolicy:
     def _patience(self, view: View, now: float) -> float:
         recent = sum(1 for at in view.returns if now - at < 300.0)
         return min(self.move_back_after * 2.0**recent, max(128.0, self.move_back_after))
-
-
-def _best_returned(paths: Sequence[PathInfo]) -> PathInfo:
-    return min(paths, key=lambda path: (path.rank, not path.suspended))
 
 
 def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:

@@ -213,3 +213,35 @@ async def test_the_only_network_goes_and_returns(autojump_clock: trio.testing.Mo
         (back, *_) = moves(heard)
         assert back.old is None
         assert back.cause
+
+
+async def test_another_port_though_the_server_answers_no_probe(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """As ngtcp2's while its congestion window is full of what was lost: it has to be moved to."""
+    async with machine() as here, connected(here) as (conn, heard):
+        await conn.wait_confirmed()
+        old = conn.active_path
+        assert old is not None
+        quic = here.server.connections[0].quic
+        send = quic.datagrams_to_send
+
+        def send_no_response_elsewhere(now: float) -> list[tuple[bytes, Any]]:
+            for path in quic._network_paths[1:]:
+                path.remote_challenges.clear()
+            return send(now)
+
+        quic.datagrams_to_send = send_no_response_elsewhere  # type: ignore[method-assign]
+
+        def forgotten(datagram: Datagram) -> bytes | None:
+            ports = datagram.source[1], datagram.destination[1]
+            return None if old.local[1] in ports else datagram.payload
+
+        began = trio.current_time()
+        link = here.interface.link
+        with link.outbound.filtered(forgotten), link.inbound.filtered(forgotten):
+            assert await get(conn, SIZE) == pattern(SIZE)
+        assert trio.current_time() - began < 5
+        (moved, *_) = moves(heard)
+        assert moved.old is old
+        assert moved.new.local[1] != old.local[1]
