@@ -118,3 +118,29 @@ def _asked(
         and not (path.preferred and view.preferred_pending)
         and (path.local[0], path.remote) in allowed
     ]
+
+
+def refuge(view: "View", active: "PathInfo", move_after: float) -> "PathInfo | None":
+    """Where to go: to a path that has answered since, or after a while to one that did before.
+
+    A server whose window is full of what was lost may answer no probe, but it will answer when
+    the connection moves (section 9.4: it starts with a new window there)."""
+    ready = [
+        path
+        for path in view.paths
+        if path.id != active.id and path.usable and path.state is PathState.VALIDATED
+    ]
+    answered = [path for path in ready if path.proven_at >= active.silent_since]
+    if not answered and active.unanswered_ptos < move_after:
+        return None
+    return max(answered or ready, key=lambda p: (p.preferred, -p.rank), default=None)
+
+
+def why_left(silent: "PathInfo") -> str:
+    """What speaks against an active path that is silent."""
+    against = []
+    if silent.unanswered_ptos:
+        against.append(f"no answer for {silent.unanswered_ptos} PTO")
+    if silent.no_way:
+        against.append("its socket finds no way out")
+    return ", and ".join(against) or "no answer"

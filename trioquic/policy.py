@@ -89,6 +89,12 @@ class PathInfo:
     strayed: int = 0
     """How often the server has begun to send here while another path was active, and the policy was
     not asked about it yet."""
+    asked: int = 1
+    """How many challenges were sent there."""
+    no_way: bool = False
+    """Its socket found no way out while it was active, and there was no answer since."""
+    been: bool = False
+    """The connection is on this network, or was before."""
     retry_at: float = -_NEVER
     """When to challenge it again after that was in vain."""
     chosen: bool = False
@@ -377,14 +383,14 @@ class MigrationPolicy:
     # -- a silent path: ask everywhere, go where an answer comes from ------------------------------
 
     def _silent(self, view: View, active: PathInfo, now: float) -> Decision:
-        target = self._refuge(view, active)
+        target = roles.refuge(view, active, self.move_after)
         if target is not None and len(view.switches) < self.switches_per_minute:
             # Both are asked whether they work: if it is the old one alone, that is the way back.
             doubtful = [path for path in (active, target) if not path.probing]
             return Decision(
                 migrate=target.id,
                 challenge=tuple(p.id for p in doubtful if p.proven_at < active.silent_since),
-                cause=f"no answer for {active.unanswered_ptos} PTO",
+                cause=roles.why_left(active),
             )
         if target is None and active.unanswered_ptos >= self.degraded_after and view.answerable:
             ways = {(c.local, c.remote) for c in self._usable(view)}
@@ -392,21 +398,6 @@ class MigrationPolicy:
             if deaf is not None and len(view.switches) < self.switches_per_minute:
                 return Decision(migrate=deaf.id, unproven=True, cause="no probe is answered either")
         return self._ask_around(view, active, now)
-
-    def _refuge(self, view: View, active: PathInfo) -> PathInfo | None:
-        """Where to go: to a path that has answered since, or after a while to one that did before.
-
-        A server whose window is full of what was lost may answer no probe, but it will answer when
-        the connection moves (section 9.4: it starts with a new window there)."""
-        ready = [
-            path
-            for path in view.paths
-            if path.id != active.id and path.usable and path.state is PathState.VALIDATED
-        ]
-        answered = [path for path in ready if path.proven_at >= active.silent_since]
-        if not answered and active.unanswered_ptos < self.move_after:
-            return None
-        return max(answered or ready, key=lambda p: (p.preferred, -p.rank), default=None)
 
     # -- all is well: preferred address, standby, better networks ----------------------------------
 
@@ -429,7 +420,8 @@ class MigrationPolicy:
         for path in sorted(better, key=lambda path: path.rank):
             ready_at = path.proven_at + self._patience(view, now)
             if now >= ready_at:
-                return Decision(migrate=path.id, cause="a better network is back")
+                cause = f"a better network is {'back' if path.been else 'there'}"
+                return Decision(migrate=path.id, cause=cause)
             look_again = min(look_again, ready_at)
         standbys = roles.standbys_of(view, active)
         home = _network(active.interface, active.local[0])

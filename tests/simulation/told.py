@@ -29,7 +29,7 @@ def _moves(case: Case, outcome: Outcome) -> list[str]:
             here, gone, waited = event.new.id, False, False
         elif isinstance(event, trioquic.PathFailed) and event.path.id == here:
             # closed, or its validation failed while it carried the connection
-            gone = event.reason != "no answer to PATH_CHALLENGE"
+            gone = "PATH_CHALLENGE" not in event.reason
             if not event.reason:
                 found.append("failed without a reason")
         elif isinstance(event, trioquic.WaitingForPath):

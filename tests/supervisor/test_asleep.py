@@ -5,8 +5,10 @@ import trio
 import trio.testing
 
 import trioquic
+from tests.sim_world import World
 from trioquic import HealthState
 from trioquic._runtime import asleep
+from trioquic.testing import Host
 
 from .phone import Phone, phone
 
@@ -55,10 +57,11 @@ async def test_a_connection_that_expired_meanwhile_ends_without_a_word(
         before = trio.current_time()
         if kind == "asleep":
             machine.sleep(60)
-            assert here.conn.health.state is HealthState.OVER
         else:
             autojump_clock.jump(60)
         now = trio.current_time()
+        # before any timer has had its turn
+        assert here.conn.health.state is HealthState.OVER
         with pytest.raises(trioquic.IdleTimeoutError):
             await stream.receive_some()
         with pytest.raises(trioquic.IdleTimeoutError):
@@ -97,11 +100,29 @@ async def test_time_asleep_is_no_silence(
             assert here.heard(unwanted) == []
 
 
+class Untold:
+    """A phone's networks, as they are; but nobody tells of changes."""
+
+    def __init__(self) -> None:
+        self._host: Host | None = None
+
+    def prepare(self, world: World) -> None:
+        self._host = world.phone
+
+    def snapshot(self) -> tuple[trioquic.Interface, ...]:
+        assert self._host is not None
+        return self._host.snapshot()
+
+    async def wait_changed(self) -> None:
+        await trio.sleep_forever()
+
+
 async def test_the_networks_are_looked_at_before_anything_is_sent(
     autojump_clock: trio.testing.MockClock, machine: Sleep
 ) -> None:
     """Wi-Fi went meanwhile, and nobody has told of it yet."""
-    async with phone(transport=IDLE) as here:
+    networks = Untold()
+    async with phone(transport=IDLE, networks=networks, prepare=networks.prepare) as here:
         await here.until(trioquic.PathValidated)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(here.download, 1_000_000)
@@ -111,6 +132,9 @@ async def test_the_networks_are_looked_at_before_anything_is_sent(
             woken = trio.current_time()
             await here.until(trioquic.Migrated)
             assert trio.current_time() - woken < 0.01
+        (moved,) = here.heard(trioquic.Migrated)
+        assert moved.cause == "the active path is gone: wlan0 is down"
+        assert moved.old.statistics().socket_errors == 0
         assert "wlan0" not in sent(here, woken)
 
 

@@ -12,12 +12,14 @@ import ipaddress
 from math import inf
 from typing import Final
 
+from .._path_roles import Network, network_of
 from .._protocol.path.refusal import Refusal
 from .._protocol.path.state import PathState
 from ..addresses import AddressPair, LeftOut
 from ..networks import Interface, NetworkSource, Route
 from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
 from .driver import Driver
+from .path_link import PathLink
 from .path_set import PathSet
 
 _MINUTE: Final = 60.0
@@ -44,6 +46,8 @@ class _Facts:
         self.proven_at = -inf
         self.silent_since = inf
         self.silence_ended = -inf
+        # what its socket said since it last answered
+        self.no_way = False
         self.listed = False
         self.routed = False
         self.mine = False
@@ -78,7 +82,10 @@ class Outlook:
         self._recalls = 0
         self._switches: list[float] = []
         self._returns: list[float] = []
-        self._preferred_failed = False
+        # why the server's preferred address is not used, once that is clear
+        self._preferred_failed = ""
+        # where the connection was, the last ones
+        self._been: dict[Network, None] = {}
 
     # -- news --------------------------------------------------------------------------------------
 
@@ -96,6 +103,7 @@ class Outlook:
             # nobody listened, so nothing was silent
             for known in self._facts.values():
                 known.silent_since = inf
+                known.no_way = False
         if event.path is None:
             return
         facts = self._facts_of(event.path)
@@ -105,16 +113,21 @@ class Outlook:
         if event.what is What.VALIDATED:
             facts.proven_at = now
             facts.silent_since = inf
+            facts.no_way = False
             facts.away = False
             facts.failures = 0
             if facts.key is not None:
                 self._misled.pop(facts.key, None)
         elif event.what in (What.SILENT, What.SOCKET_ERROR):
             facts.silent_since = min(facts.silent_since, now)
+            facts.no_way |= event.what is What.SOCKET_ERROR
         elif event.what is What.RECOVERED or event.what is What.MOVED:
             facts.silent_since = inf
+            facts.no_way = False
             facts.away = False
             facts.strayed = 0
+            # also if it has moved on before the next view
+            self.look()
         elif event.what is What.RESET or event.what is What.MISLED:
             self._note_stranger(facts, now)
         elif event.what is What.SERVER_MOVED:
@@ -142,7 +155,15 @@ class Outlook:
                 self._facts_of(number).listed |= listed
                 # another network may only happen to have the range of an address that is gone
                 if listed and number == self._driver.core.active_path:
+                    self._note_network(home, link)
                     self._paths.reach.note_path(home, number == self._paths.chosen)
+
+    def _note_network(self, home: Interface | None, link: PathLink) -> None:
+        """The connection is there now."""
+        name = home.name if home is not None else link.socket.interface
+        self._been[network_of(name, link.socket.local[0])] = None
+        while len(self._been) > _MOST_REMEMBERED:
+            del self._been[next(iter(self._been))]
 
     def why_waiting(self) -> str:
         """For people: what is missing while there is no path."""
@@ -182,6 +203,7 @@ class Outlook:
         if self._misled[facts.key] >= _MOST_PORTS:
             del self._misled[facts.key]
             self._rest(facts.key, now)
+            self._judge_preferred(facts.key, "who answers there does not know the connection", now)
 
     def silent(self, path_id: int) -> bool:
         """Whether a path has unanswered probes."""
@@ -202,9 +224,18 @@ class Outlook:
         facts.retry_at = now + min(_FIRST_REST * 2.0**facts.failures, _LONGEST_REST)
         facts.failures += 1
         socket = link.socket
-        self._rest((socket.local[0], socket.interface, socket.remote), now)
-        if socket.remote in self._driver.core.preferred_addresses:
-            self._preferred_failed |= self._original_answers(socket.local[0], now)
+        key = (socket.local[0], socket.interface, socket.remote)
+        self._rest(key, now)
+        if self._driver.core.path_view(path_id).challenges_sent:
+            self._judge_preferred(key, "it did not answer", now)
+
+    def _judge_preferred(self, key: _Key, reason: str, now: float) -> None:
+        """An address of the server was asked, in vain; if it is the preferred one, that may be the
+        end of it."""
+        local, _, remote = key
+        preferred = remote in self._driver.core.preferred_addresses
+        if preferred and not self._preferred_failed and self._original_answers(local, now):
+            self._preferred_failed = reason
 
     def _original_answers(self, local: str, now: float) -> bool:
         """Whether the server's original address can be reached from there, all the time since the
@@ -271,7 +302,7 @@ class Outlook:
             return False, "the policy does not want it"
         if core.active_path >= 0 and core.path_view(core.active_path).remote in addresses:
             return True, "it answered"
-        return (False, "it did not answer") if self._preferred_failed else None
+        return (False, self._preferred_failed) if self._preferred_failed else None
 
     # -- the view ----------------------------------------------------------------------------------
 
@@ -419,6 +450,9 @@ class Outlook:
             suspended=number == self._paths.suspended,
             opened_at=facts.opened_at,
             retry_at=facts.retry_at,
+            asked=view.challenges_sent,
+            no_way=facts.no_way,
+            been=network_of(name, local[0]) in self._been,
             strayed=facts.strayed,
             chosen=number == self._paths.chosen,
             outside=against is LeftOut.OUTSIDE_TUNNEL

@@ -179,6 +179,11 @@ class PathLink:
         self._active_time = self._time_active()
         self._active_since = trio.current_time() if active else None
 
+    @property
+    def active(self) -> bool:
+        """Whether it carries the connection, or did until it was given up."""
+        return self._active_since is not None
+
     def _time_active(self) -> float:
         if self._active_since is None or not trio.lowlevel.in_trio_run():
             return self._active_time

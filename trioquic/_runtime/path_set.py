@@ -99,8 +99,9 @@ class PathSet:
         self.chosen = -1
         # the path that the connection was on when it was left with none
         self.suspended = -1
-        # the path of the last move, also if it is closed or left by now, and then why
+        # the path of the last move, also if it is closed or left by now
         self._last_active: Path | None = None
+        # while no path is active: why the last one is not any more
         self.lost = ""
         self.supervisor: Listener | None = None
         # Whether there may be new tasks. A path that comes after the end, in the moment before
@@ -466,7 +467,7 @@ class PathSet:
             del self._driver.links[link.path_id]
             self._lingering.discard(link.path_id)
             link.shut()
-            if link.handle is self._last_active:
+            if link.active:
                 self.lost = reason
         else:
             link.on_failed(reason)

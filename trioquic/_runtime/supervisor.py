@@ -16,6 +16,7 @@ from typing import Final
 import trio
 
 from .. import events as public
+from .._path_roles import answers, same_way
 from .._protocol.path.refusal import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
 from ..errors import LocalAddressError, MigrationNotAllowedError, NoPathReason, QuicError
@@ -252,12 +253,20 @@ class Supervisor:
 def _why_given_up(view: View, number: int) -> str:
     """What speaks against a path that the policy gives up."""
     path = next((path for path in view.paths if path.id == number), None)
-    if path is not None and not path.usable:
+    if path is None:
+        return "given up by the policy"
+    if not path.usable:
         return f"its network is gone: {path.trouble}"
-    if path is not None and path.outside:
+    if path.outside:
         return "it is outside the tunnel"
-    if path is not None and path.state is PathState.CANDIDATE and not path.probing:
-        return "it did not answer"
-    if path is not None and view.active is not None and view.active.preferred > path.preferred:
+    if path.misled:
+        return "somebody who does not know the connection answers there"
+    if path.state is PathState.CANDIDATE and not path.probing:
+        return "it did not answer" if path.asked else "it could not be asked"
+    if view.active is not None and view.active.preferred > path.preferred:
         return "the server's preferred address is used instead"
+    if any(answers(other) and same_way(other, path) for other in view.paths if other != path):
+        return "another port works there"
+    if view.recalls:
+        return "the server goes there by itself"
     return "given up by the policy"

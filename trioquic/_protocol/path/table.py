@@ -426,6 +426,7 @@ class PathTable:
         """Give up what has waited too long; challenges are sent by `transmit`."""
         for path in self._live.values():
             if path.validation.running and now >= path.validation.give_up_at:
+                reason = self._why_unanswered(path)
                 path.validation.stop()
                 if path.path_id != self.active or path.recovery.pto_count:
                     # The active path may well work: then what else it carries is acknowledged.
@@ -434,9 +435,18 @@ class PathTable:
                     if healthy and path.state is PathState.DEGRADED:
                         count = path.recovery.pto_count
                         self._events.append(PathDegraded(path_id=path.path_id, pto_count=count))
-                self._events.append(
-                    PathFailed(path_id=path.path_id, reason="no answer to PATH_CHALLENGE")
-                )
+                self._events.append(PathFailed(path_id=path.path_id, reason=reason))
+
+    def _why_unanswered(self, path: Path) -> str:
+        """Why a validation that takes no longer came to nothing. Who was not asked did not fail to
+        answer. A challenge goes out as soon as it can, so what is in its way now always was."""
+        if path.validation.outstanding:
+            return "no answer to PATH_CHALLENGE"
+        if self._peer_ids.for_path(path.path_id) is None:
+            return "no connection ID to send PATH_CHALLENGE with"
+        if not path.admits_probe():
+            return "no room in the congestion window for PATH_CHALLENGE"
+        return "PATH_CHALLENGE could not be sent"
 
     def _require(self, path_id: int) -> Path:
         path = self._live.get(path_id)
