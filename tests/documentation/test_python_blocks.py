@@ -38,7 +38,6 @@ PATIENCE = 10.0
 
 def test_the_pages_with_code_are_found() -> None:
     assert len(WITH_CODE) >= 16
-    assert sum(len(python_blocks(page)) for page in WITH_CODE) == 38
     for page in PAGES:
         text = (Path(__file__).parent.parent.parent / page).read_text(encoding="utf-8")
         assert len(re.findall(r"^ *```python", text, re.MULTILINE)) == len(python_blocks(page))

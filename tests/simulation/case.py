@@ -10,8 +10,7 @@ from tests.sim_world import SERVER
 from trioquic.testing import LinkOptions, Record
 
 MEGABYTE: Final = 1_000_000
-# One interface to begin with: what else is tried when that is slow is no path before confirmation.
-BY_HAND: Final = trioquic.MigrationPolicy(automatic=False, start_interfaces=1)
+BY_HAND: Final = trioquic.MigrationPolicy(automatic=False)
 
 JobKind: TypeAlias = Literal["download", "upload"]
 Direction: TypeAlias = Literal["outbound", "inbound"]
