@@ -145,7 +145,8 @@ async def test_many_wait_for_an_attempt_that_fails(autojump_clock: Clock) -> Non
     async with simulated_site() as site:
         assert site.world is not None
         site.world.wifi.link.blackhole()
-        async with site.client(transport=transport) as client:
+        alone = trioquic.MigrationPolicy(start_interfaces=1)
+        async with site.client(transport=transport, migration=alone) as client:
 
             async def fail() -> None:
                 with pytest.raises(httpx.ConnectError) as caught:

@@ -251,7 +251,8 @@ async def test_a_spare_path_outside_is_no_refuge(autojump_clock: trio.testing.Mo
         tunnel.link.blackhole()
         with trio.move_on_after(5):
             await here.download(1000)
-        assert here.heard(trioquic.Migrated) == []
+        # to another port within the tunnel, at most
+        assert spare not in [move.new for move in here.heard(trioquic.Migrated)]
         assert spare.state is trioquic.PathState.VALIDATED
         tunnel.link.restore()
         await here.download(1000)
