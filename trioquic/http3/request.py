@@ -40,8 +40,8 @@ from .frames import (
 from .priority import Priority, encode_priority_update
 from .session import Session
 
-# what no server sends on a request's stream (section 7.2; RFC 9218 section 7.2)
 _MOST: Final = _checks.optional(_checks.whole(1))
+# what no server sends on a request's stream (section 7.2; RFC 9218 section 7.2)
 _UNEXPECTED: Final = RESERVED | {
     CANCEL_PUSH,
     SETTINGS,
