@@ -84,7 +84,7 @@ $(COMPILED)/stamp: pyproject.toml setup.py $(shell find trioquic -name '*.py')
 		$(COMPILED_PIP) wheel --no-deps --wheel-dir $(COMPILED)/wheel .
 	$(COMPILED_PIP) install "$$(echo $(COMPILED)/wheel/trioquic-*.whl)[bench,test]"
 	mkdir -p $(COMPILED)/run
-	ln -sfn $(addprefix $(CURDIR)/,tests docs examples benchmarks pyproject.toml CHANGELOG.md) $(COMPILED)/run/
+	ln -sfn $(addprefix $(CURDIR)/,tests docs examples benchmarks pyproject.toml README.md CHANGELOG.md) $(COMPILED)/run/
 	@touch $@
 
 # With a C compiler from an installed wheel, which holds both variants; else the plain one only.
