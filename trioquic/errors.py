@@ -107,7 +107,11 @@ class NoPathReason(Enum):
     """None was up, or none that routes and policy allow."""
     MIGRATION_FORBIDDEN = "the server lets us use none of the other networks"
     """The network in use is gone and others are there, but the server forbids migration (RFC 9000
-    sections 9, 9.5 and 18.2). A new connection over one of these is what helps, and at once."""
+    sections 9, 9.5 and 18.2). A new connection over one of these is what helps, and at once. This
+    one ends when it has waited `MigrationPolicy.return_grace` for its network to come back."""
+    NO_CONNECTION_ID = "there is no connection ID of the server for another network"
+    """The same, but the server does not forbid it: all of its IDs are in use, or none had come yet
+    (section 9.5), and none can come without a path."""
     TIMEOUT = "no path to the server was found in time"
     """There were networks, but from none of them did it answer."""
 

@@ -132,6 +132,8 @@ class View:
     """When a candidate that failed may be tried again; +inf if there is none."""
     lost: str = ""
     """Why there is no active path, or it is not usable; empty if it is."""
+    lost_at: float = -_NEVER
+    """Since when that is so; +inf while the active path is usable."""
 
 
 class What(Enum):
@@ -191,7 +193,9 @@ class Decision:
     wait: bool = False
     """There is no way at all now."""
     give_up: NoPathReason | None = None
-    """There will be none either, so end the connection with `NoPathError`, at once."""
+    """There will be none either, so end the connection with `NoPathError`, for this reason."""
+    give_up_at: float = -_NEVER
+    """When to do that, on trio's clock; until then the connection waits."""
     look_again: float = _NEVER
     """When to ask again if nothing happens, on trio's clock."""
 
@@ -257,6 +261,11 @@ class MigrationPolicy:
     no_path_timeout: float = _NEVER
     """Seconds to wait without any path before `NoPathError`; the idle timeout bounds it anyway.
     Infinity: only that."""
+    return_grace: float = 0.3
+    """Seconds to wait for the network in use to come back, as after the flap of a tunnel or a new
+    lease of its address, where other networks are there, but the server forbids migration or gave
+    no connection ID for them: then the end, with `NoPathError`. All that time the health is
+    `WAITING`, so who watches it (`trioquic.httpx`, `trioquic fetch`) goes on elsewhere at once."""
     use_preferred_address: bool = True
     """Whether to move to the server's preferred address (RFC 9000 section 9.6), and to ask both
     addresses from a new network (section 9.6.3). False: it is ignored."""
@@ -325,7 +334,7 @@ class MigrationPolicy:
                 abandon=gone, suspend=suspend, migrate=asked.id, unproven=True, cause=cause
             )
         if not view.migration_allowed or not view.spare_ids:
-            return self._confined(view, gone)
+            return self._confined(view, gone, now)
         if ways:
             return Decision(abandon=gone, suspend=suspend, leap=ways[0], cause=cause)
         return Decision(abandon=gone, suspend=suspend, wait=True, look_again=view.next_candidate_at)
@@ -368,17 +377,26 @@ class MigrationPolicy:
             look_again=look_again,
         )
 
-    def _confined(self, view: View, gone: tuple[int, ...]) -> Decision:
+    def _confined(self, view: View, gone: tuple[int, ...], now: float) -> Decision:
         """From the address that is gone alone the server may be reached (section 18.2), or there is
-        no connection ID for another one (section 9.5)."""
-        # It is kept until the network is back: another socket would have another port.
+        no connection ID for another one (section 9.5), and from where should one come?"""
+        # A path that was leapt to is kept as well: its ID was the last one.
         gone = tuple(n for n in gone if view.active is None or n != view.active.id)
         probing = any(path.usable and path.id not in gone for path in view.paths)
         ways = () if probing or not view.spare_ids else self._some(self._usable(view), 1)
+        end, at = None, view.lost_at + self.return_grace
         if not probing and not ways and self._allowed(view):
             # A new connection could go on at once, and this one perhaps never.
-            return Decision(give_up=NoPathReason.MIGRATION_FORBIDDEN)
-        return Decision(abandon=gone, probe=ways[:1], wait=True, look_again=view.next_candidate_at)
+            forbidden = not view.migration_allowed
+            end = NoPathReason.MIGRATION_FORBIDDEN if forbidden else NoPathReason.NO_CONNECTION_ID
+        return Decision(
+            abandon=gone,
+            probe=ways,
+            wait=True,
+            give_up=end,
+            give_up_at=at,
+            look_again=view.next_candidate_at if end is None else min(view.next_candidate_at, at),
+        )
 
     # -- a silent path: ask everywhere, go where an answer comes from ------------------------------
 
@@ -585,6 +603,7 @@ _ROWS: Final[_checks.Table] = {
     "move_back_after": _checks.number(infinite=True),
     "switches_per_minute": _checks.whole(0),
     "no_path_timeout": _checks.number(infinite=True),
+    "return_grace": _checks.number(infinite=True),
     "use_preferred_address": _checks.flag,
     "new_port": _checks.flag,
     "linger": _checks.number(unit="of PTOs"),

@@ -1,10 +1,14 @@
-"""Servers that let a connection be on one network only, as many load balancers do."""
+"""Servers that let a connection be on one network only, as many load balancers do, or that give no
+connection ID for another one."""
+
+import math
 
 import pytest
 import trio
 import trio.testing
 
 import trioquic
+from tests import sim_server
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import CELLULAR, PREFERRED, WIFI
 from trioquic import HealthState, NoPathReason
@@ -13,6 +17,7 @@ from .phone import Phone, phone
 
 WIFI_RTT = 0.05
 FORBIDDEN = ServerOptions(disable_active_migration=True)
+GRACE = trioquic.MigrationPolicy().return_grace
 
 
 def sent_over(here: Phone, interface: str) -> int:
@@ -20,7 +25,8 @@ def sent_over(here: Phone, interface: str) -> int:
 
 
 async def expect_end(here: Phone, loss: str) -> None:
-    """Readers, writers and later calls all get the error, at the moment of the loss."""
+    """Readers, writers and later calls all get the error, when the network has not come back for a
+    moment; who watches the health knows at once."""
     stream = await here.conn.open_stream()
     await stream.send_all(b"WAIT 100 10\r\n")
     ended: list[float] = []
@@ -46,8 +52,14 @@ async def expect_end(here: Phone, loss: str) -> None:
             here.world.wifi.down()
         else:
             here.world.wifi.remove_address(WIFI)
-    assert all(at - gone < 0.001 for at in ended)
-    assert len(ended) == 2
+        health = await here.conn.wait_unhealthy()
+        assert (health.state, health.can_move) == (HealthState.WAITING, False)
+        assert "disable_active_migration" in health.reason
+        assert trio.current_time() - gone < 0.001
+        waiting = here.heard(trioquic.WaitingForPath)
+        assert [event.deadline for event in waiting] == [pytest.approx(gone + GRACE, abs=0.001)]
+        assert "use none of the other networks" in waiting[0].reason
+    assert [at - gone for at in ended] == [pytest.approx(GRACE, abs=0.006)] * 2
     with pytest.raises(trioquic.NoPathError, match="disable_active_migration") as caught:
         await here.conn.open_stream()
     assert "idle timeout" not in str(caught.value)
@@ -56,14 +68,89 @@ async def expect_end(here: Phone, loss: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["down", "address"])
-async def test_other_networks_that_must_not_be_used_end_it_at_once(
+async def test_other_networks_that_must_not_be_used_end_it_soon(
     autojump_clock: trio.testing.MockClock, loss: str
 ) -> None:
     """A new connection over one of them is what helps."""
     async with phone(options=FORBIDDEN) as here:
         await expect_end(here, loss)
         assert not sent_over(here, "wwan0")
-        assert not here.heard(trioquic.WaitingForPath)
+
+
+async def blip(here: Phone, loss: str) -> None:
+    """The network goes for a moment, as in a tunnel's flap or the renewal of a lease."""
+    if loss == "down":
+        here.world.wifi.down()
+    else:
+        here.world.wifi.remove_address(WIFI)
+    await trio.sleep(GRACE / 2)
+    assert here.conn.health.state is HealthState.WAITING
+    if loss == "down":
+        here.world.wifi.up()
+    else:
+        here.world.wifi.add_address(WIFI)
+
+
+@pytest.mark.parametrize("loss", ["down", "address"])
+async def test_a_blip_of_the_only_network_that_may_be_used_ends_nothing(
+    autojump_clock: trio.testing.MockClock, loss: str
+) -> None:
+    """Each has its own grace."""
+    async with phone(options=FORBIDDEN) as here:
+        path = here.conn.active_path
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(here.download, 2_000_000)
+            for _ in range(4):
+                await trio.sleep(0.15)
+                await blip(here, loss)
+                await here.conn.wait_healthy()
+        assert here.conn.active_path is path
+        assert not sent_over(here, "wwan0")
+
+
+async def test_the_grace_is_the_users(autojump_clock: trio.testing.MockClock) -> None:
+    for grace in (0.0, 2.0, math.inf):
+        policy = trioquic.MigrationPolicy(return_grace=grace)
+        async with phone(options=FORBIDDEN, policy=policy) as here:
+            stream = await here.conn.open_stream()
+            await stream.send_all(b"WAIT 100 10\r\n")
+            here.world.wifi.down()
+            gone = trio.current_time()
+            if grace == math.inf:
+                await trio.sleep(20)
+                here.world.wifi.up()
+                await here.conn.wait_healthy()
+                continue
+            with pytest.raises(trioquic.NoPathError):
+                await stream.receive_some()
+            assert trio.current_time() - gone == pytest.approx(grace, abs=0.006)
+
+
+class Stingy(sim_server._Quic):
+    """Gives no connection ID to spare."""
+
+    def _replenish_connection_ids(self) -> None:
+        pass
+
+
+async def test_want_of_connection_ids_is_told_as_such_and_a_blip_is_outlived(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the network goes before the first NEW_CONNECTION_ID has come (section 9.5)."""
+    monkeypatch.setattr(sim_server, "_Quic", Stingy)
+    async with phone() as here:
+        await blip(here, "down")
+        await here.conn.wait_healthy()
+        await here.download(10_000)
+        here.world.wifi.down()
+        health = await here.conn.wait_unhealthy()
+        assert (health.state, health.can_move) == (HealthState.WAITING, False)
+        with pytest.raises(trioquic.NoPathError, match="no connection ID") as caught:
+            await here.conn.wait_healthy()
+        assert caught.value.reason is NoPathReason.NO_CONNECTION_ID
+        assert "wlan0 is down" in str(caught.value)
+        assert "network" not in str(caught.value).partition("for another network")[2]
+        assert not sent_over(here, "wwan0")
 
 
 async def test_another_network_that_comes_later_ends_the_wait(

@@ -274,18 +274,38 @@ def test_bad_knobs(knob: str, value: object, error: type[Exception]) -> None:
 GONE = replace(WIFI, usable=False, trouble="wlan0 is down")
 
 
-@pytest.mark.parametrize("why", [{"migration_allowed": False}, {"spare_ids": 0}])
-def test_networks_that_must_not_be_used_end_the_connection(why: dict[str, int]) -> None:
-    """Also for want of a connection ID (section 9.5): who is to give one hears nothing of us."""
-    lost = replace(VIEW, active=GONE, paths=(GONE,), **why)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("why", "reason"),
+    [
+        ({"migration_allowed": False}, NoPathReason.MIGRATION_FORBIDDEN),
+        ({"spare_ids": 0}, NoPathReason.NO_CONNECTION_ID),
+        ({"migration_allowed": False, "spare_ids": 0}, NoPathReason.MIGRATION_FORBIDDEN),
+    ],
+)
+def test_networks_that_must_not_be_used_end_the_connection(
+    why: dict[str, int], reason: NoPathReason
+) -> None:
+    """Also for want of a connection ID (section 9.5): who is to give one hears nothing of us. The
+    one that was in use may be back in a moment."""
+    lost = replace(VIEW, active=GONE, paths=(GONE,), lost_at=NOW, **why)  # type: ignore[arg-type]
     elsewhere = replace(lost, candidates=(WAY,))
-    assert POLICY.decide(elsewhere, TIME, NOW).give_up is NoPathReason.MIGRATION_FORBIDDEN
+    decision = MigrationPolicy(return_grace=0.2).decide(elsewhere, TIME, NOW)
+    assert (decision.give_up, decision.give_up_at) == (reason, NOW + 0.2)
+    assert (decision.wait, decision.abandon, decision.look_again) == (True, (), NOW + 0.2)
     for nothing in (
         replace(lost, candidates=()),
         replace(lost, candidates=(replace(WAY, kind="other"),)),
     ):
         decision = MigrationPolicy(kinds=["wifi", "cellular"]).decide(nothing, TIME, NOW)
         assert (decision.give_up, decision.wait, decision.abandon) == (None, True, ())
+
+
+def test_a_path_that_was_leapt_to_is_kept_when_it_took_the_last_connection_id() -> None:
+    """It goes before it has answered: when its network is back, there is no ID for another."""
+    leapt = replace(LEAPT, usable=False)
+    view = replace(VIEW, active=leapt, paths=(leapt,), candidates=(), spare_ids=0)
+    decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.abandon, decision.wait) == ((), True)
 
 
 def test_a_path_that_may_still_answer_is_moved_to() -> None:

@@ -45,6 +45,11 @@ class Wait:
     reason: str
     """Which path went, and why there is no other."""
 
+    @property
+    def confined(self) -> bool:
+        """Whether there are other networks, and the server is to blame that they are of no use."""
+        return self.blame in (NoPathReason.MIGRATION_FORBIDDEN, NoPathReason.NO_CONNECTION_ID)
+
 
 def without_path(now: float) -> Wait:
     """For a connection whose paths were all closed, and which nobody keeps on a network."""

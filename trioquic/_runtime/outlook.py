@@ -84,6 +84,8 @@ class Outlook:
         self._returns: list[float] = []
         # why the server's preferred address is not used, once that is clear
         self._preferred_failed = ""
+        # since when there is no active path, or it is not usable
+        self._lost_at = inf
         # where the connection was, the last ones
         self._been: dict[Network, None] = {}
 
@@ -327,6 +329,8 @@ class Outlook:
         preferred = core.preferred_addresses
         active = next((path for path in paths if path.id == core.active_path), None)
         resting = [until for _, until in self._failures.values() if until > now]
+        lost = active is None or not active.usable
+        self._lost_at = min(self._lost_at, now) if lost else inf
         return View(
             active=active,
             paths=paths,
@@ -342,6 +346,7 @@ class Outlook:
             returns=tuple(at for at in self._returns if now - at < _FIVE_MINUTES),
             next_candidate_at=min(resting, default=inf),
             lost=self._paths.lost if active is None else active.trouble,
+            lost_at=self._lost_at,
         )
 
     def _remotes(self) -> dict[str, tuple[tuple[str, int], bool]]:

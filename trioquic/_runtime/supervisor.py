@@ -106,7 +106,7 @@ class Supervisor:
         now = trio.current_time()
         view = self._outlook.view(now)
         decision = self._policy.decide(view, event, now)
-        if decision.give_up is not None:
+        if decision.give_up is not None and now >= decision.give_up_at:
             self._give_up(decision.give_up, view, now)
             return inf
         woken = event.what is What.WOKEN
@@ -206,7 +206,7 @@ class Supervisor:
     # -- without a path ----------------------------------------------------------------------------
 
     def _wait_or_not(self, decision: Decision, view: View) -> None:
-        if not decision.wait:
+        if not decision.wait and decision.give_up is None:
             waited = self._waiting_since < inf
             self._waiting_since = inf
             self._driver.set_wait(None)
@@ -218,10 +218,14 @@ class Supervisor:
         begins = self._waiting_since == inf
         if begins:
             self._waiting_since = trio.current_time()
-        wait = self._wait(view)
+        deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
+        if decision.give_up is None:
+            wait = self._wait(view)
+        else:
+            wait = self._confinement(decision.give_up, view)
+            deadline = min(deadline, decision.give_up_at)
         self._driver.set_wait(wait)
         if begins:
-            deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
             self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=wait.reason))
             self._paths.without_path()
 
@@ -235,10 +239,18 @@ class Supervisor:
         reason = f"{view.lost or 'there is no path'}, and {others}"
         return Wait(since=self._waiting_since, blame=blame, reason=reason)
 
-    def _give_up(self, reason: NoPathReason, view: View, now: float) -> None:
-        why = self.obstacle or reason.value
-        self._driver.set_wait(Wait(since=now, blame=reason, reason=why))
-        self._driver.give_up(f"{view.lost}, and {reason.value}")
+    def _confinement(self, blame: NoPathReason, view: View) -> Wait:
+        """There are networks, and the server is to blame that they cannot be used."""
+        reason = f"{_confined(blame, view)}: {self._why_confined()}"
+        return Wait(since=self._waiting_since, blame=blame, reason=reason)
+
+    def _give_up(self, blame: NoPathReason, view: View, now: float) -> None:
+        since = min(self._waiting_since, now)
+        self._driver.set_wait(Wait(since=since, blame=blame, reason=self._why_confined()))
+        self._driver.give_up(_confined(blame, view))
+
+    def _why_confined(self) -> str:
+        return self.obstacle or "those that it gave are in use"
 
     def _give_up_at(self) -> float:
         # the idle timeout is the core's own matter
@@ -248,6 +260,10 @@ class Supervisor:
     def obstacle(self) -> str | None:
         """Why the connection can move nowhere, whatever networks there are; None if it may."""
         return self._outlook.obstacle()
+
+
+def _confined(blame: NoPathReason, view: View) -> str:
+    return f"{view.lost or 'there is no path'}, and {blame.value}"
 
 
 def _why_given_up(view: View, number: int) -> str:

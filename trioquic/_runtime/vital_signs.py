@@ -32,8 +32,8 @@ def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
         return ConnectionHealth(
             state=HealthState.WAITING,
             silent_since=wait.since,
-            can_move=can_move,
-            reason=f"there is no path: {wait.reason}{hint}",
+            can_move=can_move and not wait.confined,
+            reason=f"there is no path: {wait.reason}{'' if wait.confined else hint}",
         )
     since = driver.core.silent_since
     if since <= trio.current_time():

@@ -282,7 +282,7 @@ def _is_over_elsewhere(error: BaseException | None) -> bool:
     """Whether a connection was lost without the network or the server being at fault now: there is
     nothing to wait for."""
     if isinstance(error, NoPathError):
-        return error.reason is NoPathReason.MIGRATION_FORBIDDEN
+        return error.reason in (NoPathReason.MIGRATION_FORBIDDEN, NoPathReason.NO_CONNECTION_ID)
     # one that was waited for long enough; one that the server knows nothing of any more
     return isinstance(error, IdleTimeoutError | StatelessResetError)
 
