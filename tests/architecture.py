@@ -22,6 +22,7 @@ LAYERS = {
     "_checks": 0,
     "_other_ports": 2,
     "_path_roles": 2,
+    "_policy_terms": 2,
     "_protocol": 0,
     "_address": 1,
     **dict.fromkeys(LEAVES, 2),

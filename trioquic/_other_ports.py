@@ -17,13 +17,11 @@ no ID left then it drops all that comes from either.
 
 from collections.abc import Sequence
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ._path_roles import answers, network_of, on_network
+from ._policy_terms import Candidate, PathInfo, View
 from ._protocol.path.state import PathState
-
-if TYPE_CHECKING:
-    from .policy import Candidate, PathInfo, View
 
 # Seconds for an answer before another port is tried beside the first ones, and the later ones
 _SOON: Final = 0.25
@@ -34,8 +32,8 @@ _MOST_PATHS: Final = 8
 
 
 def other_ports(
-    view: "View", candidates: Sequence["Candidate"], now: float, most: int = _MOST_PATHS
-) -> tuple[tuple["Candidate", ...], float]:
+    view: View, candidates: Sequence[Candidate], now: float, most: int = _MOST_PATHS
+) -> tuple[tuple[Candidate, ...], float]:
     """Candidates on networks where nothing that was asked has answered, for at most `most` ports on
     each; and when to look again."""
     chosen: list[Candidate] = []
@@ -67,12 +65,12 @@ def other_ports(
 
 
 def unanswered(
-    view: "View",
-    candidates: Sequence["Candidate"],
-    elsewhere: Sequence["PathInfo"],
-    chosen: Sequence["Candidate"],
+    view: View,
+    candidates: Sequence[Candidate],
+    elsewhere: Sequence[PathInfo],
+    chosen: Sequence[Candidate],
     standbys: int,
-) -> list["Candidate"]:
+) -> list[Candidate]:
     """Candidates on the networks of standbys that have not answered, or where ports have met
     somebody else, while there are fewer standbys than there should be."""
     ready = [path for path in elsewhere if path.state is PathState.VALIDATED]
@@ -84,6 +82,6 @@ def unanswered(
     return [c for c in candidates if network_of(c.interface, c.local) in networks]
 
 
-def _patient_until(path: "PathInfo", patient: bool) -> float:
+def _patient_until(path: PathInfo, patient: bool) -> float:
     """Until when an answer may well come on a path."""
     return -inf if path.misled else path.opened_at + (_LATER if patient else _SOON)

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence, Set
 from math import inf
-from typing import TYPE_CHECKING
 
+from ._policy_terms import PathInfo, View
 from ._protocol.path.state import PathState
-
-if TYPE_CHECKING:
-    from .policy import PathInfo, View
 
 # Seconds in which a probe is answered if it is at all
 _LONG_ENOUGH = 1.0
@@ -15,7 +12,7 @@ _LONG_ENOUGH = 1.0
 Network = tuple[str | None, str | None]
 
 
-def on_network(view: "View", network: Network) -> list["PathInfo"]:
+def on_network(view: View, network: Network) -> list[PathInfo]:
     """The paths of a network that is there."""
     return [
         path
@@ -24,7 +21,7 @@ def on_network(view: "View", network: Network) -> list["PathInfo"]:
     ]
 
 
-def answers(path: "PathInfo") -> bool:
+def answers(path: PathInfo) -> bool:
     """Whether the path works, as far as is known."""
     if path.state is PathState.ACTIVE:
         return not path.doubtful and path.silent_since == inf
@@ -36,7 +33,7 @@ def network_of(interface: str | None, local: str) -> Network:
     return (interface, None) if interface is not None else (None, local)
 
 
-def standbys_of(view: "View", active: "PathInfo") -> list["PathInfo"]:
+def standbys_of(view: View, active: PathInfo) -> list[PathInfo]:
     return [
         path
         for path in view.paths
@@ -46,7 +43,7 @@ def standbys_of(view: "View", active: "PathInfo") -> list["PathInfo"]:
     ]
 
 
-def is_useless(path: "PathInfo", active: "PathInfo", standbys: list["PathInfo"]) -> bool:
+def is_useless(path: PathInfo, active: PathInfo, standbys: list[PathInfo]) -> bool:
     """Opened when another was silent, and that other works; or it leads to somebody else."""
     if not path.mine:
         return False
@@ -56,7 +53,7 @@ def is_useless(path: "PathInfo", active: "PathInfo", standbys: list["PathInfo"])
     return bool(proven) and path != max(proven, key=lambda p: (not p.mine, -p.id))
 
 
-def same_way(path: "PathInfo", other: "PathInfo") -> bool:
+def same_way(path: PathInfo, other: PathInfo) -> bool:
     """Whether two paths differ in their ports only."""
     return (path.interface, path.local[0], path.remote) == (
         other.interface,
@@ -65,33 +62,33 @@ def same_way(path: "PathInfo", other: "PathInfo") -> bool:
     )
 
 
-def is_stale(path: "PathInfo") -> bool:
+def is_stale(path: PathInfo) -> bool:
     """Opened by the supervisor, and its validation failed."""
     waiting = path.probing or path.returned
     return path.mine and path.state is PathState.CANDIDATE and not waiting
 
 
-def best_returned(paths: Sequence["PathInfo"]) -> "PathInfo":
+def best_returned(paths: Sequence[PathInfo]) -> PathInfo:
     """Of paths whose network is back, none of them proven: the port that was in use."""
     return min(paths, key=lambda path: (path.rank, not path.suspended))
 
 
-def is_outside(path: "PathInfo", view: "View") -> bool:
+def is_outside(path: PathInfo, view: View) -> bool:
     """Opened by the supervisor, beside a tunnel that has come since. The active path stays until
     there is one in the tunnel; what the application opened is the application's."""
     return path.outside and path.mine and path != view.active
 
 
 def may_answer(
-    view: "View", gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
-) -> "PathInfo | None":
+    view: View, gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
+) -> PathInfo | None:
     """A path that was challenged before the active one was gone, and may yet answer."""
     return min(_asked(view, gone, allowed), key=lambda path: path.rank, default=None)
 
 
 def may_hear(
-    view: "View", active: "PathInfo", now: float, allowed: Set[tuple[str, tuple[str, int]]]
-) -> "PathInfo | None":
+    view: View, active: PathInfo, now: float, allowed: Set[tuple[str, tuple[str, int]]]
+) -> PathInfo | None:
     """Where to go when no probe is answered while the active path is silent.
 
     A server whose congestion window is full of what was lost may answer no probe (ngtcp2 0.12). It
@@ -107,8 +104,8 @@ def may_hear(
 
 
 def _asked(
-    view: "View", gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
-) -> list["PathInfo"]:
+    view: View, gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
+) -> list[PathInfo]:
     return [
         path
         for path in view.paths
@@ -120,7 +117,7 @@ def _asked(
     ]
 
 
-def refuge(view: "View", active: "PathInfo", move_after: float) -> "PathInfo | None":
+def refuge(view: View, active: PathInfo, move_after: float) -> PathInfo | None:
     """Where to go: to a path that has answered since, or after a while to one that did before.
 
     A server whose window is full of what was lost may answer no probe, but it will answer when
@@ -136,7 +133,7 @@ def refuge(view: "View", active: "PathInfo", move_after: float) -> "PathInfo | N
     return max(answered or ready, key=lambda p: (p.preferred, -p.rank), default=None)
 
 
-def why_left(silent: "PathInfo") -> str:
+def why_left(silent: PathInfo) -> str:
     """What speaks against an active path that is silent."""
     against = []
     if silent.unanswered_ptos:

@@ -9,13 +9,18 @@ wishes changes the knobs, or subclasses the policy and decides itself.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Final
 
 from . import _checks, networks
 from . import _path_roles as roles
 from ._other_ports import other_ports, unanswered
 from ._path_roles import network_of as _network
+from ._policy_terms import Candidate as Candidate  # public here, as all that follow
+from ._policy_terms import Decision as Decision
+from ._policy_terms import PathInfo as PathInfo
+from ._policy_terms import PolicyEvent as PolicyEvent
+from ._policy_terms import View as View
+from ._policy_terms import What as What
 from ._protocol.path.state import PathState
 from .errors import NoPathReason
 
@@ -24,180 +29,6 @@ _NEVER: Final = math.inf
 _BACK: Final = "the network is back"
 # of another network, while none has answered
 _PORTS_OF_A_STANDBY: Final = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A pair of addresses that could become a path. Candidates come in order, the best first."""
-
-    local: str
-    interface: str | None
-    kind: str
-    metered: bool | None
-    remote: tuple[str, int]
-    preferred: bool
-    """Leads to the server's preferred address (RFC 9000 section 9.6)."""
-    rank: int
-    """Position in the order of preference, 0 is the best; the same for one network's addresses."""
-    new_port: bool
-    """The same addresses as a path there is: only the port would be new."""
-    reason: str
-    """Which preference or rule of RFC 6724 put it there."""
-    misled: int = 0
-    """How many ports in a row have met somebody there who does not know the connection."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathInfo:
-    """A path as the policy sees it. Times are seconds on trio's clock."""
-
-    id: int
-    state: PathState
-    local: tuple[str, int]
-    remote: tuple[str, int]
-    interface: str | None
-    kind: str
-    metered: bool | None
-    preferred: bool
-    rank: int
-    usable: bool
-    """Its interface is up and has its address, as far as is known."""
-    proven_at: float
-    """When it last answered a challenge; -inf if never."""
-    silent_since: float
-    """When the active path's unanswered probes began; +inf while it answers."""
-    rtt: float | None
-    pto: float
-    unanswered_ptos: int
-    probing: bool
-    mine: bool
-    """Not opened by the application."""
-    trouble: str = ""
-    """Why it is not usable, if it is not."""
-    doubtful: bool = False
-    """Nothing shows yet that packets get to the server and back: the connection leapt here, or it
-    is being probed for the first time."""
-    misled: bool = False
-    """While it is doubtful, something came in that was not from whom the connection is with: as if
-    from a worker of the server that does not know the connection. Nobody vouches for that."""
-    returned: bool = False
-    """It has worked, its network was gone and is back, and nothing was tried there since."""
-    suspended: bool = False
-    """The connection was here when it was last left without a path."""
-    opened_at: float = -_NEVER
-    """When the supervisor opened it; -inf for others and the path of the handshake."""
-    strayed: int = 0
-    """How often the server has begun to send here while another path was active, and the policy was
-    not asked about it yet."""
-    asked: int = 1
-    """How many challenges were sent there."""
-    no_way: bool = False
-    """Its socket found no way out while it was active, and there was no answer since."""
-    been: bool = False
-    """The connection is on this network, or was before."""
-    retry_at: float = -_NEVER
-    """When to challenge it again after that was in vain."""
-    chosen: bool = False
-    """The application said that the connection begins here, or moved it here, and it has stayed on
-    this network since."""
-    outside: bool = False
-    """It leads beside the tunnel that packets to the server take, or that the connection was in:
-    nothing goes there by itself (`MigrationPolicy.leave_tunnel`)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """What a policy may look at."""
-
-    active: PathInfo | None
-    paths: tuple[PathInfo, ...]
-    candidates: tuple[Candidate, ...]
-    """What could be opened now, without those that failed a moment ago."""
-    spare_ids: int
-    """Connection IDs left for new paths."""
-    recalls: int = 0
-    """How often the server was called back from a path that it chose itself."""
-    answerable: int = 8
-    """On how many new paths at once the server can answer: so many connection IDs of ours it has
-    not used yet (section 5.1.1)."""
-    migration_allowed: bool
-    """False while the server forbids it and its preferred address is not in use."""
-    preferred_pending: bool
-    """The server has a preferred address that was neither reached nor found unreachable."""
-    switches: tuple[float, ...]
-    """When the connection left a path that had fallen silent, in the last minute."""
-    returns: tuple[float, ...]
-    """When the connection went back to a better network, oldest first."""
-    next_candidate_at: float
-    """When a candidate that failed may be tried again; +inf if there is none."""
-    lost: str = ""
-    """Why there is no active path, or it is not usable; empty if it is."""
-    lost_at: float = -_NEVER
-    """Since when that is so; +inf while the active path is usable."""
-
-
-class What(Enum):
-    """Why the policy is asked."""
-
-    CONFIRMED = "the handshake is confirmed"
-    NETWORKS = "the networks changed"
-    HINT = "the application said that the networks changed"
-    IDS = "the server gave new connection IDs"
-    VALIDATED = "a path answered a challenge"
-    FAILED = "a path failed"
-    RESET = "a stateless reset ended a path"
-    MISLED = "somebody who does not know the connection answers on a path"
-    SERVER_MOVED = "the server sends to another path by itself"
-    SILENT = "the active path does not answer"
-    SOCKET_ERROR = "the active path's socket finds no way out"
-    DEGRADED = "the active path has not answered for long"
-    RECOVERED = "the active path answers again"
-    MOVED = "the connection moved"
-    WOKEN = "the machine slept, or the program stood still"
-    TIME = "time passed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyEvent:
-    """What happened, and to which path. The view has the facts that follow from it."""
-
-    what: What
-    path: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What the supervisor shall do, in this order."""
-
-    abandon: tuple[int, ...] = ()
-    """Paths to give up."""
-    probe: tuple[Candidate, ...] = ()
-    """Candidates to open and challenge."""
-    challenge: tuple[int, ...] = ()
-    """Paths to challenge (again)."""
-    recall: bool = False
-    """Send something that is no probe on the active path, so that the server comes back to it."""
-    suspend: bool = False
-    """Leave the active path, whose network is gone, but keep its socket and connection ID for when
-    it is back."""
-    migrate: int | None = None
-    """The path to move to."""
-    unproven: bool = False
-    """Move there also if the path is not validated; it is at the same time (section 9.2)."""
-    leap: Candidate | None = None
-    """A candidate to open and move to at once, validating at the same time (section 9.2)."""
-    cause: str = "decided by the policy"
-    """Why the connection moves; it is told in `Migrated`."""
-    wanted: tuple[Candidate, ...] = ()
-    """Candidates that would be opened as well if the server had given more connection IDs."""
-    wait: bool = False
-    """There is no way at all now."""
-    give_up: NoPathReason | None = None
-    """There will be none either, so end the connection with `NoPathError`, for this reason."""
-    give_up_at: float = -_NEVER
-    """When to do that, on trio's clock; until then the connection waits."""
-    look_again: float = _NEVER
-    """When to ask again if nothing happens, on trio's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
