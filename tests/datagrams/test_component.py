@@ -12,9 +12,8 @@ from trioquic._protocol.wire.frames import (
     DATAGRAM,
     DATAGRAM_WITH_LENGTH,
     encode_datagram_header,
-    read_datagram_untrusted,
+    parse_datagram_untrusted,
 )
-from trioquic._protocol.wire.varint import Reader
 
 ROOM = 1170
 
@@ -29,17 +28,16 @@ def make(*, buffer: int = 4, limit: int = 65535) -> tuple[Datagrams, list[Event]
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 16383, 16384, 60000])
 def test_the_frame(size: int) -> None:
     frame = encode_datagram_header(size) + bytes(size)
-    reader = Reader(frame + b"more", 0, 1, len(frame) + 4)
+    end = len(frame)
     assert frame[0] == DATAGRAM_WITH_LENGTH
-    assert read_datagram_untrusted(reader, True) == bytes(size)
-    assert reader.pos == len(frame)
-    rest = Reader(bytes([DATAGRAM]) + bytes(size), 0, 1, size + 1)
-    assert read_datagram_untrusted(rest, False) == bytes(size)
+    place = parse_datagram_untrusted(frame + b"more", frame[0], 1, end + 4)
+    assert place == (end - size, end)
+    assert parse_datagram_untrusted(bytes(size + 1), DATAGRAM, 1, size + 1) == (1, size + 1)
 
 
 def test_a_frame_that_is_cut_short() -> None:
     with pytest.raises(BadPacketError):
-        read_datagram_untrusted(Reader(b"\x31\x05abcd", 0, 1, 6), True)
+        parse_datagram_untrusted(b"\x31\x05abcde", DATAGRAM_WITH_LENGTH, 1, 6)
 
 
 @given(st.integers(0, 70_000), st.integers(0, 70_000))

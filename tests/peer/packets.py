@@ -70,24 +70,40 @@ class Datagram:
 
 
 STREAM_KINDS = frozenset(range(fr.STREAM, fr.STREAM + 8))
+DATA_KINDS = frozenset((fr.CRYPTO, fr.NEW_TOKEN, fr.DATAGRAM, fr.DATAGRAM_WITH_LENGTH))
 SIMPLE = {
     fr.RESET_STREAM: fr.read_reset_stream_untrusted,
     fr.STOP_SENDING: fr.read_stop_sending_untrusted,
-    fr.CRYPTO: fr.read_crypto_untrusted,
-    fr.NEW_TOKEN: fr.read_new_token_untrusted,
     fr.MAX_DATA: fr.read_max_data_untrusted,
     fr.MAX_STREAM_DATA: fr.read_max_stream_data_untrusted,
-    fr.MAX_STREAMS_BIDI: fr.read_max_streams_untrusted,
-    fr.MAX_STREAMS_UNI: fr.read_max_streams_untrusted,
+    fr.MAX_STREAMS_BIDI: fr.read_stream_count_untrusted,
+    fr.MAX_STREAMS_UNI: fr.read_stream_count_untrusted,
     fr.DATA_BLOCKED: fr.read_data_blocked_untrusted,
     fr.STREAM_DATA_BLOCKED: fr.read_stream_data_blocked_untrusted,
-    fr.STREAMS_BLOCKED_BIDI: fr.read_streams_blocked_untrusted,
-    fr.STREAMS_BLOCKED_UNI: fr.read_streams_blocked_untrusted,
+    fr.STREAMS_BLOCKED_BIDI: fr.read_stream_count_untrusted,
+    fr.STREAMS_BLOCKED_UNI: fr.read_stream_count_untrusted,
     fr.NEW_CONNECTION_ID: fr.read_new_connection_id_untrusted,
     fr.RETIRE_CONNECTION_ID: fr.read_retire_connection_id_untrusted,
     fr.PATH_CHALLENGE: fr.read_path_challenge_untrusted,
     fr.PATH_RESPONSE: fr.read_path_response_untrusted,
 }
+
+
+def read_data_frame(kind: int, reader: Reader) -> Any:
+    """A frame with data by the parser that runs in the dispatcher: its fields, the data as bytes,
+    and for STREAM whether it is the last. The reader stands behind it afterwards."""
+    data, pos, end = reader.data, reader.pos, reader.end
+    if kind == fr.CRYPTO:
+        offset, start, reader.pos = fr.parse_crypto_untrusted(data, pos, end)
+        return offset, data[start : reader.pos]
+    if kind == fr.NEW_TOKEN:
+        start, reader.pos = fr.parse_new_token_untrusted(data, pos, end)
+        return data[start : reader.pos]
+    if kind in (fr.DATAGRAM, fr.DATAGRAM_WITH_LENGTH):
+        start, reader.pos = fr.parse_datagram_untrusted(data, kind, pos, end)
+        return data[start : reader.pos]
+    stream_id, offset, start, reader.pos = fr.parse_stream_untrusted(data, kind, pos, end)
+    return stream_id, offset, data[start : reader.pos], kind & fr.STREAM_FIN_BIT != 0
 
 
 def parse_frames(payload: bytes) -> tuple[Frame, ...]:
@@ -106,7 +122,9 @@ def parse_frames(payload: bytes) -> tuple[Frame, ...]:
         elif kind in (fr.ACK, fr.ACK_ECN):
             frames.append(Frame(kind, fr.read_ack_untrusted(reader, kind == fr.ACK_ECN)))
         elif kind in STREAM_KINDS:
-            frames.append(Frame(fr.STREAM, fr.read_stream_untrusted(reader, kind)))
+            frames.append(Frame(fr.STREAM, read_data_frame(kind, reader)))
+        elif kind in DATA_KINDS:
+            frames.append(Frame(kind, read_data_frame(kind, reader)))
         elif kind in (fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP):
             value = fr.read_connection_close_untrusted(reader, kind == fr.CONNECTION_CLOSE_APP)
             frames.append(Frame(kind, value))

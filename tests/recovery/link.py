@@ -41,7 +41,7 @@ class Upload:
         end = sender.now + seconds
         while True:
             while detector.take_probe(APPLICATION) or (
-                sending and detector.can_send(0, sender.now)
+                sending and detector.send_budget(0, sender.now) > 0
             ):
                 self._send()
             ack_at = self._acks[0][0] if self._acks else end

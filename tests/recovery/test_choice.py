@@ -133,7 +133,7 @@ def test_our_own_can_be_brought_like_a_foreign_one() -> None:
     for sender in (own, foreign):
         for _ in range(6):
             sent: list[int] = []
-            while sender.detector.can_send(0, sender.now):
+            while sender.detector.send_budget(0, sender.now) > 0:
                 sent += sender.send()
             sender.now += 0.1
             sender.ack(*sent[: len(sent) // 2], *sent[len(sent) // 2 + 2 :])

@@ -64,7 +64,7 @@ def test_a_window_is_spread_over_a_round_trip() -> None:
     start = sender.now
     wakeups = 0
     while sender.detector.pacer_deadline(0, sender.now) < float("inf"):
-        if sender.detector.can_send(0, sender.now):
+        if sender.detector.send_budget(0, sender.now) > 0:
             sender.send()
         else:
             sender.now = sender.detector.pacer_deadline(0, sender.now)

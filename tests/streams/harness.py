@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.peer.packets import read_data_frame
 from trioquic._protocol.builder import PacketBuilder
 from trioquic._protocol.errors import BadPacketError
 from trioquic._protocol.streams import StreamConfig, StreamTable
@@ -33,12 +34,12 @@ READERS: dict[int, Callable[[Reader], Any]] = {
     frames.STOP_SENDING: frames.read_stop_sending_untrusted,
     frames.MAX_DATA: frames.read_max_data_untrusted,
     frames.MAX_STREAM_DATA: frames.read_max_stream_data_untrusted,
-    frames.MAX_STREAMS_BIDI: frames.read_max_streams_untrusted,
-    frames.MAX_STREAMS_UNI: frames.read_max_streams_untrusted,
+    frames.MAX_STREAMS_BIDI: frames.read_stream_count_untrusted,
+    frames.MAX_STREAMS_UNI: frames.read_stream_count_untrusted,
     frames.DATA_BLOCKED: frames.read_data_blocked_untrusted,
     frames.STREAM_DATA_BLOCKED: frames.read_stream_data_blocked_untrusted,
-    frames.STREAMS_BLOCKED_BIDI: frames.read_streams_blocked_untrusted,
-    frames.STREAMS_BLOCKED_UNI: frames.read_streams_blocked_untrusted,
+    frames.STREAMS_BLOCKED_BIDI: frames.read_stream_count_untrusted,
+    frames.STREAMS_BLOCKED_UNI: frames.read_stream_count_untrusted,
 }
 
 
@@ -85,9 +86,9 @@ def parse(data: bytes) -> list[Frame]:
     while reader.remaining:
         kind = reader.varint_untrusted()
         if frames.STREAM <= kind <= frames.STREAM + 7:
-            found.append(("STREAM", *frames.read_stream_untrusted(reader, kind)))
+            found.append(("STREAM", *read_data_frame(kind, reader)))
         elif kind == frames.CRYPTO:
-            found.append(("CRYPTO", *frames.read_crypto_untrusted(reader)))
+            found.append(("CRYPTO", *read_data_frame(kind, reader)))
         else:
             fields = READERS[kind](reader)
             found.append((NAMES[kind], *(fields if isinstance(fields, tuple) else (fields,))))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.peer.packets import DATA_KINDS, read_data_frame
 from trioquic._protocol.errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
 from trioquic._protocol.wire import frames as f
 from trioquic._protocol.wire.varint import MAX_VARINT, Reader, encode_varint
@@ -36,8 +37,8 @@ def read(frame_type: int, reader: Reader) -> Any:
     if frame_type in (f.ACK, f.ACK_ECN):
         ack = f.read_ack_untrusted(reader, frame_type == f.ACK_ECN)
         return ack.ranges, ack.delay, ack.ecn
-    if f.STREAM <= frame_type <= f.STREAM | 7:
-        return f.read_stream_untrusted(reader, frame_type)
+    if f.STREAM <= frame_type <= f.STREAM | 7 or frame_type in DATA_KINDS:
+        return read_data_frame(frame_type, reader)
     if frame_type in (f.CONNECTION_CLOSE, f.CONNECTION_CLOSE_APP):
         return f.read_connection_close_untrusted(reader, frame_type == f.CONNECTION_CLOSE_APP)
     if frame_type == f.NEW_CONNECTION_ID:
@@ -50,16 +51,14 @@ def read(frame_type: int, reader: Reader) -> Any:
 DECODERS: dict[int, Callable[[Reader], Any]] = {
     f.RESET_STREAM: f.read_reset_stream_untrusted,
     f.STOP_SENDING: f.read_stop_sending_untrusted,
-    f.CRYPTO: f.read_crypto_untrusted,
-    f.NEW_TOKEN: f.read_new_token_untrusted,
     f.MAX_DATA: f.read_max_data_untrusted,
     f.MAX_STREAM_DATA: f.read_max_stream_data_untrusted,
-    f.MAX_STREAMS_BIDI: f.read_max_streams_untrusted,
-    f.MAX_STREAMS_UNI: f.read_max_streams_untrusted,
+    f.MAX_STREAMS_BIDI: f.read_stream_count_untrusted,
+    f.MAX_STREAMS_UNI: f.read_stream_count_untrusted,
     f.DATA_BLOCKED: f.read_data_blocked_untrusted,
     f.STREAM_DATA_BLOCKED: f.read_stream_data_blocked_untrusted,
-    f.STREAMS_BLOCKED_BIDI: f.read_streams_blocked_untrusted,
-    f.STREAMS_BLOCKED_UNI: f.read_streams_blocked_untrusted,
+    f.STREAMS_BLOCKED_BIDI: f.read_stream_count_untrusted,
+    f.STREAMS_BLOCKED_UNI: f.read_stream_count_untrusted,
     f.RETIRE_CONNECTION_ID: f.read_retire_connection_id_untrusted,
     f.PATH_CHALLENGE: f.read_path_challenge_untrusted,
     f.PATH_RESPONSE: f.read_path_response_untrusted,
@@ -69,7 +68,8 @@ DECODERS: dict[int, Callable[[Reader], Any]] = {
 @st.composite
 def any_frame(draw: st.DrawFn) -> tuple[int, bytes, Any]:
     """A frame's type, the whole frame and what its decoder must return."""
-    kind = draw(st.integers(f.ACK, f.CONNECTION_CLOSE_APP))
+    kinds = [*range(f.ACK, f.CONNECTION_CLOSE_APP + 1), f.DATAGRAM, f.DATAGRAM_WITH_LENGTH]
+    kind = draw(st.sampled_from(kinds))
     a, b, c = draw(integers), draw(integers), draw(integers)
     data = draw(contents)
     if kind in (f.ACK, f.ACK_ECN):
@@ -107,6 +107,8 @@ def any_frame(draw: st.DrawFn) -> tuple[int, bytes, Any]:
         f.RETIRE_CONNECTION_ID: (f.encode_retire_connection_id(a), a),
         f.PATH_CHALLENGE: (f.encode_path_challenge(token[:8]), token[:8]),
         f.PATH_RESPONSE: (f.encode_path_response(token[:8]), token[:8]),
+        f.DATAGRAM: (b"\x30" + data, data),
+        f.DATAGRAM_WITH_LENGTH: (f.encode_datagram_header(len(data)) + data, data),
         f.CONNECTION_CLOSE: (f.encode_connection_close(a, b, data), (a, b, data)),
         f.CONNECTION_CLOSE_APP: (f.encode_connection_close(a, None, data), (a, None, data)),
     }
@@ -114,10 +116,17 @@ def any_frame(draw: st.DrawFn) -> tuple[int, bytes, Any]:
     return kind, frame, expected
 
 
+def to_the_end(kind: int) -> bool:
+    """Whether the frame's data reaches to the end of the packet."""
+    return kind == f.DATAGRAM or (
+        f.STREAM <= kind <= f.STREAM | 7 and not kind & f.STREAM_LENGTH_BIT
+    )
+
+
 @given(any_frame(), st.binary(max_size=20))
 def test_round_trip(case: tuple[int, bytes, Any], after: bytes) -> None:
     kind, frame, expected = case
-    if f.STREAM <= kind <= f.STREAM | 7 and not kind & f.STREAM_LENGTH_BIT:
+    if to_the_end(kind):
         after = b""
     reader = Reader(frame + after)
     assert reader.frame_type_untrusted() == kind
@@ -130,10 +139,11 @@ def test_every_truncation_is_a_frame_encoding_error(case: tuple[int, bytes, Any]
     kind, frame, _ = case
     whole = Reader(frame)
     whole.frame_type_untrusted()
-    # without a length a STREAM frame is complete wherever its data is cut
+    # without a length a frame is complete wherever its data is cut
     needed = len(frame)
-    if f.STREAM <= kind <= f.STREAM | 7 and not kind & f.STREAM_LENGTH_BIT:
-        needed -= len(read(kind, whole)[2])
+    if to_the_end(kind):
+        content = read(kind, whole)
+        needed -= len(content if kind == f.DATAGRAM else content[2])
     for cut in range(1, needed):
         reader = Reader(frame, end=cut)
         reader.frame_type_untrusted()
@@ -208,10 +218,10 @@ def test_ack_ranges_are_all_checked_but_only_256_are_kept() -> None:
 
 def test_stream_and_crypto_data_end_below_2_to_the_62() -> None:
     last = varints(0, MAX_VARINT - 3, 3) + b"abc"
-    assert f.read_stream_untrusted(Reader(last), 0x0E) == (0, MAX_VARINT - 3, b"abc", False)
+    assert read(0x0E, Reader(last)) == (0, MAX_VARINT - 3, b"abc", False)
     assert "2^62" in refused(0x0E, varints(0, MAX_VARINT - 2, 3) + b"abc")
     assert "2^62" in refused(0x0C, varints(0, MAX_VARINT - 2) + b"abc")
-    assert f.read_crypto_untrusted(Reader(last[1:])) == (MAX_VARINT - 3, b"abc")
+    assert read(f.CRYPTO, Reader(last[1:])) == (MAX_VARINT - 3, b"abc")
     assert "2^62" in refused(f.CRYPTO, varints(MAX_VARINT - 2, 3) + b"abc")
 
 

@@ -21,7 +21,7 @@ from .recovery.loss import LossDetector
 from .space import APPLICATION
 from .streams.table import StreamTable
 from .wire import frames
-from .wire.varint import MAX_VARINT, Reader, decode_varint_untrusted
+from .wire.varint import Reader, decode_varint_untrusted
 
 _PADDING_RUN: Final = bytes(64)
 _SHORT_RUN: Final = 8
@@ -96,7 +96,12 @@ class Dispatcher:
             while pos < end:
                 kind = payload[pos]
                 if kind & 0xF8 == frames.STREAM and space == APPLICATION:
-                    pos = self._stream_untrusted(payload, kind, pos + 1, end)
+                    stream_id, offset, start, pos = frames.parse_stream_untrusted(
+                        payload, kind, pos + 1, end
+                    )
+                    self._streams.on_stream_untrusted(
+                        stream_id, offset, payload[start:pos], kind & frames.STREAM_FIN_BIT != 0
+                    )
                     eliciting = True
                 elif kind == frames.PADDING:
                     pos = _skip_padding(payload, pos, end)
@@ -109,13 +114,16 @@ class Dispatcher:
                     pos = self._integers_untrusted(payload, pos, end, own_sequence)
                     eliciting = True
                 elif kind == frames.CRYPTO:
-                    pos = self._crypto_untrusted(payload, pos + 1, end, space, now)
+                    offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
+                    self._handshake.on_crypto_untrusted(space, offset, payload[start:pos], now)
                     eliciting = True
                 elif kind == frames.NEW_TOKEN and space == APPLICATION:
-                    pos = self._token_untrusted(payload, pos + 1, end)
+                    start, pos = frames.parse_new_token_untrusted(payload, pos + 1, end)
+                    self._handshake.on_new_token_untrusted(payload[start:pos])
                     eliciting = True
                 elif kind & 0xFE == frames.DATAGRAM and space == APPLICATION:
-                    pos = self._datagram_untrusted(payload, kind, pos + 1, end)
+                    start, pos = frames.parse_datagram_untrusted(payload, kind, pos + 1, end)
+                    self._datagrams.on_datagram_untrusted(payload[start:pos])
                     eliciting = True
                 elif kind == frames.HANDSHAKE_DONE and space == APPLICATION:
                     self._handshake.on_handshake_done_untrusted()
@@ -134,79 +142,6 @@ class Dispatcher:
                 error.frame_type = kind
             raise
         return eliciting
-
-    def _stream_untrusted(self, payload: bytes, kind: int, pos: int, end: int) -> int:
-        if pos < end and payload[pos] < 0x40:
-            stream_id = payload[pos]
-            pos += 1
-        else:
-            stream_id, pos = decode_varint_untrusted(payload, pos, end)
-        offset = 0
-        if kind & 0x04:
-            first = payload[pos] if pos < end else 0
-            if 0x40 <= first < 0x80 and pos + 1 < end:
-                offset = (first & 0x3F) << 8 | payload[pos + 1]
-                pos += 2
-            elif 0x80 <= first < 0xC0 and pos + 3 < end:
-                offset = (first & 0x3F) << 24 | payload[pos + 1] << 16
-                offset |= payload[pos + 2] << 8 | payload[pos + 3]
-                pos += 4
-            else:
-                offset, pos = decode_varint_untrusted(payload, pos, end)
-        stop = end
-        if kind & 0x02:
-            if pos < end and payload[pos] < 0x40:
-                length = payload[pos]
-                pos += 1
-            else:
-                length, pos = decode_varint_untrusted(payload, pos, end)
-            stop = pos + length
-            if stop > end:
-                raise BadPacketError(FRAME_ENCODING_ERROR, "STREAM frame is cut short", kind)
-        if offset + (stop - pos) > MAX_VARINT:
-            raise BadPacketError(FRAME_ENCODING_ERROR, "STREAM frame ends beyond 2^62-1", kind)
-        self._streams.on_stream_untrusted(stream_id, offset, payload[pos:stop], kind & 0x01 != 0)
-        return stop
-
-    def _datagram_untrusted(self, payload: bytes, kind: int, pos: int, end: int) -> int:
-        """DATAGRAM (RFC 9221 section 4). Without a length it reaches to the end of the packet."""
-        stop = end
-        if kind == frames.DATAGRAM_WITH_LENGTH:
-            if pos < end and payload[pos] < 0x40:
-                size = payload[pos]
-                pos += 1
-            else:
-                size, pos = decode_varint_untrusted(payload, pos, end)
-            stop = pos + size
-            if stop > end:
-                raise BadPacketError(FRAME_ENCODING_ERROR, "DATAGRAM frame is cut short", kind)
-        self._datagrams.on_datagram_untrusted(payload[pos:stop])
-        return stop
-
-    def _crypto_untrusted(self, payload: bytes, pos: int, end: int, space: int, now: float) -> int:
-        """CRYPTO (section 19.6)."""
-        offset, pos = decode_varint_untrusted(payload, pos, end)
-        size, pos = decode_varint_untrusted(payload, pos, end)
-        stop = pos + size
-        if stop > end or offset + size > MAX_VARINT:
-            raise BadPacketError(
-                FRAME_ENCODING_ERROR,
-                "CRYPTO frame is cut short or ends beyond 2^62-1",
-                frames.CRYPTO,
-            )
-        self._handshake.on_crypto_untrusted(space, offset, payload[pos:stop], now)
-        return stop
-
-    def _token_untrusted(self, payload: bytes, pos: int, end: int) -> int:
-        """NEW_TOKEN (section 19.7)."""
-        size, pos = decode_varint_untrusted(payload, pos, end)
-        stop = pos + size
-        if stop > end or not size:
-            raise BadPacketError(
-                FRAME_ENCODING_ERROR, "NEW_TOKEN is cut short or without a token", frames.NEW_TOKEN
-            )
-        self._handshake.on_new_token_untrusted(payload[pos:stop])
-        return stop
 
     def _ack_untrusted(
         self, payload: bytes, kind: int, pos: int, end: int, space: int, now: float

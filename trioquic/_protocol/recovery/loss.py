@@ -129,12 +129,9 @@ class LossDetector:
         if packet.ack_eliciting:
             self._last_activity = packet.time_sent
 
-    def can_send(self, path_id: int, now: float) -> bool:
-        """Whether window and pacer allow a full datagram now. Probes and ACKs need not ask."""
-        return self._paths[path_id].send_budget(now) > 0
-
     def send_budget(self, path_id: int, now: float) -> int:
-        """Bytes that window and pacer allow now: room for a full datagram at least, or 0."""
+        """Bytes that window and pacer allow now: room for a full datagram at least, or 0. Probes of
+        a PTO and ACKs need not ask."""
         return self._paths[path_id].send_budget(now)
 
     def pacer_deadline(self, path_id: int, now: float) -> float:

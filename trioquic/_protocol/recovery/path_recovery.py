@@ -97,10 +97,7 @@ class PathRecovery:
         self.pto_count = 0
         self.packets_sent = 0
         self.bytes_sent = 0
-        self.packets_acked = 0
-        self.bytes_acked = 0
         self.packets_lost = 0
-        self.bytes_lost = 0
         self.packets_requeued = 0
         self.spurious_losses = 0
         self.persistent_congestions = 0
@@ -192,8 +189,6 @@ class PathRecovery:
             return
         size = packet.size
         self.bytes_in_flight -= size
-        self.packets_acked += 1
-        self.bytes_acked += size
         if packet.ack_eliciting:
             flight.eliciting -= 1
         if size > self._every_path:
@@ -287,7 +282,6 @@ class PathRecovery:
                 continue
             self.bytes_in_flight -= packet.size
             self.packets_lost += 1
-            self.bytes_lost += packet.size
             if packet.ack_eliciting:
                 flight.eliciting -= 1
             if packet.size > self.max_datagram_size:

@@ -93,13 +93,6 @@ class SendBuffer:
             low = ends[index]
             index += 1
 
-    def next_lost(self, limit: int) -> tuple[int, int]:
-        """The first range to send again, at most `limit` bytes; (0, 0) when there is none."""
-        if not self.lost.ends:
-            return 0, 0
-        low, high = self.lost.first()
-        return low, min(high, low + limit)
-
     def discard(self) -> None:
         """Forget all bytes: they need not arrive any more. The offsets stay."""
         self._chunks.clear()

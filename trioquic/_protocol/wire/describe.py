@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import CRYPTO_ERROR, NAMES, BadPacketError
 from . import frames
-from .varint import Reader, decode_varint_untrusted
+from .varint import Reader
 
 # by packet-number space
 PACKET_TYPES: Final = ("initial", "handshake", "1RTT", "0RTT")
@@ -72,22 +72,15 @@ def describe_frames_untrusted(payload: bytes, ack_delay_exponent: int) -> str:
 
 
 def _stream_untrusted(out: list[str], payload: bytes, kind: int, pos: int, end: int) -> int:
-    stream_id, pos = decode_varint_untrusted(payload, pos, end)
-    offset = 0
-    if kind & frames.STREAM_OFFSET_BIT:
-        offset, pos = decode_varint_untrusted(payload, pos, end)
-    length = end - pos
-    if kind & frames.STREAM_LENGTH_BIT:
-        length, pos = decode_varint_untrusted(payload, pos, end)
-        if length > end - pos:
-            raise BadPacketError(0, "STREAM frame is cut short")
+    stream_id, offset, start, stop = frames.parse_stream_untrusted(payload, kind, pos, end)
+    length = stop - start
     fin = ',"fin":true' if kind & frames.STREAM_FIN_BIT else ""
     # The drafts have moved the length into `raw`; qvis looks for it where it was.
     out.append(
         f'{{"frame_type":"stream","stream_id":{stream_id},"offset":{offset},"length":{length}'
         f'{fin},"raw":{{"length":{length}}}}}'
     )
-    return pos + length
+    return stop
 
 
 def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
@@ -97,8 +90,10 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
     if kind == frames.PING:
         return '{"frame_type":"ping"}'
     if kind == frames.CRYPTO:
-        offset, data = frames.read_crypto_untrusted(reader)
-        length = len(data)
+        offset, start, reader.pos = frames.parse_crypto_untrusted(
+            reader.data, reader.pos, reader.end
+        )
+        length = reader.pos - start
         return (
             f'{{"frame_type":"crypto","offset":{offset},"length":{length}'
             f',"raw":{{"length":{length}}}}}'
@@ -124,7 +119,10 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
     if kind == frames.CONNECTION_CLOSE or kind == frames.CONNECTION_CLOSE_APP:
         return _close_untrusted(reader, kind == frames.CONNECTION_CLOSE_APP)
     if kind == frames.DATAGRAM or kind == frames.DATAGRAM_WITH_LENGTH:
-        length = len(frames.read_datagram_untrusted(reader, kind == frames.DATAGRAM_WITH_LENGTH))
+        start, reader.pos = frames.parse_datagram_untrusted(
+            reader.data, kind, reader.pos, reader.end
+        )
+        length = reader.pos - start
         return f'{{"frame_type":"datagram","length":{length},"raw":{{"length":{length}}}}}'
     if kind == frames.HANDSHAKE_DONE:
         return '{"frame_type":"handshake_done"}'
@@ -154,7 +152,7 @@ def _control_untrusted(reader: Reader, kind: int) -> str:
         return f'{{"frame_type":"max_stream_data","stream_id":{stream_id},"maximum":{limit}}}'
     if kind in _STREAM_LIMITS:
         name, direction, field = _STREAM_LIMITS[kind]
-        count = frames.read_max_streams_untrusted(reader)
+        count = frames.read_stream_count_untrusted(reader)
         return f'{{"frame_type":"{name}","stream_type":"{direction}","{field}":{count}}}'
     if kind == frames.RESET_STREAM:
         stream_id, code, final_size = frames.read_reset_stream_untrusted(reader)
@@ -175,7 +173,8 @@ def _control_untrusted(reader: Reader, kind: int) -> str:
         stream_id, limit = frames.read_stream_data_blocked_untrusted(reader)
         return f'{{"frame_type":"stream_data_blocked","stream_id":{stream_id},"limit":{limit}}}'
     # NEW_TOKEN is all that is left
-    length = len(frames.read_new_token_untrusted(reader))
+    start, reader.pos = frames.parse_new_token_untrusted(reader.data, reader.pos, reader.end)
+    length = reader.pos - start
     return f'{{"frame_type":"new_token","token":{{"raw":{{"length":{length}}}}}}}'
 
 

@@ -1,10 +1,11 @@
 """The frames of RFC 9000 section 19: one encoder and one decoder each, no state.
 
 An encoder returns the whole frame with its type. A decoder gets a Reader that stands behind the
-type. Decoders check what can be judged from the frame alone (truncation, ranges of values) and
-raise FRAME_ENCODING_ERROR for it; whether a frame is allowed here and now is its owner's
-business. They do not know at which frame the packet's reader started, so the dispatcher fills in
-`BadPacketError.frame_type`.
+type; those of frequent frames and of frames with data (`parse_...`) work on positions, and tell
+where the data is instead of copying it. Decoders check what can be judged from the frame alone
+(truncation, ranges of values) and raise FRAME_ENCODING_ERROR for it; whether a frame is allowed
+here and now is its owner's business. They do not know at which frame the packet's reader started,
+so the dispatcher fills in `BadPacketError.frame_type`.
 
 PADDING, PING and HANDSHAKE_DONE have no content: their type byte is all of them. STREAM is split
 differently: `encode_stream_header` makes everything before the data, which the caller appends
@@ -198,24 +199,31 @@ def encode_crypto(offset: int, data: bytes) -> bytes:
     return b"\x06" + encode_varint(offset) + encode_varint(len(data)) + data
 
 
-def read_crypto_untrusted(reader: Reader) -> tuple[int, bytes]:
-    """(offset, data)"""
-    offset = reader.varint_untrusted()
-    data = reader.take_untrusted(reader.varint_untrusted())
-    if offset + len(data) > MAX_VARINT:
-        raise reader.bad("CRYPTO data beyond offset 2^62-1")
-    return offset, data
+def parse_crypto_untrusted(data: bytes, pos: int, end: int) -> tuple[int, int, int]:
+    """(offset, where the data begins and ends)"""
+    offset, pos = decode_varint_untrusted(data, pos, end)
+    size, pos = decode_varint_untrusted(data, pos, end)
+    stop = pos + size
+    if stop > end:
+        raise _bad("CRYPTO frame is cut short")
+    if offset + size > MAX_VARINT:
+        raise _bad("CRYPTO data beyond offset 2^62-1")
+    return offset, pos, stop
 
 
 def encode_new_token(token: bytes) -> bytes:
     return b"\x07" + encode_varint(len(token)) + token
 
 
-def read_new_token_untrusted(reader: Reader) -> bytes:
-    token = reader.take_untrusted(reader.varint_untrusted())
-    if not token:
-        raise reader.bad("NEW_TOKEN without a token")
-    return token
+def parse_new_token_untrusted(data: bytes, pos: int, end: int) -> tuple[int, int]:
+    """Where the token begins and ends."""
+    size, pos = decode_varint_untrusted(data, pos, end)
+    stop = pos + size
+    if stop > end:
+        raise _bad("NEW_TOKEN frame is cut short")
+    if not size:
+        raise _bad("NEW_TOKEN without a token")
+    return pos, stop
 
 
 # STREAM (19.8)
@@ -236,23 +244,41 @@ def encode_stream_header(
     return _STREAM_TYPES[bits] + fields
 
 
-def read_stream_untrusted(reader: Reader, frame_type: int) -> tuple[int, int, bytes, bool]:
-    """(stream_id, offset, data, fin)"""
-    content = reader.data
-    end = reader.end
-    stream_id, pos = decode_varint_untrusted(content, reader.pos, end)
+def parse_stream_untrusted(
+    data: bytes, frame_type: int, pos: int, end: int
+) -> tuple[int, int, int, int]:
+    """(stream_id, offset, where the data begins and ends). The lengths of integers that are most
+    frequent in each place are spelled out."""
+    if pos < end and data[pos] < 0x40:
+        stream_id = data[pos]
+        pos += 1
+    else:
+        stream_id, pos = decode_varint_untrusted(data, pos, end)
     offset = 0
     if frame_type & STREAM_OFFSET_BIT:
-        offset, pos = decode_varint_untrusted(content, pos, end)
+        first = data[pos] if pos < end else 0
+        if 0x40 <= first < 0x80 and pos + 1 < end:
+            offset = (first & 0x3F) << 8 | data[pos + 1]
+            pos += 2
+        elif 0x80 <= first < 0xC0 and pos + 3 < end:
+            offset = (first & 0x3F) << 24 | data[pos + 1] << 16
+            offset |= data[pos + 2] << 8 | data[pos + 3]
+            pos += 4
+        else:
+            offset, pos = decode_varint_untrusted(data, pos, end)
+    stop = end
     if frame_type & STREAM_LENGTH_BIT:
-        length, pos = decode_varint_untrusted(content, pos, end)
-        if pos + length > end:
-            raise reader.bad(f"STREAM frame of {length} bytes, {end - pos} left")
-        end = pos + length
-    if offset + end - pos > MAX_VARINT:
-        raise reader.bad("STREAM data beyond offset 2^62-1")
-    reader.pos = end
-    return stream_id, offset, content[pos:end], frame_type & STREAM_FIN_BIT != 0
+        if pos < end and data[pos] < 0x40:
+            length = data[pos]
+            pos += 1
+        else:
+            length, pos = decode_varint_untrusted(data, pos, end)
+        stop = pos + length
+        if stop > end:
+            raise _bad("STREAM frame is cut short")
+    if offset + (stop - pos) > MAX_VARINT:
+        raise _bad("STREAM data beyond offset 2^62-1")
+    return stream_id, offset, pos, stop
 
 
 # Flow control and its blocked frames (19.9 to 19.14)
@@ -280,11 +306,12 @@ def encode_max_streams(bidirectional: bool, maximum: int) -> bytes:
     return (b"\x12" if bidirectional else b"\x13") + encode_varint(maximum)
 
 
-def read_max_streams_untrusted(reader: Reader) -> int:
-    maximum = reader.varint_untrusted()
-    if maximum > MAX_STREAM_COUNT:
-        raise reader.bad("MAX_STREAMS beyond 2^60")
-    return maximum
+def read_stream_count_untrusted(reader: Reader) -> int:
+    """Of MAX_STREAMS and of STREAMS_BLOCKED."""
+    count = reader.varint_untrusted()
+    if count > MAX_STREAM_COUNT:
+        raise reader.bad("a number of streams beyond 2^60")
+    return count
 
 
 def encode_data_blocked(limit: int) -> bytes:
@@ -307,13 +334,6 @@ def read_stream_data_blocked_untrusted(reader: Reader) -> tuple[int, int]:
 
 def encode_streams_blocked(bidirectional: bool, limit: int) -> bytes:
     return (b"\x16" if bidirectional else b"\x17") + encode_varint(limit)
-
-
-def read_streams_blocked_untrusted(reader: Reader) -> int:
-    limit = reader.varint_untrusted()
-    if limit > MAX_STREAM_COUNT:
-        raise reader.bad("STREAMS_BLOCKED beyond 2^60")
-    return limit
 
 
 # Connection IDs (19.15, 19.16)
@@ -404,7 +424,15 @@ def encode_datagram_header(size: int) -> bytes:
     return b"\x31" + encode_varint(size)
 
 
-def read_datagram_untrusted(reader: Reader, with_length: bool) -> bytes:
-    """Without a length it reaches to the end of the packet."""
-    size = reader.varint_untrusted() if with_length else reader.end - reader.pos
-    return reader.take_untrusted(size)
+def parse_datagram_untrusted(data: bytes, frame_type: int, pos: int, end: int) -> tuple[int, int]:
+    """Where the datagram begins and ends; without a length it reaches to the packet's end."""
+    if frame_type != DATAGRAM_WITH_LENGTH:
+        return pos, end
+    if pos < end and data[pos] < 0x40:
+        size = data[pos]
+        pos += 1
+    else:
+        size, pos = decode_varint_untrusted(data, pos, end)
+    if pos + size > end:
+        raise _bad("DATAGRAM frame is cut short")
+    return pos, pos + size
