@@ -10,6 +10,7 @@ from ._protocol.path.state import PathState
 from ._protocol.tls.state import EarlyData
 from ._runtime.connection import Connection
 from ._runtime.datagrams import DatagramReceipt
+from ._runtime.interface_binding import bind_to_interface
 from ._runtime.opening import connect, open_connection
 from ._runtime.streams import ReceiveStream, SendStream, Stream
 from ._runtime.system_networks import system_networks
@@ -132,6 +133,7 @@ __all__ = [
     "VersionError",
     "WaitingForPath",
     "__version__",
+    "bind_to_interface",
     "compiled",
     "connect",
     "open_connection",

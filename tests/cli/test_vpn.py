@@ -32,6 +32,35 @@ async def test_new_connections_stay_in_the_tunnel(autojump_clock: MockClock, out
         assert {record.interface for record in sent} == {"tun0"}
 
 
+async def test_a_connection_that_was_moved_into_a_tunnel_stays_there(
+    autojump_clock: MockClock,
+) -> None:
+    """It began outside; the VPN came up, and went, while the content came."""
+    async with web() as here:
+        here.world.wifi.metric = here.world.cellular.metric = 600
+        tunnel = here.world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=50, rate=2e5)
+        here.world.wifi.link.change(rate=4e5)
+        tunnel.down()
+        gone = 0.0
+
+        async def flap() -> None:
+            nonlocal gone
+            tunnel.up()
+            await trio.sleep(3)
+            tunnel.down()
+            gone = trio.current_time()
+            await trio.sleep(31.5)
+            tunnel.up()
+
+        async with trio.open_nursery() as nursery:
+            sink = Memory(lambda: nursery.start_soon(flap))
+            job, _ = await here.fetch("/file", sink)
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
+        sent = here.world.record.select(host="phone", since=gone)
+        assert {record.interface for record in sent} == {"tun0"}
+
+
 async def test_it_is_left_by_who_says_so(autojump_clock: MockClock) -> None:
     async with web() as here:
         here.world.wifi.metric = here.world.cellular.metric = 600

@@ -5,7 +5,7 @@
                  server stood there
 
 The process that makes them stays in the client's namespace. Whatever leaves by an Ethernet end is
-seen by a packet socket there: UDP datagrams to the server's port are counted by interface. The VPN
+seen by a packet socket there: UDP and TCP to the server's port is counted by interface. The VPN
 takes everything in one of three ways:
 
     default   a default route with a better metric
@@ -41,7 +41,7 @@ _MARK: Final = "0xca6c"
 _CLONE_NEWNET: Final = 0x40000000
 _LARGEST_PACKET: Final = 65_535
 _ETH_P_ALL: Final = 3
-_UDP: Final = 17
+_TRANSPORTS: Final = (6, 17)  # TCP, UDP
 
 _CLIENT: Final = [
     "link set lo up",
@@ -121,7 +121,7 @@ class VpnWorld:
     def __init__(self, setup: str) -> None:
         self.setup = setup
         self.sent: Counter[str] = Counter()
-        """UDP datagrams to the server's port by the Ethernet interface they left."""
+        """Packets to the server's port by the Ethernet interface they left."""
         self.through_tunnel = 0
         enter_new_namespace()
         self._server_space = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -169,11 +169,25 @@ class VpnWorld:
     def connected(self) -> bool:
         return self._client_end is not None
 
-    def connect_vpn(self) -> None:
+    def connect_vpn(self, *, ipv6: bool = True) -> None:
         """The device comes, with its addresses and routes."""
         if self._client_end is None:
             self._client_end = make_device(TUNNEL)
-        ip(_DEVICE_UP + ROUTES[self.setup])
+        lines = _DEVICE_UP + ROUTES[self.setup]
+        ip([line for line in lines if ipv6 or not _is_for(line, "-6")])
+
+    def listen(self) -> list[socket.socket]:
+        """The server's TCP sockets, in its namespace: for IPv4 and IPv6."""
+        found: list[socket.socket] = []
+
+        def make() -> None:
+            for family in (socket.AF_INET, socket.AF_INET6):
+                sock = socket.create_server(("", PORT), family=family)
+                sock.setblocking(False)
+                found.append(sock)
+
+        self._in_server_space(make)
+        return found
 
     def disconnect_vpn(self) -> None:
         """The device goes, and all that hangs on it."""
@@ -241,10 +255,10 @@ class VpnWorld:
 
 
 def _is_to_server(packet: bytes) -> bool:
-    """A UDP datagram to the server's port, of either family."""
-    if len(packet) >= 28 and packet[0] >> 4 == 4 and packet[9] == _UDP:
+    """A packet to the server's port, of either family."""
+    if len(packet) >= 28 and packet[0] >> 4 == 4 and packet[9] in _TRANSPORTS:
         start = (packet[0] & 15) * 4
-    elif len(packet) >= 48 and packet[0] >> 4 == 6 and packet[6] == _UDP:
+    elif len(packet) >= 48 and packet[0] >> 4 == 6 and packet[6] in _TRANSPORTS:
         start = 40
     else:
         return False

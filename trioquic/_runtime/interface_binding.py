@@ -15,7 +15,10 @@ import errno
 import os
 import socket
 import struct
+import sys
 from typing import Final, Protocol
+
+from ..networks import Interface
 
 IP_BOUND_IF: Final = 25
 IPV6_BOUND_IF: Final = 125
@@ -86,6 +89,22 @@ def binder_for(platform: str) -> InterfaceBinder:
     if platform == "win32":
         return bind_on_windows
     return no_binding
+
+
+class BindableSocket(OptionSocket, Protocol):
+    """What `bind_to_interface` takes: a socket of Python's or of trio's."""
+
+    @property
+    def family(self) -> int: ...
+
+
+def bind_to_interface(sock: BindableSocket, interface: Interface) -> None:
+    """Tie a socket of yours, TCP's for instance, to an interface as those of connections are tied:
+    before it is connected, so that nothing of it leaves by another one. Returns at once.
+
+    Raises OSError where the system does not let us (Linux before 5.7 without privileges).
+    """
+    binder_for(sys.platform)(sock, sock.family, interface.name, interface.index)
 
 
 def try_to_bind(

@@ -80,8 +80,6 @@ class Origins:
     links: list[Link] = field(default_factory=list)
     _current: dict[Origin, Link] = field(default_factory=dict)
     _not_early: set[Origin] = field(default_factory=set)
-    # servers that were reached through a tunnel
-    _in_tunnel: set[Origin] = field(default_factory=set)
     _finished: trio.Event = field(default_factory=trio.Event)
 
     async def link(self, origin: Origin) -> Link:
@@ -145,7 +143,7 @@ class Origins:
         transport, migration = self.settings.transport, self.settings.migration
         early_data = self.settings.early_data and link.origin not in self._not_early
         interface = _first_up(networks, self.settings.start)
-        if link.origin in self._in_tunnel:
+        if self._is_inside(link.origin):
             # what was begun in a tunnel is not ended beside it
             migration, interface = replace(migration, tunnel_only=True), None
         if patience is not None:
@@ -174,8 +172,6 @@ class Origins:
             trio.open_nursery() as nursery,
         ):
             link.http = http
-            if conn.in_tunnel:
-                self._in_tunnel.add(link.origin)
             link.handovers = Handovers(conn, began=self.began, tell=self.tell)
             self.links.append(link)
             nursery.start_soon(link.handovers.follow, events)
@@ -184,6 +180,15 @@ class Origins:
             if self.settings.verbose:
                 nursery.start_soon(self._tell_of, link.origin, conn)
             nursery.start_soon(self._end_of, http, nursery)
+
+    def _is_inside(self, origin: Origin) -> bool:
+        """Whether the server was reached through a tunnel, perhaps by a connection that began
+        outside and was moved into it."""
+        return any(
+            link.http.quic.in_tunnel
+            for link in self.links
+            if link.origin == origin and link.http is not None
+        )
 
     # -- beside one that is not heard --------------------------------------------------------------
 

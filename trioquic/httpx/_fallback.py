@@ -1,9 +1,10 @@
 """The transport for hosts without HTTP/3: HTTP/2 and HTTP/1.1 over TLS, with the same trust.
 
-It is httpx's own, with two things mended that hurt on a network that has died. Its first use takes
-a quarter of a second of computation, which is done in a thread. And it lets requests to one host
-wait for each other's attempts to connect, five seconds each; here a request waits for a connection
-as long as its connect timeout says, whoever makes it.
+It is httpx's own, with three things mended. Its first use takes a quarter of a second of
+computation, which is done in a thread. It lets requests to one host wait for each other's attempts
+to connect, five seconds each; here a request waits for a connection as long as its connect timeout
+says, whoever makes it. And it would go wherever the system sends packets; here it keeps to where
+the transport's other connections may go (`_tcp.py`).
 """
 
 import importlib.util
@@ -13,21 +14,41 @@ import ssl
 from typing import Any, Final
 
 import certifi
+import httpcore
 import httpx
 import trio
 
 from .. import TLSConfig
+from ._tcp import Backend, Ways
 
 # httpcore's name of the moment when there is a connection, after "http11." or "http2."
 _CONNECTED: Final = ".send_request_headers.started"
 
 
-class DefaultFallback(httpx.AsyncBaseTransport):
-    """httpx's transport that believes whom `tls` believes. HTTP/2 needs the package h2."""
+class _Transport(httpx.AsyncHTTPTransport):
+    """httpx's, with a network of ours below, which its constructor does not take."""
 
-    def __init__(self, tls: TLSConfig, limits: httpx.Limits) -> None:
+    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, ways: Ways) -> None:
+        super().__init__(verify=context)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            http1=True,
+            http2=importlib.util.find_spec("h2") is not None,
+            network_backend=Backend(ways),
+        )
+
+
+class DefaultFallback(httpx.AsyncBaseTransport):
+    """httpx's transport that believes whom `tls` believes and goes where `ways` lead. HTTP/2 needs
+    the package h2."""
+
+    def __init__(self, tls: TLSConfig, limits: httpx.Limits, ways: Ways) -> None:
         self._tls = tls
         self._limits = limits
+        self._ways = ways
         self._making = trio.Lock()
         self._inner: httpx.AsyncHTTPTransport | None = None
 
@@ -45,12 +66,7 @@ class DefaultFallback(httpx.AsyncBaseTransport):
 
     def _make(self) -> httpx.AsyncHTTPTransport:
         try:
-            return httpx.AsyncHTTPTransport(
-                verify=ssl_context(self._tls),
-                http1=True,
-                http2=importlib.util.find_spec("h2") is not None,
-                limits=self._limits,
-            )
+            return _Transport(ssl_context(self._tls), self._limits, self._ways)
         except OSError as error:
             # ssl.SSLError is one
             raise httpx.ConnectError(str(error)) from error

@@ -16,6 +16,7 @@ from typing import Final
 import httpx
 import trio
 
+from .. import LocalAddressError
 from ._connection import Opener, PooledConnection
 from ._discovery import Endpoint, Origin
 from ._failures import connecting
@@ -235,7 +236,8 @@ class Pool:
             # It went to one address only, where the server was the last time.
             self._not_early.add(connection.endpoint)
         elif connection.http3 is None:
-            if connection.error is not None:
+            # what is wrong on this machine is not the place's fault
+            if not isinstance(connection.error, LocalAddressError | None):
                 self._tell_outcome(connection.endpoint, False)
         elif not connection.ended_here:
             now = trio.current_time()

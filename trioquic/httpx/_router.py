@@ -20,6 +20,7 @@ from .. import CertificateError
 from ._attempt import can_be_doubled
 from ._discovery import Discovery, Origin
 from ._failures import check_host, is_the_networks
+from ._fallback import DefaultFallback
 from ._pool import Pool
 from ._race import Around, Race
 from ._timeouts import Timeouts
@@ -62,7 +63,7 @@ class Router:
         if url.scheme != "https":
             if self._find_fallback is None:
                 raise httpx.UnsupportedProtocol(f"HTTP/3 is for https URLs, not for {url}")
-            return await self._find_fallback().handle_async_request(request)
+            return await (await self._fallback_for(origin)).handle_async_request(request)
         connect = Timeouts.of(request.extensions).connect
         deadline = trio.current_time() + min(connect, _LONGEST_OUTAGE)
         pause = _FIRST_PAUSE
@@ -151,11 +152,8 @@ class Router:
             raise
 
     async def _go_around(self, request: httpx.Request, began: float) -> httpx.Response:
-        assert self._find_fallback is not None
         origin = origin_of(request)
-        if self._tunnels.is_left(origin):
-            raise httpx.ConnectError(f"the tunnel to {origin.host} is gone, and is not left")
-        fallback = self._find_fallback()
+        fallback = await self._fallback_for(origin)
         spent = trio.current_time() - began
         try:
             response = await fallback.handle_async_request(_with_less_time(request, spent))
@@ -164,6 +162,16 @@ class Router:
             raise
         learn(self._discovery, origin, response)
         return response
+
+    async def _fallback_for(self, origin: Origin) -> httpx.AsyncBaseTransport:
+        """Raises httpx.ConnectError where it would leave the tunnel."""
+        assert self._find_fallback is not None
+        fallback = self._find_fallback()
+        if isinstance(fallback, DefaultFallback):
+            self._tunnels.check(origin.host)
+        else:
+            await self._tunnels.check_system(*origin)
+        return fallback
 
 
 def _with_less_time(request: httpx.Request, spent: float) -> httpx.Request:

@@ -173,7 +173,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     def _open(self, nursery: trio.Nursery) -> None:
         early = self._early_data
         networks = system_networks() if self._networks is None else self._networks
-        self._tunnels = Tunnels(networks, self._transport.idle_timeout)
+        self._tunnels = Tunnels(networks, self._migration)
         self._pool = Pool(nursery, self._open_http3, self._limits, self._tell, early_data=early)
         self._router = Router(
             nursery,
@@ -206,7 +206,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self, endpoint: Endpoint, early_data: bool
     ) -> AsyncGenerator[HTTP3Connection]:
         migration = self._migration
-        if self._tunnels.holds(endpoint.origin):
+        if self._tunnels.holds(endpoint.origin.host):
             migration = replace(migration, tunnel_only=True)
         async with (
             open_connection(
@@ -223,7 +223,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             ) as connection,
             open_http3(connection, self._http3) as http3,
         ):
-            with self._tunnels.watching(endpoint.origin, connection):
+            with self._tunnels.watching(endpoint.origin.host, connection):
                 yield http3
 
     def _tell(self, endpoint: Endpoint, worked: bool) -> None:
@@ -234,7 +234,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
 
     def _find_fallback(self) -> httpx.AsyncBaseTransport:
         if self._fallback is None:
-            self._fallback = DefaultFallback(self._tls, self._limits)
+            self._fallback = DefaultFallback(self._tls, self._limits, self._tunnels)
         return self._fallback
 
     async def _watch_networks(self, networks: NetworkSource) -> None:

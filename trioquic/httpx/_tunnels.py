@@ -1,78 +1,145 @@
-"""Which origins are spoken to inside a tunnel (a VPN), so that nothing goes beside it.
+"""Which hosts are spoken to inside a tunnel (a VPN), so that nothing goes beside it.
 
-A connection in a tunnel that goes away waits for it. Another connection to the same origin, over
-HTTP/3 or around it, would follow the system's routes, which then lead outside. So an origin is held
-inside while there is a connection in a tunnel, and as long afterwards as that would have waited.
+A connection in a tunnel that goes away waits for it. Another connection to the same host, over
+HTTP/3 or around it, would follow the system's routes, which then lead outside. So a host that was
+reached through a tunnel is reached through tunnels only, as long as the transport lives: what the
+user put up the tunnel for does not end with a timeout (`MigrationPolicy.leave_tunnel` does end it).
+
+TCP connections are made by `_tcp.py` over the ways that are found here, which are those of a QUIC
+connection. A transport that the application has brought follows the system's routes; it is used
+only where they lead it inside, to whichever of the host's addresses.
 """
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
-import trio
+import httpx
 
-from .. import Connection, NetworkSource
+from .. import Connection, LocalAddressError, MigrationPolicy, NetworkSource
+from ..addresses import candidate_pairs
 from ..networks import routes_of
-from ._discovery import Origin
+from ._tcp import Way, resolve
 
 _TUNNEL: Final = "tunnel"
-
-
-@dataclass(slots=True, kw_only=True)
-class _Held:
-    """What one connection says of its origin; `connection` is None when that is over."""
-
-    origin: Origin
-    remote: str
-    connection: Connection | None
-    until: float
-
-    @property
-    def counts(self) -> bool:
-        """Whether the origin has to be held because of it."""
-        if self.connection is not None:
-            return self.connection.in_tunnel
-        return trio.current_time() < self.until
+# So many hosts are remembered by name; after that all hosts are.
+_MOST: Final = 1000
 
 
 class Tunnels:
-    """`linger`: for so long an origin is held after its last connection, in seconds."""
+    """What one transport knows; `policy` is that of its connections."""
 
-    def __init__(self, networks: NetworkSource, linger: float) -> None:
+    def __init__(self, networks: NetworkSource, policy: MigrationPolicy) -> None:
         self._networks = networks
-        self._linger = linger
-        self._held: list[_Held] = []
+        self._policy = policy
+        self._live: list[tuple[str, Connection]] = []
+        self._inside: set[str] = set()
+        self._all_inside = policy.tunnel_only
 
     @contextmanager
-    def watching(self, origin: Origin, connection: Connection) -> Iterator[None]:
-        """While there is this connection to the origin."""
-        path = connection.active_path
-        remote = "" if path is None else path.remote[0]
-        held = _Held(origin=origin, remote=remote, connection=connection, until=0.0)
-        self._held.append(held)
+    def watching(self, host: str, connection: Connection) -> Iterator[None]:
+        """While there is this connection to the host, which may be moved into a tunnel later."""
+        entry = (host, connection)
+        self._live.append(entry)
         try:
             yield
         finally:
             if connection.in_tunnel:
-                held.until = trio.current_time() + self._linger
-            held.connection = None
-            self._held = [one for one in self._held if one.connection is not None or one.counts]
+                self._note(host)
+            self._live = [one for one in self._live if one is not entry]
 
-    def holds(self, origin: Origin) -> bool:
-        """Whether nothing to this origin may leave the tunnels."""
-        return bool(self._of(origin))
+    def _note(self, host: str) -> None:
+        self._all_inside |= host not in self._inside and len(self._inside) >= _MOST
+        if not self._all_inside:
+            self._inside.add(host)
 
-    def is_left(self, origin: Origin) -> bool:
-        """Whether the origin is held, and the system would go to it beside the tunnels now."""
-        held = self._of(origin)
-        if not held:
+    def holds(self, host: str) -> bool:
+        """Whether nothing to this host may leave the tunnels."""
+        if self._policy.leave_tunnel:
             return False
-        tunnels = {i.name for i in self._networks.snapshot() if i.up and i.kind == _TUNNEL}
-        routes = routes_of(self._networks, [one.remote for one in held if one.remote])
-        if routes is None:
-            return not tunnels
-        return not any(route.chosen and route.interface in tunnels for route in routes)
+        for name, connection in self._live:
+            if connection.in_tunnel:
+                self._note(name)
+        return self._all_inside or host in self._inside
 
-    def _of(self, origin: Origin) -> list[_Held]:
-        return [one for one in self._held if one.origin == origin and one.counts]
+    def check(self, host: str) -> None:
+        """Raises httpx.ConnectError if the host is to be reached through a tunnel, and there is
+        none."""
+        if self.holds(host) and not self._tunnels():
+            raise httpx.ConnectError(_gone(host))
+
+    def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
+        """The ways to a host with these addresses, the best first. Raises LocalAddressError if none
+        may be used."""
+        policy = self._policy
+        inside = self.holds(host) or any(self._led_inside(remotes) or ())
+        if not inside and not policy.only_interfaces:
+            return [Way(remote, None) for remote in remotes]
+        interfaces = self._networks.snapshot()
+        named = {interface.name: interface for interface in interfaces}
+        pairs = candidate_pairs(
+            interfaces,
+            remotes,
+            prefer_interfaces=policy.interfaces,
+            prefer_kinds=policy.kinds,
+            only_interfaces=policy.only_interfaces,
+            routes=routes_of(self._networks, remotes),
+            leave_tunnel=policy.leave_tunnel,
+            in_tunnel=inside,
+        )
+        ways = [
+            Way(pair.remote, named[pair.interface])
+            for pair in pairs
+            if pair.source_rank == 0 and policy.wants(pair.interface, pair.kind, pair.metered)
+        ]
+        if not ways:
+            names = " or ".join(policy.only_interfaces)
+            text = _gone(host) if inside else f"no way to {host} over {names} (only_interfaces)"
+            raise LocalAddressError(errno.ENETUNREACH, text)
+        if inside:
+            self._note(host)
+        return ways
+
+    async def check_system(self, host: str, port: int) -> None:
+        """Make sure that a transport which follows the system's routes stays inside, if the host is
+        to be reached so. Raises httpx.ConnectError if it would not."""
+        self.check(host)
+        if not self._tunnels():
+            return
+        try:
+            remotes = [address[4][0] for address in await resolve(host, port)]
+        except OSError as error:
+            raise httpx.ConnectError(str(error)) from error
+        led = self._led_inside(remotes)
+        if led is None or not (self.holds(host) or any(led)):
+            return
+        if not all(led):
+            raise httpx.ConnectError(_gone(host))
+        self._note(host)
+
+    def _tunnels(self) -> list[str]:
+        """The tunnels that there are, and that may not be left."""
+        policy, only = self._policy, self._policy.only_interfaces
+        return [
+            interface.name
+            for interface in self._networks.snapshot()
+            if interface.up
+            and interface.kind == _TUNNEL
+            and (not only or interface.name in only)
+            and not policy.leave_tunnel
+        ]
+
+    def _led_inside(self, remotes: Sequence[str]) -> list[bool] | None:
+        """For each address, whether the system sends there through a tunnel; None if nobody
+        knows."""
+        routes = routes_of(self._networks, remotes)
+        if routes is None:
+            return None
+        tunnels = self._tunnels()
+        inside = {route.remote for route in routes if route.chosen and route.interface in tunnels}
+        return [remote in inside for remote in remotes]
+
+
+def _gone(host: str) -> str:
+    return f"the tunnel to {host} is gone, and is not left (leave_tunnel)"

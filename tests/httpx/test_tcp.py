@@ -1,0 +1,166 @@
+"""How the fallback's TCP connections are made, and which ways around HTTP/3 stay in a tunnel."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+import trio
+
+from trioquic import Interface, InterfaceAddress, ManualNetworks, MigrationPolicy, Route
+from trioquic.httpx import _tunnels
+from trioquic.httpx._tcp import Backend, Way
+from trioquic.httpx._tunnels import Tunnels
+
+IPV4, IPV6 = "198.51.100.1", "2001:db8:5::1"
+HOST = "a.example"
+
+
+class Names(trio.abc.HostnameResolver):
+    """Names of one host, and its addresses."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+
+    async def getaddrinfo(self, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        families = [
+            trio.socket.AF_INET6 if ":" in one else trio.socket.AF_INET for one in self._addresses
+        ]
+        return [
+            (family, trio.socket.SOCK_STREAM, 0, "", (address, port))
+            for family, address in zip(families, self._addresses, strict=True)
+        ]
+
+    async def getnameinfo(self, *args: Any) -> Any:
+        raise NotImplementedError
+
+
+class Everywhere:
+    """Goes to every address, until the host belongs into a tunnel."""
+
+    held = False
+
+    def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
+        return [Way(remote, None) for remote in remotes]
+
+    def holds(self, host: str) -> bool:
+        return self.held
+
+
+async def test_the_next_address_where_the_first_refuses() -> None:
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, _echo, [listener])
+        trio.socket.set_custom_hostname_resolver(Names("127.0.0.2", "127.0.0.1"))
+        stream = await Backend(Everywhere()).connect_tcp(HOST, port, timeout=10)
+        assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+        await stream.write(b"abc")
+        assert await stream.read(3) == b"abc"
+        await stream.aclose()
+        trio.socket.set_custom_hostname_resolver(Names("127.0.0.2"))
+        with pytest.raises(httpcore.ConnectError):
+            await Backend(Everywhere()).connect_tcp(HOST, port, timeout=10)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_from_before_the_tunnel_is_not_used_any_more() -> None:
+    ways = Everywhere()
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, _echo, [listener])
+        port = listener.socket.getsockname()[1]
+        stream = await Backend(ways).connect_tcp("127.0.0.1", port, timeout=10)
+        assert stream.get_extra_info("is_readable") is False
+        ways.held = True
+        # httpcore takes that for the end of an idle connection
+        assert stream.get_extra_info("is_readable") is True
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(b"abc")
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def _echo(stream: trio.SocketStream) -> None:
+    async for data in stream:
+        await stream.send_all(data)
+
+
+class Half(ManualNetworks):
+    """A tunnel that takes IPv4 only, beside a network that has both."""
+
+    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...]:
+        return tuple(
+            Route(remote=remote, interface=name, chosen=name == ("tun0" if tunnel else "eth0"))
+            for remote in remotes
+            for tunnel in [":" not in remote and self.tunnel]
+            for name in (["tun0"] * tunnel + ["eth0"])
+        )
+
+    @property
+    def tunnel(self) -> bool:
+        return any(interface.name == "tun0" for interface in self.snapshot())
+
+
+ETH0 = Interface(
+    name="eth0",
+    kind="ethernet",
+    addresses=(
+        InterfaceAddress(address="192.0.2.9", prefix_length=24),
+        InterfaceAddress(address="2001:db8::9", prefix_length=64),
+    ),
+)
+TUN0 = Interface(
+    name="tun0",
+    kind="tunnel",
+    addresses=(InterfaceAddress(address="10.8.0.2", prefix_length=24),),
+)
+
+
+async def test_the_other_family_beside_a_tunnel() -> None:
+    networks = Half([ETH0, TUN0])
+    tunnels = Tunnels(networks, MigrationPolicy())
+    assert tunnels.ways(HOST, [IPV6, IPV4]) == [Way(IPV4, TUN0)]
+    assert tunnels.holds(HOST)
+    networks.update([ETH0])
+    with pytest.raises(OSError, match=r"the tunnel to a\.example is gone"):
+        tunnels.ways(HOST, [IPV6, IPV4])
+    with pytest.raises(httpx.ConnectError, match=r"the tunnel to a\.example is gone"):
+        tunnels.check(HOST)
+    # others follow the system's routes
+    assert tunnels.ways("b.example", [IPV6]) == [Way(IPV6, None)]
+    left = Tunnels(Half([ETH0, TUN0]), MigrationPolicy(leave_tunnel=True))
+    assert left.ways(HOST, [IPV6, IPV4]) == [Way(IPV6, None), Way(IPV4, None)]
+    only = Tunnels(Half([ETH0, TUN0]), MigrationPolicy(only_interfaces=["eth0"]))
+    assert only.ways(HOST, [IPV4, IPV6]) == [Way(IPV6, ETH0), Way(IPV4, ETH0)]
+    never = Tunnels(Half([ETH0]), MigrationPolicy(tunnel_only=True))
+    with pytest.raises(OSError, match="is gone"):
+        never.ways("b.example", [IPV4])
+
+
+async def test_a_fallback_of_the_users_own_is_used_where_the_routes_lead_inside() -> None:
+    networks = Half([ETH0, TUN0])
+    tunnels = Tunnels(networks, MigrationPolicy())
+    trio.socket.set_custom_hostname_resolver(Names(IPV6))
+    await tunnels.check_system("b.example", 443)
+    assert not tunnels.holds("b.example")
+    trio.socket.set_custom_hostname_resolver(Names(IPV6, IPV4))
+    with pytest.raises(httpx.ConnectError, match="is gone"):
+        await tunnels.check_system(HOST, 443)
+    trio.socket.set_custom_hostname_resolver(Names(IPV4))
+    await tunnels.check_system(HOST, 443)
+    networks.update([ETH0])
+    with pytest.raises(httpx.ConnectError, match="is gone"):
+        await tunnels.check_system(HOST, 443)
+
+
+async def test_very_many_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are forgotten, and what they stand for is not."""
+    monkeypatch.setattr(_tunnels, "_MOST", 3)
+    tunnels = Tunnels(Half([TUN0]), MigrationPolicy())
+    for number in range(3):
+        tunnels.ways(f"{number}.example", [IPV4])
+    assert tunnels.holds("0.example") and not tunnels.holds("3.example")
+    tunnels.ways("3.example", [IPV4])
+    assert tunnels.holds("0.example") and tunnels.holds("4.example")
