@@ -36,7 +36,8 @@ class PathStatistics:
     min_rtt: float | None
     """The shortest round trip (RFC 9002 section 5.2), since the connection moved here last."""
     pto: float
-    """Probe timeout without the peer's acknowledgement delay (RFC 9002 section 6.2.1)."""
+    """Probe timeout in seconds, with the peer's acknowledgement delay and without the doublings
+    that follow timeouts (RFC 9002 section 6.2.1)."""
     congestion_window: int
     """How many bytes may be in flight (RFC 9002 section 7)."""
     bytes_in_flight: int

@@ -103,6 +103,33 @@ def test_21_no_packet_is_too_short_to_be_answered_with_a_reset(size: int) -> Non
     assert any(p.dcid == b"c" * size for d in short for p in d.packets)
 
 
+@pytest.mark.parametrize("size", [0, 1, 4, 6, 8])
+def test_21_what_counts_as_in_flight_is_counted(size: int) -> None:
+    """RFC 9002 section 2: what elicits an acknowledgement or has PADDING in it. A packet that only
+    acknowledges has none, as nobody need ever acknowledge that, and yet it is long enough."""
+    world = World(ServerScript(cid=b"c" * size)).connect()
+    upload(world, bytes(1000))
+    world.settle()
+    world.peer.script.acknowledge = False
+    before = world.client.path_view(0).bytes_in_flight
+    world.peer.datagrams.clear()
+    for turn in range(40):
+        stream = b"\x01" if turn % 8 else stream_frame(1, turn, bytes(1))
+        world.peer.send(APPLICATION, stream)
+        world.run_for(0.03)
+    counted = 0
+    quiet = 0
+    for datagram in world.peer.datagrams:
+        assert len(datagram.data) >= 30
+        for packet in datagram.packets:
+            if packet.ack_eliciting or packet.has(fr.PADDING):
+                counted += len(datagram.data)
+            quiet += not packet.ack_eliciting
+            assert packet.ack_eliciting or not packet.has(fr.PADDING)
+    assert quiet > 10
+    assert world.client.path_view(0).bytes_in_flight - before == counted
+
+
 # 21. Stateless reset: tokens of IDs in use, for that remote, not of retired ones (10.3.1).
 
 

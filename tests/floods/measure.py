@@ -5,8 +5,9 @@ and comes as a socket with GRO delivers it, several datagrams in one buffer. Nob
 
 - *Held* is what tracemalloc counts more than before, at its most, with nothing acknowledged: that
   keeps everything that waits for an acknowledgement.
-- *Beyond the window* is by how much the bytes in flight were ever more than the congestion window
-  when a datagram had been sent, not counting the probes of PTOs (RFC 9002 sections 6.2.4 and 7).
+- *Beyond the window* is by how much the bytes in flight ever exceeded the congestion window, or
+  what was in flight already, through what was sent next: but for the probes that a PTO owes, of a
+  full datagram each (RFC 9002 sections 6.2.4 and 7).
 - *Work* is the processor time for a received byte, headers of UDP and IP included, in proportion to
   that of an honest download in the same process; the peer acknowledges everything.
 """
@@ -120,12 +121,22 @@ def take_events(world: World) -> ev.Terminated | None:
     return end
 
 
+def send_all(world: World) -> int:
+    """All that the client has to send; by how many bytes that broke the congestion window."""
+    client = world.client
+    view = client.path_view(PATH)
+    allowed = max(view.congestion_window, view.bytes_in_flight)
+    allowed += view.mtu * sum(client._loss.probes)
+    while client.transmit(PATH, world.now) is not None:
+        pass
+    return client.path_view(PATH).bytes_in_flight - allowed
+
+
 def hold(name: str, window: int, volume: int) -> Cost:
     """Memory and bytes in flight under so many bytes of a flood, with nothing acknowledged."""
     world = attacked(window)
     rng = random.Random(1)
     client, end, beyond, held, received = world.client, None, 0, 0, 0
-    excused = 0  # bytes of PTO probes, which go past the window
     gc.collect()
     tracemalloc.start()
     try:
@@ -136,14 +147,8 @@ def hold(name: str, window: int, volume: int) -> Cost:
             client.receive(PATH, batch, size, 0, world.now)
             received += len(batch) + HEADERS * (len(batch) // size)
             if client.next_deadline(world.now) <= world.now:
-                expired = client.path_view(PATH).pto_count
                 client.handle_deadline(world.now)
-                view = client.path_view(PATH)
-                excused += 2 * view.mtu * max(0, view.pto_count - expired)
-            while client.transmit(PATH, world.now) is not None:
-                pass
-            view = client.path_view(PATH)
-            beyond = max(beyond, view.bytes_in_flight - view.congestion_window - excused)
+            beyond = max(beyond, send_all(world))
             end = take_events(world) or end
             del batch
             held = max(held, tracemalloc.get_traced_memory()[0] - before)

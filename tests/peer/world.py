@@ -60,6 +60,8 @@ class World:
         self.delay = delay
         self.delays: dict[int, float] = {}
         self.cut: set[int] = set()
+        self.drops_marked: set[int] = set()
+        """Links on which nothing arrives that the client has marked ECT (RFC 9000, 13.4.2.2)."""
         self.to_client: Filter | None = None
         self.to_peer: Filter | None = None
         self.events: list[ev.Event] = []
@@ -163,7 +165,7 @@ class World:
             self.events.append(event)
 
     def _put(self, to_client: bool, path: int, data: bytes, ecn: int = 0) -> None:
-        if path in self.cut:
+        if path in self.cut or (ecn and path in self.drops_marked):
             return
         chosen = self.to_client if to_client else self.to_peer
         passed = chosen(path, data) if chosen is not None else data

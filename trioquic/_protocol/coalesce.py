@@ -83,7 +83,8 @@ class Coalescer:
         # A probe says it again: the last ACK may be what was lost.
         due = space.acks.ack_due(now) and self._out.may_acknowledge(space, path)
         if probe or due or (space.acks.has_unacked and data):
-            space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
+            least = LEAST_DATAGRAM - (path.mtu - builder.room)
+            space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT, least)
         if data and application:
             self._out.write_data(builder, path)
         elif data:

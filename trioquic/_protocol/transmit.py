@@ -35,6 +35,7 @@ class Transmitter:
         connection_id = self._out.peer_ids.for_path(path.path_id)
         if connection_id is None:
             return None
+        path.doubt_marks(now)
         self._out.codepoint = path.recovery.ecn.codepoint
         active = path.path_id == self._out.paths.active
         if not self._out.lifetime.open:
@@ -115,7 +116,8 @@ class Transmitter:
             or out.paths.ack_needed
             or (acks.has_unacked and (data or ping))
         ):
-            acks.write_ack(builder, now, ACK_DELAY_EXPONENT)
+            overhead = 1 + len(connection_id) + number_length + TAG
+            acks.write_ack(builder, now, ACK_DELAY_EXPONENT, LEAST_DATAGRAM - overhead)
             out.paths.ack_needed = False
         if data:
             out.write_data(builder, path)
@@ -153,7 +155,8 @@ class Transmitter:
             path.next_spin(),
             out.handshake.fixed_bits.draw(),
         )
-        # RFC 9001 section 5.4.2: the sample must lie within the packet
+        # RFC 9001 section 5.4.2: the sample must lie within the packet. An ACK that is alone is
+        # long enough without PADDING.
         size = MINIMUM_DATAGRAM if padded else LEAST_DATAGRAM
         least = max(4 - number_length, size - len(header) - TAG)
         payload = b"".join(builder.parts)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..builder import PacketBuilder
 from ..machine import advance
+from ..recovery.ecn import EcnInput
 from ..recovery.path_recovery import PathRecovery
 from ..token import Token
 from ..wire import frames
@@ -29,6 +30,8 @@ MINIMUM_DATAGRAM: Final = BASE
 # So many times large packets were lost since one arrived, and the path carries them no more: the
 # second time is one too many for a queue that has overflowed.
 _BLACK_HOLE: Final = 2
+# Challenges of one attempt that may be marked before one goes out without a mark
+_MOST_MARKED: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +163,13 @@ class Path:
         if not beyond and not self.admits_probe():
             return False
         return self.responses.due > 0 or self.validation.wants_challenge(now)
+
+    def doubt_marks(self, now: float) -> None:
+        """Before a challenge is sent: when neither the first nor its repetition was answered, the
+        network may be dropping what is marked (section 13.4.2.2). The PTO, which would notice that
+        as well, is that of a path without a round-trip time here, and comes too late."""
+        if self.validation.wants_challenge(now) and self.validation.outstanding >= _MOST_MARKED:
+            self.recovery.ecn.advance(EcnInput.DOUBT)
 
     def write_probe(self, builder: PacketBuilder, now: float) -> bool:
         """The responses that are due, and at most one PATH_CHALLENGE; no token, as neither is

@@ -129,8 +129,14 @@ class AckTracker:
         """Whether an ACK must be sent now, in a packet of its own if need be."""
         return self.deadline <= now
 
-    def write_ack(self, builder: PacketBuilder, now: float, ack_delay_exponent: int) -> bool:
-        """Add an ACK frame of what was received; False when there is nothing to say or no room."""
+    def write_ack(
+        self, builder: PacketBuilder, now: float, ack_delay_exponent: int, least: int = 0
+    ) -> bool:
+        """Add an ACK frame of what was received; False when there is nothing to say or no room.
+
+        `least` is how long the frame should be, so that a packet with nothing else in it needs no
+        PADDING: with that it would count as in flight (RFC 9002 section 2), and nobody has to
+        acknowledge it."""
         if self.largest < 0 or builder.room < SMALLEST_ROOM:
             return False
         ranges = self._ranges_to_report()
@@ -138,7 +144,7 @@ class AckTracker:
         if self._delayed:
             delay = int(max(now - self._largest_at, 0.0) * MICROSECONDS) >> ack_delay_exponent
         ecn = (self._ect_0, self._ect_1, self._ce) if self._ect_0 | self._ect_1 | self._ce else None
-        frame = encode_ack(ranges, delay, ecn)
+        frame = encode_ack(ranges, delay, ecn, least)
         whole = True
         while len(frame) > builder.room:
             if len(ranges) == 1:

@@ -2,8 +2,12 @@
 
 Each path begins by marking its first packets ECT(0). An ACK whose counts fit what was marked shows
 that the path carries marks; marking goes on, and a rise of the CE count is a congestion event.
-Counts that cannot be, or no counts for marked packets, turn marking off on the path for good. A PTO
-while testing ends the test: the network may be dropping marked packets, so probes go unmarked.
+Counts that cannot be, or no counts for marked packets, turn marking off on the path for good.
+
+A network may drop what is marked, and may begin to do so when routes change. So a PTO while testing
+ends the test, and repeated silence, of PTOs or of challenges, stops marking whatever was known:
+what is sent then goes unmarked. The acknowledgement of a marked packet that was only late confirms
+the path again.
 
 The peer counts per packet-number space, over all paths, so the arithmetic is done once a space
 (`EcnCounts`) and the verdict goes to the paths whose packets the ACK names.
@@ -31,6 +35,7 @@ class EcnInput(Label):
     """What happens to the test."""
 
     STOP = "stop"
+    DOUBT = "doubt"
     CONFIRM = "confirm"
     REFUTE = "refute"
 
@@ -40,6 +45,10 @@ TABLE: Final[dict[tuple[EcnState, EcnInput], EcnState]] = {
     (EcnState.WAITING, EcnInput.STOP): EcnState.WAITING,
     (EcnState.CAPABLE, EcnInput.STOP): EcnState.CAPABLE,
     (EcnState.FAILED, EcnInput.STOP): EcnState.FAILED,
+    (EcnState.TESTING, EcnInput.DOUBT): EcnState.WAITING,
+    (EcnState.WAITING, EcnInput.DOUBT): EcnState.WAITING,
+    (EcnState.CAPABLE, EcnInput.DOUBT): EcnState.WAITING,
+    (EcnState.FAILED, EcnInput.DOUBT): EcnState.FAILED,
     (EcnState.TESTING, EcnInput.CONFIRM): EcnState.CAPABLE,
     (EcnState.WAITING, EcnInput.CONFIRM): EcnState.CAPABLE,
     (EcnState.CAPABLE, EcnInput.CONFIRM): EcnState.CAPABLE,

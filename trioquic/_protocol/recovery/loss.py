@@ -346,7 +346,7 @@ class LossDetector:
 
     def _on_pto(self, path: PathRecovery, now: float) -> None:
         path.pto_count += 1
-        path.ecn.advance(EcnInput.STOP)
+        path.ecn.advance(EcnInput.STOP if path.pto_count == 1 else EcnInput.DOUBT)
         if self.observer is not None:
             self.observer.recovery_updated(path)
         if path.path_id != self.active_path:

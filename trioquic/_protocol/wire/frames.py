@@ -95,9 +95,13 @@ class NewConnectionId:
 
 
 def encode_ack(
-    ranges: list[tuple[int, int]], delay: int, ecn: tuple[int, int, int] | None
+    ranges: list[tuple[int, int]],
+    delay: int,
+    ecn: tuple[int, int, int] | None,
+    least: int = 0,
 ) -> bytes:
-    """`ranges` as in AckFrame: inclusive, highest first, with gaps between them."""
+    """`ranges` as in AckFrame: inclusive, highest first, with gaps between them. A frame that would
+    have fewer than `least` bytes becomes seven bytes longer, in the field of the delay."""
     smallest, largest = ranges[0]
     parts = [
         b"\x02" if ecn is None else b"\x03",
@@ -114,7 +118,12 @@ def encode_ack(
     if ecn is not None:
         for count in ecn:
             parts.append(encode_varint(count))
-    return b"".join(parts)
+    frame = b"".join(parts)
+    if len(frame) < least:
+        # section 16: only frame types need the shortest encoding
+        parts[2] = (delay | 3 << 62).to_bytes(8, "big")
+        frame = b"".join(parts)
+    return frame
 
 
 def read_ack_untrusted(reader: Reader, with_ecn: bool) -> AckFrame:
