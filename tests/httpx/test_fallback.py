@@ -1,15 +1,19 @@
 """The default fallback believes whom HTTP/3 believes."""
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
 import pytest
+import trio
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.certificates import Certificates
 from trioquic import TLSConfig
-from trioquic.httpx._fallback import ssl_context
+from trioquic.httpx._fallback import DefaultFallback, ssl_context
+from trioquic.httpx._tcp import Way
 
 
 def roots(context: ssl.SSLContext) -> set[bytes]:
@@ -77,3 +81,40 @@ def test_nobody_to_believe_is_not_everybody(
         ssl_context(TLSConfig(ca_data=data))
     with pytest.raises(ssl.SSLError):
         ssl_context(TLSConfig(ca_file=certs.ca_file, ca_data=data))
+
+
+class Everywhere:
+    """All addresses may be used."""
+
+    def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
+        return [Way(remote, None) for remote in remotes]
+
+    def holds(self, host: str) -> bool:
+        return False
+
+
+async def test_the_connect_timeout_does_not_run_while_the_pool_has_no_place() -> None:
+    """For that there is the pool timeout."""
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async for _ in stream:
+            await stream.send_all(answer)
+
+    fallback = DefaultFallback(
+        TLSConfig(verify=False), httpx.Limits(max_connections=1), Everywhere()
+    )
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/"
+        timeout = httpx.Timeout(10, connect=0.2)
+        async with httpx.AsyncClient(transport=fallback, timeout=timeout) as client:
+            async with trio.open_nursery() as waiting:
+                async with client.stream("GET", url):
+                    waiting.start_soon(client.get, url)
+                    await trio.sleep(0.5)
+            with pytest.raises(httpx.PoolTimeout):
+                async with client.stream("GET", url):
+                    await client.get(url, timeout=httpx.Timeout(10, connect=0.2, pool=0.1))
+        nursery.cancel_scope.cancel()

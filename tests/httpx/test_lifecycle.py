@@ -317,6 +317,55 @@ async def test_the_fallback_is_entered_and_left_once() -> None:
     assert fallback.log == ["enter", "exit"]
 
 
+async def test_cancelled_while_it_begins() -> None:
+    """Only whoever was cancelled suffers from it; others begin anew."""
+
+    class Slow(Entered):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hindered = True
+            self.scope = trio.CancelScope()
+
+        async def __aenter__(self) -> "Slow":
+            await super().__aenter__()
+            if self.hindered:
+                await trio.sleep_forever()
+            # in the moment in which it has begun
+            self.scope.cancel()
+            return self
+
+    fallback = Slow()
+    async with trio.open_nursery() as nursery:
+        transport = HTTP3Transport(fallback=fallback, nursery=nursery)
+        client = httpx.AsyncClient(transport=transport)
+        with trio.move_on_after(0.01) as scope:
+            await client.get("http://127.0.0.1/x")
+        assert scope.cancelled_caught
+        fallback.hindered = False
+        with fallback.scope:
+            await client.get("http://127.0.0.1/x")
+        assert fallback.log == ["enter", "enter", "exit"]
+        assert (await client.get("http://127.0.0.1/x")).text == "http://127.0.0.1/x"
+        await client.aclose()
+    assert fallback.log == ["enter", "enter", "exit", "enter", "exit"]
+
+
+async def test_failed_while_it_begins() -> None:
+    class Broken(Entered):
+        async def __aenter__(self) -> "Broken":
+            await super().__aenter__()
+            if len(self.log) == 1:
+                raise OSError("not yet")
+            return self
+
+    async with trio.open_nursery() as nursery:
+        client = httpx.AsyncClient(transport=HTTP3Transport(fallback=Broken(), nursery=nursery))
+        with pytest.raises(OSError, match="not yet"):
+            await client.get("http://127.0.0.1/x")
+        assert (await client.get("http://127.0.0.1/x")).status_code == 200
+        await client.aclose()
+
+
 def test_arguments() -> None:
     with pytest.raises(ValueError, match="mode"):
         HTTP3Transport(mode="fast")  # type: ignore[arg-type]

@@ -160,3 +160,27 @@ async def test_many_wait_for_an_attempt_that_fails(autojump_clock: Clock) -> Non
             assert pool_of(client).connections == ()
             site.world.wifi.link.restore()
             await get(client)
+
+
+async def test_the_end_is_graceful_also_after_the_pool_was_empty(autojump_clock: Clock) -> None:
+    """What was sent last arrives: the server answers before it has the body."""
+    limits = httpx.Limits(keepalive_expiry=1)
+    async with simulated_site() as site:
+        async with site.client(limits=limits) as client:
+            await get(client)
+            await trio.sleep(3)
+            assert pool_of(client).connections == ()
+            assert (await client.post("/hasty", content=bytes(200_000))).text == "enough"
+        assert len(site.applications[1].exchanges[0].body) == 200_000
+
+
+async def test_what_gave_its_place_to_another_ends_gracefully_too(autojump_clock: Clock) -> None:
+    limits = httpx.Limits(max_connections=1)
+    async with simulated_site() as site:
+        assert site.world is not None
+        async with site.client(limits=limits) as client:
+            assert (await client.post("/hasty", content=bytes(200_000))).text == "enough"
+            site.world.wifi.link.change(delay=0.5)
+            with trio.move_on_after(0.01):
+                await get(client, f"https://server.example:{site.port}/bytes/1")
+        assert len(site.applications[0].exchanges[0].body) == 200_000

@@ -131,11 +131,9 @@ class PooledConnection:
                 self._while_good.discard(scope)
 
     def suspect(self) -> None:
-        """Nothing has come in time: if nothing at all came, this connection is of no use."""
-        if self.doubtful and not self._void:
-            self._void = True
-            if self.idle:
-                self.abort()
+        """Nothing has come in time: if nothing at all came, this connection is of no use, and ends
+        with the request that says so, or with others that have still hope."""
+        self._void |= self.doubtful
 
     def want_room(self) -> None:
         """Tell when there may be room for one request more."""

@@ -25,12 +25,35 @@ from ._tcp import Backend, Ways
 _CONNECTED: Final = ".send_request_headers.started"
 
 
+class _Connection(httpcore.AsyncHTTPConnection):
+    """One of httpcore's connections, which a request has got its place on."""
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send the request; it waits for the connection as long as its connect timeout says."""
+        connect = request.extensions.get("timeout", {}).get("connect")
+        with trio.move_on_after(math.inf if connect is None else connect) as scope:
+            return await super().handle_async_request(_tell_connected(request, scope))
+        raise httpcore.ConnectTimeout(f"no connection to {self._origin} in time")
+
+
+class _Pool(httpcore.AsyncConnectionPool):
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        return _Connection(
+            origin,
+            ssl_context=self._ssl_context,
+            keepalive_expiry=self._keepalive_expiry,
+            http1=self._http1,
+            http2=self._http2,
+            network_backend=self._network_backend,
+        )
+
+
 class _Transport(httpx.AsyncHTTPTransport):
     """httpx's, with a network of ours below, which its constructor does not take."""
 
     def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, ways: Ways) -> None:
         super().__init__(verify=context)
-        self._pool = httpcore.AsyncConnectionPool(
+        self._pool = _Pool(
             ssl_context=context,
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
@@ -57,12 +80,7 @@ class DefaultFallback(httpx.AsyncBaseTransport):
         async with self._making:
             if self._inner is None:
                 self._inner = await trio.to_thread.run_sync(self._make)
-        connect = (request.extensions.get("timeout") or {}).get("connect")
-        with trio.move_on_after(math.inf if connect is None else connect) as scope:
-            return await self._inner.handle_async_request(_tell_connected(request, scope))
-        raise httpx.ConnectTimeout(
-            f"no connection to {request.url.raw_host.decode('ascii')} in time"
-        )
+        return await self._inner.handle_async_request(request)
 
     def _make(self) -> httpx.AsyncHTTPTransport:
         try:
@@ -77,7 +95,7 @@ class DefaultFallback(httpx.AsyncBaseTransport):
             await self._inner.aclose()
 
 
-def _tell_connected(request: httpx.Request, scope: trio.CancelScope) -> httpx.Request:
+def _tell_connected(request: httpcore.Request, scope: trio.CancelScope) -> httpcore.Request:
     """The request, for which the scope's deadline is lifted when there is a connection."""
     users: Any = request.extensions.get("trace")
 
@@ -87,11 +105,11 @@ def _tell_connected(request: httpx.Request, scope: trio.CancelScope) -> httpx.Re
         if users is not None:
             await users(name, info)
 
-    return httpx.Request(
+    return httpcore.Request(
         request.method,
         request.url,
         headers=request.headers,
-        stream=request.stream,
+        content=request.stream,
         extensions={**request.extensions, "trace": trace},
     )
 

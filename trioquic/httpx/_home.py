@@ -138,8 +138,13 @@ class Home:
             raise RuntimeError(_CLOSED)
 
     async def _start(self, nursery: trio.Nursery) -> None:
+        """Cancelled or failed, nothing has begun, and somebody else may begin."""
+        self._scope, self._ended = trio.CancelScope(), trio.Event()
         await nursery.start(self._run)
         self._started = True
+        if self._ended.is_set():
+            # as soon as it had begun
+            self._closing.set()
 
     async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         try:
@@ -148,7 +153,8 @@ class Home:
                     task_status.started()
                     await self._closing.wait()
         finally:
-            self._closing.set()
+            if self._started:
+                self._closing.set()
             self._ended.set()
 
     async def aclose(self) -> None:

@@ -115,11 +115,13 @@ class Pool:
         self._most_idle = min(self._most, _number(limits.max_keepalive_connections))
         self._expiry = _number(limits.keepalive_expiry)
         self._connections: list[PooledConnection] = []
+        # they gave their places to others, and are being closed
+        self._leaving: list[PooledConnection] = []
         self._waiters: list[_Waiter] = []
         self._lost: dict[Origin, float] = {}
         self._ready = trio.Event()
         self._closed = False
-        self._emptied = trio.Event()
+        self._ended = trio.Event()
 
     @property
     def connections(self) -> tuple[PooledConnection, ...]:
@@ -179,10 +181,10 @@ class Pool:
             connection.end()
         try:
             await trio.lowlevel.checkpoint()
-            if self._connections:
-                await self._emptied.wait()
+            while self._connections or self._leaving:
+                await self._ended.wait()
         except BaseException:
-            for connection in self._connections:
+            for connection in self._connections + self._leaving:
                 connection.abort()
             raise
 
@@ -214,11 +216,12 @@ class Pool:
                 self._on_ready(connection)
             self.tidy(connection)
             return
-        if connection in self._connections:
-            self._connections.remove(connection)
+        for some in (self._connections, self._leaving):
+            if connection in some:
+                some.remove(connection)
         self._on_end(connection)
-        if not self._connections:
-            self._emptied.set()
+        self._ended.set()
+        self._ended = trio.Event()
         self._assign()
 
     def _on_ready(self, connection: PooledConnection) -> None:
@@ -274,6 +277,7 @@ class Pool:
         oldest = min(idle, key=lambda one: one.idle_since)
         oldest.end()
         self._connections.remove(oldest)
+        self._leaving.append(oldest)
         return True
 
     def _start(self, endpoint: Endpoint) -> PooledConnection:

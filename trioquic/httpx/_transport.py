@@ -119,7 +119,8 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._early_data = early_data
         self._http3 = http3
         self._limits = limits
-        self._fallback = fallback
+        self._given = fallback
+        self._fallback: httpx.AsyncBaseTransport | None = None
         self._head_start = head_start
         # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
         self._discovery = Discovery(mode, other_hosts=tls.verify)
@@ -157,8 +158,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     @asynccontextmanager
     async def _live(self) -> AsyncGenerator[None]:
         """What the one task of the transport does."""
-        if self._fallback is not None:
-            await self._fallback.__aenter__()
+        if self._given is not None:
+            await self._given.__aenter__()
+        self._fallback = self._given
         try:
             async with background("trioquic.httpx") as nursery:
                 self._open(nursery)
