@@ -27,6 +27,9 @@ from .errors import NoPathReason
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
 _BACK: Final = "the network is back"
+_MINUTE: Final = 60.0
+# A server that goes elsewhere once more is not called back again: it has its own mind.
+_MOST_RECALLS: Final = 2
 # of another network, while none has answered
 _PORTS_OF_A_STANDBY: Final = 3
 
@@ -255,8 +258,9 @@ class MigrationPolicy:
         if preferred is not None:
             return preferred
         strayed = [path for path in view.paths if path.strayed and path != active]
-        if strayed:
-            return self._server_moved(view, active, strayed[0], now)
+        answer = self._server_moved(view, active, strayed[0], now) if strayed else None
+        if answer is not None:
+            return answer
         better = [
             path
             for path in view.paths
@@ -275,7 +279,7 @@ class MigrationPolicy:
         standbys = roles.standbys_of(view, active)
         home = _network(active.interface, active.local[0])
         elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
-        wanted = 0 if view.recalls > 1 else self.standby
+        wanted = 0 if view.recalls >= _MOST_RECALLS else self.standby
         missing = max(0, wanted - len({_network(p.interface, p.local[0]) for p in elsewhere}))
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
@@ -303,12 +307,20 @@ class MigrationPolicy:
             look_again=look_again,
         )
 
-    def _server_moved(self, view: View, active: PathInfo, there: PathInfo, now: float) -> Decision:
-        """The server has chosen a path itself: go there, or have it come back."""
+    def _server_moved(
+        self, view: View, active: PathInfo, there: PathInfo, now: float
+    ) -> Decision | None:
+        """The server has chosen a path itself: go there, or have it come back; None where it does
+        so for ever, and neither would help."""
         worse = there.rank > active.rank or bool(there.metered and not active.metered)
         proven = there.usable and there.state is PathState.VALIDATED
         if proven and not worse and not active.chosen:
+            followed = sum(1 for at in view.returns if now - at < _MINUTE)
+            if followed >= self.switches_per_minute:
+                return None
             return Decision(migrate=there.id, cause=What.SERVER_MOVED.value)
+        if view.recalls >= _MOST_RECALLS:
+            return None
         if view.recalls:
             # It goes wherever a challenge was answered, so none is sent elsewhere any more.
             mine = tuple(p.id for p in view.paths if p.mine and p != active)

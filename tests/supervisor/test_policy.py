@@ -335,6 +335,33 @@ def test_the_preferred_address_is_asked_where_migration_is_forbidden() -> None:
     assert POLICY.decide(failed, TIME, NOW).give_up is NoPathReason.MIGRATION_FORBIDDEN
 
 
+@pytest.mark.parametrize("mine", [False, True])
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_server_that_goes_for_ever_is_let_go(mine: bool, rank: int) -> None:
+    """To a network that is worse, or only metered: it is called back twice, and then all goes on as
+    if it had not gone, but without a standby."""
+    active = replace(WIFI, rank=1)
+    there = replace(CELLULAR, rank=rank, strayed=1, mine=mine)
+    view = replace(VIEW, active=active, paths=(active, there), candidates=())
+    asked = POLICY.decide(view, TIME, NOW)
+    assert (asked.recall, asked.abandon) == (True, ())
+    again = POLICY.decide(replace(view, recalls=1), TIME, NOW)
+    assert (again.recall, again.abandon) == (True, (there.id,) if mine else ())
+    left = POLICY.decide(replace(view, recalls=2), TIME, NOW)
+    assert (left.recall, left.abandon, left.probe) == (False, (), ())
+    # a better network is gone to by the connection itself
+    assert left.migrate == (there.id if rank == 0 else None)
+
+
+def test_a_server_is_not_followed_to_and_fro_for_ever() -> None:
+    twin = replace(WIFI, id=7, state=PathState.VALIDATED, proven_at=NOW - 1, strayed=1)
+    view = replace(VIEW, paths=(WIFI, twin), candidates=())
+    assert POLICY.decide(view, TIME, NOW).migrate == twin.id
+    often = replace(view, returns=tuple(NOW - n for n in range(POLICY.switches_per_minute)))
+    assert POLICY.decide(often, TIME, NOW).migrate is None
+    assert POLICY.decide(often, TIME, NOW + 60).migrate == twin.id
+
+
 LEAPT = replace(CELLULAR, state=PathState.ACTIVE, doubtful=True, opened_at=NOW, probing=True)
 
 

@@ -8,6 +8,7 @@ import trio.testing
 
 import trioquic
 from tests import sim_server
+from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View
 
 from .phone import phone
 
@@ -90,3 +91,40 @@ async def test_54_to_a_better_network_it_is_followed(
         assert (
             here.heard(trioquic.Migrated)[-1].cause == "the server sends to another path by itself"
         )
+
+
+class Counting(MigrationPolicy):
+    """Counts what is done about the server."""
+
+    recalls = 0
+    decisions = 0
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        decision = super().decide(view, event, now)
+        Counting.recalls += decision.recall
+        Counting.decisions += 1
+        return decision
+
+
+async def tempt_for_ever(path: trioquic.Path) -> None:
+    while True:
+        await path.validate()
+        await trio.sleep(0.3)
+
+
+async def test_54_one_that_goes_for_ever_is_called_back_twice(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a path of the application's, which the policy does not give up."""
+    monkeypatch.setattr(sim_server, "_Quic", Wayward)
+    monkeypatch.setattr(Counting, "recalls", 0)
+    monkeypatch.setattr(Counting, "decisions", 0)
+    async with phone(policy=Counting(metered=False)) as here, trio.open_nursery() as nursery:
+        path = await here.conn.add_path(interface="wwan0")
+        nursery.start_soon(tempt_for_ever, path)
+        while (moves := here.conn.statistics().server_moves) < 6:
+            await here.download(SIZE // 4)
+        nursery.cancel_scope.cancel()
+        assert Counting.recalls == 2
+        assert Counting.decisions < 20 * moves
+        assert len(here.conn.paths) == 2
