@@ -16,7 +16,7 @@ from ._address.pairs import left_out_pairs as _left_out_pairs
 from ._address.routing import LeftOut as LeftOut  # public here
 from ._address.routing import Route, RoutingRules
 from .networks import KINDS as _ALL_KINDS
-from .networks import Interface, InterfaceKind
+from .networks import Interface, InterfaceKind, with_borrowed
 from .policy import KINDS
 
 _NAMES: Final = _checks.names(empty=True)
@@ -78,7 +78,7 @@ def candidate_pairs(
     then kinds if their order is not the default, then the routes' metrics, then kinds, then
     metered interfaces last. Raises ValueError for a remote that is no IP address.
     """
-    known = _checks.tuple_of(Interface, "interfaces", interfaces)
+    known = with_borrowed(_checks.tuple_of(Interface, "interfaces", interfaces), routes)
     _checks.texts("remotes", remotes, "address", "IP addresses")
     _checks.check(_NAMES, "prefer_interfaces", prefer_interfaces)
     _checks.check(_KINDS, "prefer_kinds", prefer_kinds)
@@ -92,7 +92,7 @@ def candidate_pairs(
             only=tuple(only_interfaces),
             leave_tunnel=leave_tunnel,
             in_tunnel=in_tunnel,
-            tunnels=_tunnels(known),
+            tunnels=_tunnels(known, routes),
             trusted=tuple(trusted),
         ),
     )
@@ -123,13 +123,13 @@ def no_candidates(
 ) -> tuple[NoCandidate, ...]:
     """What `candidate_pairs` leaves out because of the system's routes or `only_interfaces`, in
     the order of the remotes. The arguments are the same."""
-    known = tuple(interfaces)
+    known = with_borrowed(tuple(interfaces), routes)
     rules = RoutingRules(
         routes=None if routes is None else tuple(routes),
         only=tuple(only_interfaces),
         leave_tunnel=leave_tunnel,
         in_tunnel=in_tunnel,
-        tunnels=_tunnels(known),
+        tunnels=_tunnels(known, routes),
         trusted=tuple(trusted),
     )
     pairs = _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=rules))
@@ -139,8 +139,13 @@ def no_candidates(
     )
 
 
-def _tunnels(interfaces: Iterable[Interface]) -> tuple[str, ...]:
-    return tuple(interface.name for interface in interfaces if interface.kind == "tunnel")
+def _tunnels(interfaces: Sequence[Interface], routes: Sequence[Route] | None) -> tuple[str, ...]:
+    """The tunnels, and what may be one for all that is known: where the system sends packets, and
+    which is not among the interfaces."""
+    names = {interface.name for interface in interfaces}
+    unlisted = {r.interface for r in routes or () if r.chosen and r.interface not in names}
+    tunnels = {interface.name for interface in interfaces if interface.kind == "tunnel"}
+    return tuple(sorted(tunnels | unlisted))
 
 
 def _is_default_order(kinds: Sequence[str]) -> bool:

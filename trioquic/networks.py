@@ -13,7 +13,7 @@ routes' metrics order the networks. Without it every interface counts.
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, get_args, runtime_checkable
 from weakref import WeakKeyDictionary
 
@@ -147,6 +147,34 @@ class RoutingSource(NetworkSource, Protocol):
 def routes_of(source: NetworkSource, remotes: Sequence[str]) -> tuple[Route, ...] | None:
     """What a source knows of the routes to these addresses; None if it knows nothing of routes."""
     return source.routes(remotes) if isinstance(source, RoutingSource) else None
+
+
+def with_borrowed(
+    interfaces: tuple[Interface, ...], routes: Sequence[Route] | None
+) -> tuple[Interface, ...]:
+    """The interfaces with the addresses that the system sends from there also where they are not
+    their own: unnumbered links, as tunnels often are, borrow one of another interface (RFC 1812
+    section 2.2.7)."""
+    borrowed: dict[str, dict[str, None]] = {}
+    for route in routes or ():
+        if route.source is not None:
+            borrowed.setdefault(route.interface, {})[route.source] = None
+    return tuple(
+        _with_addresses(interface, borrowed[interface.name])
+        if interface.name in borrowed
+        else interface
+        for interface in interfaces
+    )
+
+
+def _with_addresses(interface: Interface, sources: Iterable[str]) -> Interface:
+    own = {entry.address for entry in interface.addresses}
+    added = tuple(
+        InterfaceAddress(address=source, prefix_length=ipaddress.ip_address(source).max_prefixlen)
+        for source in sources
+        if source not in own
+    )
+    return replace(interface, addresses=interface.addresses + added) if added else interface
 
 
 context_networks: ContextVar[RoutingSource | None] = ContextVar(

@@ -51,9 +51,9 @@ def test_the_address_that_the_system_would_send_from_is_used() -> None:
         told = [Route(remote=SERVER, interface="eth0", source=source, metric=100, chosen=True)]
         first, second = candidate_pairs([both], [SERVER], routes=told)
         assert (first.local, first.source_rank, second.source_rank) == (source, 0, 1)
-    # one that the snapshot does not have yet
+    # one that the snapshot does not have yet, or that is borrowed of another interface
     new = [Route(remote=SERVER, interface="eth0", source="10.9.9.9", metric=100, chosen=True)]
-    assert candidate_pairs([both], [SERVER], routes=new)[0].local == "192.168.1.5"
+    assert candidate_pairs([both], [SERVER], routes=new)[0].local == "10.9.9.9"
 
 
 def test_kinds_decide_between_equal_metrics_and_where_there_are_none() -> None:
@@ -129,6 +129,23 @@ def test_ipv6_beside_an_ipv4_tunnel_is_outside() -> None:
         route("eth0", 100, SERVER6, chosen=True),
     ]
     assert order(ETH, TUN, routes=routes, in_tunnel=True) == ["tun0"]
+
+
+def test_where_the_system_sends_and_nobody_knows_what_that_is_may_be_a_tunnel() -> None:
+    routes = [route("nordlynx", 50, chosen=True), route("eth0", 100)]
+    assert order(ETH, routes=routes) == []
+    (left,) = no_candidates([ETH], [SERVER], routes=routes)
+    assert left.reason.value == "outside the tunnel"
+    assert order(ETH, routes=routes, leave_tunnel=True) == ["eth0"]
+    assert order(ETH, routes=routes, only_interfaces=["eth0"]) == ["eth0"]
+
+
+def test_a_tunnel_without_an_address_borrows_the_one_that_the_system_sends_from() -> None:
+    bare = interface("tun0", "tunnel", "fe80::1")
+    for remote, source in ((SERVER, "192.0.2.2"), (SERVER6, "2001:db8:1::2")):
+        told = Route(remote=remote, interface="tun0", source=source, metric=50, chosen=True)
+        (pair,) = candidate_pairs([ETH, bare], [remote], routes=[told, route("eth0", 9, remote)])
+        assert (pair.interface, pair.local, pair.kind) == ("tun0", source, "tunnel")
 
 
 def test_each_address_has_its_own_route() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -194,6 +195,66 @@ async def test_a_slow_tunnel_is_not_raced_where_no_routes_are_known(
                 assert path is not None
                 assert (path.local[0] == TUNNEL) is not leave
         assert bool(outside(world)) is leave
+
+
+@pytest.mark.parametrize("leave", [False, True])
+@pytest.mark.parametrize("slow", [False, True])
+async def test_where_the_system_sends_and_the_source_knows_nothing_of_may_be_a_tunnel(
+    autojump_clock: trio.testing.MockClock, leave: bool, slow: bool
+) -> None:
+    """The application's own source has the networks that it thought of. Neither the race nor the
+    supervisor goes to these by itself, also when the VPN falls silent; by name they can be used."""
+    async with simulated_world() as world:
+        known = trioquic.ManualNetworks(world.phone.snapshot())
+        tunnel = world.phone.add_interface(
+            "tun0", TUNNEL, kind="tunnel", metric=-1, delay=0.4 if slow else 0.03
+        )
+        with world.phone.as_current():
+            async with trioquic.open_connection(
+                SERVER,
+                PORT,
+                alpn=ServerOptions().alpn,
+                tls=trioquic.TLSConfig(verify=False),
+                networks=known,
+                migration=trioquic.MigrationPolicy(leave_tunnel=leave),
+            ) as conn:
+                here = Phone(world=world, conn=conn)
+                await conn.wait_confirmed()
+                await here.download(10_000)
+                tunnel.link.blackhole()
+                with trio.move_on_after(5):
+                    await here.download(10_000)
+                tunnel.link.restore()
+                await here.download(10_000)
+                assert bool(outside(world)) is leave
+                if not leave:
+                    assert (await conn.add_path()).local[0] == TUNNEL
+                    path = await conn.migrate(interface="wlan0")
+                    assert path.local[0] == WIFI
+
+
+async def test_names_that_only_the_application_has_are_known_by_their_addresses(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A source whose list shrinks to what is up is no reason to stay either."""
+    async with simulated_world() as world:
+        names = {"wlan0": "home", "wwan0": "away"}
+        listed = [replace(i, name=names[i.name]) for i in world.phone.snapshot()]
+        known = trioquic.ManualNetworks(listed)
+        with world.phone.as_current():
+            async with trioquic.open_connection(
+                SERVER,
+                PORT,
+                alpn=ServerOptions().alpn,
+                tls=trioquic.TLSConfig(verify=False),
+                networks=known,
+            ) as conn:
+                await conn.wait_confirmed()
+                world.wifi.down()
+                known.update(listed[1:])
+                await Phone(world=world, conn=conn).download(10_000)
+                path = conn.active_path
+                assert path is not None and path.local[0] == CELLULAR
 
 
 async def test_an_address_of_a_tunnel_that_is_gone_belongs_to_no_other_network(

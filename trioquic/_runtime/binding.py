@@ -177,10 +177,12 @@ def _take_over(
 
 
 def interface_name(sock: DatagramSocket, networks: NetworkSource) -> str | None:
-    """The interface that the socket is bound to, or that has its address."""
-    if sock.interface is not None:
+    """The interface that the socket is bound to, or that has its address: the application may call
+    it by another name than the system."""
+    interfaces = networks.snapshot()
+    if any(interface.name == sock.interface for interface in interfaces):
         return sock.interface
-    for interface in networks.snapshot():
+    for interface in interfaces:
         if any(entry.address == sock.local[0] for entry in interface.addresses):
             return interface.name
-    return None
+    return sock.interface

@@ -49,6 +49,8 @@ class _Facts:
         # what its socket said since it last answered
         self.no_way = False
         self.listed = False
+        # the source knows its interface by the name that the system has for it
+        self.named = False
         self.routed = False
         self.mine = False
         self.opened_at = -inf
@@ -147,23 +149,42 @@ class Outlook:
     def look(self) -> None:
         """Note which paths are on networks that are known now: those that vanish later were lost,
         also if that happens before anybody is asked for a decision."""
-        interfaces = tuple(self._networks.snapshot())
+        interfaces, _ = self._paths.reach.networks(tuple(self._remotes()))
         for number in self._driver.core.live_paths():
             link = self._paths.link(number)
             if link is not None:
-                home, listed = _interface_of(
-                    link.socket.local[0], link.socket.interface, interfaces
-                )
-                self._facts_of(number).listed |= listed
+                home, listed = self._home_of(number, interfaces)
+                facts = self._facts_of(number)
+                if number != self._driver.core.active_path:
+                    continue
                 # another network may only happen to have the range of an address that is gone
-                if listed and number == self._driver.core.active_path:
+                if home is not None and (listed or (facts.named and not facts.listed)):
                     self._note_network(home, link)
                     self._paths.reach.note_path(home, number == self._paths.chosen)
+                elif home is None and not facts.listed and not _is_loopback(link.socket.local[0]):
+                    self._paths.reach.note_unlisted(link.socket.interface)
 
-    def _note_network(self, home: Interface | None, link: PathLink) -> None:
+    def _home_of(
+        self, number: int, interfaces: tuple[Interface, ...]
+    ) -> tuple[Interface | None, bool]:
+        """The interface of a path, and whether its address is listed there."""
+        link = self._paths.link(number)
+        facts = self._facts_of(number)
+        local = self._driver.core.path_view(number).local
+        address = "" if local is None else local[0]
+        name = None if link is None else link.socket.interface
+        facts.named |= any(interface.name == name for interface in interfaces)
+        home, listed = _interface_of(address, name if facts.named else None, interfaces)
+        facts.listed |= listed
+        if name is not None and not listed:
+            # Tied to it with an address of another one; or the application does not know it, and
+            # that the address is in another network's range is chance.
+            home = next((interface for interface in interfaces if interface.name == name), None)
+        return home, listed
+
+    def _note_network(self, home: Interface, link: PathLink) -> None:
         """The connection is there now."""
-        name = home.name if home is not None else link.socket.interface
-        self._been[network_of(name, link.socket.local[0])] = None
+        self._been[network_of(home.name, link.socket.local[0])] = None
         while len(self._been) > _MOST_REMEMBERED:
             del self._been[next(iter(self._been))]
 
@@ -312,10 +333,9 @@ class Outlook:
         """Everything a policy may look at, as it is now."""
         self.look()
         core = self._driver.core
-        interfaces = tuple(self._networks.snapshot())
         remotes = self._remotes()
         reach = self._paths.reach
-        routes = reach.routes(tuple(remotes))
+        interfaces, routes = reach.networks(tuple(remotes))
         pairs = self._pairs(interfaces, remotes, routes)
         left_out = {
             (left.interface, left.remote): left.reason
@@ -417,11 +437,13 @@ class Outlook:
         link = self._paths.link(number)
         local = view.local or ("", 0)
         named = None if link is None else link.socket.interface
-        home, listed = _interface_of(local[0], named, interfaces)
-        facts.listed |= listed
+        home, listed = self._home_of(number, interfaces)
         name = home.name if home is not None else named
         ranks = _ranks(pairs)
-        usable = home.up if home is not None and listed else not facts.listed
+        if listed or facts.named:
+            usable = home is not None and home.up and listed >= facts.listed
+        else:
+            usable = not facts.listed
         against = left_out.get((name or "", view.remote[0]))
         trouble = "" if usable else _trouble(local[0], name, home, listed)
         if against is not LeftOut.NO_ROUTE:
@@ -484,6 +506,11 @@ def _interface_of(
             if parsed is not None and parsed in network:
                 inside = inside or interface
     return inside, False
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether the server is on this machine, which no network is needed for."""
+    return not address or ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _trouble(address: str, name: str | None, home: Interface | None, listed: bool) -> str:

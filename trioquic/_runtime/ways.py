@@ -84,11 +84,11 @@ def _survey(
     policy = plan.migration
     named = _is_named(plan)
     reach = Reach(plan.networks, policy, plan.interface)
-    interfaces = plan.networks.snapshot()
+    addresses = tuple(_plain(remote) for remote in remotes)
+    interfaces, routes = reach.networks(addresses)
     if plan.interface is not None:
         interfaces = tuple(i for i in interfaces if i.name == plan.interface)
-    addresses = tuple(_plain(remote) for remote in remotes)
-    routes = None if named else reach.routes(addresses)
+    routes = None if named else routes
     inside = reach.begins_in_tunnel(interfaces, routes, used)
     pairs = [
         pair
