@@ -1,21 +1,37 @@
 """What servers and users may get wrong ends one download with a documented code, and no other."""
 
+import json
 import random
 import re
+from pathlib import Path
+from typing import cast
 
 import pytest
+import trio
 import trio.testing
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.http3.world import AUTHORITY, Exchange
-from tests.sim_server import PORT, ServerConnection, ServerOptions, pattern
-from tests.sim_world import simulated_world
+from tests.sim_server import (
+    PORT,
+    Credentials,
+    ServerConnection,
+    ServerOptions,
+    SimServer,
+    credentials,
+    pattern,
+    serve,
+)
+from tests.sim_world import World, simulated_world
+from tests.tls import odd_certificates, pki
 from trioquic.cli import failures
 from trioquic.cli.downloads import Job
 from trioquic.cli.failures import FetchError
 from trioquic.cli.urls import Target, parse_url, redirected
 from trioquic.http3.origin import without_password
 
-from .run import invoke
+from .run import invoke, trioquic
 from .test_downloads import SIZE, STRONG, Files, Memory, Shown, Web, fetch_jobs
 
 Clock = trio.testing.MockClock
@@ -134,6 +150,69 @@ async def test_one_bad_answer_ends_one_download(autojump_clock: Clock) -> None:
         fine = status in (200, 204) and not any(value.isdigit() for _, value in fields)
         assert job.exit_code in ({0} if fine else expected), (status, fields, job.error)
         assert "sesame" not in str(job.summary())
+
+
+def _can_be_sent(chain: tuple[bytes, ...]) -> bool:
+    """By aioquic, which has to read them, and has a buffer of a fixed size."""
+    try:
+        loaded = [x509.load_der_x509_certificate(one) for one in chain]
+    except (ValueError, UserWarning, x509.InvalidVersion):
+        return False  # warnings are errors here
+    return len(loaded) == len(chain) and sum(map(len, chain)) < 3000
+
+
+def real_servers() -> list[ServerOptions]:
+    """A good server with bad answers; then some that have odd certificates."""
+    web = Web(cast(World, None), [], STRONG, b"bytes")
+
+    def application(connection: ServerConnection) -> Bad:
+        return Bad(connection, web)
+
+    good = ServerOptions(alpn=("h3",), application=application)
+    chains = [chain for _, chain in odd_certificates.odd_chains() if _can_be_sent(chain)]
+    key = odd_certificates.leaf().key
+    odd = [
+        ServerOptions(
+            alpn=("h3",),
+            application=application,
+            credentials=Credentials(
+                chain=tuple(map(x509.load_der_x509_certificate, chain)), key=key, ca_pem=b""
+            ),
+        )
+        for chain in chains[::12]
+    ]
+    return [good, *odd]
+
+
+@pytest.mark.parametrize("trust", ["--cafile", "--insecure"])
+async def test_bad_servers_and_bad_answers_of_one_command(tmp_path: Path, trust: str) -> None:
+    """The command itself, over real sockets: certificates, redirects and alternatives at once."""
+    root = tmp_path / "root.pem"
+    roots = pki.root().certificate.public_bytes(Encoding.PEM) + credentials().ca_pem
+    root.write_bytes(roots)
+    trusting = [trust] if trust == "--insecure" else [trust, root]
+    answers = [n for n, (_, fields) in enumerate(HEADS) if b"example" not in str(fields).encode()]
+    async with trio.open_nursery() as nursery:
+        urls = []
+        for options in real_servers():
+            server: SimServer = await nursery.start(serve, ["127.0.0.1"], 0, options)
+            urls.append(f"https://127.0.0.1:{server.port}")
+        urls[1:1] = [f"{urls[0]}/bad/{number}" for number in answers]
+        urls.append(f"{urls.pop(0)}/file")
+        files = [arg for n in range(len(urls)) for arg in ("-o", tmp_path / str(n))]
+        result = await trioquic("fetch", "-L", "--json", "--no-sessions", *trusting, *urls, *files)
+        nursery.cancel_scope.cancel()
+    *bad, good = json.loads(result.stdout)["transfers"]
+    assert good["error"] is None
+    assert await trio.Path(good["output"]).read_bytes() == pattern(SIZE)
+    codes = [one["exit_code"] for one in bad]
+    documented = {failures.BAD_URL, failures.HTTP_STATUS, failures.REDIRECTS, failures.HTTP3}
+    assert set(codes[: len(answers)]) <= documented | {0}
+    # whom nobody judges may be fine, and then has nothing at "/"; or cannot sign
+    expected = {failures.CERTIFICATE}
+    expected |= {failures.HTTP_STATUS, failures.NO_CONNECTION} if trust == "--insecure" else set()
+    assert set(codes[len(answers) :]) <= expected
+    assert "sesame" not in result.output
 
 
 async def test_a_part_of_the_rest_is_not_all_of_it(autojump_clock: Clock) -> None:

@@ -295,6 +295,25 @@ async def test_what_is_written_for_good_is_not_begun_again(autojump_clock: Clock
         assert job.error == "the connection was lost, and what is written cannot be taken back"
 
 
+async def test_a_download_that_gets_on_is_not_given_up(autojump_clock: Clock) -> None:
+    """However often its connection is lost: --retry is for tries that bring nothing."""
+
+    class Interrupted(Memory):
+        async def _store_waiting(self) -> None:
+            await super()._store_waiting()
+            if self.size >= 50_000 * len(here.servers):
+                here.close()
+
+    async with web() as here:
+        sink = Interrupted()
+        job, connections = await here.fetch("/file", sink)
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
+        assert len(connections) > 5
+        pauses = [line.partition("again in ")[2] for line in here.shown.lines]
+        assert {pause for pause in pauses if pause} == {"0.5 s"}
+
+
 async def test_a_server_that_is_gone_is_tried_a_few_times(autojump_clock: Clock) -> None:
     async with web() as here:
 

@@ -1,11 +1,16 @@
 """Where content goes: what is on disk before, during and after a download."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import trio
 
+from tests.programs import needs, needs_root
+from trioquic.cli.outputs import Through
 from trioquic.cli.sink import File
 
 BLOCK = 1 << 18
@@ -114,3 +119,99 @@ async def test_a_file_in_a_folder_where_nothing_can_be_made(
     sink.discard()
     expected = b"new" if complete else b"old, and longer than the new one"
     assert files(tmp_path) == {"file": expected}
+
+
+_ON_A_FULL_DISK = """
+import os, pathlib, subprocess, sys, trio
+from trioquic.cli.sink import File
+
+folder = pathlib.Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
+(folder / "file").write_bytes(b"old" * 30_000)
+(folder / "name").hardlink_to(folder / "file")
+
+async def main():
+    sink = File(folder / "file")
+    await sink.open()
+    await sink.write(b"new" * 200_000)
+    try:
+        await sink.finish()
+    except OSError as error:
+        print(error)
+    sink.discard()
+
+trio.run(main)
+assert (folder / "file").read_bytes() == b"old" * 30_000
+(part,) = folder.glob(".file.*.part")
+assert part.read_bytes() == b"new" * 200_000
+print(part)
+"""
+
+
+@needs_root()
+@needs("nsenter")  # unshare comes with it
+def test_a_full_disk_takes_neither_the_old_file_nor_the_new_content(tmp_path: Path) -> None:
+    """The file has two names, so it is written into; there is room for one copy of the new one."""
+    done = subprocess.run(
+        ["unshare", "--mount", sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    error, part = done.stdout.splitlines()
+    assert "No space left on device; the new content is in" in error
+    assert part in error
+
+
+@pytest.mark.parametrize(("old", "new"), [(0, 10), (10, 10), (10, 3), (3, 10), (3, 3 * BLOCK)])
+async def test_written_into_a_file_of_another_size(tmp_path: Path, old: int, new: int) -> None:
+    target = tmp_path / "file"
+    target.write_bytes(b"o" * old)
+    (tmp_path / "other").hardlink_to(target)
+    content = os.urandom(new)
+    sink = File(target)
+    await sink.open()
+    await sink.write(content)
+    await sink.finish()
+    assert files(tmp_path) == {"file": content, "other": content}
+
+
+class Counted(Through):
+    """Counts how often it tries to write."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__("pipe", descriptor)
+        self.tries = 0
+        self.full = trio.Event()
+
+    def _write_some(self, block: memoryview) -> int | None:
+        self.tries += 1
+        written = super()._write_some(block)
+        if not written:
+            trio.from_thread.run_sync(self.full.set)
+        return written
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipe there is non-blocking")
+async def test_a_pipe_that_does_not_block_is_waited_for() -> None:
+    """Such as a standard output that somebody has made non-blocking; nobody turns idly."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    content = os.urandom(300_000)
+    sink = Counted(writing)
+    await sink.open()
+    received = b""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sink.write, content)
+        await sink.full.wait()
+        tries = sink.tries
+        # as long as nobody reads
+        await trio.sleep(0.1)
+        assert sink.tries == tries
+        while len(received) < len(content):
+            received += await trio.to_thread.run_sync(os.read, reading, 1 << 20)
+    assert received == content
+    await sink.finish()
+    os.close(reading)
+    os.close(writing)

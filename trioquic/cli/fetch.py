@@ -37,7 +37,10 @@ _KEEP_ALIVE: Final = 10.0
 @click.option("-L", "--location", is_flag=True, help="Follow redirects.")
 @click.option("--max-redirs", type=click.IntRange(0), default=10, help="At most this many [10].")
 @click.option(
-    "--retry", type=click.IntRange(0), default=5, help="New connections for a lost one [5]."
+    "--retry",
+    type=click.IntRange(0),
+    default=5,
+    help="New connections for a lost one, in a row, that bring nothing or little [5].",
 )
 @options.cafile
 @options.insecure

@@ -8,8 +8,10 @@ when it is cancelled.
 import io
 import os
 import re
+import select
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -22,6 +24,7 @@ from .sink import File, Sink
 _STANDARD_OUTPUT: Final = 1
 _OF_ANOTHER: Final = -1
 _MOST_LINKS: Final = 40
+_LOOK_AGAIN: Final = 0.01
 _DESCRIPTOR: Final = re.compile(r"/proc/(?:self|thread-self|(\d+))/fd/(\d+)|/dev/fd/(\d+)")
 _BINARY: Final = (
     "this is binary, and standard output is a terminal: give a file, or -o - to see it all the same"
@@ -71,10 +74,28 @@ class _Written(Sink):
     def _write(self, block: bytes) -> None:
         rest = memoryview(block)
         while rest:
-            rest = rest[self._write_some(rest) :]
+            written = self._write_some(rest)
+            if written is None:
+                # whoever opened it does not want to be kept waiting, and shares that with us
+                self._wait_until_it_takes_more()
+            else:
+                rest = rest[written:]
 
-    def _write_some(self, block: memoryview) -> int:
+    def _write_some(self, block: memoryview) -> int | None:
+        """How much was taken; None: nothing, at the moment."""
         raise NotImplementedError
+
+    def _descriptor(self) -> int:
+        raise NotImplementedError
+
+    def _wait_until_it_takes_more(self) -> None:
+        if sys.platform == "win32":
+            # nothing there is waited for as a socket is
+            time.sleep(_LOOK_AGAIN)
+            return
+        waiting = select.poll()
+        waiting.register(self._descriptor(), select.POLLOUT)
+        waiting.poll()
 
     async def finish(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -108,11 +129,14 @@ class StandardOutput(_Written):
             raise FetchError(failures.WRITING, _BINARY)
         super()._write(block)
 
-    def _write_some(self, block: memoryview) -> int:
+    def _write_some(self, block: memoryview) -> int | None:
         # past the buffer: a thread that hangs with it could not be left alone
         buffer = sys.stdout.buffer
         raw = buffer.raw if isinstance(buffer, io.BufferedWriter) else buffer
-        return raw.write(block) or 0
+        return raw.write(block)
+
+    def _descriptor(self) -> int:
+        return sys.stdout.fileno()
 
 
 class Through(_Written):
@@ -121,7 +145,7 @@ class Through(_Written):
     def __init__(self, name: str, descriptor: int | None = None) -> None:
         super().__init__()
         self._name = name
-        self._descriptor = descriptor
+        self._given = descriptor
         self._file: BinaryIO | None = None
         where = os.path.realpath(name)
         if where != os.devnull:
@@ -136,14 +160,18 @@ class Through(_Written):
         self._file = await trio.to_thread.run_sync(self._open, abandon_on_cancel=True)
 
     def _open(self) -> BinaryIO:
-        if self._descriptor is not None:
-            return os.fdopen(os.dup(self._descriptor), "wb", buffering=0)
+        if self._given is not None:
+            return os.fdopen(os.dup(self._given), "wb", buffering=0)
         # not made: what had to be there is gone
         return os.fdopen(os.open(self._name, os.O_WRONLY), "wb", buffering=0)
 
-    def _write_some(self, block: memoryview) -> int:
+    def _write_some(self, block: memoryview) -> int | None:
         assert self._file is not None
-        return self._file.write(block) or 0
+        return self._file.write(block)
+
+    def _descriptor(self) -> int:
+        assert self._file is not None
+        return self._file.fileno()
 
     async def finish(self) -> None:
         await super().finish()

@@ -8,7 +8,6 @@ and memory stays bounded.
 import contextlib
 import hashlib
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -169,26 +168,43 @@ class File(Sink):
 
     def _close(self) -> None:
         assert self._file is not None
-        part = self._part
         self._file.flush()
-        if part is None or self._in_place or not self._moved(part):
-            self._file.seek(0)
-            with self._rewritten() as target:
-                shutil.copyfileobj(self._file, target, _BLOCK)
-            if part is not None:
-                part.unlink()
+        part = self._part
+        try:
+            if part is None or self._in_place or not self._moved(part):
+                self._rewrite(self._file)
+                if part is not None:
+                    part.unlink()
+        except OSError as error:
+            if part is None or not part.exists():
+                raise
+            # what has come is complete, and nobody wants to wait for it twice
+            self._part = None
+            text = f"{error.strerror or error}; the new content is in {part}"
+            raise OSError(error.errno, text) from error
         self._file.close()
         self._part = None
 
-    def _rewritten(self) -> IO[bytes]:
-        """The file that is there, emptied; it need not be readable."""
-        return os.fdopen(os.open(self._target, os.O_WRONLY | os.O_TRUNC), "wb")
+    def _rewrite(self, source: IO[bytes]) -> None:
+        """Write into the file that is there; it need not be readable. What it has to grow by comes
+        first: a full disk shows then, while the old content is whole."""
+        size = source.seek(0, os.SEEK_END)
+        with os.fdopen(os.open(self._target, os.O_WRONLY), "wb", buffering=0) as target:
+            old = os.fstat(target.fileno()).st_size
+            try:
+                _copy(source, target, min(old, size), size)
+                os.fsync(target.fileno())
+            except OSError:
+                target.truncate(old)
+                raise
+            _copy(source, target, 0, min(old, size))
+            target.truncate(size)
 
     def _moved(self, part: Path) -> bool:
         """Whether the new file could take the place of the old one."""
         assert self._file is not None
         if os.name == "nt":
-            # a file that is open cannot be moved there; `copyfileobj` needs it no more then
+            # a file that is open cannot be moved there, and is not needed any more then
             self._file.close()
         try:
             part.replace(self._target)
@@ -207,6 +223,17 @@ class File(Sink):
             with contextlib.suppress(OSError):
                 self._part.unlink(missing_ok=True)
             self._part = None
+
+
+def _copy(source: IO[bytes], target: IO[bytes], start: int, end: int) -> None:
+    """The bytes from one place to another, to the same places."""
+    source.seek(start)
+    target.seek(start)
+    while start < end:
+        block = memoryview(source.read(min(_BLOCK, end - start)))
+        start += len(block)
+        while block:
+            block = block[target.write(block) :]
 
 
 def _made_alike(file: IO[bytes], path: Path, like: os.stat_result) -> bool:

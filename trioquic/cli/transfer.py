@@ -39,6 +39,9 @@ _PARTIAL: Final = 206
 _TOO_EARLY: Final = 425
 _FIRST_PAUSE: Final = 0.5
 _NO_CONTENT: Final = 204
+# So many bytes are worth other tries. A server that gives a little on each connection, for ever,
+# does not keep us.
+_PROGRESS: Final = 1 << 14
 # no number is too long for this language
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|\*)")
 
@@ -73,8 +76,8 @@ class Transfer:
     def __init__(
         self, url: str, sink: Sink, origins: Origins, *, retries: int, redirects: int
     ) -> None:
-        """`retries` is how often a lost connection is made again, `redirects` how many are
-        followed."""
+        """`retries` is how often in a row a lost connection is made again without much that is
+        new, `redirects` how many are followed."""
         self.progress: Progress = Progress(url=without_password(url))
         self.link: Link | None = None
         """The connection in use."""
@@ -95,7 +98,8 @@ class Transfer:
         target = parse_url(self._given)
         user, authorization = target.origin, target.authorization
         tried = 0
-        before = 0  # bytes, when the last connection was lost
+        furthest = 0  # bytes that have come, before it was begun again perhaps
+        paid = 0  # bytes for which tries were given back
         while True:
             self.progress.url = target.url
             try:
@@ -108,10 +112,13 @@ class Transfer:
                 if size == self.progress.total:
                     # only the end of the stream was lost
                     return
-                if size > before and _is_over_elsewhere(error.__cause__):
-                    before = size
-                    self._origins.tell(f"connection lost: {error}; making another")
-                    continue
+                if size >= paid + _PROGRESS:
+                    paid, tried = size, 0
+                if size > furthest:
+                    furthest = size
+                    if _is_over_elsewhere(error.__cause__):
+                        self._origins.tell(f"connection lost: {error}; making another")
+                        continue
                 if tried == self._retries:
                     raise FetchError(failures.LOST, str(error)) from error
                 pause = _FIRST_PAUSE * 2**tried
