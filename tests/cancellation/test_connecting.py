@@ -49,6 +49,11 @@ def only_the_last_answers(b: Bench) -> None:
     b.world.net.name("here.example", "2001:db8:9::1", SHUT, DEAD, SERVER)
 
 
+def nobody_listens(b: Bench) -> None:
+    b.world.net.host("shut").add_interface("eth0", SHUT)
+    b.world.net.name("here.example", SHUT)
+
+
 def all_fail(b: Bench) -> None:
     b.world.net.host("shut").add_interface("eth0", SHUT)
     b.world.net.name("here.example", SHUT, DEAD)
@@ -97,19 +102,29 @@ async def test_open_connection(
     await sweep(case, least=20)
 
 
-async def test_all_addresses_fail(autojump_clock: trio.testing.MockClock) -> None:
+@pytest.mark.parametrize(
+    ("situation", "transport", "attempts"),
+    # each address over two networks
+    [(all_fail, TRANSPORT, 4), (nobody_listens, trioquic.TransportConfig(), 2)],
+)
+async def test_no_address_answers(
+    autojump_clock: trio.testing.MockClock,
+    situation: Situation,
+    transport: trioquic.TransportConfig,
+    attempts: int,
+) -> None:
     async def case(cut: Cut) -> None:
         async with bench() as b:
-            all_fail(b)
+            situation(b)
             error: trioquic.HandshakeError | None = None
             with cut:
                 try:
-                    async with dial(b.world, "here.example", transport=TRANSPORT):
+                    async with dial(b.world, "here.example", transport=transport):
                         raise AssertionError("connected")
                 except trioquic.HandshakeError as raised:
                     error = raised
             assert cut.caught is (error is None)
-            assert error is None or len(error.attempts) == 2
+            assert error is None or len(error.attempts) == attempts
             b.nothing_open()
 
     await sweep(case, least=20)

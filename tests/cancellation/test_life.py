@@ -20,7 +20,7 @@ from tests.runtime.world import ALPN, dial, get
 from tests.sim_server import NAME, PORT, ServerOptions, pattern
 from tests.sim_world import CELLULAR, SERVER, WIFI
 
-from .harness import BY_HAND, RUNTIME, Bench, Cut, OneSpareId, Place, bench, sweep
+from .harness import BY_HAND, MOST_STEPS, RUNTIME, Bench, Cut, OneSpareId, Place, bench, sweep
 from .test_supervised import OPTIONS, supervised, wander
 
 SHUT = "198.51.100.98"
@@ -40,6 +40,8 @@ ELSEWHERE = (
     "sockets.py: await trio.lowlevel.checkpoint()",
     # what came while the store was busy: tests/runtime/test_sessions.py
     "session.py: await self._keeper.finish()",
+    # a port that stays closed: test_connecting.py
+    "refusals.py: await trio.sleep_until(self._first_at + self._certain_after)",
     # many errors in a row
     "factory_socket.py: await trio.sleep(_PAUSE)",
 )
@@ -240,12 +242,32 @@ async def cancel_supervised_life(cut: Cut) -> None:
         await b.nothing_left_in_the_end()
 
 
+CASES: dict[str, Callable[[Cut], Awaitable[None]]] = {
+    "early data": cancel_early_data,
+    "supervised": cancel_supervised_life,
+    "streams": functools.partial(cancel_life, life_of_streams),
+    "paths": functools.partial(cancel_life, life_of_paths),
+    "in a nursery": functools.partial(cancel_life, life_in_a_nursery),
+}
+
+
 @pytest.mark.usefixtures("calendar")
-async def test_cancelled_at_every_moment(autojump_clock: trio.testing.MockClock) -> None:
-    # first, as `calendar` is an hour behind: nothing may be from the future
-    places = await sweep(cancel_early_data, least=30)
-    places |= await sweep(cancel_supervised_life, least=100)
-    for live in (life_of_streams, life_of_paths, life_in_a_nursery):
-        places |= await sweep(functools.partial(cancel_life, live), least=100)
+@pytest.mark.parametrize("name", CASES)
+async def test_cancelled_at_every_moment(name: str, autojump_clock: trio.testing.MockClock) -> None:
+    await sweep(CASES[name], least=30 if name == "early data" else 100)
+
+
+@pytest.mark.usefixtures("calendar")
+async def test_no_wait_is_left_out(autojump_clock: trio.testing.MockClock) -> None:
+    """Of what the runtime waits for anywhere, but what other tests cancel: where a task is after
+    one of its steps is where `test_cancelled_at_every_moment` cancels it, or later."""
+    places: set[Place] = set()
+    # early data first, as `calendar` is an hour behind: nothing may be from the future
+    for case in CASES.values():
+        uncut = Cut(MOST_STEPS)
+        uncut.watches = True
+        await case(uncut)
+        places |= uncut.places
+        places |= await sweep(case, least=30, every=3)
     left_out = [where for where in missed(places) if not where.startswith(ELSEWHERE)]
     assert left_out == []

@@ -45,9 +45,10 @@ async def wander(b: Bench, conn: trioquic.Connection) -> None:
     await until(conn, PathState.ACTIVE)
     assert await get(conn, 100) == pattern(100)
     b.world.cellular.down()
-    await trio.sleep(0.1)
+    await conn.wait_unhealthy()
     assert conn.active_path is None
     b.world.wifi.up()
+    await conn.wait_healthy()
     assert await get(conn, 100) == pattern(100)
     assert conn.active_path is not None
     out = await conn.open_send_stream()
