@@ -106,6 +106,7 @@ joined: $(VENV)/dev.stamp
 
 vpn-lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab.vpn
+	$(BIN)/python -m tests.lab.vpn_attacks
 
 floods: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.floods

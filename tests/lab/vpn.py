@@ -68,7 +68,7 @@ class Result:
 
 
 @asynccontextmanager
-async def _server(world: VpnWorld, certs: Certificates) -> AsyncIterator[None]:
+async def serve(world: VpnWorld, certs: Certificates) -> AsyncIterator[None]:
     """gtlsserver in the server's namespace, on all addresses."""
     nsenter, gtlsserver = find_program("nsenter"), find_program("gtlsserver")
     assert nsenter is not None and gtlsserver is not None
@@ -85,7 +85,7 @@ async def _server(world: VpnWorld, certs: Certificates) -> AsyncIterator[None]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        await wait_until_it_answers(SERVERS[6], PORT, process)
+        await wait_until_it_answers(SERVERS[4], PORT, process)
         yield
     finally:
         process.kill()
@@ -105,7 +105,7 @@ def _open(
     )
 
 
-async def _load(http: HTTP3Connection) -> None:
+async def load(http: HTTP3Connection) -> None:
     async with http.request("GET", f"https://localhost:{PORT}/{_SIZE}") as response:
         content = await response.read()
         assert len(content) == _SIZE
@@ -176,7 +176,7 @@ async def _stay_inside(number: int, result: Result, crowd: Crowd) -> None:
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(_listen, number, events, result, crowd)
-        await _load(http)
+        await load(http)
         await conn.wait_confirmed()
         with suppress(trioquic.PathError):
             # The supervisor gives up what leads to the server's old address once it has moved to
@@ -186,9 +186,9 @@ async def _stay_inside(number: int, result: Result, crowd: Crowd) -> None:
         crowd.ready += 1
         crowd.tell()
         while not crowd.flapped:
-            await _load(http)
+            await load(http)
             await trio.sleep(0.05)
-        await _load(http)
+        await load(http)
         nursery.cancel_scope.cancel()
     result.complete += 1
 
@@ -226,10 +226,10 @@ async def _some_inside(world: VpnWorld, numbers: range, result: Result) -> None:
 async def _stay_where_told(number: int, name: str, result: Result) -> None:
     result.named += 1
     async with _open(number, name) as conn, open_http3(conn) as http:
-        await _load(http)
+        await load(http)
         await conn.wait_confirmed()
         await trio.sleep(_STAY)
-        await _load(http)
+        await load(http)
         path = conn.active_path
         result.kept += path is not None and path.interface == name
 
@@ -257,7 +257,7 @@ async def run(setup: str, count: int) -> Result:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(world.forward)
             nursery.start_soon(world.count_for_ever)
-            async with _server(world, certs):
+            async with serve(world, certs):
                 await _inside_series(world, count, result)
                 await _named_series(world, count, result)
             nursery.cancel_scope.cancel()

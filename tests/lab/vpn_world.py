@@ -35,6 +35,8 @@ PORT: Final = 4433
 SERVERS: Final = {4: "198.18.0.1", 6: "2001:db8:aaaa::1"}
 PREFERRED: Final = {4: "198.18.0.2", 6: "2001:db8:aaaa::2"}
 SETUPS: Final = ("default", "halves", "rules")
+# Besides, for attacks (vpn_attacks.py): "unnumbered" borrows its addresses of lo, "users" takes the
+# packets of one user only, "ipv4" leaves IPv6 outside.
 TUNNEL: Final = "tun0"
 _TABLE: Final = "51820"
 _MARK: Final = "0xca6c"
@@ -70,10 +72,16 @@ _SERVER: Final = [
     *(f"address add {address}/32 dev lo" for address in (SERVERS[4], PREFERRED[4])),
     *(f"address add {address}/128 dev lo nodad" for address in (SERVERS[6], PREFERRED[6])),
 ]
-_DEVICE_UP: Final = [
+_INSIDE: Final = {4: "10.8.0.2", 6: "2001:db8:8::2"}
+_BORROWED: Final = [f"address add {_INSIDE[4]}/32 dev lo", f"address add {_INSIDE[6]}/128 dev lo"]
+_DEVICE_UP: Final = {
+    "unnumbered": [f"link set {TUNNEL} up"],
+    "ipv4": [f"link set {TUNNEL} up", f"address replace {_INSIDE[4]}/24 dev {TUNNEL}"],
+}
+_NUMBERED: Final = [
     f"link set {TUNNEL} up",
-    f"address replace 10.8.0.2/24 dev {TUNNEL}",
-    f"address replace 2001:db8:8::2/64 dev {TUNNEL} nodad",
+    f"address replace {_INSIDE[4]}/24 dev {TUNNEL}",
+    f"address replace {_INSIDE[6]}/64 dev {TUNNEL} nodad",
 ]
 ROUTES: Final = {
     "default": [
@@ -90,12 +98,19 @@ ROUTES: Final = {
         f"route replace default dev {TUNNEL} table {_TABLE}",
         f"-6 route replace default dev {TUNNEL} table {_TABLE}",
     ],
+    "unnumbered": [
+        f"route replace default dev {TUNNEL} src {_INSIDE[4]} metric 50",
+        f"-6 route replace default dev {TUNNEL} src {_INSIDE[6]} metric 50",
+    ],
+    "ipv4": [f"route replace default dev {TUNNEL} metric 50"],
 }
+ROUTES["users"] = ROUTES["rules"]
 _RULES: Final = [
     f"{family}rule add {rule}"
     for family in ("", "-6 ")
     for rule in (f"not fwmark {_MARK} table {_TABLE}", "table main suppress_prefixlength 0")
 ]
+_USERS: Final = [f"{family}rule add uidrange 0-0 table {_TABLE}" for family in ("", "-6 ")]
 
 
 def ip(lines: list[str]) -> None:
@@ -134,8 +149,7 @@ class VpnWorld:
             ip([f"link add {name} type veth peer name {name} netns {here}"])
         self._client_end: int | None = None
         ip(_CLIENT)
-        if setup == "rules":
-            ip(_RULES)
+        ip({"rules": _RULES, "users": _USERS, "unnumbered": _BORROWED}.get(setup, []))
         self._in_server_space(lambda: ip(_SERVER))
         self.server_space = here
         self._watchers = {name: self._packet_socket(name) for name in ("eth0", "eth1")}
@@ -173,7 +187,7 @@ class VpnWorld:
         """The device comes, with its addresses and routes."""
         if self._client_end is None:
             self._client_end = make_device(TUNNEL)
-        lines = _DEVICE_UP + ROUTES[self.setup]
+        lines = _DEVICE_UP.get(self.setup, _NUMBERED) + ROUTES[self.setup]
         ip([line for line in lines if ipv6 or not _is_for(line, "-6")])
 
     def listen(self) -> list[socket.socket]:
