@@ -43,14 +43,28 @@ def standbys_of(view: View, active: PathInfo) -> list[PathInfo]:
     ]
 
 
-def is_useless(path: PathInfo, active: PathInfo, standbys: list[PathInfo]) -> bool:
+def is_useless(path: PathInfo, active: PathInfo, standbys: list[PathInfo], answerable: int) -> bool:
     """Opened when another was silent, and that other works; or it leads to somebody else."""
     if not path.mine:
         return False
     if path.misled or (same_way(path, active) and not active.chosen):
         return True
+    if answerable <= 1 and is_superseded(path, standbys):
+        return True
     proven = [p for p in standbys if p.state is PathState.VALIDATED and same_way(p, path)]
     return bool(proven) and path != max(proven, key=lambda p: (not p.mine, -p.id))
+
+
+def is_superseded(path: PathInfo, others: Sequence[PathInfo]) -> bool:
+    """Whether another port was opened later, and neither has answered. To a server with one
+    connection ID left for all of them that is a choice: nginx forgets the port that it heard first,
+    and gives its ID back on the path in use. If that goes now, it has none, and hears nobody."""
+    return path.state is PathState.PROBING and any(
+        other.state is PathState.PROBING
+        and other.opened_at > path.opened_at
+        and same_way(other, path)
+        for other in others
+    )
 
 
 def same_way(path: PathInfo, other: PathInfo) -> bool:
@@ -82,8 +96,10 @@ def is_outside(path: PathInfo, view: View) -> bool:
 def may_answer(
     view: View, gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
 ) -> PathInfo | None:
-    """A path that was challenged before the active one was gone, and may yet answer."""
-    return min(_asked(view, gone, allowed), key=lambda path: path.rank, default=None)
+    """A path that was challenged before the active one was gone, and may yet answer: of several
+    ports the last one, which the server may have taken notice of in place of the others."""
+    asked = _asked(view, gone, allowed)
+    return min(asked, key=lambda path: (path.rank, -path.opened_at), default=None)
 
 
 def may_hear(

@@ -284,7 +284,11 @@ class MigrationPolicy:
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
             chosen = self._some(self._improvements(view, active), 1)
-        useless = {path.id for path in standbys if roles.is_useless(path, active, standbys)}
+        useless = {
+            path.id
+            for path in standbys
+            if roles.is_useless(path, active, standbys, view.answerable)
+        }
         if self.new_port:
             kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
             ways = unanswered(view, self._usable(view), elsewhere, chosen, wanted)

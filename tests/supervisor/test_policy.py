@@ -433,3 +433,27 @@ def test_54_a_server_that_moved_is_followed_or_called_back(metered: bool) -> Non
     assert again.abandon == ((1,) if metered else ())
     cured = replace(VIEW, recalls=2)
     assert POLICY.decide(cured, TIME, NOW).probe == ()
+
+
+def test_one_port_is_in_question_where_the_server_can_answer_on_one() -> None:
+    """nginx has one connection ID left for new paths: it forgets the port that it heard first, and
+    if the network in use goes in that moment it is left without any."""
+    first = replace(
+        CELLULAR, state=PathState.PROBING, doubtful=True, opened_at=NOW - 2, probing=True
+    )
+    second = replace(first, id=2, local=("203.0.113.10", 5001), opened_at=NOW - 1)
+    view = replace(VIEW, paths=(WIFI, first, second), candidates=(SAME,), answerable=1)
+    assert POLICY.decide(view, TIME, NOW).abandon == (first.id,)
+    assert POLICY.decide(replace(view, answerable=4), TIME, NOW).abandon == ()
+
+
+def test_a_leap_goes_to_the_port_that_was_asked_last() -> None:
+    gone = replace(WIFI, usable=False)
+    first = replace(
+        CELLULAR, state=PathState.PROBING, doubtful=True, opened_at=NOW - 2, probing=True
+    )
+    second = replace(first, id=2, local=("203.0.113.10", 5001), opened_at=NOW - 1)
+    again = replace(WAY, new_port=True)
+    view = replace(VIEW, active=gone, paths=(gone, first, second), candidates=(again,), lost="down")
+    decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.migrate, decision.unproven) == (second.id, True)

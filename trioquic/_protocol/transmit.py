@@ -127,10 +127,15 @@ class Transmitter:
             # Section 9.3.3: a challenge on the active path is also answered with a packet that
             # is not a probe.
             builder.add(_PING_FRAME)
-        if builder.ack_eliciting:
-            out.paths.ping_needed = False
         if builder.size == 0:
             return None
+        if not padded and path.admits_probe() and path.starves_server(now):
+            padded = True
+            if not builder.ack_eliciting:
+                # with padding it is in flight, and only an acknowledgement takes it out again
+                builder.add(_PING_FRAME)
+        if builder.ack_eliciting:
+            out.paths.ping_needed = False
         return self._seal_short(path, connection_id, number_length, builder, padded, now)
 
     def _seal_short(

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from .. import events as public
-from .._path_roles import answers, same_way
+from .._path_roles import answers, is_superseded, same_way
 from .._protocol.path.refusal import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
 from ..errors import LocalAddressError, MigrationNotAllowedError, NoPathReason, QuicError
@@ -283,6 +283,8 @@ def _why_given_up(view: View, number: int) -> str:
         return "the server's preferred address is used instead"
     if any(answers(other) and same_way(other, path) for other in view.paths if other != path):
         return "another port works there"
+    if view.answerable <= 1 and is_superseded(path, view.paths):
+        return "another port is asked there, and the server can answer on one"
     if view.recalls:
         return "the server goes there by itself"
     return "given up by the policy"

@@ -32,6 +32,11 @@ MINIMUM_DATAGRAM: Final = BASE
 _BLACK_HOLE: Final = 2
 # Challenges of one attempt that may be marked before one goes out without a mark
 _MOST_MARKED: Final = 2
+# What a server may have on its way at first, and at most while it begins slowly; and how long it
+# may take its time to validate a path, seconds.
+_ROOM: Final = 36_000
+_MOST_ROOM: Final = 256_000
+_UNASKED: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +136,9 @@ class Path:
         self.bytes_received = 0
         self.datagrams_sent = 0
         self.datagrams_received = 0
+        # when the connection moved here, and whether the server has challenged this address
+        self.moved_at = -inf
+        self.challenged = False
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
         self.observer: Observer | None = None
@@ -150,6 +158,20 @@ class Path:
     def on_challenge_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
         self.responses.add_untrusted(data)
+        self.challenged = True
+
+    def starves_server(self, now: float) -> bool:
+        """Whether what goes out here is padded, so that the server can answer.
+
+        Before it has validated a client's new address a server sends three times what came from
+        there (sections 9.3 and 8.1), and acknowledgements are small. One that cannot even send its
+        challenge, as nginx cannot while its window is full of what got lost on the old path, would
+        use up what it may send for data, and at last go back to where the client came from."""
+        if self.challenged or now >= self.moved_at + _UNASKED:
+            return False
+        # in slow start no more than that is on its way: what it has sent already, and a window
+        room = min(_ROOM + self.bytes_received, _MOST_ROOM)
+        return 3 * self.bytes_sent < self.bytes_received + room
 
     def admits_probe(self) -> bool:
         """Whether the congestion window has room for a datagram that asks no pacer (RFC 9002

@@ -272,6 +272,7 @@ class PathTable:
             if path.probed_rtt >= 0.0:
                 path.recovery.rtt.update(path.probed_rtt, 0.0, now)
         path.carried = True
+        path.moved_at = now
         if path.remote != self._rules.handshake_remote:
             # Section 9: from now on migration is allowed even where the server had disabled it.
             self._rules.acted_on_preferred = True
