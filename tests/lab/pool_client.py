@@ -29,6 +29,8 @@ class Job:
 
     url: str
     ca_file: str
+    idle_timeout: float | None = None
+    """For tests that have no half minute."""
 
 
 def tell(what: str, **facts: object) -> None:
@@ -65,7 +67,10 @@ async def run(job: Job) -> None:
                 pass
         ended.set()
 
-    transport = HTTP3Transport(tls=trioquic.TLSConfig(ca_file=job.ca_file))
+    config = trioquic.TransportConfig()
+    if job.idle_timeout is not None:
+        config = trioquic.TransportConfig(idle_timeout=job.idle_timeout)
+    transport = HTTP3Transport(tls=trioquic.TLSConfig(ca_file=job.ca_file), transport=config)
     async with httpx.AsyncClient(transport=transport) as client, trio.open_nursery() as nursery:
         nursery.start_soon(listen)
         while not ended.is_set():

@@ -1,5 +1,7 @@
 """The machine sleeps, or the program is stopped: what is done first when it is back."""
 
+import errno
+
 import pytest
 import trio
 import trio.testing
@@ -7,7 +9,7 @@ import trio.testing
 import trioquic
 from tests.sim_world import World
 from trioquic import HealthState
-from trioquic._runtime import asleep
+from trioquic._runtime import asleep, path_set
 from trioquic.testing import Host
 
 from .phone import Phone, phone
@@ -150,3 +152,54 @@ async def test_a_wait_for_a_network_is_not_over_before_a_look(
         autojump_clock.jump(10)
         await here.conn.wait_healthy()
         await here.download(1000)
+
+
+async def test_what_is_written_first_waits_for_the_look(
+    autojump_clock: trio.testing.MockClock, machine: Sleep
+) -> None:
+    """Nothing of it is tried on a network that went meanwhile."""
+    networks = Untold()
+    async with phone(transport=IDLE, networks=networks, prepare=networks.prepare) as here:
+        await here.until(trioquic.PathValidated)
+        await trio.sleep(2)
+        path = here.conn.active_path
+        assert path is not None
+        sent_before = path.statistics().bytes_sent
+        here.world.wifi.down()
+        machine.sleep(10)
+        woken = trio.current_time()
+        # before anybody else has had a turn
+        here.conn.ping()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(here.download, 1000)
+            await here.until(trioquic.Migrated)
+        assert trio.current_time() - woken < 0.3
+        (moved,) = here.heard(trioquic.Migrated)
+        assert moved.cause == "the active path is gone: wlan0 is down"
+        assert moved.old is path
+        assert path.statistics().bytes_sent == sent_before
+
+
+async def test_whatever_the_supervisor_waits_for_the_look_comes_first(
+    autojump_clock: trio.testing.MockClock, machine: Sleep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may wait for a connection ID when the program is stopped."""
+    async with phone(transport=IDLE) as here:
+        await here.until(trioquic.PathValidated)
+        await trio.sleep(2)
+        asked = trio.Event()
+
+        async def no_room(*_: object) -> None:
+            asked.set()
+            await trio.sleep(3)
+            raise trioquic.LocalAddressError(errno.ENETUNREACH, "there was none")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(path_set.PathSet, "add_candidate", no_room)
+            here.world.phone.add_interface("eth0", "192.0.2.200", kind="ethernet")
+            here.world.cellular.down()
+            await asked.wait()
+        machine.sleep(10)
+        woken = trio.current_time()
+        await here.download(1000)
+        assert trio.current_time() - woken < 0.3

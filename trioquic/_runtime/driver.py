@@ -120,7 +120,7 @@ class Driver:
         self._bug: BaseException | None = None
         self._asleep = Asleep()
         # nothing is sent before somebody has looked whether there is still a network
-        self._held = False
+        self.held = False
 
     # -- state -----------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Driver:
             now = trio.current_time()
             blocked = False
             for link in list(self.links.values()):
-                if not self._held:
+                if not self.held:
                     link.pump(now)
                 blocked |= link.blocked
             self.tell()
@@ -230,12 +230,12 @@ class Driver:
         if not core.handshake_confirmed:
             return True
         core.resume(now)
-        self._held = self.listener is not None and self.listener.on_woken()
+        self.held = self.listener is not None and self.listener.on_woken()
         return True
 
     def release(self) -> None:
         """The networks were looked at: what waits may go out with the next flush."""
-        self._held = False
+        self.held = False
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -267,7 +267,7 @@ class Driver:
 
     def begin_close(self) -> None:
         """This side wants no more: every call from now on is refused, whoever waits is woken."""
-        self._held = False
+        self.held = False
         self.closing = True
         self._wake_everyone()
 

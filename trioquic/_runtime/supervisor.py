@@ -53,6 +53,8 @@ class Supervisor:
         self._events: list[PolicyEvent] = []
         self._news = trio.Event()
         self._waiting_since = inf
+        # waits for a connection ID, perhaps
+        self._opening: trio.CancelScope | None = None
         self.listening = False
         self._preferred_reported = False
         # paths that there was no connection ID for, the last time the policy was asked
@@ -65,6 +67,9 @@ class Supervisor:
         self._events.append(event)
         del self._events[:-_MOST_EVENTS]
         self._news.set()
+        if event.what is What.WOKEN and self._opening is not None:
+            # nothing is sent before the networks were looked at, so nothing would come of the wait
+            self._opening.cancel()
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Supervise until `nursery`, the connection's, is cancelled. Does nothing before the
@@ -149,14 +154,22 @@ class Supervisor:
 
     async def _open(self, candidate: Candidate) -> int | None:
         """A path of a candidate; None, and a note of why, when it cannot be had."""
+        if self._driver.held:
+            return None
+        path = None
         try:
-            path = await self._paths.add_candidate(candidate)
+            with trio.CancelScope() as self._opening:
+                path = await self._paths.add_candidate(candidate)
         except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
             if not self._driver.ended:
                 self._outlook.failed(candidate, trio.current_time())
                 if not isinstance(error, MigrationNotAllowedError):
                     # What section 9 forbids has been told where it was refused.
                     self._broadcast.send(public.MigrationRefused(reason=str(error)))
+            return None
+        finally:
+            self._opening = None
+        if path is None:
             return None
         self._outlook.opened(path.id, trio.current_time())
         return path.id
