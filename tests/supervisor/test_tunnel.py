@@ -1,6 +1,6 @@
 """A connection in a tunnel stays there, whatever the networks beside it offer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,8 @@ import trioquic
 from tests.sim_server import NAME, PORT, ServerOptions
 from tests.sim_world import CELLULAR, PREFERRED, SERVER, SERVER6, WIFI, World, simulated_world
 from trioquic import health
+from trioquic.networks import routes_of
+from trioquic.policy import Decision, PolicyEvent, View
 from trioquic.testing import Interface
 
 from .phone import Phone
@@ -45,8 +47,7 @@ async def phone_with_vpn(
                 PORT,
                 alpn=(options or ServerOptions()).alpn,
                 tls=trioquic.TLSConfig(verify=False),
-                networks=world.phone,
-                **connection,
+                **{"networks": world.phone, **connection},
             )
             async with opening as conn, trio.open_nursery() as nursery:
                 here = Phone(world=world, conn=conn)
@@ -118,6 +119,68 @@ async def test_a_tunnel_without_routes_is_waited_for(
         tunnel.set_routes(None)
         await here.download(1000)
         assert outside(here.world) == []
+
+
+class Silent:
+    """The system's networks, whose news come late: a look for another reason comes first."""
+
+    def snapshot(self) -> tuple[trioquic.Interface, ...]:
+        return trioquic.system_networks().snapshot()
+
+    def routes(self, remotes: Sequence[str]) -> tuple[trioquic.Route, ...] | None:
+        return routes_of(trioquic.system_networks(), remotes)
+
+    async def wait_changed(self) -> None:
+        await trio.sleep_forever()
+
+
+async def test_a_port_that_failed_is_not_to_blame_when_the_tunnel_goes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It would be tried again soon, were its network still there."""
+    async with phone_with_vpn(networks=Silent()) as (here, tunnel):
+        tunnel.link.blackhole()
+        with trio.move_on_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(here.download, 1000)
+                await here.until(trioquic.PathFailed)
+                tunnel.down()
+        (waiting,) = here.heard(trioquic.WaitingForPath)
+        assert "the tunnel is gone" in waiting.reason
+
+
+class Telling(trioquic.MigrationPolicy):
+    """Tells when it asks on another port."""
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        decision = super().decide(view, event, now)
+        if decision.probe:
+            PROBING.set()
+        return decision
+
+
+PROBING = trio.Event()
+
+
+async def test_a_port_that_was_opened_in_the_last_moment_lost_its_route_with_the_others(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """So it is given up, and not kept as one that carries packets without a route."""
+    async with (
+        phone_with_vpn(migration=Telling()) as (here, tunnel),
+        trio.open_nursery() as nursery,
+    ):
+        tunnel.link.blackhole()
+        nursery.start_soon(here.download, 1000)
+        await PROBING.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(here.conn.paths) == 2
+        tunnel.set_routes([])
+        await here.until(trioquic.WaitingForPath)
+        await trio.sleep(0.1)
+        assert len(here.conn.paths) == 1
+        tunnel.link.restore()
+        tunnel.set_routes(None)
 
 
 async def test_leaving_is_allowed_to_who_says_so(autojump_clock: trio.testing.MockClock) -> None:

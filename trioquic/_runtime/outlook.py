@@ -208,10 +208,12 @@ class Outlook:
             facts.strayed = 0
 
     def opened(self, path_id: int, now: float) -> None:
-        """The supervisor opened a path."""
+        """The supervisor opened a path; -inf: it is that of the handshake."""
         facts = self._facts_of(path_id)
         facts.mine = True
         facts.opened_at = now
+        # or it would have been no candidate; that route may go before anybody looks again
+        facts.routed |= now > -inf
         link = self._paths.link(path_id)
         if link is not None:
             socket = link.socket
@@ -348,7 +350,11 @@ class Outlook:
             del self._facts[number]
         preferred = core.preferred_addresses
         active = next((path for path in paths if path.id == core.active_path), None)
-        resting = [until for _, until in self._failures.values() if until > now]
+        # those that would be candidates but for that: of a network that is gone nothing is to come
+        there = {(pair.local, pair.interface, remote) for pair, remote, _ in pairs}
+        resting = [
+            until for key, (_, until) in self._failures.items() if until > now and key in there
+        ]
         lost = active is None or not active.usable
         self._lost_at = min(self._lost_at, now) if lost else inf
         return View(
