@@ -299,6 +299,35 @@ async def test_goaway_together_with_the_response(autojump_clock: Clock) -> None:
             application.connection.flush()
 
 
+@pytest.mark.parametrize(("late", "fine"), [(0.1, True), (0.4, False)])
+async def test_goaway_overtakes_the_response_on_a_long_way(
+    autojump_clock: Clock, late: float, fine: bool
+) -> None:
+    """By a part of the round trip, over a satellite; who is later has not answered."""
+    async with http_world() as world:
+        world.world.wifi.link.change(delay=0.3)
+        async with world.connect() as http:
+            request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+
+            async def receive() -> None:
+                if fine:
+                    assert (await request.receive_response()).status == 204
+                else:
+                    with pytest.raises(http3.RequestRejectedError):
+                        await request.receive_response()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(receive)
+                await trio.sleep(2)
+                application = world.applications[0]
+                assert application.http is not None
+                goaway(world, 0)
+                application.connection.flush()
+                await trio.sleep(late)
+                application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
+                application.connection.flush()
+
+
 async def test_who_has_begun_to_answer_did_something(autojump_clock: Clock) -> None:
     """RFC 9114 section 4.1.1: H3_REQUEST_REJECTED comes too late then to be believed."""
     async with http_world() as world, world.connect() as http:

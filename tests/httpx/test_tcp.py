@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from trioquic import Interface, InterfaceAddress, ManualNetworks, MigrationPolicy, Route
-from trioquic.httpx import _tunnels
+from trioquic.httpx import _tcp, _tunnels
 from trioquic.httpx._tcp import Backend, Way
 from trioquic.httpx._tunnels import Tunnels
 
@@ -80,6 +80,34 @@ async def test_a_connection_from_before_the_tunnel_is_not_used_any_more() -> Non
             await stream.write(b"abc")
         await stream.aclose()
         nursery.cancel_scope.cancel()
+
+
+async def test_addresses_of_both_families_take_turns() -> None:
+    """An address that is written as IPv6's and is IPv4's counts as such."""
+    tried: list[str] = []
+
+    class Watched(Everywhere):
+        def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
+            tried.extend(remotes)
+            return super().ways(host, remotes)
+
+    refused = ["::1", "100::1", "100::2", "127.0.0.1", "::ffff:127.0.0.2", "127.0.0.1"]
+    trio.socket.set_custom_hostname_resolver(Names(*refused))
+    with pytest.raises(httpcore.ConnectError):
+        await Backend(Watched()).connect_tcp(HOST, 9, timeout=10)
+    assert tried == ["::1", "100::1", "100::2", "127.0.0.1", "127.0.0.2"]
+    ways = [Way(remote, None) for remote in tried]
+    order = [way.remote for way in _tcp._take_turns(ways)]
+    assert order == ["::1", "127.0.0.1", "100::1", "127.0.0.2", "100::2"]
+
+
+async def test_a_mapped_address_in_a_tunnel() -> None:
+    trio.socket.set_custom_hostname_resolver(Names(f"::ffff:{IPV4}"))
+    tunnels = Tunnels(Half([ETH0, TUN0]), MigrationPolicy())
+    # there is no such interface on this machine, or nobody there
+    with pytest.raises((httpcore.ConnectError, httpcore.ConnectTimeout)):
+        await Backend(tunnels).connect_tcp(HOST, 9, timeout=0.5)
+    assert tunnels.holds(HOST)
 
 
 async def _echo(stream: trio.SocketStream) -> None:

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 import trioquic
 
-from .site import simulated_site
+from .site import pool_of, simulated_site
 from .test_discovery import Around, options, way
 from .test_void import lose_everything
 
@@ -80,3 +80,27 @@ async def test_it_is_left_by_who_says_so(autojump_clock: MockClock) -> None:
             assert (await client.get("/bytes/1000")).status_code == 200
             tunnel.down()
             assert (await client.get("/bytes/1000")).status_code == 200
+
+
+async def test_early_data_stays_in_the_tunnel_as_well(autojump_clock: MockClock) -> None:
+    """It goes to where the server was the last time."""
+    sessions = trioquic.MemorySessions(across_networks=True)
+    async with simulated_site(session_tickets=True) as site:
+        world = site.world
+        assert world is not None
+        world.wifi.metric = world.cellular.metric = 600
+        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        limits = httpx.Limits(keepalive_expiry=1)
+        options = {"sessions": sessions, "early_data": True, "limits": limits}
+        async with site.client(networks=world.phone, **options) as client:
+            assert (await client.get("/bytes/1000")).status_code == 200
+            await trio.sleep(3)
+            assert pool_of(client).connections == ()
+            tunnel.down()
+            with pytest.raises(httpx.ConnectError, match="the tunnel is gone"):
+                await client.get("/bytes/1000", timeout=1.0)
+            tunnel.up()
+            response = await client.get("/bytes/1000")
+            assert response.extensions["trioquic_connection"].early_data.name == "ACCEPTED"
+        sent = world.record.select(host="phone")
+        assert {record.interface for record in sent} == {"tun0"}

@@ -52,8 +52,11 @@ _UNEXPECTED: Final = RESERVED | {
 }
 # up to this size it is cheaper to copy data behind its frame header than to send it by itself
 _SMALL: Final = 1 << 15
-# A response that came together with a GOAWAY is read first; in seconds
+# A response that was sent together with a GOAWAY is read first: so long, in seconds, and for this
+# part of a round trip, as packets overtake each other by about an eighth of it at most (RFC 9002
+# section 6.1.2). Not longer: most servers mean it, and the request is to be made elsewhere.
 _GRACE: Final = 0.05
+_REORDERING: Final = 0.25
 _T = TypeVar("_T")
 _WITHOUT_CONTENT: Final = frozenset((204, 304))
 
@@ -232,7 +235,10 @@ class Request(trio.abc.AsyncResource):
 
     def _set_grace(self) -> None:
         if self._rejected and self._reader is not None and not self._has_begun:
-            self._reader.deadline = trio.current_time() + _GRACE
+            path = self._session.quic.active_path
+            rtt = None if path is None else path.rtt
+            grace = max(_GRACE, _REORDERING * (rtt or 0.0))
+            self._reader.deadline = trio.current_time() + grace
 
     async def _next_head(self) -> ResponseHead:
         while True:

@@ -8,11 +8,13 @@ tried as RFC 8305 section 5 wants it; what the system does not let us bind is no
 
 # ruff: noqa: ASYNC109 - the timeouts are httpcore's
 
+import ipaddress
 import math
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any, Final, NamedTuple, Protocol
 
 import httpcore
@@ -63,8 +65,8 @@ class Backend(httpcore.AsyncNetworkBackend):
         """A connection to one of the host's addresses. Raises httpcore's exceptions."""
         with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
             with trio.fail_after(math.inf if timeout is None else timeout):
-                found = {one[4][0]: one for one in await resolve(host, port)}
-                ways = self._ways.ways(host, list(found))
+                found = await resolve(host, port)
+                ways = _take_turns(self._ways.ways(host, list(found)))
                 sock, way = await _first([(found[way.remote], way) for way in ways])
         tied = way.interface is not None
         return _Stream(trio.SocketStream(sock), lambda: not tied and self._ways.holds(host))
@@ -137,10 +139,30 @@ class _Stream(httpcore.AsyncNetworkStream):
         return None
 
 
-async def resolve(host: str, port: int) -> list[_Resolved]:
-    """As `socket.getaddrinfo`, for TCP, each address once. Raises OSError."""
+async def resolve(host: str, port: int) -> dict[str, _Resolved]:
+    """A host's addresses, in the order of the resolver, and for each what `socket.getaddrinfo` says
+    of it. An IPv4-mapped one is named as the IPv4 address it is. Raises OSError."""
     found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list({one[4][0]: one for one in found}.values())
+    addresses: dict[str, _Resolved] = {}
+    for one in found:
+        addresses.setdefault(_plain(str(one[4][0])), one)
+    return addresses
+
+
+def _plain(address: str) -> str:
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return address if mapped is None else str(mapped)
+
+
+def _take_turns(ways: list[Way]) -> list[Way]:
+    """The first way's family begins, then the other one has its turn (RFC 8305 section 4): a family
+    that is broken costs one attempt."""
+    families: dict[bool, list[Way]] = {}
+    for way in ways:
+        families.setdefault(":" in way.remote, []).append(way)
+    rounds = zip_longest(*families.values())
+    return [way for one_round in rounds for way in one_round if way is not None]
 
 
 async def _first(ways: list[tuple[_Resolved, Way]]) -> tuple[trio.socket.SocketType, Way]:

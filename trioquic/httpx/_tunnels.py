@@ -108,7 +108,7 @@ class Tunnels:
         if not self._tunnels():
             return
         try:
-            remotes = [address[4][0] for address in await resolve(host, port)]
+            remotes = list(await resolve(host, port))
         except OSError as error:
             raise httpx.ConnectError(str(error)) from error
         led = self._led_inside(remotes)
