@@ -121,6 +121,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(variant)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--series", action="store_true", help="run the long series as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long series have make targets of their own."""
+    if not config.getoption("--series"):
+        long = [item for item in items if item.get_closest_marker("series") is not None]
+        items[:] = [item for item in items if item.get_closest_marker("series") is None]
+        config.hook.pytest_deselected(items=long)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     test = pyfuncitem.obj
