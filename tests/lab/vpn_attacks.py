@@ -24,6 +24,7 @@ import trio
 
 import trioquic
 from tests.certificates import Certificates
+from trioquic._runtime.interface_binding import OptionSocket, bind_by_name
 from trioquic.http3 import open_http3
 
 from .network import ROOT
@@ -175,10 +176,21 @@ async def _in_mid_handshake(attack: Attack) -> None:
         attack.over = trio.Event()
 
 
+async def old_linux(attack: Attack) -> None:
+    """Nothing keeps a socket from another interface but what it asks for."""
+    await flapping_routes(attack)
+    await flapping_device(attack)
+
+
+_IPV4: Final = ((SERVERS[4],),) * 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
     setup: str
     go: Callable[[Attack], Awaitable[None]]
+    old: bool = False
+    """As on Linux before 5.7, without privileges: no socket can be bound to an interface."""
     connections: tuple[tuple[str, ...], ...] = ((SERVERS[4],), (SERVERS[6],), _BOTH)
 
 
@@ -190,13 +202,20 @@ ATTACKS: Final = {
     "preferred beside": _Plan(setup="default", go=preferred_beside),
     "one user's": _Plan(setup="users", go=flapping_device),
     "unnumbered": _Plan(setup="unnumbered", go=flapping_device),
+    "old Linux": _Plan(setup="default", go=old_linux, connections=_IPV4, old=True),
     "in mid-handshake": _Plan(setup="default", go=_in_mid_handshake, connections=()),
 }
+
+
+def _refuse(sock: OptionSocket, family: int, name: str, index: int | None, /) -> None:
+    raise PermissionError(1, "Operation not permitted")
 
 
 async def run(name: str) -> Outcome:
     """One attack. This process stays in the namespaces that it makes."""
     plan = ATTACKS[name]
+    if plan.old:
+        bind_by_name.__code__ = _refuse.__code__
     attack = Attack(name, VpnWorld(plan.setup))
     world = attack.world
     world.connect_vpn()

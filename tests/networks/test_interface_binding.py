@@ -20,6 +20,7 @@ from trioquic._runtime.interface_binding import (
     bind_on_windows,
     binder_for,
     no_binding,
+    send_through,
     try_to_bind,
 )
 from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
@@ -56,6 +57,14 @@ def test_options(
     sock = FakeSocket()
     assert try_to_bind(binder, sock, family, "wlan0", 258)
     assert sock.options == [option]
+
+
+def test_linux_without_the_right_to_bind() -> None:
+    """IP_UNICAST_IF and IPV6_UNICAST_IF of Linux, both in network byte order (ip(7), ipv6(7))."""
+    sock = FakeSocket()
+    send_through(sock, socket.AF_INET, 258)
+    send_through(sock, socket.AF_INET6, 258)
+    assert sock.options == [(0, 50, b"\x00\x00\x01\x02"), (41, 76, b"\x00\x00\x01\x02")]
 
 
 def test_the_host_order_of_windows_ipv6_is_that_of_an_int() -> None:

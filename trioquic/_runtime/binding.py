@@ -10,13 +10,20 @@ import errno
 import ipaddress
 import socket
 import sys
+from contextlib import suppress
 
 import trio
 
 from ..errors import LocalAddressError
 from ..networks import Interface, NetworkSource
 from .factory_socket import FactorySocket
-from .interface_binding import InterfaceBinder, bind_by_name, binder_for, try_to_bind
+from .interface_binding import (
+    InterfaceBinder,
+    bind_by_name,
+    binder_for,
+    send_through,
+    try_to_bind,
+)
 from .native_socket import NativeSocket
 from .route import outgoing_interface, route_mtu
 from .sockets import DatagramSocket, Remote
@@ -42,6 +49,7 @@ async def bind_socket(
     try:
         try:
             if interface is not None and not _bind_to_interface(sock, family, interface, networks):
+                _send_through(sock, interface)
                 local = local or _address_of(interface, family, networks)
             if local is not None or local_port:
                 wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0"
@@ -119,14 +127,23 @@ def _address_of(name: str, family: int, networks: NetworkSource) -> str:
     return min(usable, key=lambda entry: (entry.deprecated, not entry.temporary)).address
 
 
-def _tie(sock: trio.socket.SocketType, remote: Remote) -> str | None:
-    """Tie a connected socket to the interface that its packets take, and say which."""
+def _send_through(sock: trio.socket.SocketType, name: str) -> None:
+    """Where the socket cannot be bound to an interface: what can be done on Linux."""
+    if sys.platform == "linux" and _is_of_the_system(sock):
+        with suppress(OSError):  # an interface that only the application knows
+            send_through(sock, sock.family, socket.if_nametoindex(name))
+
+
+def _way_out(sock: trio.socket.SocketType, remote: Remote) -> str | None:
+    """The interface that a connected socket's packets take, where the system tells."""
     if not _is_of_the_system(sock):
         return None
+    return outgoing_interface(sock.family, sock.getsockname()[:2], remote.address)
+
+
+def _tie(sock: trio.socket.SocketType, remote: Remote, name: str) -> str | None:
+    """Tie a connected socket to an interface; its name if that is possible."""
     local = sock.getsockname()[:2]
-    name = outgoing_interface(sock.family, local, remote.address)
-    if name is None:
-        return None
     # Without privileges it cannot be undone, so whether it works is tried on another socket.
     with socket.socket(sock.family, socket.SOCK_DGRAM) as trial:
         trial.setblocking(False)
@@ -150,10 +167,14 @@ async def connect_socket(
     """
     try:
         await sock.connect(remote.sockaddr)
+        way_out = interface
         if interface is None and tie:
-            interface = _tie(sock, remote)
+            way_out = _way_out(sock, remote)
+            interface = None if way_out is None else _tie(sock, remote, way_out)
         mtu = route_mtu(sock)
         connected = _take_over(sock, remote, interface)
+        if way_out is not None and isinstance(connected, NativeSocket):
+            connected.stay_with(way_out)
     except BaseException:
         sock.close()
         raise

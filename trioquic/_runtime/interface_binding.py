@@ -3,7 +3,10 @@
 An address alone does not do it: most systems route by destination, and send a packet from the
 address of one interface through another. Each has its own option:
 
-- Linux: SO_BINDTODEVICE with the interface's name (from Linux 5.7 on without privileges).
+- Linux: SO_BINDTODEVICE with the interface's name (from Linux 5.7 on without privileges). Before,
+  IP_UNICAST_IF and IPV6_UNICAST_IF with the index in network byte order ask for no privileges, and
+  choose the way out only, when the route is looked up again: enough to keep what is sent from
+  another interface when the routes of this one are gone.
 - macOS and iOS: IP_BOUND_IF and IPV6_BOUND_IF with the interface's index.
 - Windows: IP_UNICAST_IF with the index in network byte order, IPV6_UNICAST_IF with the index in
   the host's. They choose the way out only.
@@ -24,6 +27,10 @@ IP_BOUND_IF: Final = 25
 IPV6_BOUND_IF: Final = 125
 IP_UNICAST_IF: Final = 31
 IPV6_UNICAST_IF: Final = 31
+_LINUX_UNICAST_IF: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, 50),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 76),
+}
 SO_BINDTODEVICE: Final[int] = getattr(socket, "SO_BINDTODEVICE", 25)
 
 # The system does not let us, has no such option, or does not know the interface by that name or
@@ -57,6 +64,12 @@ class InterfaceBinder(Protocol):
 def bind_by_name(sock: OptionSocket, family: int, name: str, index: int | None, /) -> None:
     """Linux, and simulated sockets."""
     sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, os.fsencode(name))
+
+
+def send_through(sock: OptionSocket, family: int, index: int) -> None:
+    """Linux, where a socket cannot be bound to an interface: at least it sends by this one."""
+    level, option = _LINUX_UNICAST_IF[socket.AddressFamily(family)]
+    sock.setsockopt(level, option, struct.pack("!I", index))
 
 
 def bind_on_apple(sock: OptionSocket, family: int, name: str, index: int | None, /) -> None:

@@ -27,7 +27,7 @@ import trio
 
 from .._protocol.outgoing import Batch
 from ..paths import Address
-from .interface_binding import SO_BINDTODEVICE, bind_by_name
+from .interface_binding import SO_BINDTODEVICE, bind_by_name, send_through
 from .sockets import DatagramSocket, Received
 
 # Linux's numbers, which the socket module does not name on all versions
@@ -102,7 +102,27 @@ class NativeSocket(DatagramSocket):
         self._segmentation = False
         self._can_segment = False
         self._messages = platform == "linux"
+        # the interface that it sends by without being bound to it, and that one's number
+        self._way_out = ""
+        self._way_index = 0
         self._set_options(platform)
+
+    def stay_with(self, name: str) -> None:
+        """Send by this interface only, also where the socket cannot be bound to it (Linux)."""
+        if self._messages and not _is_bound(self._sock):
+            self._send_through(name)
+
+    def _send_through(self, name: str) -> bool:
+        """Whether that is news: a device that was made anew has another number."""
+        try:
+            index = socket.if_nametoindex(name)
+            if index == self._way_index:
+                return False
+            send_through(self._sock, self._sock.family, index)
+        except OSError:
+            return False
+        self._way_out, self._way_index = name, index
+        return True
 
     def _set_options(self, platform: str) -> None:
         for name in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -242,6 +262,8 @@ class NativeSocket(DatagramSocket):
         """Whether the device that the socket was tied to is gone, another has its name, and a
         socket with the same addresses and port has taken this one's place there."""
         old = self._sock
+        if self._way_out:
+            return self._send_through(self._way_out)
         if self.interface is None or not self._messages or not _has_lost_its_device(old):
             return False
         new = socket.socket(old.family, socket.SOCK_DGRAM)
@@ -288,6 +310,14 @@ class NativeSocket(DatagramSocket):
             self.closed = True
             trio.lowlevel.notify_closing(self._sock)
             self._sock.close()
+
+
+def _is_bound(sock: socket.socket) -> bool:
+    """Whether the socket is bound to a device, also to one that is gone."""
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, _LONGEST_NAME).strip(b"\0"))
+    except OSError:
+        return True
 
 
 def _has_lost_its_device(sock: socket.socket) -> bool:
