@@ -1,11 +1,15 @@
 """A download through a VPN stays in it, also when its connection is lost and made again."""
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 import trioquic
-from tests.sim_server import pattern
+from tests.sim_server import PORT, credentials, pattern
+from tests.sim_world import SERVER
+from trioquic.cli import probe
 
 from .test_downloads import SIZE, Memory, web
 
@@ -70,3 +74,35 @@ async def test_it_is_left_by_who_says_so(autojump_clock: MockClock) -> None:
         job, _ = await here.fetch("/file", sink, migration=policy)
         assert job.error is None
         assert sink.content == pattern(SIZE)
+
+
+@pytest.mark.parametrize("kind", ["tunnel", "named"])
+async def test_check_asks_for_versions_where_it_connected(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Also when the tunnel is gone meanwhile: then it does not ask."""
+    examine = probe._examine
+    async with web() as here:
+        here.world.wifi.metric = here.world.cellular.metric = 600
+        tunnel = here.world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=50)
+
+        async def examine_and_lose(conn: trioquic.Connection, *args: Any) -> None:
+            await conn.wait_confirmed()
+            await examine(conn, *args)
+            if kind == "tunnel":
+                tunnel.down()
+
+        monkeypatch.setattr(probe, "_examine", examine_and_lose)
+        with here.world.phone.as_current():
+            found = await probe.find_out(
+                SERVER,
+                PORT,
+                alpn=["h3"],
+                tls=trioquic.TLSConfig(ca_data=credentials().ca_pem),
+                patience=5.0,
+                interfaces=["wwan0"] if kind == "named" else [],
+            )
+        assert found.connected
+        assert found.versions == (None if kind == "tunnel" else (1, 0x6B3343CF))
+        sent = here.world.record.select(host="phone")
+        assert {record.interface for record in sent} == {"tun0" if kind == "tunnel" else "wwan0"}

@@ -15,6 +15,7 @@ from .. import (
     Connection,
     ConnectionLostError,
     HandshakeError,
+    Interface,
     MigrationPolicy,
     Path,
     PathError,
@@ -96,6 +97,7 @@ async def find_out(
     each wait for something that it does later. `interfaces`: from where to move; none: from all
     that lead there. Raises ValueError and OSError for files of `tls` that cannot be used."""
     findings = Findings()
+    inside = False
     begin = trio.current_time()
     opening = open_connection(
         host,
@@ -112,30 +114,46 @@ async def find_out(
         async with opening as conn, conn.path_events() as events:
             findings.connected = True
             findings.connect_time = trio.current_time() - begin
-            await _examine(conn, events, findings, interfaces, patience)
+            try:
+                await _examine(conn, events, findings, interfaces, patience)
+            finally:
+                inside = conn.in_tunnel
     except (HandshakeError, ConnectionLostError, OSError) as error:
         findings.error = str(error)
-    findings.versions = await _versions(
-        host, port, findings, min(patience, _LONGEST_WAIT_FOR_VERSIONS)
-    )
+    patience = min(patience, _LONGEST_WAIT_FOR_VERSIONS)
+    for remote, interface in await _ways(host, port, findings, interfaces[:1], inside):
+        findings.versions = await offered_versions((remote, port), patience, interface)
+        if findings.versions is not None:
+            break
     return findings
 
 
-async def _versions(
-    host: str, port: int, findings: Findings, patience: float
-) -> tuple[int, ...] | None:
-    """Ask the address that the connection was made to; without one, each until one answers."""
-    if findings.address is not None:
-        return await offered_versions((findings.address, port), patience)
-    try:
-        found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
-    except OSError:
-        return None
-    for address in dict.fromkeys(entry[4] for entry in found):
-        versions = await offered_versions((str(address[0]), port), patience)
-        if versions is not None:
-            return versions
-    return None
+async def _ways(
+    host: str, port: int, findings: Findings, named: Sequence[str], inside: bool
+) -> list[tuple[str, Interface | None]]:
+    """Where to ask for versions, and through which interface: at the address that the connection
+    was made to, without one at each; where that was begun, and not beside a tunnel."""
+    remotes = [] if findings.address is None else [findings.address]
+    if not remotes:
+        try:
+            found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
+        except OSError:
+            return []
+        remotes = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    networks = system_networks()
+    interfaces = networks.snapshot()
+    routes = networks.routes(remotes)
+    tunnels = {interface.name for interface in interfaces if interface.kind == "tunnel"}
+    led = any(route.chosen and route.interface in tunnels for route in routes or ())
+    if not (named or inside or led):
+        return [(remote, None) for remote in remotes]
+    # whoever names an interface outside wants that
+    pairs = candidate_pairs(
+        interfaces, remotes, only_interfaces=named, routes=routes, in_tunnel=not named
+    )
+    by_name = {interface.name: interface for interface in interfaces}
+    ways = {(pair.remote, pair.interface): None for pair in pairs}
+    return [(remote, by_name[name]) for remote, name in ways]
 
 
 async def _examine(
@@ -160,7 +178,7 @@ async def _examine(
         findings.new_port = Move(worked=False, reason="the server never confirmed the handshake")
         return
     findings.preferred = await _preferred(conn.peer, path, events, patience)
-    findings.new_port = await _move(conn, None)
+    findings.new_port = await _move(conn, interfaces[0] if interfaces else None)
     for name in interfaces or _leading_to(path.remote[0], conn.in_tunnel):
         findings.interfaces[name] = await _move(conn, name)
     findings.session_tickets = conn.statistics().session_tickets

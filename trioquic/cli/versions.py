@@ -11,6 +11,8 @@ from typing import Final
 
 import trio
 
+from .. import Interface, bind_to_interface
+
 _LONG_HEADER: Final = 0x80
 _FIXED_BIT: Final = 0x40
 _SMALLEST_INITIAL: Final = 1200
@@ -34,8 +36,11 @@ def version_name(version: int) -> str:
     return _NAMES.get(version, f"{version:#010x}")
 
 
-async def offered_versions(address: tuple[str, int], patience: float) -> tuple[int, ...] | None:
-    """The versions that the server at this IP address and port offers, in its order.
+async def offered_versions(
+    address: tuple[str, int], patience: float, interface: Interface | None = None
+) -> tuple[int, ...] | None:
+    """The versions that the server at this IP address and port offers, in its order. It is asked
+    through the interface; None: wherever the system sends packets.
 
     None if it does not answer within `patience` seconds, or cannot be reached.
     """
@@ -54,6 +59,8 @@ async def offered_versions(address: tuple[str, int], patience: float) -> tuple[i
         pause = _FIRST_REPETITION
         with trio.move_on_after(patience):
             try:
+                if interface is not None:
+                    bind_to_interface(sock, interface)
                 await sock.connect(address)
             except OSError:
                 return None
