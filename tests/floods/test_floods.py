@@ -6,6 +6,8 @@ the flow-control window, send past the congestion window, or work much harder th
 
 import pytest
 
+from tests.floods import http3
+from tests.floods.http3_kinds import CONTENT
 from tests.floods.kinds import DATAGRAMS, FRAMES
 from tests.floods.measure import MOST_HELD, MOST_WORK, hold, work
 
@@ -13,7 +15,20 @@ WINDOW = 1 << 16
 VOLUME = 60_000
 # These are held for as long as flow control admits more.
 TO_THE_END = ("STREAM, every", "STREAM, single", "STREAM, a whole", "CRYPTO, every", "DATAGRAM of")
-ENDED = {"NEW_CONNECTION_ID, all others withdrawn": "CONNECTION_ID_LIMIT_ERROR"}
+ENDED = {
+    "NEW_CONNECTION_ID, all others withdrawn": "CONNECTION_ID_LIMIT_ERROR",
+    "HTTP/3 GOAWAY, the same": "H3_EXCESSIVE_LOAD",
+    "HTTP/3 GOAWAY, falling": "H3_EXCESSIVE_LOAD",
+    "HTTP/3 SETTINGS again": "H3_FRAME_UNEXPECTED",
+    "HTTP/3 MAX_PUSH_ID": "H3_FRAME_UNEXPECTED",
+    "HTTP/3 CANCEL_PUSH": "H3_ID_ERROR",
+    "HTTP/3 PRIORITY_UPDATE": "H3_FRAME_UNEXPECTED",
+    "HTTP/3 streams of unknown types": "H3_EXCESSIVE_LOAD",
+    "HTTP/3 headers without their last byte": "H3_EXCESSIVE_LOAD",
+    "HTTP/3 responses that wait for the table": "H3_EXCESSIVE_LOAD",
+    "QPACK one insertion without end": "QPACK_ENCODER_STREAM_ERROR",
+    "QPACK insert counts": "QPACK_DECODER_STREAM_ERROR",
+}
 # Two that were the worst, and one for each way through the dispatcher
 DEAR = [
     "ACK",
@@ -37,6 +52,19 @@ def test_46_memory_and_bytes_in_flight(name: str) -> None:
     assert cost.held <= MOST_HELD * window
     assert cost.beyond <= 0
     assert cost.end == ENDED.get(name, "")
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("name", CONTENT)
+def test_46_http3(name: str) -> None:
+    """Memory, at its highest, and work together; the bound for work has the same room."""
+    # only these keep something that flow control does not count any more
+    keeps = "wait for" in name or "last byte" in name
+    cost = http3.hold(name, http3.WINDOW, http3.VOLUME if keeps else 1 << 17)
+    assert cost.held <= MOST_HELD * http3.WINDOW
+    assert cost.beyond <= 0
+    assert cost.end == ENDED.get(name, "")
+    assert min(http3.work(name, 3) for _ in range(2)) < 1.5 * MOST_WORK
 
 
 @pytest.mark.parametrize("name", DEAR)

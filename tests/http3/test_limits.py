@@ -10,9 +10,11 @@ from aioquic.quic import events
 from hypothesis import given
 from hypothesis import strategies as st
 
+import trioquic
 from trioquic import http3
 from trioquic.http3 import ErrorCode
-from trioquic.http3.section import MOST_FROM_TABLE, most_repeats, repeats
+from trioquic.http3.frames import FrameReader, encode_frame
+from trioquic.http3.section import MOST_FROM_TABLE, count_lines, most_repeats
 
 from .scripts import DATA, OK, expect, frame, headers, reply
 from .world import CONTROL, SETTINGS, URL, Script, greet, http_world
@@ -64,6 +66,10 @@ async def test_interim_responses_without_end(autojump_clock: Clock) -> None:
             async with http.request("GET", URL + "/"):
                 pytest.fail("there are too many")
         assert caught.value.code == ErrorCode.H3_EXCESSIVE_LOAD
+
+
+def repeats(section: bytes, capacity: int) -> int:
+    return count_lines(section, capacity, len(section))[1]
 
 
 def integer(value: int, bits: int, first: int) -> bytes:
@@ -161,6 +167,79 @@ async def test_more_blocked_responses_than_allowed(autojump_clock: Clock) -> Non
         assert codes == [ErrorCode.QPACK_DECOMPRESSION_FAILED] * 3
 
 
+class Endless(trio.abc.ReceiveStream):
+    """One DATA frame without end, as much of it as is asked for."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.lowlevel.checkpoint()
+        assert max_bytes is not None
+        head = b"" if self.given else b"\x00\xff" + b"\xff" * 7
+        self.given += max_bytes
+        return head + bytes(max_bytes - len(head))
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("most", [1, 5_000, 1 << 20])
+async def test_what_nobody_asked_for_stays_with_the_server(most: int) -> None:
+    """A hundred responses whose readers pause keep little beside what flow control counts."""
+    stream = Endless()
+    reader = FrameReader(stream)
+    assert await reader.frame(most) == 0
+    taken = len(await reader.content(most))
+    assert 0 < taken <= most
+    assert stream.given - taken <= 4096 + 9
+    while taken < 100_000:
+        taken += len(await reader.content(most))
+    assert stream.given - taken <= 4096 + 9
+
+
+async def test_small_frames_are_put_together() -> None:
+    """As if they had come one by one, whatever is between them and however much is asked for."""
+    pieces = [b"", b"a", b"bc", b"d" * 63, b"e" * 64, b"f" * 3_000, b"g"]
+    content = b"".join(pieces)
+    frames = b"".join([encode_frame(0, piece) for piece in pieces])
+    for most in (1, 2, 66, 131, 1000, 1 << 17):
+        for data in (frames + OK, frames + frame(0x21, b"x") + frame(0x1234) + OK):
+            for size in (1, 7, 100, 1 << 17):
+                reader = FrameReader(Pieces(data, size))
+                found = b""
+                while (kind := await reader.frame(most)) == 0:
+                    piece = await reader.content(most)
+                    assert len(piece) <= most
+                    found += piece
+                assert found == content
+                if kind == 0x21:
+                    await reader.skip()
+                    while (kind := await reader.frame()) == 0x1234:
+                        await reader.skip()
+                assert kind == 1
+                assert await reader.whole() == OK[2:]
+                assert await reader.frame() is None
+            if most == 1:
+                break
+
+
+class Pieces(trio.abc.ReceiveStream):
+    """Bytes that come in pieces of a size."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data = data
+        self._size = size
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        size = min(self._size, max_bytes or self._size)
+        piece, self._data = self._data[:size], self._data[size:]
+        return piece
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 async def test_the_servers_limit_for_our_headers(autojump_clock: Clock) -> None:
     def greeting(script: Script) -> None:
         script.uni(CONTROL + frame(0x04, b"\x06\x40\xff"))
@@ -179,8 +258,10 @@ async def test_the_servers_limit_for_our_headers(autojump_clock: Clock) -> None:
 
 async def test_many_tiny_frames_let_other_tasks_run(autojump_clock: Clock) -> None:
     turns = 0
-    answer = reply(OK, frame(0x21) * 50_000, DATA)
-    async with http_world(answer=answer) as world, world.connect() as http:
+    answer = reply(OK, frame(0x21) * 600_000, DATA)
+    # all of it comes before anything is read
+    room = trioquic.TransportConfig(initial_max_stream_data=1 << 21, initial_max_data=1 << 21)
+    async with http_world(answer=answer) as world, world.connect(transport=room) as http:
 
         async def count() -> None:
             nonlocal turns

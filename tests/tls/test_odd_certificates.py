@@ -11,6 +11,7 @@ from typing import Any
 
 import certifi
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.peer import tls_server as peer
@@ -94,6 +95,47 @@ def test_odd_certificates_end_in_an_alert_or_do_no_harm() -> None:
                 taken += 1
                 kept_and_resumed(outcome)
     assert refused > 500 and taken > 100
+
+
+def test_the_library_does_not_warn_of_them() -> None:
+    """Not even where it puts a name, which nobody asks it for, into the text of an error."""
+    country = der.name(der.UTF8, b"five ", "2.5.4.6")
+    forged = der.forge(odd.leaf(), odd.issuer(), der.put(der.SUBJECT, country))
+    # the algorithm of the signature, outside of what is signed, is another one than inside
+    body, mark, tail = forged.rpartition(bytes.fromhex("2a8648ce3d040302"))
+    chain = (body + mark[:-1] + b"\x09" + tail, odd.good_chain()[1])
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for verification in verifications(chain)[:2]:
+            outcome = handshake(chain, verification)
+            assert isinstance(outcome, BadPacketError)
+            assert outcome.code in OF_CERTIFICATES
+    assert [str(each.message) for each in found] == []
+
+
+class PanicException(BaseException):
+    """What a panic of Rust code looks like in Python: pyo3's class, which cannot be imported."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        (PanicException, BadPacketError),
+        (RecursionError, BadPacketError),
+        (KeyboardInterrupt, KeyboardInterrupt),
+    ],
+)
+def test_a_panic_of_the_library_is_a_bad_certificate(
+    kind: type[BaseException], seen: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no Exception, and must not end the program; an interrupt of the user's must."""
+
+    def fail(_: bytes) -> None:
+        raise kind("boom")
+
+    monkeypatch.setattr(x509, "load_der_x509_certificate", fail)
+    with pytest.raises(seen):
+        certificates.read_certificate_untrusted(b"")
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -263,6 +263,10 @@ def test_a_key_that_is_not_for_signatures() -> None:
 LEAF = pki.der(pki.server_identity().certificate)
 
 
+def signed_part(der: bytes) -> bytes:
+    return x509.load_der_x509_certificate(der).tbs_certificate_bytes
+
+
 @settings(max_examples=250)
 @given(
     st.lists(st.tuples(st.integers(0, len(LEAF) - 1), st.integers(0, 255)), min_size=1, max_size=4),
@@ -284,7 +288,26 @@ def test_mutated_certificates_raise_only_bad_packet_errors(
             verification.check_untrusted(leaf, (der, LEAF), pki.NAME, pki.NOW)
         except BadPacketError:
             continue
-        assert der == LEAF, "a changed certificate was trusted"
+        # Of what is around the signed part and the signature, the library lets some bits pass.
+        assert signed_part(der) == signed_part(LEAF), "a changed certificate was trusted"
+
+
+def test_bits_behind_the_signature_mean_nothing() -> None:
+    """The count of bits that the last byte of the signature does not use, where these are 0."""
+    der = LEAF
+    while der[-1] & 1:
+        der = pki.der(_another_leaf().certificate)
+    at = len(signed_part(der)) + 4 + 14
+    assert der[at] == 0
+    mutated = der[:at] + b"\x01" + der[at + 1 :]
+    for trusted in (der, mutated):
+        leaf = certificates.read_server_certificate_untrusted(trusted)
+        pki.trust(strict=False).check_untrusted(leaf, (trusted,), pki.NAME, pki.NOW)
+    assert signed_part(der) == signed_part(mutated)
+
+
+def _another_leaf() -> pki.Issued:
+    return pki.issue("leaf", pki.root(), pki.key_of("p256"), names=(pki.NAME,))
 
 
 # --- what the caller supplies --------------------------------------------------------------------

@@ -118,7 +118,7 @@ class HTTP3Connection:
             await check_origin(session.quic, authority)
         stream = await self._open_stream(protocol, early_data)
         request = Request(session, stream, method)
-        session.requests[stream.stream_id] = request
+        session.enter(stream.stream_id, request)
         try:
             # the wait may have been long
             session.check_available()

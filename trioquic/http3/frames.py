@@ -3,6 +3,9 @@
 `FrameReader` keeps no more than one chunk of what the stream gave it beside the frame that its user
 asked for as a whole, so memory is bounded by what its user asks for. It can be cancelled anywhere
 and goes on where it was.
+
+A peer may send frames of two or three bytes. So that these cost us little more than other bytes do,
+those that follow each other are passed over, or their content is put together, in one go.
 """
 
 from typing import Final
@@ -23,8 +26,28 @@ PRIORITY_UPDATE_PUSH: Final = 0xF0701
 # HTTP/2's frame types without a meaning here (section 7.2.8)
 RESERVED: Final = frozenset((0x02, 0x06, 0x08, 0x09))
 
-CHUNK: Final = 1 << 18  # bytes; a stream is asked for no more at once
-PATIENCE: Final = 64  # frames that one turn may pass over: they can be as small as two bytes
+CHUNK: Final = 1 << 16  # bytes; a stream is asked for no more at once
+# bytes that a stream is asked for at least: what is left of them when the user pauses is kept here,
+# beyond flow control, and there may be many streams
+_LEAST_CHUNK: Final = 1 << 12
+# Frames can be as small as two bytes. One turn may pass over so many in a run, or a part of them
+# one by one, which takes that much longer for each.
+_RUN: Final = 1024
+_ALONE: Final = 16
+_SHORT_TYPES: Final = RESERVED | {
+    DATA,
+    HEADERS,
+    CANCEL_PUSH,
+    SETTINGS,
+    PUSH_PROMISE,
+    GOAWAY,
+    MAX_PUSH_ID,
+}
+# By a frame's first byte, how many bytes its type has if that is at most two and means nothing in
+# HTTP/3, and else 0. Types from 0x100 to 0x3fff mean nothing.
+_MEANINGLESS: Final = bytes(
+    [kind not in _SHORT_TYPES for kind in range(0x40)] + [0] + [2] * 0x3F + [0] * 0x80
+)
 
 
 def encode_varint(value: int) -> bytes:
@@ -80,7 +103,7 @@ class FrameReader:
         """Bytes of the current frame that were not handed out yet."""
         self.fills: int = 0
         """How often the stream was read, each time a checkpoint."""
-        self._unread = 0  # frames begun since then
+        self._unread = 0  # frames since then, see `_RUN`
 
     async def varint(self) -> int | None:
         """An integer that stands alone, such as a stream's type; None at the stream's end."""
@@ -90,16 +113,17 @@ class FrameReader:
         self._position = decoded[1]
         return decoded[0]
 
-    async def frame(self) -> int | None:
+    async def frame(self, most: int = 0) -> int | None:
         """The current frame's type, or the next one's once all of that was read; None at the
-        stream's end."""
+        stream's end. `most` is how much of its content will be asked for."""
         if self._kind >= 0:
             return self._kind
-        self._unread += 1
-        if self._unread % PATIENCE == 0:
+        self._unread += _ALONE
+        if self._unread >= _RUN:
+            self._unread = 0
             await trio.lowlevel.checkpoint()
         while (header := self._header()) is None:
-            if not await self._fill():
+            if not await self._fill(most):
                 if self._position < len(self._chunk):
                     raise PeerError(
                         ErrorCode.H3_FRAME_ERROR, "the stream ends within a frame's header"
@@ -111,44 +135,88 @@ class FrameReader:
     async def whole(self) -> bytes:
         """The rest of the current frame; its user has looked at `remaining` before."""
         while len(self._chunk) - self._position < self.remaining:
-            if not await self._fill():
+            if not await self._fill(self.remaining):
                 raise _cut_off()
         payload = self._take(self.remaining)
         self.remaining = 0
         self._kind = -1
         return payload
 
+    async def content(self, most: int) -> bytes:
+        """As `some`, for the current frame of type DATA and those that follow it."""
+        piece = await self.some(most)
+        data, position = self._chunk, self._position
+        if self.remaining or position >= len(data) or data[position] != DATA:
+            return piece
+        pieces = [piece]
+        room = most - len(piece)
+        while room and len(pieces) < _RUN and position < len(data) and data[position] == DATA:
+            if position + 1 < len(data) and data[position + 1] < 0x40:
+                size, start = data[position + 1], position + 2
+            elif (length := decode_varint(data, position + 1)) is not None:
+                size, start = length
+            else:
+                break
+            pieces.append(data[start : start + min(size, room)])
+            taken = len(pieces[-1])
+            room -= taken
+            position = start + taken
+            self.remaining = size - taken
+            if self.remaining:
+                break
+        self._unread += len(pieces)
+        self._kind = DATA if self.remaining else -1
+        self._move_to(position)
+        return b"".join(pieces)
+
     async def some(self, most: int) -> bytes:
         """At least one byte of the current frame and at most `most`; b"" once it was all read."""
         if not self.remaining:
             self._kind = -1
             return b""
-        if self._position == len(self._chunk) and not await self._fill():
+        if self._position == len(self._chunk) and not await self._fill(min(self.remaining, most)):
             raise _cut_off()
         piece = self._take(min(self.remaining, most))
         self.remaining -= len(piece)
         return piece
 
     async def skip(self) -> None:
-        """Pass over the rest of the current frame."""
+        """Pass over the rest of the current frame, and over small ones behind it that mean nothing
+        anywhere in HTTP/3 (section 9)."""
         while await self.some(CHUNK):
             pass
+        data, position = self._chunk, self._position
+        most = len(data)
+        passed = 0
+        while passed < _RUN:
+            at = position + _MEANINGLESS[data[position]] if position < most else position
+            if at == position or at >= most or data[at] >= 0x40:
+                break
+            end = at + 1 + data[at]
+            if end > most:
+                break
+            position = end
+            passed += 1
+        self._unread += passed
+        self._move_to(position)
 
     async def unframed(self) -> bytes:
         """The next bytes of a stream that has no frames; b"" at its end."""
-        if self._position == len(self._chunk) and not await self._fill():
+        if self._position == len(self._chunk) and not await self._fill(CHUNK):
             return b""
         return self._take(CHUNK)
 
     def _take(self, most: int) -> bytes:
         start = self._position
         piece = self._chunk[start : start + most]
-        if start + len(piece) == len(self._chunk):
-            self._chunk = b""
-            self._position = 0
-        else:
-            self._position = start + len(piece)
+        self._move_to(start + len(piece))
         return piece
+
+    def _move_to(self, position: int) -> None:
+        if position == len(self._chunk):
+            self._chunk = b""
+            position = 0
+        self._position = position
 
     def _header(self) -> tuple[int, int, int] | None:
         kind = decode_varint(self._chunk, self._position)
@@ -157,11 +225,11 @@ class FrameReader:
             return None
         return kind[0], length[0], length[1]
 
-    async def _fill(self) -> bool:
+    async def _fill(self, wanted: int = 0) -> bool:
         """Read more; False at the stream's end."""
         if self._ended:
             return False
-        data = bytes(await self._stream.receive_some(CHUNK))
+        data = bytes(await self._stream.receive_some(min(CHUNK, max(wanted, _LEAST_CHUNK))))
         self.fills += 1
         self._unread = 0
         self._ended = not data

@@ -44,6 +44,8 @@ _UNEXPECTED: Final = RESERVED | {
     PRIORITY_UPDATE_REQUEST,
     PRIORITY_UPDATE_PUSH,
 }
+# streams that a server may open in all, and one more for each request; reserved types are allowed
+_MOST_STREAMS: Final = 64
 _MOST_ID_FRAME: Final = 8  # bytes of a frame that is one integer
 
 
@@ -53,6 +55,7 @@ class PeerStreams:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._open: set[int] = set()  # types of the critical streams that are there
+        self._accepted = 0
 
     async def accept(self, nursery: trio.Nursery) -> None:
         """Accept the server's streams until the connection is over."""
@@ -69,9 +72,21 @@ class PeerStreams:
                         )
                     )
                     return
+                self._count()
                 nursery.start_soon(self._read, stream)
+        except PeerError as fault:
+            session.fail(fault)
         except ENDINGS:
             session.lose()
+
+    def _count(self) -> None:
+        """Three streams are all that this client knows a use for. Each other one takes a task, and
+        may be five bytes for the server (section 10.5)."""
+        self._accepted += 1
+        if self._accepted > _MOST_STREAMS + self._session.requests_made:
+            raise PeerError(
+                ErrorCode.H3_EXCESSIVE_LOAD, "the server opens streams of unknown types without end"
+            )
 
     async def _read(self, stream: ReceiveStream) -> None:
         kind = None

@@ -12,12 +12,15 @@ import trio
 from .errors import ErrorCode, FieldSectionTooLargeError, PeerError
 from .fields import section_size
 from .outbox import Outbox
-from .section import most_repeats, repeats
+from .section import FIELD_OVERHEAD, count_lines, most_repeats
 from .settings import HTTP3Config, PeerSettings
 
 _Fields = list[tuple[bytes, bytes]]
 # the prefix alone (RFC 9204 section 4.5.1), which pylsqpack does not take: trailers may be empty
 _NO_FIELDS: Final = bytes(2)
+# bytes of compressed sections that all responses together may keep waiting for their end, or for
+# the table
+_MOST_UNFINISHED: Final = 1 << 19
 
 
 class Decoder:
@@ -29,27 +32,41 @@ class Decoder:
         self._table_capacity = config.qpack_table_capacity
         self._outbox = outbox
         self._blocked: dict[int, trio.Event] = {}
+        self._unfinished: dict[int, int] = {}  # bytes of sections that are not decompressed yet
         self._resumed: dict[int, _Fields] = {}
 
-    def check_length(self, length: int) -> None:
-        """Whether a compressed section of this length is worth reading: its fields count as more
-        than they take on the wire. Raises FieldSectionTooLargeError."""
+    def begin(self, stream_id: int, length: int) -> None:
+        """A compressed section of this length is about to be read. Saying it again changes nothing.
+
+        Raises FieldSectionTooLargeError if that is not worth it, as its fields count as more than
+        they take on the wire; `PeerError` if far too many sections were begun and not completed."""
         if length > self._most_size:
             raise _too_large(f"{length} bytes of compressed header fields")
+        self._unfinished[stream_id] = length
+        if sum(self._unfinished.values()) > max(_MOST_UNFINISHED, 4 * self._most_size):
+            raise PeerError(
+                ErrorCode.H3_EXCESSIVE_LOAD, "the server completes none of its header sections"
+            )
 
     def feed(self, stream_id: int, section: bytes) -> _Fields | None:
         """The section's fields; None if it has to wait for the dynamic table: see `blocked`.
 
         Raises FieldSectionTooLargeError, which concerns the request only, and `PeerError`.
         """
+        length = self._unfinished.pop(stream_id, 0)
         if section == _NO_FIELDS:
             return []
-        if repeats(section, self._table_capacity) > most_repeats(self._table_capacity):
+        most_lines = self._most_size // FIELD_OVERHEAD
+        lines, most_named = count_lines(section, self._table_capacity, most_lines)
+        if most_named > most_repeats(self._table_capacity):
             raise _too_large("header fields that refer to the dynamic table over and over")
+        if lines > most_lines:
+            raise _too_large(f"more than {most_lines} header fields")
         try:
             acknowledgement, fields = self._decoder.feed_header(stream_id, section)
         except pylsqpack.StreamBlocked:
             self._blocked[stream_id] = trio.Event()
+            self._unfinished[stream_id] = length
             return None
         except pylsqpack.DecompressionFailed as error:
             raise _failed(error) from error
@@ -62,6 +79,7 @@ class Decoder:
         Raises trio.ClosedResourceError when they will not come any more."""
         await self._blocked[stream_id].wait()
         self._blocked.pop(stream_id, None)
+        self._unfinished.pop(stream_id, None)
         fields = self._resumed.pop(stream_id, None)
         if fields is None:
             raise trio.ClosedResourceError("nobody reads this response any more")
@@ -86,6 +104,7 @@ class Decoder:
 
     def cancel(self, stream_id: int) -> None:
         """The rest of this stream will not be read (section 2.2.2.2)."""
+        self._unfinished.pop(stream_id, None)
         event = self._blocked.pop(stream_id, None)
         if event is not None:
             event.set()
@@ -101,7 +120,9 @@ class Decoder:
         size = section_size(fields)
         if size > self._most_size:
             raise _too_large(f"header fields of {size} bytes")
-        return fields
+        # One byte may stand for a field of a hundred: equal ones are kept once.
+        known: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
+        return [known.setdefault(field, field) for field in fields]
 
 
 class Encoder:

@@ -266,7 +266,7 @@ class Request(trio.abc.AsyncResource):
 
     async def _next_data(self, most: int) -> bytes:
         while not self._complete:
-            kind = await self._frame()
+            kind = await self._frame(most)
             if kind is None:
                 if self._expected is not None and self._content != self._expected:
                     raise malformed(
@@ -277,7 +277,7 @@ class Request(trio.abc.AsyncResource):
             elif kind == HEADERS and self._trailers is None and not self._is_tunnel:
                 self._trailers = read_fields(await self._section())
             elif kind == DATA and self._trailers is None:
-                data = await self._frames.some(most)
+                data = await self._frames.content(most)
                 self._content += len(data)
                 if self._expected is not None and self._content > self._expected:
                     raise malformed(f"more comes than the {self._expected} bytes that it announced")
@@ -287,15 +287,15 @@ class Request(trio.abc.AsyncResource):
                 await self._pass_over(kind)
         return b""
 
-    async def _frame(self) -> int | None:
+    async def _frame(self, most: int = 0) -> int | None:
         if self._cancelled:
             raise trio.ClosedResourceError("the request was cancelled")
-        return HEADERS if self._blocked else await self._frames.frame()
+        return HEADERS if self._blocked else await self._frames.frame(most)
 
     async def _section(self) -> list[tuple[bytes, bytes]]:
         decoder = self._session.decoder
         if not self._blocked:
-            decoder.check_length(self._frames.remaining)
+            decoder.begin(self.stream_id, self._frames.remaining)
             fields = decoder.feed(self.stream_id, await self._frames.whole())
             if fields is not None:
                 return fields

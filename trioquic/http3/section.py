@@ -13,8 +13,8 @@ from typing import Final
 
 # bytes that one section may take from the dynamic table
 MOST_FROM_TABLE: Final = 1 << 22
-# section 3.2.1: an entry counts as at least this much
-_ENTRY_OVERHEAD: Final = 32
+# section 3.2.1, and RFC 9114 section 4.2.2: an entry, and a field, counts as at least this much
+FIELD_OVERHEAD: Final = 32
 
 
 def most_repeats(table_capacity: int) -> int:
@@ -23,41 +23,45 @@ def most_repeats(table_capacity: int) -> int:
     return MOST_FROM_TABLE // max(1, table_capacity)
 
 
-def repeats(section: bytes, table_capacity: int) -> int:
-    """How often a section refers to the entry of the dynamic table that it refers to most.
+def count_lines(section: bytes, table_capacity: int, most: int) -> tuple[int, int]:
+    """How many field lines a section has, and how often it refers to the entry of the dynamic table
+    that it refers to most. It is read no further than to the first line beyond `most`.
 
     A section that is cut off or not well formed is read up to there: the decoder refuses it.
     """
     # A decoder may count entries in a circle of this size (section 4.5.1.1) and take an index that
     # goes around it for another name of a near entry; so one that does may be any of them.
-    circle = 2 * (table_capacity // _ENTRY_OVERHEAD)
+    circle = 2 * (table_capacity // FIELD_OVERHEAD)
     far = 0
+    lines = 0
     entries: Counter[int] = Counter()
     for index, behind_base in _references(section):
+        lines += 1
+        if lines > most:
+            break
         if index >= circle:
             far += 1
-        else:
+        elif index >= 0:
             entries[index if behind_base else circle - 1 - index] += 1
-    return far + max(entries.values(), default=0)
+    return lines, far + max(entries.values(), default=0)
 
 
 def _references(section: bytes) -> Iterator[tuple[int, bool]]:
-    """What a section takes from the dynamic table: indices, and whether they count from the base
-    on, or back from it."""
+    """What each field line takes from the dynamic table: an index, -1 for nothing, and whether it
+    counts from the base on, or back from it."""
     position = _skip_integer(section, _skip_integer(section, 0, 8), 7)
     while position < len(section):
         first = section[position]
         if first & 0x80:  # indexed; the next bit says: static table
             index, position = _integer(section, position, 6)
-            if not first & 0x40:
-                yield index, False
+            yield -1 if first & 0x40 else index, False
         elif first & 0x40:  # literal value, name by index; the bit after the next says: static
             index, position = _integer(section, position, 4)
-            if not first & 0x10:
-                yield index, False
+            yield -1 if first & 0x10 else index, False
             position = _skip_string(section, position, 7)
         elif first & 0x20:  # literal name and value
             position = _skip_string(section, _skip_string(section, position, 3), 7)
+            yield -1, False
         elif first & 0x10:  # indexed, behind the base
             index, position = _integer(section, position, 4)
             yield index, True

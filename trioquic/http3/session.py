@@ -4,7 +4,7 @@ Faults of the server are reported here from anywhere, without waiting; one task 
 connection for them. Whoever waits on a stream is woken by that, and asks here what to raise.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -20,6 +20,9 @@ CONTROL_STREAM = 0x00
 PUSH_STREAM = 0x01
 ENCODER_STREAM = 0x02
 DECODER_STREAM = 0x03
+
+# section 5.2 speaks of two; each is cheap for the server and looks at all requests here
+_MOST_GOAWAYS: Final = 64
 
 # What a call raises when the QUIC connection is over; a handshake can fail here only when HTTP/3
 # began before its end, to send early data
@@ -51,6 +54,8 @@ class Session:
         self.settings: PeerSettings | None = None
         self.settings_known: trio.Event = trio.Event()  # or there will never be any
         self.requests: dict[int, OpenRequest] = {}
+        self.requests_made = 0
+        self._goaways = 0
         self.going_away: int | None = None  # streams from this ID on are not processed
         self.fault: PeerError | None = None
         self.failed: trio.Event = trio.Event()
@@ -71,6 +76,9 @@ class Session:
             raise PeerError(ErrorCode.H3_ID_ERROR, f"GOAWAY names stream {stream_id}")
         if self.going_away is not None and stream_id > self.going_away:
             raise PeerError(ErrorCode.H3_ID_ERROR, "GOAWAY names a higher stream than before")
+        self._goaways += 1
+        if self._goaways > _MOST_GOAWAYS:
+            raise PeerError(ErrorCode.H3_EXCESSIVE_LOAD, "GOAWAY over and over")
         self.going_away = stream_id
         for number, request in list(self.requests.items()):
             if number >= stream_id:
@@ -78,6 +86,11 @@ class Session:
         self._end_if_done()
 
     # -- requests --------------------------------------------------------------------------------
+
+    def enter(self, stream_id: int, request: OpenRequest) -> None:
+        """A request begins."""
+        self.requests[stream_id] = request
+        self.requests_made += 1
 
     def forget(self, stream_id: int) -> None:
         """A request is over."""

@@ -39,6 +39,13 @@ def quoted(text: str) -> str:
     return ascii(text)
 
 
+def of_library(error: BaseException) -> bool:
+    """Whether what a call of the cryptography library raised for the server's bytes is its own,
+    and not an interrupt of the user's. A panic of its Rust code is no Exception; it has unwound to
+    the call, and what failed is this server's certificate or key."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def quic_error(code: int, reason: str) -> BadPacketError:
     """For the few TLS messages that RFC 9001 answers with a QUIC error code, not with an alert."""
     return BadPacketError(code, reason, CRYPTO_FRAME)

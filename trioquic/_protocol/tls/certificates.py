@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import CryptographyDeprecationWarning
 
-from .alerts import BAD_CERTIFICATE, quoted, tls_error
+from .alerts import BAD_CERTIFICATE, of_library, quoted, tls_error
 
 # A certificate chain as DER, leaf first, and the leaf's private key
 ClientCertificate: TypeAlias = tuple[tuple[bytes, ...], PrivateKeyTypes]
@@ -91,7 +91,9 @@ def _read_untrusted(read: Callable[[bytes], T], der: bytes) -> T:
             warnings.simplefilter("ignore")
             return read(der)
     # There is no list of what a library raises for bytes that nobody has tried yet.
-    except Exception as error:
+    except BaseException as error:
+        if not of_library(error):
+            raise
         raise tls_error(
             BAD_CERTIFICATE, f"a certificate is malformed: {quoted(str(error))}"
         ) from None

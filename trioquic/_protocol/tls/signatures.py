@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from .alerts import DECRYPT_ERROR, ILLEGAL_PARAMETER, tls_error
+from .alerts import DECRYPT_ERROR, ILLEGAL_PARAMETER, of_library, tls_error
 
 RSA_PKCS1_SHA256: Final = 0x0401
 RSA_PKCS1_SHA384: Final = 0x0501
@@ -93,7 +93,9 @@ def verify_untrusted(
         elif isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, content)
     # besides InvalidSignature whatever the library has against the server's key
-    except Exception:
+    except BaseException as error:
+        if not of_library(error):
+            raise
         raise tls_error(
             DECRYPT_ERROR, "the server does not hold the key of its certificate"
         ) from None

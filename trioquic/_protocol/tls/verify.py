@@ -14,6 +14,7 @@ import datetime
 import functools
 import hmac
 import ipaddress
+import warnings
 from typing import Final, TypeAlias
 
 from cryptography import x509
@@ -33,6 +34,7 @@ from .alerts import (
     CERTIFICATE_EXPIRED,
     CERTIFICATE_UNKNOWN,
     UNKNOWN_CA,
+    of_library,
     quoted,
     tls_error,
 )
@@ -126,9 +128,13 @@ class CaVerification:
             return
         verifier = self._builder().time(when).build_server_verifier(_subject(server_name))
         try:
-            verifier.verify(leaf.certificate.parsed, [other.parsed for other in others])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                verifier.verify(leaf.certificate.parsed, [other.parsed for other in others])
         # besides VerificationError whatever the library raises for what it reads only now
-        except Exception as error:
+        except BaseException as error:
+            if not of_library(error):
+                raise
             raise self._diagnose(leaf, others, server_name, when, str(error)) from None
 
     def _builder(self) -> PolicyBuilder:
@@ -164,7 +170,9 @@ class CaVerification:
             for root in self.roots:
                 try:
                     certificate.parsed.verify_directly_issued_by(root)
-                except Exception:
+                except BaseException as error:
+                    if not of_library(error):
+                        raise
                     continue
                 return True
         return False
