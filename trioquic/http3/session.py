@@ -54,7 +54,7 @@ class Session:
         self.settings: PeerSettings | None = None
         self.settings_known: trio.Event = trio.Event()  # or there will never be any
         self.requests: dict[int, OpenRequest] = {}
-        self.requests_made = 0
+        self.requests_made: int = 0
         self._goaways = 0
         self.going_away: int | None = None  # streams from this ID on are not processed
         self.fault: PeerError | None = None
