@@ -10,6 +10,7 @@
 # make joined  batches of datagrams of every size that nobody has authenticated, against the core
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make nginx   nginx of newer Debian releases in chroots, for tests that are skipped without it (root)
+# make picoquic  picoquic in an environment of its own (needs Python >= 3.12), for the same reason
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make vpn-lab  100 connections through each kind of VPN, and what leaves beside it (needs root)
 # make floods  what each kind of flood makes a client hold, send and compute (docs/testing.md)
@@ -31,7 +32,7 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: floods seeds compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx vpn-lab joined docs servers pytest html clean
+.PHONY: floods seeds compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx picoquic vpn-lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -119,6 +120,10 @@ floods: $(VENV)/dev.stamp
 nginx: $(VENV)/dev.stamp
 	command -v debootstrap >/dev/null || apt-get -qq install --yes debootstrap
 	$(BIN)/python -m tests.servers.chroots
+
+# The package brings its own library, so there is nothing to compile; 40 MB.
+picoquic: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.servers.picoquic
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents

@@ -76,6 +76,30 @@ def same_way(path: PathInfo, other: PathInfo) -> bool:
     )
 
 
+def twins_of(view: View, active: PathInfo) -> list[PathInfo]:
+    """Later ports on the active path's way that the supervisor has opened, asked or proven."""
+    twins = [p for p in standbys_of(view, active) if p.mine and same_way(p, active)]
+    return [p for p in twins if p.opened_at > active.opened_at]
+
+
+def left_ports(view: View, active: PathInfo) -> set[int]:
+    """Earlier ports on that way, which the connection has left to bring the server back."""
+    twins = [p for p in standbys_of(view, active) if p.mine and same_way(p, active)]
+    return {path.id for path in twins if path.opened_at < active.opened_at}
+
+
+def tempting(
+    view: View, active: PathInfo, elsewhere: Sequence[PathInfo], now: float
+) -> tuple[set[int], float]:
+    """The supervisor's paths to other networks, to be given up as the server would go there; and
+    when, if not now. What it has sent there before it came back may still be under way."""
+    due = active.opened_at + _LONG_ENOUGH
+    mine = {path.id for path in elsewhere if path.mine}
+    if not mine or twins_of(view, active):
+        return set(), inf
+    return (mine, inf) if now >= due else (set(), due)
+
+
 def is_stale(path: PathInfo) -> bool:
     """Opened by the supervisor, and its validation failed."""
     waiting = path.probing or path.returned

@@ -27,6 +27,7 @@ from .errors import NoPathReason
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
 _BACK: Final = "the network is back"
+_CALLED_BACK: Final = "the server comes back to a new path only"
 _MINUTE: Final = 60.0
 # A server that goes elsewhere once more is not called back again: it has its own mind.
 _MOST_RECALLS: Final = 2
@@ -257,8 +258,7 @@ class MigrationPolicy:
         preferred = self._preferred(view, active)
         if preferred is not None:
             return preferred
-        strayed = [path for path in view.paths if path.strayed and path != active]
-        answer = self._server_moved(view, active, strayed[0], now) if strayed else None
+        answer = self._wayward(view, active, now)
         if answer is not None:
             return answer
         better = [
@@ -284,11 +284,8 @@ class MigrationPolicy:
         chosen = self._some(self._others(view, active), missing)
         if not chosen:
             chosen = self._some(self._improvements(view, active), 1)
-        useless = {
-            path.id
-            for path in standbys
-            if roles.is_useless(path, active, standbys, view.answerable)
-        }
+        useless, again = self._useless(view, active, elsewhere, now)
+        look_again = min(look_again, again)
         if self.new_port:
             kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
             ways = unanswered(view, self._usable(view), elsewhere, chosen, wanted)
@@ -311,6 +308,35 @@ class MigrationPolicy:
             look_again=look_again,
         )
 
+    def _useless(
+        self, view: View, active: PathInfo, elsewhere: list[PathInfo], now: float
+    ) -> tuple[set[int], float]:
+        """Standbys that are no use, or harm; and when there may be more of them."""
+        standbys = roles.standbys_of(view, active)
+        useless = {
+            path.id
+            for path in standbys
+            if roles.is_useless(path, active, standbys, view.answerable)
+        }
+        again = _NEVER
+        if view.recalls:
+            useless -= {path.id for path in roles.twins_of(view, active)}
+            useless |= roles.left_ports(view, active)
+        if view.recalls >= _MOST_RECALLS:
+            tempting, again = roles.tempting(view, active, elsewhere, now)
+            useless |= tempting
+        return useless, again
+
+    def _wayward(self, view: View, active: PathInfo, now: float) -> Decision | None:
+        """The server goes where it likes, or did, and can be had back now."""
+        strayed = [path for path in view.paths if path.strayed and path != active]
+        answer = self._server_moved(view, active, strayed[0], now) if strayed else None
+        if answer is None and view.recalls:
+            followed = [p for p in roles.twins_of(view, active) if p.state is PathState.VALIDATED]
+            if followed:
+                return Decision(migrate=followed[0].id, cause=_CALLED_BACK)
+        return answer
+
     def _server_moved(
         self, view: View, active: PathInfo, there: PathInfo, now: float
     ) -> Decision | None:
@@ -325,11 +351,16 @@ class MigrationPolicy:
             return Decision(migrate=there.id, cause=What.SERVER_MOVED.value)
         if view.recalls >= _MOST_RECALLS:
             return None
-        if view.recalls:
+        # A packet that is no probe brings it back (section 9.3), or another port does, where it
+        # goes to each path once, when that is new, and stays (picoquic).
+        home = _network(active.interface, active.local[0])
+        ways = [c for c in self._usable(view) if _network(c.interface, c.local) == home]
+        ways = [c for c in ways if c.remote == active.remote and self.new_port and view.spare_ids]
+        mine: tuple[int, ...] = ()
+        if view.recalls and not ways:
             # It goes wherever a challenge was answered, so none is sent elsewhere any more.
             mine = tuple(p.id for p in view.paths if p.mine and p != active)
-            return Decision(recall=True, abandon=mine, look_again=now)
-        return Decision(recall=True, look_again=now)
+        return Decision(recall=True, abandon=mine, probe=tuple(ways[:1]), look_again=now)
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:
         """Section 9.6: validate the preferred address, move there, drop what leads to the old."""

@@ -17,9 +17,9 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Final
 
 import trio
@@ -51,6 +51,8 @@ class Job:
     """How long the server lets a `wait` wait."""
     policy: dict[str, Any] = field(default_factory=dict)
     transport: dict[str, Any] = field(default_factory=dict)
+    metered: list[str] = field(default_factory=list)
+    """Interfaces that cost money; the system does not know of those of a lab."""
     settle: bool = False
     """At the end, wait until retired connection IDs are replaced, or should have been."""
 
@@ -269,6 +271,22 @@ def id_count(conn: trioquic.Connection) -> int:
     return now.spare_peer_ids + len(now.paths)
 
 
+class Priced:
+    """The system's networks, with what is known of their price."""
+
+    def __init__(self, system: trioquic.RoutingSource, metered: Sequence[str]) -> None:
+        self._system = system
+        self._metered = metered
+        self.wait_changed = system.wait_changed
+        self.routes = system.routes
+
+    def snapshot(self) -> tuple[trioquic.Interface, ...]:
+        return tuple(
+            replace(interface, metered=interface.name in self._metered)
+            for interface in self._system.snapshot()
+        )
+
+
 @asynccontextmanager
 async def connected(job: Job) -> AsyncIterator[trioquic.Connection]:
     """The connection, with its control stream if it is HTTP/3's."""
@@ -280,6 +298,7 @@ async def connected(job: Job) -> AsyncIterator[trioquic.Connection]:
         tls=trioquic.TLSConfig(ca_file=job.ca_file),
         migration=trioquic.MigrationPolicy(**job.policy),
         transport=trioquic.TransportConfig(**job.transport),
+        networks=Priced(trioquic.system_networks(), job.metered) if job.metered else None,
     ) as conn:
         if job.alpn == h3.ALPN:
             control = await conn.open_send_stream()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
@@ -20,14 +20,17 @@ from tests.certificates import Certificates
 from tests.programs import program
 from tests.servers.chroots import nginx_command
 from tests.servers.launch import HQ_SERVER
+from tests.servers.picoquic import picoquic_command
 from tests.servers.process import stop
 
 from .client import Job, body
 from .lines import ChildEndedError, Lines
 from .network import ROOT, Lab, open_lab
+from .one_door import host_with_one_door
 from .plan import CELLULAR, PORT, PREFERRED, SERVER, WIFI
 
 HQ = "hq-interop"
+SPEAK_HQ = ("aioquic", "picoquic")
 _READY_TIMEOUT = 20.0
 # Twice what is under way when a link is full, so that an upload never waits for the application.
 SEND_BUFFER = 512 << 10
@@ -116,9 +119,13 @@ async def server(
     lab: Lab, kind: str, certs: Certificates, root: Path, options: Sequence[str]
 ) -> AsyncIterator[None]:
     """One of the servers in the server's namespace."""
-    with command_of(kind, certs, root, options) as command:
-        async with _running(lab, kind, command, root):
-            yield
+    async with AsyncExitStack() as stack:
+        command = stack.enter_context(command_of(kind, certs, root, options))
+        space = lab.server_space
+        if kind == "picoquic":
+            space = await stack.enter_async_context(host_with_one_door(lab))
+        await stack.enter_async_context(_running(lab, space, kind, command, root))
+        yield
 
 
 @contextmanager
@@ -133,6 +140,8 @@ def command_of(
         command += ["--certificate", identity.cert_file, "--key", identity.key_file]
         command += ["--root", root, "--datagram-size", "1200", *options]
         yield command
+    elif kind == "picoquic":
+        yield picoquic_command(identity, root, port=PORT)
     elif kind in NGINX:
         release, workers = NGINX[kind]
         with nginx_command(
@@ -146,12 +155,12 @@ def command_of(
 
 @asynccontextmanager
 async def _running(
-    lab: Lab, kind: str, command: Sequence[str | os.PathLike[str]], root: Path
+    lab: Lab, space: str, kind: str, command: Sequence[str | os.PathLike[str]], root: Path
 ) -> AsyncIterator[None]:
     log = root / f"{kind}.log"
     with log.open("wb") as file:
         process = await trio.lowlevel.open_process(
-            lab.inside(lab.server_space, command),
+            lab.inside(space, command),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -168,8 +177,8 @@ async def _running(
 
 def listens(process: int) -> bool:
     """Whether somebody in the process's namespace has a UDP socket with the server's port."""
-    table = Path(f"/proc/{process}/net/udp").read_text()
-    return f":{PORT:04X} " in table
+    tables = (Path(f"/proc/{process}/net/{name}") for name in ("udp", "udp6"))
+    return any(f":{PORT:04X} " in table.read_text() for table in tables)
 
 
 @asynccontextmanager
@@ -183,6 +192,7 @@ async def trial(
     policy: dict[str, Any] | None = None,
     transport: dict[str, Any] | None = None,
     settle: bool = False,
+    metered: Sequence[str] = (),
     server_options: Sequence[str] = (),
 ) -> AsyncIterator[Trial]:
     """Everything up to the moment when the connection is confirmed."""
@@ -197,7 +207,7 @@ async def trial(
         host=SERVER,
         port=PORT,
         ca_file=str(certs.ca_file),
-        alpn=HQ if kind == "aioquic" else h3.ALPN,
+        alpn=HQ if kind in SPEAK_HQ else h3.ALPN,
         task=task,
         size=size,
         name=name,
@@ -205,6 +215,7 @@ async def trial(
         policy={**POLICY, **(policy or {})},
         transport=transport or {"send_buffer": SEND_BUFFER},
         settle=settle,
+        metered=list(metered),
     )
     async with open_lab() as lab, server(lab, kind, certs, root, server_options):
         words = [sys.executable, "-m", "tests.lab.client", json.dumps(asdict(job))]

@@ -348,9 +348,35 @@ def test_a_server_that_goes_for_ever_is_let_go(mine: bool, rank: int) -> None:
     again = POLICY.decide(replace(view, recalls=1), TIME, NOW)
     assert (again.recall, again.abandon) == (True, (there.id,) if mine else ())
     left = POLICY.decide(replace(view, recalls=2), TIME, NOW)
-    assert (left.recall, left.abandon, left.probe) == (False, (), ())
+    dropped = (there.id,) if mine and rank else ()
+    assert (left.recall, left.abandon, left.probe) == (False, dropped, ())
     # a better network is gone to by the connection itself
     assert left.migrate == (there.id if rank == 0 else None)
+
+
+def test_a_server_is_called_to_another_port_and_the_connection_goes_there() -> None:
+    """picoquic goes to each path once, when it is new, and to no PING. What it has sent to the
+    standby meanwhile is waited for."""
+    strayed = replace(CELLULAR, strayed=1)
+    view = replace(VIEW, paths=(WIFI, strayed))
+    asked = POLICY.decide(view, TIME, NOW)
+    assert (asked.recall, asked.probe, asked.abandon) == (True, (SAME,), ())
+    twin = replace(
+        WIFI, id=2, local=("192.0.2.10", 5001), state=PathState.PROBING, opened_at=NOW, mine=True
+    )
+    view = replace(view, paths=(WIFI, CELLULAR, twin), recalls=1)
+    assert POLICY.decide(view, TIME, NOW).abandon == ()
+    there = replace(twin, state=PathState.VALIDATED)
+    assert POLICY.decide(replace(view, paths=(WIFI, CELLULAR, there)), TIME, NOW).migrate == 2
+    active = replace(twin, state=PathState.ACTIVE)
+    old = replace(WIFI, state=PathState.VALIDATED, mine=True)
+    view = replace(view, active=active, paths=(active, CELLULAR, old))
+    decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.migrate, decision.abandon) == (None, (old.id,))
+    # the second time there is no standby any more, after a while
+    view = replace(view, recalls=2)
+    assert POLICY.decide(view, TIME, NOW).abandon == (old.id,)
+    assert set(POLICY.decide(view, TIME, NOW + 1).abandon) == {old.id, CELLULAR.id}
 
 
 def test_a_server_is_not_followed_to_and_fro_for_ever() -> None:
