@@ -215,3 +215,22 @@ async def test_a_pipe_that_does_not_block_is_waited_for() -> None:
     await sink.finish()
     os.close(reading)
     os.close(writing)
+
+
+async def test_a_link_stays_one(tmp_path: Path) -> None:
+    """The file that it leads to is replaced, also over two links and before there is a file."""
+    for number, old in enumerate((b"old", None)):
+        target = tmp_path / f"target {number}"
+        if old is not None:
+            target.write_bytes(old)
+        (tmp_path / f"middle {number}").symlink_to(target)
+        link = tmp_path / f"link {number}"
+        link.symlink_to(tmp_path / f"middle {number}")
+        sink = File(link)
+        await sink.open()
+        await sink.write(b"new")
+        await sink.finish()
+        assert link.is_symlink()
+        assert (tmp_path / f"middle {number}").is_symlink()
+        assert not target.is_symlink()
+        assert target.read_bytes() == b"new"
