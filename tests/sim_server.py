@@ -48,6 +48,8 @@ from aioquic.tls import SessionTicket
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests.sim_workers import Workers
+
 PORT = 4433
 NAME = "server.example"
 REFUSED = 1
@@ -107,6 +109,9 @@ class ServerOptions:
     new_tokens: bool = False
     """Give a token for later connections with HANDSHAKE_DONE, and with `give_token`; with such a
     one there is no Retry."""
+    workers: Workers | None = None
+    """Who know only the connections that began with them; None: one knows all, and says nothing to
+    strangers."""
     configure: Callable[[QuicConfiguration], None] = lambda _: None
     """May change anything in aioquic's configuration."""
     parameters: Callable[[QuicTransportParameters], None] = lambda _: None
@@ -197,6 +202,9 @@ class ServerConnection:
         self.server = server
         self.quic = quic
         self.first_packet: QuicHeader | None = None
+        self.worker = 0
+        self.lost = False
+        """Whether the server was started anew meanwhile."""
         self.uploads: dict[int, str] = {}
         self.log: list[events.QuicEvent] = []
         self.terminated: events.ConnectionTerminated | None = None
@@ -240,7 +248,7 @@ class ServerConnection:
 
     async def run(self) -> None:
         """Timers, events and sending, until the connection is over."""
-        while not self.closing:
+        while not (self.closing or self.lost):
             self._dirty = False
             now = trio.current_time()
             timer = self.quic.get_timer()
@@ -250,7 +258,7 @@ class ServerConnection:
             self._take_events()
             for data, address in self.quic.datagrams_to_send(now):
                 await self.server.send(data, address)
-            if not (self._dirty or self.closing):
+            if not (self._dirty or self.closing or self.lost):
                 with trio.CancelScope(deadline=self._next_deadline()) as self._sleep:
                     await trio.sleep_forever()
                 self._sleep = None
@@ -352,6 +360,33 @@ class SimServer:
         for key in [k for k, c in self.connections_by_id.items() if c is connection]:
             del self.connections_by_id[key]
 
+    def restart(self) -> None:
+        """Forget every connection, as a server does that is killed and started again."""
+        for connection in self.connections:
+            connection.lost = True
+            self.forget(connection)
+            connection.flush()
+
+    def _known(self, connection_id: bytes, peer: PeerAddress) -> ServerConnection | None:
+        """The connection of an ID, if who gets the packet knows it."""
+        connection = self.connections_by_id.get(connection_id)
+        if connection is None or connection.worker == self._worker_of(peer):
+            return connection
+        return None
+
+    def _worker_of(self, peer: PeerAddress) -> int:
+        workers = self.options.workers
+        return 0 if workers is None else workers.of(peer[0], peer[1])
+
+    async def _answer_stranger(self, data: bytes, peer: PeerAddress) -> None:
+        workers = self.options.workers
+        if workers is None:
+            return
+        given = [i for connection in self.connections for i in connection.quic._host_cids]
+        answer = workers.answer(data, given)
+        if answer is not None:
+            await self.send(answer, peer)
+
     async def listen(self, nursery: trio.Nursery, number: int) -> None:
         """Receive on one address."""
         sock = self.sockets[number]
@@ -381,8 +416,10 @@ class SimServer:
             )
             await self.send(answer, peer)
             return
-        connection = self.connections_by_id.get(header.destination_cid)
+        connection = self._known(header.destination_cid, peer)
         if connection is None:
+            if header.packet_type == QuicPacketType.ONE_RTT:
+                await self._answer_stranger(data, peer)
             if header.packet_type != QuicPacketType.INITIAL:
                 return
             if len(data) < SMALLEST_MAX_DATAGRAM_SIZE:
@@ -416,6 +453,7 @@ class SimServer:
         quic = _Quic(self.options, self.configuration, original, retry_source, self.tickets)
         connection = ServerConnection(self, quic)
         connection.first_packet = header
+        connection.worker = self._worker_of(peer)
         self.connections.append(connection)
         self.connections_by_id[destination] = connection
         self.connections_by_id[quic.host_cid] = connection

@@ -1,0 +1,41 @@
+"""A server with four workers: a new port reaches one that does not know the connection, three times
+in four. With a standby that was found before, a download outlives its network all the same."""
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.sim_server import ServerOptions
+from tests.sim_workers import Strangers, Workers
+
+from .phone import phone
+
+SIZE = 1_500_000
+LONGEST_PAUSE = 0.6
+SEEDS = [
+    pytest.param(seed, marks=pytest.mark.plain if seed < 1 else pytest.mark.compiled)
+    for seed in range(4)
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("event", ["down", "silent"])
+@pytest.mark.parametrize("strangers", ["reset", "alien"])
+async def test_a_download_outlives_its_network(
+    autojump_clock: trio.testing.MockClock, strangers: Strangers, event: str, seed: int
+) -> None:
+    options = ServerOptions(workers=Workers(4, strangers, seed))
+    async with phone(seed, options=options) as here:
+        await here.until(trioquic.PathValidated)
+
+        async def happen() -> None:
+            await trio.sleep(0.3)
+            if event == "down":
+                here.world.wifi.down()
+            else:
+                here.world.wifi.link.blackhole()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(happen)
+            assert await here.download(SIZE) < LONGEST_PAUSE
