@@ -69,6 +69,8 @@ def interrupted(words: list[str]) -> subprocess.CompletedProcess[str]:
     """The command, a second after its start."""
     code = (
         "import os, signal, sys, threading; from trioquic.cli import command;"
+        # a shell's background jobs inherit that it is ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT]).start();"
         f"command({words!r})"
     )
