@@ -60,3 +60,19 @@ async def test_it_is_given_room_until_it_asks(
         sent = here.conn.statistics().paths[-1]
         # a third of what came while the server had not asked, and of what it might have sent then
         assert sent.bytes_sent < sent.bytes_received / 3 + 100_000
+
+
+async def test_where_nothing_got_lost_it_needs_no_room(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A move of the application's own, from a path that answers."""
+    monkeypatch.setattr(sim_server, "_Quic", Tardy)
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        path = await here.conn.migrate(interface="wwan0")
+        before = path.statistics()
+        await here.download(20_000)
+        after = path.statistics()
+        # acknowledgements, and a probe for the path's MTU
+        sent = after.datagrams_sent - before.datagrams_sent
+        assert after.bytes_sent - before.bytes_sent < 2 * 1500 + 60 * sent

@@ -136,8 +136,9 @@ class Path:
         self.bytes_received = 0
         self.datagrams_sent = 0
         self.datagrams_received = 0
-        # when the connection moved here, and whether the server has challenged this address
-        self.moved_at = -inf
+        # when the connection moved here from a path that answered no more, or from none, and
+        # whether the server has challenged this address
+        self.lost_before_at = -inf
         self.challenged = False
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
@@ -166,8 +167,11 @@ class Path:
         Before it has validated a client's new address a server sends three times what came from
         there (sections 9.3 and 8.1), and acknowledgements are small. One that cannot even send its
         challenge, as nginx cannot while its window is full of what got lost on the old path, would
-        use up what it may send for data, and at last go back to where the client came from."""
-        if self.challenged or now >= self.moved_at + _UNASKED:
+        use up what it may send for data, and at last go back to where the client came from.
+
+        After a move from a path that answers there is room, and ngtcp2 0.12 does not come out of a
+        later outage when so many full datagrams have come in its first moments on a path."""
+        if self.challenged or now >= self.lost_before_at + _UNASKED:
             return False
         # in slow start no more than that is on its way: what it has sent already, and a window
         room = min(_ROOM + self.bytes_received, _MOST_ROOM)

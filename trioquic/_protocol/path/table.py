@@ -259,6 +259,9 @@ class PathTable:
             # Section 5.1.1: it could not answer there. On a proven path it has already answered.
             raise PathRefusedError(Refusal.NO_SPARE_OWN_ID)
         old_id = self.active
+        old = self.active_path()
+        # nothing got lost on a path that answers
+        left_well = old is not None and old.recovery.pto_count == 0
         if old_id < 0:
             self.silence.on_first_path(now)
         self._leave_active(now)
@@ -272,7 +275,8 @@ class PathTable:
             if path.probed_rtt >= 0.0:
                 path.recovery.rtt.update(path.probed_rtt, 0.0, now)
         path.carried = True
-        path.moved_at = now
+        if not left_well:
+            path.lost_before_at = now
         if path.remote != self._rules.handshake_remote:
             # Section 9: from now on migration is allowed even where the server had disabled it.
             self._rules.acted_on_preferred = True
