@@ -345,6 +345,19 @@ class PathSet:
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
+        server = self._server_now()
+        try:
+            return await self._migrate_once(interface, local, local_port)
+        except PathAbandonedError:
+            # When the connection moves to the preferred address, all that leads to the original one
+            # is given up (RFC 9000 section 9.6.2), in the middle of its validation as well.
+            if self._server_now() == server:
+                raise
+        return await self._migrate_once(interface, local, local_port)
+
+    async def _migrate_once(
+        self, interface: str | None, local: str | None, local_port: int
+    ) -> Path:
         standby = None if local_port else self._standby(interface, local)
         if standby is None:
             new = await self.add(interface, local, local_port)
