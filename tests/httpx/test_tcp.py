@@ -1,7 +1,10 @@
 """How the fallback's TCP connections are made, and which ways around HTTP/3 stay in a tunnel."""
 
+import errno
+import os
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import httpcore
 import httpx
@@ -36,13 +39,21 @@ class Names(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
+class Nobody(Names):
+    """Knows no name."""
+
+    async def getaddrinfo(self, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        raise OSError("no such name")
+
+
 class Everywhere:
     """Goes to every address, until the host belongs into a tunnel."""
 
     held = False
+    interface: Interface | None = None
 
     def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
-        return [Way(remote, None) for remote in remotes]
+        return [Way(remote, self.interface) for remote in remotes]
 
     def holds(self, host: str) -> bool:
         return self.held
@@ -63,6 +74,45 @@ async def test_the_next_address_where_the_first_refuses() -> None:
         with pytest.raises(httpcore.ConnectError):
             await Backend(Everywhere()).connect_tcp(HOST, port, timeout=10)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_family_that_the_system_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with ipv6.disable=1, where names have IPv6 addresses all the same."""
+    make = trio.socket.socket
+
+    def without_ipv6(family: int, *args: int) -> trio.socket.SocketType:
+        if family == trio.socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return make(family, *args)
+
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    monkeypatch.setattr(trio.socket, "socket", without_ipv6)
+    async with listener:
+        trio.socket.set_custom_hostname_resolver(Names("::1", "127.0.0.1"))
+        stream = await Backend(Everywhere()).connect_tcp(HOST, port, timeout=10)
+        assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+        await stream.aclose()
+        trio.socket.set_custom_hostname_resolver(Names("::1"))
+        with pytest.raises(httpcore.ConnectError):
+            await Backend(Everywhere()).connect_tcp(HOST, port, timeout=10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name of the interface is Linux's")
+@pytest.mark.parametrize("kind", ["ethernet", "tunnel"])
+async def test_a_connection_over_a_named_interface_beside_the_tunnel(
+    kind: Literal["ethernet", "tunnel"],
+) -> None:
+    """`only_interfaces` may name networks inside and outside."""
+    ways = Everywhere()
+    ways.interface = Interface(name="lo", kind=kind)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        stream = await Backend(ways).connect_tcp("127.0.0.1", port, timeout=10)
+        ways.held = True
+        assert stream.get_extra_info("is_readable") is (kind == "ethernet")
+        await stream.aclose()
 
 
 async def test_a_connection_from_before_the_tunnel_is_not_used_any_more() -> None:
@@ -178,6 +228,11 @@ async def test_a_fallback_of_the_users_own_is_used_where_the_routes_lead_inside(
         await tunnels.check_system(HOST, 443)
     trio.socket.set_custom_hostname_resolver(Names(IPV4))
     await tunnels.check_system(HOST, 443)
+    # a transport that goes to a proxy, or nowhere, need not know the name
+    trio.socket.set_custom_hostname_resolver(Nobody())
+    await tunnels.check_system("c.example", 443)
+    with pytest.raises(httpx.ConnectError, match="no such name"):
+        await tunnels.check_system(HOST, 443)
     networks.update([ETH0])
     with pytest.raises(httpx.ConnectError, match="is gone"):
         await tunnels.check_system(HOST, 443)

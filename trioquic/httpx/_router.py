@@ -63,7 +63,7 @@ class Router:
         if url.scheme != "https":
             if self._find_fallback is None:
                 raise httpx.UnsupportedProtocol(f"HTTP/3 is for https URLs, not for {url}")
-            return await (await self._fallback_for(origin)).handle_async_request(request)
+            return await (await self._fallback_for(request)).handle_async_request(request)
         connect = Timeouts.of(request.extensions).connect
         deadline = trio.current_time() + min(connect, _LONGEST_OUTAGE)
         pause = _FIRST_PAUSE
@@ -153,7 +153,7 @@ class Router:
 
     async def _go_around(self, request: httpx.Request, began: float) -> httpx.Response:
         origin = origin_of(request)
-        fallback = await self._fallback_for(origin)
+        fallback = await self._fallback_for(request)
         spent = trio.current_time() - began
         try:
             response = await fallback.handle_async_request(_with_less_time(request, spent))
@@ -163,15 +163,20 @@ class Router:
         learn(self._discovery, origin, response)
         return response
 
-    async def _fallback_for(self, origin: Origin) -> httpx.AsyncBaseTransport:
-        """Raises httpx.ConnectError where it would leave the tunnel."""
+    async def _fallback_for(self, request: httpx.Request) -> httpx.AsyncBaseTransport:
+        """Raises httpx.ConnectError where it would leave the tunnel, ConnectTimeout when that was
+        not found out in time."""
         assert self._find_fallback is not None
         fallback = self._find_fallback()
+        origin = origin_of(request)
         if isinstance(fallback, DefaultFallback):
             self._tunnels.check(origin.host)
-        else:
+            return fallback
+        # it takes an answer of the resolver
+        with trio.move_on_after(Timeouts.of(request.extensions).connect):
             await self._tunnels.check_system(*origin)
-        return fallback
+            return fallback
+        raise httpx.ConnectTimeout(f"no addresses of {origin.host} in time")
 
 
 def _with_less_time(request: httpx.Request, spent: float) -> httpx.Request:

@@ -68,8 +68,8 @@ class Backend(httpcore.AsyncNetworkBackend):
                 found = await resolve(host, port)
                 ways = _take_turns(self._ways.ways(host, list(found)))
                 sock, way = await _first([(found[way.remote], way) for way in ways])
-        tied = way.interface is not None
-        return _Stream(trio.SocketStream(sock), lambda: not tied and self._ways.holds(host))
+        inside = way.interface is not None and way.interface.kind == "tunnel"
+        return _Stream(trio.SocketStream(sock), lambda: not inside and self._ways.holds(host))
 
     async def sleep(self, seconds: float) -> None:
         """Between httpcore's attempts."""
@@ -77,8 +77,8 @@ class Backend(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection; `is_astray` tells that it must not be used any more: it was made where the
-    system sends packets, and the host is to be reached otherwise since then."""
+    """A connection; `is_astray` tells that it must not be used any more: it was made outside the
+    tunnels, and the host is to be reached through them since then."""
 
     def __init__(
         self, stream: trio.SocketStream | trio.SSLStream[Any], is_astray: Callable[[], bool]
@@ -172,18 +172,12 @@ async def _first(ways: list[tuple[_Resolved, Way]]) -> tuple[trio.socket.SocketT
     errors: list[OSError] = []
 
     async def attempt(resolved: _Resolved, way: Way, failed: trio.Event) -> None:
-        sock = trio.socket.socket(resolved[0], socket.SOCK_STREAM)
         try:
-            if way.interface is not None:
-                bind_to_interface(sock, way.interface)
-            await sock.connect(resolved[4])
+            sock = await _connected(resolved, way)
         except OSError as error:
-            sock.close()
+            # also of a family that the system does not have
             errors.append(error)
             failed.set()
-        except BaseException:
-            sock.close()
-            raise
         else:
             winners.append((sock, way))
             nursery.cancel_scope.cancel()
@@ -202,6 +196,18 @@ async def _first(ways: list[tuple[_Resolved, Way]]) -> tuple[trio.socket.SocketT
     if winners:
         return winners[0]
     raise errors[0]
+
+
+async def _connected(resolved: _Resolved, way: Way) -> trio.socket.SocketType:
+    sock = trio.socket.socket(resolved[0], socket.SOCK_STREAM)
+    try:
+        if way.interface is not None:
+            bind_to_interface(sock, way.interface)
+        await sock.connect(resolved[4])
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _close(some: list[tuple[trio.socket.SocketType, Way]]) -> None:

@@ -110,7 +110,10 @@ class Tunnels:
         try:
             remotes = list(await resolve(host, port))
         except OSError as error:
-            raise httpx.ConnectError(str(error)) from error
+            if self.holds(host):
+                raise httpx.ConnectError(str(error)) from error
+            # a transport that goes to a proxy, or nowhere, need not know the name
+            return
         led = self._led_inside(remotes)
         if led is None or not (self.holds(host) or any(led)):
             return
