@@ -13,9 +13,9 @@ import trioquic
 from tests.http3.world import AUTHORITY, Application, Exchange
 from tests.sim_server import PORT, ServerConnection, ServerOptions, credentials, pattern
 from tests.sim_world import World, simulated_world
-from trioquic.cli import failures
+from trioquic.cli import failures, transfer
 from trioquic.cli.downloads import Job, fetch_all
-from trioquic.cli.origins import Settings
+from trioquic.cli.origins import Origins, Settings
 from trioquic.cli.sink import Sink
 from trioquic.cli.transfer import Transfer
 
@@ -312,6 +312,28 @@ async def test_a_download_that_gets_on_is_not_given_up(autojump_clock: Clock) ->
         assert len(connections) > 5
         pauses = [line.partition("again in ")[2] for line in here.shown.lines]
         assert {pause for pause in pauses if pause} == {"0.5 s"}
+
+
+async def test_a_server_that_gives_next_to_nothing_is_given_up(autojump_clock: Clock) -> None:
+    """Also one that forgets each connection, where there is nothing to wait for."""
+
+    class OneByte(transfer.Transfer):
+        asked = 0
+
+        async def _request(self, *args: Any) -> bytes | None:
+            self.asked += 1
+            assert self.asked <= 4
+            await self._sink.write(b"x")
+            raise transfer._RetryError("reset") from trioquic.StatelessResetError("reset")
+
+    shown = Shown()
+    async with trio.open_nursery() as nursery:
+        origins = Origins(nursery=nursery, settings=Settings(), tell=shown.tell, began=0.0)
+        url = f"https://{AUTHORITY}/"
+        job = OneByte(url, Memory(), origins, retries=3, redirects=0)
+        with pytest.raises(failures.FetchError):
+            await job.run()
+    assert job.asked == 4
 
 
 async def test_a_server_that_is_gone_is_tried_a_few_times(autojump_clock: Clock) -> None:

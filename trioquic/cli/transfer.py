@@ -112,11 +112,14 @@ class Transfer:
                 if size == self.progress.total:
                     # only the end of the stream was lost
                     return
-                if size >= paid + _PROGRESS:
+                gets_on = size >= paid + _PROGRESS
+                if gets_on:
                     paid, tried = size, 0
                 if size > furthest:
                     furthest = size
-                    if _is_over_elsewhere(error.__cause__):
+                    at_once = gets_on or tried < self._retries
+                    if at_once and _is_over_elsewhere(error.__cause__):
+                        tried += not gets_on
                         self._origins.tell(f"connection lost: {error}; making another")
                         continue
                 if tried == self._retries:
