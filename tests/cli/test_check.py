@@ -104,7 +104,7 @@ async def test_nobody_there() -> None:
 
 def test_usage(certs: Certificates) -> None:
     assert invoke("check", "localhost:0").exit_code == 2
-    assert invoke("check", "localhost", "--cafile", "/nonexistent").exit_code == 2
+    assert invoke("check", "localhost", "--cafile", f"{__file__}/no").exit_code == 2
     both = invoke("check", "localhost", "--cafile", certs.ca_file, "--insecure")
     assert both.exit_code == 2
     assert "exclude each other" in both.stderr

@@ -198,7 +198,7 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
         (["https://a.example/%2e%2e", "-O"], "no file name"),
         (["https://a.example/a%2fb", "-O"], "no file name"),
         (["https://a.example/", "--json"], "--json is for standard output"),
-        (["https://a.example/", "--qlog", "/nonexistent"], "does not exist"),
+        (["https://a.example/", "--qlog", f"{__file__}/no"], "does not exist"),
     ],
 )
 def test_usage(arguments: list[str], reason: str) -> None:
