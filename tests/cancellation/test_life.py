@@ -42,6 +42,8 @@ ELSEWHERE = (
     "session.py: await self._keeper.finish()",
     # a port that stays closed: test_connecting.py
     "refusals.py: await trio.sleep_until(self._first_at + self._certain_after)",
+    # the second try of a move that the preferred address overtook: tests/supervisor/test_by_hand.py
+    "path_set.py: await self._migrate_once(interface, local, local_port)",
     # many errors in a row
     "factory_socket.py: await trio.sleep(_PAUSE)",
 )
@@ -269,5 +271,10 @@ async def test_no_wait_is_left_out(autojump_clock: trio.testing.MockClock) -> No
         await case(uncut)
         places |= uncut.places
         places |= await sweep(case, least=30, every=3)
-    left_out = [where for where in missed(places) if not where.startswith(ELSEWHERE)]
+    left_out = [
+        where
+        for where in missed(places)
+        # nobody waits there who is not cancelled already
+        if not where.startswith(ELSEWHERE) and "checkpoint_if_cancelled" not in where
+    ]
     assert left_out == []
