@@ -10,8 +10,8 @@ import trio.testing
 
 import trioquic
 from tests.runtime.world import dial, get
-from tests.sim_server import ServerOptions, pattern
-from tests.sim_world import SERVER
+from tests.sim_server import PORT, ServerOptions, pattern
+from tests.sim_world import CELLULAR, PREFERRED, SERVER
 from tests.simulation.chance import credentials, fingerprint
 from trioquic import PathState
 
@@ -81,3 +81,24 @@ async def test_closed(autojump_clock: trio.testing.MockClock) -> None:
             await b.nothing_left_in_the_end()
 
     await sweep(case, least=140)
+
+
+async def test_migrate_while_the_preferred_address_is_reached(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The first path is given up in the middle of its validation, and another one is opened."""
+    options = ServerOptions(credentials=credentials(0), preferred_ipv4=(PREFERRED, PORT))
+
+    async def case(cut: Cut) -> None:
+        async with bench(options) as b:
+            with cut.later():
+                async with supervised(b) as conn:
+                    await conn.wait_confirmed()
+                    cut.arm()
+                    path = await conn.migrate(local=CELLULAR)
+                    assert path.remote[0] == PREFERRED
+            if cut.caught:
+                assert trio.current_time() == cut.time
+            await b.nothing_left_in_the_end()
+
+    await sweep(case, least=30)

@@ -41,7 +41,7 @@ from .http3_kinds import (
     replies,
     unknown_settings,
 )
-from .measure import BATCH, HEADERS, PACKET_SIZE, PATH, ROOM, Cost, attacked, send_all
+from .measure import BATCH, HEADERS, PACKET_SIZE, PATH, ROOM, Cost, answer, attacked, send_all
 
 ROUND_TRIP = 0.01
 MOST_DATA = 1000
@@ -254,7 +254,7 @@ def hold(name: str, window: int, volume: int) -> Cost:
 async def spend(client: Client, batch: bytes) -> tuple[float, int]:
     """Processor time for a batch, and its bytes. What the client sends is acknowledged while the
     watch stands."""
-    world, core, peer = client.world, client.world.client, client.world.peer
+    world, core = client.world, client.world.client
     start = time.process_time()
     await settle(client, batch)
     sent = []
@@ -262,14 +262,7 @@ async def spend(client: Client, batch: bytes) -> tuple[float, int]:
         sent.append(datagrams)
     core.next_deadline(world.now)
     spent = time.process_time() - start
-    for each in sent:
-        for at in range(0, len(each.data), each.segment_size):
-            peer.receive(PATH, each.data[at : at + each.segment_size], world.now)
-    if sent:
-        peer.acknowledge(APPLICATION)
-    for _, packet in peer.outbox:
-        core.receive(PATH, packet, len(packet), 0, world.now)
-    peer.outbox.clear()
+    answer(world, sent)
     return spent, len(batch) + HEADERS * (len(batch) // PACKET_SIZE)
 
 

@@ -26,6 +26,7 @@ from tests.peer.script import MAX_DATA, STREAM_DATA_BIDI_REMOTE, STREAMS_BIDI, S
 from tests.peer.world import World
 from trioquic._protocol import events as ev
 from trioquic._protocol.errors import error_name
+from trioquic._protocol.outgoing import Batch
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.wire.frames import encode_stream_header
 from trioquic._protocol.wire.varint import encode_varint
@@ -159,6 +160,18 @@ def hold(name: str, window: int, volume: int) -> Cost:
     return Cost(held=held, beyond=beyond, end="" if end is None else error_name(end.code))
 
 
+def answer(world: World, sent: list[Batch]) -> None:
+    """The peer acknowledges what the client has sent."""
+    for each in sent:
+        for at in range(0, len(each.data), each.segment_size):
+            world.peer.receive(PATH, each.data[at : at + each.segment_size], world.now)
+    if sent:
+        world.peer.acknowledge(APPLICATION)
+    for _, packet in world.peer.outbox:
+        world.client.receive(PATH, packet, len(packet), 0, world.now)
+    world.peer.outbox.clear()
+
+
 class Meter:
     """Processor time of a client for each byte that comes in, batch by batch."""
 
@@ -170,7 +183,7 @@ class Meter:
 
     def feed(self, batch: bytes, size: int) -> None:
         """One batch comes in. What the client sends is acknowledged while the watch stands."""
-        world, client, peer = self._world, self._world.client, self._world.peer
+        world, client = self._world, self._world.client
         world.now += 0.001
         sent = []
         start = time.process_time()
@@ -184,14 +197,7 @@ class Meter:
         client.next_deadline(world.now)
         spent = time.process_time() - start
         self.costs.append(spent / (len(batch) + HEADERS * (len(batch) // size)))
-        for each in sent:
-            for at in range(0, len(each.data), each.segment_size):
-                peer.receive(PATH, each.data[at : at + each.segment_size], world.now)
-        if sent:
-            peer.acknowledge(APPLICATION)
-        for _, packet in peer.outbox:
-            client.receive(PATH, packet, len(packet), 0, world.now)
-        peer.outbox.clear()
+        answer(world, sent)
 
 
 def download(world: World) -> Iterator[bytes]:

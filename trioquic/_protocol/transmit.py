@@ -129,7 +129,7 @@ class Transmitter:
             builder.add(_PING_FRAME)
         if builder.size == 0:
             return None
-        if not padded and path.admits_probe() and path.starves_server(now):
+        if not padded and path.starves_server(now) and path.admits_probe():
             padded = True
             if not builder.ack_eliciting:
                 # with padding it is in flight, and only an acknowledgement takes it out again

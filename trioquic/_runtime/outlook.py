@@ -21,6 +21,7 @@ from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, Wh
 from .driver import Driver
 from .path_link import PathLink
 from .path_set import PathSet
+from .sockets import is_here
 
 _MINUTE: Final = 60.0
 _FIVE_MINUTES: Final = 300.0
@@ -161,7 +162,7 @@ class Outlook:
                 if home is not None and (listed or (facts.named and not facts.listed)):
                     self._note_network(home, link)
                     self._paths.reach.note_path(home, number == self._paths.chosen)
-                elif home is None and not facts.listed and not _is_loopback(link.socket.local[0]):
+                elif home is None and not facts.listed and not is_here(link.socket.remote):
                     self._paths.reach.note_unlisted(link.socket.interface)
 
     def _home_of(
@@ -512,11 +513,6 @@ def _interface_of(
             if parsed is not None and parsed in network:
                 inside = inside or interface
     return inside, False
-
-
-def _is_loopback(address: str) -> bool:
-    """Whether the server is on this machine, which no network is needed for."""
-    return not address or ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _trouble(address: str, name: str | None, home: Interface | None, listed: bool) -> str:

@@ -10,7 +10,6 @@ The first attempts leave the choice of the network to the system. When that has 
 `attempt_delay`, the other networks take part as well: which those are is asked only then.
 """
 
-import ipaddress
 import math
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -31,7 +30,7 @@ from .connection import Connection
 from .nurseries import bug_in
 from .session import Session
 from .session_keeper import NOTHING, network_of
-from .sockets import DatagramSocket, Remote
+from .sockets import DatagramSocket, Remote, is_here
 from .ways import Way, other_ways
 
 _MANY_REFUSED: Final = 2
@@ -71,7 +70,7 @@ class Race:
         self._widens = (
             plan.migration.start_interfaces is None
             and not self._named
-            and all(way.interface is None and not _is_here(way.remote) for way in ways)
+            and all(way.interface is None and not is_here(way.remote.address) for way in ways)
         )
         self._used: set[str] = set()
         self._refused = 0
@@ -272,11 +271,6 @@ class Race:
             if other is not scope:
                 other.cancel()
         self._news.set()
-
-
-def _is_here(remote: Remote) -> bool:
-    """Whether the server is on this machine: no network leads there."""
-    return ipaddress.ip_address(remote.address[0].partition("%")[0]).is_loopback
 
 
 class NoWayError(Exception):

@@ -7,6 +7,7 @@ Errors of a socket in use are hints about its path: they are counted and never e
 making a socket raises.
 """
 
+import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -36,6 +37,11 @@ class Remote(NamedTuple):
     def address(self) -> Address:
         """IP address and port."""
         return self.sockaddr[0], self.sockaddr[1]
+
+
+def is_here(remote: Address) -> bool:
+    """Whether the server is on this machine: no network leads there."""
+    return ipaddress.ip_address(remote[0].partition("%")[0]).is_loopback
 
 
 class DatagramSocket(ABC):

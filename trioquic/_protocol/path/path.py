@@ -194,7 +194,8 @@ class Path:
         """Before a challenge is sent: when neither the first nor its repetition was answered, the
         network may be dropping what is marked (section 13.4.2.2). The PTO, which would notice that
         as well, is that of a path without a round-trip time here, and comes too late."""
-        if self.validation.wants_challenge(now) and self.validation.outstanding >= _MOST_MARKED:
+        # for nearly every datagram the first question settles it
+        if self.validation.outstanding >= _MOST_MARKED and self.validation.wants_challenge(now):
             self.recovery.ecn.advance(EcnInput.DOUBT)
 
     def write_probe(self, builder: PacketBuilder, now: float) -> bool:
