@@ -5,6 +5,7 @@ A bug of this library (`trioquic.InternalError`) is not dressed up as a failure 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import httpx
 import trio
@@ -18,6 +19,8 @@ from .. import (
     QuicError,
 )
 from ..http3 import FieldSectionTooLargeError, HTTP3Error, RequestRejectedError
+
+CLOSED: Final = "the transport was closed"
 
 # RFC 9110 section 9.2.2: to do it twice is the same as to do it once
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))

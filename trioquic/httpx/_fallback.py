@@ -11,7 +11,7 @@ import importlib.util
 import math
 import os
 import ssl
-from typing import Any, Final
+from typing import Any
 
 import certifi
 import httpcore
@@ -19,21 +19,39 @@ import httpx
 import trio
 
 from .. import TLSConfig
+from ._failures import CLOSED
 from ._tcp import Backend, Ways
-
-# httpcore's name of the moment when there is a connection, after "http11." or "http2."
-_CONNECTED: Final = ".send_request_headers.started"
 
 
 class _Connection(httpcore.AsyncHTTPConnection):
-    """One of httpcore's connections, which a request has got its place on."""
+    """One of httpcore's connections, which requests have got their places on."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._made = False
+        self._hurried: set[trio.CancelScope] = set()
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send the request; it waits for the connection as long as its connect timeout says."""
+        """Send the request; it waits for the connection as long as its connect timeout says, and
+        for one of HTTP/2's streams as long as it takes."""
         connect = request.extensions.get("timeout", {}).get("connect")
-        with trio.move_on_after(math.inf if connect is None else connect) as scope:
-            return await super().handle_async_request(_tell_connected(request, scope))
+        if self._made or connect is None:
+            return await super().handle_async_request(request)
+        with trio.move_on_after(connect) as scope:
+            self._hurried.add(scope)
+            try:
+                return await super().handle_async_request(request)
+            finally:
+                self._hurried.discard(scope)
         raise httpcore.ConnectTimeout(f"no connection to {self._origin} in time")
+
+    async def _connect(self, request: httpcore.Request) -> httpcore.AsyncNetworkStream:
+        # httpcore's own; it has no other name for the moment when there is a connection for all
+        stream = await super()._connect(request)
+        self._made = True
+        for scope in self._hurried:
+            scope.deadline = math.inf
+        return stream
 
 
 class _Pool(httpcore.AsyncConnectionPool):
@@ -74,13 +92,25 @@ class DefaultFallback(httpx.AsyncBaseTransport):
         self._ways = ways
         self._making = trio.Lock()
         self._inner: httpx.AsyncHTTPTransport | None = None
+        self._under_way: set[trio.CancelScope] = set()
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx's exceptions, ConnectError also where `tls` names no good files."""
-        async with self._making:
-            if self._inner is None:
-                self._inner = await trio.to_thread.run_sync(self._make)
-        return await self._inner.handle_async_request(request)
+        if self._closed:
+            await trio.lowlevel.checkpoint()
+            raise httpx.ConnectError(CLOSED)
+        with trio.CancelScope() as scope:
+            self._under_way.add(scope)
+            try:
+                async with self._making:
+                    if self._inner is None:
+                        self._inner = await trio.to_thread.run_sync(self._make)
+                return await self._inner.handle_async_request(request)
+            finally:
+                self._under_way.discard(scope)
+        # nobody knows whether it was sent
+        raise httpx.ReadError(CLOSED)
 
     def _make(self) -> httpx.AsyncHTTPTransport:
         try:
@@ -90,28 +120,13 @@ class DefaultFallback(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close its connections. Requests that are waiting for one, or for a response, fail:
+        httpcore would go on with those and keep the connection that comes of it."""
+        self._closed = True
+        for scope in self._under_way:
+            scope.cancel()
         if self._inner is not None:
             await self._inner.aclose()
-
-
-def _tell_connected(request: httpcore.Request, scope: trio.CancelScope) -> httpcore.Request:
-    """The request, for which the scope's deadline is lifted when there is a connection."""
-    users: Any = request.extensions.get("trace")
-
-    async def trace(name: str, info: dict[str, Any]) -> None:
-        if name.endswith(_CONNECTED):
-            scope.deadline = math.inf
-        if users is not None:
-            await users(name, info)
-
-    return httpcore.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        content=request.stream,
-        extensions={**request.extensions, "trace": trace},
-    )
 
 
 def ssl_context(tls: TLSConfig) -> ssl.SSLContext:
@@ -136,12 +151,14 @@ def ssl_context(tls: TLSConfig) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.client_cert is not None:
-        context.load_cert_chain(tls.client_cert, tls.client_key)
+        # without a password OpenSSL would ask the terminal for that of an encrypted key
+        context.load_cert_chain(tls.client_cert, tls.client_key, password="")
     if tls.keylog_file is not None:
         context.keylog_filename = os.fspath(tls.keylog_file)
     return context
 
 
 def _cadata(data: bytes) -> bytes | str:
-    """PEM is text to the ssl module, DER is bytes."""
-    return data.decode("ascii", "replace") if b"-----BEGIN" in data else data
+    """PEM is text to the ssl module, ASCII only, though comments in it need not be (RFC 7468
+    section 2); DER is bytes."""
+    return data.decode("ascii", "ignore") if b"-----BEGIN" in data else data
