@@ -1,6 +1,7 @@
 """Which way a request goes: HTTP/3, where, or around it (RFC 7838, RFC 9114 section 3.1)."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -241,6 +242,26 @@ async def test_an_alternative_that_does_not_answer(autojump_clock: Clock) -> Non
             before = trio.current_time()
             assert await way(client) == "HTTP/3"
             assert trio.current_time() - before < 0.2
+
+
+async def test_a_body_that_goes_to_an_origin_nobody_knows(autojump_clock: Clock) -> None:
+    """After an alternative that does not answer: the error is httpx's there, too."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    url = f"https://{NAME}:4433"
+    async with simulated_site() as site:
+        assert site.world is not None
+        limits = httpx.Limits(keepalive_expiry=1)
+        async with site.client(timeout=httpx.Timeout(9, connect=4), limits=limits) as client:
+            value = {"x-alt-svc": 'h3="192.0.2.99:1"'}
+            assert (await client.get(f"{url}/alt-svc", headers=value)).status_code == 200
+            await trio.sleep(3)
+            site.world.net.name(NAME)
+            with pytest.raises(httpx.ConnectError) as caught:
+                await client.post(f"{url}/digest", content=body())
+            assert isinstance(caught.value.__cause__, socket.gaierror)
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,9 @@ async def test_an_unknown_host() -> None:
 
 async def test_what_http3_cannot_send() -> None:
     async with website() as site, site.client() as client:
-        with pytest.raises(httpx.UnsupportedProtocol):
-            await client.get("http://127.0.0.1:1/")
+        with pytest.raises(httpx.UnsupportedProtocol) as caught:
+            await client.get("http://user:sesame@127.0.0.1:1/")
+        assert "sesame" not in str(caught.value)
         with pytest.raises(httpx.LocalProtocolError):
             await client.get("/bytes/1", headers={"x-a": "a\nb"})
         assert (await client.get("/bytes/1")).status_code == 200

@@ -7,12 +7,16 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 import trio
+import trio.testing
+from trio.testing import MockClock
 
 import trioquic
 from trioquic.http3 import ErrorCode
 from trioquic.httpx import HTTP3Transport
 
-from .site import Site, pool_of, website
+from .site import Site, pool_of, simulated_site, website
+from .test_discovery import Around, options
+from .test_void import lose_everything
 
 
 async def test_it_works_in_a_block_only() -> None:
@@ -348,6 +352,84 @@ async def test_cancelled_while_it_begins() -> None:
         assert (await client.get("http://127.0.0.1/x")).text == "http://127.0.0.1/x"
         await client.aclose()
     assert fallback.log == ["enter", "enter", "exit", "enter", "exit"]
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("patient", [True, False])
+async def test_closed_by_another_task_while_it_begins(given: bool, patient: bool) -> None:
+    """Closing ends when all has ended, and whoever begins is told."""
+    begins, may_begin = trio.Event(), trio.Event()
+
+    class Slow(Entered):
+        async def __aenter__(self) -> "Slow":
+            begins.set()
+            await may_begin.wait()
+            await super().__aenter__()
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            await trio.lowlevel.checkpoint()
+            await super().__aexit__()
+
+    fallback = Slow()
+
+    async def begin() -> None:
+        with pytest.raises(RuntimeError, match="closed"):
+            await transport.__aenter__()
+
+    async def close() -> None:
+        await begins.wait()
+        with trio.CancelScope() as scope:
+            if not patient:
+                scope.cancel()
+            await transport.aclose()
+            assert fallback.log == ["enter", "exit"]
+
+    async with trio.open_nursery() as nursery:
+        transport = HTTP3Transport(fallback=fallback, nursery=nursery if given else None)
+        nursery.start_soon(begin)
+        nursery.start_soon(close)
+        await trio.testing.wait_all_tasks_blocked()
+        may_begin.set()
+    assert fallback.log == (["enter", "exit"] if patient else [])
+    await transport.aclose()
+
+
+async def test_a_nursery_that_takes_no_more_tasks() -> None:
+    async with trio.open_nursery() as nursery:
+        transport = HTTP3Transport(nursery=nursery)
+    with pytest.raises(RuntimeError, match="Nursery is closed"):
+        await httpx.AsyncClient(transport=transport).get("http://127.0.0.1/x")
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("outage", [False, True])
+async def test_nothing_goes_around_http3_after_the_end(
+    autojump_clock: MockClock, outage: bool
+) -> None:
+    """Neither a request that waits for a connection nor one that looks for a way out of an outage:
+    nobody would close what they open."""
+    around = Around()
+    async with simulated_site() as site, trio.open_nursery() as nursery:
+        transport = site.transport(nursery=nursery, **options(around, site, head_start=4.0))
+        client = httpx.AsyncClient(transport=transport, base_url=site.url, timeout=9)
+        if outage:
+            await client.get("/bytes/1")
+        lose_everything(site)
+        around.error = httpx.ConnectError
+        end = trio.current_time() + 2
+
+        async def get() -> None:
+            with pytest.raises(httpx.TransportError):
+                await client.get("/bytes/1")
+            assert trio.current_time() - end < 1.0
+
+        nursery.start_soon(get)
+        await trio.sleep_until(end)
+        around.times.clear()
+        await client.aclose()
+        await trio.sleep(20)
+        assert around.times == []
 
 
 async def test_failed_while_it_begins() -> None:

@@ -84,7 +84,8 @@ class Home:
         self._starting = trio.Lock()
         self._started = False
         self._closing = trio.Event()
-        self._ended = trio.Event()
+        # of the start that is under way, or of the last one
+        self._ended: trio.Event | None = None
         self._scope = trio.CancelScope()
 
     @property
@@ -139,14 +140,26 @@ class Home:
 
     async def _start(self, nursery: trio.Nursery) -> None:
         """Cancelled or failed, nothing has begun, and somebody else may begin."""
+        self._check()
         self._scope, self._ended = trio.CancelScope(), trio.Event()
-        await nursery.start(self._run)
+        try:
+            await nursery.start(self._run, self._ended)
+        except BaseException as error:
+            # also where the nursery takes no more tasks
+            self._ended.set()
+            if isinstance(error, RuntimeError):
+                # the task was ended by whoever has closed the transport meanwhile
+                self._check()
+            raise
         self._started = True
         if self._ended.is_set():
             # as soon as it had begun
             self._closing.set()
+        if self.closed:
+            await self._ended.wait()
+            self._check()
 
-    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _run(self, ended: trio.Event, task_status: trio.TaskStatus[None]) -> None:
         try:
             with self._scope:
                 async with self._live():
@@ -155,12 +168,13 @@ class Home:
         finally:
             if self._started:
                 self._closing.set()
-            self._ended.set()
+            ended.set()
 
     async def aclose(self) -> None:
-        """End, and wait for it; from any task. Idempotent; cancelled, it ends at once."""
+        """End, and wait for it, also while another task begins; from any task. Idempotent;
+        cancelled, it ends at once."""
         self._closing.set()
-        if not self._started:
+        if self._ended is None:
             return
         try:
             await self._ended.wait()
@@ -196,5 +210,6 @@ class Home:
             return
         self._closing.set()
         self._scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._ended.wait()
+        if self._ended is not None:
+            with trio.CancelScope(shield=True):
+                await self._ended.wait()

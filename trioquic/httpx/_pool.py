@@ -19,7 +19,7 @@ import trio
 from .. import LocalAddressError
 from ._connection import Opener, PooledConnection
 from ._discovery import Endpoint, Origin
-from ._failures import connecting
+from ._failures import CLOSED, connecting
 from ._timeouts import Timeouts, wait_until
 
 # Usable connections to one endpoint
@@ -69,7 +69,7 @@ class Place:
             raise httpx.ConnectTimeout(f"no connection to {connection.endpoint.authority} in time")
         if not connection.connecting and not connection.connected:
             with connecting():
-                raise connection.error or trio.ClosedResourceError("the transport was closed")
+                raise connection.error or trio.ClosedResourceError(CLOSED)
         return True
 
     def release(self) -> None:
@@ -158,7 +158,7 @@ class Pool:
             return waiter.place
         if self._closed:
             with connecting():
-                raise trio.ClosedResourceError("the transport was closed")
+                raise trio.ClosedResourceError(CLOSED)
         raise httpx.PoolTimeout(f"no free connection to {endpoint.authority} in time")
 
     def tidy(self, connection: PooledConnection) -> None:
@@ -172,11 +172,20 @@ class Pool:
                 min(idle, key=lambda one: one.idle_since).end()
         self._assign()
 
+    @property
+    def closed(self) -> bool:
+        """Whether no more requests are taken."""
+        return self._closed
+
+    def close_to_new(self) -> None:
+        """Take no more requests; those that wait for a place fail."""
+        self._closed = True
+        self._assign()
+
     async def aclose(self) -> None:
         """Close all connections: gracefully, or at once if this is cancelled; requests that are not
         complete fail. Idempotent."""
-        self._closed = True
-        self._assign()
+        self.close_to_new()
         for connection in self._connections:
             connection.end()
         try:

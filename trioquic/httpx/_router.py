@@ -19,7 +19,7 @@ import trio
 from .. import CertificateError
 from ._attempt import can_be_doubled
 from ._discovery import Discovery, Origin
-from ._failures import check_host, is_the_networks
+from ._failures import CLOSED, check_host, is_the_networks
 from ._fallback import DefaultFallback
 from ._pool import Pool
 from ._race import Around, Race
@@ -62,7 +62,7 @@ class Router:
         check_host(origin.host)
         if url.scheme != "https":
             if self._find_fallback is None:
-                raise httpx.UnsupportedProtocol(f"HTTP/3 is for https URLs, not for {url}")
+                raise httpx.UnsupportedProtocol(f"HTTP/3 is for https URLs, not for {url.scheme}")
             return await (await self._fallback_for(request)).handle_async_request(request)
         connect = Timeouts.of(request.extensions).connect
         deadline = trio.current_time() + min(connect, _LONGEST_OUTAGE)
@@ -81,13 +81,22 @@ class Router:
         self, request: httpx.Request, origin: Origin, error: httpx.TransportError
     ) -> bool:
         """Whether the request may be made again, and that may help."""
-        if isinstance(error.__cause__, CertificateError) or not self._pool.has_outage(origin):
+        if self._pool.closed or isinstance(error.__cause__, CertificateError):
+            return False
+        if not self._pool.has_outage(origin):
             return False
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             return True
         return can_be_doubled(request) and is_the_networks(error)
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._send_somehow(request)
+        except FinalError as final:
+            raise final.error from final.error.__cause__
+
+    async def _send_somehow(self, request: httpx.Request) -> httpx.Response:
+        """Raises `FinalError`, too."""
         began = trio.current_time()
         around = None if self._find_fallback is None else partial(self._go_around, request, began)
         way = self._make_way(request)
@@ -96,8 +105,6 @@ class Router:
             return await around()
         try:
             response = await way.advance(calm=True)
-        except FinalError as final:
-            raise final.error from final.error.__cause__
         except httpx.ConnectError:
             if around is None:
                 raise
@@ -164,9 +171,12 @@ class Router:
         return response
 
     async def _fallback_for(self, request: httpx.Request) -> httpx.AsyncBaseTransport:
-        """Raises httpx.ConnectError where it would leave the tunnel, ConnectTimeout when that was
-        not found out in time."""
+        """Raises httpx.ConnectError where it would leave the tunnel, or the transport was closed,
+        ConnectTimeout when the first was not found out in time."""
         assert self._find_fallback is not None
+        if self._pool.closed:
+            # as nobody would close what is opened now
+            raise httpx.ConnectError(CLOSED)
         fallback = self._find_fallback()
         origin = origin_of(request)
         if isinstance(fallback, DefaultFallback):

@@ -164,8 +164,11 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         try:
             async with background("trioquic.httpx") as nursery:
                 self._open(nursery)
-                yield
                 assert self._pool is not None
+                try:
+                    yield
+                finally:
+                    self._pool.close_to_new()
                 await self._pool.aclose()
         finally:
             fallback, self._fallback = self._fallback, None
