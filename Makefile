@@ -6,7 +6,8 @@
 # make compiled       build a wheel with the protocol core compiled, install it in .venv-compiled
 # make test-compiled  only the tests with that
 # make pytest  only the tests with plain Python, all of them
-# make seeds   all journeys through simulated networks, of which the suite plays half
+# make series  the long series that the suite plays in part: all seeds of the simulation, and a
+#              cancellation at every moment of every call
 # make joined  batches of datagrams of every size that nobody has authenticated, against the core
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make nginx   nginx of newer Debian releases in chroots, for tests that are skipped without it (root)
@@ -32,7 +33,7 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: floods seeds compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx picoquic vpn-lab joined docs servers pytest html clean
+.PHONY: floods series compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx picoquic vpn-lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -103,8 +104,9 @@ bench-plain: $(VENV)/dev.stamp
 lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab
 
-seeds: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --series tests/simulation/test_seeds.py
+series: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --series tests/simulation tests/supervisor \
+		tests/cancellation tests/httpx/test_cancellation.py tests/httpx/test_early_data.py
 
 joined: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.attacks.joined

@@ -18,6 +18,7 @@ import trio
 import trio.abc
 import trio.testing
 
+from tests import series
 from tests.certificates import Certificates
 from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
 from trioquic._runtime import arguments, session_keeper
@@ -48,7 +49,9 @@ VARIANT = {
     "sessions": "plain",
     "simulation/test_performance.py": "compiled",
     "streams/test_send_buffer.py": "compiled",
-    "supervisor/test_datagram_sizes.py": "compiled",
+    "supervisor": "compiled",
+    # replaces a method of the core
+    "supervisor/test_reasons.py": "plain",
     "test_addresses.py": "plain",
     "test_anyio.py": "plain",
     "test_examples.py": "compiled",
@@ -119,10 +122,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     variant = variant_of(item.path)
     if variant is not None:
         item.add_marker(variant)
+    if {"plain", "compiled"} <= {mark.name for mark in item.iter_markers()}:
+        raise pytest.UsageError(f"{item.nodeid} would run in no variant")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--series", action="store_true", help="run the long series as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    series.all_of_them = config.getoption("--series")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -24,7 +24,7 @@ import trio.abc
 from aioquic.quic.packet import QuicErrorCode
 
 import trioquic
-from tests import sim_server
+from tests import series, sim_server
 from tests.runtime.world import phone_world
 from tests.sim_server import ServerConnection, ServerOptions
 from tests.sim_world import World
@@ -37,6 +37,7 @@ SETTLED = 5.0
 # and one that it was told nothing about
 FORGOTTEN = 100.0
 MOST_STEPS = 5_000
+MANY = 15
 # An application's code 0; before the handshake is complete it must not say more than that it was
 # the application (RFC 9000 section 10.2.3).
 CLOSED = (0, QuicErrorCode.APPLICATION_ERROR)
@@ -142,15 +143,17 @@ class Cut(trio.abc.Instrument):
 
 
 async def sweep(
-    case: Callable[[Cut], Awaitable[None]], *, least: int, every: int = 1
+    case: Callable[[Cut], Awaitable[None]], *, least: int, every: int | None = None
 ) -> set[Place]:
     """Run the case with a cut after 0, 1, 2, ... steps until the cut came too late; or after every
-    so many steps.
+    so many steps. Where there are `MANY`, `make test` takes every third and `make series` each.
 
     Fewer than `least` moments mean that the case does not do what it is meant to. Returns where the
     tasks of the runtime were waiting when they were cancelled, and after that.
     """
     places: set[Place] = set()
+    if every is None:
+        every = 3 if least >= MANY and not series.all_of_them else 1
     for at in itertools.count(0, every):
         assert at < MOST_STEPS
         cut = Cut(at)

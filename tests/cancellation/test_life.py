@@ -254,6 +254,7 @@ CASES: dict[str, Callable[[Cut], Awaitable[None]]] = {
 }
 
 
+@pytest.mark.series
 @pytest.mark.usefixtures("calendar")
 @pytest.mark.parametrize("name", CASES)
 async def test_cancelled_at_every_moment(name: str, autojump_clock: trio.testing.MockClock) -> None:
@@ -265,7 +266,8 @@ async def test_no_wait_is_left_out(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what the runtime waits for anywhere, but what other tests cancel: where a task is after
-    one of its steps is where `test_cancelled_at_every_moment` cancels it, or later."""
+    one of its steps is where `test_cancelled_at_every_moment` cancels it, or later. A third of
+    those moments shows what is waited for after a cancellation."""
     places: set[Place] = set()
     checkpoint = trio.lowlevel.checkpoint_if_cancelled
 

@@ -46,7 +46,7 @@ MOST_TURNS: Final = 150
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A kind of run, and how many seeds of it `make test` plays."""
+    """A kind of run, and how many seeds of it `make series` plays; `make test` plays half."""
 
     name: str
     seeds: int

@@ -198,7 +198,6 @@ async def test_a_port_that_is_not_needed_is_given_up_for_one_that_works(
 # -- the server's preferred address ----------------------------------------------------------------
 
 
-@pytest.mark.plain
 async def test_a_preferred_address_that_was_not_asked_may_answer_yet(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

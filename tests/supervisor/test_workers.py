@@ -13,10 +13,7 @@ from .phone import phone
 
 SIZE = 1_500_000
 LONGEST_PAUSE = 0.6
-SEEDS = [
-    pytest.param(seed, marks=pytest.mark.plain if seed < 1 else pytest.mark.compiled)
-    for seed in range(4)
-]
+SEEDS = [pytest.param(seed, marks=[pytest.mark.series] if seed > 1 else []) for seed in range(8)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
