@@ -50,6 +50,26 @@ async def test_download(autojump_clock: trio.testing.MockClock, kind: str, seed:
         assert moved[0].cause
 
 
+async def test_a_network_that_did_not_answer_for_long_is_asked_when_it_is_needed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Cellular without a signal is tried seldom in the end, up to a minute apart. Nobody tells that
+    it works again, and then the Wi-Fi dies."""
+    async with phone(transport=trioquic.TransportConfig(keep_alive=10.0)) as here:
+        here.world.cellular.link.blackhole()
+        await trio.sleep(80)
+        assert not here.heard(trioquic.PathValidated)
+        here.world.cellular.link.restore()
+        assert here.conn.active_path is not None
+        patience = 3 * (here.conn.active_path.statistics().pto + 0.025) + CELLULAR_RTT
+        cut_at = trio.current_time() + 0.3
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cut_after, here, 0.3, "silent")
+            await here.download(1_000_000)
+        assert [event.new.interface for event in here.heard(trioquic.Migrated)] == ["wwan0"]
+        assert here.first(trioquic.Migrated) - cut_at <= patience
+
+
 @pytest.mark.parametrize("kind", ["down", "silent"])
 async def test_a_request_that_waits_for_its_answer(
     autojump_clock: trio.testing.MockClock, kind: str

@@ -1,11 +1,14 @@
 """A server with four workers: a new port reaches one that does not know the connection, three times
 in four. With a standby that was found before, a download outlives its network all the same."""
 
+from math import ceil
+
 import pytest
 import trio
 import trio.testing
 
 import trioquic
+from tests import series
 from tests.sim_server import ServerOptions
 from tests.sim_workers import Strangers, Workers
 
@@ -36,3 +39,22 @@ async def test_a_download_outlives_its_network(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(happen)
             assert await here.download(SIZE) < LONGEST_PAUSE
+
+
+async def test_most_outlive_workers_that_say_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A standby may not be found for long: each try costs a connection ID, which must not be used
+    from another port (section 9.5). All of eight meet somebody else in one of ten."""
+    seeds = range(30 if series.all_of_them else 4)
+    lost = 0
+    for seed in seeds:
+        options = ServerOptions(workers=Workers(4, "drop", seed))
+        async with phone(seed, options=options) as here:
+            await trio.sleep(20)
+            here.world.wifi.link.blackhole()
+            try:
+                assert await here.download(SIZE) < 2.0
+            except trioquic.IdleTimeoutError:
+                lost += 1
+    assert lost <= ceil(0.1 * len(seeds))

@@ -124,6 +124,8 @@ class Outlook:
             if facts.key is not None:
                 self._misled.pop(facts.key, None)
         elif event.what in (What.SILENT, What.SOCKET_ERROR):
+            if facts.silent_since == inf and event.path == self._driver.core.active_path:
+                self._end_rests()
             facts.silent_since = min(facts.silent_since, now)
             facts.no_way |= event.what is What.SOCKET_ERROR
         elif event.what is What.RECOVERED or event.what is What.MOVED:
@@ -289,6 +291,13 @@ class Outlook:
         self._failures[key] = (times + 1, now + rest)
         while len(self._failures) > _MOST_REMEMBERED:
             del self._failures[next(iter(self._failures))]
+
+    def _end_rests(self) -> None:
+        """The path in use falls silent: what had failed beside it is tried at once, not at
+        leisure. How often it has failed is not forgotten, so a silence gives one try."""
+        self._failures = {key: (times, -inf) for key, (times, _) in self._failures.items()}
+        for known in self._facts.values():
+            known.retry_at = -inf
 
     def _facts_of(self, path_id: int) -> _Facts:
         facts = self._facts.get(path_id)
