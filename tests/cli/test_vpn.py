@@ -10,6 +10,8 @@ import trioquic
 from tests.sim_server import PORT, credentials, pattern
 from tests.sim_world import SERVER
 from trioquic.cli import probe
+from trioquic.cli.failures import FetchError
+from trioquic.cli.origins import Origins, Settings
 
 from .test_downloads import SIZE, Memory, web
 
@@ -63,6 +65,25 @@ async def test_a_connection_that_was_moved_into_a_tunnel_stays_there(
         assert sink.content == pattern(SIZE)
         sent = here.world.record.select(host="phone", since=gone)
         assert {record.interface for record in sent} == {"tun0"}
+
+
+async def test_another_port_of_the_host_is_reached_inside_as_well(
+    autojump_clock: MockClock,
+) -> None:
+    async with web() as here, trio.open_nursery() as nursery:
+        here.world.wifi.metric = here.world.cellular.metric = 600
+        tunnel = here.world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=50)
+        tls = trioquic.TLSConfig(ca_data=credentials().ca_pem)
+        settings = Settings(tls=tls, networks=here.world.phone)
+        with here.world.phone.as_current():
+            origins = Origins(nursery=nursery, settings=settings, tell=print, began=0.0)
+            assert (await origins.link((SERVER, PORT))).connected
+            tunnel.down()
+            with pytest.raises(FetchError, match="the tunnel is gone"):
+                await origins.link((SERVER, PORT + 1))
+        nursery.cancel_scope.cancel()
+    sent = here.world.record.select(host="phone")
+    assert {record.interface for record in sent} == {"tun0"}
 
 
 async def test_it_is_left_by_who_says_so(autojump_clock: MockClock) -> None:

@@ -196,6 +196,13 @@ TUN0 = Interface(
 )
 
 
+LO = Interface(
+    name="lo",
+    kind="loopback",
+    addresses=(InterfaceAddress(address="127.0.0.1", prefix_length=8),),
+)
+
+
 async def test_the_other_family_beside_a_tunnel() -> None:
     networks = Half([ETH0, TUN0])
     tunnels = Tunnels(networks, MigrationPolicy())
@@ -212,6 +219,11 @@ async def test_the_other_family_beside_a_tunnel() -> None:
     assert left.ways(HOST, [IPV6, IPV4]) == [Way(IPV6, None), Way(IPV4, None)]
     only = Tunnels(Half([ETH0, TUN0]), MigrationPolicy(only_interfaces=["eth0"]))
     assert only.ways(HOST, [IPV4, IPV6]) == [Way(IPV6, ETH0), Way(IPV4, ETH0)]
+    # this machine is reached over an interface as well
+    with pytest.raises(OSError, match=r"no way to localhost over eth0"):
+        only.ways("localhost", ["127.0.0.1"])
+    lo = MigrationPolicy(only_interfaces=["eth0", "lo"])
+    assert Tunnels(Half([ETH0, LO]), lo).ways("localhost", ["127.0.0.1"]) == [Way("127.0.0.1", LO)]
     never = Tunnels(Half([ETH0]), MigrationPolicy(tunnel_only=True))
     with pytest.raises(OSError, match="is gone"):
         never.ways("b.example", [IPV4])

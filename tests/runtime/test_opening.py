@@ -16,7 +16,7 @@ from tests.sim_server import NAME, PORT, Credentials, ServerOptions, credentials
 from tests.sim_world import CELLULAR, SERVER, SERVER6
 from tests.sim_world import World as SimWorld
 from tests.tls import der, pki
-from trioquic import TLSConfig, TransportConfig
+from trioquic import MigrationPolicy, TLSConfig, TransportConfig
 
 from .world import dial, get, open_sockets, phone_world, server_side
 
@@ -405,3 +405,25 @@ async def test_a_closed_port_of_this_machine() -> None:
         async with trioquic.open_connection("127.0.0.1", port, alpn=["x"]):
             pytest.fail("nobody is there")
     assert 0.5 < trio.current_time() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (MigrationPolicy(only_interfaces=["tun0", "wg0"]), "no interface 'tun0' or 'wg0'"),
+        (MigrationPolicy(tunnel_only=True), "the tunnel is gone"),
+        (MigrationPolicy(tunnel_only=True, only_interfaces=["wlan0"]), "the tunnel is gone"),
+    ],
+)
+async def test_no_name_server_is_asked_for_a_connection_that_may_not_be(
+    autojump_clock: trio.testing.MockClock, policy: MigrationPolicy, reason: str
+) -> None:
+    """The question would leave by what is not to be used, and it has the server's name."""
+    async with phone_world() as world:
+        world.net.set_resolver_delay(5.0)
+        began = trio.current_time()
+        with pytest.raises(trioquic.LocalAddressError, match=reason):
+            async with dial(world, networks=world.phone, migration=policy):
+                raise AssertionError("connected")
+        assert trio.current_time() == began
+        assert open_sockets(world) == 0

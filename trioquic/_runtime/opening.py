@@ -25,7 +25,7 @@ from .connection import Connection
 from .nurseries import bug_in
 from .race import Race
 from .sockets import Remote
-from .ways import ways_to
+from .ways import check_networks, ways_to
 
 _NURSERY: Final = _checks.instance(trio.Nursery)
 
@@ -201,8 +201,10 @@ async def _find(plan: Plan) -> list[Remote]:
 
 
 async def _check_local(plan: Plan) -> None:
-    """Find out that the interface or address does not exist before a name server is asked."""
+    """Find out that the interface or address does not exist before a name server is asked: the
+    question would leave by another one."""
     if plan.interface is None and plan.local_address is None:
+        check_networks(plan)
         return
     version = 4 if plan.local_address is None else ip_version(plan.local_address)
     try:

@@ -35,6 +35,20 @@ class Way(NamedTuple):
     interface: str | None
 
 
+def check_networks(plan: Plan) -> None:
+    """Find out that nothing may be used to go to wherever the server is: no interface of those
+    that may be is known, or there is no tunnel. Raises LocalAddressError."""
+    policy, interfaces = plan.migration, plan.networks.snapshot()
+    only = policy.only_interfaces
+    listed = [i for i in interfaces if not only or i.name in only]
+    if only and not listed:
+        raise _no_such(only)
+    tunnels = any(interface.up and interface.kind == "tunnel" for interface in listed)
+    if policy.tunnel_only and not policy.leave_tunnel and not tunnels:
+        reason = Reach(plan.networks, policy).why_none(())
+        raise LocalAddressError(errno.ENETUNREACH, reason)
+
+
 def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
     """Every way that is to be tried, the best first. LocalAddressError if none may be."""
     policy = plan.migration
@@ -109,10 +123,14 @@ def _absent(
     if ways:
         return ways
     if only and not any(name in known for name in only):
-        names = " or ".join(repr(name) for name in only)
-        raise LocalAddressError(errno.ENODEV, f"no interface {names}")
+        raise _no_such(only)
     reason = reach.why_none(tuple(_plain(remote) for remote in remotes))
     raise LocalAddressError(errno.ENETUNREACH, reason)
+
+
+def _no_such(only: Sequence[str]) -> LocalAddressError:
+    names = " or ".join(repr(name) for name in only)
+    return LocalAddressError(errno.ENODEV, f"no interface {names}")
 
 
 def _in_order(remotes: Sequence[Remote], pairs: list[AddressPair]) -> list[Remote]:

@@ -143,7 +143,7 @@ class Origins:
         transport, migration = self.settings.transport, self.settings.migration
         early_data = self.settings.early_data and link.origin not in self._not_early
         interface = _first_up(networks, self.settings.start)
-        if self._is_inside(link.origin):
+        if self._is_inside(link.origin[0]):
             # what was begun in a tunnel is not ended beside it
             migration, interface = replace(migration, tunnel_only=True), None
         if patience is not None:
@@ -181,13 +181,13 @@ class Origins:
                 nursery.start_soon(self._tell_of, link.origin, conn)
             nursery.start_soon(self._end_of, http, nursery)
 
-    def _is_inside(self, origin: Origin) -> bool:
-        """Whether the server was reached through a tunnel, perhaps by a connection that began
-        outside and was moved into it."""
+    def _is_inside(self, host: str) -> bool:
+        """Whether the host was reached through a tunnel, perhaps by a connection that began outside
+        and was moved into it."""
         return any(
             link.http.quic.in_tunnel
             for link in self.links
-            if link.origin == origin and link.http is not None
+            if link.origin[0] == host and link.http is not None
         )
 
     # -- beside one that is not heard --------------------------------------------------------------
