@@ -281,6 +281,28 @@ def test_where_redirects_lead(location: bytes, url: str) -> None:
     assert redirected(BASE, location).url == url
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://a.example:0/", "port 0"),
+        ("https://a.example/x y", "blanks or control characters"),
+        ("https://a.example/x?\x7f", "blanks or control characters"),
+        ("https://a.example/\tx", "blanks or control characters"),
+        ("https://a.ex\nample/", "blanks or control characters"),
+    ],
+)
+def test_what_no_url_has(url: str, reason: str) -> None:
+    """Neither from the user, where Python would take some of it away without a word, nor from a
+    server, where that is as everybody does it."""
+    with pytest.raises(FetchError, match=reason) as caught:
+        parse_url(url)
+    assert caught.value.exit_code == failures.BAD_URL
+    if "\t" not in url and "\n" not in url:
+        with pytest.raises(FetchError, match=reason) as caught:
+            redirected(BASE, url.encode())
+        assert caught.value.exit_code == failures.BAD_URL
+
+
 @pytest.mark.parametrize("text", ["https://[fe80::1%25eth0]:1/", "https://[fe80::1%eth0]:1/"])
 def test_the_zone_of_an_address_stays_here(text: str) -> None:
     """RFC 6874: it means something on this machine only."""

@@ -192,6 +192,7 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
         ([], "Missing argument"),
         (["http://example.org/"], "is not an https URL"),
         (["https://example.org:99999/"], "is not an https URL"),
+        (["https://example.org:0/"], "is not an https URL"),
         (["https://a.example/", "-o", "x", "-o", "y"], "more -o than URLs"),
         (["https://a.example/x", "https://b.example/x", "-O"], "two URLs go into one file: x"),
         (["https://a.example/", "-O"], "no file name"),
@@ -214,7 +215,7 @@ async def test_bars_on_a_terminal(autojump_clock: trio.testing.MockClock, tmp_pa
         origins = Origins(nursery=nursery, settings=Settings(), tell=print, began=0.0)
         transfers = [
             Transfer(
-                f"https://a.example/[b{number}]",
+                f"https://a.example/[b{number}]:100:",
                 File(tmp_path / "x"),
                 origins,
                 retries=0,
@@ -229,7 +230,8 @@ async def test_bars_on_a_terminal(autojump_clock: trio.testing.MockClock, tmp_pa
                 await bars.follow(transfers)
             bars.tell("moved from [a] to [b]\x1b[2J")
             shown = [(task.description, task.completed, task.total) for task in progress.tasks]
-    assert shown == [("\\[b0]", 50, 100), ("\\[b1]", 50, 100)]
+    assert shown == [("[b0]:100:", 50, 100), ("[b1]:100:", 50, 100)]
+    assert "[b0]:100:" in terminal.getvalue()
     assert "moved from [a] to [b]\\x1b[2J" in terminal.getvalue()
     assert "50/100 bytes" in terminal.getvalue()
 

@@ -1,5 +1,6 @@
 """Where content goes: what is on disk before, during and after a download."""
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -96,6 +97,31 @@ async def test_nobody_reads_early_what_they_may_not_read_later(tmp_path: Path, n
     assert modes(tmp_path) == {0o600}
     await sink.finish()
     assert set(files(tmp_path).values()) == {b"x" * 2 * BLOCK}
+
+
+async def test_a_file_that_is_protected_against_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be replaced, as its folder is not protected. Root is refused nothing, so the system
+    is played."""
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    target.chmod(0o400)
+    let = os.open
+
+    def refuse(path: str | Path, flags: int, *more: int) -> int:
+        if Path(path) == target and flags & (os.O_WRONLY | os.O_RDWR):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return let(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    (tmp_path / "link").symlink_to(target)
+    for name in ("file", "link"):
+        sink = File(tmp_path / name)
+        with pytest.raises(PermissionError):
+            await sink.open()
+        sink.discard()
+    assert files(tmp_path) == {"file": b"old", "link": b"old"}
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from tests.cli.run import invoke
 from trioquic.cli import failures
-from trioquic.cli.console import print_json, safe
+from trioquic.cli.console import complain, output, print_json, safe
 from trioquic.cli.failures import FetchError
 from trioquic.cli.kept import make_default_file
 from trioquic.cli.outputs import StandardOutput
@@ -118,6 +119,20 @@ def test_json_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_a_server_says_does_nothing_to_a_terminal() -> None:
     assert safe("a\x1b[2Jb\x9b31m\r\n\u202e[bold]") == "a\\x1b[2Jb\\x9b31m\\x0d\\x0a\\x202e\\[bold]"
+
+
+def test_addresses_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Parts of them are names of emojis to rich."""
+    addresses = ["fd00:1234::1", "2001:100::1", "2001:db8:a:b::1", ":bee:"]
+    for address in addresses:
+        complain(address)
+        table = Table("address")
+        table.add_row(safe(address))
+        output().print(table)
+    shown = capsys.readouterr()
+    for address in addresses:
+        assert address in shown.err
+        assert address in shown.out
 
 
 class Terminal(io.TextIOWrapper):

@@ -61,13 +61,18 @@ def _console(file: TextIO | None, kind: type[Console]) -> Console:
         # a server's words may have letters that this locale's files cannot have
         file.reconfigure(errors="backslashreplace")
     width = None if file.isatty() else _WIDTH_OF_FILES
-    return kind(file=file, width=width, highlight=False)
+    # what looks like the name of an emoji, :100:, is a part of an address
+    return kind(file=file, width=width, highlight=False, emoji=False)
+
+
+def printable(text: str) -> str:
+    """Text that a server may have had a part in, without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def safe(text: str) -> str:
-    """Text that a server may have had a part in, for a `Console`: no markup of rich's, and nothing
-    that a terminal would obey."""
-    return escape("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))
+    """The same for a `Console`, which shall find no markup of rich's in it."""
+    return escape(printable(text))
 
 
 def print_json(value: Any) -> None:

@@ -16,7 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from .console import messages, safe
+from .console import messages, printable, safe
 from .transfer import Transfer
 
 _BETWEEN_LOOKS: Final = 0.1
@@ -85,10 +85,10 @@ class Bars:
             handovers = links[-1].handovers if links else None
             self._progress.update(
                 bar,
-                description=safe(_name(group)),
+                description=printable(_name(group)),
                 completed=sum(transfer.progress.received for transfer in group),
                 total=sum(known) if len(known) == len(totals) else None,
-                where="" if handovers is None else safe(handovers.where),
+                where="" if handovers is None else printable(handovers.where),
             )
 
 
@@ -101,12 +101,12 @@ def _name(group: list[Transfer]) -> str:
 def progress_on(console: Console) -> Progress:
     """The bars' columns: what, how far, how fast, how long still, and over which path."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        TextColumn("[cyan]{task.fields[where]}"),
+        TextColumn("{task.fields[where]}", style="cyan", markup=False),
         console=console,
     )
 
