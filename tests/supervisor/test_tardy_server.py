@@ -76,3 +76,23 @@ async def test_where_nothing_got_lost_it_needs_no_room(
         # acknowledgements, and a probe for the path's MTU
         sent = after.datagrams_sent - before.datagrams_sent
         assert after.bytes_sent - before.bytes_sent < 2 * 1500 + 60 * sent
+
+
+async def test_where_the_handshake_was_made_it_needs_no_room(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """That has validated the address (section 8.1). The network was gone for a moment."""
+    only = trioquic.MigrationPolicy(only_interfaces=["wlan0"])
+    async with phone(policy=only) as here:
+        path = here.conn.active_path
+        assert path is not None
+        await here.download(300_000)
+        here.world.wifi.down()
+        await trio.sleep(0.5)
+        before = path.statistics()
+        here.world.wifi.up()
+        await here.download(100_000)
+        after = path.statistics()
+        sent = after.datagrams_sent - before.datagrams_sent
+        assert path is here.conn.active_path
+        assert after.bytes_sent - before.bytes_sent < 3 * 1500 + 60 * sent

@@ -137,9 +137,10 @@ class Path:
         self.datagrams_sent = 0
         self.datagrams_received = 0
         # when the connection moved here from a path that answered no more, or from none, and
-        # whether the server has challenged this address
+        # whether the server has validated this address or begun to: it has challenged it, or the
+        # handshake was made here
         self.lost_before_at = -inf
-        self.challenged = False
+        self.trusted = False
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
         self.observer: Observer | None = None
@@ -159,7 +160,7 @@ class Path:
     def on_challenge_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
         self.responses.add_untrusted(data)
-        self.challenged = True
+        self.trusted = True
 
     def starves_server(self, now: float) -> bool:
         """Whether what goes out here is padded, so that the server can answer.
@@ -171,7 +172,7 @@ class Path:
 
         After a move from a path that answers there is room, and ngtcp2 0.12 does not come out of a
         later outage when so many full datagrams have come in its first moments on a path."""
-        if self.challenged or now >= self.lost_before_at + _UNASKED:
+        if self.trusted or now >= self.lost_before_at + _UNASKED:
             return False
         # in slow start no more than that is on its way: what it has sent already, and a window
         room = min(_ROOM + self.bytes_received, _MOST_ROOM)

@@ -115,6 +115,8 @@ class PathTable:
         path = self._create(local, remote, interface_mtu)
         path.advance(PathInput.ACTIVATE)
         path.carried = True
+        # section 8.1: the handshake validates the client's address
+        path.trusted = True
         self.active = path.path_id
         self._loss.active_path = path.path_id
         return path
