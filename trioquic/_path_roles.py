@@ -3,7 +3,7 @@
 from collections.abc import Sequence, Set
 from math import inf
 
-from ._policy_terms import PathInfo, View
+from ._policy_terms import Candidate, PathInfo, View
 from ._protocol.path.state import PathState
 
 # Seconds in which a probe is answered if it is at all
@@ -109,6 +109,14 @@ def is_stale(path: PathInfo) -> bool:
 def best_returned(paths: Sequence[PathInfo]) -> PathInfo:
     """Of paths whose network is back, none of them proven: the port that was in use."""
     return min(paths, key=lambda path: (path.rank, not path.suspended))
+
+
+def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) -> tuple[int, ...]:
+    """Of paths whose networks are gone, the one that is the least likely to be back: its interface
+    is there without its address."""
+    there = {candidate.interface for candidate in candidates}
+    order = sorted(paths, key=lambda p: (p.interface not in there, p.suspended, -p.rank))
+    return tuple(path.id for path in order[:1])
 
 
 def is_outside(path: PathInfo, view: View) -> bool:

@@ -164,6 +164,11 @@ class MigrationPolicy:
         # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
         ways = [c for c in self._usable(view) if not (c.preferred and view.preferred_pending)]
         asked = roles.may_answer(view, gone, {(c.local, c.remote) for c in self._usable(view)})
+        leap = view.migration_allowed and view.spare_ids > 0 and len(ways) > 0
+        if not view.answerable and (leap or asked is not None):
+            # Section 5.1.1: the server needs an unused ID of ours there, and gets a new one for
+            # that of a path which is given up.
+            gone += roles.least_hopeful([p for p in view.paths if p.id in kept], ways)
         if asked is not None and not (ways and view.spare_ids and ways[0].rank < asked.rank):
             return Decision(
                 abandon=gone, suspend=suspend, migrate=asked.id, unproven=True, cause=cause

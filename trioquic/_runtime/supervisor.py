@@ -219,7 +219,9 @@ class Supervisor:
     # -- without a path ----------------------------------------------------------------------------
 
     def _wait_or_not(self, decision: Decision, view: View) -> None:
-        if not decision.wait and decision.give_up is None:
+        # A move that the core refused, and nothing else that has happened meanwhile
+        stuck = self._driver.core.active_path < 0 and not self._events
+        if not (decision.wait or stuck) and decision.give_up is None:
             waited = self._waiting_since < inf
             self._waiting_since = inf
             self._driver.set_wait(None)
@@ -263,7 +265,7 @@ class Supervisor:
         self._driver.give_up(_confined(blame, view))
 
     def _why_confined(self) -> str:
-        return self.obstacle or "those that it gave are in use"
+        return self.obstacle or "those that it gave are used"
 
     def _give_up_at(self) -> float:
         # the idle timeout is the core's own matter

@@ -1,0 +1,88 @@
+"""What must not leave a connection without a path while nobody is told."""
+
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.testing
+from aioquic.quic.packet import QuicTransportParameters
+
+import trioquic
+from tests.sim_server import ServerOptions
+from tests.sim_world import WIFI
+from trioquic import HealthState
+from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View
+
+from .phone import phone
+from .test_policy import CELLULAR as STANDBY
+from .test_policy import NOW, POLICY, SAME, TIME, VIEW, WAY
+from .test_policy import WIFI as HOME
+
+NEW_ADDRESS = "192.0.2.77"
+
+
+def hold_two_ids(parameters: QuicTransportParameters) -> None:
+    """What a server holds that says nothing about it, and nginx (RFC 9000 section 18.2)."""
+    parameters.active_connection_id_limit = 2
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.2])
+async def test_both_networks_go_and_the_server_has_used_both_ids_of_ours(
+    autojump_clock: trio.testing.MockClock, pause: float
+) -> None:
+    """One on the path in use, one on the standby: it gets others where a new network is."""
+    options = ServerOptions(parameters=hold_two_ids)
+    async with phone(options=options) as here:
+        await here.until(trioquic.PathValidated)
+        await here.download(10_000)
+        assert here.conn._driver.core.unused_own_ids == 0
+        here.world.cellular.down()
+        here.world.wifi.remove_address(WIFI)
+        await trio.sleep(pause)
+        here.world.wifi.add_address(NEW_ADDRESS)
+        back = trio.current_time()
+        with trio.fail_after(5):
+            await here.download(10_000)
+        assert trio.current_time() - back < 0.3
+        assert here.heard(trioquic.MigrationRefused) == []
+
+
+def test_a_path_that_is_gone_is_given_up_only_for_a_move_that_needs_its_id() -> None:
+    gone = (replace(HOME, usable=False), replace(STANDBY, usable=False))
+    view = replace(VIEW, active=gone[0], paths=gone, candidates=(WAY,), answerable=0)
+    decision = POLICY.decide(view, TIME, NOW)
+    # its interface is there again with another address; the other network may yet be back
+    assert (decision.leap, decision.abandon) == (WAY, (STANDBY.id,))
+    assert POLICY.decide(replace(view, candidates=(SAME,)), TIME, NOW).abandon == (HOME.id,)
+    assert POLICY.decide(replace(view, answerable=1), TIME, NOW).abandon == ()
+    # the same port may be what works when the network is back
+    waits = POLICY.decide(replace(view, candidates=()), TIME, NOW)
+    assert (waits.wait, waits.abandon) == (True, ())
+    confined = POLICY.decide(replace(view, spare_ids=0), TIME, NOW)
+    assert (confined.wait, confined.abandon) == (True, ())
+
+
+class Rash(MigrationPolicy):
+    """Moves to a path also before it is validated, which the core refuses."""
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        if view.active is not None and view.active.usable:
+            return Decision()
+        there = next(path for path in view.paths if path.interface == "wwan0")
+        return Decision(suspend=view.active is not None, migrate=there.id)
+
+
+async def test_a_connection_whose_move_is_refused_is_not_well(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone(policy=Rash()) as here:
+        path = await here.conn.add_path(interface="wwan0")
+        here.world.wifi.down()
+        with trio.fail_after(1):
+            health = await here.conn.wait_unhealthy()
+        assert health.state is HealthState.WAITING
+        assert here.conn.active_path is None
+        await path.validate()
+        with trio.fail_after(1):
+            await here.conn.wait_healthy()
+        assert here.conn.active_path is path
