@@ -1,4 +1,4 @@
-"""What must not leave a connection without a path while nobody is told."""
+"""What must not leave a connection without a path, or without a standby, while nobody is told."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ import trioquic
 from tests.sim_server import ServerOptions
 from tests.sim_world import WIFI
 from trioquic import HealthState
+from trioquic._runtime import binding, path_set
 from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View
 
 from .phone import phone
@@ -86,3 +87,42 @@ async def test_a_connection_whose_move_is_refused_is_not_well(
         with trio.fail_after(1):
             await here.conn.wait_healthy()
         assert here.conn.active_path is path
+
+
+async def test_a_standby_that_could_not_be_opened_is_tried_again(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nothing else happens meanwhile that would be a reason to look again."""
+    real = binding.bind_socket
+    refusals = 2
+
+    async def refuse(family: int, *, interface: str | None, **more: object) -> object:
+        nonlocal refusals
+        if interface == "wwan0" and refusals:
+            refusals -= 1
+            raise trioquic.LocalAddressError(24, "too many open files")
+        return await real(family, interface=interface, **more)  # type: ignore[arg-type]
+
+    async with phone(prepare=lambda world: world.cellular.down()) as here:
+        await trio.sleep(5)
+        monkeypatch.setattr(path_set, "bind_socket", refuse)
+        here.world.cellular.up()
+        with trio.fail_after(3.5):
+            await here.until(trioquic.PathValidated)
+
+
+async def test_nothing_is_told_of_paths_after_the_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The server has closed; for three PTOs there is still a socket (section 10.2)."""
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        server = here.world.server.connections[0]
+        server.quic.close(error_code=0, reason_phrase="bye")
+        server.flush()
+        with pytest.raises(trioquic.PeerClosedError):
+            await (await here.conn.open_stream()).receive_some()
+        ended = trio.current_time()
+        here.world.wifi.down()
+        await trio.sleep(0.2)
+        assert [event for at, event in here.events if at >= ended] == []

@@ -91,7 +91,7 @@ class Supervisor:
 
     async def _decide_for_ever(self) -> None:
         event = PolicyEvent(what=What.CONFIRMED)
-        while True:
+        while not self._driver.ended:
             deadline = await self._decide(event)
             if self._driver.ended:
                 return
@@ -149,6 +149,9 @@ class Supervisor:
             opened = await self._open(candidate)
             if opened is not None:
                 self._challenge(opened)
+            else:
+                # It rests now, perhaps; nothing else may happen when that is over.
+                self.hear(PolicyEvent(what=What.TIME))
         self._report_wanted(decision.wanted)
         self._wait_or_not(decision, view)
 
