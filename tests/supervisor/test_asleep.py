@@ -13,6 +13,7 @@ from trioquic._runtime import asleep, path_set
 from trioquic.testing import Host
 
 from .phone import Phone, phone
+from .test_tunnel import phone_with_vpn
 
 IDLE = trioquic.TransportConfig(idle_timeout=30.0)
 
@@ -203,3 +204,18 @@ async def test_whatever_the_supervisor_waits_for_the_look_comes_first(
         woken = trio.current_time()
         await here.download(1000)
         assert trio.current_time() - woken < 0.3
+
+
+async def test_nothing_is_asked_outside_the_tunnel(
+    autojump_clock: trio.testing.MockClock, machine: Sleep
+) -> None:
+    """Where the application has a path for itself: nothing goes there by itself."""
+    async with phone_with_vpn() as (here, _):
+        path = await here.conn.add_path(interface="wlan0")
+        await path.validate()
+        await trio.sleep(2)
+        machine.sleep(10)
+        woken = trio.current_time()
+        assert here.conn.health.state is HealthState.GOOD
+        await trio.sleep(0.5)
+        assert set(sent(here, woken)) == {"tun0"}

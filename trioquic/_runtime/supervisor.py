@@ -119,12 +119,19 @@ class Supervisor:
         self._driver.release()
         await self._carry_out(decision, view)
         if woken:
-            for path in view.paths:
-                if path.usable and path.id in self._driver.core.live_paths() and not path.probing:
-                    self._challenge(path.id)
-            self._driver.flush()
+            self._ask_everywhere(view)
         self._report_preferred()
         return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
+
+    def _ask_everywhere(self, view: View) -> None:
+        """Whatever was known may be so no more."""
+        live = self._driver.core.live_paths()
+        for path in view.paths:
+            # Nothing goes out beside the tunnel by itself; what is active is in use.
+            allowed = not path.outside or path.id == self._driver.core.active_path
+            if path.usable and path.id in live and not path.probing and allowed:
+                self._challenge(path.id)
+        self._driver.flush()
 
     # -- carrying out ------------------------------------------------------------------------------
 
