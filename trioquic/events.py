@@ -34,7 +34,7 @@ class PathFailed(PathEvent):
     goes on (section 9)."""
 
     path: Path
-    """Its state tells which: `PathState.ABANDONED` is closed, any other is open still."""
+    """Closed if its state is `PathState.ABANDONED`, perhaps only since this event."""
     reason: str
     """What was not answered, or who closed it and why."""
 

@@ -60,8 +60,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
 
     - "direct": it is tried first. A host that has no HTTP/3, or no connection after `head_start`
       seconds (at most half of httpx's connect timeout), is asked through `fallback`. An attempt
-      that takes longer goes on, for later requests; one that fails is not repeated for five
-      minutes, or until the network changes.
+      that takes longer goes on, for later requests; one that fails is not repeated for ten
+      seconds, twice that each time it fails again, five minutes at most; or until the network
+      changes.
     - "alt-svc": `fallback` is asked first, HTTP/3 is used where the origin advertises it (RFC 7838,
       RFC 9114 section 3.1.1).
     - "only": there is nothing else; errors of HTTP/3 are raised.
