@@ -230,6 +230,16 @@ def test_16_second_hello_retry_request() -> None:
     refused(ServerScript(tls=tls), CRYPTO_ERROR + UNEXPECTED_MESSAGE)
 
 
+@pytest.mark.parametrize("size", [8192, 8193, 65_500])
+def test_16_a_cookie_larger_than_a_client_hello_can_carry(size: int) -> None:
+    """It comes in an Initial packet, which anybody on the way can make."""
+    tls = TlsScript(retry_group=0x18, groups=(0x18,), cookie=b"c" * size)
+    if size == 8192:
+        World(ServerScript(tls=tls)).connect()
+    else:
+        refused(ServerScript(tls=tls), CRYPTO_ERROR + ILLEGAL_PARAMETER)
+
+
 # --- 17 -----------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,9 @@ TLS_1_3: Final = 0x0304
 PSK_DHE_KE: Final = 1
 # RFC 6066 section 8: OCSP, from any responder, without extensions of its own
 OCSP_REQUEST: Final = OCSP.to_bytes(1, "big") + vector16(b"") + vector16(b"")
+# A cookie comes back in the second ClientHello, whose extensions have 64 KiB in all, in Initial
+# packets of 1200 bytes. Honest ones hold a hash and some state.
+LARGEST_COOKIE: Final = 8192
 # The end of ServerHello.random when a TLS 1.3 server was talked into an older version (4.1.3)
 DOWNGRADE_MARKS: Final = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
@@ -110,6 +113,9 @@ class ClientOffer:
             cursor = Cursor(cookie, f"{what}, cookie,")
             self.cookie = cursor.vector_untrusted(2, minimum=1)
             cursor.finish_untrusted()
+            if len(self.cookie) > LARGEST_COOKIE:
+                size = len(self.cookie)
+                raise tls_error(ILLEGAL_PARAMETER, f"{what} has a cookie of {size} bytes")
         if share is not None:
             cursor = Cursor(share, f"{what}, key_share,")
             group = cursor.number_untrusted(2)
