@@ -219,6 +219,40 @@ def test_strict_verification_takes_no_root_as_a_server() -> None:
     refused(BAD_CERTIFICATE, "chain is refused", pki.trust(own, strict=True), own)
 
 
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("names", [("loop",), ("loop", "other")])
+def test_a_maze_of_issuers_is_not_walked(names: tuple[str, ...], strict: bool) -> None:
+    """A few certificates that could all have issued each other: every way through them costs a
+    signature, and the library (version 47) would try them all, for years."""
+    maze = [
+        pki.authority(name, pki.authority(issuer))
+        for name in names
+        for issuer in names
+        for _ in range(4)
+    ]
+    leaf = pki.issue("leaf", maze[0], pki.key_of("p256"), names=(pki.NAME,))
+    refused(BAD_CERTIFICATE, "name each other", pki.trust(strict=strict), leaf, *maze)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_cross_signed_authorities_are_no_maze(strict: bool) -> None:
+    """Each way there is, in any order, some of them twice, with roots that nobody trusts."""
+    old = pki.authority("old root")
+    others = [pki.authority("middle", pki.root()), pki.authority("middle", old)]
+    others += [pki.authority("root", old), pki.root(), old]
+    leaf = pki.issue(
+        "leaf",
+        others[0],
+        pki.key_of("p256"),
+        names=(pki.NAME,),
+        extensions=((pki.SERVER_PURPOSE, False),),
+    )
+    check(pki.trust(strict=strict), leaf, *others, *others)
+    check(pki.trust(strict=strict), leaf, *reversed(others))
+    nobody = pki.trust(pki.root("other"), strict=strict)
+    refused(UNKNOWN_CA, "not trusted", nobody, leaf, *others, *others)
+
+
 def test_fingerprint() -> None:
     leaf = pki.server_identity()
     pin = FingerprintVerification(leaf.certificate.fingerprint(hashes.SHA256()))

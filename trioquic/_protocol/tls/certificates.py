@@ -4,7 +4,7 @@ The library parses most of a certificate only when it is asked for it: a date in
 extension that comes twice or a key of no kind raises something else somewhere else, long after the
 certificate was "loaded". So everything that is looked at is read here, at once, and whatever the
 library raises becomes bad_certificate (RFC 8446 section 6.2); nobody else asks the library for
-more. Names of the owner and the issuer are not looked at: odd ones, which are common, do no harm.
+more. Names of the owner and the issuer are not parsed: odd ones, which are common, do no harm.
 
 The loaders take the content of files (this package opens none) and raise ValueError with a text for
 people.
@@ -41,15 +41,19 @@ ClientCertificate: TypeAlias = tuple[tuple[bytes, ...], PrivateKeyTypes]
 PEM_MARK: Final = b"-----BEGIN "
 PEM_END: Final = b"-----END CERTIFICATE-----"
 MINIMUM_RSA_BITS: Final = 2048
+# the tag of the version, [0]
+_VERSION: Final = 0xA0
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate whose dates are dates."""
+    """A certificate whose dates are dates, and the names in it as they are encoded."""
 
     parsed: x509.Certificate
+    issuer: bytes
+    subject: bytes
     not_before: datetime.datetime
     not_after: datetime.datetime
 
@@ -101,7 +105,34 @@ def _read_untrusted(read: Callable[[bytes], T], der: bytes) -> T:
 
 def _read_certificate(der: bytes) -> Certificate:
     parsed = x509.load_der_x509_certificate(der)
-    return Certificate(parsed, parsed.not_valid_before_utc, parsed.not_valid_after_utc)
+    issuer, subject = _encoded_names(parsed.tbs_certificate_bytes)
+    dates = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    return Certificate(parsed, issuer, subject, *dates)
+
+
+def _encoded_names(body: bytes) -> tuple[bytes, bytes]:
+    """The issuer and the subject of a TBSCertificate (RFC 5280 section 4.1), which is known to be
+    DER: after the version, if it is there, the serial number and the algorithm, and with the dates
+    between them."""
+    _, at, _ = _element(body, 0)
+    parts: list[bytes] = []
+    while len(parts) < 5:
+        start = at
+        tag, _, at = _element(body, at)
+        if tag != _VERSION:
+            parts.append(body[start:at])
+    return parts[2], parts[4]
+
+
+def _element(data: bytes, at: int) -> tuple[int, int, int]:
+    """The tag of the DER element at `at`, where its content begins and where it ends."""
+    size = data[at + 1]
+    content = at + 2
+    if size & 0x80:
+        count = size & 0x7F
+        size = int.from_bytes(data[content : content + count], "big")
+        content += count
+    return data[at], content, content + size
 
 
 def _read_server_certificate(der: bytes) -> ServerCertificate:

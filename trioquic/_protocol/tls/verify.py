@@ -46,6 +46,10 @@ from .certificates import (
 )
 
 FINGERPRINT_SIZE: Final = 32
+# The longest way from the server's certificate to a root that the library looks at, and so many
+# ways, whole or not, that an honest chain does not have.
+_MOST_STEPS: Final = 9
+_MOST_WAYS: Final = 128
 MAX_NAMES_SHOWN: Final = 8
 # Names that were asked for lately are kept in the form that the verification takes.
 _MOST_SUBJECTS: Final = 64
@@ -121,11 +125,12 @@ class CaVerification:
     ) -> None:
         if server_name is None:
             raise tls_error(CERTIFICATE_UNKNOWN, "no server name to verify the certificate for")
-        others = [read_certificate_untrusted(der) for der in chain[1:]]
+        others = [read_certificate_untrusted(der) for der in dict.fromkeys(chain[1:])]
         if not self.strict and leaf.certificate.parsed in self.roots:
             _check_dates_untrusted(leaf.certificate, when)
             _check_name_untrusted(leaf, server_name)
             return
+        self._check_ways_untrusted(leaf.certificate, others)
         verifier = self._builder().time(when).build_server_verifier(_subject(server_name))
         try:
             with warnings.catch_warnings():
@@ -136,6 +141,30 @@ class CaVerification:
             if not of_library(error):
                 raise
             raise self._diagnose(leaf, others, server_name, when, str(error)) from None
+
+    def _check_ways_untrusted(self, leaf: Certificate, others: list[Certificate]) -> None:
+        """Refuse a chain that leads nowhere in too many ways.
+
+        Whoever looks for a way to a root follows the names of issuers and checks a signature for
+        each step. A few certificates of one name that issued each other make more ways than can
+        ever be tried, and not all versions of the library give up. Here names alone are compared,
+        and a certificate that is a root ends its way."""
+        by_subject: dict[bytes, list[bytes]] = {}
+        for other in others:
+            if other.parsed not in self.roots:
+                by_subject.setdefault(other.subject, []).append(other.issuer)
+        # how many ways there are to each name that is to be looked for next
+        ahead = {leaf.issuer: 1}
+        total = 0
+        for _ in range(_MOST_STEPS):
+            reached: dict[bytes, int] = {}
+            for name, ways in ahead.items():
+                for issuer in by_subject.get(name, ()):
+                    total += ways
+                    reached[issuer] = reached.get(issuer, 0) + ways
+            if total > _MOST_WAYS:
+                raise tls_error(BAD_CERTIFICATE, "the chain's issuers name each other in a maze")
+            ahead = reached
 
     def _builder(self) -> PolicyBuilder:
         builder = PolicyBuilder().store(self.store)
