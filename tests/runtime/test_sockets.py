@@ -140,6 +140,54 @@ async def test_segmentation_is_used_and_given_up_where_it_does_not_work(
 
 
 @linux_only
+@pytest.mark.parametrize(
+    "name", ["ENOPROTOOPT", "EOPNOTSUPP", "EHOSTUNREACH", "ENETUNREACH", "ENONET", "EMSGSIZE"]
+)
+@pytest.mark.parametrize("segmentation", [True, False])
+async def test_what_an_icmp_message_reports_drops_nothing(
+    peer: socket.socket, name: str, segmentation: bool
+) -> None:
+    """Linux reports it with the next call and does nothing else then. Who knows the addresses and
+    ports can forge one for every batch: it must cost neither that nor segmentation."""
+    sock = await open_to(peer)
+    try:
+        sock._segmentation = segmentation
+
+        class Reporting:
+            """A socket that an ICMP message has come for."""
+
+            pending = True
+
+            def sendmsg(self, buffers: list[bytes], ancillary: list[tuple[int, int, bytes]]) -> int:
+                self._report()
+                return plain.sendmsg(buffers, ancillary)
+
+            def send(self, data: bytes) -> int:
+                self._report()
+                return plain.send(data)
+
+            def getsockopt(self, *options: int) -> int | bytes:
+                return plain.getsockopt(*options)
+
+            def _report(self) -> None:
+                if self.pending:
+                    self.pending = False
+                    raise OSError(getattr(errno, name), "reported")
+
+        plain = sock._sock
+        sock._sock = Reporting()  # type: ignore[assignment]
+        try:
+            assert sock.send_nowait(Batch(b"a" * 1200 + b"b" * 10, 1200, 0))
+        finally:
+            sock._sock = plain
+        assert [len(peer.recv(65536)) for _ in range(2)] == [1200, 10]
+        assert sock._segmentation is segmentation
+        assert (sock.errors, sock.datagrams_dropped) == (1, 0)
+    finally:
+        sock.close()
+
+
+@linux_only
 async def test_segments_that_are_too_long_do_not_end_segmentation(peer: socket.socket) -> None:
     """Linux before 6.15 or so calls them invalid; then one by one they turn out to be too long."""
     sock = await open_to(peer)

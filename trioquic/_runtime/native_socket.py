@@ -58,6 +58,25 @@ _MOST_ERRORS_IN_A_ROW: Final = 16
 _PAUSE: Final = 0.1
 # No hardware or no kernel support for UDP_SEGMENT
 _NO_SEGMENTATION: Final = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
+# What the next call on a socket reports after an ICMP message, on one system or another (Linux:
+# icmp_err_convert and icmpv6_err_convert). Whoever knows both addresses and ports can send one.
+_REPORTED: Final = {
+    getattr(errno, name, errno.ECONNREFUSED)
+    for name in (
+        "EACCES",
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "EMSGSIZE",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ENONET",
+        "ENOPROTOOPT",
+        "EOPNOTSUPP",
+        "EPROTO",
+    )
+}
 _UINT16: Final = struct.Struct("=H")
 _INT: Final = struct.Struct("=i")
 
@@ -240,23 +259,30 @@ class NativeSocket(DatagramSocket):
         return True
 
     def _send_message(self, data: bytes, ancillary: list[tuple[int, int, bytes]]) -> None:
-        """Send; an error that an earlier datagram brought is reported once: it is not ours."""
+        """Send; an error that an earlier datagram brought is reported once: it is not ours, and
+        nothing was sent. If this one fails as well, it is."""
+        reported: OSError | None = None
         for attempt in (1, 2):
             try:
                 if sys.platform != "win32" and ancillary:
                     self._sock.sendmsg([data], ancillary)
                 else:
                     self._sock.send(data)
-                return
-            except (ConnectionRefusedError, ConnectionResetError) as error:
-                if attempt == 2:
-                    raise
-                self.note_error(error)
             except BlockingIOError:
                 raise
-            except OSError:
-                if attempt == 2 or not self._follow_interface():
+            except OSError as error:
+                if attempt == 2:
                     raise
+                if isinstance(error, (ConnectionRefusedError, ConnectionResetError)):
+                    self.note_error(error)
+                elif not self._follow_interface():
+                    if error.errno not in _REPORTED:
+                        raise
+                    reported = error
+            else:
+                if reported is not None:
+                    self.note_error(reported)
+                return
 
     def _follow_interface(self) -> bool:
         """Whether the device that the socket was tied to is gone, another has its name, and a
