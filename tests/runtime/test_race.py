@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -11,6 +12,13 @@ import trioquic
 from tests.sim_server import NAME, PORT, credentials
 from tests.sim_world import CELLULAR, SERVER, SERVER6, World, simulated_world
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
+from trioquic._protocol.crypto.keys import PacketKeys, initial_secrets, protect
+from trioquic._protocol.wire.frames import encode_connection_close
+from trioquic._protocol.wire.packets import (
+    INITIAL_PACKET,
+    encode_long_header,
+    encode_version_negotiation,
+)
 from trioquic._runtime.arguments import Plan, make_plan
 from trioquic._runtime.sockets import Remote
 from trioquic._runtime.ways import ways_to
@@ -217,6 +225,43 @@ async def test_the_certificate_counts_for_all_addresses(autojump_clock: Clock) -
             async with dial(world, "two.example", server_name=NAME, tls=tls):
                 pytest.fail("nobody vouches for it")
         assert trio.current_time() - start < 0.5
+        assert open_sockets(world) == 0
+
+
+def forged_version_negotiation(own: bytes, server: bytes) -> bytes:
+    return encode_version_negotiation(own, server, (0xFF00001D,))
+
+
+def forged_close(own: bytes, server: bytes) -> bytes:
+    """No application protocol in common, in an Initial packet, whose keys follow from its IDs."""
+    keys = PacketKeys.derive(0x1301, initial_secrets(server)[1])
+    payload = encode_connection_close(0x178, 6, b"") + bytes(1000)
+    header = encode_long_header(INITIAL_PACKET, own, server, b"", 0, 4, len(payload))
+    return protect(keys, header, 4, keys.seal(0, header, payload))
+
+
+@pytest.mark.parametrize("forged", [forged_version_negotiation, forged_close])
+async def test_who_ends_attempts_on_one_network_ends_no_others(
+    autojump_clock: Clock, forged: Callable[[bytes, bytes], bytes]
+) -> None:
+    """Somebody in the Wi-Fi who sees a ClientHello answers it faster than the server does. Both
+    answers need no keys of the server's (RFC 9000 section 7), so they settle nothing."""
+    async with phone_world(ipv6=False) as world:
+        real_receive = world.server._receive
+
+        async def near(nursery: trio.Nursery, data: bytes, peer: tuple[str, int, int]) -> None:
+            if peer[0] == CELLULAR:
+                await real_receive(nursery, data, peer)
+            elif data[0] & 0x80:
+                size = data[5]
+                server, own = data[6 : 6 + size], data[7 + size : 7 + size + data[6 + size]]
+                await world.server.send(forged(own, server), peer)
+
+        world.server._receive = near  # type: ignore[method-assign]
+        async with dial(world, migration=MigrationPolicy()) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.statistics().local[0] == CELLULAR
+            assert await get(conn, 1000)
         assert open_sockets(world) == 0
 
 

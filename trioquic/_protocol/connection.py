@@ -147,6 +147,11 @@ class ClientConnection:
         return self._handshake.complete
 
     @property
+    def has_handshake_keys(self) -> bool:
+        """The keys of Handshake packets are here: whoever has them, too, exchanged them with us."""
+        return self._loss.has_handshake_keys
+
+    @property
     def sends_early_data(self) -> bool:
         """What is written to streams goes out before the server is authenticated (RFC 9001 section
         4.6): anybody who records it can send it to the server once more."""

@@ -35,7 +35,7 @@ from .ways import Way, other_ways
 
 _MANY_REFUSED: Final = 2
 # The server has answered, and another of its addresses would not answer otherwise.
-_FINAL: Final = (CertificateError, AlpnError, VersionError)
+_ANSWERS: Final = (CertificateError, AlpnError, VersionError)
 
 Result = Connection | Exception
 
@@ -177,7 +177,7 @@ class Race:
             self._waiting.insert(0, attempt._replace(version=session.alternative_version))
             return
         self._failures.append(failure)
-        if isinstance(failure, _FINAL):
+        if _is_final(failure, session.hearsay):
             self._end(_summary(self._plan, self._failures), scope)
 
     async def _open(self, attempt: Attempt) -> tuple[Attempt, Session]:
@@ -281,11 +281,18 @@ class NoWayError(Exception):
         self.reason = reason
 
 
+def _is_final(failure: HandshakeError, hearsay: bool) -> bool:
+    """Whether nothing else needs to be tried. What anybody on the way may have said, a Version
+    Negotiation packet or a close in an Initial packet, says nothing of other addresses and
+    networks: the next attempt may get past who said it."""
+    return isinstance(failure, _ANSWERS) and not hearsay
+
+
 def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:
     """One error for all attempts: the server's own answer if there was one."""
     last = failures[-1]
     alike = len({str(failure) for failure in failures}) == 1
-    if isinstance(last, HandshakeError) and (alike or isinstance(last, _FINAL)):
+    if isinstance(last, HandshakeError) and (alike or isinstance(last, _ANSWERS)):
         last.attempts = tuple(failures)
         return last
     # the same over several networks need not be said several times

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from .._protocol.events import HandshakeCompleted, TicketReceived, TokenReceived
+from .._protocol.events import Ending, HandshakeCompleted, TicketReceived, TokenReceived
 from .._protocol.tls.state import EarlyData
 from ..errors import HandshakeError
 from .arguments import Plan
@@ -67,6 +67,18 @@ class Session:
     def alternative_version(self) -> int:
         """A version to try instead, as the server speaks none of those offered first; 0: none."""
         return self._driver.core.alternative_version
+
+    @property
+    def hearsay(self) -> bool:
+        """Whether the attempt was ended by what needs no keys that only the server has: a Version
+        Negotiation packet, or CONNECTION_CLOSE before the server's Handshake packets could be read
+        (RFC 9000 section 7: Initial packets are not authenticated)."""
+        end = self._driver.end
+        if end is None:
+            return False
+        if end.ending is Ending.PEER_CLOSE:
+            return not self._driver.core.has_handshake_keys
+        return end.ending is Ending.VERSION
 
     async def run(
         self, tell: Callable[[Connection], None], refused: Callable[[], None], beside: bool
