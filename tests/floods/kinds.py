@@ -130,6 +130,22 @@ def crypto_gaps(world: World) -> Iterator[bytes]:
     return (fr.encode_crypto(base + at, b"t") for at in range(1, 60_000, 2))
 
 
+def crypto_in_order(world: World) -> Iterator[bytes]:
+    """Long tickets, each byte alone."""
+    offset = world.peer._crypto_sent[APPLICATION]
+    message = new_session_ticket(ticket=bytes(60_000))
+    return (
+        fr.encode_crypto(offset + at, message[at % len(message)].to_bytes(1, "big"))
+        for at in count()
+    )
+
+
+def small_tickets(world: World) -> Iterator[bytes]:
+    offset = world.peer._crypto_sent[APPLICATION]
+    messages = new_session_ticket(ticket=b"t") * 30
+    return (fr.encode_crypto(at, messages) for at in count(offset, len(messages)))
+
+
 def tickets(world: World) -> Iterator[bytes]:
     offset = world.peer._crypto_sent[APPLICATION]
     for number in count():
@@ -199,13 +215,21 @@ FRAMES: dict[str, Series] = {
     "STREAM, gaps and what covers them": overlapping,
     "STREAM, the same bytes again": repeated,
     "STREAM without data": empty,
+    "STREAM, the same FIN again": lambda _world: cycle(
+        [piece(number << 2, 0, 0, True) for number in range(16)]
+    ),
     "STREAM, a whole window": large,
     "STREAM, 200 streams opened and ended": opened,
     "RESET_STREAM": resets,
     "STOP_SENDING": stops,
     **CREDIT,
     "CRYPTO, every second byte": crypto_gaps,
+    "CRYPTO, single bytes in order": crypto_in_order,
+    "CRYPTO without data": lambda world: cycle(
+        [fr.encode_crypto(world.peer._crypto_sent[APPLICATION], b"")]
+    ),
     "CRYPTO, session tickets": tickets,
+    "CRYPTO, small session tickets": small_tickets,
     "NEW_TOKEN": tokens,
     "NEW_CONNECTION_ID, the same again": new_ids,
     "NEW_CONNECTION_ID, all others withdrawn": withdrawn_ids,

@@ -114,8 +114,7 @@ class Dispatcher:
                     pos = self._integers_untrusted(payload, pos, end, own_sequence)
                     eliciting = True
                 elif kind == frames.CRYPTO:
-                    offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
-                    self._handshake.on_crypto_untrusted(space, offset, payload[start:pos], now)
+                    pos = self._crypto_untrusted(payload, pos, end, space, now)
                     eliciting = True
                 elif kind == frames.NEW_TOKEN and space == APPLICATION:
                     start, pos = frames.parse_new_token_untrusted(payload, pos + 1, end)
@@ -142,6 +141,16 @@ class Dispatcher:
                 error.frame_type = kind
             raise
         return eliciting
+
+    def _crypto_untrusted(self, payload: bytes, pos: int, end: int, space: int, now: float) -> int:
+        """All CRYPTO frames that follow each other, from `pos` on; returns where they end. TLS gets
+        what they bring together."""
+        handshake = self._handshake
+        while pos < end and payload[pos] == frames.CRYPTO:
+            offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
+            handshake.add_crypto_untrusted(space, offset, payload[start:pos])
+        handshake.read_crypto_untrusted(space, now)
+        return pos
 
     def _ack_untrusted(
         self, payload: bytes, kind: int, pos: int, end: int, space: int, now: float

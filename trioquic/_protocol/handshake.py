@@ -196,14 +196,18 @@ class Handshake:
             self._server_id = header.scid
             self._peer_ids.set_handshake_id(self.path.path_id, header.scid)
 
-    def on_crypto_untrusted(self, space: int, offset: int, data: bytes, now: float) -> None:
-        """A CRYPTO frame: hand what is in order to TLS and see what came of it."""
-        if space == INITIAL:
-            self.versions.settle(self.versions.current)
+    def add_crypto_untrusted(self, space: int, offset: int, data: bytes) -> None:
+        """A CRYPTO frame. `read_crypto_untrusted` must follow before any other kind of frame."""
         crypto = self._spaces[space].crypto
         if space < self._tls.level:
             crypto.check_repeated_untrusted(offset, data)
         crypto.on_crypto_untrusted(offset, data)
+
+    def read_crypto_untrusted(self, space: int, now: float) -> None:
+        """Hand what CRYPTO frames have brought in order to TLS and see what came of it."""
+        if space == INITIAL:
+            self.versions.settle(self.versions.current)
+        crypto = self._spaces[space].crypto
         if not crypto.readable:
             return
         self._tls.receive_untrusted(space, crypto.read())

@@ -50,13 +50,14 @@ class CryptoStream:
 
     def on_crypto_untrusted(self, offset: int, data: bytes) -> None:
         """A CRYPTO frame."""
-        if self._discarded:
-            return
         received = self._received
-        if offset + len(data) > received.read + self._limit:
+        end = offset + len(data)
+        if self._discarded or end <= received.read:
+            return
+        if end > received.read + self._limit:
             raise BadPacketError(
                 CRYPTO_BUFFER_EXCEEDED,
-                f"handshake data {offset + len(data) - received.read} bytes ahead",
+                f"handshake data {end - received.read} bytes ahead",
                 CRYPTO,
             )
         received.add(offset, data)

@@ -227,7 +227,8 @@ class StreamTable:
                 return
             half = stream.receive
             assert half is not None
-        if not data and not fin and offset <= half.window.received:
+        if not data and offset <= half.window.received and (not fin or offset == half.final_size):
+            # a FIN that is known
             return
         growth = half.on_data_untrusted(offset, data, fin)
         if growth:

@@ -50,6 +50,8 @@ from .state import TABLE, EarlyData, TlsInput, TlsState
 __all__ = ["MAX_TICKETS", "TlsClient", "TlsClientConfig", "TrafficSecret"]
 
 MAX_TICKETS: Final = 4
+# Of one connection. A server that gives more and more is not worth the work; they are counted.
+MOST_READ: Final = 64
 
 INPUTS: Final[dict[int, TlsInput]] = {
     msg.SERVER_HELLO: TlsInput.SERVER_HELLO,
@@ -204,9 +206,10 @@ class TlsClient:
             return
         else:
             # Session tickets are no part of the transcript; the oldest makes room.
-            self.tickets.append(msg.parse_new_session_ticket_untrusted(body))
             self.tickets_received += 1
-            del self.tickets[:-MAX_TICKETS]
+            if self.tickets_received <= MOST_READ:
+                self.tickets.append(msg.parse_new_session_ticket_untrusted(body))
+                del self.tickets[:-MAX_TICKETS]
             return
         self._schedule.absorb(message)
 
