@@ -288,6 +288,55 @@ async def test_a_part_of_another_file_is_not_appended(autojump_clock: Clock) -> 
         assert (job.summary()["resumed"], job.summary()["restarted"]) == (0, 1)
 
 
+class Endless(Memory):
+    """Loses the connection when all has come, and the end of the stream has not."""
+
+    lose: Callable[[], object] | None = None
+
+    async def _store_waiting(self) -> None:
+        await super()._store_waiting()
+        if self.size == SIZE and self.lose is not None:
+            lose, self.lose = self.lose, None
+            lose()
+
+
+@pytest.mark.parametrize("shorter", [False, True])
+async def test_there_is_no_rest(autojump_clock: Clock, shorter: bool) -> None:
+    """All has come, but for the end of the stream, from a server that never said how much it is;
+    or the file has become shorter, and the server does not know If-Range."""
+
+    class Lengthless(Files):
+        def _send_file(self, stream_id: int, exchange: Exchange) -> None:
+            content = b"short" if here.etag != STRONG else pattern(SIZE)
+            etag = (b"etag", here.etag or b"")
+            if b"range" in exchange.headers:
+                length = (b"content-range", b"bytes */%d" % len(content))
+                self._head(stream_id, 416, length, end=True)
+                return
+            self._head(stream_id, 200, etag)
+            self._send(stream_id, content, here.etag != STRONG)
+
+    def application(connection: ServerConnection) -> Files:
+        here.servers.append(Lengthless(connection, here))
+        return here.servers[-1]
+
+    def lose() -> None:
+        here.close()
+        if shorter:
+            here.etag = b'"two"'
+
+    server = ServerOptions(alpn=("h3",), application=application)
+    async with simulated_world(options=server, ipv6=False) as world:
+        here = Web(world, [], STRONG, b"bytes")
+        sink = Endless()
+        sink.lose = lose
+        job, _ = await here.fetch("/file", sink)
+        assert job.error is None
+        assert sink.content == (b"short" if shorter else pattern(SIZE))
+        assert job.summary()["restarted"] == shorter
+        assert job.summary()["status"] == 200
+
+
 async def test_what_is_written_for_good_is_not_begun_again(autojump_clock: Clock) -> None:
     async with web(etag=None) as here:
         job, _ = await here.fetch("/file", Memory(here.close, for_good=True))
@@ -352,6 +401,29 @@ async def test_a_server_that_is_gone_is_tried_a_few_times(autojump_clock: Clock)
         assert len(connections) == 1
         pauses = [line.partition("again in ")[2] for line in here.shown.lines]
         assert [pause for pause in pauses if pause] == ["0.5 s", "1 s", "2 s"]
+
+
+async def test_a_network_that_comes_back_bit_by_bit(autojump_clock: Clock) -> None:
+    """A link, addresses, routes: each is a change, and a reason to look, but no try."""
+    async with web() as here, trio.open_nursery() as nursery:
+        world = here.world
+
+        async def come_back() -> None:
+            await trio.sleep(5)
+            for number in range(10):
+                await trio.sleep(0.3)
+                world.phone.add_interface(f"usb{number}", f"192.0.2.{100 + number}", routes=())
+            world.wifi.up()
+
+        def leave() -> None:
+            world.wifi.down()
+            world.cellular.down()
+            nursery.start_soon(come_back)
+
+        sink = Memory(leave)
+        job, _ = await here.fetch("/file", sink, transport=trioquic.TransportConfig(idle_timeout=5))
+        assert job.error is None
+        assert sink.content == pattern(SIZE)
 
 
 async def test_networks_that_are_away_for_longer_than_a_connection_lives(

@@ -6,6 +6,7 @@ or left for another one is: the rest of the content is then asked for on a new o
 (section 13.1.5); without one it is asked for from the beginning.
 """
 
+import math
 import re
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
@@ -36,6 +37,7 @@ T = TypeVar("T")
 _HEADERS: Final = (("user-agent", f"trioquic/{__version__}"), ("accept", "*/*"))
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PARTIAL: Final = 206
+_NOTHING_THERE: Final = 416
 _TOO_EARLY: Final = 425
 _FIRST_PAUSE: Final = 0.5
 _NO_CONTENT: Final = 204
@@ -43,6 +45,7 @@ _NO_CONTENT: Final = 204
 # does not keep us.
 _PROGRESS: Final = 1 << 14
 # no number is too long for this language
+_WHOLE_LENGTH: Final = re.compile(r"bytes \*/([0-9]{1,19})")
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|\*)")
 
 
@@ -100,6 +103,7 @@ class Transfer:
         tried = 0
         furthest = 0  # bytes that have come, before it was begun again perhaps
         paid = 0  # bytes for which tries were given back
+        until = -math.inf  # the pause that is under way
         while True:
             self.progress.url = target.url
             try:
@@ -114,7 +118,7 @@ class Transfer:
                     return
                 gets_on = size >= paid + _PROGRESS
                 if gets_on:
-                    paid, tried = size, 0
+                    paid, tried, until = size, 0, -math.inf
                 if size > furthest:
                     furthest = size
                     at_once = gets_on or tried < self._retries
@@ -122,12 +126,16 @@ class Transfer:
                         tried += not gets_on
                         self._origins.tell(f"connection lost: {error}; making another")
                         continue
-                if tried == self._retries:
-                    raise FetchError(failures.LOST, str(error)) from error
-                pause = _FIRST_PAUSE * 2**tried
-                tried += 1
-                self._origins.tell(f"connection lost: {error}; trying again in {pause:g} s")
-                await self._origins.pause(pause)
+                now = trio.current_time()
+                if now >= until:
+                    if tried == self._retries:
+                        raise FetchError(failures.LOST, str(error)) from error
+                    pause = _FIRST_PAUSE * 2**tried
+                    tried, until = tried + 1, now + pause
+                    self._origins.tell(f"connection lost: {error}; trying again in {pause:g} s")
+                # A network that comes back changes several times before it leads anywhere: a try
+                # because of that counts for nothing.
+                await self._origins.pause(until - now)
                 continue
             if location is None:
                 return
@@ -183,10 +191,16 @@ class Transfer:
         headers = list(_HEADERS)
         if authorization is not None:
             headers.append(("authorization", authorization))
-        if self._sink.size and self._etag is not None:
+        if self._wants_rest:
+            assert self._etag is not None
             # If-Range: all of it, should it have changed meanwhile
             headers += [("range", f"bytes={self._sink.size}-"), ("if-range", self._etag)]
         return headers
+
+    @property
+    def _wants_rest(self) -> bool:
+        """Whether only the rest of the content is asked for."""
+        return self._sink.size > 0 and self._etag is not None
 
     def _leave(self) -> None:
         """The server is not heard any more, and there is another connection. Who would have to
@@ -219,6 +233,9 @@ class Transfer:
 
     async def _take(self, response: Response, link: Link) -> bytes | None:
         progress = self.progress
+        if response.status == _NOTHING_THERE and self._wants_rest:
+            self._check_nothing_left(response.headers)
+            return None
         progress.status = response.status
         location = _field(response.headers, b"location")
         if response.status in _REDIRECTS and location is not None:
@@ -278,6 +295,15 @@ class Transfer:
         if length is not None and response.status != _NO_CONTENT:
             progress.total = int(length)
         self._etag = _validator(response.headers)
+
+    def _check_nothing_left(self, headers: Headers) -> None:
+        """The server says that there is no rest (RFC 9110 section 15.5.17): only the end of the
+        stream was lost, or the content has become shorter."""
+        found = _WHOLE_LENGTH.fullmatch(_text(headers, b"content-range") or "")
+        whole = found is not None and int(found[1]) == self._sink.size
+        if not whole or not self._is_the_same(headers, str(self._sink.size)):
+            self._etag = None
+            raise _RetryError("the content is another one, and shorter")
 
     def _is_the_same(self, headers: Headers, total: str) -> bool:
         """Whether a part is of the content that is here, for all that the server says: it may not
