@@ -4,12 +4,16 @@ Some servers retire the ID of a path that the client gave up, some keep it. Neit
 client without an answer on the next path.
 """
 
+import random
+
 import pytest
 
 from tests.attacks.expect import goes_on
 from tests.path.driver import add, standby, validate
 from tests.peer.script import ACTIVE_CID_LIMIT, ServerScript
 from tests.peer.world import World
+from trioquic._protocol.builder import PacketBuilder
+from trioquic._protocol.cid.own import OwnIds
 from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
@@ -124,3 +128,29 @@ def test_an_offer_never_withdraws_itself() -> None:
         world.settle()
     assert all(frame.retire_prior_to <= frame.sequence for frame in offers(world))
     goes_on(world)
+
+
+def test_ids_are_asked_back_by_the_offer_of_one_that_the_server_has_not() -> None:
+    """One that was offered before may be in use for another path, as only its acknowledgement was
+    lost: a server that has nothing else to go on with when it gives the old ones back closes the
+    connection (nginx), or breaks (aioquic)."""
+    ids = OwnIds(random.Random(1).randbytes)
+    ids.issue_up_to(3)
+    assert written(ids) == [(1, 0), (2, 0)]
+    ids.mark_used(1, path_id=1)
+    ids.mark_used(2, path_id=2)
+    ids.on_retire_untrusted(0, arrived_on=1)
+    assert written(ids) == [(3, 0)]
+    ids.issue_lost(3)
+    ids.on_path_gone(2)
+    assert written(ids) == [(4, 3), (5, 3), (3, 3)]
+    ids.issue_lost(5)
+    ids.issue_lost(4)
+    assert written(ids) == [(5, 3), (4, 3)]
+
+
+def written(ids: OwnIds) -> list[tuple[int, int]]:
+    """Sequence number and Retire Prior To of the frames that go out now."""
+    builder = PacketBuilder(1000)
+    ids.write_frames(builder)
+    return [(part[1], part[2]) for part in builder.parts]

@@ -133,7 +133,10 @@ class OwnIds:
             self._by_id[connection_id] = sequence
             self._by_sequence[sequence] = connection_id
             self._reset_tokens[sequence] = self._rng(16)
-            self._to_send.append(sequence)
+            # Before those that are offered again: the server may have them in use already, and one
+            # that gives back what Retire Prior To names must have something to go on with.
+            fresh = sum([1 for other in self._to_send if other >= self._never_sent])
+            self._to_send.insert(fresh, sequence)
 
     def has_pending(self) -> bool:
         """Whether a NEW_CONNECTION_ID frame waits to be sent."""
