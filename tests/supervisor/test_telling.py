@@ -2,15 +2,18 @@
 
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import trio
 import trio.testing
 
 import trioquic
+from tests.runtime.world import dial, phone_world
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import PREFERRED, SERVER
-from trioquic.policy import Decision, PolicyEvent, View, What
+from trioquic._protocol.events import ConnectionIdsAvailable
+from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View, What
 
 from .phone import Phone, phone
 
@@ -159,3 +162,27 @@ async def test_the_time_that_each_path_was_active(autojump_clock: trio.testing.M
         await second.aclose()
         await trio.sleep(1)
         assert times() == pytest.approx((begun + 9, 4))
+
+
+class Counting(MigrationPolicy):
+    """Remembers why it was asked."""
+
+    asked: ClassVar[list[What]] = []
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        self.asked.append(event.what)
+        return super().decide(view, event, now)
+
+
+async def test_news_that_are_alike_are_looked_at_together(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A server may withdraw and give connection IDs with every frame of a packet."""
+    async with phone_world() as world, dial(world, migration=Counting()) as conn:
+        await conn.wait_confirmed()
+        await trio.sleep(1)
+        Counting.asked.clear()
+        for spare in range(60):
+            conn._paths.on_path_event(ConnectionIdsAvailable(spare=spare))
+        await trio.testing.wait_all_tasks_blocked()
+        assert Counting.asked == [What.IDS]

@@ -62,10 +62,12 @@ class Supervisor:
         paths.supervisor = self
 
     def hear(self, event: PolicyEvent) -> None:
-        """Something happened; the policy will be asked."""
+        """Something happened; the policy will be asked, once for all that is alike: each look costs
+        what dozens of packets do, and a server can fill one with connection IDs."""
         self._outlook.note(event, trio.current_time())
-        self._events.append(event)
-        del self._events[:-_MOST_EVENTS]
+        if event not in self._events:
+            self._events.append(event)
+            del self._events[:-_MOST_EVENTS]
         self._news.set()
         if event.what is What.WOKEN and self._opening is not None:
             # nothing is sent before the networks were looked at, so nothing would come of the wait
