@@ -6,9 +6,10 @@ is asked, or a stateless reset does. A NAT or firewall may have forgotten a port
 Another port is another chance, and each costs a connection ID.
 
 While something comes in that is not ours (a path is *misled*), the network works and somebody else
-answers, so the number of ports that are tried is doubled at once. Without such a sign the network
-itself may be dead: a few ports follow each other quickly, as attempts to connect do (RFC 8305
-section 5), and then one a second as long as IDs last.
+answers, so the number of ports that are tried is doubled at once. Nobody vouches for that sign, so
+the port is kept until the server would have answered there. Without such a sign the network itself
+may be dead: a few ports follow each other quickly, as attempts to connect do (RFC 8305 section 5),
+and then one a second as long as IDs last.
 
 Nor are there ever more ports in question than the server has connection IDs of ours to answer with.
 nginx takes two, and a second probe that it understands makes it forget the path of the first; with
@@ -27,6 +28,8 @@ from ._protocol.path.state import PathState
 _SOON: Final = 0.25
 _LATER: Final = 1.0
 _FIRST_ONES: Final = 3
+# So many more ports than else are in question where somebody else answers on some
+_BESIDE_MISLED: Final = 2
 # The core has so many paths at most.
 _MOST_PATHS: Final = 8
 
@@ -48,7 +51,9 @@ def other_ports(
             # Another network is being asked, which is better than another port on this one.
             look_again = min([look_again, *asking.values()])
             continue
-        if any(answers(path) for path in asked) or len(asked) >= most:
+        # Where somebody else has answered, the server's own answer may still come.
+        room_there = most + min(_BESIDE_MISLED, sum(path.misled for path in asked)) - len(asked)
+        if any(answers(path) for path in asked) or room_there <= 0:
             continue
         until = max(
             (_patient_until(p, few or len(asked) > _FIRST_ONES) for p in asked), default=-inf
@@ -58,7 +63,7 @@ def other_ports(
             continue
         ways = [c for c in candidates if network_of(c.interface, c.local) == network]
         strangers = sum(path.misled for path in asked) + max(c.misled for c in ways)
-        chosen += ways * max(1, min(strangers, (most - len(asked)) // len(ways)))
+        chosen += ways * max(1, min(strangers, room_there // len(ways)))
     if len(chosen) > room:
         look_again = min([look_again, *asking.values()])
     return tuple(chosen[: max(0, room)]), look_again

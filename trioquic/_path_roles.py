@@ -8,6 +8,8 @@ from ._protocol.path.state import PathState
 
 # Seconds in which a probe is answered if it is at all
 _LONG_ENOUGH = 1.0
+# and at least, where something came in instead
+_ANSWER = 0.25
 
 Network = tuple[str | None, str | None]
 
@@ -43,11 +45,21 @@ def standbys_of(view: View, active: PathInfo) -> list[PathInfo]:
     ]
 
 
-def is_useless(path: PathInfo, active: PathInfo, standbys: list[PathInfo], answerable: int) -> bool:
+def answer_due(path: PathInfo, active: PathInfo) -> float:
+    """When the server would have answered on a path where something else came in. That may have
+    been anybody on the way, who needs no keys for it and is nearer than the server."""
+    return path.opened_at + max(_ANSWER, active.pto)
+
+
+def is_useless(
+    path: PathInfo, active: PathInfo, standbys: list[PathInfo], answerable: int, now: float
+) -> bool:
     """Opened when another was silent, and that other works; or it leads to somebody else."""
     if not path.mine:
         return False
-    if path.misled or (same_way(path, active) and not active.chosen):
+    if path.misled and now >= answer_due(path, active):
+        return True
+    if same_way(path, active) and not active.chosen:
         return True
     if answerable <= 1 and is_superseded(path, standbys):
         return True

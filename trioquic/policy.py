@@ -321,15 +321,17 @@ class MigrationPolicy:
         useless = {
             path.id
             for path in standbys
-            if roles.is_useless(path, active, standbys, view.answerable)
+            if roles.is_useless(path, active, standbys, view.answerable, now)
         }
-        again = _NEVER
+        waiting = [p for p in standbys if p.misled and p.mine and p.id not in useless]
+        again = min([roles.answer_due(path, active) for path in waiting], default=_NEVER)
         if view.recalls:
             useless -= {path.id for path in roles.twins_of(view, active)}
             useless |= roles.left_ports(view, active)
         if view.recalls >= _MOST_RECALLS:
-            tempting, again = roles.tempting(view, active, elsewhere, now)
+            tempting, due = roles.tempting(view, active, elsewhere, now)
             useless |= tempting
+            again = min(again, due)
         return useless, again
 
     def _wayward(self, view: View, active: PathInfo, now: float) -> Decision | None:

@@ -442,7 +442,12 @@ def test_a_standby_that_leads_to_somebody_else_is_replaced() -> None:
     )
     there = replace(WAY, new_port=True, misled=1)
     view = replace(VIEW, paths=(WIFI, misled), candidates=(SAME, there))
+    # What came in may be anybody's: the server is given the time for an answer of its own.
     decision = POLICY.decide(view, TIME, NOW)
+    assert (decision.abandon, decision.probe) == ((), (there, there))
+    due = NOW + max(0.25, WIFI.pto)
+    assert decision.look_again <= due
+    decision = POLICY.decide(view, TIME, due)
     assert (decision.abandon, decision.probe) == ((misled.id,), (there,))
 
 

@@ -11,6 +11,8 @@ import trioquic
 from tests import series
 from tests.sim_server import ServerOptions
 from tests.sim_workers import Strangers, Workers
+from tests.sim_world import CELLULAR
+from trioquic import PathState
 
 from .phone import phone
 
@@ -58,3 +60,24 @@ async def test_most_outlive_workers_that_say_nothing(
             except trioquic.IdleTimeoutError:
                 lost += 1
     assert lost <= ceil(0.1 * len(seeds))
+
+
+async def test_who_answers_probes_first_keeps_no_network_out(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Somebody near the phone sees each probe and sends junk before the server answers, without
+    keys or connection IDs. It looks as if another worker answered; the server's answer counts."""
+    async with phone() as here:
+        real_receive = here.world.server._receive
+
+        async def near(nursery: trio.Nursery, data: bytes, peer: tuple[str, int, int]) -> None:
+            if peer[0] == CELLULAR and not data[0] & 0x80:
+                await here.world.server.send(b"A" + bytes(range(60)), peer)
+                await trio.sleep(0.02)
+            await real_receive(nursery, data, peer)
+
+        here.world.server._receive = near  # type: ignore[method-assign]
+        await trio.sleep(10)
+        assert len(here.heard(trioquic.PathValidated)) == 1
+        assert len(here.heard(trioquic.PathFailed)) <= 2
+        assert [path.state for path in here.conn.paths] == [PathState.ACTIVE, PathState.VALIDATED]
