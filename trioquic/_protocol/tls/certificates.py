@@ -106,8 +106,8 @@ def _read_untrusted(read: Callable[[bytes], T], der: bytes) -> T:
 def _read_certificate(der: bytes) -> Certificate:
     parsed = x509.load_der_x509_certificate(der)
     issuer, subject = _encoded_names(parsed.tbs_certificate_bytes)
-    dates = parsed.not_valid_before_utc, parsed.not_valid_after_utc
-    return Certificate(parsed, issuer, subject, *dates)
+    before, after = parsed.not_valid_before_utc, parsed.not_valid_after_utc
+    return Certificate(parsed, issuer, subject, before, after)
 
 
 def _encoded_names(body: bytes) -> tuple[bytes, bytes]:
