@@ -84,18 +84,22 @@ class Origins:
 
     async def link(self, origin: Origin) -> Link:
         """A connection to there. Raises `FetchError` when there is none to be had."""
-        link = self._current.get(origin)
-        if link is not None and not link.usable:
-            # the one that was tried beside it has a start
-            link = link.beside
-        if link is None or not link.usable:
-            link = Link(origin)
-            self.nursery.start_soon(self._run, link)
-        self._current[origin] = link
-        await link.decided.wait()
-        if link.failure is not None:
-            raise connecting_failed(link.failure, self.settings.tls) from link.failure
-        return link
+        while True:
+            link = self._current.get(origin)
+            if link is not None and not link.usable:
+                # the one that was tried beside it has a start
+                link = link.beside
+            if link is None or not link.usable:
+                link = Link(origin)
+                self.nursery.start_soon(self._run, link)
+            self._current[origin] = link
+            await link.decided.wait()
+            if link.failure is not None:
+                raise connecting_failed(link.failure, self.settings.tls) from link.failure
+            if link.http is not None:
+                return link
+            # It was ended before there was anything to tell: the one beside which it was tried has
+            # been heard again, or all of the command ends, as this task finds out at its next wait.
 
     async def pause(self, seconds: float) -> None:
         """Wait, at most until the networks change."""
