@@ -20,6 +20,7 @@ FACADE = 4
 LAYERS = {
     "_variant": 0,
     "_checks": 0,
+    "_groups": 2,
     "_other_ports": 2,
     "_path_roles": 2,
     "_policy_terms": 2,
@@ -29,8 +30,9 @@ LAYERS = {
     "_runtime": 3,
     "": FACADE,
 }
-# Checks what the application gives, for the configuration of every layer.
-SHARED = "_checks"
+# What every layer needs and no user: the check of what the application gives, and what comes out of
+# a nursery that it does not see.
+SHARED = frozenset({"_checks", "_groups"})
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 
 # The standard library's pure parts: no clock, no randomness, no I/O.
@@ -112,7 +114,7 @@ def _import_violations(module: Module, known: frozenset[str]) -> Iterator[tuple[
     for line, target in imports_of(module, known):
         top = target.split(".")[0]
         if top == PACKAGE:
-            own = target.split(".")[1:2] in ([module.component], [SHARED])
+            own = (*target.split("."), "")[1] in SHARED | {module.component}
             if module.layer == ABOVE:
                 if not own and any(part.startswith("_") for part in target.split(".")):
                     yield line, f"{target} is private; this layer has the public API only"

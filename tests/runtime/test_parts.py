@@ -9,8 +9,8 @@ import trio.testing
 
 import trioquic
 from trioquic import networks
+from trioquic._groups import alone, bug_in
 from trioquic._runtime.broadcast import Broadcast
-from trioquic._runtime.nurseries import bug_in
 from trioquic._runtime.timer import Timer
 from trioquic._runtime.waiting import Crowds, Reason, Waiters
 
@@ -160,6 +160,10 @@ def test_what_comes_out_of_a_hidden_nursery() -> None:
     assert bug_in(BaseExceptionGroup("", [bug, interrupt])) is interrupt
     internal = trioquic.InternalError("y")
     assert bug_in(ExceptionGroup("", [ExceptionGroup("", [internal])])) is internal
+    leave = SystemExit(3)
+    nested = BaseExceptionGroup("", [internal, BaseExceptionGroup("", [cancelled, leave])])
+    assert bug_in(nested) is alone(nested) is leave
+    assert alone(BaseExceptionGroup("", [BaseExceptionGroup("", [cancelled])])) is cancelled
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's names")

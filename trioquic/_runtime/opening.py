@@ -14,6 +14,7 @@ from typing import Final
 import trio
 
 from .. import _checks
+from .._groups import alone, bug_in
 from ..config import TLSConfig, TransportConfig
 from ..errors import LocalAddressError
 from ..networks import NetworkSource
@@ -22,7 +23,6 @@ from ..sessions import SessionStore
 from .arguments import Plan, ip_version, make_plan
 from .binding import bind_socket
 from .connection import Connection
-from .nurseries import bug_in
 from .race import Race
 from .sockets import Remote
 from .ways import check_networks, ways_to
@@ -101,7 +101,7 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
             " with trio.run, or with anyio.run(..., backend='trio')"
         )
     parked: BaseException | None = None
-    cancelled: BaseExceptionGroup[BaseException] | None = None
+    cancelled: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             try:
@@ -120,7 +120,7 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
         bug = bug_in(group)
         if bug is not None:
             raise bug from bug.__cause__
-        cancelled = group
+        cancelled = alone(group)
     if parked is not None:
         raise parked
     if cancelled is not None:

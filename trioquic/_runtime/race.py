@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import trio
 
+from .._groups import bug_in
 from ..errors import (
     AlpnError,
     CertificateError,
@@ -27,7 +28,6 @@ from ..sessions import Resumption
 from .arguments import Plan
 from .binding import bind_socket, connect_socket, interface_name
 from .connection import Connection
-from .nurseries import bug_in
 from .session import Session
 from .session_keeper import NOTHING, network_of
 from .sockets import DatagramSocket, Remote, is_here

@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 
+from .._groups import bug_in
 from .._protocol.events import Ending, HandshakeCompleted, TicketReceived, TokenReceived
 from .._protocol.tls.state import EarlyData
 from ..errors import HandshakeError
@@ -22,7 +23,6 @@ from .broadcast import Broadcast
 from .connection import Connection, make_connection
 from .driver import Driver
 from .endings import handshake_error
-from .nurseries import bug_in
 from .path_set import PathSet
 from .refusals import Refusals
 from .session_keeper import SessionKeeper, Start

@@ -13,6 +13,8 @@ import trio
 from rich.console import Console
 from rich.markup import escape
 
+from .._groups import leaves
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -31,8 +33,12 @@ def run(function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
     results: list[T] = []
     try:
         results.append(trio.run(function, *args))
-    except* KeyboardInterrupt:
+    except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BaseExceptionGroup as group:
+        if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(group)):
+            sys.exit(INTERRUPTED)
+        raise
     return results[0]
 
 

@@ -21,6 +21,7 @@ import httpcore
 import trio
 
 from .. import Interface, bind_to_interface
+from .._groups import alone
 
 # RFC 8305 section 8
 _ATTEMPT_DELAY: Final = 0.25
@@ -189,6 +190,9 @@ async def _first(ways: list[tuple[_Resolved, Way]]) -> tuple[trio.socket.SocketT
                 nursery.start_soon(attempt, resolved, way, failed)
                 with trio.move_on_after(_ATTEMPT_DELAY):
                     await failed.wait()
+    except BaseExceptionGroup as group:
+        _close(winners)
+        raise alone(group, "trioquic.httpx") from None
     except BaseException:
         _close(winners)
         raise

@@ -23,6 +23,7 @@ from typing import Self
 import trio
 import trio.abc
 
+from .._groups import leaves
 from ._errors import failure
 from ._flight import Flight
 from ._host import Host, current_host
@@ -235,7 +236,11 @@ class SimulatedNetwork:
 
 
 def _single(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one exception in a group, or the group if there are more."""
+    """The one exception in a group, or the group if there are more. KeyboardInterrupt and
+    SystemExit are alone, whatever has failed beside them."""
+    for leaf in leaves(errors):
+        if not isinstance(leaf, Exception):
+            return leaf
     while len(errors.exceptions) == 1:
         only = errors.exceptions[0]
         if not isinstance(only, BaseExceptionGroup):

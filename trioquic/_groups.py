@@ -1,0 +1,51 @@
+"""The one exception that comes out of a nursery which the application does not see.
+
+A nursery raises groups, and nurseries in nurseries raise groups of groups. Who has opened none is
+raised none: Ctrl-C is KeyboardInterrupt, a cancellation is trio.Cancelled, and so on. Tasks of this
+library end by being cancelled, and turn what the network does to them into events, so anything else
+in a group is a bug, and is called one.
+
+Any layer may import this module.
+"""
+
+from collections.abc import Iterator
+
+import trio
+
+from .errors import InternalError
+
+
+def bug_in(
+    group: BaseExceptionGroup[BaseException], package: str = "trioquic"
+) -> BaseException | None:
+    """The exception to raise for a hidden nursery's group; None if it was only cancelled. Its tasks
+    are of the `package`."""
+    rest = group.split(trio.Cancelled)[1]
+    if rest is None:
+        return None
+    found = list(leaves(rest))
+    for leaf in found:
+        # KeyboardInterrupt and SystemExit pass through, whatever else has gone wrong meanwhile
+        if not isinstance(leaf, Exception):
+            return leaf
+    for leaf in found:
+        # It says it all already.
+        if isinstance(leaf, InternalError):
+            return leaf
+    error = InternalError(f"a bug in {package}: {found[0]!r}")
+    error.__cause__ = rest
+    return error
+
+
+def alone(group: BaseExceptionGroup[BaseException], package: str = "trioquic") -> BaseException:
+    """The same; trio.Cancelled if it was only cancelled. Which one makes no difference to trio."""
+    return bug_in(group, package) or next(leaves(group))
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """All exceptions in a group and in the groups in it."""
+    for exception in group.exceptions:
+        if isinstance(exception, BaseExceptionGroup):
+            yield from leaves(exception)
+        else:
+            yield exception
