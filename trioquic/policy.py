@@ -7,9 +7,9 @@ wishes changes the knobs, or subclasses the policy and decides itself.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import _checks, networks
 from . import _path_roles as roles
@@ -24,11 +24,16 @@ from ._policy_terms import What as What
 from ._protocol.path.state import PathState
 from .errors import NoPathReason
 
+if TYPE_CHECKING:
+    from .addresses import AddressPair
+
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
 _BACK: Final = "the network is back"
 _CALLED_BACK: Final = "the server comes back to a new path only"
 _MINUTE: Final = 60.0
+_LOOPBACK: Final = "loopback"
+_UNKNOWN: Final = "other"
 # A server that goes elsewhere once more is not called back again: it has its own mind.
 _MOST_RECALLS: Final = 2
 # of another network, while none has answered
@@ -55,9 +60,10 @@ class MigrationPolicy:
     """*These first*: names of interfaces in the order of preference, before all others. (*Start
     here* is `open_connection(interface=...)`.)"""
     kinds: Sequence[str] = KINDS
-    """Kinds of networks; a kind that is missing is not used, unless an interface is named. Another
-    order than the default's comes before the metrics of the system's routes, which come before the
-    default's."""
+    """Kinds of networks; a kind that is missing is not used, also not to begin on, unless an
+    interface is named. If nothing else leads to the server, a connection may begin on a network of
+    kind `other` all the same, as nobody knows what that is. Another order than the default's comes
+    before the metrics of the system's routes, which come before the default's."""
     leave_tunnel: bool = False
     """Whether a connection may leave a tunnel (a VPN) for a network outside it. False: where the
     system sends packets to the server through a tunnel, only tunnels are used, also while there is
@@ -66,7 +72,8 @@ class MigrationPolicy:
     """Whether to use nothing but tunnels, also to begin: without one there is no connection. For
     who connects again after a connection in a tunnel was lost (`Connection.in_tunnel`)."""
     metered: bool = True
-    """Whether metered networks may be used at all; they come after those that are not."""
+    """Whether metered networks may be used at all, also to begin, unless the connection is told to
+    start there; they come after those that are not."""
     start_interfaces: int | None = None
     """From where to connect at first (RFC 8305). None: from where the system sends packets, and if
     there is no connection after `TransportConfig.attempt_delay`, beside that from every other
@@ -416,8 +423,32 @@ class MigrationPolicy:
 
     def wants(self, interface: str | None, kind: str, metered: bool | None) -> bool:
         """Whether a network of this kind may be used; who names an interface knows its kind."""
-        named = interface in (*self.only_interfaces, *self.interfaces)
-        return (named or kind in self.kinds) and (self.metered or not metered)
+        return self.why_not(interface, kind, metered) is None
+
+    def why_not(self, interface: str | None, kind: str, metered: bool | None) -> str | None:
+        """Which field forbids a network like this, and what for; None if it may be used."""
+        if metered and not self.metered:
+            return f"metered=False: {interface}"
+        if kind in self.kinds or interface in (*self.only_interfaces, *self.interfaces):
+            return None
+        return f"kinds: {interface} is {kind}"
+
+    def limits(self, interfaces: Iterable[networks.Interface]) -> bool:
+        """Whether any of these networks may not be used, so that packets must not go wherever the
+        system sends them."""
+        return any(
+            not self.wants(interface.name, interface.kind, interface.metered)
+            for interface in interfaces
+            if interface.up and interface.addresses and interface.kind != _LOOPBACK
+        )
+
+    def to_begin(self, pairs: "Sequence[AddressPair]") -> "list[AddressPair]":
+        """Those that a connection may begin on, in the same order. Systems do not tell what every
+        network is: such ones do where nothing else does."""
+        wanted = [pair for pair in pairs if self.wants(pair.interface, pair.kind, pair.metered)]
+        return wanted or [
+            pair for pair in pairs if pair.kind == _UNKNOWN and (self.metered or not pair.metered)
+        ]
 
     def _others(self, view: View, active: PathInfo) -> list[Candidate]:
         """Candidates on networks that no path uses; one each."""

@@ -229,6 +229,29 @@ async def test_the_other_family_beside_a_tunnel() -> None:
         never.ways("b.example", [IPV4])
 
 
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (MigrationPolicy(metered=False), "metered=False: wwan0"),
+        (MigrationPolicy(kinds=["ethernet"]), "kinds: wwan0 is cellular"),
+    ],
+)
+async def test_the_fallback_uses_no_network_that_is_forbidden(
+    policy: MigrationPolicy, why: str
+) -> None:
+    address = InterfaceAddress(address="203.0.113.9", prefix_length=24)
+    wwan0 = Interface(name="wwan0", kind="cellular", metered=True, addresses=(address,))
+    networks = ManualNetworks([wwan0, ETH0])
+    tunnels = Tunnels(networks, policy)
+    assert tunnels.ways(HOST, [IPV4]) == [Way(IPV4, ETH0)]
+    networks.update([wwan0])
+    with pytest.raises(OSError, match=rf"no way to a\.example may be used \({why}\)"):
+        tunnels.ways(HOST, [IPV4])
+    # no network leads to this machine, and what is not known is not forbidden
+    assert tunnels.ways("localhost", ["127.0.0.1"]) == [Way("127.0.0.1", None)]
+    assert Tunnels(ManualNetworks(), policy).ways(HOST, [IPV4]) == [Way(IPV4, None)]
+
+
 async def test_a_fallback_of_the_users_own_is_used_where_the_routes_lead_inside() -> None:
     networks = Half([ETH0, TUN0])
     tunnels = Tunnels(networks, MigrationPolicy())

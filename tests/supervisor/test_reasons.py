@@ -168,7 +168,7 @@ async def test_networks_that_the_policy_does_not_allow_were_not_tried(
     async with phone(policy=policy) as here:
         here.world.wifi.down()
         await here.until(trioquic.WaitingForPath)
-        told = "wlan0 is down, and the other networks are not to be used (kinds, metered)"
+        told = "wlan0 is down, and the other networks are not to be used (metered=False: wwan0)"
         assert here.heard(trioquic.WaitingForPath)[0].reason == told
         with pytest.raises(trioquic.NoPathError, match="no path for 5 s") as caught:
             await here.conn.wait_healthy()

@@ -15,6 +15,7 @@ moves the connection out of the tunnel by name, the connection is no longer in i
 
 import errno
 import functools
+import ipaddress
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -26,6 +27,7 @@ from ..policy import MigrationPolicy
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
 _TUNNEL: Final = "tunnel"
+_LOOPBACK: Final = "loopback"
 
 _GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
 _UNLISTED: Final = (
@@ -34,7 +36,6 @@ _UNLISTED: Final = (
 )
 _NO_ROUTE: Final = "no other network has a route to the server"
 _NOT_NAMED: Final = "no other interface may be used (only_interfaces)"
-_NOT_WANTED: Final = "the other networks are not to be used (kinds, metered)"
 _NO_NETWORK: Final = "there is no other network"
 _TRIED: Final = "other networks did not lead to the server"
 
@@ -50,6 +51,8 @@ class Reach:
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
         self._in_tunnel = policy.tunnel_only
+        # whether there is a connection already
+        self._begun = False
         # the connection is on an interface that the source does not list, and its name if known
         self._unlisted = False
         self._unlisted_name: str | None = None
@@ -66,6 +69,7 @@ class Reach:
 
     def note_path(self, interface: Interface, chosen: bool) -> None:
         """The connection is on this interface; `chosen` by the application."""
+        self._begun = True
         self._unlisted = False
         if interface.kind == _TUNNEL:
             self._in_tunnel = True
@@ -74,6 +78,7 @@ class Reach:
 
     def note_unlisted(self, name: str | None) -> None:
         """The connection is on an interface that the source has never listed."""
+        self._begun = True
         self._unlisted = True
         self._unlisted_name = name
 
@@ -161,8 +166,15 @@ class Reach:
         pairs = self.pairs(interfaces, remotes, routes)
         if any(self._policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
             return _TRIED
-        if pairs:
-            return _NOT_WANTED
+        unwanted = [
+            self._policy.why_not(pair.interface, pair.kind, pair.metered)
+            for pair in pairs
+            if pair.kind != _LOOPBACK
+        ]
+        if unwanted:
+            facts = "; ".join(dict.fromkeys(fact for fact in unwanted if fact))
+            what = "other networks" if self._begun else "networks that lead to the server"
+            return f"the {what} are not to be used ({facts})"
         reasons = {left.reason for left in self.left_out(interfaces, remotes, routes)}
         if not self.in_tunnel and self._is_unlisted(interfaces, routes):
             return _UNLISTED
@@ -182,16 +194,27 @@ class Reach:
     def interface_for(self, remote: str) -> str | None:
         """The interface for a path for which the application named neither interface nor address.
         None: wherever the system sends packets. LocalAddressError if that is not allowed."""
-        if not self._stays_inside and not self._policy.only_interfaces:
-            return None
-        if not self.in_tunnel and self._unlisted:
+        policy = self._policy
+        if not self._stays_inside and not policy.only_interfaces:
+            interfaces = self._networks.snapshot()
+            if not policy.limits(interfaces) or is_own(remote, interfaces):
+                return None
+        elif not self.in_tunnel and self._unlisted:
             return self._unlisted_name
         remotes = (remote,)
         interfaces, routes = self.networks(remotes)
-        pairs = self.pairs(interfaces, remotes, routes)
+        pairs = policy.to_begin(self.pairs(interfaces, remotes, routes))
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none(remotes))
         return pairs[0].interface
+
+
+def is_own(remote: str, interfaces: Sequence[Interface]) -> bool:
+    """Whether this is an address of this machine: no network leads there."""
+    plain = remote.partition("%")[0]
+    return ipaddress.ip_address(plain).is_loopback or any(
+        entry.address == plain for interface in interfaces for entry in interface.addresses
+    )
 
 
 @functools.lru_cache(_MOST_ANSWERS)

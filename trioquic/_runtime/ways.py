@@ -9,6 +9,9 @@ their turn when that has not led to the server in time: `other_ways`.
 
 If the system sends packets to one of the addresses through a tunnel, only ways through tunnels are
 tried (`reach.py`): the addresses that its routes lead beside the tunnel would show whose they are.
+
+Where the policy forbids a network that is there (`kinds`, `metered`), nothing follows the system's
+routes, which may lead over it: each way is tied to an interface that may be used.
 """
 
 import errno
@@ -21,7 +24,7 @@ from ..addresses import AddressPair
 from ..errors import LocalAddressError
 from ..networks import Interface
 from .arguments import Plan
-from .reach import Reach
+from .reach import Reach, is_own
 from .sockets import Remote
 
 _A_PAIR: Final = 2  # one address of each family, if there are both
@@ -56,11 +59,15 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
         return [Way(remotes[0], plan.interface)]
     reach, interfaces, pairs, inside = _survey(plan, remotes)
     several = policy.start_interfaces is not None and policy.start_interfaces > 1
-    if not _is_named(plan) and (inside or policy.only_interfaces or several):
+    limited = policy.limits(interfaces) and not all(is_own(_plain(r), interfaces) for r in remotes)
+    if not _is_named(plan) and (inside or policy.only_interfaces or several or limited):
         ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
+        if not inside and not policy.only_interfaces:
+            # `kinds` and `metered` are about networks
+            ways += [Way(r, None) for r in remotes if is_own(_plain(r), interfaces)]
         if ways:
             return ways
-        if inside or policy.only_interfaces:
+        if inside or policy.only_interfaces or limited:
             return _absent(policy.only_interfaces, interfaces, remotes, reach)
     return [Way(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))]
 
@@ -104,13 +111,9 @@ def _survey(
         interfaces = tuple(i for i in interfaces if i.name == plan.interface)
     routes = None if named else routes
     inside = reach.begins_in_tunnel(interfaces, routes, used)
-    pairs = [
-        pair
-        for pair in reach.pairs(interfaces, addresses, routes, in_tunnel=inside)
-        if pair.source_rank == 0
-        and (named or policy.wants(pair.interface, pair.kind, pair.metered))
-    ]
-    return reach, interfaces, pairs, inside
+    found = reach.pairs(interfaces, addresses, routes, in_tunnel=inside)
+    pairs = [pair for pair in found if pair.source_rank == 0]
+    return reach, interfaces, pairs if named else policy.to_begin(pairs), inside
 
 
 def _absent(

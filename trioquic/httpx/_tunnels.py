@@ -11,6 +11,7 @@ only where they lead it inside, to whichever of the host's addresses.
 """
 
 import errno
+import ipaddress
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -18,7 +19,7 @@ from typing import Final
 import httpx
 
 from .. import Connection, LocalAddressError, MigrationPolicy, NetworkSource
-from ..addresses import candidate_pairs
+from ..addresses import AddressPair, candidate_pairs
 from ..networks import routes_of
 from ._tcp import Way, resolve
 
@@ -74,9 +75,12 @@ class Tunnels:
         may be used."""
         policy = self._policy
         inside = self.holds(host) or any(self._led_inside(remotes) or ())
-        if not inside and not policy.only_interfaces:
-            return [Way(remote, None) for remote in remotes]
         interfaces = self._networks.snapshot()
+        own = {entry.address for one in interfaces for entry in one.addresses}
+        here = [r for r in remotes if r in own or ipaddress.ip_address(r).is_loopback]
+        limited = policy.limits(interfaces) and len(here) < len(remotes)
+        if not inside and not policy.only_interfaces and not limited:
+            return [Way(remote, None) for remote in remotes]
         named = {interface.name: interface for interface in interfaces}
         pairs = candidate_pairs(
             interfaces,
@@ -88,14 +92,13 @@ class Tunnels:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=inside,
         )
-        ways = [
-            Way(pair.remote, named[pair.interface])
-            for pair in pairs
-            if pair.source_rank == 0 and policy.wants(pair.interface, pair.kind, pair.metered)
-        ]
+        best = policy.to_begin([pair for pair in pairs if pair.source_rank == 0])
+        ways = [Way(pair.remote, named[pair.interface]) for pair in best]
+        if not inside and not policy.only_interfaces:
+            # `kinds` and `metered` are about networks; none leads to this machine
+            ways += [Way(remote, None) for remote in here]
         if not ways:
-            names = " or ".join(policy.only_interfaces)
-            text = _gone(host) if inside else f"no way to {host} over {names} (only_interfaces)"
+            text = _gone(host) if inside else f"no way to {host} {_why(policy, pairs)}"
             raise LocalAddressError(errno.ENETUNREACH, text)
         if inside:
             self._note(host)
@@ -142,6 +145,16 @@ class Tunnels:
         tunnels = self._tunnels()
         inside = {route.remote for route in routes if route.chosen and route.interface in tunnels}
         return [remote in inside for remote in remotes]
+
+
+def _why(policy: MigrationPolicy, pairs: Sequence[AddressPair]) -> str:
+    """Which field of the policy leaves no way."""
+    facts = [policy.why_not(pair.interface, pair.kind, pair.metered) for pair in pairs]
+    told = "; ".join(dict.fromkeys(fact for fact in facts if fact))
+    if told:
+        return f"may be used ({told})"
+    names = " or ".join(policy.only_interfaces)
+    return f"over {names} (only_interfaces)" if names else "over a network that may be used"
 
 
 def _gone(host: str) -> str:

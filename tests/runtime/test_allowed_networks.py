@@ -1,0 +1,103 @@
+"""What `MigrationPolicy` says of kinds and prices holds from the first datagram on."""
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.sim_world import CELLULAR, SERVER, World
+from trioquic import MigrationPolicy
+from trioquic._runtime.ways import Way, ways_to
+
+from .test_race import plan_for, remotes
+from .world import dial, get, phone_world
+
+Clock = trio.testing.MockClock
+FORBIDDING = [
+    (MigrationPolicy(metered=False), "metered=False: wwan0"),
+    (MigrationPolicy(kinds=["wifi"]), "kinds: wwan0 is cellular"),
+]
+
+
+def over_cellular(world: World) -> int:
+    return len(world.record.select(host="phone", interface="wwan0"))
+
+
+@pytest.mark.parametrize(("policy", "field"), FORBIDDING)
+async def test_nothing_begins_on_a_network_that_is_forbidden(
+    autojump_clock: Clock, policy: MigrationPolicy, field: str
+) -> None:
+    async with phone_world() as world:
+        world.wifi.down()
+        with pytest.raises(trioquic.LocalAddressError) as caught:
+            async with dial(world, migration=policy, networks=world.phone):
+                pytest.fail("connected over what is forbidden")
+        assert f"not to be used ({field})" in str(caught.value)
+        assert over_cellular(world) == 0
+        # and again when the other one is back
+        world.wifi.up()
+        async with dial(world, migration=policy, networks=world.phone) as conn:
+            assert await get(conn, 1000)
+        assert over_cellular(world) == 0
+
+
+@pytest.mark.parametrize(("policy", "field"), FORBIDDING)
+async def test_the_systems_choice_is_not_followed_there(
+    autojump_clock: Clock, policy: MigrationPolicy, field: str
+) -> None:
+    async with phone_world() as world:
+        world.cellular.metric = -1
+        async with dial(world, migration=policy, networks=world.phone) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.interface == "wlan0"
+            # nor by a path for which nothing is named
+            await conn.wait_confirmed()
+            path = await conn.add_path()
+            assert path.interface == "wlan0"
+            assert await get(conn, 1000)
+        assert over_cellular(world) == 0
+
+
+@pytest.mark.parametrize(("policy", "field"), FORBIDDING)
+@pytest.mark.parametrize("start", [{"interface": "wwan0"}, {"local_address": CELLULAR}])
+async def test_who_names_the_start_knows_what_it_is(
+    autojump_clock: Clock, policy: MigrationPolicy, field: str, start: dict[str, Any]
+) -> None:
+    async with phone_world(ipv6=False) as world:
+        async with dial(world, migration=policy, networks=world.phone, **start) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.local[0] == CELLULAR
+
+
+async def test_a_network_of_unknown_kind_is_used_where_nothing_else_is(
+    autojump_clock: Clock,
+) -> None:
+    async with phone_world(ipv6=False) as world:
+        world.phone.add_interface("eth1", "192.0.2.200", kind="other", metric=-1, delay=0.01)
+        plan = plan_for(world, migration=MigrationPolicy(kinds=["wifi"]))
+        server = remotes(SERVER)
+        assert ways_to(plan, server) == [Way(server[0], "wlan0")]
+        world.wifi.down()
+        assert ways_to(plan, server) == [Way(server[0], "eth1")]
+
+
+@pytest.mark.parametrize("policy", [policy for policy, _ in FORBIDDING])
+async def test_this_machine_is_reached_over_no_network(
+    autojump_clock: Clock, policy: MigrationPolicy
+) -> None:
+    async with phone_world() as world:
+        world.wifi.down()
+        plan = plan_for(world, migration=policy)
+        for address in ("127.0.0.1", "::1", CELLULAR):
+            here = remotes(address)
+            assert ways_to(plan, here) == [Way(here[0], None)]
+
+
+async def test_a_source_that_lists_nothing_forbids_nothing(autojump_clock: Clock) -> None:
+    async with phone_world(ipv6=False) as world:
+        for policy, _ in FORBIDDING:
+            nothing = trioquic.ManualNetworks()
+            async with dial(world, migration=policy, networks=nothing) as conn:
+                assert await get(conn, 1000)
