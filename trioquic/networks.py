@@ -149,6 +149,14 @@ def routes_of(source: NetworkSource, remotes: Sequence[str]) -> tuple[Route, ...
     return source.routes(remotes) if isinstance(source, RoutingSource) else None
 
 
+def is_own(remote: str, interfaces: Sequence[Interface]) -> bool:
+    """Whether this is an address of this machine: no network leads there."""
+    plain = remote.partition("%")[0]
+    return ipaddress.ip_address(plain).is_loopback or any(
+        entry.address == plain for interface in interfaces for entry in interface.addresses
+    )
+
+
 def with_borrowed(
     interfaces: tuple[Interface, ...], routes: Sequence[Route] | None
 ) -> tuple[Interface, ...]:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 import trioquic
 from tests.sim_server import NAME, PORT, Credentials, ServerOptions, credentials, pattern, serve
-from tests.sim_world import CELLULAR, SERVER, SERVER6
+from tests.sim_world import CELLULAR, SERVER, SERVER6, WIFI
 from tests.sim_world import World as SimWorld
 from tests.tls import der, pki
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
@@ -259,7 +259,23 @@ async def test_the_caller_chooses_where_to_start_from(
         async with dial(world, local_address=CELLULAR) as conn:
             assert conn.active_path is not None
             assert conn.active_path.local[0] == CELLULAR
-            assert conn.active_path.interface is None
+            # the interface that has it, as if that had been named
+            assert conn.active_path.interface == "wwan0"
+            await conn.wait_confirmed()
+            path = await conn.add_path(local=WIFI)
+            assert path.interface == "wlan0"
+        # an address that is nobody's, or another interface's
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"local_address": "192.0.2.99"}, "no interface has the address 192.0.2.99"),
+            (
+                {"interface": "wwan0", "local_address": WIFI},
+                f"{WIFI} is no address of interface 'wwan0'",
+            ),
+        ]
+        for start, told in wrong:
+            with pytest.raises(trioquic.LocalAddressError, match=told):
+                async with dial(world, networks=world.phone, **start):
+                    pytest.fail("connected from there")
 
 
 async def test_connect_in_a_nursery_of_the_callers(autojump_clock: trio.testing.MockClock) -> None:

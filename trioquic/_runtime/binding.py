@@ -15,7 +15,7 @@ from contextlib import suppress
 import trio
 
 from ..errors import LocalAddressError
-from ..networks import Interface, NetworkSource
+from ..networks import Interface, NetworkSource, is_own, routes_of
 from .factory_socket import FactorySocket
 from .interface_binding import (
     InterfaceBinder,
@@ -42,6 +42,9 @@ async def bind_socket(
     Bound to the interface itself where the system allows that, so that what it sends really goes
     there; else to an address of the interface. Nothing is sent. Cancelled, nothing is left open.
     """
+    if local is not None:
+        local = str(ipaddress.ip_address(local))
+    check_owner(interface, local, networks)
     try:
         sock = trio.socket.socket(family, socket.SOCK_DGRAM)
     except OSError as error:
@@ -57,6 +60,10 @@ async def bind_socket(
         except LocalAddressError:
             raise
         except OSError as error:
+            if interface is None and error.errno == errno.EADDRNOTAVAIL:
+                raise LocalAddressError(
+                    error.errno, f"no interface has the address {local}"
+                ) from error
             raise local_error(error, f"cannot use {_describe(interface, local)}") from error
     except BaseException:
         sock.close()
@@ -77,6 +84,42 @@ def _describe(interface: str | None, local: str | None) -> str:
     if local is not None:
         parts.append(f"local address {local!r}")
     return " with ".join(parts) or "any local address"
+
+
+def interface_of(local: str, remote: str | None, networks: NetworkSource) -> str | None:
+    """The interface that a local address belongs to, so that what is sent from there leaves there;
+    the system's routes may lead elsewhere. None where nobody knows, or where no network leads to
+    the server (`remote`). An address may be borrowed (`networks.with_borrowed`), or belong to an
+    interface that leads nowhere, such as lo or dummy0: then the system says which one sends."""
+    interfaces = networks.snapshot()
+    if remote is not None:
+        if is_own(remote, interfaces):
+            return None
+        for route in routes_of(networks, (remote,)) or ():
+            if route.chosen and route.source == local:
+                return route.interface
+    owners = [
+        interface
+        for interface in interfaces
+        if interface.kind != "loopback"
+        and any(entry.address == local for entry in interface.addresses)
+    ]
+    owner = min(owners, key=lambda interface: not interface.up, default=None)
+    return None if owner is None else owner.name
+
+
+def check_owner(interface: str | None, local: str | None, networks: NetworkSource) -> None:
+    """Raises LocalAddressError for an address that is not that of the interface."""
+    known = None if interface is None or local is None else _find(interface, networks)
+    if known is None or local is None or known.kind == "loopback":
+        return
+    version = ipaddress.ip_address(local).version
+    own = [entry.address for entry in known.addresses if entry.version == version]
+    # an unnumbered link has none, and borrows one
+    if own and local not in own:
+        raise LocalAddressError(
+            errno.EADDRNOTAVAIL, f"{local} is no address of interface {interface!r}"
+        )
 
 
 def _bind_to_interface(

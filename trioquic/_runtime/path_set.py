@@ -33,7 +33,7 @@ from ..errors import MigrationNotAllowedError, PathAbandonedError
 from ..networks import NetworkSource
 from ..paths import Path
 from ..policy import Candidate, MigrationPolicy, PolicyEvent, What
-from .binding import bind_socket, connect_socket, interface_name, local_error
+from .binding import bind_socket, connect_socket, interface_name, interface_of, local_error
 from .broadcast import Broadcast
 from .driver import Driver
 from .endings import path_error
@@ -227,6 +227,8 @@ class PathSet:
     ) -> DatagramSocket:
         if interface is None and local is None:
             interface = self.reach.interface_for(remote.address[0])
+        elif interface is None and local is not None:
+            interface = interface_of(local, remote.address[0], self._networks)
         bound = await bind_socket(
             remote.family,
             interface=interface,

@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..sessions import Resumption
 from .arguments import Plan
-from .binding import bind_socket, connect_socket, interface_name
+from .binding import bind_socket, connect_socket, interface_name, interface_of
 from .connection import Connection
 from .session import Session
 from .session_keeper import NOTHING, network_of
@@ -239,16 +239,19 @@ class Race:
 
     async def _connect(self, way: Way) -> DatagramSocket:
         plan = self._plan
+        interface = way.interface
+        if interface is None and plan.local_address is not None:
+            interface = interface_of(plan.local_address, way.remote.address[0], plan.networks)
         sock = await bind_socket(
             way.remote.family,
-            interface=way.interface,
+            interface=interface,
             local=plan.local_address,
             local_port=0,
             networks=plan.networks,
         )
         try:
             tie = plan.migration.enabled and plan.migration.automatic
-            connected = await connect_socket(sock, way.remote, way.interface, tie=tie)
+            connected = await connect_socket(sock, way.remote, interface, tie=tie)
         except OSError as error:
             raise NoWayError(error) from error
         if self._widens:

@@ -15,13 +15,12 @@ moves the connection out of the tunnel by name, the connection is no longer in i
 
 import errno
 import functools
-import ipaddress
 from collections.abc import Collection, Sequence
 from typing import Final
 
 from ..addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_candidates
 from ..errors import LocalAddressError
-from ..networks import Interface, NetworkSource, Route, routes_of, with_borrowed
+from ..networks import Interface, NetworkSource, Route, is_own, routes_of, with_borrowed
 from ..policy import MigrationPolicy
 
 # Connections to the same server from the same networks ask the same questions.
@@ -207,14 +206,6 @@ class Reach:
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none(remotes))
         return pairs[0].interface
-
-
-def is_own(remote: str, interfaces: Sequence[Interface]) -> bool:
-    """Whether this is an address of this machine: no network leads there."""
-    plain = remote.partition("%")[0]
-    return ipaddress.ip_address(plain).is_loopback or any(
-        entry.address == plain for interface in interfaces for entry in interface.addresses
-    )
 
 
 @functools.lru_cache(_MOST_ANSWERS)

@@ -22,9 +22,9 @@ from typing import Final, NamedTuple
 
 from ..addresses import AddressPair
 from ..errors import LocalAddressError
-from ..networks import Interface
+from ..networks import Interface, is_own
 from .arguments import Plan
-from .reach import Reach, is_own
+from .reach import Reach
 from .sockets import Remote
 
 _A_PAIR: Final = 2  # one address of each family, if there are both
