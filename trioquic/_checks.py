@@ -15,6 +15,7 @@ Any layer may import this module; it imports none.
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
@@ -25,6 +26,8 @@ Table: TypeAlias = Mapping[str, Row]
 LARGEST_VARINT: Final = (1 << 62) - 1
 # In milliseconds it still fits into a transport parameter.
 LONGEST: Final = 1e15
+_SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
+_HOST_AND_PORT: Final = re.compile(r"(?:\[.*\]|[^:]*)(?::[0-9]*)?")
 
 
 def check_fields(instance: object, table: Table) -> None:
@@ -203,6 +206,24 @@ def optional(row: Row) -> Row:
         return None if value is None else row(name, value)
 
     return either
+
+
+def without_password(url: str) -> str:
+    """The URL for people: who asks is not told how. In what makes no sense as a URL, whatever may
+    have been meant as a password is one."""
+    scheme = _SCHEME.match(url)
+    before = "" if scheme is None else scheme[0]
+    rest = url[len(before) :]
+    # to the last @ before the path, as whoever parses it would find it
+    end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
+    if scheme is None or ("@" not in rest[:end] and not _HOST_AND_PORT.fullmatch(rest[:end])):
+        # a password with letters that end a host, or a URL without its scheme
+        end = len(rest)
+    userinfo, at, host = rest[:end].rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    if not at or not colon:
+        return url
+    return f"{before}{user}:***@{host}{rest[end:]}"
 
 
 def tell_extra(error: ModuleNotFoundError, module: str, packages: tuple[str, ...]) -> None:

@@ -73,7 +73,11 @@ async def test_open_connection(autojump_clock: trio.testing.MockClock) -> None:
         ),
         (lambda: opening(host="example.org:443"), ValueError, alone),
         (lambda: opening(host="[::1]"), ValueError, alone),
-        (lambda: opening(host="https://me:secret@example.org"), ValueError, alone + "'https:...@"),
+        (
+            lambda: opening(host="https://me:secret@example.org"),
+            ValueError,
+            alone + r"'https://me:\*\*\*@",
+        ),
         (lambda: opening(host=b"example.org"), TypeError, "host must be a str, not bytes"),
         (lambda: opening(port="443"), TypeError, "port must be an integer, not str"),
         (

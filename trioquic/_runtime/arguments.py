@@ -209,22 +209,17 @@ def ip_version(address: str) -> int:
 def to_ascii(what: str, name: str) -> str:
     """A host name as it goes over the wire (IDNA 2008); ASCII stays as it is."""
     _check_type(what, name, str)
+    shown = _checks.without_password(name)
     if not name or "\0" in name:
-        raise ValueError(f"{what} {name!r} is no host name")
+        raise ValueError(f"{what} {shown!r} is no host name")
     if (":" in name and not is_address(name)) or any(mark in name for mark in "/@[]?#"):
-        raise ValueError(f"{what} must be a name or an IP address alone, not {_hidden(name)!r}")
+        raise ValueError(f"{what} must be a name or an IP address alone, not {shown!r}")
     if name.isascii():
         return name
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except idna.IDNAError as error:
         raise ValueError(f"{what} {name!r} is no host name: {error}") from error
-
-
-def _hidden(name: str) -> str:
-    """Without what may be a password."""
-    before, at, host = name.rpartition("@")
-    return f"{before.partition('//')[0]}...@{host}" if at else name
 
 
 def _check_alpn(alpn: Sequence[str]) -> tuple[str, ...]:

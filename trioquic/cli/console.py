@@ -13,6 +13,7 @@ import trio
 from rich.console import Console
 from rich.markup import escape
 
+from .._checks import without_password
 from .._groups import leaves
 
 T = TypeVar("T")
@@ -108,6 +109,8 @@ def complain(text: str) -> None:
 
 def split_host(text: str, default_port: int) -> tuple[str, int]:
     """`HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address; BadParameter for anything else."""
+    if any(mark in text for mark in "/@?#"):
+        raise click.BadParameter(f"{without_password(text)!r} is not HOST or HOST:PORT")
     host, colon, port = text.rpartition(":")
     if text.startswith("["):
         inside, closed, rest = text[1:].partition("]")

@@ -15,11 +15,11 @@ from rich.table import Table
 from .. import Interface, InterfaceAddress, Route, system_networks
 from ..addresses import AddressPair, NoCandidate, candidate_pairs, no_candidates
 from . import options
-from .console import NO_CONNECTION, fail, output, print_json, run, safe
+from .console import NO_CONNECTION, fail, output, print_json, run, safe, split_host
 
 
 @click.command()
-@click.argument("host", required=False)
+@click.argument("host", metavar="[HOST[:PORT]]", required=False)
 @options.prefer_interfaces
 @options.only_interfaces
 @options.leave_tunnel
@@ -40,6 +40,8 @@ def paths(
 
     Exit codes: 0; 1 HOST is unknown; 2 usage.
     """
+    if host is not None:
+        host, _ = split_host(host, 443)
     interfaces, remotes = run(_look, host)
     routes = system_networks().routes(remotes) if remotes else None
     rules = Rules(only_interfaces=only_interfaces, routes=routes, leave_tunnel=leave_tunnel)

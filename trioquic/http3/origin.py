@@ -5,18 +5,16 @@ request for another host would hand its URL, and its credentials, to whoever was
 something else; it is refused here, before anything of it is sent.
 """
 
-import re
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 from .. import Connection
+from .._checks import without_password as without_password
 from .errors import NotAuthoritativeError
 from .fields import HeaderTypes
 
 # what a path or query may hold as it is (RFC 3986 section 3.3 and 3.4), and the percent sign
 _URL_SAFE: Final = "/:@!$&'()*+,;=~?%[]"
-_SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
-_HOST_AND_PORT: Final = re.compile(r"(?:\[.*\]|[^:]*)(?::[0-9]*)?")
 
 
 def split_url(url: str) -> tuple[str, str, str]:
@@ -37,24 +35,6 @@ def split_url(url: str) -> tuple[str, str, str]:
     if parts.query:
         path += "?" + quote(parts.query, safe=_URL_SAFE)
     return parts.scheme, authority, path
-
-
-def without_password(url: str) -> str:
-    """The URL for people: who asks is not told how. In what makes no sense as a URL, whatever may
-    have been meant as a password is one."""
-    scheme = _SCHEME.match(url)
-    before = "" if scheme is None else scheme[0]
-    rest = url[len(before) :]
-    # to the last @ before the path, as whoever parses it would find it
-    end = min((rest.find(mark) for mark in "/?#" if mark in rest), default=len(rest))
-    if scheme is None or ("@" not in rest[:end] and not _HOST_AND_PORT.fullmatch(rest[:end])):
-        # a password with letters that end a host, or a URL without its scheme
-        end = len(rest)
-    userinfo, at, host = rest[:end].rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    if not at or not colon:
-        return url
-    return f"{before}{user}:***@{host}{rest[end:]}"
 
 
 async def check_origin(quic: Connection, authority: str) -> None:

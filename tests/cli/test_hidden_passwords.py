@@ -1,0 +1,31 @@
+"""What looks like a password is printed by no command and no error."""
+
+import pytest
+
+import trioquic
+
+from .run import invoke
+
+
+@pytest.mark.parametrize("command", ["paths", "check"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://u:sesame@localhost/",
+        "u:sesame@localhost",
+        "u:sesame@localhost:443",
+        "u:ses@ame@[::1]:443",
+        "u:sesame@localhost\0",
+    ],
+)
+def test_in_place_of_a_host(command: str, text: str) -> None:
+    result = invoke(command, text)
+    assert result.exit_code == 2
+    assert "ame" not in result.output and "ses" not in result.output
+    with pytest.raises(ValueError, match="host") as caught:
+        trioquic.open_connection(text, 443, alpn=["h3"])
+    assert "ame@" not in str(caught.value) and "ses" not in str(caught.value)
+
+
+def test_paths_takes_what_check_takes() -> None:
+    assert invoke("paths", "127.0.0.1:443").exit_code == 0
