@@ -49,6 +49,7 @@ class Connection(trio.abc.AsyncResource):
     """
 
     __slots__ = (
+        "__weakref__",
         "_assumed",
         "_authority",
         "_broadcast",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
+from weakref import WeakSet
 
 import trio
 
@@ -28,6 +29,8 @@ _CONTENT: Final = _checks.optional(
 _PRIORITY: Final = _checks.optional(_checks.instance(Priority))
 _QUIC: Final = _checks.instance(Connection)
 _CONFIG: Final = _checks.instance(HTTP3Config)
+# Those that carry HTTP/3, or did.
+_taken: WeakSet[Connection] = WeakSet()
 
 
 class HTTP3Connection:
@@ -217,9 +220,13 @@ async def open_http3(
 
     A connection that was opened with `early_data` need not have completed its handshake: requests
     that say so are sent as early data, the others wait.
+
+    Raises ValueError for a connection on which another protocol was agreed, or that has carried
+    HTTP/3 already.
     """
     _checks.check(_QUIC, "connection", connection)
     _checks.check(_CONFIG, "config", config)
+    _take(connection)
     session = Session(connection, config)
     async with background() as nursery:
         for outbox in session.outboxes:
@@ -234,6 +241,18 @@ async def open_http3(
         for request in list(session.requests.values()):
             request.cancel()
         await connection.aclose(ErrorCode.H3_NO_ERROR)
+
+
+def _take(connection: Connection) -> None:
+    """RFC 9114 section 3.1: the protocol is chosen by ALPN. Section 6.2.1: there is one control
+    stream of each side."""
+    if connection.alpn != "h3":
+        raise ValueError(
+            f"the connection speaks {connection.alpn!r}, not HTTP/3: open it with alpn=['h3']"
+        )
+    if connection in _taken:
+        raise ValueError("the connection has carried HTTP/3 already; open another one")
+    _taken.add(connection)
 
 
 async def _send(session: Session, outbox: Outbox) -> None:

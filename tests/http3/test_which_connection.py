@@ -1,0 +1,30 @@
+"""Which QUIC connections `open_http3` takes."""
+
+import pytest
+from trio.testing import MockClock
+
+import trioquic
+from tests.sim_world import SERVER
+from trioquic import http3
+
+from .world import URL, http_world
+
+
+async def test_another_protocol_was_agreed(autojump_clock: MockClock) -> None:
+    async with http_world(configure=lambda o: setattr(o, "alpn", ("hq-interop",))) as world:
+        tls = trioquic.TLSConfig(verify=False)
+        with world.world.phone.as_current():
+            async with trioquic.open_connection(
+                SERVER, 4433, alpn=["h3", "hq-interop"], tls=tls
+            ) as quic:
+                with pytest.raises(ValueError, match=r"'hq-interop', not HTTP/3.*alpn="):
+                    await http3.open_http3(quic).__aenter__()
+                assert quic.health.state is not trioquic.HealthState.OVER
+
+
+async def test_a_connection_carries_it_once(autojump_clock: MockClock) -> None:
+    async with http_world() as world, world.connect() as http:
+        with pytest.raises(ValueError, match="carried HTTP/3 already"):
+            await http3.open_http3(http.quic).__aenter__()
+        async with http.request("GET", f"{URL}/bytes/10") as response:
+            assert len(await response.read()) == 10
