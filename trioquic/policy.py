@@ -33,6 +33,7 @@ _BACK: Final = "the network is back"
 _CALLED_BACK: Final = "the server comes back to a new path only"
 _MINUTE: Final = 60.0
 _LOOPBACK: Final = "loopback"
+_TUNNEL: Final = "tunnel"
 _UNKNOWN: Final = "other"
 # A server that goes elsewhere once more is not called back again: it has its own mind.
 _MOST_RECALLS: Final = 2
@@ -120,6 +121,16 @@ class MigrationPolicy:
 
     def __post_init__(self) -> None:
         _checks.check_fields(self, _ROWS)
+        if self.tunnel_only and self.leave_tunnel:
+            raise ValueError("tunnel_only and leave_tunnel contradict each other")
+        named = (*self.only_interfaces, *self.interfaces)
+        if self.tunnel_only and _TUNNEL not in self.kinds and not named:
+            raise ValueError("tunnel_only needs 'tunnel' among kinds, or a tunnel that is named")
+
+    def inside(self) -> "MigrationPolicy":
+        """The same for who was in a tunnel, and must stay in one (`tunnel_only`)."""
+        kinds = self.kinds if _TUNNEL in self.kinds else (*self.kinds, _TUNNEL)
+        return replace(self, tunnel_only=True, leave_tunnel=False, kinds=kinds)
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         """What to do. Pure: the same arguments give the same decision. Called after every event,

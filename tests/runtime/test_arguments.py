@@ -232,3 +232,9 @@ def test_configurations_are_frozen_and_comparable() -> None:
         name = next(iter(kind.__dataclass_fields__))
         with pytest.raises(AttributeError):
             setattr(kind(), name, None)
+
+
+def test_a_start_beside_the_only_interfaces() -> None:
+    policy = trioquic.MigrationPolicy(only_interfaces=["wifi0"])
+    with pytest.raises(ValueError, match="interface 'cell0' is not among only_interfaces: wifi0"):
+        trioquic.open_connection("a.example", 443, alpn=["x"], interface="cell0", migration=policy)

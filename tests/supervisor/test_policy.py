@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -488,3 +489,12 @@ def test_a_leap_goes_to_the_port_that_was_asked_last() -> None:
     view = replace(VIEW, active=gone, paths=(gone, first, second), candidates=(again,), lost="down")
     decision = POLICY.decide(view, TIME, NOW)
     assert (decision.migrate, decision.unproven) == (second.id, True)
+
+
+@pytest.mark.parametrize("other", [{"leave_tunnel": True}, {"kinds": ["wifi"]}])
+def test_tunnels_only_and_the_contrary(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="tunnel_only"):
+        MigrationPolicy(tunnel_only=True, **other)
+    # who names an interface knows its kind; who has been in a tunnel stays in one
+    MigrationPolicy(tunnel_only=True, kinds=["wifi"], only_interfaces=["vpn0"])
+    assert "tunnel" in MigrationPolicy(kinds=["wifi"]).inside().kinds

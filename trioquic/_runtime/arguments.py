@@ -138,6 +138,9 @@ def make_plan(
         raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")
     check_port("port", port, least=1)
     check_local(interface, local_address)
+    only = migration.only_interfaces
+    if interface is not None and only and interface not in only:
+        raise ValueError(f"interface {interface!r} is not among only_interfaces: {', '.join(only)}")
     name = to_ascii("host", host)
     if local_address is not None and is_address(name):
         if ip_version(name) != ip_version(local_address):

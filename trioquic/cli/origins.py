@@ -149,7 +149,7 @@ class Origins:
         interface = _first_up(networks, self.settings.start)
         if self._is_inside(link.origin[0]):
             # what was begun in a tunnel is not ended beside it
-            migration, interface = replace(migration, tunnel_only=True), None
+            migration, interface = migration.inside(), None
         if patience is not None:
             transport = replace(
                 transport, handshake_timeout=min(patience, transport.handshake_timeout)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
@@ -213,7 +212,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     ) -> AsyncGenerator[HTTP3Connection]:
         migration = self._migration
         if self._tunnels.holds(endpoint.origin.host):
-            migration = replace(migration, tunnel_only=True)
+            migration = migration.inside()
         async with (
             open_connection(
                 endpoint.host,
