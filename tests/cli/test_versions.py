@@ -7,6 +7,9 @@ import trio.testing
 from tests.sim_server import PORT
 from tests.sim_world import SERVER, simulated_world
 from trioquic.cli.versions import is_reserved, offered_versions, read_answer, version_name
+from trioquic.testing import SimulatedNetwork
+
+from .run import invoke
 
 OURS, THEIRS = bytes(range(8)), bytes(range(8, 16))
 
@@ -71,3 +74,21 @@ async def test_nobody_answers(autojump_clock: trio.testing.MockClock) -> None:
             begin = trio.current_time()
             assert await offered_versions((SERVER, PORT), 3.0) is None
             assert trio.current_time() - begin == pytest.approx(3.0)
+
+
+async def test_where_nobody_listens(autojump_clock: trio.testing.MockClock) -> None:
+    """The host says so each time: there is no point in waiting for an answer."""
+    async with SimulatedNetwork() as net:
+        net.host("server").add_interface("eth0", "192.0.2.1")
+        client = net.host("client")
+        client.add_interface("eth0", "192.0.2.2")
+        begin = trio.current_time()
+        with client.as_current():
+            assert await offered_versions(("192.0.2.1", 443), 3.0) is None
+        assert trio.current_time() - begin < 1
+
+
+def test_no_word_of_versions_where_nobody_was_asked() -> None:
+    result = invoke("check", "unknown.invalid")
+    assert result.exit_code == 1
+    assert "versions" not in result.output

@@ -71,6 +71,7 @@ def check(
 
 def _document(found: Findings, *, verified: bool) -> dict[str, Any]:
     document = dataclasses.asdict(found)
+    del document["asked"]
     document["cipher_suite"] = _name(CIPHER_SUITES, found.cipher_suite)
     document["group"] = _name(GROUPS, found.group)
     if found.peer is not None:
@@ -97,7 +98,8 @@ def _table(title: str, found: Findings, *, verified: bool) -> Table:
     versions = None
     if found.versions is not None:
         versions = ", ".join(version_name(v) for v in found.versions if not is_reserved(v))
-    table.add_row("versions", versions or "no answer to an unknown version")
+    if found.asked:
+        table.add_row("versions", versions or "no answer to an unknown version")
     if found.connected and found.peer is not None:
         _add_connection(table, found, verified)
         _add_migration(table, found)

@@ -64,6 +64,8 @@ class Findings:
 
     versions: tuple[int, ...] | None = None
     """In the order of the server; None: it did not answer."""
+    asked: bool = False
+    """Whether it was asked for them."""
     error: str | None = None
     """Why there was no connection, or why it was lost."""
     connected: bool = False
@@ -122,6 +124,7 @@ async def find_out(
         findings.error = str(error)
     patience = min(patience, _LONGEST_WAIT_FOR_VERSIONS)
     for remote, interface in await _ways(host, port, findings, interfaces[:1], inside):
+        findings.asked = True
         findings.versions = await offered_versions((remote, port), patience, interface)
         if findings.versions is not None:
             break

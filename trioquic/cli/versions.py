@@ -21,6 +21,7 @@ _RESERVED: Final = 0x0A0A0A0A
 _ID_LENGTH: Final = 8
 # of the first repetition; then twice that
 _FIRST_REPETITION: Final = 0.25
+_REFUSALS: Final = 2
 _NAMES: Final = {1: "1 (RFC 9000)", 0x6B3343CF: "2 (RFC 9369)", 0x709A50C4: "2 (draft)"}
 
 
@@ -42,7 +43,8 @@ async def offered_versions(
     """The versions that the server at this IP address and port offers, in its order. It is asked
     through the interface; None: wherever the system sends packets.
 
-    None if it does not answer within `patience` seconds, or cannot be reached.
+    None if it does not answer within `patience` seconds, or cannot be reached: also where its host
+    says twice that nobody listens. Once may be a stray word about an earlier socket.
     """
     version = int.from_bytes(os.urandom(4), "big") & ~_RESERVED_BITS & 0xFFFFFFFF | _RESERVED
     destination, source = os.urandom(_ID_LENGTH), os.urandom(_ID_LENGTH)
@@ -57,6 +59,7 @@ async def offered_versions(
     family = trio.socket.AF_INET6 if ":" in address[0] else trio.socket.AF_INET
     with trio.socket.socket(family, trio.socket.SOCK_DGRAM) as sock:
         pause = _FIRST_REPETITION
+        refused = 0
         with trio.move_on_after(patience):
             try:
                 if interface is not None:
@@ -66,11 +69,17 @@ async def offered_versions(
                 return None
             while True:
                 with trio.move_on_after(pause):
-                    await _send(sock, question)
-                    while True:
-                        versions = read_answer(await _receive(sock), destination, source)
-                        if versions is not None:
-                            return versions
+                    try:
+                        await _send(sock, question)
+                        while True:
+                            versions = read_answer(await _receive(sock), destination, source)
+                            if versions is not None:
+                                return versions
+                    except ConnectionRefusedError:
+                        refused += 1
+                        if refused == _REFUSALS:
+                            return None
+                        await trio.sleep_forever()
                 pause *= 2
     return None
 
@@ -78,6 +87,8 @@ async def offered_versions(
 async def _send(sock: trio.socket.SocketType, data: bytes) -> None:
     try:
         await sock.send(data)
+    except ConnectionRefusedError:
+        raise
     except OSError:
         # The system's opinion about an earlier datagram, or about the route now: ask again later.
         await trio.sleep_forever()
@@ -86,6 +97,8 @@ async def _send(sock: trio.socket.SocketType, data: bytes) -> None:
 async def _receive(sock: trio.socket.SocketType) -> bytes:
     try:
         return await sock.recv(1 << 16)
+    except ConnectionRefusedError:
+        raise
     except OSError:
         await trio.sleep_forever()
 
