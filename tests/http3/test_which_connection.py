@@ -28,3 +28,12 @@ async def test_a_connection_carries_it_once(autojump_clock: MockClock) -> None:
             await http3.open_http3(http.quic).__aenter__()
         async with http.request("GET", f"{URL}/bytes/10") as response:
             assert len(await response.read()) == 10
+
+
+async def test_content_that_is_too_large_is_not_lost(autojump_clock: MockClock) -> None:
+    async with http_world() as world, world.connect() as http:
+        async with http.request("GET", f"{URL}/bytes/50000") as response:
+            with pytest.raises(http3.HTTP3Error, match="larger than 5"):
+                await response.read(max_bytes=5)
+            assert len(await response.receive_some(3)) == 3
+            assert len(await response.read()) == 49997

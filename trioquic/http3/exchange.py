@@ -21,6 +21,7 @@ class Response:
     def __init__(self, request: Request, head: ResponseHead) -> None:
         self._request = request
         self._head = head
+        self._kept = b""  # what a `read` that failed had got
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
@@ -48,25 +49,34 @@ class Response:
         return self
 
     async def __anext__(self) -> bytes:
-        data = await self._request.receive_data()
+        data = await self.receive_some()
         if not data:
             raise StopAsyncIteration
         return data
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next part of the content, b"" at its end; errors as `Request.receive_data`."""
+        if self._kept:
+            await trio.lowlevel.checkpoint()
+            data, self._kept = self._kept[:max_bytes], self._kept[max_bytes:] if max_bytes else b""
+            return data
         return await self._request.receive_data(max_bytes)
 
     async def read(self, *, max_bytes: int | None = None) -> bytes:
         """All of the content that was not read yet. Raises HTTP3Error when it exceeds `max_bytes`,
-        and what `Request.receive_data` raises."""
+        and what `Request.receive_data` raises. After an error or a cancellation, what had come can
+        be read again."""
         chunks: list[bytes] = []
         size = 0
-        async for chunk in self:
-            size += len(chunk)
-            if max_bytes is not None and size > max_bytes:
-                raise HTTP3Error(f"the content is larger than {max_bytes} bytes")
-            chunks.append(chunk)
+        try:
+            async for chunk in self:
+                chunks.append(chunk)
+                size += len(chunk)
+                if max_bytes is not None and size > max_bytes:
+                    raise HTTP3Error(f"the content is larger than {max_bytes} bytes")
+        except BaseException:
+            self._kept = b"".join(chunks)
+            raise
         return b"".join(chunks)
 
 
