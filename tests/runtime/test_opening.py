@@ -427,8 +427,8 @@ async def test_a_closed_port_of_this_machine() -> None:
     ("policy", "reason"),
     [
         (MigrationPolicy(only_interfaces=["tun0", "wg0"]), "no interface 'tun0' or 'wg0'"),
-        (MigrationPolicy(tunnel_only=True), "the tunnel is gone"),
-        (MigrationPolicy(tunnel_only=True, only_interfaces=["wlan0"]), "the tunnel is gone"),
+        (MigrationPolicy(tunnel_only=True), "there is no tunnel"),
+        (MigrationPolicy(tunnel_only=True, only_interfaces=["wlan0"]), "there is no tunnel"),
     ],
 )
 async def test_no_name_server_is_asked_for_a_connection_that_may_not_be(

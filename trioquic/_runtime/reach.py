@@ -29,6 +29,7 @@ _TUNNEL: Final = "tunnel"
 _LOOPBACK: Final = "loopback"
 
 _GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
+_NO_TUNNEL: Final = "there is no tunnel, and nothing is to go beside one (tunnel_only)"
 _UNLISTED: Final = (
     "where the system sends packets is not among the networks of the source, so that it may be a "
     "tunnel, which the connection does not leave (leave_tunnel)"
@@ -50,6 +51,7 @@ class Reach:
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
         self._in_tunnel = policy.tunnel_only
+        self._had_tunnel = False
         # whether there is a connection already
         self._begun = False
         # the connection is on an interface that the source does not list, and its name if known
@@ -71,7 +73,7 @@ class Reach:
         self._begun = True
         self._unlisted = False
         if interface.kind == _TUNNEL:
-            self._in_tunnel = True
+            self._in_tunnel = self._had_tunnel = True
         elif chosen:
             self._in_tunnel = self._policy.tunnel_only
 
@@ -178,7 +180,7 @@ class Reach:
         if not self.in_tunnel and self._is_unlisted(interfaces, routes):
             return _UNLISTED
         if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
-            return _GONE
+            return _GONE if self._had_tunnel or not self._policy.tunnel_only else _NO_TUNNEL
         if LeftOut.NO_ROUTE in reasons:
             return _NO_ROUTE
         return _NOT_NAMED if LeftOut.NOT_NAMED in reasons else _NO_NETWORK
