@@ -153,6 +153,17 @@ def test_packets_nobody_has_to_acknowledge_are_forgotten() -> None:
     assert len(sender.path.flights[APPLICATION].queue) == 0
 
 
+def test_nor_are_they_kept_behind_one_that_is_not_acknowledged() -> None:
+    """A peer may have us acknowledge for ever, and acknowledge nothing itself."""
+    sender = Sender()
+    sender.send()
+    sender.send(10_000, eliciting=False)
+    assert len(sender.path.flights[APPLICATION].queue) <= 4 * MAX_QUIET
+    sender.now += 0.1
+    assert sender.ack(*range(10_001)) == MAX_QUIET + 1
+    assert len(sender.path.flights[APPLICATION].queue) == 0
+
+
 def test_quiet_packets_count_for_the_packet_threshold_but_not_as_losses() -> None:
     sender = Sender()
     sender.send(1)

@@ -23,7 +23,7 @@ from .congestion import CongestionController
 from .ecn import EcnInput, EcnState, EcnValidator
 from .pacer import Pacer
 from .rtt import INITIAL_RTT, RttEstimator
-from .sent import ACKED, LOST, OUTSTANDING, REQUEUED, SentPacket
+from .sent import ACKED, FORGOTTEN, LOST, MAX_QUIET, OUTSTANDING, REQUEUED, SentPacket
 
 PACKET_THRESHOLD: Final = 3  # RFC 9002 section 6.1.1
 PERSISTENT_CONGESTION_THRESHOLD: Final = 3  # section 7.6.1
@@ -46,12 +46,14 @@ class Flight:
         "largest_acked_seq",
         "last_eliciting_at",
         "loss_time",
+        "most_queued",
         "next_seq",
         "queue",
     )
 
     def __init__(self) -> None:
         self.queue = _NOTHING
+        self.most_queued = 2 * MAX_QUIET  # before those that are forgotten are taken out
         self.next_seq = 0
         self.largest_acked_seq = -1
         self.eliciting = 0  # ack-eliciting packets outstanding
@@ -61,6 +63,7 @@ class Flight:
     def clear(self) -> None:
         """Nothing is outstanding any more."""
         self.queue = _NOTHING
+        self.most_queued = 2 * MAX_QUIET
         self.eliciting = 0
         self.loss_time = NEVER
 
@@ -141,6 +144,10 @@ class PathRecovery:
         queue = flight.queue
         while queue and queue[0].state != OUTSTANDING:
             queue.popleft()
+        if len(queue) > flight.most_queued:
+            # A peer has many of them sent behind one packet that it does not acknowledge.
+            flight.queue = deque([each for each in queue if each.state != FORGOTTEN])
+            flight.most_queued = 2 * len(flight.queue) + MAX_QUIET
 
     def _rate(self) -> float:
         window = self.congestion.window
