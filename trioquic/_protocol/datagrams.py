@@ -178,14 +178,16 @@ class Datagrams:
         if queue is None:
             queue = self._incoming = deque()
         queue.append(data)
-        self._incoming_bytes += len(data)
-        if len(queue) <= self._buffer and self._incoming_bytes <= self._most_bytes:
+        held = self._incoming_bytes + len(data)
+        if len(queue) <= self._buffer and held <= self._most_bytes:
+            self._incoming_bytes = held
             self._events.append(_READABLE)
             return
         # no more than before can be read, and their readers were told
-        while len(queue) > self._buffer or self._incoming_bytes > self._most_bytes:
-            self._incoming_bytes -= len(queue.popleft())
+        while len(queue) > self._buffer or held > self._most_bytes:
+            held -= len(queue.popleft())
             self.dropped_receiving += 1
+        self._incoming_bytes = held
 
     def take(self) -> bytes | None:
         """The oldest datagram that was received; None when there is none."""

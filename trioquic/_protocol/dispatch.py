@@ -121,8 +121,7 @@ class Dispatcher:
                     self._handshake.on_new_token_untrusted(payload[start:pos])
                     eliciting = True
                 elif kind & 0xFE == frames.DATAGRAM and space == APPLICATION:
-                    start, pos = frames.parse_datagram_untrusted(payload, kind, pos + 1, end)
-                    self._datagrams.on_datagram_untrusted(payload[start:pos])
+                    pos = self._datagrams_untrusted(payload, pos, end)
                     eliciting = True
                 elif kind == frames.HANDSHAKE_DONE and space == APPLICATION:
                     self._handshake.on_handshake_done_untrusted()
@@ -150,6 +149,14 @@ class Dispatcher:
             offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
             handshake.add_crypto_untrusted(space, offset, payload[start:pos])
         handshake.read_crypto_untrusted(space, now)
+        return pos
+
+    def _datagrams_untrusted(self, payload: bytes, pos: int, end: int) -> int:
+        """All DATAGRAM frames that follow each other, from `pos` on; returns where they end."""
+        datagrams = self._datagrams
+        while pos < end and payload[pos] & 0xFE == frames.DATAGRAM:
+            start, pos = frames.parse_datagram_untrusted(payload, payload[pos], pos + 1, end)
+            datagrams.on_datagram_untrusted(payload[start:pos])
         return pos
 
     def _ack_untrusted(
