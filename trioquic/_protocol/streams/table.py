@@ -227,8 +227,10 @@ class StreamTable:
                 return
             half = stream.receive
             assert half is not None
-        if not data and offset <= half.window.received and (not fin or offset == half.final_size):
-            # a FIN that is known
+        end = offset + len(data)
+        known = end <= half.data.ready or (not data and end <= half.window.received)
+        if known and (not fin or end == half.final_size):
+            # all of it was here, and so was its FIN
             return
         growth = half.on_data_untrusted(offset, data, fin)
         if growth:
