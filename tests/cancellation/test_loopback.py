@@ -85,7 +85,7 @@ async def test_cancelled_at_every_moment() -> None:
                     pytest.fail(f"open files {descriptors()}, before {files}")
                 assert {t for t in all_tasks() if t.name.startswith("trioquic.")} == tasks
 
-            places = await sweep(case, least=50)
+            places = await sweep(case, least=50, every=1)
             for connection in server.connections:
                 with trio.fail_after(10):
                     await connection.closed.wait()

@@ -76,9 +76,10 @@ def dropped(conn: trioquic.Connection) -> int:
     return now.dropped_malformed + now.dropped_unknown_id + now.dropped_unauthentic
 
 
+@pytest.mark.parametrize("sees", [False, True], ids=["blind", "sees our ID"])
 @pytest.mark.parametrize("cipher", CIPHERS)
 async def test_43_the_connection_answers_after_joined_datagrams(
-    certs: Certificates, cipher: str, monkeypatch: pytest.MonkeyPatch
+    certs: Certificates, cipher: str, sees: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     joined: list[tuple[int, int]] = []
     genuine = NativeSocket.receive_nowait
@@ -98,9 +99,11 @@ async def test_43_the_connection_answers_after_joined_datagrams(
     ):
         assert len(await Download(conn, "100000").run()) == 100_000
         expected = dropped(conn)
+        header = b"\x41" + (conn._driver.core.source_id if sees else b"")
         for size in SIZES:
             for last in sorted({1, 7, 8, 20, 21, 28, 29, size} & set(range(1, size + 1))):
-                data = (b"\x41" + bytes(size - 1)) * 8 + (b"\x41" + bytes(last - 1))
+                junk = (header + bytes(size))[:size]
+                data = junk * 8 + junk[:last]
                 await relay.inject(data, size)
                 expected += 9
                 with trio.fail_after(5):
