@@ -20,6 +20,7 @@ FACADE = 4
 LAYERS = {
     "_variant": 0,
     "_checks": 0,
+    "_application_code": 2,
     "_groups": 2,
     "_other_ports": 2,
     "_path_roles": 2,
@@ -30,9 +31,9 @@ LAYERS = {
     "_runtime": 3,
     "": FACADE,
 }
-# What every layer needs and no user: the check of what the application gives, and what comes out of
-# a nursery that it does not see.
-SHARED = frozenset({"_checks", "_groups"})
+# What every layer needs and no user: the check of what the application gives, the guard of code that
+# it gives, and what comes out of a nursery that it does not see.
+SHARED = frozenset({"_application_code", "_checks", "_groups"})
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 
 # The standard library's pure parts: no clock, no randomness, no I/O.

@@ -17,6 +17,7 @@ from ._runtime.system_networks import system_networks
 from .config import CongestionControl, TLSConfig, TransportConfig
 from .errors import (
     AlpnError,
+    ApplicationCodeError,
     CertificateError,
     ConnectionLostError,
     DatagramError,
@@ -73,6 +74,7 @@ compiled: bool = _variant.is_compiled(_core)
 
 __all__ = [
     "AlpnError",
+    "ApplicationCodeError",
     "CertificateError",
     "CongestionControl",
     "Connection",

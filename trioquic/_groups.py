@@ -3,7 +3,7 @@
 A nursery raises groups, and nurseries in nurseries raise groups of groups. Who has opened none is
 raised none: Ctrl-C is KeyboardInterrupt, a cancellation is trio.Cancelled, and so on. Tasks of this
 library end by being cancelled, and turn what the network does to them into events, so anything else
-in a group is a bug, and is called one.
+in a group is a bug, and is called one, but what code of the application's has raised.
 
 Any layer may import this module.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import trio
 
-from .errors import InternalError
+from .errors import ApplicationCodeError, InternalError
 
 
 def bug_in(
@@ -30,7 +30,7 @@ def bug_in(
             return leaf
     for leaf in found:
         # It says it all already.
-        if isinstance(leaf, InternalError):
+        if isinstance(leaf, (InternalError, ApplicationCodeError)):
             return leaf
     error = InternalError(f"a bug in {package}: {found[0]!r}")
     error.__cause__ = rest

@@ -181,5 +181,10 @@ class LocalAddressError(PathError, OSError):
     """A local address or interface cannot be used: it does not exist, or the system refuses it."""
 
 
+class ApplicationCodeError(QuicError):
+    """Code that the application gave to a connection has raised, or returned what it must not: a
+    `NetworkSource` or the `decide` of a policy of its own. The exception is the cause."""
+
+
 class InternalError(QuicError):
     """A bug in trioquic. Its cause is chained; please report it."""

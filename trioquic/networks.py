@@ -228,10 +228,11 @@ class ManualNetworks:
         candidate, and a tunnel with the lowest is not left. None: nothing is known of routes, and
         every interface that is up counts.
 
-        Raises ValueError if two interfaces have the same name, TypeError for what is none.
+        Raises ValueError if two interfaces have the same name or a metric is negative, TypeError
+        for what is no interface or no metric.
         """
         checked = _checked(interfaces)
-        known = None if metrics is None else dict(metrics)
+        known = None if metrics is None else _checked_metrics(metrics)
         if (checked, known) == (self._interfaces, self._metrics):
             return False
         self._interfaces, self._metrics = checked, known
@@ -293,6 +294,14 @@ def routes_by_metric(
             for interface in ways
         ]
     return tuple(routes)
+
+
+def _checked_metrics(metrics: Mapping[str, int]) -> dict[str, int]:
+    _checks.instance(Mapping, wanted="a mapping of names to numbers")("metrics", metrics)
+    for name, metric in metrics.items():
+        _checks.text("names in metrics", name)
+        _checks.whole(0)(f"the metric of {name}", metric)
+    return dict(metrics)
 
 
 def _checked(interfaces: Iterable[Interface]) -> tuple[Interface, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import idna
 
 from .. import _checks
+from .._application_code import guarded
 from .._protocol.config import MOST_DATAGRAM, CoreConfig
 from .._protocol.connection import ClientConnection
 from .._protocol.streams.config import StreamConfig
@@ -152,7 +153,7 @@ def make_plan(
         tls=load_tls(tls, server, _check_alpn(alpn)),
         transport=transport,
         migration=migration,
-        networks=system_networks() if networks is None else networks,
+        networks=guarded(system_networks() if networks is None else networks),
         interface=interface,
         local_address=local_address,
         addresses=_check_addresses(addresses, local_address),

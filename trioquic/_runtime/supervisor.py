@@ -15,6 +15,7 @@ from typing import Final
 
 import trio
 
+from .. import _application_code
 from .. import events as public
 from .._path_roles import answers, is_superseded, same_way
 from .._protocol.path.refusal import PathRefusedError, Refusal
@@ -112,7 +113,7 @@ class Supervisor:
         """Ask the policy and do what it wants; returns when to ask again at the latest."""
         now = trio.current_time()
         view = self._outlook.view(now)
-        decision = self._policy.decide(view, event, now)
+        decision = _application_code.decide(self._policy, view, event, now)
         if decision.give_up is not None and now >= decision.give_up_at:
             self._give_up(decision.give_up, view, now)
             return inf

@@ -17,6 +17,7 @@ from .. import (
     open_connection,
     system_networks,
 )
+from .._application_code import guarded
 from ..http3 import HTTP3Config, HTTP3Connection, open_http3
 from ..http3.background import background
 from ..sessions import SessionStore
@@ -177,7 +178,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
 
     def _open(self, nursery: trio.Nursery) -> None:
         early = self._early_data
-        networks = system_networks() if self._networks is None else self._networks
+        networks = guarded(system_networks() if self._networks is None else self._networks)
         self._tunnels = Tunnels(networks, self._migration)
         self._pool = Pool(nursery, self._open_http3, self._limits, self._tell, early_data=early)
         self._router = Router(

@@ -1,0 +1,120 @@
+"""What an application's own source of networks or policy does wrong is told to be its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from trioquic.httpx import HTTP3Transport
+from trioquic.policy import Decision, PolicyEvent, View
+
+from .world import dial, phone_world
+
+
+class Networks:
+    """Of the application's own; does as it should, but for what the test replaces."""
+
+    def __init__(self, inner: trioquic.RoutingSource) -> None:
+        self._inner = inner
+        self.broken = False
+
+    def snapshot(self) -> Any:
+        return self._inner.snapshot()
+
+    def routes(self, remotes: Sequence[str]) -> Any:
+        return self._inner.routes(remotes)
+
+    async def wait_changed(self) -> None:
+        await self._inner.wait_changed()
+
+
+class Texts(Networks):
+    def snapshot(self) -> Any:
+        return ["wlan0"] if self.broken else super().snapshot()
+
+
+class RaisesNews(Networks):
+    async def wait_changed(self) -> None:
+        await trio.sleep(0.2)
+        raise KeyError("mine")
+
+
+class NoRoutes(Networks):
+    def routes(self, remotes: Sequence[str]) -> Any:
+        return [3] if self.broken else super().routes(remotes)
+
+
+class Raises(trioquic.MigrationPolicy):
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        raise KeyError("mine")
+
+
+class Forgets(trioquic.MigrationPolicy):
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Texts, r"Texts\.snapshot failed: TypeError: each of what it returns must be an Interface"),
+        (NoRoutes, r"NoRoutes\.routes failed: TypeError: each of what it returns must be a Route"),
+    ],
+)
+async def test_a_source_that_is_wrong_from_the_beginning(
+    autojump_clock: trio.testing.MockClock, kind: type[Networks], said: str
+) -> None:
+    async with phone_world() as world:
+        networks = kind(world.phone)
+        networks.broken = True
+        with pytest.raises(trioquic.ApplicationCodeError, match=said) as caught:
+            async with dial(world, networks=networks):
+                pass
+        assert isinstance(caught.value.__cause__, TypeError)
+
+
+async def test_a_source_that_raises_later(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        policy = trioquic.MigrationPolicy()
+        with pytest.raises(trioquic.ApplicationCodeError, match=r"wait_changed failed: KeyError"):
+            async with dial(world, networks=RaisesNews(world.phone), migration=policy):
+                await trio.sleep(5)
+
+
+@pytest.mark.parametrize("kind", [Raises, Forgets])
+async def test_a_policy(
+    autojump_clock: trio.testing.MockClock, kind: type[trioquic.MigrationPolicy]
+) -> None:
+    async with phone_world() as world:
+        with pytest.raises(trioquic.ApplicationCodeError, match=rf"{kind.__name__}\.decide failed"):
+            async with dial(world, migration=kind()):
+                await trio.sleep(5)
+
+
+async def test_the_transport_of_httpx(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone_world() as world:
+        transport = HTTP3Transport(networks=RaisesNews(world.phone))
+        with pytest.raises(trioquic.ApplicationCodeError, match=r"RaisesNews\.wait_changed"):
+            async with httpx.AsyncClient(transport=transport):
+                await trio.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "error"),
+    [
+        ({"wlan0": "1"}, TypeError),
+        ({"wlan0": -1}, ValueError),
+        ({"wlan0": True}, TypeError),
+        ({3: 1}, TypeError),
+        (["wlan0"], TypeError),
+    ],
+)
+def test_metrics_that_are_none(metrics: Any, error: type[Exception]) -> None:
+    networks = trioquic.ManualNetworks([trioquic.Interface(name="wlan0")])
+    with pytest.raises(error, match="metric"):
+        networks.update([], metrics=metrics)
+    assert [interface.name for interface in networks.snapshot()] == ["wlan0"]
