@@ -31,8 +31,8 @@ LAYERS = {
     "_runtime": 3,
     "": FACADE,
 }
-# What every layer needs and no user: the check of what the application gives, the guard of code that
-# it gives, and what comes out of a nursery that it does not see.
+# What every layer needs and no user: the check of what the application gives, a guard of its
+# code, and what comes out of a nursery that it does not see.
 SHARED = frozenset({"_application_code", "_checks", "_groups"})
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 

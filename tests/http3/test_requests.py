@@ -48,6 +48,33 @@ async def test_the_dynamic_table_is_used_both_ways(autojump_clock: Clock) -> Non
         assert sizes[-1] < sizes[0] / 2
 
 
+@pytest.mark.parametrize(
+    ("user", "more", "sent"),
+    [
+        ("me:s%40cret@", [], b"authorization: Basic bWU6c0BjcmV0"),
+        ("me@", [], b"authorization: Basic bWU6"),
+        ("me:secret@", [("Authorization", "Bearer x")], b"authorization: Bearer x"),
+        ("", [], None),
+    ],
+)
+async def test_the_user_that_a_url_names(
+    autojump_clock: Clock, user: str, more: list[tuple[str, str]], sent: bytes | None
+) -> None:
+    url = URL.replace("https://", f"https://{user}") + "/headers"
+    async with http_world() as world, world.connect() as http:
+        async with http.request("GET", url, headers=more) as response:
+            lines = (await response.read()).splitlines()
+        found = [line for line in lines if line.startswith(b"authorization")]
+        assert found == ([] if sent is None else [sent])
+
+
+async def test_content_that_may_be_changed(autojump_clock: Clock) -> None:
+    async with http_world() as world, world.connect() as http:
+        for given in (bytearray(b"content"), memoryview(b"content")):
+            async with http.request("POST", URL + "/echo", content=given) as response:
+                assert await response.read() == b"content"
+
+
 async def test_content_goes_up(autojump_clock: Clock) -> None:
     content = pattern(300_000)
 

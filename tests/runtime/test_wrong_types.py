@@ -135,6 +135,7 @@ async def test_connections_and_streams(autojump_clock: trio.testing.MockClock) -
                     (lambda: stream.send_all(None), TypeError, data + "NoneType"),
                     (lambda: conn.send_datagram(5), TypeError, data + "int"),
                     (lambda: conn.send_datagram("x"), TypeError, data + "str"),
+                    (lambda: conn.authenticates(3), TypeError, "name must be a str, not int"),
                     (lambda: stream.receive_some("9"), TypeError, "max_bytes must be an integer"),
                     (lambda: stream.receive_some(True), TypeError, "max_bytes must be an integer"),
                     (lambda: stream.receive_some(0), ValueError, "max_bytes must be from 1"),
@@ -179,6 +180,7 @@ async def test_http3(autojump_clock: trio.testing.MockClock) -> None:
             ):
                 http: Any = opened
                 request: Any = await http.open_request("POST", "https", "server.example", "/wait")
+                answer: Any = http3.Response(request, http3.ResponseHead(status=200, headers=()))
                 await trio.sleep(1)
                 pairs = r"headers must be a sequence of \(name, value\) pairs, not "
                 one = "each name and value in headers must be bytes or str, not int"
@@ -230,6 +232,10 @@ async def test_http3(autojump_clock: trio.testing.MockClock) -> None:
                     (lambda: request.send_data("x"), TypeError, "data must be bytes, bytearray or"),
                     (lambda: request.send_trailers({"a": "b"}), TypeError, pairs + "dict"),
                     (lambda: request.receive_data(1.5), TypeError, "max_bytes must be an integer"),
+                    (lambda: answer.read(max_bytes="x"), TypeError, "max_bytes must be an integer"),
+                    (lambda: answer.read(max_bytes=-1), ValueError, "max_bytes must be from 0"),
+                    (lambda: answer.receive_some(1.5), TypeError, "max_bytes must be an integer"),
+                    (lambda: answer.receive_some(0), ValueError, "max_bytes must be from 1"),
                 ]
                 await check(cases, world)
 

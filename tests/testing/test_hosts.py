@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from typing import Any
 
 import pytest
 import trio
@@ -260,3 +261,31 @@ async def test_the_snapshot_follows_the_interfaces(autojump_clock: Clock) -> Non
             await trio.testing.wait_all_tasks_blocked()
             host.interface("wwan0").up()
         assert changes == [[1, 1], [0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "error"),
+    [
+        ((3, CLIENT), {}, "name must be a str"),
+        (("eth0", 3), {}, "address must be a str"),
+        (("eth0", CLIENT), {"metric": "x"}, "metric must be an integer"),
+        (("eth0", CLIENT), {"metered": 1}, "metered must be a bool"),
+        (("eth0", CLIENT, "nope"), {}, "nope"),
+    ],
+)
+async def test_an_interface_that_cannot_be_leaves_nothing(
+    autojump_clock: Clock, arguments: tuple[Any, ...], more: dict[str, Any], error: str
+) -> None:
+    async with SimulatedNetwork() as net:
+        host = net.host("host")
+        with pytest.raises((TypeError, ValueError), match=error):
+            host.add_interface(*arguments, **more)
+        assert host.snapshot() == ()
+        host.add_interface("eth0", CLIENT)
+
+
+async def test_the_name_of_a_host_is_a_text(autojump_clock: Clock) -> None:
+    async with SimulatedNetwork() as net:
+        nothing: Any = 3
+        with pytest.raises(TypeError, match="name must be a str"):
+            net.host(nothing)

@@ -130,6 +130,7 @@ class Connection(trio.abc.AsyncResource):
         the connection was opened for it, or because the certificate names it, too (RFC 9110
         section 4.3.4). Without verification and with a pinned fingerprint every name is right.
         Until the handshake is complete, only the names that the connection was opened for are."""
+        _checks.check(_checks.text, "name", name)
         certificates = self.peer_certificates if self.handshake_complete else ()
         return self._authority.covers(name, certificates)
 

@@ -12,7 +12,7 @@ from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Content, Response, chunks_of, respond
 from .fields import HeaderTypes, header_fields, pseudo_fields, request_fields
-from .origin import check_host_field, check_origin, split_url
+from .origin import check_host_field, check_origin, credentials_of, split_url
 from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import Priority
@@ -24,7 +24,13 @@ _DEFAULT_CONFIG = HTTP3Config()
 
 _URL: Final = _checks.instance(str)
 _CONTENT: Final = _checks.optional(
-    _checks.instance(bytes, AsyncIterable, wanted="bytes or an asynchronous iterable of bytes")
+    _checks.instance(
+        bytes,
+        bytearray,
+        memoryview,
+        AsyncIterable,
+        wanted="bytes or an asynchronous iterable of bytes",
+    )
 )
 _PRIORITY: Final = _checks.optional(_checks.instance(Priority))
 _QUIC: Final = _checks.instance(Connection)
@@ -162,6 +168,7 @@ class HTTP3Connection:
 
         `content` is sent while the response is read; an exception that an iterable raises cancels
         the request and comes out of the block. Leaving the block cancels what is not complete.
+        Who is named in `url` (RFC 7617) is sent as an Authorization field, if `headers` has none.
         `early_data`, `any_origin` and errors are those of `open_request` and `Request`.
         """
         _checks.check(_URL, "url", url)
@@ -182,8 +189,13 @@ class HTTP3Connection:
         any_origin: bool,
     ) -> AsyncGenerator[Response]:
         scheme, authority, path = split_url(url)
-        if isinstance(content, bytes):
-            if not any(_lower(name) == "content-length" for name, _ in headers):
+        given = {_lower(name) for name, _ in headers}
+        credentials = credentials_of(url)
+        if credentials is not None and "authorization" not in given:
+            headers = (*headers, ("authorization", credentials))
+        if isinstance(content, bytes | bytearray | memoryview):
+            content = bytes(content)
+            if "content-length" not in given:
                 headers = (*headers, ("content-length", str(len(content))))
             content = chunks_of(content)
         request = await self.open_request(

@@ -2,17 +2,19 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import trio
 
-from .. import QuicError
+from .. import QuicError, _checks
 from .background import background
 from .errors import ErrorCode, HTTP3Error
 from .fields import Headers, ResponseHead
-from .request import Request
+from .request import MOST, Request
 
-Content: TypeAlias = bytes | AsyncIterable[bytes]
+_READ: Final = _checks.optional(_checks.whole(0))
+
+Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
 
 
 class Response:
@@ -56,9 +58,11 @@ class Response:
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next part of the content, b"" at its end; errors as `Request.receive_data`."""
+        _checks.check(MOST, "max_bytes", max_bytes)
         if self._kept:
             await trio.lowlevel.checkpoint()
-            data, self._kept = self._kept[:max_bytes], self._kept[max_bytes:] if max_bytes else b""
+            most = len(self._kept) if max_bytes is None else max_bytes
+            data, self._kept = self._kept[:most], self._kept[most:]
             return data
         return await self._request.receive_data(max_bytes)
 
@@ -66,6 +70,7 @@ class Response:
         """All of the content that was not read yet. Raises HTTP3Error when it exceeds `max_bytes`,
         and what `Request.receive_data` raises. After an error or a cancellation, what had come can
         be read again."""
+        _checks.check(_READ, "max_bytes", max_bytes)
         chunks: list[bytes] = []
         size = 0
         try:

@@ -5,8 +5,9 @@ request for another host would hand its URL, and its credentials, to whoever was
 something else; it is refused here, before anything of it is sent.
 """
 
+import base64
 from typing import Final
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from .. import Connection
 from .._checks import without_password as without_password
@@ -35,6 +36,15 @@ def split_url(url: str) -> tuple[str, str, str]:
     if parts.query:
         path += "?" + quote(parts.query, safe=_URL_SAFE)
     return parts.scheme, authority, path
+
+
+def credentials_of(url: str) -> str | None:
+    """The Authorization field for the user that a URL names (RFC 7617), None if it names none."""
+    parts = _split(url)
+    if parts.username is None and parts.password is None:
+        return None
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
 async def check_origin(quic: Connection, authority: str) -> None:

@@ -40,7 +40,7 @@ from .frames import (
 from .priority import Priority, encode_priority_update
 from .session import Session
 
-_MOST: Final = _checks.optional(_checks.whole(1))
+MOST: Final = _checks.optional(_checks.whole(1))
 # what no server sends on a request's stream (section 7.2; RFC 9218 section 7.2)
 _UNEXPECTED: Final = RESERVED | {
     CANCEL_PUSH,
@@ -193,7 +193,7 @@ class Request(trio.abc.AsyncResource):
         Cancelled, nothing is lost. Data that is not asked for stays with the server (RFC 9000
         section 4).
         """
-        _checks.check(_MOST, "max_bytes", max_bytes)
+        _checks.check(MOST, "max_bytes", max_bytes)
         if self._head is None:
             await self.receive_response()
         most = CHUNK if max_bytes is None else max_bytes

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
-from trioquic import networks
+from trioquic import _checks, networks
 
 from ._addresses import Endpoint, canonical, is_loopback, is_routable
 from ._errors import failure
@@ -74,8 +74,15 @@ class Host:
 
         Raises ValueError if the name or an address is taken, or an option or `kind` makes no sense.
         """
-        if kind not in networks.KINDS:
-            raise ValueError(f"kind must be one of {', '.join(networks.KINDS)}, not {kind!r}")
+        for field, row, value in (
+            ("name", _checks.text, name),
+            ("kind", _checks.one_of(networks.KINDS), kind),
+            ("metered", _checks.optional(_checks.flag), metered),
+            ("metric", _checks.whole(0), metric),
+        ):
+            _checks.check(row, field, value)
+        for address in addresses:
+            _checks.check(_checks.text, "address", address)
         if name in self._interfaces or name == "lo":
             raise ValueError(f"{self.name} already has an interface {name}")
         interface = Interface(
@@ -93,8 +100,15 @@ class Host:
             nat._attach(interface)
         self._interfaces[name] = interface
         self._interfaces_changed()
-        for address in addresses:
-            interface.add_address(address)
+        try:
+            for address in addresses:
+                interface.add_address(address)
+        except BaseException:
+            for added in interface.addresses:
+                interface.remove_address(added)
+            del self._interfaces[name]
+            self._interfaces_changed()
+            raise
         return interface
 
     @property

@@ -23,6 +23,7 @@ from typing import Self
 import trio
 import trio.abc
 
+from .. import _checks
 from .._groups import leaves
 from ._errors import failure
 from ._flight import Flight
@@ -99,6 +100,7 @@ class SimulatedNetwork:
 
         With `icmp`, datagrams to its closed ports are answered by "port unreachable".
         """
+        _checks.check(_checks.text, "name", name)
         if name in self._hosts:
             raise ValueError(f"there is already a host {name}")
         host = self._hosts[name] = Host(self, name, icmp=icmp)
