@@ -458,3 +458,28 @@ def test_arguments() -> None:
         HTTP3Transport(tls=pinned)
     assert repr(HTTP3Transport(tls=pinned, mode="only")) == "<HTTP3Transport only>"
     HTTP3Transport(tls=pinned, fallback=Entered())
+
+
+async def test_it_is_not_left_inside_a_nursery_opened_after_it() -> None:
+    """trio would end the whole run with "Nursery misnesting"; the transport is as it was."""
+    async with simulated_site() as site:
+        transport = site.transport()
+        client = httpx.AsyncClient(transport=transport, base_url=site.url)
+        await transport.__aenter__()
+        async with trio.open_nursery():
+            with pytest.raises(RuntimeError, match="opened after it"):
+                await transport.__aexit__(None, None, None)
+            assert (await client.get("/bytes/1")).status_code == 200
+        await transport.__aexit__(None, None, None)
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.get("/bytes/1")
+
+
+async def test_of_two_the_first_is_left_inside_a_later_nursery() -> None:
+    async with simulated_site() as site:
+        first, second = site.transport(), site.transport()
+        await first.__aenter__()
+        await second.__aenter__()
+        async with trio.open_nursery():
+            await first.__aexit__(None, None, None)
+        await second.__aexit__(None, None, None)

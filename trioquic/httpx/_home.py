@@ -50,6 +50,16 @@ class _Shelter:
         """Whether it belongs to the current task."""
         return self._task is trio.lowlevel.current_task()
 
+    def check_innermost(self) -> None:
+        """Raises RuntimeError where its last user cannot leave: trio's nurseries are closed from
+        the innermost outwards, and one closed out of turn takes the whole run with it."""
+        nurseries = self._task.child_nurseries
+        if self._users == 1 and self.is_here and nurseries[-1] is not self.nursery:
+            raise RuntimeError(
+                "this HTTP3Transport cannot be left inside a nursery that was opened after it: it "
+                "is still open; leave it after that nursery, or use HTTP3Transport(nursery=...)"
+            )
+
     async def leave(self, error: BaseException | None) -> None:
         """One user less; the last one closes it. `error` is what ends the block."""
         self._users -= 1
@@ -183,7 +193,10 @@ class Home:
             raise
 
     async def leave(self, error: BaseException | None) -> None:
-        """The counterpart of `enter`. The last one ends the transport: at once if `error` does."""
+        """The counterpart of `enter`. The last one ends the transport: at once if `error` does.
+        Raises RuntimeError, with the transport as it was, where its nursery cannot be closed."""
+        if self._depth == 1 and self._shelter is not None:
+            self._shelter.check_innermost()
         self._depth -= 1
         if self._depth:
             await trio.lowlevel.checkpoint()
