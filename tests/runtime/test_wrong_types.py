@@ -229,6 +229,11 @@ async def test_http3(autojump_clock: trio.testing.MockClock) -> None:
                         TypeError,
                         "path must be a str, not bytes",
                     ),
+                    (
+                        lambda: http.open_request("GET", "https", "server.example", "a"),
+                        ValueError,
+                        "path must begin with a slash, not 'a'",
+                    ),
                     (lambda: request.send_data("x"), TypeError, "data must be bytes, bytearray or"),
                     (lambda: request.send_trailers({"a": "b"}), TypeError, pairs + "dict"),
                     (lambda: request.receive_data(1.5), TypeError, "max_bytes must be an integer"),

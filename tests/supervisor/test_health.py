@@ -207,6 +207,7 @@ async def test_a_close(autojump_clock: trio.testing.MockClock) -> None:
             await trio.testing.wait_all_tasks_blocked()
             await here.conn.aclose()
         assert here.conn.health.state is HealthState.OVER
+        assert "closed by this side" in here.conn.health.reason
         with pytest.raises(trio.ClosedResourceError):
             await here.conn.wait_healthy()
 

@@ -5,12 +5,17 @@ the supervisor whether the connection could move. Nothing is kept here; whoever 
 facts wakes those who wait (`Reason.HEALTH`).
 """
 
+from typing import Final
+
 import trio
 
 from ..health import ConnectionHealth, HealthState
 from .driver import Driver
+from .endings import loss_error
 from .supervisor import Supervisor
 from .waiting import Reason
+
+_CLOSING: Final = "the connection is being closed by this side"
 
 
 def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
@@ -22,7 +27,7 @@ def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
             state=HealthState.OVER,
             silent_since=None,
             can_move=False,
-            reason="closed by this side" if driver.end is None else driver.end.reason,
+            reason=_CLOSING if driver.end is None else str(loss_error(driver.end, driver.wait)),
         )
     obstacle = supervisor.obstacle
     can_move = obstacle is None

@@ -95,6 +95,8 @@ def pseudo_fields(
     fields = [(b":method", _bytes(method)), (b":authority", _visible("authority", authority))]
     if method == "CONNECT" and protocol is None:
         return fields
+    if not path.startswith("/") and not (method == "OPTIONS" and path == "*"):
+        raise ValueError(f"path must begin with a slash, not {path!r}")
     fields.append((b":scheme", _visible("scheme", scheme)))
     fields.append((b":path", _visible("path", path)))
     if protocol is not None:
