@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -66,13 +67,33 @@ def test_control_c(tmp_path: Path, output: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def interrupted(words: list[str]) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_end_leave_no_part_of_a_file(tmp_path: Path, number: signal.Signals) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        words = ["fetch", "--no-sessions", url, "-o", str(tmp_path / "x")]
+        done = interrupted(words, number)
+    assert (done.returncode, done.stdout) == (128 + number, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    result = invoke("fetch", NOWHERE, "-o", str(tmp_path / "nodir" / "x"))
+    assert result.exit_code == failures.WRITING
+    assert f"No such file or directory: '{tmp_path / 'nodir' / 'x'}'" in result.stderr
+
+
+def interrupted(
+    words: list[str], number: signal.Signals = signal.SIGINT
+) -> subprocess.CompletedProcess[str]:
     """The command, a second after its start."""
     code = (
         "import os, signal, sys, threading; from trioquic.cli import command;"
         # a shell's background jobs inherit that it is ignored
         "signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT]).start();"
+        f"threading.Timer(1.0, os.kill, [os.getpid(), {int(number)}]).start();"
         f"command({words!r})"
     )
     return subprocess.run(

@@ -3,9 +3,10 @@
 import io
 import json
 import os
+import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn, TextIO, TypeVar, TypeVarTuple
 
 import click
@@ -30,17 +31,53 @@ _WIDTH_OF_FILES: Final = 200
 
 
 def run(function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-    """`trio.run`; Ctrl-C ends the process with 130, without a traceback."""
+    """`trio.run`; Ctrl-C ends the process with 130, without a traceback. SIGTERM and SIGHUP clean
+    up like it, and end the process with 128 and their number, as the shells say it."""
     results: list[T] = []
-    try:
-        results.append(trio.run(function, *args))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BaseExceptionGroup as group:
-        if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(group)):
-            sys.exit(INTERRUPTED)
-        raise
+    with _ended_like_control_c() as received:
+        try:
+            results.append(trio.run(function, *args))
+        except KeyboardInterrupt:
+            sys.exit(_code_of(received))
+        except BaseExceptionGroup as group:
+            if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(group)):
+                sys.exit(_code_of(received))
+            raise
     return results[0]
+
+
+def _code_of(received: list[int]) -> int:
+    return 128 + received[0] if received else INTERRUPTED
+
+
+@contextmanager
+def _ended_like_control_c() -> Iterator[list[int]]:
+    """The other signals that ask a process to end become SIGINT; yields those that have come.
+
+    One that is ignored (`nohup`) stays so, and so do they all where SIGINT does not interrupt: in
+    a background job of a script the process ends as it always did.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        received.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    replaced: list[signal.Signals] = []
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        for name in ("SIGTERM", "SIGHUP"):
+            # Windows has no SIGHUP
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                # outside of the main thread nobody may
+                with suppress(ValueError):
+                    signal.signal(number, interrupt)
+                    replaced.append(number)
+    try:
+        yield received
+    finally:
+        for number in replaced:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def output() -> Console:

@@ -145,7 +145,11 @@ class File(Sink):
     def _open_part(self, mode: int) -> None:
         name = f".{self._target.name[:_MOST_OF_NAME]}.{os.urandom(4).hex()}.part"
         part = self._target.with_name(name)
-        self._file = open(part, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115 - till the end
+        try:
+            self._file = open(part, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115 - till the end
+        except OSError as error:
+            # the name that the user knows
+            raise OSError(error.errno, error.strerror, self.name) from None
         self._part = part
 
     def _write(self, block: bytes) -> None:
