@@ -14,6 +14,7 @@ The tree::
         DatagramError
         PathError: PathValidationError, PathNotValidatedError, PathAbandonedError,
             MigrationNotAllowedError, LocalAddressError
+        ApplicationCodeError
         InternalError
 """
 
@@ -183,7 +184,8 @@ class LocalAddressError(PathError, OSError):
 
 class ApplicationCodeError(QuicError):
     """Code that the application gave to a connection has raised, or returned what it must not: a
-    `NetworkSource` or the `decide` of a policy of its own. The exception is the cause."""
+    `NetworkSource`, a `SessionStore` or the `decide` of a policy of its own. The exception is the
+    cause. Also raised in a `trioquic.testing.SimulatedNetwork` outside any host's block."""
 
 
 class InternalError(QuicError):

@@ -1,7 +1,8 @@
 """What an application's own source of networks or policy does wrong is told to be its own."""
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -9,8 +10,11 @@ import trio
 import trio.testing
 
 import trioquic
+from tests.sim_server import ServerOptions
 from trioquic.httpx import HTTP3Transport
 from trioquic.policy import Decision, PolicyEvent, View
+from trioquic.sessions import MemorySessions, Record, SessionKey, TakenSession
+from trioquic.testing import SimulatedNetwork
 
 from .world import dial, phone_world
 
@@ -58,6 +62,35 @@ class Forgets(trioquic.MigrationPolicy):
         return None
 
 
+class Answers(trioquic.MigrationPolicy):
+    """Answers what the test has set, of no matter which type."""
+
+    fields: ClassVar[dict[str, Any]] = {}
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        return Decision(**self.fields)
+
+
+class TakeRaises(MemorySessions):
+    async def take(self, key: SessionKey) -> TakenSession:
+        raise KeyError("mine")
+
+
+class TakeForgets(MemorySessions):
+    async def take(self, key: SessionKey) -> Any:
+        return None
+
+
+class TakeOdd(MemorySessions):
+    async def take(self, key: SessionKey) -> Any:
+        return TakenSession(ticket=b"ticket")  # type: ignore[arg-type]
+
+
+class KeepRaises(MemorySessions):
+    async def keep(self, key: SessionKey, records: Sequence[Record]) -> None:
+        raise KeyError("mine")
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
@@ -93,6 +126,68 @@ async def test_a_policy(
         with pytest.raises(trioquic.ApplicationCodeError, match=rf"{kind.__name__}\.decide failed"):
             async with dial(world, migration=kind()):
                 await trio.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"probe": ("wlan0",)}, "each of probe must be a Candidate, not str"),
+        ({"leap": "wlan0"}, "leap must be a Candidate, not str"),
+        ({"migrate": "1"}, "migrate must be an integer, not str"),
+        ({"abandon": ["1"]}, "each of abandon must be an int, not str"),
+        ({"look_again": "soon"}, "look_again must be a time"),
+        ({"look_again": math.nan}, "look_again must be a time"),
+        ({"give_up": "no more"}, "give_up must be a NoPathReason, not str"),
+    ],
+)
+async def test_a_decision_of_odd_parts(
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, Any],
+    said: str,
+) -> None:
+    monkeypatch.setattr(Answers, "fields", fields)
+    async with phone_world() as world:
+        with pytest.raises(
+            trioquic.ApplicationCodeError, match=rf"Answers\.decide failed: .*: {said}"
+        ):
+            async with dial(world, migration=Answers()):
+                await trio.sleep(5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (TakeRaises, r"TakeRaises\.take failed: KeyError: 'mine'"),
+        (
+            TakeForgets,
+            r"TakeForgets\.take failed: TypeError: what it returns must be a TakenSession",
+        ),
+        (TakeOdd, r"TakeOdd\.take failed: TypeError: the ticket must be a Resumption, not bytes"),
+        (KeepRaises, r"KeepRaises\.keep failed: KeyError: 'mine'"),
+    ],
+)
+async def test_a_store(
+    autojump_clock: trio.testing.MockClock, kind: type[MemorySessions], said: str
+) -> None:
+    async with phone_world(ServerOptions(session_tickets=True)) as world:
+        with pytest.raises(trioquic.ApplicationCodeError, match=said) as caught:
+            async with dial(world, sessions=kind()):
+                await trio.sleep(5)
+        assert isinstance(caught.value.__cause__, (KeyError, TypeError))
+
+
+async def test_a_simulated_network_without_a_current_host(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with SimulatedNetwork(seed=1) as net:
+        phone = net.host("phone")
+        phone.add_interface("wlan0", "192.0.2.10")
+        with pytest.raises(trioquic.ApplicationCodeError, match=r"host\.as_current\(\)") as caught:
+            async with trioquic.open_connection("198.51.100.1", 443, alpn=["x"], networks=phone):
+                pass
+        # what it was before, for who makes a socket without the library
+        assert isinstance(caught.value, RuntimeError)
 
 
 async def test_the_transport_of_httpx(autojump_clock: trio.testing.MockClock) -> None:

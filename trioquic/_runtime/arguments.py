@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import idna
 
 from .. import _checks
-from .._application_code import guarded
+from .._application_code import guarded, guarded_store
 from .._protocol.config import MOST_DATAGRAM, CoreConfig
 from .._protocol.connection import ClientConnection
 from .._protocol.streams.config import StreamConfig
@@ -157,7 +157,7 @@ def make_plan(
         interface=interface,
         local_address=local_address,
         addresses=_check_addresses(addresses, local_address),
-        sessions=sessions,
+        sessions=None if sessions is None else guarded_store(sessions),
         early_data=early_data,
         rng=os.urandom,
     )

@@ -25,7 +25,7 @@ import trio.abc
 
 from .. import _checks
 from .._groups import leaves
-from ._errors import failure
+from ._errors import NoCurrentHostError, failure
 from ._flight import Flight
 from ._host import Host, current_host
 from ._interface import Interface
@@ -53,7 +53,10 @@ class _Factory(trio.abc.SocketFactory):
             raise failure(errno.EPROTONOSUPPORT)
         host = current_host.get(None)
         if host is None:
-            raise RuntimeError("no current host: make sockets inside `with host.as_current():`")
+            raise NoCurrentHostError(
+                "no current host in the simulated network: connect, and make sockets, "
+                "inside `with host.as_current():`"
+            )
         return SimulatedSocket(host, family, type, proto)
 
 
