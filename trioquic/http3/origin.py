@@ -41,7 +41,7 @@ def split_url(url: str) -> tuple[str, str, str]:
 def credentials_of(url: str) -> str | None:
     """The Authorization field for the user that a URL names (RFC 7617), None if it names none."""
     parts = _split(url)
-    if parts.username is None and parts.password is None:
+    if not parts.username and not parts.password:
         return None
     pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
