@@ -10,7 +10,7 @@ import trio.testing
 
 from tests.testing.udp import CLIENT, PORT, SERVER, bound, connected, make_socket, pair
 from trioquic import networks
-from trioquic.testing import Fate, Host, SimulatedNetwork
+from trioquic.testing import Fate, Host, Nat, SimulatedNetwork
 from trioquic.testing._sockets import SO_BINDTODEVICE
 
 Clock = trio.testing.MockClock
@@ -289,3 +289,20 @@ async def test_the_name_of_a_host_is_a_text(autojump_clock: Clock) -> None:
         nothing: Any = 3
         with pytest.raises(TypeError, match="name must be a str"):
             net.host(nothing)
+
+
+async def test_an_interface_that_cannot_be_leaves_its_nat(autojump_clock: Clock) -> None:
+    async with SimulatedNetwork() as net:
+        nat = Nat("203.0.113.1")
+        with pytest.raises(ValueError, match="nope"):
+            net.host("host").add_interface("eth0", "nope", nat=nat)
+        # the outside address is free again
+        net.host("other").add_interface("eth0", "203.0.113.1")
+
+
+async def test_a_metric_may_be_below_the_default(autojump_clock: Clock) -> None:
+    async with SimulatedNetwork() as net:
+        host = net.host("host")
+        host.add_interface("eth0", CLIENT)
+        host.add_interface("tun0", "10.0.0.1", kind="tunnel", metric=-1)
+        assert [r.interface for r in host.routes(["198.51.100.1"]) if r.chosen] == ["tun0"]

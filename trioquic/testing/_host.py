@@ -78,7 +78,8 @@ class Host:
             ("name", _checks.text, name),
             ("kind", _checks.one_of(networks.KINDS), kind),
             ("metered", _checks.optional(_checks.flag), metered),
-            ("metric", _checks.whole(0), metric),
+            # below 0: better than what is there already
+            ("metric", _checks.whole(-_checks.LARGEST_VARINT), metric),
         ):
             _checks.check(row, field, value)
         for address in addresses:
@@ -107,6 +108,8 @@ class Host:
             for added in interface.addresses:
                 interface.remove_address(added)
             del self._interfaces[name]
+            if nat is not None:
+                nat._detach(interface)
             self._interfaces_changed()
             raise
         return interface

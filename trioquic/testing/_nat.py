@@ -92,6 +92,11 @@ class Nat:
         interface.host.network._claim(self._outside, self)
         self._interfaces.append(interface)
 
+    def _detach(self, interface: "Interface") -> None:
+        self._interfaces.remove(interface)
+        if not self._interfaces:
+            interface.host.network._release(self._outside)
+
     def _outward(self, interface: "Interface", flight: Flight) -> None:
         """Give the datagram its outside source."""
         if not self._translates(flight.source[0]):
