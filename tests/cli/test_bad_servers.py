@@ -25,11 +25,11 @@ from tests.sim_server import (
 )
 from tests.sim_world import World, simulated_world
 from tests.tls import odd_certificates, pki
+from trioquic._checks import without_password
 from trioquic.cli import failures
 from trioquic.cli.downloads import Job
 from trioquic.cli.failures import FetchError
 from trioquic.cli.urls import Target, parse_url, redirected
-from trioquic.http3.origin import without_password
 
 from .run import invoke, trioquic
 from .test_downloads import SIZE, STRONG, Files, Memory, Shown, Web, fetch_jobs

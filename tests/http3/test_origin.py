@@ -10,7 +10,8 @@ import trioquic
 from tests.sim_server import PORT, ServerOptions, credentials
 from tests.sim_world import SERVER
 from trioquic import http3
-from trioquic.http3.origin import split_url, without_password
+from trioquic._checks import without_password
+from trioquic.http3.origin import split_url
 
 from .world import HTTPWorld, http_world
 

@@ -100,10 +100,9 @@ class Outlook:
             event.what is What.NETWORKS and self._networks_changed()
         ):
             # what failed a moment ago may work now
+            self._end_rests()
             self._failures.clear()
             self._misled.clear()
-            for known in self._facts.values():
-                known.retry_at = -inf
         if event.what is What.WOKEN:
             # nobody listened, so nothing was silent
             for known in self._facts.values():
@@ -293,8 +292,8 @@ class Outlook:
             del self._failures[next(iter(self._failures))]
 
     def _end_rests(self) -> None:
-        """The path in use falls silent: what had failed beside it is tried at once, not at
-        leisure. How often it has failed is not forgotten, so a silence gives one try."""
+        """What has failed may be tried at once: the path in use falls silent, for instance. How
+        often it has failed is not forgotten, so a silence gives one try."""
         self._failures = {key: (times, -inf) for key, (times, _) in self._failures.items()}
         for known in self._facts.values():
             known.retry_at = -inf

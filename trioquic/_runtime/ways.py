@@ -47,7 +47,7 @@ def check_networks(plan: Plan) -> None:
     if only and not listed:
         raise _no_such(only)
     tunnels = any(interface.up and interface.kind == "tunnel" for interface in listed)
-    if policy.tunnel_only and not policy.leave_tunnel and not tunnels:
+    if policy.tunnel_only and not tunnels:
         reason = Reach(plan.networks, policy).why_none(())
         raise LocalAddressError(errno.ENETUNREACH, reason)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import trio
 
-from ..http3.origin import without_password
+from .._checks import without_password
 from . import failures
 from .console import host_and_port
 from .failures import FetchError

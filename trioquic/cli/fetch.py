@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from .. import MigrationPolicy, TransportConfig
-from ..http3.origin import without_password
+from .._checks import without_password
 from . import failures, kept, options
 from .console import cannot_write, complain, print_json, run
 from .downloads import Job, fetch_all

@@ -24,8 +24,8 @@ from .. import (
     StatelessResetError,
     __version__,
 )
+from .._checks import without_password
 from ..http3 import Headers, HTTP3ConnectionError, HTTP3Error, RequestRejectedError, Response
-from ..http3.origin import without_password
 from . import failures
 from .failures import FetchError
 from .link import Link

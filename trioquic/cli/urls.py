@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote_to_bytes, urljoin, urlsplit
 
 import idna
 
-from ..http3.origin import without_password
+from .._checks import without_password
 from . import failures
 from .failures import FetchError
 

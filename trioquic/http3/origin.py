@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from .. import Connection
-from .._checks import without_password as without_password
+from .._checks import without_password
 from .errors import NotAuthoritativeError
 from .fields import HeaderTypes
 

@@ -11,7 +11,6 @@ only where they lead it inside, to whichever of the host's addresses.
 """
 
 import errno
-import ipaddress
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -20,7 +19,7 @@ import httpx
 
 from .. import Connection, LocalAddressError, MigrationPolicy, NetworkSource
 from ..addresses import AddressPair, candidate_pairs
-from ..networks import routes_of
+from ..networks import is_own, routes_of
 from ._tcp import Way, resolve
 
 _TUNNEL: Final = "tunnel"
@@ -76,8 +75,7 @@ class Tunnels:
         policy = self._policy
         inside = self.holds(host) or any(self._led_inside(remotes) or ())
         interfaces = self._networks.snapshot()
-        own = {entry.address for one in interfaces for entry in one.addresses}
-        here = [r for r in remotes if r in own or ipaddress.ip_address(r).is_loopback]
+        here = [remote for remote in remotes if is_own(remote, interfaces)]
         limited = policy.limits(interfaces) and len(here) < len(remotes)
         if not inside and not policy.only_interfaces and not limited:
             return [Way(remote, None) for remote in remotes]
