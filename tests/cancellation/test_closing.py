@@ -159,3 +159,25 @@ async def test_blocked_streams_do_not_hold_up_a_close(
         assert trio.current_time() <= begun + 0.5
         assert b.server.uploads == {}
         b.nothing_open()
+
+
+async def test_leaving_the_block_raises_no_group(autojump_clock: trio.testing.MockClock) -> None:
+    """Whether it is the task that leaves or those of the hidden nursery that are cancelled."""
+
+    raised: set[type[BaseException]] = set()
+
+    async def case(cut: Cut) -> None:
+        async with bench() as b:
+            with cut.later():
+                try:
+                    async with dial(b.world) as conn:
+                        out = await conn.open_send_stream()
+                        await out.send_all(bytes(20_000))
+                        cut.arm()
+                except BaseException as error:
+                    raised.add(type(error))
+                    raise
+            await b.nothing_left()
+
+    await sweep(case, least=8)
+    assert raised == {trio.Cancelled}

@@ -35,5 +35,7 @@ async def test_content_that_is_too_large_is_not_lost(autojump_clock: MockClock) 
         async with http.request("GET", f"{URL}/bytes/50000") as response:
             with pytest.raises(http3.HTTP3Error, match="larger than 5"):
                 await response.read(max_bytes=5)
+            with pytest.raises(ValueError, match="max_bytes"):
+                await response.receive_some(-1)
             assert len(await response.receive_some(3)) == 3
             assert len(await response.read()) == 49997

@@ -9,6 +9,7 @@ import trio.testing
 import trioquic
 from tests.sim_world import CELLULAR, SERVER, World
 from trioquic import MigrationPolicy
+from trioquic._runtime.binding import interface_of
 from trioquic._runtime.ways import Way, ways_to
 
 from .test_race import plan_for, remotes
@@ -101,3 +102,11 @@ async def test_a_source_that_lists_nothing_forbids_nothing(autojump_clock: Clock
             nothing = trioquic.ManualNetworks()
             async with dial(world, migration=policy, networks=nothing) as conn:
                 assert await get(conn, 1000)
+
+
+def test_no_interface_leads_to_an_address_of_ones_own() -> None:
+    """The system delivers it itself, and not over the interface that has it."""
+    here = trioquic.InterfaceAddress(address="192.0.2.10", prefix_length=24)
+    networks = trioquic.ManualNetworks([trioquic.Interface(name="eth0", addresses=(here,))])
+    assert interface_of("192.0.2.10", "198.51.100.1", networks) == "eth0"
+    assert interface_of("192.0.2.10", "192.0.2.10", networks) is None

@@ -58,8 +58,8 @@ class Response:
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next part of the content, b"" at its end; errors as `Request.receive_data`."""
-        _checks.check(MOST, "max_bytes", max_bytes)
         if self._kept:
+            _checks.check(MOST, "max_bytes", max_bytes)
             await trio.lowlevel.checkpoint()
             most = len(self._kept) if max_bytes is None else max_bytes
             data, self._kept = self._kept[:most], self._kept[most:]
