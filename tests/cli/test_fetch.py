@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -84,6 +85,30 @@ async def test_files_of_aioquic(certs: Certificates, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.output == ""
     assert target.read_bytes() == pattern(500_001)
+
+
+async def test_control_c_in_the_middle_says_nothing_of_the_connection(
+    certs: Certificates, tmp_path: Path
+) -> None:
+    """Whatever the process does at that moment: here, the connection's own task."""
+    code = (
+        "import signal, sys; from trioquic.cli import command;"
+        "from trioquic._runtime.path_link import PathLink as link; take = link._take; left = [30];"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def interrupted(self, received):\n"
+        "    take(self, received); left[0] -= 1\n"
+        "    if not left[0]: signal.raise_signal(signal.SIGINT)\n"
+        "link._take = interrupted; command(sys.argv[1:])"
+    )
+    async with aioquic_site(certs) as url:
+        words = ["fetch", f"{url}/bytes/20000000", "-o", str(tmp_path / "x"), "--no-sessions"]
+        done = await trio.run_process(
+            [sys.executable, "-c", code, *words, "--cafile", str(certs.ca_file)],
+            capture_stderr=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (130, b"")
+    assert os.listdir(tmp_path) == []
 
 
 @needs("gtlsserver")

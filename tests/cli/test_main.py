@@ -1,12 +1,16 @@
 """Starting the command line: with and without the packages it needs."""
 
 import runpy
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import pytest
+import trio
 
 import trioquic
 from tests.cli.run import invoke
@@ -61,6 +65,38 @@ def test_control_c_leaves_no_traceback() -> None:
     with pytest.raises(SystemExit) as ended:
         run(interrupted)
     assert ended.value.code == INTERRUPTED
+
+
+def test_control_c_ends_the_command_and_no_task_of_it_alone() -> None:
+    """Whatever is running then: a connection that ends first would look lost to its users."""
+    hit: list[str] = []
+
+    async def busy() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+        except KeyboardInterrupt:
+            hit.append("a task of its own")
+            raise
+
+    async def command() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(busy)
+
+    with interruptible(), pytest.raises(SystemExit) as ended:
+        run(command)
+    assert ended.value.code == INTERRUPTED
+    assert hit == []
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """A shell's background jobs inherit that SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(

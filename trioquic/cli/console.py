@@ -36,7 +36,11 @@ def run(function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
     results: list[T] = []
     with _ended_like_control_c() as received:
         try:
-            results.append(trio.run(function, *args))
+            # Ctrl-C ends the command as a whole. In whatever runs just then it would end that
+            # first, a connection perhaps, and who uses it would take it for lost.
+            results.append(
+                trio.run(function, *args, restrict_keyboard_interrupt_to_checkpoints=True)
+            )
         except KeyboardInterrupt:
             sys.exit(_code_of(received))
         except BaseExceptionGroup as group:
