@@ -70,7 +70,7 @@ class Memory(Sink):
 
 
 class Files(Application):
-    """Has one file, `/file`, with an ETag; `/moved/N` leads there in N steps."""
+    """Has one file, `/file`, with an ETag; `/moved/N` leads there in N steps, `/lost` to none."""
 
     def __init__(self, connection: ServerConnection, web: "Web") -> None:
         super().__init__(connection)
@@ -87,6 +87,8 @@ class Files(Application):
             case ["moved", steps]:
                 where = b"/moved/%d" % (int(steps) - 1)
                 self._head(stream_id, 307, (b"location", where), end=True)
+            case ["lost"]:
+                self._head(stream_id, 303, (b"location", b"/status/404"), end=True)
             case ["away"]:
                 self._head(stream_id, 301, (b"location", b"http://elsewhere.example/"), end=True)
             case _:
@@ -472,6 +474,22 @@ async def test_redirects(autojump_clock: Clock) -> None:
         job, _ = await here.fetch("/away", Memory())
         assert job.exit_code == failures.REDIRECTS
         assert "no https URL" in str(job.error)
+
+
+async def test_an_error_names_where_it_was_asked_and_where_it_failed(autojump_clock: Clock) -> None:
+    here_is = f"https://{AUTHORITY}:{PORT}"
+    async with web() as here:
+        job, _ = await here.fetch("/lost", Memory())
+        assert job.complaint == f"{here_is}/lost: redirected to {here_is}/status/404: status 404"
+        job, _ = await here.fetch("/status/404", Memory())
+        assert job.complaint == f"{here_is}/status/404: status 404"
+        job, _ = await here.fetch("/moved/3", Memory(), redirects=1)
+        assert job.complaint == (
+            f"{here_is}/moved/3: redirected to {here_is}/moved/2: "
+            f"too many redirects, the last to {here_is}/moved/1"
+        )
+        job, _ = await here.fetch("/file", Memory())
+        assert job.complaint is None
 
 
 async def test_what_goes_wrong_above(autojump_clock: Clock) -> None:

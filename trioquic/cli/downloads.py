@@ -34,6 +34,17 @@ class Job:
     def failed(self, exit_code: int, text: str) -> None:
         self.exit_code, self.error = exit_code, text
 
+    @property
+    def complaint(self) -> str | None:
+        """What went wrong, for people: with the URL that was asked for, and with the one where it
+        failed if redirects led there."""
+        if self.error is None:
+            return None
+        where = [without_password(self.url)]
+        if self.transfer is not None and self.transfer.progress.redirects:
+            where.append(f"redirected to {self.transfer.progress.url}")
+        return ": ".join([*where, self.error])
+
     def summary(self) -> dict[str, Any]:
         """The result, for programs."""
         assert self.transfer is not None

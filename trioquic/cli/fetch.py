@@ -129,8 +129,8 @@ def _tell_results(
     as_json: bool,
 ) -> None:
     for job in jobs:
-        if job.error is not None:
-            tell(f"{without_password(job.url)}: {job.error}")
+        if job.complaint is not None:
+            tell(job.complaint)
     if as_json:
         summary = {"transfers": [job.summary() for job in jobs], "connections": connections}
         try:

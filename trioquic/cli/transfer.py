@@ -55,6 +55,8 @@ class Progress:
 
     url: str
     """Where it is now, after redirects."""
+    redirects: int = 0
+    """How many were followed."""
     status: int | None = None
     total: int | None = None
     """Bytes of the whole content, if the server said."""
@@ -147,6 +149,7 @@ class Transfer:
             text = f"too many redirects, the last to {target.url}"
             raise FetchError(failures.REDIRECTS, text)
         self._redirects -= 1
+        self.progress.redirects += 1
         self._etag = None
         return target
 
