@@ -4,6 +4,7 @@
 """
 
 from . import _variant  # first: it decides which variant of the core everything below imports
+from ._deprecation import QuicDeprecationWarning
 from ._protocol import connection as _core
 from ._protocol.datagrams import DatagramOutcome
 from ._protocol.path.state import PathState
@@ -118,6 +119,7 @@ __all__ = [
     "PeerParameters",
     "PreferredAddressResult",
     "ProtocolError",
+    "QuicDeprecationWarning",
     "QuicError",
     "ReceiveStream",
     "Route",
