@@ -1,4 +1,4 @@
-"""Everything that trioquic raises, in one tree.
+"""Everything that trioquic raises, in one tree, and what a bug in it raises, outside of that.
 
 What a stream's user must handle as "the other side is gone" is also a `trio.BrokenResourceError`;
 what follows one's own close is `trio.ClosedResourceError` and not in this tree. Plain misuse is
@@ -15,7 +15,7 @@ The tree::
         PathError: PathValidationError, PathNotValidatedError, PathAbandonedError,
             MigrationNotAllowedError, LocalAddressError
         ApplicationCodeError
-        InternalError
+    InternalError
 """
 
 from enum import Enum
@@ -188,5 +188,8 @@ class ApplicationCodeError(QuicError):
     cause. Also raised in a `trioquic.testing.SimulatedNetwork` outside any host's block."""
 
 
-class InternalError(QuicError):
-    """A bug in trioquic. Its cause is chained; please report it."""
+class InternalError(Exception):
+    """A bug in trioquic. Its cause is chained; please report it.
+
+    No `QuicError`: who handles what networks and servers do must not swallow it.
+    """

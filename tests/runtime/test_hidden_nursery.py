@@ -176,6 +176,25 @@ async def test_a_bug_in_a_task_is_an_internal_error(
         assert open_sockets(world) == 0
 
 
+async def test_who_handles_quic_errors_does_not_swallow_a_bug(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trioquic.InternalError.__bases__ == (Exception,)
+
+    def transmit(*_: object) -> None:
+        raise PlantedError("a bug")
+
+    async with phone_world() as world:
+        with pytest.raises(trioquic.InternalError):
+            async with dial(world) as conn:
+                with monkeypatch.context() as patch:
+                    patch.setattr(ClientConnection, "transmit", transmit)
+                    try:
+                        conn.ping()
+                    except (trioquic.QuicError, OSError, trio.BrokenResourceError):
+                        raise AssertionError("taken for the network's doing") from None
+
+
 async def test_a_bug_beats_an_exception_and_keeps_it_as_context(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

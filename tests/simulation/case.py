@@ -99,7 +99,7 @@ class Case:
 class Outcome:
     """What came of a run. Times are virtual seconds."""
 
-    errors: list[trioquic.QuicError] = field(default_factory=list)
+    errors: list[trioquic.QuicError | trioquic.InternalError] = field(default_factory=list)
     """One for each job, or for the handshake, that ended in a typed error."""
     wrong: list[str] = field(default_factory=list)
     """What was delivered and is not what was sent."""

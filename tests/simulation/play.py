@@ -108,7 +108,7 @@ class Phone:
                         await listeners.start(self._listen, conn)
                         listeners.start_soon(self._await_confirmation, conn)
                         await self._work(conn)
-                except trioquic.QuicError as error:
+                except (trioquic.QuicError, trioquic.InternalError) as error:
                     outcome.errors.append(error)
                     outcome.elapsed = self._now()
 
@@ -172,7 +172,7 @@ class Phone:
                 expected = hashlib.sha256(body).hexdigest().encode()
             await stream.send_eof()
             await self._expect(stream, expected)
-        except trioquic.QuicError as error:
+        except (trioquic.QuicError, trioquic.InternalError) as error:
             self._outcome.errors.append(error)
 
     async def _expect(self, stream: trioquic.Stream, expected: bytes) -> None:

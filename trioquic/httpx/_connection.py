@@ -20,6 +20,7 @@ import trio
 
 from .. import Connection, HealthState, QuicError
 from ..http3 import HTTP3Connection
+from ..http3.background import background
 from ._discovery import Endpoint
 
 # So many requests wait for one attempt before another one is made; RFC 9114 section 6.1 asks
@@ -84,11 +85,10 @@ class PooledConnection:
     async def _serve(
         self, http3: HTTP3Connection, tell: Callable[["PooledConnection"], None]
     ) -> None:
-        async with trio.open_nursery() as nursery:
+        async with background("trioquic.httpx") as nursery:
             nursery.start_soon(self._watch_room, http3.quic, tell)
             nursery.start_soon(self._watch_health, http3.quic, tell)
             await http3.wait_closed()
-            nursery.cancel_scope.cancel()
 
     async def _watch_room(
         self, quic: Connection, tell: Callable[["PooledConnection"], None]

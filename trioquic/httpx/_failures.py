@@ -1,6 +1,6 @@
 """What goes wrong in QUIC and HTTP/3, in httpx's terms; the cause is chained.
 
-A bug of this library (`trioquic.InternalError`) is not dressed up as a failure of the network.
+A bug of this library (`trioquic.InternalError`, which is no `QuicError`) is not dressed up as one.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,6 @@ import trio
 from .. import (
     ConnectionLostError,
     HandshakeError,
-    InternalError,
     PeerClosedError,
     ProtocolError,
     QuicError,
@@ -44,8 +43,6 @@ def connecting() -> Iterator[None]:
     """
     try:
         yield
-    except InternalError:
-        raise
     except (QuicError, OSError, trio.ClosedResourceError, ValueError) as error:
         raise httpx.ConnectError(_text(error)) from error
 
@@ -58,8 +55,6 @@ def sending() -> Iterator[None]:
     except (FieldSectionTooLargeError, ValueError) as error:
         # what the server, or HTTP, does not allow
         raise httpx.LocalProtocolError(_text(error)) from error
-    except InternalError:
-        raise
     except (QuicError, trio.ClosedResourceError) as error:
         raise _lost(error, httpx.WriteError) from error
 
@@ -69,8 +64,6 @@ def receiving() -> Iterator[None]:
     """While a response is awaited or read."""
     try:
         yield
-    except InternalError:
-        raise
     except (QuicError, trio.ClosedResourceError) as error:
         raise _lost(error, httpx.ReadError) from error
 

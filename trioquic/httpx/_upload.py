@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 import trio
 
-from .. import InternalError, QuicError
+from .. import QuicError
 from ..http3 import Request
 
 # The write timeout is for one piece
@@ -60,8 +60,6 @@ class Upload:
                         return
         try:
             await self._request.send_eof()
-        except InternalError:
-            raise
         except (QuicError, trio.ClosedResourceError):
             return
 
@@ -72,8 +70,6 @@ class Upload:
                 await self._request.send_data(piece)
                 self._moved_at = trio.current_time()
                 return self._request.stopped is None
-        except InternalError:
-            raise
         except (QuicError, trio.ClosedResourceError):
             return False
         raise httpx.WriteTimeout("the server does not take the request's body in time")
