@@ -23,6 +23,21 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"## {project['version']}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_what_checks_the_types_is_what_compiles() -> None:
+    """One version, pinned in both places: another mypyc makes another program of this source."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    pins = [
+        [need for need in needs if need.startswith("mypy")]
+        for needs in (
+            settings["build-system"]["requires"],
+            settings["project"]["optional-dependencies"]["dev"],
+        )
+    ]
+    assert pins[0] == pins[1]
+    assert len(pins[0]) == 1
+    assert pins[0][0].startswith("mypy==")
+
+
 def test_cryptography_has_what_its_floor_promises() -> None:
     for aead in (AESGCM(bytes(16)), ChaCha20Poly1305(bytes(32))):
         sealed = bytearray(5 + 16)
