@@ -31,7 +31,8 @@ class PathValidated(PathEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathFailed(PathEvent):
     """Validation was given up (RFC 9000 section 8.2.4), or the path was closed. The connection
-    goes on (section 9)."""
+    goes on (section 9). That a path which failed is closed, and has not worked since, is not told.
+    """
 
     path: Path
     """Closed if its state is `PathState.ABANDONED`, perhaps only since this event."""

@@ -1,7 +1,13 @@
 """What path events say must fit together, and to what the connection did."""
 
+import math
+from typing import Final
+
 import trioquic
 from tests.simulation.case import Case, Outcome
+
+# RFC 9000 section 8.2.4: three PTOs of a path of which nothing is known
+_SHORTEST_ATTEMPT: Final = 2.9
 
 
 def contradictions(case: Case, outcome: Outcome) -> list[str]:
@@ -10,6 +16,7 @@ def contradictions(case: Case, outcome: Outcome) -> list[str]:
         *_moves(outcome),
         *_validations(outcome),
         *_recoveries(outcome),
+        *_failures(outcome),
         *_results(outcome),
     ]
 
@@ -64,6 +71,20 @@ def _recoveries(outcome: Outcome) -> list[str]:
             if event.path.id not in degraded:
                 found.append(f"path {event.path.id} recovered without reason")
             degraded.discard(event.path.id)
+    return found
+
+
+def _failures(outcome: Outcome) -> list[str]:
+    """A failure is told once: another attempt takes its time, or the path has worked meanwhile."""
+    found = []
+    failed: dict[int, float] = {}
+    for at, event in outcome.events:
+        if isinstance(event, trioquic.PathFailed):
+            if at < failed.get(event.path.id, -math.inf) + _SHORTEST_ATTEMPT:
+                found.append(f"path {event.path.id} failed twice")
+            failed[event.path.id] = at
+        elif isinstance(event, trioquic.PathValidated | trioquic.PathRecovered):
+            failed.pop(event.path.id, None)
     return found
 
 

@@ -68,11 +68,38 @@ async def test_networks_that_the_policy_does_not_want_were_not_tried(
 
 
 async def test_a_standby_that_does_not_answer(autojump_clock: trio.testing.MockClock) -> None:
+    """It is given up for that, which is no other failure."""
     async with phone() as here:
         here.world.cellular.link.blackhole()
         await here.until(trioquic.PathFailed, 2)
-        assert reasons(here)[:2] == ["no answer to PATH_CHALLENGE", "it did not answer"]
+        assert reasons(here) == ["no answer to PATH_CHALLENGE"] * 2
+        first, second = here.heard(trioquic.PathFailed)
+        assert first.path is not second.path
+        assert first.path.state is trioquic.PathState.ABANDONED
         assert here.heard(trioquic.Migrated) == []
+
+
+async def test_a_move_by_hand_that_nobody_answers(autojump_clock: trio.testing.MockClock) -> None:
+    async with phone(policy=trioquic.MigrationPolicy(automatic=False)) as here:
+        here.world.cellular.link.blackhole()
+        with pytest.raises(trioquic.PathValidationError):
+            await here.conn.migrate(interface="wwan0")
+        await trio.sleep(5)
+        assert reasons(here) == ["no answer to PATH_CHALLENGE"]
+
+
+async def test_a_path_that_failed_and_works_again(autojump_clock: trio.testing.MockClock) -> None:
+    """Its end is news then."""
+    async with phone(policy=trioquic.MigrationPolicy(automatic=False)) as here:
+        path = await here.conn.add_path(interface="wwan0")
+        here.world.cellular.link.blackhole()
+        with pytest.raises(trioquic.PathValidationError):
+            await path.validate()
+        here.world.cellular.link.restore()
+        await path.validate()
+        await path.aclose()
+        await here.until(trioquic.PathFailed, 2)
+        assert reasons(here) == ["no answer to PATH_CHALLENGE", "closed"]
 
 
 async def test_the_preferred_address(autojump_clock: trio.testing.MockClock) -> None:

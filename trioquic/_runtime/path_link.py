@@ -49,6 +49,8 @@ class PathLink:
         self._settled: trio.Event | None = None
         self._outcome: float | PathError = 0.0
         self._validating = 0
+        # it was told that the path failed, and since then it has neither worked nor been in use
+        self.failed = False
         # how long the path has carried the connection, without and with the time since
         self._active_time = 0.0
         self._active_since: float | None = None
@@ -178,6 +180,7 @@ class PathLink:
         """The connection is on this path from now on, or is not."""
         self._active_time = self._time_active()
         self._active_since = trio.current_time() if active else None
+        self.failed &= not active
 
     @property
     def active(self) -> bool:
@@ -191,6 +194,7 @@ class PathLink:
 
     def on_validated(self, rtt: float) -> None:
         """A challenge was answered after `rtt` seconds."""
+        self.failed = False
         self._settle(rtt)
 
     def on_failed(self, reason: str) -> None:

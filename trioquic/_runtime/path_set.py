@@ -436,6 +436,7 @@ class PathSet:
                 self._tell(What.DEGRADED, number)
                 self._broadcast.send(public.PathDegraded(path=self._links[number].handle))
             case PathRecovered(path_id=number) if number in self._links:
+                self._links[number].failed = False
                 self._broadcast.send(public.PathRecovered(path=self._links[number].handle))
             case Migrated(old=old, new=new) if new in self._links:
                 left = self._links.get(old)
@@ -477,7 +478,12 @@ class PathSet:
             self.supervisor.hear(PolicyEvent(what=what, path=path_id))
 
     def _on_failed(self, link: PathLink, reason: str) -> None:
-        if link.statistics().state is PathState.ABANDONED:
+        state = link.statistics().state
+        # It is closed because it failed: that is no news.
+        known = link.failed and state is PathState.ABANDONED
+        # An active path may work although a challenge was lost.
+        link.failed = state is not PathState.ACTIVE
+        if state is PathState.ABANDONED:
             del self._links[link.path_id]
             del self._driver.links[link.path_id]
             self._lingering.discard(link.path_id)
@@ -487,4 +493,5 @@ class PathSet:
         else:
             link.on_failed(reason)
         self._tell(What.FAILED, link.path_id)
-        self._broadcast.send(public.PathFailed(path=link.handle, reason=reason))
+        if not known:
+            self._broadcast.send(public.PathFailed(path=link.handle, reason=reason))
