@@ -224,6 +224,10 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
         (["https://a.example/%2e%2e", "-O"], "no file name"),
         (["https://a.example/a%2fb", "-O"], "no file name"),
         (["https://a.example/", "--json"], "--json is for standard output"),
+        (
+            ["https://a.example/", "--interface", "a", "--only-interface", "b"],
+            "--interface a is not among --only-interface",
+        ),
         (["https://a.example/", "--qlog", f"{__file__}/no"], "does not exist"),
     ],
 )

@@ -1,5 +1,6 @@
 """What `MigrationPolicy` says of kinds and prices holds from the first datagram on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ import trioquic
 from tests.sim_world import CELLULAR, SERVER, World
 from trioquic import MigrationPolicy
 from trioquic._runtime.binding import interface_of
-from trioquic._runtime.ways import Way, ways_to
+from trioquic._runtime.ways import Way, check_start, ways_to
 
 from .test_race import plan_for, remotes
 from .world import dial, get, phone_world
 
 Clock = trio.testing.MockClock
+LENT = "192.0.2.200"
+ITS = f"local_address {CELLULAR} belongs to interface 'wwan0'"
 FORBIDDING = [
     (MigrationPolicy(metered=False), "metered=False: wwan0"),
     (MigrationPolicy(kinds=["wifi"]), "kinds: wwan0 is cellular"),
@@ -70,6 +73,74 @@ async def test_who_names_the_start_knows_what_it_is(
         async with dial(world, migration=policy, networks=world.phone, **start) as conn:
             assert conn.active_path is not None
             assert conn.active_path.local[0] == CELLULAR
+
+
+@pytest.mark.parametrize(
+    ("policy", "start", "told"),
+    [
+        (
+            MigrationPolicy(only_interfaces=["wlan0", "eth0"]),
+            {"local_address": CELLULAR},
+            f"{ITS}, which is not among only_interfaces: wlan0, eth0",
+        ),
+        (
+            MigrationPolicy(tunnel_only=True),
+            {"local_address": CELLULAR},
+            f"{ITS}, which is no tunnel (tunnel_only)",
+        ),
+        (
+            MigrationPolicy(tunnel_only=True),
+            {"interface": "wwan0"},
+            "interface 'wwan0' is no tunnel (tunnel_only)",
+        ),
+    ],
+)
+async def test_a_start_that_the_policy_rules_out(
+    autojump_clock: Clock, policy: MigrationPolicy, start: dict[str, Any], told: str
+) -> None:
+    async with phone_world(ipv6=False) as world:
+        with pytest.raises(ValueError) as caught:
+            async with dial(world, migration=policy, networks=world.phone, **start):
+                pytest.fail("began there")
+        assert str(caught.value) == told
+        assert world.record.select(host="phone") == ()
+        # one that does not
+        only = MigrationPolicy(only_interfaces=["wwan0"])
+        async with dial(world, migration=only, networks=world.phone, local_address=CELLULAR):
+            pass
+
+
+class Lent(trioquic.ManualNetworks):
+    """eth0 has no address, and the system sends through it from that of dummy0."""
+
+    def __init__(self) -> None:
+        lent = trioquic.InterfaceAddress(address=LENT, prefix_length=32)
+        super().__init__(
+            [
+                trioquic.Interface(name="eth0", addresses=()),
+                trioquic.Interface(name="dummy0", addresses=(lent,), kind="other"),
+            ]
+        )
+
+    def routes(self, remotes: Sequence[str]) -> tuple[trioquic.Route, ...]:
+        return tuple(
+            trioquic.Route(remote=remote, interface="eth0", source=LENT, chosen=True)
+            for remote in remotes
+        )
+
+
+async def test_an_address_that_is_lent_belongs_to_whom_the_system_sends_through(
+    autojump_clock: Clock,
+) -> None:
+    async with phone_world(ipv6=False) as world:
+        for name in ("eth0", "dummy0"):
+            policy = MigrationPolicy(only_interfaces=[name])
+            plan = plan_for(world, migration=policy, networks=Lent(), local_address=LENT)
+            if name == "eth0":
+                check_start(plan, SERVER)
+            else:
+                with pytest.raises(ValueError, match="belongs to interface 'eth0', which is not"):
+                    check_start(plan, SERVER)
 
 
 async def test_a_network_of_unknown_kind_is_used_where_nothing_else_is(

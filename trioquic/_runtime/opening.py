@@ -25,7 +25,7 @@ from .binding import bind_socket
 from .connection import Connection
 from .race import Race
 from .sockets import Remote
-from .ways import check_networks, ways_to
+from .ways import check_networks, check_start, ways_to
 
 _NURSERY: Final = _checks.instance(trio.Nursery)
 
@@ -70,8 +70,8 @@ def open_connection(
     connection, with the errors of all attempts in `attempts`; `socket.gaierror` when the host is
     unknown; `LocalAddressError` when the interface or address cannot be used; `OSError` and
     `ValueError` for files of `tls` that cannot be read or understood; `ValueError` and `TypeError`
-    for other misuse, such as `early_data` without `sessions`. Cancelled while connecting, it leaves
-    nothing behind.
+    for other misuse, such as `early_data` without `sessions`, or a start that `migration` rules
+    out. Cancelled while connecting, it leaves nothing behind.
     """
     return _hidden_nursery(
         make_plan(
@@ -195,9 +195,13 @@ class _Outcome:
 
 
 async def _find(plan: Plan) -> list[Remote]:
-    """Where the server may be."""
+    """Where the server may be. Raises ValueError where the policy rules out the start."""
     await _check_local(plan)
-    return await _resolve(plan)
+    remotes = await _resolve(plan)
+    if plan.local_address is not None:
+        for remote in remotes:
+            check_start(plan, remote.address[0])
+    return remotes
 
 
 async def _check_local(plan: Plan) -> None:
@@ -206,6 +210,8 @@ async def _check_local(plan: Plan) -> None:
     if plan.interface is None and plan.local_address is None:
         check_networks(plan)
         return
+    if plan.interface is not None:
+        check_start(plan, None)
     version = 4 if plan.local_address is None else ip_version(plan.local_address)
     try:
         sock = await bind_socket(

@@ -24,11 +24,13 @@ from ..addresses import AddressPair
 from ..errors import LocalAddressError
 from ..networks import Interface, is_own
 from .arguments import Plan
+from .binding import interface_of
 from .reach import Reach
 from .sockets import Remote
 
 _A_PAIR: Final = 2  # one address of each family, if there are both
 _MOST_OTHERS: Final = 16
+_TUNNEL: Final = "tunnel"
 
 
 class Way(NamedTuple):
@@ -46,10 +48,28 @@ def check_networks(plan: Plan) -> None:
     listed = [i for i in interfaces if not only or i.name in only]
     if only and not listed:
         raise _no_such(only)
-    tunnels = any(interface.up and interface.kind == "tunnel" for interface in listed)
+    tunnels = any(interface.up and interface.kind == _TUNNEL for interface in listed)
     if policy.tunnel_only and not tunnels:
         reason = Reach(plan.networks, policy).why_none(())
         raise LocalAddressError(errno.ENETUNREACH, reason)
+
+
+def check_start(plan: Plan, remote: str | None) -> None:
+    """Find out that the policy rules out where the application wants to start, which for an address
+    depends on where it goes to. Raises ValueError."""
+    policy, name = plan.migration, plan.interface
+    which = f"interface {name!r}"
+    if name is None and plan.local_address is not None:
+        name = interface_of(plan.local_address, remote, plan.networks)
+        which = f"local_address {plan.local_address} belongs to interface {name!r}, which"
+    if name is None:
+        return
+    only = policy.only_interfaces
+    if only and name not in only:
+        raise ValueError(f"{which} is not among only_interfaces: {', '.join(only)}")
+    kinds = {interface.kind for interface in plan.networks.snapshot() if interface.name == name}
+    if policy.tunnel_only and kinds and _TUNNEL not in kinds:
+        raise ValueError(f"{which} is no tunnel (tunnel_only)")
 
 
 def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:

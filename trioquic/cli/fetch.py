@@ -97,6 +97,7 @@ def fetch(
     jobs = _jobs(urls, outputs, remote_name)
     if as_json and any(isinstance(job.sink, StandardOutput) for job in jobs):
         raise click.UsageError("--json is for standard output: give every URL a file, -o or -O")
+    _check_start(interfaces, only_interfaces)
     tell = _ignore if silent else complain
     start = choice.start(tell)
     settings = Settings(
@@ -137,6 +138,13 @@ def _tell_results(
             print_json(summary)
         except OSError as error:
             cannot_write(failures.WRITING, error)
+
+
+def _check_start(start: Sequence[str], only: Sequence[str]) -> None:
+    """Raises UsageError where the one option forbids what the other wants."""
+    outside = [name for name in start if only and name not in only]
+    if outside:
+        raise click.UsageError(f"--interface {outside[0]} is not among --only-interface")
 
 
 def _ignore(text: str) -> None:
