@@ -20,6 +20,7 @@ from .. import (
 from ..http3 import FieldSectionTooLargeError, HTTP3Error, RequestRejectedError
 
 CLOSED: Final = "the transport was closed"
+NO_CONNECTION: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 
 # RFC 9110 section 9.2.2: to do it twice is the same as to do it once
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
@@ -88,6 +89,15 @@ def is_the_networks(error: httpx.TransportError) -> bool:
     return isinstance(cause, ConnectionLostError) and not isinstance(
         cause, PeerClosedError | ProtocolError
     )
+
+
+def no_way(over_http3: Exception, around: Exception, name: str) -> httpx.TransportError:
+    """Neither led to a connection. Every host has TCP, so what became of the way around says which
+    kind of error it is, and is its cause; what else was tried is told, too."""
+    kind = httpx.ConnectTimeout if isinstance(around, httpx.ConnectTimeout) else httpx.ConnectError
+    error = kind(f"over QUIC: {_text(over_http3)}; {name}: {_text(around)}")
+    error.__cause__, error.__context__ = around, over_http3
+    return error
 
 
 def _lost(

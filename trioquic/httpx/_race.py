@@ -8,19 +8,24 @@ silent connection is heard first after all, it wins.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple
 
 import httpx
 import trio
 
 from ..http3.background import background
+from ._failures import NO_CONNECTION, no_way
 from ._way import FinalError, Way
-
-Around: TypeAlias = Callable[[], Awaitable[httpx.Response]]
-"""The way around HTTP/3."""
 
 # Over HTTP/3, the first one included
 _MOST_WAYS: Final = 3
+
+
+class Around(NamedTuple):
+    """The way around HTTP/3, and what to call it."""
+
+    name: str
+    go: Callable[[], Awaitable[httpx.Response]]
 
 
 class Race:
@@ -38,6 +43,11 @@ class Race:
         self._decided = trio.Event()
         self._winner: httpx.Response | None = None
         self._errors: list[Exception] = []
+        # whether the first error hides all others
+        self._final = False
+        # what became of the way around, if it led nowhere
+        self._nowhere: Exception | None = None
+        self._name = "" if around is None else around.name
         self._nursery: trio.Nursery
 
     async def run(self, first: Way) -> httpx.Response:
@@ -55,7 +65,16 @@ class Race:
             raise
         if self._winner is not None:
             return self._winner
-        raise self._errors[0]
+        raise self._what_went_wrong()
+
+    def _what_went_wrong(self) -> Exception:
+        if not self._errors:
+            assert self._nowhere is not None
+            return self._nowhere
+        first = self._errors[0]
+        if self._nowhere is None or self._final or not isinstance(first, NO_CONNECTION):
+            return first
+        return no_way(first, self._nowhere, self._name)
 
     def _company(self, way: Way) -> bool:
         """`way` keeps its request waiting: start the next one, if there is one."""
@@ -75,8 +94,15 @@ class Race:
         around, self._around = self._around, None
         if around is None:
             return False
-        self._start(around)
+        self._start(partial(self._go_around, around))
         return True
+
+    async def _go_around(self, around: Around) -> httpx.Response | None:
+        try:
+            return await around.go()
+        except NO_CONNECTION as error:
+            self._nowhere = error
+            return None
 
     async def _follow(self, way: Way) -> httpx.Response | None:
         response = await way.advance(calm=True)
@@ -95,6 +121,7 @@ class Race:
             response = await way()
         except FinalError as final:
             self._errors.insert(0, final.error)
+            self._final = True
             self._around = None
         except Exception as error:
             self._add_error(error)
@@ -110,7 +137,7 @@ class Race:
 
     def _add_error(self, error: Exception) -> None:
         """Another way may help against what was no connection."""
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        if isinstance(error, NO_CONNECTION):
             self._errors.append(error)
             self._start_around()
         else:

@@ -19,7 +19,7 @@ import trio
 from .. import CertificateError
 from ._attempt import can_be_doubled
 from ._discovery import Discovery, Origin
-from ._failures import CLOSED, check_host, is_the_networks
+from ._failures import CLOSED, NO_CONNECTION, check_host, is_the_networks, no_way
 from ._fallback import DefaultFallback
 from ._pool import Pool
 from ._race import Around, Race
@@ -85,7 +85,7 @@ class Router:
             return False
         if not self._pool.has_outage(origin):
             return False
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        if isinstance(error, NO_CONNECTION):
             return True
         return can_be_doubled(request) and is_the_networks(error)
 
@@ -98,17 +98,17 @@ class Router:
     async def _send_somehow(self, request: httpx.Request) -> httpx.Response:
         """Raises `FinalError`, too."""
         began = trio.current_time()
-        around = None if self._find_fallback is None else partial(self._go_around, request, began)
+        around = self._around(request, began)
         way = self._make_way(request)
         if way is None:
             assert around is not None
-            return await around()
+            return await around.go()
         try:
             response = await way.advance(calm=True)
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
             if around is None:
                 raise
-            return await around()
+            return await _after(error, around)
         if response is not None:
             return response
         if can_be_doubled(request):
@@ -117,13 +117,20 @@ class Router:
             return await self._elsewhere(way)
         await way.drop()
         try:
-            return await around()
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+            return await _after(httpx.ConnectTimeout("no answer so far"), around)
+        except NO_CONNECTION:
             if self._pool.is_ready(way.origin) and (late := self._make_way(request)) is not None:
                 # nothing was sent yet, and meanwhile there is a connection
                 if (response := await late.advance(calm=False)) is not None:
                     return response
             raise
+
+    def _around(self, request: httpx.Request, began: float) -> Around | None:
+        if self._find_fallback is None:
+            return None
+        is_ours = isinstance(self._find_fallback(), DefaultFallback)
+        name = "over TCP" if is_ours else "through the fallback"
+        return Around(name, partial(self._go_around, request, began))
 
     def _make_way(self, request: httpx.Request) -> Way | None:
         way = Way(
@@ -153,7 +160,7 @@ class Router:
             way.remember_failure()
         try:
             return await Race(partial(self._make_way, request), around).run(way)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+        except NO_CONNECTION:
             # nothing else of the origin's can be reached either
             self._discovery.forgive(way.origin)
             raise
@@ -164,7 +171,7 @@ class Router:
         spent = trio.current_time() - began
         try:
             response = await fallback.handle_async_request(_with_less_time(request, spent))
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+        except NO_CONNECTION:
             self._discovery.forgive(origin)
             raise
         learn(self._discovery, origin, response)
@@ -187,6 +194,15 @@ class Router:
             await self._tunnels.check_system(*origin)
             return fallback
         raise httpx.ConnectTimeout(f"no addresses of {origin.host} in time")
+
+
+async def _after(failure: httpx.TransportError, around: Around) -> httpx.Response:
+    """The response that comes around HTTP/3, where that has failed."""
+    try:
+        return await around.go()
+    except NO_CONNECTION as error:
+        nowhere = error
+    raise no_way(failure, nowhere, around.name)
 
 
 def _with_less_time(request: httpx.Request, spent: float) -> httpx.Request:
