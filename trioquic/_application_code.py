@@ -1,22 +1,32 @@
 """Code of the application's that runs inside the library: its source of networks, its policy, its
-store of sessions.
+store of sessions, its congestion controller.
 
 What it raises, or returns instead of what it should, is not a bug in trioquic, and the application
 must be able to see whose it is: `ApplicationCodeError`, with what was raised as its cause. Classes
 of this package are not guarded, as what they raise would be a bug here.
 """
 
+import ipaddress
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
+import trio
+
 from . import _checks
+from ._groups import leaves
+from ._protocol.recovery.choice import Choice
+from ._protocol.recovery.control import CongestionControl
 from .errors import ApplicationCodeError, NoPathReason
 from .networks import Interface, NetworkSource, Route, routes_of
 from .policy import Candidate, Decision, MigrationPolicy, PolicyEvent, View
 from .sessions import AddressToken, Record, Resumption, SessionKey, SessionStore, TakenSession
 
 _PACKAGE = __name__.partition(".")[0]
+# A source that does not wait must not keep the machine busy.
+_SHORTEST_WAIT: Final = 0.005
 
 
 def _moment(name: str, value: object) -> object:
@@ -26,14 +36,53 @@ def _moment(name: str, value: object) -> object:
     return value
 
 
+def _address(name: str, value: object) -> object:
+    """An IP address as text; whether it is of any use, the system knows."""
+    if not isinstance(value, str):
+        raise _checks.wrong_type(name, "a str", value)
+    ipaddress.ip_address(value)
+    return value
+
+
+def _endpoint(name: str, value: object) -> object:
+    """An IP address and a port."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise TypeError(f"{name} must be an address and a port, not {value!r}")
+    _address(f"the address of {name}", value[0])
+    _checks.whole(1, 65535)(f"the port of {name}", value[1])
+    return value
+
+
+# What a candidate is opened by, if it is not one of the view's.
+_CANDIDATE: Final[_checks.Table] = {
+    "local": _address,
+    "interface": _checks.optional(_checks.text),
+    "remote": _endpoint,
+}
+
+
+def _candidate(name: str, value: object) -> object:
+    _checks.instance(Candidate)(name, value)
+    for field, row in _CANDIDATE.items():
+        row(f"{field} of {name}", getattr(value, field))
+    return value
+
+
+def _candidates(name: str, value: object) -> object:
+    kept = _checks.tuple_of(Candidate, name, value)
+    for candidate in kept:
+        _candidate(f"a candidate in {name}", candidate)
+    return kept
+
+
 # What would otherwise fail where a decision is carried out, or do nothing in silence.
 _DECISION: Final[_checks.Table] = {
     "abandon": _checks.several(int),
-    "probe": _checks.several(Candidate),
+    "probe": _candidates,
     "challenge": _checks.several(int),
-    "wanted": _checks.several(Candidate),
+    "wanted": _candidates,
     "migrate": _checks.optional(_checks.whole(0)),
-    "leap": _checks.optional(_checks.instance(Candidate)),
+    "leap": _checks.optional(_candidate),
     "cause": _checks.instance(str),
     "give_up": _checks.optional(_checks.instance(NoPathReason)),
     "give_up_at": _moment,
@@ -51,8 +100,28 @@ def guarded_store(store: SessionStore) -> SessionStore:
     return store if _ours(store) else GuardedSessions(store)
 
 
+def guarded_congestion(choice: Choice) -> Choice:
+    """The same choice; a controller of the application's says so when it fails."""
+    return choice if isinstance(choice, str) else partial(GuardedControl, choice)
+
+
 def _ours(thing: object) -> bool:
     return type(thing).__module__.partition(".")[0] == _PACKAGE
+
+
+@contextmanager
+def _told(whose: object, method: str) -> Iterator[None]:
+    """What goes wrong in the block has gone wrong in this method."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        # of a nursery of its own, which may have been cancelled at the same time
+        rest = group.split(trio.Cancelled)[1]
+        if not isinstance(rest, ExceptionGroup):
+            raise
+        raise _failed(whose, method, next(leaves(rest))) from rest
+    except Exception as error:
+        raise _failed(whose, method, error) from error
 
 
 class GuardedNetworks:
@@ -63,25 +132,21 @@ class GuardedNetworks:
 
     def snapshot(self) -> tuple[Interface, ...]:
         """All interfaces as they are now."""
-        try:
+        with _told(self._source, "snapshot"):
             return _checks.tuple_of(Interface, "what it returns", self._source.snapshot())
-        except Exception as error:
-            raise _failed(self._source, "snapshot", error) from error
 
     def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
         """The routes to these addresses; None if the source knows nothing of routes."""
-        try:
+        with _told(self._source, "routes"):
             found = routes_of(self._source, remotes)
             return None if found is None else _checks.tuple_of(Route, "what it returns", found)
-        except Exception as error:
-            raise _failed(self._source, "routes", error) from error
 
     async def wait_changed(self) -> None:
         """Return when something may have changed."""
-        try:
+        began = trio.current_time()
+        with _told(self._source, "wait_changed"):
             await self._source.wait_changed()
-        except Exception as error:
-            raise _failed(self._source, "wait_changed", error) from error
+        await trio.sleep_until(began + _SHORTEST_WAIT)
 
 
 class GuardedSessions:
@@ -92,36 +157,83 @@ class GuardedSessions:
 
     async def take(self, key: SessionKey) -> TakenSession:
         """What is kept for this key."""
-        try:
+        with _told(self._store, "take"):
             taken = await self._store.take(key)
             _checks.instance(TakenSession)("what it returns", taken)
             _checks.optional(_checks.instance(Resumption))("the ticket", taken.ticket)
             _checks.optional(_checks.instance(AddressToken))("the token", taken.token)
-        except Exception as error:
-            raise _failed(self._store, "take", error) from error
         return taken
 
     async def keep(self, key: SessionKey, records: Sequence[Record]) -> None:
         """Keep these."""
-        try:
+        with _told(self._store, "keep"):
             await self._store.keep(key, records)
-        except Exception as error:
-            raise _failed(self._store, "keep", error) from error
+
+
+class GuardedControl:
+    """A congestion controller that the application has written, made for one path."""
+
+    def __init__(self, make: Callable[[int], CongestionControl], max_datagram_size: int) -> None:
+        with _told(make, "__call__"):
+            self._control = make(max_datagram_size)
+
+    @property
+    def window(self) -> int:
+        """How much may be in flight."""
+        with _told(self._control, "window"):
+            window = self._control.window
+            _checks.whole(-_checks.LARGEST_VARINT)("what it returns", window)
+        return window
+
+    @property
+    def in_slow_start(self) -> bool:
+        """Whether the window grows fast."""
+        with _told(self._control, "in_slow_start"):
+            return bool(self._control.in_slow_start)
+
+    def on_datagram_size(self, size: int) -> None:
+        """Passed on, if it wants to know."""
+        if hasattr(self._control, "on_datagram_size"):
+            with _told(self._control, "on_datagram_size"):
+                self._control.on_datagram_size(size)
+
+    def on_acked(self, size: int, time_sent: float, now: float) -> None:
+        """Passed on."""
+        with _told(self._control, "on_acked"):
+            self._control.on_acked(size, time_sent, now)
+
+    def on_round(self) -> None:
+        """Passed on."""
+        with _told(self._control, "on_round"):
+            self._control.on_round()
+
+    def on_rtt_sample(self, latest: float, smoothed: float) -> None:
+        """Passed on."""
+        with _told(self._control, "on_rtt_sample"):
+            self._control.on_rtt_sample(latest, smoothed)
+
+    def on_congestion(self, time_sent: float, now: float) -> None:
+        """Passed on."""
+        with _told(self._control, "on_congestion"):
+            self._control.on_congestion(time_sent, now)
+
+    def on_persistent_congestion(self) -> None:
+        """Passed on."""
+        with _told(self._control, "on_persistent_congestion"):
+            self._control.on_persistent_congestion()
 
 
 def decide(policy: MigrationPolicy, view: View, event: PolicyEvent, now: float) -> Decision:
     """Ask the policy, which may have a method `decide` of the application's."""
     if type(policy).decide is MigrationPolicy.decide:
         return policy.decide(view, event, now)
-    try:
+    with _told(policy, "decide"):
         decision = policy.decide(view, event, now)
         _checks.instance(Decision)("what it returns", decision)
         _checks.check_fields(decision, _DECISION)
-    except Exception as error:
-        raise _failed(policy, "decide", error) from error
     return decision
 
 
-def _failed(whose: object, method: str, error: Exception) -> ApplicationCodeError:
-    name = type(whose).__name__
+def _failed(whose: object, method: str, error: BaseException) -> ApplicationCodeError:
+    name = whose.__name__ if isinstance(whose, type) else type(whose).__name__
     return ApplicationCodeError(f"{name}.{method} failed: {type(error).__name__}: {error}")

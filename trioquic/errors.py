@@ -1,4 +1,4 @@
-"""Everything that trioquic raises, in one tree, and what a bug in it raises, outside of that.
+"""Everything that trioquic raises, in one tree, and outside of it what bugs raise.
 
 What a stream's user must handle as "the other side is gone" is also a `trio.BrokenResourceError`;
 what follows one's own close is `trio.ClosedResourceError` and not in this tree. Plain misuse is
@@ -14,7 +14,7 @@ The tree::
         DatagramError
         PathError: PathValidationError, PathNotValidatedError, PathAbandonedError,
             MigrationNotAllowedError, LocalAddressError
-        ApplicationCodeError
+    ApplicationCodeError
     InternalError
 """
 
@@ -182,10 +182,14 @@ class LocalAddressError(PathError, OSError):
     """A local address or interface cannot be used: it does not exist, or the system refuses it."""
 
 
-class ApplicationCodeError(QuicError):
+class ApplicationCodeError(Exception):
     """Code that the application gave to a connection has raised, or returned what it must not: a
-    `NetworkSource`, a `SessionStore` or the `decide` of a policy of its own. The exception is the
-    cause. Also raised in a `trioquic.testing.SimulatedNetwork` outside any host's block."""
+    `NetworkSource`, a `SessionStore`, a congestion controller or the `decide` of a policy of its
+    own. The exception is the cause. It ends the connection, and every later call raises it, too.
+    Also raised in a `trioquic.testing.SimulatedNetwork` outside any host's block.
+
+    No `QuicError`, as `InternalError` is none.
+    """
 
 
 class InternalError(Exception):

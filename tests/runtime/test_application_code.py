@@ -12,7 +12,7 @@ import trio.testing
 import trioquic
 from tests.sim_server import ServerOptions
 from trioquic.httpx import HTTP3Transport
-from trioquic.policy import Decision, PolicyEvent, View
+from trioquic.policy import Candidate, Decision, PolicyEvent, View
 from trioquic.sessions import MemorySessions, Record, SessionKey, TakenSession
 from trioquic.testing import SimulatedNetwork
 
@@ -62,13 +62,34 @@ class Forgets(trioquic.MigrationPolicy):
         return None
 
 
+# of a candidate that is none of the view's
+WAY: dict[str, Any] = {
+    "local": "192.0.2.10",
+    "interface": "wlan0",
+    "kind": "wifi",
+    "metered": False,
+    "remote": ("198.51.100.1", 4433),
+    "preferred": False,
+    "rank": 0,
+    "new_port": False,
+    "reason": "a test",
+}
+
+
+def candidates(value: Any) -> Any:
+    """What a decision may have, with the candidates in it."""
+    if isinstance(value, list):
+        return tuple(candidates(each) for each in value)
+    return Candidate(**value) if isinstance(value, dict) else value
+
+
 class Answers(trioquic.MigrationPolicy):
     """Answers what the test has set, of no matter which type."""
 
     fields: ClassVar[dict[str, Any]] = {}
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-        return Decision(**self.fields)
+        return Decision(**{name: candidates(value) for name, value in self.fields.items()})
 
 
 class TakeRaises(MemorySessions):
@@ -138,6 +159,11 @@ async def test_a_policy(
         ({"look_again": "soon"}, "look_again must be a time"),
         ({"look_again": math.nan}, "look_again must be a time"),
         ({"give_up": "no more"}, "give_up must be a NoPathReason, not str"),
+        ({"leap": WAY | {"local": "wlan0"}}, "'wlan0' does not appear to be an IPv4 or IPv6"),
+        ({"leap": WAY | {"interface": 3}}, "interface of leap must be a str, not int"),
+        ({"probe": [WAY | {"local": None}]}, "local of a candidate in probe must be a str"),
+        ({"probe": [WAY | {"remote": ("192.0.2.1", 0)}]}, "the port of remote of a candidate in"),
+        ({"wanted": [WAY | {"remote": ()}]}, "remote of a candidate in wanted must be an address"),
     ],
 )
 async def test_a_decision_of_odd_parts(

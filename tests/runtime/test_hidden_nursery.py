@@ -185,7 +185,8 @@ async def test_who_handles_quic_errors_does_not_swallow_a_bug(
         raise PlantedError("a bug")
 
     async with phone_world() as world:
-        with pytest.raises(trioquic.InternalError):
+
+        async def block() -> None:
             async with dial(world) as conn:
                 with monkeypatch.context() as patch:
                     patch.setattr(ClientConnection, "transmit", transmit)
@@ -193,6 +194,9 @@ async def test_who_handles_quic_errors_does_not_swallow_a_bug(
                         conn.ping()
                     except (trioquic.QuicError, OSError, trio.BrokenResourceError):
                         raise AssertionError("taken for the network's doing") from None
+
+        with pytest.raises(trioquic.InternalError):
+            await block()
 
 
 async def test_a_bug_beats_an_exception_and_keeps_it_as_context(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import idna
 
 from .. import _checks
-from .._application_code import guarded, guarded_store
+from .._application_code import guarded, guarded_congestion, guarded_store
 from .._protocol.config import MOST_DATAGRAM, CoreConfig
 from .._protocol.connection import ClientConnection
 from .._protocol.streams.config import StreamConfig
@@ -77,7 +77,7 @@ class Plan:
             max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
             degraded_after=self.migration.degraded_after,
             spin_bit=transport.spin_bit,
-            congestion=transport.congestion,
+            congestion=guarded_congestion(transport.congestion),
             versions=self.versions,
             first_version=start.version,
             renegotiated=renegotiated,

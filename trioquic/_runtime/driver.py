@@ -6,8 +6,9 @@ moves the timer. Stream calls leave it to the timer, which does it for all of on
 Nothing here awaits, so the core is never seen half-changed.
 
 A connection's end (`Terminated`) is remembered and turns into a new exception for everyone who
-waits or comes later. An exception out of the core is a bug: it stops the connection, and comes out
-as `InternalError` where it happened and in every later call.
+waits or comes later. An exception out of the core is a bug, unless code of the application's has
+raised it: it stops the connection, and comes out as `InternalError` or `ApplicationCodeError` where
+it happened and in every later call.
 """
 
 from collections.abc import Callable
@@ -46,9 +47,8 @@ from .._protocol.events import (
 )
 from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
-from ..errors import InternalError
 from .asleep import LONG, Asleep
-from .endings import Wait, handshake_error, loss_error, without_path
+from .endings import Wait, broken_error, handshake_error, loss_error, without_path
 from .sockets import Received
 from .timer import Timer
 from .trace import Trace
@@ -139,10 +139,15 @@ class Driver:
         """Whether the core does nothing any more; while this side drains it still does."""
         return self._bug is not None or self.end is not None
 
+    @property
+    def broken(self) -> Exception | None:
+        """What calls raise since an exception has stopped the connection; None: none has."""
+        return None if self._bug is None else broken_error(self._bug)
+
     def check_open(self) -> None:
         """Raise what a call on a connection that is over has to raise."""
         if self._bug is not None:
-            raise InternalError(f"a bug in trioquic: {self._bug!r}") from self._bug
+            raise broken_error(self._bug)
         if self.closing:
             raise trio.ClosedResourceError("the connection was closed by this side")
         if self.end is not None:
@@ -165,7 +170,8 @@ class Driver:
             self.notice_sleep()
             self.core.receive(path_id, data, segment_size, ecn, trio.current_time())
         except Exception as error:
-            raise self._stop_for_bug(error) from error
+            stopped = self.stop_for(error)
+            raise stopped from stopped.__cause__
 
     def flush(self) -> None:
         """Send what can be sent, tell what happened, set the timer."""
@@ -188,7 +194,8 @@ class Driver:
             # What is due already is late from now on only: see `notice_sleep`.
             self.timer.set(max(deadline, now))
         except Exception as error:
-            raise self._stop_for_bug(error) from error
+            stopped = self.stop_for(error)
+            raise stopped from stopped.__cause__
         if core.state is CoreState.CLOSED:
             self.stopped.set()
 
@@ -206,7 +213,8 @@ class Driver:
             self.notice_sleep()
             self.core.handle_deadline(trio.current_time())
         except Exception as error:
-            raise self._stop_for_bug(error) from error
+            stopped = self.stop_for(error)
+            raise stopped from stopped.__cause__
         self.flush()
 
     # -- after sleep -----------------------------------------------------------------------------
@@ -292,12 +300,13 @@ class Driver:
         self.core.give_up(reason)
         self.flush()
 
-    def _stop_for_bug(self, error: Exception) -> InternalError:
+    def stop_for(self, error: Exception) -> Exception:
+        """A task of the connection cannot go on, nor can the connection; returns what to raise."""
         if self._bug is None:
             self._bug = error
         self.stopped.set()
         self._wake_everyone()
-        return InternalError(f"a bug in trioquic: {error!r}")
+        return broken_error(error)
 
     def _wake_everyone(self) -> None:
         self.readers.wake_all()

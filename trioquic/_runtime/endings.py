@@ -13,6 +13,7 @@ from .._protocol.events import Ending, Terminated
 from .._protocol.path.refusal import PathRefusedError, Refusal
 from ..errors import (
     AlpnError,
+    ApplicationCodeError,
     CertificateError,
     ConnectionLostError,
     HandshakeError,
@@ -83,6 +84,22 @@ def loss_error(end: Terminated, wait: Wait | None) -> Exception:
                 frame_type=end.frame_type,
                 reason=end.reason,
             )
+
+
+def broken_error(error: BaseException) -> Exception:
+    """What a call raises on a connection that an exception has stopped: code of the application's
+    has raised it, or it is a bug."""
+    again: Exception
+    if isinstance(error, ApplicationCodeError):
+        again = ApplicationCodeError(str(error))
+    elif isinstance(error, InternalError):
+        again = InternalError(str(error))
+    else:
+        again = InternalError(f"a bug in trioquic: {error!r}")
+        again.__cause__ = error
+        return again
+    again.__cause__ = error.__cause__
+    return again
 
 
 def handshake_error(end: Terminated) -> HandshakeError:

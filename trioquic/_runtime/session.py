@@ -118,6 +118,9 @@ class Session:
             bug = bug_in(group)
             if bug is None:
                 raise
+            if isinstance(bug, Exception):
+                # Whoever waits shall know why, and not hear that this side has closed.
+                driver.stop_for(bug)
             raise bug from bug.__cause__
         finally:
             await self._leave(paths)

@@ -107,6 +107,9 @@ class Supervisor:
                 self._news = trio.Event()
                 with trio.move_on_at(deadline):
                     await self._news.wait()
+            elif event.what is What.TIME and self._events[0].what is What.TIME:
+                # It wants again what could not be had.
+                await trio.sleep(_SHORTEST_PAUSE)
             event = self._events.pop(0) if self._events else PolicyEvent(what=What.TIME)
 
     async def _decide(self, event: PolicyEvent) -> float:

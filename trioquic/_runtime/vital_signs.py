@@ -27,7 +27,7 @@ def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
             state=HealthState.OVER,
             silent_since=None,
             can_move=False,
-            reason=_CLOSING if driver.end is None else str(loss_error(driver.end, driver.wait)),
+            reason=_why_over(driver),
         )
     obstacle = supervisor.obstacle
     can_move = obstacle is None
@@ -54,6 +54,12 @@ def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
         can_move=can_move,
         reason=f"nothing speaks against it{hint}",
     )
+
+
+def _why_over(driver: Driver) -> str:
+    if driver.broken is not None:
+        return str(driver.broken)
+    return _CLOSING if driver.end is None else str(loss_error(driver.end, driver.wait))
 
 
 async def wait_unhealthy(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:

@@ -1,6 +1,7 @@
 """What goes wrong in QUIC and HTTP/3, in httpx's terms; the cause is chained.
 
-A bug of this library (`trioquic.InternalError`, which is no `QuicError`) is not dressed up as one.
+A bug of this library (`trioquic.InternalError`) or of the application's own code in it
+(`trioquic.ApplicationCodeError`), neither of which is a `QuicError`, is not dressed up as one.
 """
 
 from collections.abc import Iterator

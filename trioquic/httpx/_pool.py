@@ -11,12 +11,13 @@ for what is under way on it. An idle connection gives its place to one that is n
 
 import math
 from collections.abc import Callable
+from types import NoneType
 from typing import Final
 
 import httpx
 import trio
 
-from .. import LocalAddressError
+from .. import ApplicationCodeError, InternalError, LocalAddressError
 from ._connection import Opener, PooledConnection
 from ._discovery import Endpoint, Origin
 from ._failures import CLOSED, connecting
@@ -26,6 +27,8 @@ from ._timeouts import Timeouts, wait_until
 _MOST_TO_ONE: Final = 2
 # For so long, in seconds, a connection that was lost says that there is an outage
 _OUTAGE: Final = 5.0
+# What is wrong on this machine; None: nothing, the attempt was cancelled
+_OWN_FAULTS: Final = (LocalAddressError, ApplicationCodeError, InternalError, NoneType)
 
 
 class Place:
@@ -249,7 +252,7 @@ class Pool:
             self._not_early.add(connection.endpoint)
         elif connection.http3 is None:
             # what is wrong on this machine is not the place's fault
-            if not isinstance(connection.error, LocalAddressError | None):
+            if not isinstance(connection.error, _OWN_FAULTS):
                 self._tell_outcome(connection.endpoint, False)
         elif not connection.ended_here:
             now = trio.current_time()
