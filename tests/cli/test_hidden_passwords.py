@@ -1,8 +1,9 @@
-"""What looks like a password is printed by no command and no error."""
+"""What looks like a password is printed by no command and no error, and who has none is nobody."""
 
 import pytest
 
 import trioquic
+from trioquic.cli.urls import parse_url
 
 from .run import invoke
 
@@ -29,3 +30,18 @@ def test_in_place_of_a_host(command: str, text: str) -> None:
 
 def test_paths_takes_what_check_takes() -> None:
     assert invoke("paths", "127.0.0.1:443").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "sent"),
+    [
+        ("", None),
+        ("@", None),
+        (":@", None),
+        ("me@", "Basic bWU6"),
+        ("m%ff:p%40ss%FF@", "Basic bf86cEBzc/8="),
+    ],
+)
+def test_who_a_url_names(user: str, sent: str | None) -> None:
+    """Nobody is not sent as somebody without a name."""
+    assert parse_url(f"https://{user}server.example/").authorization == sent

@@ -54,6 +54,7 @@ async def test_the_dynamic_table_is_used_both_ways(autojump_clock: Clock) -> Non
         ("me:s%40cret@", [], b"authorization: Basic bWU6c0BjcmV0"),
         ("me@", [], b"authorization: Basic bWU6"),
         ("me:secret@", [("Authorization", "Bearer x")], b"authorization: Bearer x"),
+        ("m%ff:%FF@", [], b"authorization: Basic bf86/w=="),
         ("@", [], None),
         (":@", [], None),
         ("", [], None),

@@ -4,16 +4,16 @@ Everything about a URL is checked here, before any part of it reaches a name ser
 a terminal. What is told to people has no password in it.
 """
 
-import base64
 import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import idna
 
 from .._checks import without_password
+from ..http3.origin import credentials_of
 from . import failures
 from .failures import FetchError
 
@@ -102,17 +102,8 @@ def _parse(url: str) -> Target:
     return Target(
         origin=(host, port),
         url=parts._replace(netloc=netloc).geturl(),
-        authorization=_authorization(parts),
+        authorization=credentials_of(url),
     )
-
-
-def _authorization(parts: SplitResult) -> str | None:
-    userinfo, at, _ = parts.netloc.rpartition("@")
-    if not at:
-        return None
-    user, _, password = userinfo.partition(":")
-    pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-    return "Basic " + base64.b64encode(pair).decode("ascii")
 
 
 def _host(host: str) -> str:

@@ -7,7 +7,7 @@ something else; it is refused here, before anything of it is sent.
 
 import base64
 from typing import Final
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
 from .. import Connection
 from .._checks import without_password
@@ -43,8 +43,9 @@ def credentials_of(url: str) -> str | None:
     parts = _split(url)
     if not parts.username and not parts.password:
         return None
-    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    return "Basic " + base64.b64encode(pair.encode()).decode()
+    user, password = parts.username or "", parts.password or ""
+    pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return "Basic " + base64.b64encode(pair).decode()
 
 
 async def check_origin(quic: Connection, authority: str) -> None:
