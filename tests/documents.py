@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from trioquic._protocol.machine import I, S
-from trioquic._protocol.path import mtu, state
+from trioquic._protocol.path import mtu, preferred, state
 from trioquic.policy import KINDS
 
 PROJECT = Path(__file__).parent.parent
@@ -94,7 +94,10 @@ def path_statistics() -> str:
 
 
 GENERATED: dict[tuple[str, str], Callable[[], str]] = {
-    ("paths.md", "path states"): lambda: diagram(state.TRANSITIONS),
+    ("paths.md", "path validation"): lambda: diagram(state.VALIDATION),
+    ("paths.md", "path role"): lambda: diagram(state.ROLE),
+    ("paths.md", "path health"): lambda: diagram(state.HEALTH),
+    ("paths.md", "preferred address"): lambda: diagram(preferred.TRANSITIONS),
     ("path_mtu.md", "search states"): lambda: diagram(mtu.TRANSITIONS),
     ("policy.md", "knobs"): knobs,
     ("events.md", "events"): event_list,

@@ -7,7 +7,7 @@ from tests.peer.packets import APPLICATION, INITIAL
 from tests.peer.script import ServerScript
 from tests.peer.world import World
 from trioquic._protocol import events as ev
-from trioquic._protocol.handshake import LONGEST_NEW_TOKEN
+from trioquic._protocol.handshake.for_later import LONGEST_NEW_TOKEN
 from trioquic._protocol.wire import frames as fr
 
 

@@ -16,7 +16,7 @@ import trio.testing
 import trioquic
 from tests.runtime.world import ALPN, get
 from tests.sim_server import NAME, SimServer, credentials, pattern, serve
-from trioquic._protocol.outgoing import Batch
+from trioquic._protocol.sending.batch import Batch
 from trioquic._runtime.binding import bind_socket, connect_socket
 from trioquic._runtime.native_socket import NativeSocket
 from trioquic._runtime.sockets import Remote

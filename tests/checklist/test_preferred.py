@@ -184,7 +184,7 @@ def test_19_an_address_in_as_wide_a_network_is_used(server: str, preferred: str)
 def test_19_its_connection_id_is_in_the_pool_and_may_serve_any_path() -> None:
     """Section 5.1.1: it has sequence number 1 and is not tied to the preferred address."""
     world = prefer()
-    assert world.client.preferred_addresses == (THERE,)
+    assert world.client.preferred.address == THERE
     assert world.client.statistics().spare_peer_ids == 1
     path = world.client.add_path(("192.0.2.2", 50002), REMOTE)
     validate(world, path)

@@ -14,6 +14,7 @@ from trioquic._protocol.crypto.keys import (
     integrity_limit,
 )
 from trioquic._protocol.errors import AEAD_LIMIT_REACHED, KEY_UPDATE_ERROR, BadPacketError
+from trioquic._protocol.facts import ConnectionFacts
 
 SUITE = TLS_AES_128_GCM_SHA256
 SERVER_SECRET = bytes(range(32))
@@ -25,9 +26,11 @@ HEADER = b"header"
 class Pair:
     """The keys under test, and all generations of keys that a server would have."""
 
-    def __init__(self) -> None:
-        self.keys = OneRttKeys(SUITE, SERVER_SECRET, CLIENT_SECRET)
-        self.keys.confirmed = True
+    def __init__(self, confirmed: bool = True) -> None:
+        self.facts = ConnectionFacts()
+        self.keys = OneRttKeys(SUITE, SERVER_SECRET, CLIENT_SECRET, self.facts)
+        if confirmed:
+            self.facts.on_confirmed()
         self.now = 0.0
         self.server = [PacketKeys.derive(SUITE, SERVER_SECRET)]
         self.client = [PacketKeys.derive(SUITE, CLIENT_SECRET)]
@@ -149,13 +152,13 @@ def test_many_updates_by_turns(pair: Pair) -> None:
     assert pair.keys.updates == 4
 
 
-def test_when_the_client_may_not_update(pair: Pair) -> None:
+def test_when_the_client_may_not_update() -> None:
+    pair = Pair(confirmed=False)
     keys = pair.keys
-    keys.confirmed = False
     pair.send(0)
     keys.on_acked(0)
     assert not keys.initiate_update(1)  # not confirmed
-    keys.confirmed = True
+    pair.facts.on_confirmed()
     pair.client_update(1)
     pair.send(1)
     assert not keys.initiate_update(2)  # the server has not followed
@@ -326,7 +329,7 @@ def test_sealing_is_limited(pair: Pair) -> None:
         with pytest.raises(BadPacketError) as caught:
             keys.seal(237, HEADER, b"")
         assert caught.value.code == AEAD_LIMIT_REACHED
-    keys.closing = True
+    keys.on_closing()
     for pn in range(237, 301):
         pair.send(pn)
     with pytest.raises(BadPacketError) as caught:

@@ -18,7 +18,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from trioquic._protocol.outgoing import Batch
+from trioquic._protocol.sending.batch import Batch
 from trioquic._runtime.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets import DatagramSocket, Remote
 from trioquic.networks import ManualNetworks

@@ -6,6 +6,7 @@ frames, as what they are told shows in a buffer of sent bytes. Every packet carr
 
 from dataclasses import dataclass
 
+from trioquic._protocol.facts import ConnectionFacts
 from trioquic._protocol.recovery.choice import CUBIC, Choice
 from trioquic._protocol.recovery.loss import LossDetector
 from trioquic._protocol.recovery.numbers import PacketNumbers
@@ -38,12 +39,16 @@ class Sender:
     def __init__(
         self, confirmed: bool = True, initial_rtt: float = 0.333, congestion: Choice = CUBIC
     ) -> None:
-        self.detector = LossDetector(no_randomness, initial_rtt=initial_rtt, congestion=congestion)
+        self.facts = ConnectionFacts()
+        self.facts.on_active_path(0)
+        self.detector = LossDetector(
+            self.facts, no_randomness, initial_rtt=initial_rtt, congestion=congestion
+        )
         # tests count packets: none is left out (test_numbers.py is about those that are)
         self.detector._numbers = [PacketNumbers(no_randomness, skipping=False) for _ in SPACES]
         self.detector.add_path(0)
-        self.detector.handshake_confirmed = confirmed
-        self.detector.peer_address_validated = confirmed
+        if confirmed:
+            self.facts.on_confirmed()
         self.now = 100.0
         self._buffer = SendBuffer()
         self._frames: dict[tuple[int, int], Frame] = {}
@@ -71,7 +76,7 @@ class Sender:
 
     @property
     def path(self) -> PathRecovery:
-        return self.detector.path(self.detector.active_path)
+        return self.detector.path(self.facts.active_path)
 
     def send(
         self,

@@ -128,7 +128,7 @@ def test_each_path_is_tested_on_its_own() -> None:
     sender.ack(*sent)
     assert state(sender) is EcnState.FAILED
     sender.detector.add_path(1)
-    sender.detector.active_path = 1
+    sender.facts.on_active_path(1)
     new = mark(sender, 3, path=1)
     sender.ack(*new, ecn=(3, 0, 0))
     assert state(sender, 1) is EcnState.CAPABLE

@@ -15,7 +15,7 @@ def two_paths() -> Sender:
 
 
 def migrate(sender: Sender) -> None:
-    sender.detector.active_path = 1
+    sender.facts.on_active_path(1)
 
 
 def test_migration_makes_no_spurious_loss() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from trioquic._protocol.outgoing import Batch
+from trioquic._protocol.sending.batch import Batch
 from trioquic._runtime.native_socket import NativeSocket
 
 IP, IPV6 = 0, 41

@@ -11,7 +11,7 @@ import trio
 from tests.sessions.records import DAY, HOUR, ticket
 from trioquic import Interface, InterfaceAddress, ManualNetworks, MemorySessions
 from trioquic._protocol.events import TicketReceived
-from trioquic._protocol.outgoing import Batch
+from trioquic._protocol.sending.batch import Batch
 from trioquic._runtime.binding import bind_socket, connect_socket
 from trioquic._runtime.session_keeper import SessionKeeper, network_of
 from trioquic._runtime.sockets import DatagramSocket, Received, Remote

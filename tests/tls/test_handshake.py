@@ -250,10 +250,11 @@ def test_tickets_are_kept_but_not_without_end() -> None:
     client = pki.make_client()
     server = pki.AioquicServer(pki.server_identity(), tickets=True)
     pki.run_with_aioquic(client, server)
-    assert [ticket.ticket for ticket in client.tickets] == [server.ticket.ticket]
+    assert [ticket.ticket for ticket in client.take_tickets()] == [server.ticket.ticket]
     more = b"\x04\x00\x00\x10" + bytes(8) + b"\x01%c\x00\x02%c%c\x00\x00"
     for number in range(10):
         client.receive_untrusted(APPLICATION, more % (number, number, number))
-    assert [ticket.nonce for ticket in client.tickets] == [b"\x06", b"\x07", b"\x08", b"\x09"]
-    assert len(client.tickets) == MAX_TICKETS
+    tickets = client.take_tickets()
+    assert [ticket.nonce for ticket in tickets] == [b"\x06", b"\x07", b"\x08", b"\x09"]
+    assert len(tickets) == MAX_TICKETS
     assert client.complete

@@ -34,6 +34,7 @@ class CoreConfig:
         max_datagram_size: int = MOST_DATAGRAM,
         degraded_after: int = 3,
         spin_bit: bool = True,
+        use_preferred_address: bool = True,
         congestion: Choice = CUBIC,
         datagrams: bool = False,
         datagram_buffer: int = 256,
@@ -55,6 +56,7 @@ class CoreConfig:
         self.max_datagram_size = max_datagram_size
         self.degraded_after = degraded_after
         self.spin_bit = spin_bit
+        self.use_preferred_address = use_preferred_address
         self.congestion = congestion
         self.datagrams = datagrams
         self.datagram_buffer = datagram_buffer

@@ -10,30 +10,24 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from .cid.own import OwnIds
-from .cid.peer import PeerIds
+from .components import Components
 from .config import CoreConfig
-from .datagrams import Datagrams
-from .dispatch import Dispatcher
 from .errors import CRYPTO_ERROR, BadPacketError
 from .events import Ending, Event
-from .handshake import Handshake
-from .lifetime import CloseFrame, CoreState, Lifetime
-from .number_space import new_spaces
+from .handshake.establishment import Establishment
+from .lifetime import CloseFrame, CoreState
 from .observer import Observer
-from .outgoing import Batch, Outgoing
 from .path.liveness import Liveness
 from .path.mtu import ETHERNET
-from .path.path import Address, PathView
-from .path.preferred import judge_preferred
+from .path.path import Address
+from .path.preferred import PreferredAddress
 from .path.refusal import PathRefusedError, Refusal
-from .path.rules import PathRules
-from .path.table import PathTable
-from .receive import Receiver
-from .recovery.loss import LossDetector
+from .path.view import PathView
+from .receiving.receiver import Receiver
+from .sending.batch import Batch
+from .sending.outgoing import Outgoing
+from .sending.transmit import Transmitter
 from .space import APPLICATION
-from .streams.table import StreamTable
-from .transmit import Transmitter
 from .wire.transport_parameters import TransportParameters
 
 # a batch short of the last one, 2^62-1
@@ -69,70 +63,34 @@ class ClientConnection:
     def __init__(
         self, config: CoreConfig, *, rng: Callable[[int], bytes], wall_time: float, now: float
     ) -> None:
-        self._events = events = list[Event]()
+        parts = Components(config, rng, wall_time, now)
+        self._began = now
         self._telling: list[Event] = []  # those that are being told, the next one last
-        self._spaces = new_spaces(config.max_ack_delay)
-        self._own_ids = OwnIds(rng)
-        self._peer_ids = PeerIds(config.active_connection_id_limit)
-        self._rules = PathRules(config.max_datagram_size, config.degraded_after, config.spin_bit)
-        self._lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, events)
-        self._loss = LossDetector(rng, congestion=config.congestion)
-        self.streams = StreamTable(config.streams)
-        self.datagrams = Datagrams(config.datagrams, config.datagram_buffer, events)
-        self._paths = PathTable(self._loss, self._peer_ids, self._own_ids, self._rules, rng, events)
-        self._handshake = Handshake(
-            config,
-            self._spaces,
-            self._peer_ids,
-            self._own_ids,
-            self._rules,
-            self._loss,
-            self.streams,
-            self.datagrams,
-            self._lifetime,
-            events,
-            rng,
-            wall_time,
-        )
+        self._events = parts.events
+        self._facts = parts.facts
+        self._spaces = parts.spaces
+        self._ids = parts.ids
+        self._lifetime = parts.lifetime
+        self._loss = parts.loss
+        self.streams = parts.streams
+        self.datagrams = parts.datagrams
+        self._paths = parts.paths
+        self._watch = parts.watch
+        self._prober = parts.prober
+        self._mover = parts.mover
+        self._handshake = parts.handshake
         self._liveness = Liveness()
-        self._dispatcher = Dispatcher(
-            self._loss,
-            self.streams,
-            self.datagrams,
-            self._handshake,
-            self._paths,
-            self._own_ids,
-            self._lifetime,
-        )
-        self._receiver = Receiver(
-            self._spaces,
-            self._handshake,
-            self._dispatcher,
-            self._paths,
-            self._own_ids,
-            self._peer_ids,
-            self._lifetime,
-            self._loss,
-        )
-        self._outgoing = Outgoing(
-            self._spaces,
-            self._handshake,
-            self.streams,
-            self.datagrams,
-            self._paths,
-            self._own_ids,
-            self._peer_ids,
-            self._loss,
-            self._lifetime,
-        )
-        self._transmitter = Transmitter(self._outgoing)
+        self._establishment = Establishment(parts)
+        self._receiver = Receiver(parts, self._establishment)
+        self._outgoing = Outgoing(parts)
+        self._transmitter = Transmitter(parts, self._outgoing, self._establishment)
 
     def observe(self, observer: Observer) -> None:
         """Let somebody watch, from before `start` on."""
-        self._receiver.observer = observer
-        self._outgoing.observer = observer
-        self._loss.observer = observer
-        self._paths.observer = observer
+        self._receiver.observe(observer)
+        self._outgoing.observe(observer)
+        self._loss.observe(observer)
+        self._paths.observe(observer)
 
     # -- views -------------------------------------------------------------------------------------
 
@@ -144,12 +102,12 @@ class ClientConnection:
     @property
     def handshake_complete(self) -> bool:
         """The server is authenticated."""
-        return self._handshake.complete
+        return self._facts.complete
 
     @property
     def has_handshake_keys(self) -> bool:
         """The keys of Handshake packets are here: whoever has them, too, exchanged them with us."""
-        return self._loss.has_handshake_keys
+        return self._facts.has_handshake_keys
 
     @property
     def sends_early_data(self) -> bool:
@@ -160,12 +118,12 @@ class ClientConnection:
     @property
     def handshake_confirmed(self) -> bool:
         """Migration is possible from now on (RFC 9001 section 4.1.2)."""
-        return self._handshake.confirmed
+        return self._facts.confirmed
 
     @property
     def source_id(self) -> bytes:
         """The Source Connection ID of the handshake, the first of ours."""
-        return self._own_ids.first
+        return self._ids.own.first
 
     @property
     def original_id(self) -> bytes:
@@ -186,12 +144,12 @@ class ClientConnection:
     def peer_parameters(self) -> TransportParameters | None:
         """The server's transport parameters once they are authenticated; before that those that
         early data goes by."""
-        return self._handshake.parameters or self._handshake.remembered
+        return self._facts.peer or self._handshake.remembered
 
     @property
     def active_path(self) -> int:
         """The path that carries the connection, -1 while there is none."""
-        return self._paths.active
+        return self._facts.active_path
 
     @property
     def rtt(self) -> float:
@@ -209,7 +167,7 @@ class ClientConnection:
     def silent_since(self) -> float:
         """Since when the server owes us an answer on any path, once that has lasted for three
         PTOs; infinity as long as it is heard."""
-        silence = self._paths.silence
+        silence = self._watch.silence
         return silence.since if silence.told else inf
 
     def path_view(self, path_id: int) -> PathView:
@@ -233,64 +191,43 @@ class ClientConnection:
             dropped_duplicate=counters.dropped_duplicate,
             dropped_no_keys=counters.dropped_no_keys,
             dropped_unexpected=counters.dropped_unexpected,
-            unmatched_path_responses=self._paths.unmatched_responses,
+            unmatched_path_responses=self._prober.unmatched_responses,
             key_updates=0 if one_rtt is None else one_rtt.updates,
-            spare_peer_ids=self._peer_ids.spare,
-            retiring_peer_ids=self._peer_ids.retiring,
-            active_own_ids=self._own_ids.active,
-            session_tickets=self._handshake.session_tickets,
-            stray_packets=self._paths.drift.packets,
-            server_moves=self._paths.drift.moves,
+            spare_peer_ids=self._ids.peer.spare,
+            retiring_peer_ids=self._ids.peer.retiring,
+            active_own_ids=self._ids.own.active,
+            session_tickets=self._handshake.tls.tickets_received,
+            stray_packets=self._watch.drift.packets,
+            server_moves=self._watch.drift.moves,
         )
 
     @property
     def migration_allowed(self) -> bool:
         """Whether the server lets us move (RFC 9000 sections 9 and 18.2)."""
-        return self._rules.migration_allowed and not self._peer_ids.zero_length
+        return self._paths.rules.migration_allowed
 
     @property
     def migration_obstacle(self) -> Refusal | None:
         """Why no path can be added as long as the server does nothing about it (RFC 9000 sections
         9, 9.5 and 18.2); None as well before that is known."""
-        if not self._rules.confirmed:
-            return None
-        if self._peer_ids.zero_length:
-            return Refusal.ZERO_LENGTH_ID
-        if not self._rules.migration_allowed:
-            return Refusal.DISABLED_BY_PEER
-        return None if self._peer_ids.had_spare else Refusal.NO_SPARE_ID
+        return self._paths.rules.obstacle
 
     @property
-    def preferred_addresses(self) -> tuple[Address, ...]:
-        """The server's preferred addresses, as far as they may be used (RFC 9000 section 9.6)."""
-        choice, _ = self._judge_preferred()
-        return () if choice is None else (choice,)
-
-    @property
-    def preferred_ignored(self) -> str:
-        """Why there is one of the family in use, and it may not be used; else empty."""
-        return self._judge_preferred()[1]
-
-    def _judge_preferred(self) -> tuple[Address | None, str]:
-        found = self._handshake.parameters
-        offer = None if found is None else found.preferred_address
-        return judge_preferred(offer, self._rules.handshake_remote)
+    def preferred(self) -> PreferredAddress:
+        """The server's preferred address and what became of it (RFC 9000 section 9.6); to be read
+        only."""
+        return self._paths.preferred
 
     @property
     def unused_own_ids(self) -> int:
         """How many connection IDs of ours the server has not used yet: it needs one for each new
         path (RFC 9000 section 5.1.1)."""
-        return self._own_ids.unused
+        return self._ids.own.unused
 
     @property
     def more_ids_expected(self) -> bool:
         """Whether the server is likely to give another connection ID soon."""
-        return self._peer_ids.more_expected
-
-    @property
-    def moved_to_preferred(self) -> bool:
-        """The preferred address is in use: the original one is left for good (section 9.6)."""
-        return self._rules.acted_on_preferred
+        return self._ids.peer.more_expected
 
     @property
     def idle_deadline(self) -> float:
@@ -302,8 +239,8 @@ class ClientConnection:
     def start(self, local: Address | None, remote: Address, interface_mtu: int = ETHERNET) -> int:
         """Begin the handshake; returns the number of the path it runs on. `interface_mtu` is the
         largest IP packet that the network interface sends."""
-        path = self._paths.add_first(local, remote, interface_mtu)
-        self._handshake.start(path)
+        path = self._paths.add_first(local, remote, interface_mtu, self._began)
+        self._establishment.start(path)
         return path.path_id
 
     def receive(self, path_id: int, data: bytes, segment_size: int, ecn: int, now: float) -> None:
@@ -319,10 +256,10 @@ class ClientConnection:
         except BadPacketError as error:
             self._fail(error, now)
         if counters.packets != packets:
-            self._paths.on_heard(path, now)
-            if path_id == self._paths.active:
+            self._watch.on_heard(path, now)
+            if path_id == self._facts.active_path:
                 self._liveness.on_received(now, counters.eliciting != eliciting)
-        self._paths.judge_active(now)
+        self._watch.judge_active(now)
 
     def transmit(self, path_id: int, now: float) -> Batch | None:
         """The next datagrams to send on a path; call until None."""
@@ -335,8 +272,7 @@ class ClientConnection:
             return None
         try:
             batch = self._transmitter.transmit(path, now)
-            if self._outgoing.wrote_streams:
-                self._outgoing.wrote_streams = False
+            if self._outgoing.take_wrote_streams():
                 self._liveness.on_request(now)
             return batch
         except BadPacketError as error:
@@ -351,9 +287,9 @@ class ClientConnection:
         deadline = self._lifetime.deadline(self._pto())
         if not self._lifetime.open:
             return deadline
-        deadline = min(deadline, self._paths.next_deadline())
-        active = self._paths.active
-        if self._peer_ids.for_path(active) is None:
+        deadline = min(deadline, self._watch.next_deadline(), self._prober.next_deadline())
+        active = self._facts.active_path
+        if self._ids.peer.for_path(active) is None:
             # nothing can be sent before there is a path, so no timer for sending may wake us
             return deadline
         deadline = min(
@@ -376,14 +312,14 @@ class ClientConnection:
         if not self._lifetime.open:
             return
         if self._lifetime.take_keep_alive(now):
-            self._paths.ping_needed = True
+            self._watch.announcements.ask()
         if now >= self._liveness_deadline():
             self._liveness.disarm()
             if self.streams.expects_data():
                 self._loss.ask()
         self._loss.on_deadline(now)
-        self._paths.on_deadline(now)
-        self._paths.judge_active(now)
+        self._prober.on_deadline(now)
+        self._watch.judge_active(now)
 
     def next_event(self) -> Event | None:
         """What happened since the last call, oldest first; None when all was told."""
@@ -410,19 +346,21 @@ class ClientConnection:
     def validate(self, path_id: int, now: float) -> None:
         """Probe a path; PathValidated or PathFailed follows (RFC 9000 section 8.2)."""
         self._require_open()
-        if not self._handshake.complete:
-            # PATH_CHALLENGE needs 1-RTT keys
-            raise PathRefusedError(Refusal.NOT_CONFIRMED)
-        self._paths.validate(path_id, now)
+        self._prober.validate(path_id, now)
 
     def stop_validation(self, path_id: int) -> None:
         """Stop probing a path without an event."""
-        self._paths.stop_validation(path_id)
+        self._prober.stop(path_id)
 
     def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
         """Move the connection to a path (RFC 9000 section 9.2); PathRefusedError if forbidden."""
         self._require_open()
-        self._paths.migrate(path_id, now, unvalidated)
+        self._mover.migrate(path_id, now, unvalidated)
+
+    def fail_preferred(self, reason: str) -> None:
+        """The caller has found that the server's preferred address does not answer, and that this
+        is not the network's fault: it is not asked again."""
+        self._paths.preferred.fail(reason)
 
     def on_slept(self, seconds: float) -> None:
         """The caller's clock stood still for so long, and the server's did not."""
@@ -430,11 +368,11 @@ class ClientConnection:
 
     def resume(self, now: float) -> None:
         """The network of the active path is back: do not wait for any PTO."""
-        self._paths.resume(now)
+        self._mover.resume(now)
 
     def suspend(self, now: float) -> None:
         """Leave the active path without another one: nothing is sent until `migrate`."""
-        self._paths.suspend(now)
+        self._mover.suspend(now)
 
     def abandon(self, path_id: int, now: float, reason: str) -> None:
         """Give a path up and retire its connection ID."""
@@ -454,7 +392,7 @@ class ClientConnection:
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
-        self._paths.ping_needed = True
+        self._watch.announcements.ask()
 
     def close(self, code: int, reason: str, application: bool, now: float) -> None:
         """End the connection: Terminated follows, and CONNECTION_CLOSE with the next transmit."""
@@ -475,13 +413,13 @@ class ClientConnection:
 
     def _liveness_deadline(self) -> float:
         path = self._paths.active_path()
-        if path is None or not self._handshake.confirmed:
+        if path is None or not self._facts.confirmed:
             return inf
         rtt = path.recovery.rtt
-        return self._liveness.deadline(rtt.smoothed, rtt.pto(self._loss.max_ack_delay))
+        return self._liveness.deadline(rtt.smoothed, rtt.pto(self._facts.max_ack_delay))
 
     def _pto(self) -> float:
         path = self._paths.active_path()
         if path is None:
             return 0.0
-        return path.recovery.rtt.pto(self._loss.max_ack_delay)
+        return path.recovery.rtt.pto(self._facts.max_ack_delay)

@@ -178,6 +178,14 @@ class Migrated(Event):
     new: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferredAddressSettled(Event):
+    """It is known what became of the server's preferred address (RFC 9000 section 9.6)."""
+
+    used: bool
+    reason: str
+
+
 class Ending(Enum):
     """Why a connection came to its end."""
 

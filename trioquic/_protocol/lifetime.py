@@ -69,7 +69,6 @@ class Lifetime:
         self, idle_timeout: float, keep_alive: float, now: float, events: list[Event]
     ) -> None:
         self._events = events
-        self.began = now
         self._idle_timeout = idle_timeout
         self._keep_alive = keep_alive
         self._restarted_at = now
@@ -85,11 +84,6 @@ class Lifetime:
         self.close_pending = False
 
     # -- idle timeout and keep-alive ---------------------------------------------------------------
-
-    def on_peer_idle_timeout(self, seconds: float) -> None:
-        """The smaller of both sides' timeouts counts; 0 means none (section 10.1)."""
-        if seconds > 0 and (self._idle_timeout == 0 or seconds < self._idle_timeout):
-            self._idle_timeout = seconds
 
     def on_packet_received(self, now: float) -> None:
         """An authentic packet was processed: the idle timer starts anew."""
@@ -150,8 +144,11 @@ class Lifetime:
 
     # -- beginning and end -------------------------------------------------------------------------
 
-    def on_complete(self) -> None:
-        """The handshake is complete."""
+    def on_complete(self, peer_timeout: float) -> None:
+        """The handshake is complete. The smaller of both sides' idle timeouts counts; 0 means none
+        (section 10.1)."""
+        if peer_timeout > 0 and (self._idle_timeout == 0 or peer_timeout < self._idle_timeout):
+            self._idle_timeout = peer_timeout
         self._advance(LifeInput.COMPLETE)
 
     def close(
@@ -190,6 +187,11 @@ class Lifetime:
         self._terminate(
             Ending.STATELESS_RESET, 0, None, "the server no longer knows this connection", False
         )
+
+    def take_close_frame(self) -> CloseFrame | None:
+        """The CONNECTION_CLOSE frame that is to go out now."""
+        self.close_pending = False
+        return self.close_frame
 
     def on_packet_in_closing(self) -> None:
         """Answer the 1st, 2nd, 4th, 8th … packet with CONNECTION_CLOSE again (section 10.2.1)."""

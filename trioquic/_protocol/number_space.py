@@ -29,6 +29,11 @@ class NumberSpace:
         self.write: PacketKeys | None = None
         self.discarded = False
 
+    def install(self, read: PacketKeys, write: PacketKeys) -> None:
+        """Packets of this space are opened and sealed with these keys from now on."""
+        self.read = read
+        self.write = write
+
     def discard(self) -> None:
         """Forget keys and data; packets of this space are dropped from now on."""
         self.read = None

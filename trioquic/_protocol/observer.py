@@ -11,7 +11,8 @@ for the same reason it is itself never compiled (see setup.py).
 
 from typing import Protocol
 
-from .path.state import PathInput, PathState
+from .machine import Label
+from .path.state import PathState
 from .recovery.path_recovery import PathRecovery
 
 
@@ -50,8 +51,8 @@ class Observer(Protocol):
         for the first path, whose ID changes in the handshake."""
         ...
 
-    def path_stepped(self, path_id: int, old: PathState, new: PathState, why: PathInput) -> None:
-        """The state machine of a path took a step, perhaps back to where it was."""
+    def path_stepped(self, path_id: int, old: PathState, new: PathState, why: Label) -> None:
+        """One of the tables of a path took a step for this input, perhaps back to where it was."""
         ...
 
     def datagram_size_changed(self, path_id: int, old: int, new: int) -> None:

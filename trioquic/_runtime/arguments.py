@@ -77,6 +77,7 @@ class Plan:
             max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
             degraded_after=self.migration.degraded_after,
             spin_bit=transport.spin_bit,
+            use_preferred_address=self.migration.use_preferred_address,
             congestion=guarded_congestion(transport.congestion),
             versions=self.versions,
             first_version=start.version,

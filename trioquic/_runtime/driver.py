@@ -34,6 +34,7 @@ from .._protocol.events import (
     PathReset,
     PathSilent,
     PathValidated,
+    PreferredAddressSettled,
     ServerHeard,
     ServerMoved,
     ServerSilent,
@@ -356,6 +357,7 @@ class Driver:
                 | PathDegraded()
                 | PathRecovered()
                 | Migrated()
+                | PreferredAddressSettled()
             ):
                 if self.listener is not None:
                     self.listener.on_path_event(event)

@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from .._protocol.outgoing import Batch
+from .._protocol.sending.batch import Batch
 from ..paths import Address
 from .sockets import DatagramSocket, Received
 

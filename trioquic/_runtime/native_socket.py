@@ -25,7 +25,7 @@ from typing import Final
 
 import trio
 
-from .._protocol.outgoing import Batch
+from .._protocol.sending.batch import Batch
 from ..paths import Address
 from .interface_binding import SO_BINDTODEVICE, bind_by_name, send_through
 from .sockets import DatagramSocket, Received

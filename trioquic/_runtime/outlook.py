@@ -85,8 +85,6 @@ class Outlook:
         self._recalls = 0
         self._switches: list[float] = []
         self._returns: list[float] = []
-        # why the server's preferred address is not used, once that is clear
-        self._preferred_failed = ""
         # since when there is no active path, or it is not usable
         self._lost_at = inf
         # where the connection was, the last ones
@@ -260,9 +258,9 @@ class Outlook:
         """An address of the server was asked, in vain; if it is the preferred one, that may be the
         end of it."""
         local, _, remote = key
-        preferred = remote in self._driver.core.preferred_addresses
-        if preferred and not self._preferred_failed and self._original_answers(local, now):
-            self._preferred_failed = reason
+        core = self._driver.core
+        if remote == core.preferred.address and self._original_answers(local, now):
+            core.fail_preferred(reason)
 
     def _original_answers(self, local: str, now: float) -> bool:
         """Whether the server's original address can be reached from there, all the time since the
@@ -273,7 +271,7 @@ class Outlook:
             path = core.path_view(number)
             if path.local is None or path.local[0] != local:
                 continue
-            if path.remote in core.preferred_addresses:
+            if path.remote == core.preferred.address:
                 continue
             if self._facts_of(number).silence_ended > now - _ATTEMPT:
                 continue
@@ -311,32 +309,9 @@ class Outlook:
         if not self._policy.enabled:
             return "MigrationPolicy.enabled is False"
         refusal = core.migration_obstacle
-        if refusal is None or (refusal is Refusal.DISABLED_BY_PEER and self._preferred_pending()):
+        if refusal is None or (refusal is Refusal.DISABLED_BY_PEER and core.preferred.open):
             return None
         return refusal.value
-
-    def _preferred_pending(self) -> bool:
-        core = self._driver.core
-        return (
-            self._policy.use_preferred_address
-            and bool(core.preferred_addresses)
-            and not self._preferred_failed
-            and not core.moved_to_preferred
-        )
-
-    def preferred_result(self) -> tuple[bool, str] | None:
-        """What became of the server's preferred address (section 9.6); None while that is open."""
-        core = self._driver.core
-        if core.preferred_ignored:
-            return False, core.preferred_ignored
-        addresses = core.preferred_addresses
-        if not addresses:
-            return None
-        if not self._policy.use_preferred_address:
-            return False, "the policy does not want it"
-        if core.active_path >= 0 and core.path_view(core.active_path).remote in addresses:
-            return True, "it answered"
-        return (False, self._preferred_failed) if self._preferred_failed else None
 
     # -- the view ----------------------------------------------------------------------------------
 
@@ -357,7 +332,6 @@ class Outlook:
         )
         for number in [n for n in self._facts if n not in {p.id for p in paths}]:
             del self._facts[number]
-        preferred = core.preferred_addresses
         active = next((path for path in paths if path.id == core.active_path), None)
         # those that would be candidates but for that: of a network that is gone nothing is to come
         there = {(pair.local, pair.interface, remote) for pair, remote, _ in pairs}
@@ -374,9 +348,7 @@ class Outlook:
             answerable=core.unused_own_ids,
             recalls=self._recalls,
             migration_allowed=core.migration_allowed,
-            preferred_pending=bool(preferred)
-            and not self._preferred_failed
-            and not core.moved_to_preferred,
+            preferred_pending=core.preferred.open,
             switches=tuple(at for at in self._switches if now - at < _MINUTE),
             returns=tuple(at for at in self._returns if now - at < _FIVE_MINUTES),
             next_candidate_at=min(resting, default=inf),
@@ -386,15 +358,13 @@ class Outlook:
 
     def _remotes(self) -> dict[str, tuple[tuple[str, int], bool]]:
         """The server's addresses with their ports, and which is the preferred one."""
-        core = self._driver.core
+        preferred = self._driver.core.preferred
         remotes: dict[str, tuple[tuple[str, int], bool]] = {}
-        if not core.moved_to_preferred:
+        if not preferred.reached:
             remotes[self._paths.remote.address[0]] = (self._paths.remote.address, False)
-        if core.moved_to_preferred or (
-            self._policy.use_preferred_address and not self._preferred_failed
-        ):
-            for address in core.preferred_addresses:
-                remotes.setdefault(address[0], (address, True))
+        address = preferred.address
+        if address is not None and (preferred.reached or preferred.open):
+            remotes.setdefault(address[0], (address, True))
         return remotes
 
     def _pairs(
@@ -475,7 +445,7 @@ class Outlook:
             interface=name,
             kind=home.kind if home is not None else "other",
             metered=home.metered if home is not None else None,
-            preferred=view.remote in self._driver.core.preferred_addresses,
+            preferred=view.remote == self._driver.core.preferred.address,
             rank=ranks.get(name, len(ranks)) if name is not None else len(ranks),
             usable=usable,
             trouble=trouble,

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import trio
 
 from .._protocol.lifetime import CoreState
-from .._protocol.outgoing import Batch
 from .._protocol.path.refusal import PathRefusedError
 from .._protocol.path.state import PathState
+from .._protocol.sending.batch import Batch
 from ..errors import PathAbandonedError, PathError, PathValidationError
 from ..paths import Path, PathStatistics
 from .driver import Driver

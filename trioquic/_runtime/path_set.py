@@ -25,6 +25,7 @@ from .._protocol.events import (
     PathReset,
     PathSilent,
     PathValidated,
+    PreferredAddressSettled,
     ServerMoved,
 )
 from .._protocol.path.refusal import PathRefusedError, Refusal
@@ -196,9 +197,9 @@ class PathSet:
     def _server_now(self) -> Remote:
         """Where the server is to be found: at its preferred address once the connection has moved
         there, as the original one is left for good (RFC 9000 section 9.6.2)."""
-        core = self._driver.core
-        if core.moved_to_preferred:
-            return Remote(self._remote.family, core.preferred_addresses[0])
+        preferred = self._driver.core.preferred
+        if preferred.reached and preferred.address is not None:
+            return Remote(self._remote.family, preferred.address)
         return self._remote
 
     async def add_candidate(self, candidate: Candidate) -> Path:
@@ -426,6 +427,8 @@ class PathSet:
             case ServerMoved(path_id=number) if number in self._links:
                 self._tell(What.SERVER_MOVED, number)
                 self._broadcast.send(public.ServerMoved(path=self._links[number].handle))
+            case PreferredAddressSettled(used=used, reason=reason):
+                self._broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
             case PathMisled(path_id=number):
                 self._tell(What.MISLED, number)
             case PathSilent(path_id=number):

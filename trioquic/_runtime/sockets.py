@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import trio
 
-from .._protocol.outgoing import Batch
 from .._protocol.path.mtu import ETHERNET
+from .._protocol.sending.batch import Batch
 from ..paths import Address
 
 

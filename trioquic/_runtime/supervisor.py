@@ -57,7 +57,6 @@ class Supervisor:
         # waits for a connection ID, perhaps
         self._opening: trio.CancelScope | None = None
         self.listening = False
-        self._preferred_reported = False
         # paths that there was no connection ID for, the last time the policy was asked
         self._wanted: tuple[str, ...] = ()
         paths.supervisor = self
@@ -126,7 +125,6 @@ class Supervisor:
         await self._carry_out(decision, view)
         if woken:
             self._ask_everywhere(view)
-        self._report_preferred()
         return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
 
     def _ask_everywhere(self, view: View) -> None:
@@ -225,12 +223,6 @@ class Supervisor:
                 reason = f"{Refusal.NO_SPARE_ID.value} for a path {way}"
                 self._broadcast.send(public.MigrationRefused(reason=reason))
         self._wanted = tuple(ways)
-
-    def _report_preferred(self) -> None:
-        result = None if self._preferred_reported else self._outlook.preferred_result()
-        if result is not None:
-            self._preferred_reported = True
-            self._broadcast.send(public.PreferredAddressResult(used=result[0], reason=result[1]))
 
     # -- without a path ----------------------------------------------------------------------------
 

@@ -32,7 +32,8 @@ from .._protocol.events import (
     PathValidated,
     Terminated,
 )
-from .._protocol.path.state import PathInput, PathState
+from .._protocol.machine import Label
+from .._protocol.path.state import PathState, RoleInput
 from .._protocol.recovery.congestion import UNLIMITED
 from .._protocol.recovery.path_recovery import PathRecovery
 from .._protocol.wire.describe import PACKET_TYPES, describe_packet_untrusted
@@ -191,14 +192,14 @@ class Trace:
             data["interface"] = interface
         self._event("trioquic:path_opened", data, path_id)
 
-    def path_stepped(self, path_id: int, old: PathState, new: PathState, why: PathInput) -> None:
+    def path_stepped(self, path_id: int, old: PathState, new: PathState, why: Label) -> None:
         """Of the core: see `Observer`."""
-        if why is PathInput.ACTIVATE and not self._carried:
+        if why is RoleInput.ACTIVATE and not self._carried:
             # the path of the handshake
             self._carried = True
         elif why in PROGRESS:
             self._progress(path_id, PROGRESS[why])
-        if why is PathInput.ABANDON:
+        if why is RoleInput.ABANDON:
             if path_id == self._arriving:
                 self._arriving = -1
                 self._progress(path_id, "migration_abandoned")
@@ -206,7 +207,7 @@ class Trace:
         if old is not new:
             data = {"old": old.value, "new": new.value, "trigger": why.value}
             self._event("trioquic:path_state_updated", data, path_id)
-        if why is PathInput.ABANDON:
+        if why is RoleInput.ABANDON:
             # the way in which the drafts say that a tuple is gone
             self._event("quic:tuple_assigned", {"tuple_id": str(path_id)}, path_id)
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from .._protocol.events import Ending, Terminated
-from .._protocol.path.state import PathInput
+from .._protocol.machine import Label
+from .._protocol.path.state import RoleInput, ValidationInput
 from .._protocol.wire.describe import describe_error
 from .._protocol.wire.transport_parameters import TransportParameters
 from ..paths import Address
@@ -15,11 +16,11 @@ _EVENT_SCHEMAS: Final = (
     # the namespace `trioquic`; docs/qlog.md lists its events
     "urn:uuid:6f0e7a0c-9f0b-4d5e-8a53-3b7c1f2d9e41",
 )
-PROGRESS: Final = {
-    PathInput.PROBE: "probing_started",
-    PathInput.RESPONSE: "probing_successful",
-    PathInput.FAIL: "probing_abandoned",
-    PathInput.ACTIVATE: "migration_started",
+PROGRESS: Final[dict[Label, str]] = {
+    ValidationInput.PROBE: "probing_started",
+    ValidationInput.ANSWER: "probing_successful",
+    ValidationInput.FAIL: "probing_abandoned",
+    RoleInput.ACTIVATE: "migration_started",
 }
 _TRIGGERS: Final = {
     Ending.LOCAL_CLOSE: "application",

@@ -79,6 +79,15 @@ class OwnIds:
         sequence = self._by_id.get(connection_id, -1)
         return sequence if sequence >= 0 else self._late.get(connection_id, -1)
 
+    def in_header(self, datagram: bytes) -> bool:
+        """Whether it names one of our IDs, in either form of its header (section 5.2)."""
+        at = 1
+        if datagram[0] & 0x80:
+            if len(datagram) < 6 or datagram[5] != OWN_ID_LENGTH:
+                return False
+            at = 6
+        return self.sequence_of(datagram[at : at + OWN_ID_LENGTH]) >= 0
+
     def mark_used(self, sequence: int, path_id: int) -> None:
         """An authentic packet with this ID came in on a path."""
         if sequence in self._by_sequence:

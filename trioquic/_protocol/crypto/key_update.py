@@ -21,6 +21,7 @@ phases.
 from typing import Final
 
 from ..errors import AEAD_LIMIT_REACHED, KEY_UPDATE_ERROR, BadPacketError
+from ..facts import ConnectionFacts
 from ..wire.versions import VERSION_1
 from .keys import PacketKeys, confidentiality_limit, integrity_limit
 
@@ -33,6 +34,8 @@ class OneRttKeys:
     """Opens and seals the packets of the application space."""
 
     __slots__ = (
+        "_closing",
+        "_facts",
         "_first_written",
         "_highest",
         "_last_written",
@@ -44,8 +47,6 @@ class OneRttKeys:
         "_read_next",
         "_sealed",
         "_write",
-        "closing",
-        "confirmed",
         "failure_limit",
         "read_phase",
         "seal_limit",
@@ -58,14 +59,13 @@ class OneRttKeys:
         cipher_suite: int,
         read_secret: bytes,
         write_secret: bytes,
+        facts: ConnectionFacts,
         version: int = VERSION_1,
     ) -> None:
+        self._facts = facts
         self.read_phase = 0
         self.write_phase = 0
-        # set by the handshake: no update of ours before it is confirmed (section 6.1)
-        self.confirmed = False
-        # what is sealed from now on says that the connection is closed
-        self.closing = False
+        self._closing = False
         # how often the write keys were replaced
         self.updates = 0
         self._read: PacketKeys = PacketKeys.derive(cipher_suite, read_secret, version)
@@ -98,14 +98,18 @@ class OneRttKeys:
         """Seal in the current write phase, whose bit the header must carry.
 
         BadPacketError: the key is used up, because the peer never let an update come through. Only
-        what says so can still be sealed, if `closing` is set, and a little later nothing.
+        what says so can still be sealed, if `on_closing` was called, and a little later nothing.
         """
         sealed = self._sealed
-        if sealed >= self.seal_limit - (0 if self.closing else _FOR_CLOSING):
+        if sealed >= self.seal_limit - (0 if self._closing else _FOR_CLOSING):
             raise BadPacketError(AEAD_LIMIT_REACHED, "the write key has sealed all it may")
         self._sealed = sealed + 1
         self._last_written = pn
         return self._write.seal(pn, header, payload)
+
+    def on_closing(self) -> None:
+        """What is sealed from now on says that the connection is closed."""
+        self._closing = True
 
     @property
     def update_due(self) -> bool:
@@ -188,7 +192,7 @@ class OneRttKeys:
         acknowledged a packet of the current phase (section 6.1), and while the keys before the
         current ones are still kept (section 6.5).
         """
-        if not self.confirmed or not self._phase_acked or self._previous is not None:
+        if not self._facts.confirmed or not self._phase_acked or self._previous is not None:
             return False
         # An acknowledgement in this phase also means that the peer has followed: see on_acked.
         self._advance_write(pn_next)

@@ -1,47 +1,91 @@
-"""When a client may use a new path (RFC 9000 sections 9, 9.5, 9.6 and 18.2).
+"""Where packets may go (RFC 9000 sections 9, 9.5, 9.6 and 18.2).
 
 Pure rules over plain facts. Every refusal has a reason that a person can read.
 """
 
-from .path import Address
+from ..cid.ids import ConnectionIds
+from ..facts import ConnectionFacts
+from .path import Address, Path
+from .preferred import PreferredAddress
 from .refusal import PathRefusedError, Refusal
+from .state import PathValidation
 
 
 class PathRules:
-    """The facts that decide over migration, gathered in the handshake."""
+    """The rules of section 9, with the addresses of the handshake that they speak of."""
 
     def __init__(
-        self, largest_datagram: int, degraded_after: int = 3, spin_bit: bool = True
+        self, facts: ConnectionFacts, ids: ConnectionIds, preferred: PreferredAddress
     ) -> None:
-        # that we want to send, or the server to receive (section 18.2)
-        self.largest_datagram = largest_datagram
-        # PTOs in a row without an answer after which the active path counts as degraded
-        self.degraded_after = degraded_after
-        # whether anybody on the way may measure the round-trip time (section 17.4)
-        self.spin_bit = spin_bit
-        self.confirmed = False
-        self.disabled_by_peer = False
-        self.acted_on_preferred = False
-        self.handshake_local: Address | None = None
+        self._facts = facts
+        self._ids = ids
+        self._preferred = preferred
+        self._handshake_local: Address | None = None
         self.handshake_remote: Address | None = None
         # server addresses that have answered us
-        self.proven_remotes: set[Address] = set()
+        self._proven_remotes: set[Address] = set()
+
+    def on_first_path(self, local: Address | None, remote: Address) -> None:
+        """The handshake is made between these addresses."""
+        self._handshake_local = local
+        self.handshake_remote = remote
+        self._proven_remotes.add(remote)
+
+    def on_answer_from(self, remote: Address) -> None:
+        """This address of the server has answered us."""
+        self._proven_remotes.add(remote)
+
+    @property
+    def _disabled(self) -> bool:
+        # Section 9: on the preferred address migration is allowed even where it was disabled.
+        return self._facts.disabled_by_peer and not self._preferred.reached
 
     @property
     def migration_allowed(self) -> bool:
         """Whether the server lets us use new local addresses to reach where it is now."""
-        return self.confirmed and (not self.disabled_by_peer or self.acted_on_preferred)
+        return self._facts.confirmed and not self._disabled and not self._ids.peer.zero_length
 
-    def check_new_path(self, local: Address | None, remote: Address, zero_length: bool) -> None:
-        """Raise PathRefusedError unless packets may go from `local` to `remote`."""
-        if not self.confirmed:
+    @property
+    def obstacle(self) -> Refusal | None:
+        """Why no path can be added as long as the server does nothing about it; None as well before
+        that is known."""
+        if not self._facts.confirmed:
+            return None
+        if self._ids.peer.zero_length:
+            return Refusal.ZERO_LENGTH_ID
+        if self._disabled:
+            return Refusal.DISABLED_BY_PEER
+        return None if self._ids.peer.had_spare else Refusal.NO_SPARE_ID
+
+    def check_confirmed(self) -> None:
+        """Section 9: nothing goes out on another path before."""
+        if not self._facts.confirmed:
             raise PathRefusedError(Refusal.NOT_CONFIRMED)
-        if zero_length:
+
+    def check_new_path(self, local: Address | None, remote: Address) -> None:
+        """Raise PathRefusedError unless packets may go from `local` to `remote`."""
+        self.check_confirmed()
+        if self._ids.peer.zero_length:
             raise PathRefusedError(Refusal.ZERO_LENGTH_ID)
-        if (
-            self.disabled_by_peer
-            and not self.acted_on_preferred
-            and remote == self.handshake_remote
-            and (local is None or local != self.handshake_local)
-        ):
+        elsewhere = local is None or local != self._handshake_local
+        if self._disabled and remote == self.handshake_remote and elsewhere:
             raise PathRefusedError(Refusal.DISABLED_BY_PEER)
+
+    def check_id(self, path: Path) -> None:
+        """Section 9.5: a path has a connection ID of its own, unless the server withdrew it."""
+        if self._ids.peer.for_path(path.path_id) is None:
+            raise PathRefusedError(Refusal.NO_SPARE_ID)
+
+    def check_move(self, path: Path, unvalidated: bool) -> None:
+        """Raise PathRefusedError unless the connection may move to this path (section 9.2).
+
+        Section 9.2 allows to move to a known address of the server before the path is validated, if
+        that is wanted (`unvalidated`); section 9.6.2 does not for a new one."""
+        self.check_confirmed()
+        known = path.remote in self._proven_remotes
+        if path.life.validation is not PathValidation.VALIDATED and not (unvalidated and known):
+            raise PathRefusedError(Refusal.NOT_VALIDATED)
+        self.check_id(path)
+        if path.life.doubtful and self._ids.own.unused < 1:
+            # Section 5.1.1: it could not answer there. On a proven path it has already answered.
+            raise PathRefusedError(Refusal.NO_SPARE_OWN_ID)

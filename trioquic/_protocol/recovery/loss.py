@@ -21,9 +21,10 @@ are marked, so that a later real loss does not repeat the same frames a third ti
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ..facts import ConnectionFacts
 from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
 from .choice import CUBIC, Choice
-from .ecn import IMPOSSIBLE, EcnInput
+from .ecn import IMPOSSIBLE
 from .numbers import PacketNumbers
 from .path_recovery import NEVER, PACKET_THRESHOLD, PathRecovery
 from .rtt import INITIAL_RTT
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 PROBES: Final = 2  # RFC 9002 section 6.2.4
 HANDSHAKE_PROBES: Final = 1
 MOST_HURRIES: Final = 3  # section 6.2.3: "a limited number of times per connection"
-DEFAULT_MAX_ACK_DELAY: Final = 0.025  # RFC 9000 section 18.2
 
 
 # In the place of a discarded space's ledger; nothing is entered there. All connections share it.
@@ -48,17 +48,15 @@ class LossDetector:
 
     def __init__(
         self,
+        facts: ConnectionFacts,
         rng: Callable[[int], bytes],
         max_datagram_size: int = 1200,
         initial_rtt: float = INITIAL_RTT,
         congestion: Choice = CUBIC,
     ) -> None:
-        self.max_ack_delay = DEFAULT_MAX_ACK_DELAY  # the peer's, of its transport parameters
-        self.active_path = 0
-        # set by the handshake code
-        self.peer_address_validated = False
-        self.has_handshake_keys = False
-        self.handshake_confirmed = False
+        self._facts = facts
+        # the server has acknowledged a packet that only it can read (6.2.2.1)
+        self._server_reached = False
         self.probes: list[int] = [0 for _ in SPACES]
         self._max_datagram_size = max_datagram_size
         self._initial_rtt = initial_rtt
@@ -72,7 +70,11 @@ class LossDetector:
         self._last_activity = NEVER
         self._hurries = 0
         self._hurried_at = -NEVER
-        self.observer: Observer | None = None
+        self._observer: Observer | None = None
+
+    def observe(self, observer: "Observer") -> None:
+        """Tell somebody of losses and figures from now on."""
+        self._observer = observer
 
     # --- paths ------------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ class LossDetector:
     def ask(self) -> None:
         """Owe two probes with no PTO, when nothing is in flight that has one: a single one might
         get lost, and two are acknowledged at once."""
-        path = self._paths.get(self.active_path)
+        path = self._paths.get(self._facts.active_path)
         if path is not None and not path.flights[APPLICATION].eliciting:
             self.probes[APPLICATION] = max(self.probes[APPLICATION], PROBES)
 
@@ -172,7 +174,7 @@ class LossDetector:
         self._last_activity = now
         if space == HANDSHAKE:
             # only the server that got our Handshake packets has these keys (6.2.2.1)
-            self.peer_address_validated = True
+            self._server_reached = True
         touched = self._account_acked(taken, now)
         self._sample_rtt(taken, ack.largest, now, self._believed_delay(space, ack_delay))
         if rising and ledger.ecn.marked:
@@ -183,11 +185,11 @@ class LossDetector:
                 token.acked()
         for path in touched:
             # section 6.2.1: an Initial's ACK does not show that the server may send freely
-            if self.peer_address_validated or self.handshake_confirmed:
-                path.pto_count = 0
+            if self._address_validated:
+                path.on_answer()
             self._detect_lost(path, space, now)
-            if self.observer is not None:
-                self.observer.recovery_updated(path)
+            if self._observer is not None:
+                self._observer.recovery_updated(path)
         return len(taken)
 
     def _account_acked(self, taken: list[SentPacket], now: float) -> list[PathRecovery]:
@@ -216,7 +218,7 @@ class LossDetector:
         newest: SentPacket | None = None
         eliciting = False
         for packet in taken:
-            if packet.path == self.active_path and packet.state == OUTSTANDING:
+            if packet.path == self._facts.active_path and packet.state == OUTSTANDING:
                 if packet.number == largest:
                     newest = packet
                 if packet.ack_eliciting:
@@ -250,22 +252,22 @@ class LossDetector:
         # section 5.3: none in Initial; limited to what the peer promised, once that is confirmed
         if space == INITIAL:
             return 0.0
-        if self.handshake_confirmed and ack_delay > self.max_ack_delay:
-            return self.max_ack_delay
+        if self._facts.confirmed and ack_delay > self._facts.max_ack_delay:
+            return self._facts.max_ack_delay
         return ack_delay
 
     def _detect_lost(self, path: PathRecovery, space: int, now: float) -> None:
-        max_ack_delay = self.max_ack_delay if self.handshake_confirmed else 0.0
+        max_ack_delay = self._facts.max_ack_delay if self._facts.confirmed else 0.0
         lost = path.detect_lost(space, now, max_ack_delay)
         if lost:
             ledger = self._ledgers[space]
             for packet in lost:
                 ledger.remember(packet)
                 self._tell_lost(packet)
-            if self.observer is not None:
+            if self._observer is not None:
                 reordered = path.flights[space].largest_acked_seq - PACKET_THRESHOLD
                 for packet in lost:
-                    self.observer.packet_lost(
+                    self._observer.packet_lost(
                         path.path_id, space, packet.number, packet.seq <= reordered
                     )
 
@@ -291,13 +293,13 @@ class LossDetector:
         self.probes[space] = 0
         for path in self._paths.values():
             path.give_up(space)
-            path.pto_count = 0
+            path.on_answer()
 
     def hurry_initial(self, now: float) -> None:
         """Packets came whose keys a lost Initial of the server would have brought: send the
         ClientHello again before its PTO, so that the server repeats its answer (6.2.3)."""
-        path = self._paths.get(self.active_path)
-        if path is None or self.has_handshake_keys or self._hurries >= MOST_HURRIES:
+        path = self._paths.get(self._facts.active_path)
+        if path is None or self._facts.has_handshake_keys or self._hurries >= MOST_HURRIES:
             return
         if now >= self._hurried_at + path.rtt.smoothed:
             self._hurries += 1
@@ -323,35 +325,38 @@ class LossDetector:
                 for space in SPACES:
                     if path.flights[space].loss_time <= now:
                         self._detect_lost(path, space, now)
-                if self.observer is not None:
-                    self.observer.recovery_updated(path)
+                if self._observer is not None:
+                    self._observer.recovery_updated(path)
             elif self._pto_deadline(path) <= now:
                 self._on_pto(path, now)
 
     def _pto_deadline(self, path: PathRecovery) -> float:
         deadline = min(
-            path.pto_deadline(INITIAL, self.max_ack_delay),
-            path.pto_deadline(HANDSHAKE, self.max_ack_delay),
+            path.pto_deadline(INITIAL, self._facts.max_ack_delay),
+            path.pto_deadline(HANDSHAKE, self._facts.max_ack_delay),
         )
-        if self.handshake_confirmed:
+        if self._facts.confirmed:
             # section 6.2.1: the server may not be able to read 1-RTT packets before
-            return min(deadline, path.pto_deadline(APPLICATION, self.max_ack_delay))
+            return min(deadline, path.pto_deadline(APPLICATION, self._facts.max_ack_delay))
         if deadline == NEVER and self._must_not_go_quiet(path):
             # section 6.2.2.1: the server may be out of anti-amplification credit
-            return self._last_activity + path.pto_period(INITIAL, self.max_ack_delay)
+            return self._last_activity + path.pto_period(INITIAL, self._facts.max_ack_delay)
         return deadline
 
+    @property
+    def _address_validated(self) -> bool:
+        return self._server_reached or self._facts.confirmed
+
     def _must_not_go_quiet(self, path: PathRecovery) -> bool:
-        return path.path_id == self.active_path and not self.peer_address_validated
+        return path.path_id == self._facts.active_path and not self._address_validated
 
     def _on_pto(self, path: PathRecovery, now: float) -> None:
-        path.pto_count += 1
-        path.ecn.advance(EcnInput.STOP if path.pto_count == 1 else EcnInput.DOUBT)
-        if self.observer is not None:
-            self.observer.recovery_updated(path)
-        if path.path_id != self.active_path:
+        path.on_pto()
+        if self._observer is not None:
+            self._observer.recovery_updated(path)
+        if path.path_id != self._facts.active_path:
             self.requeue_path(path.path_id, now)
-        elif self.handshake_confirmed:
+        elif self._facts.confirmed:
             self._owe_probes(path, APPLICATION, PROBES)
         else:
             self._on_handshake_pto(path, now)
@@ -360,7 +365,7 @@ class LossDetector:
         # section 6.2.4: data in flight in other spaces is probed too, for it shares the datagram
         eliciting = [space for space in SPACES if path.flights[space].eliciting > 0]
         if not eliciting or eliciting == [APPLICATION]:
-            eliciting.append(HANDSHAKE if self.has_handshake_keys else INITIAL)
+            eliciting.append(HANDSHAKE if self._facts.has_handshake_keys else INITIAL)
             self._last_activity = now
         for space in eliciting:
             self._owe_probes(path, space, HANDSHAKE_PROBES)

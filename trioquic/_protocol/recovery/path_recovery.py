@@ -176,6 +176,10 @@ class PathRecovery:
             return NEVER
         return self.pacer.deadline(now, self._rate(), self.needed)
 
+    def reserve(self, size: int) -> None:
+        """Window and pacer must have room for so much before anything goes."""
+        self.needed = size
+
     def set_datagram_size(self, size: int) -> None:
         """Full datagrams have another size from now on; what is in flight proves nothing more."""
         self.max_datagram_size = size
@@ -329,6 +333,15 @@ class PathRecovery:
         self.pto_count = 0
         self._full_until = [-1 for _ in SPACES]
         self._round_end = self.flights[APPLICATION].next_seq - 1
+
+    def on_answer(self) -> None:
+        """The path answers, or has another chance to: the PTO begins anew without its backoff."""
+        self.pto_count = 0
+
+    def on_pto(self) -> None:
+        """A PTO passed without an answer."""
+        self.pto_count += 1
+        self.ecn.advance(EcnInput.STOP if self.pto_count == 1 else EcnInput.DOUBT)
 
     @property
     def awaits_acks(self) -> bool:

@@ -93,12 +93,12 @@ class TlsClient:
         self.peer_certificates: tuple[bytes, ...] = ()
         self.ocsp_response: bytes | None = None
         self.signed_certificate_timestamps: bytes | None = None
-        self.tickets: list[msg.SessionTicket] = []
+        self._tickets: list[msg.SessionTicket] = []
         self.tickets_received = 0
         self.resumed = False  # the server has resumed an earlier session
         self.early_data = EarlyData.NONE
         # what protects our early data
-        self.early_secret = b""
+        self._early_secret = b""
         self.early_cipher_suite = 0
         psk = psk_offer(resumption, config, wall_time, early_data)
         self._offer = ClientOffer(config, rng, transport_parameters, psk)
@@ -128,9 +128,9 @@ class TlsClient:
         self._send(INITIAL, hello)
         if self._offer.early_data and self._offer.psk is not None:
             self.early_data = EarlyData.OFFERED
-            self.early_secret = self._offer.psk.early_secret(hello)
+            self._early_secret = self._offer.psk.early_secret(hello)
             self.early_cipher_suite = self._offer.psk.resumption.cipher_suite
-            self._log_secret("CLIENT_EARLY_TRAFFIC_SECRET", self.early_secret)
+            self._log_secret("CLIENT_EARLY_TRAFFIC_SECRET", self._early_secret)
 
     def take_output(self) -> list[tuple[int, bytes]]:
         """(level, bytes) for CRYPTO frames, oldest first, each given once."""
@@ -141,6 +141,16 @@ class TlsClient:
         """Secrets that became known since the last call."""
         secrets, self._secrets = self._secrets, []
         return secrets
+
+    def take_early_secret(self) -> bytes:
+        """What the keys of early data follow from, given once."""
+        secret, self._early_secret = self._early_secret, b""
+        return secret
+
+    def take_tickets(self) -> list[msg.SessionTicket]:
+        """The tickets that have come since the last call."""
+        tickets, self._tickets = self._tickets, []
+        return tickets
 
     def receive_untrusted(self, level: int, data: bytes) -> None:
         """In-order CRYPTO bytes of one encryption level, cut anywhere."""
@@ -208,8 +218,8 @@ class TlsClient:
             # Session tickets are no part of the transcript; the oldest makes room.
             self.tickets_received += 1
             if self.tickets_received <= MOST_READ:
-                self.tickets.append(msg.parse_new_session_ticket_untrusted(body))
-                del self.tickets[:-MAX_TICKETS]
+                self._tickets.append(msg.parse_new_session_ticket_untrusted(body))
+                del self._tickets[:-MAX_TICKETS]
             return
         self._schedule.absorb(message)
 

@@ -1,4 +1,4 @@
-"""Path validation (RFC 9000 section 8.2): one attempt as one small object.
+"""Path validation (RFC 9000 section 8.2): one attempt at a time, as one small object.
 
 Each PATH_CHALLENGE carries new unpredictable data and all of them are remembered, because on a path
 with a long round trip the answer to the first comes after the second was sent. Validation is given
@@ -17,7 +17,7 @@ _SHORTEST_INTERVAL: Final = 0.05
 _MOST_OUTSTANDING: Final = 16
 
 
-class Validation:
+class Attempt:
     """Challenges outstanding on one path, and when to send the next or give up."""
 
     def __init__(self, rng: Callable[[int], bytes]) -> None:
@@ -26,6 +26,7 @@ class Validation:
         self._interval = INITIAL_PTO
         self._next_challenge = inf
         self.give_up_at = inf
+        self.challenges_sent = 0
 
     @property
     def running(self) -> bool:
@@ -60,6 +61,7 @@ class Validation:
     def new_challenge(self, now: float) -> bytes:
         """The data of the PATH_CHALLENGE that is being sent now."""
         data = self._rng(8)
+        self.challenges_sent += 1
         self._outstanding.append((data, now))
         del self._outstanding[:-_MOST_OUTSTANDING]
         self._next_challenge = now + self._interval

@@ -8,15 +8,20 @@ datagrams are made in coalesce.py.
 
 from typing import Final
 
-from .builder import PacketBuilder
+from ..builder import PacketBuilder
+from ..components import Components
+from ..config import ACK_DELAY_EXPONENT
+from ..crypto.key_update import OneRttKeys
+from ..crypto.keys import protect_batch
+from ..handshake.establishment import Establishment
+from ..path.path import MINIMUM_DATAGRAM, MtuProbe, Path
+from ..space import APPLICATION
+from ..wire import frames
+from ..wire.packets import encode_short_header, packet_number_length
+from .batch import Batch
 from .coalesce import Coalescer
-from .config import ACK_DELAY_EXPONENT
-from .crypto.keys import protect_batch
-from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
-from .path.path import MINIMUM_DATAGRAM, MtuProbe, Path
-from .space import APPLICATION
-from .wire import frames
-from .wire.packets import encode_short_header, packet_number_length
+from .fixed_bits import FixedBits
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
 
 _MOST_SEGMENTS: Final = 54
 _MOST_BYTES: Final = 65_000
@@ -26,23 +31,30 @@ _PING_FRAME: Final = bytes((frames.PING,))
 class Transmitter:
     """Chooses what goes out on which path, seals it, and enters it into the ledger."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(self, parts: Components, outgoing: Outgoing, establishment: Establishment) -> None:
         self._out = outgoing
-        self._coalescer = Coalescer(outgoing)
+        self._fixed_bits = FixedBits(parts.facts, parts.rng)
+        self._coalescer = Coalescer(parts, outgoing, establishment, self._fixed_bits)
+        self._facts = parts.facts
+        self._handshake = parts.handshake
+        self._acks = parts.spaces[APPLICATION].acks
+        self._announcements = parts.watch.announcements
+        self._ids = parts.ids
+        self._loss = parts.loss
+        self._lifetime = parts.lifetime
 
     def transmit(self, path: Path, now: float) -> Batch | None:
         """The next datagrams for this path, or None when there is nothing to send there now."""
-        connection_id = self._out.peer_ids.for_path(path.path_id)
+        connection_id = self._ids.peer.for_path(path.path_id)
         if connection_id is None:
             return None
-        path.doubt_marks(now)
-        self._out.codepoint = path.recovery.ecn.codepoint
-        active = path.path_id == self._out.paths.active
-        if not self._out.lifetime.open:
-            if active and self._out.lifetime.close_pending:
+        self._out.begin(path, now)
+        active = path.path_id == self._facts.active_path
+        if not self._lifetime.open:
+            if active and self._lifetime.close_pending:
                 return self._coalescer.closing_datagram(path, connection_id, now)
             return None
-        if self._out.handshake.confirmed:
+        if self._facts.confirmed:
             if active:
                 return self._batch(path, connection_id, now)
             return self._probe(path, connection_id, now)
@@ -50,27 +62,29 @@ class Transmitter:
 
     def initiate_key_update(self) -> bool:
         """Start a key update if it is allowed now (RFC 9001 section 6.1)."""
-        keys = self._out.handshake.one_rtt
-        return keys is not None and keys.initiate_update(
-            self._out.loss.next_number_hint(APPLICATION)
-        )
+        keys = self._handshake.one_rtt
+        return keys is not None and keys.initiate_update(self._loss.next_number_hint(APPLICATION))
+
+    def _keys(self) -> OneRttKeys:
+        keys = self._handshake.one_rtt
+        assert keys is not None
+        return keys
 
     # -- the active path ---------------------------------------------------------------------------
 
     def _batch(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         out = self._out
-        keys = out.handshake.one_rtt
-        assert keys is not None
+        keys = self._keys()
         if keys.update_due:
             self.initiate_key_update()
         # One length for the whole batch, so that full packets are of one size; numbers may be
         # skipped, hence the margin.
         number_length = packet_number_length(
-            out.loss.next_number_hint(APPLICATION) + 2 * _MOST_SEGMENTS,
-            out.loss.largest_acked(APPLICATION),
+            self._loss.next_number_hint(APPLICATION) + 2 * _MOST_SEGMENTS,
+            self._loss.largest_acked(APPLICATION),
         )
         probe_size = path.probe_size(now)
-        budget = out.loss.send_budget(path.path_id, now)
+        budget = self._loss.send_budget(path.path_id, now)
         if probe_size and budget and out.has_data():
             return self._mtu_probe(path, connection_id, probe_size, now)
         sealed: list[tuple[bytes, int, bytes]] = []
@@ -90,21 +104,21 @@ class Transmitter:
         if total + NUMBER_LENGTH > path.mtu:
             # also a packet with the largest datagram, which counts with the longest number
             path.search.on_full_datagram()
-        out.account(path, total, len(sealed))
         header, _, body = sealed[0]
         datagrams = protect_batch(keys.writer, sealed)
-        return Batch(datagrams, len(header) + len(body), out.codepoint)
+        return out.batch(path, datagrams, len(header) + len(body), len(sealed))
 
     def _data_packet(
         self, path: Path, connection_id: bytes, number_length: int, budget: int, now: float
     ) -> tuple[bytes, int, bytes] | None:
         """One 1-RTT packet with whatever is most urgent, or None."""
         out = self._out
-        acks = out.spaces[APPLICATION].acks
-        probe = out.loss.take_probe(APPLICATION)
+        acks = self._acks
+        due = self._announcements
+        probe = self._loss.take_probe(APPLICATION)
         allowed = probe or budget >= path.mtu
         validating = path.has_probe(now, probe)
-        ping = probe or (out.paths.ping_needed and path.admits_probe())
+        ping = probe or (due.ping_needed and path.admits_probe())
         # Probes ask whether the path works at all, not whether it carries large datagrams.
         size = MINIMUM_DATAGRAM if probe or validating else path.mtu
         builder = PacketBuilder(size - 1 - number_length - len(connection_id) - TAG)
@@ -113,12 +127,13 @@ class Transmitter:
         if (
             probe  # the last ACK may be what was lost: the peer then waits, ever longer, for news
             or acks.ack_due(now)
-            or out.paths.ack_needed
+            or due.ack_needed
             or (acks.has_unacked and (data or ping))
         ):
             overhead = 1 + len(connection_id) + number_length + TAG
             acks.write_ack(builder, now, ACK_DELAY_EXPONENT, LEAST_DATAGRAM - overhead)
-            out.paths.ack_needed = False
+            if due.ack_needed:
+                due.on_ack_sent()
         if data:
             out.write_data(builder, path)
         if ping and (not builder.ack_eliciting or builder.only_probing):
@@ -134,8 +149,8 @@ class Transmitter:
             if not builder.ack_eliciting:
                 # with padding it is in flight, and only an acknowledgement takes it out again
                 builder.add(_PING_FRAME)
-        if builder.ack_eliciting:
-            out.paths.ping_needed = False
+        if due.ping_needed and builder.ack_eliciting:
+            due.on_ping_sent()
         return self._seal_short(path, connection_id, number_length, builder, padded, now)
 
     def _seal_short(
@@ -149,16 +164,15 @@ class Transmitter:
     ) -> tuple[bytes, int, bytes]:
         """Number, pad, seal and enter into the ledger; header protection comes later."""
         out = self._out
-        keys = out.handshake.one_rtt
-        assert keys is not None
-        number = out.loss.next_packet_number(APPLICATION)
+        keys = self._keys()
+        number = self._loss.next_packet_number(APPLICATION)
         header = encode_short_header(
             connection_id,
             number,
             number_length,
             keys.write_phase,
-            path.next_spin(),
-            out.handshake.fixed_bits.draw(),
+            path.spin.next(),
+            self._fixed_bits.draw(),
         )
         # RFC 9001 section 5.4.2: the sample must lie within the packet. An ACK that is alone is
         # long enough without PADDING.
@@ -169,15 +183,13 @@ class Transmitter:
             payload += bytes(least - len(payload))
         sealed = keys.seal(number, header, payload)
         size = len(header) + len(sealed)
-        if out.observer is not None:
-            out.observer.packet_sent(now, path.path_id, APPLICATION, number, size, payload)
+        out.tell(path, APPLICATION, number, size, payload, now)
         out.enter(path, APPLICATION, number, size, builder, padded, now)
         return header, 1 + len(connection_id), sealed
 
     def _mtu_probe(self, path: Path, connection_id: bytes, size: int, now: float) -> Batch:
         """A datagram of this size that carries nothing which matters (section 14.4)."""
-        keys = self._out.handshake.one_rtt
-        assert keys is not None
+        keys = self._keys()
         builder = PacketBuilder(size - 1 - len(connection_id) - NUMBER_LENGTH - TAG)
         # The PING is quiet for the ledger: it must arm no PTO, for its loss says nothing about
         # whether the path works. As PADDING it is in flight nevertheless.
@@ -186,18 +198,16 @@ class Transmitter:
         packet = self._seal_short(path, connection_id, NUMBER_LENGTH, builder, True, now)
         path.search.on_probe_sent(size)
         datagram = protect_batch(keys.writer, [packet])
-        self._out.account(path, len(datagram), 1)
-        return Batch(datagram, len(datagram), self._out.codepoint)
+        return self._out.batch(path, datagram, len(datagram), 1)
 
     def _probe(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         """A datagram of probing frames for a path that does not carry the connection."""
-        keys = self._out.handshake.one_rtt
-        if keys is None or not path.has_probe(now):
+        if not path.has_probe(now):
             return None
+        keys = self._keys()
         builder = PacketBuilder(path.mtu - 1 - len(connection_id) - NUMBER_LENGTH - TAG)
         path.write_probe(builder, now)
-        self._out.own_ids.write_frames(builder)
+        self._ids.own.write_frames(builder)
         packet = self._seal_short(path, connection_id, NUMBER_LENGTH, builder, True, now)
         datagram = protect_batch(keys.writer, [packet])
-        self._out.account(path, len(datagram), 1)
-        return Batch(datagram, len(datagram), self._out.codepoint)
+        return self._out.batch(path, datagram, len(datagram), 1)

@@ -11,9 +11,9 @@ way can talk the two into an older version: neither by rewriting a packet's vers
 Version Negotiation packet.
 """
 
-from .errors import VERSION_NEGOTIATION_ERROR, BadPacketError
-from .wire.packets import LongHeader
-from .wire.transport_parameters import TransportParameters
+from ..errors import VERSION_NEGOTIATION_ERROR, BadPacketError
+from ..wire.packets import LongHeader
+from ..wire.transport_parameters import TransportParameters
 
 
 class VersionChoice:

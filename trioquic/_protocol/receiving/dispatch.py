@@ -10,18 +10,13 @@ in a run, with no object made for them.
 
 from typing import Final
 
-from .cid.own import OwnIds
-from .datagrams import Datagrams
-from .errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
-from .handshake import Handshake
-from .lifetime import Lifetime
-from .path.path import Path
-from .path.table import PathTable
-from .recovery.loss import LossDetector
-from .space import APPLICATION
-from .streams.table import StreamTable
-from .wire import frames
-from .wire.varint import Reader, decode_varint_untrusted
+from ..components import Components
+from ..errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
+from ..handshake.establishment import Establishment
+from ..path.path import Path
+from ..space import APPLICATION
+from ..wire import frames
+from ..wire.varint import Reader, decode_varint_untrusted
 
 _PADDING_RUN: Final = bytes(64)
 _SHORT_RUN: Final = 8
@@ -64,23 +59,17 @@ _INTEGERS: Final = _integer_table()
 class Dispatcher:
     """Reads the frames of a decrypted packet and calls their owners."""
 
-    def __init__(
-        self,
-        loss: LossDetector,
-        streams: StreamTable,
-        datagrams: Datagrams,
-        handshake: Handshake,
-        paths: PathTable,
-        own_ids: OwnIds,
-        lifetime: Lifetime,
-    ) -> None:
-        self._loss = loss
-        self._streams = streams
-        self._datagrams = datagrams
-        self._handshake = handshake
-        self._paths = paths
-        self._own_ids = own_ids
-        self._lifetime = lifetime
+    def __init__(self, parts: Components, establishment: Establishment) -> None:
+        self._establishment = establishment
+        self._facts = parts.facts
+        self._handshake = parts.handshake
+        self._loss = parts.loss
+        self._streams = parts.streams
+        self._datagrams = parts.datagrams
+        self._paths = parts.paths
+        self._prober = parts.prober
+        self._own_ids = parts.ids.own
+        self._lifetime = parts.lifetime
 
     def frames_untrusted(
         self, payload: bytes, space: int, path: Path, own_sequence: int, now: float
@@ -118,13 +107,13 @@ class Dispatcher:
                     eliciting = True
                 elif kind == frames.NEW_TOKEN and space == APPLICATION:
                     start, pos = frames.parse_new_token_untrusted(payload, pos + 1, end)
-                    self._handshake.on_new_token_untrusted(payload[start:pos])
+                    self._establishment.on_new_token_untrusted(payload[start:pos])
                     eliciting = True
                 elif kind & 0xFE == frames.DATAGRAM and space == APPLICATION:
                     pos = self._datagrams_untrusted(payload, pos, end)
                     eliciting = True
                 elif kind == frames.HANDSHAKE_DONE and space == APPLICATION:
-                    self._handshake.on_handshake_done_untrusted()
+                    self._establishment.on_handshake_done_untrusted(now)
                     while pos < end and payload[pos] == kind:
                         pos += 1
                     eliciting = True
@@ -148,7 +137,7 @@ class Dispatcher:
         while pos < end and payload[pos] == frames.CRYPTO:
             offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
             handshake.add_crypto_untrusted(space, offset, payload[start:pos])
-        handshake.read_crypto_untrusted(space, now)
+        self._establishment.read_crypto_untrusted(space, now)
         return pos
 
     def _datagrams_untrusted(self, payload: bytes, pos: int, end: int) -> int:
@@ -165,9 +154,9 @@ class Dispatcher:
         ack, pos = frames.parse_ack_untrusted(payload, pos, end, kind == frames.ACK_ECN)
         delay = 0.0
         if ack.delay and space == APPLICATION:
-            parameters = self._handshake.parameters
-            if parameters is not None:
-                delay = (ack.delay << parameters.ack_delay_exponent) / 1_000_000
+            peer = self._facts.peer
+            if peer is not None:
+                delay = (ack.delay << peer.ack_delay_exponent) / 1_000_000
         news = self._loss.on_ack_untrusted(space, ack, now, delay)
         if news and space == APPLICATION and self._handshake.one_rtt is not None:
             self._handshake.one_rtt.on_acked(self._loss.largest_acked(space))
@@ -196,14 +185,14 @@ class Dispatcher:
             path.on_challenge_untrusted(frames.read_path_challenge_untrusted(reader))
         else:
             # PATH_RESPONSE is all that is left
-            self._paths.on_response_untrusted(frames.read_path_response_untrusted(reader), now)
+            self._prober.on_response_untrusted(frames.read_path_response_untrusted(reader), now)
         return True
 
     def _close_untrusted(self, reader: Reader, kind: int, path: Path, now: float) -> None:
         code, frame_type, reason = frames.read_connection_close_untrusted(
             reader, kind == frames.CONNECTION_CLOSE_APP
         )
-        pto = path.recovery.rtt.pto(self._loss.max_ack_delay)
+        pto = path.recovery.rtt.pto(self._facts.max_ack_delay)
         self._lifetime.on_peer_close(code, frame_type, reason, now, pto)
 
     # -- frames of integers ------------------------------------------------------------------------

@@ -6,23 +6,27 @@ has an Initial packet in it is filled up to 1200 bytes. 0-RTT packets are made h
 
 from typing import Final
 
-from .builder import PacketBuilder
-from .config import ACK_DELAY_EXPONENT
-from .crypto.keys import PacketKeys, protect
-from .errors import APPLICATION_ERROR
-from .lifetime import CloseFrame
-from .number_space import NumberSpace
-from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
-from .path.path import MINIMUM_DATAGRAM, Path
-from .space import APPLICATION, HANDSHAKE, INITIAL, ZERO_RTT
-from .wire import frames
-from .wire.packets import (
+from ..builder import PacketBuilder
+from ..components import Components
+from ..config import ACK_DELAY_EXPONENT
+from ..crypto.keys import PacketKeys, protect
+from ..errors import APPLICATION_ERROR
+from ..handshake.establishment import Establishment
+from ..lifetime import CloseFrame
+from ..number_space import NumberSpace
+from ..path.path import MINIMUM_DATAGRAM, Path
+from ..space import APPLICATION, HANDSHAKE, INITIAL, ZERO_RTT
+from ..wire import frames
+from ..wire.packets import (
     HANDSHAKE_PACKET,
     INITIAL_PACKET,
     ZERO_RTT_PACKET,
     encode_long_header,
     encode_short_header,
 )
+from .batch import Batch
+from .fixed_bits import FixedBits
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
 
 _PING_FRAME: Final = bytes((frames.PING,))
 
@@ -46,16 +50,30 @@ class _Planned:
 class Coalescer:
     """Makes datagrams out of packets of several spaces."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
+    def __init__(
+        self,
+        parts: Components,
+        outgoing: Outgoing,
+        establishment: Establishment,
+        fixed_bits: FixedBits,
+    ) -> None:
         self._out = outgoing
+        self._establishment = establishment
+        self._fixed_bits = fixed_bits
+        self._facts = parts.facts
+        self._spaces = parts.spaces
+        self._handshake = parts.handshake
+        self._loss = parts.loss
+        self._lifetime = parts.lifetime
+        self._own_id = parts.ids.own.first
 
     def handshake_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         """One datagram with a packet of every space that has something to say (section 12.2)."""
-        budget = self._out.loss.send_budget(path.path_id, now)
+        budget = self._loss.send_budget(path.path_id, now)
         room = path.mtu
         expand = False
         planned: list[_Planned] = []
-        for space in self._out.spaces:
+        for space in self._spaces:
             overhead = self._overhead(space.index, connection_id)
             if overhead == 0 or room <= overhead + 16:
                 continue
@@ -73,12 +91,12 @@ class Coalescer:
         self, space: NumberSpace, path: Path, builder: PacketBuilder, allowed: bool, now: float
     ) -> bool:
         """Choose a packet's frames; returns whether its datagram must be expanded."""
-        probe = self._out.loss.take_probe(space.index)
+        probe = self._loss.take_probe(space.index)
         allowed |= probe
         application = space.index == APPLICATION
         validating = application and path.has_probe(now, probe) and path.write_probe(builder, now)
         data = allowed and (space.crypto.has_pending() or (application and self._out.has_data()))
-        if application and self._out.handshake.zero_rtt is not None:
+        if application and self._handshake.zero_rtt is not None:
             return self._fill_early(builder, data, probe)
         # A probe says it again: the last ACK may be what was lost.
         due = space.acks.ack_due(now) and self._out.may_acknowledge(space, path)
@@ -96,8 +114,7 @@ class Coalescer:
     def _fill_early(self, builder: PacketBuilder, data: bool, probe: bool) -> bool:
         """A 0-RTT packet: nothing but what streams have to say, and no ACK (section 12.5)."""
         if data:
-            self._out.streams.write_frames(builder)
-            self._out.wrote_streams = True
+            self._out.write_streams(builder)
         if probe and not builder.ack_eliciting:
             builder.add(_PING_FRAME)
         return False
@@ -105,20 +122,20 @@ class Coalescer:
     def _overhead(self, space: int, connection_id: bytes) -> int:
         """Bytes around the frames of one packet; 0 when there are no keys to send with."""
         if space == APPLICATION:
-            if self._out.handshake.complete:
+            if self._facts.complete:
                 return 1 + len(connection_id) + NUMBER_LENGTH + TAG
-            if self._out.handshake.zero_rtt is None:
+            if self._handshake.zero_rtt is None:
                 return 0
-        elif self._out.spaces[space].write is None:
+        elif self._spaces[space].write is None:
             return 0
-        header = 9 + NUMBER_LENGTH + len(connection_id) + len(self._out.own_ids.first) + TAG
+        header = 9 + NUMBER_LENGTH + len(connection_id) + len(self._own_id) + TAG
         if space == INITIAL:
-            token = len(self._out.handshake.token)
+            token = len(self._handshake.token)
             header += token + (1 if token < 64 else 2)
         return header
 
     def _plan(self, space: int, overhead: int, builder: PacketBuilder) -> _Planned:
-        return _Planned(space, self._out.loss.next_packet_number(space), overhead, builder)
+        return _Planned(space, self._loss.next_packet_number(space), overhead, builder)
 
     def _seal_planned(
         self,
@@ -145,14 +162,13 @@ class Coalescer:
                 path, packet.space, packet.number, len(sealed), packet.builder, padded, now
             )
             if packet.space == HANDSHAKE:
-                self._out.handshake.on_handshake_packet_sent()
+                self._establishment.on_handshake_packet_sent()
         datagram = b"".join(parts)
-        self._out.account(path, len(datagram), 1)
-        return Batch(datagram, len(datagram), self._out.codepoint)
+        return self._out.batch(path, datagram, len(datagram), 1)
 
     def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned, now: float) -> bytes:
         payload = b"".join(packet.builder.parts)
-        keys = self._out.handshake.one_rtt
+        keys = self._handshake.one_rtt
         told = packet.space
         if packet.space == APPLICATION and keys is not None:
             header = encode_short_header(
@@ -160,8 +176,8 @@ class Coalescer:
                 packet.number,
                 NUMBER_LENGTH,
                 keys.write_phase,
-                path.next_spin(),
-                self._out.handshake.fixed_bits.draw(),
+                path.spin.next(),
+                self._fixed_bits.draw(),
             )
             sealed = keys.seal(packet.number, header, payload)
             writer: PacketKeys = keys.writer
@@ -170,8 +186,8 @@ class Coalescer:
             header = encode_long_header(
                 kind,
                 connection_id,
-                self._out.own_ids.first,
-                self._out.handshake.token if kind == INITIAL_PACKET else b"",
+                self._own_id,
+                self._handshake.token if kind == INITIAL_PACKET else b"",
                 packet.number,
                 NUMBER_LENGTH,
                 len(payload),
@@ -180,33 +196,30 @@ class Coalescer:
             sealed = writer.seal(packet.number, header, payload)
             if kind == ZERO_RTT_PACKET:
                 told = ZERO_RTT
-        if self._out.observer is not None:
-            size = len(header) + len(sealed)
-            self._out.observer.packet_sent(now, path.path_id, told, packet.number, size, payload)
+        self._out.tell(path, told, packet.number, len(header) + len(sealed), payload, now)
         return protect(writer, header, NUMBER_LENGTH, sealed)
 
     def _long_form(self, space: int) -> tuple[int, PacketKeys, int]:
         """Packet type, keys and version of a packet with a long header."""
-        early = self._out.handshake.zero_rtt
+        early = self._handshake.zero_rtt
         if space == APPLICATION:
             assert early is not None
             return ZERO_RTT_PACKET, early.keys, early.version
-        write = self._out.spaces[space].write
+        write = self._spaces[space].write
         assert write is not None
         kind = INITIAL_PACKET if space == INITIAL else HANDSHAKE_PACKET
-        return kind, write, self._out.handshake.versions.current
+        return kind, write, self._handshake.versions.current
 
     def closing_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         """CONNECTION_CLOSE in every space the peer may be able to read (section 10.2.3)."""
-        self._out.lifetime.close_pending = False
-        frame = self._out.lifetime.close_frame
+        frame = self._lifetime.take_close_frame()
         if frame is None:
             return None
         planned: list[_Planned] = []
         room = path.mtu
-        for space in self._out.spaces:
+        for space in self._spaces:
             overhead = self._overhead(space.index, connection_id)
-            if overhead == 0 or (self._out.handshake.confirmed and space.index != APPLICATION):
+            if overhead == 0 or (self._facts.confirmed and space.index != APPLICATION):
                 continue
             builder = PacketBuilder(room - overhead)
             builder.add_quiet(_encode_close(frame, space.index))
@@ -216,8 +229,8 @@ class Coalescer:
         if not planned:
             return None
         expand = planned[0].space == INITIAL
-        if self._out.handshake.one_rtt is not None:
-            self._out.handshake.one_rtt.closing = True
+        if self._handshake.one_rtt is not None:
+            self._handshake.one_rtt.on_closing()
         return self._seal_planned(path, connection_id, planned, expand, now)
 
 

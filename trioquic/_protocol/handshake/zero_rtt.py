@@ -7,10 +7,10 @@ Only data of streams goes this way: who has recorded it can send it to the serve
 for the application to say what may.
 """
 
-from .crypto.keys import PacketKeys
-from .errors import PROTOCOL_VIOLATION, BadPacketError
-from .tls.resumption import Resumption
-from .wire.transport_parameters import (
+from ..crypto.keys import PacketKeys
+from ..errors import PROTOCOL_VIOLATION, BadPacketError
+from ..tls.resumption import Resumption
+from ..wire.transport_parameters import (
     TransportParameters,
     decode_transport_parameters_untrusted,
     encode_transport_parameters,

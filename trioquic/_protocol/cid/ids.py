@@ -1,0 +1,26 @@
+"""Connection IDs of both directions, as one component of the connection."""
+
+from collections.abc import Callable
+
+from ..builder import PacketBuilder
+from .own import OwnIds
+from .peer import PeerIds
+
+
+class ConnectionIds:
+    """`own`: given to the server; `peer`: given by it, `limit` of them at most."""
+
+    def __init__(self, rng: Callable[[int], bytes], limit: int) -> None:
+        self.own = OwnIds(rng)
+        self.peer = PeerIds(limit)
+
+    def has_pending(self) -> bool:
+        """Whether the server is to be told of an ID."""
+        return self.peer.has_pending() or self.own.has_pending()
+
+    def write_frames(self, builder: PacketBuilder) -> None:
+        """RETIRE_CONNECTION_ID and NEW_CONNECTION_ID, as far as there is room."""
+        if self.peer.has_pending():
+            self.peer.write_frames(builder)
+        if self.own.has_pending():
+            self.own.write_frames(builder)

@@ -1,0 +1,46 @@
+"""Whether the server can answer on a path that the connection has moved to (RFC 9000 section 9.3).
+
+Before it has validated a client's new address a server sends three times what came from there
+(section 8.1), and acknowledgements are small. One that cannot even send its challenge, as nginx
+cannot while its window is full of what got lost on the old path, would use up what it may send for
+data, and at last go back to where the client came from. So what goes out is padded for a while.
+
+After a move from a path that answers there is room, and ngtcp2 0.12 does not come out of a later
+outage when so many full datagrams have come in its first moments on a path.
+"""
+
+from math import inf
+from typing import Final
+
+# What a server may have on its way at first, and at most while it begins slowly; and how long it
+# may take its time to validate a path, seconds.
+_ROOM: Final = 36_000
+_MOST_ROOM: Final = 256_000
+_UNASKED: Final = 8.0
+
+
+class ServerRoom:
+    """What the server may send on one path."""
+
+    def __init__(self) -> None:
+        # the server has validated this address or begun to: it has challenged it, or the handshake
+        # was made here
+        self.trusted = False
+        # when the connection moved here from a path that answered no more, or from none
+        self._needed_since = -inf
+
+    def on_trusted(self) -> None:
+        """The server has validated this address, or begun to."""
+        self.trusted = True
+
+    def on_moved_from_silence(self, now: float) -> None:
+        """The connection moved here, and what was under way elsewhere is lost."""
+        self._needed_since = now
+
+    def is_wanting(self, sent: int, received: int, now: float) -> bool:
+        """Whether what goes out is to be padded; with the bytes sent and received on the path."""
+        if now >= self._needed_since + _UNASKED:
+            return False
+        # in slow start no more than that is on its way: what it has sent already, and a window
+        room = min(_ROOM + received, _MOST_ROOM)
+        return 3 * sent < received + room

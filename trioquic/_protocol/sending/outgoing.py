@@ -1,0 +1,145 @@
+"""What is sent, however its packets are made: the components that are asked for frames, and the
+books that every sealed packet is entered into.
+"""
+
+from typing import Final
+
+from ..builder import PacketBuilder
+from ..cid.own import OWN_ID_LENGTH
+from ..components import Components
+from ..number_space import NumberSpace
+from ..observer import Observer
+from ..path.path import Path
+from ..recovery.sent import SentPacket
+from ..space import APPLICATION, INITIAL
+from .batch import Batch
+
+TAG: Final = 16
+# Packet numbers of the handshake and of probes are not shortened: the size of a packet must be
+# known before its frames are chosen, so that a frame that fills it leaves no room for PADDING.
+NUMBER_LENGTH: Final = 4
+# A stateless reset is shorter than what it answers, and must look like a packet to us all the same:
+# 22 bytes more than the connection ID that we get (section 10.3).
+LEAST_DATAGRAM: Final = OWN_ID_LENGTH + 22
+
+
+class Outgoing:
+    """Frames in the order of their urgency, and the ledger of what went out."""
+
+    def __init__(self, parts: Components) -> None:
+        self._facts = parts.facts
+        self._handshake = parts.handshake
+        self._crypto = parts.spaces[APPLICATION]
+        self._streams = parts.streams
+        self._datagrams = parts.datagrams
+        self._silence = parts.watch.silence
+        self._ids = parts.ids
+        self._loss = parts.loss
+        self._lifetime = parts.lifetime
+        self._observer: Observer | None = None
+        self.packets = 0
+        # frames of streams went out since somebody last looked
+        self._wrote_streams = False
+        # how the datagrams in hand are marked: one codepoint for a whole batch
+        self._codepoint = 0
+
+    def observe(self, observer: Observer) -> None:
+        """Tell somebody of every packet from now on."""
+        self._observer = observer
+
+    @property
+    def may_send_data(self) -> bool:
+        """Whether there are keys for it."""
+        return self._facts.complete or self._handshake.zero_rtt is not None
+
+    def has_data(self) -> bool:
+        """Whether anything but acknowledgements waits for the congestion window or the pacer."""
+        if self._handshake.zero_rtt is not None:
+            return self._streams.has_pending()
+        return (
+            self._streams.has_pending()
+            or self._datagrams.has_pending()
+            or self._ids.has_pending()
+            or self._crypto.crypto.has_pending()
+        )
+
+    def may_acknowledge(self, space: NumberSpace, path: Path) -> bool:
+        """Whether an ACK may travel alone. What has an Initial packet in it is padded, and so it
+        counts against the window like anything else (RFC 9002 section 2)."""
+        return not space.discarded and (space.index != INITIAL or path.admits_probe())
+
+    def datagram_room(self, path: Path) -> int:
+        """What a full 1-RTT packet of the path takes; 0 without a connection ID."""
+        connection_id = self._ids.peer.for_path(path.path_id)
+        if connection_id is None:
+            return 0
+        return path.mtu - 1 - len(connection_id) - NUMBER_LENGTH - TAG
+
+    def write_data(self, builder: PacketBuilder, path: Path) -> None:
+        """Fill a 1-RTT packet with what is most urgent."""
+        if self._crypto.crypto.has_pending():
+            self._crypto.crypto.write_frames(builder)
+        self._ids.write_frames(builder)
+        if self._datagrams.has_pending():
+            self._datagrams.write_frames(builder, self.datagram_room(path))
+        self.write_streams(builder)
+
+    def write_streams(self, builder: PacketBuilder) -> None:
+        """What the streams have to say, and nothing else."""
+        if self._streams.has_pending():
+            self._streams.write_frames(builder)
+            self._wrote_streams = True
+
+    def take_wrote_streams(self) -> bool:
+        """Whether frames of streams went out since the last call."""
+        wrote, self._wrote_streams = self._wrote_streams, False
+        return wrote
+
+    def begin(self, path: Path, now: float) -> None:
+        """Datagrams for this path are about to be made, all marked alike."""
+        path.doubt_marks(now)
+        self._codepoint = path.recovery.ecn.codepoint
+
+    def enter(
+        self,
+        path: Path,
+        space: int,
+        number: int,
+        size: int,
+        builder: PacketBuilder,
+        padded: bool,
+        now: float,
+    ) -> None:
+        """A packet is sealed and will go out."""
+        eliciting = builder.ack_eliciting
+        self.packets += 1
+        packet = SentPacket(
+            number,
+            space,
+            path.path_id,
+            now,
+            size,
+            eliciting,
+            builder.tokens,
+            padded,
+            self._codepoint,
+        )
+        self._loss.on_sent(packet)
+        if path.responses.written and space == APPLICATION:
+            path.responses.on_sent(packet)
+        if eliciting:
+            self._lifetime.on_eliciting_sent(now)
+            if path.path_id == self._facts.active_path:
+                self._silence.on_asked(now)
+
+    def tell(
+        self, path: Path, space: int, number: int, size: int, payload: bytes, now: float
+    ) -> None:
+        """Who watches sees the frames of a packet; `space` may be ZERO_RTT."""
+        if self._observer is not None:
+            self._observer.packet_sent(now, path.path_id, space, number, size, payload)
+
+    def batch(self, path: Path, data: bytes, segment_size: int, count: int) -> Batch:
+        """So many datagrams leave on the path."""
+        path.traffic.on_sent(len(data), count)
+        return Batch(data, segment_size, self._codepoint)
