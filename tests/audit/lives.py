@@ -25,7 +25,7 @@ from trioquic._protocol.errors import CommandError
 from trioquic._protocol.path.refusal import PathRefusedError
 from trioquic._protocol.recovery.sent import OUTSTANDING
 from trioquic._protocol.streams.config import StreamConfig
-from trioquic._protocol.tls.client import TlsClientConfig
+from trioquic._protocol.tls.config import TlsClientConfig
 from trioquic._protocol.tls.verify import FingerprintVerification
 
 REMOTE = ("198.51.100.1", 4433)

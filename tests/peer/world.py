@@ -17,7 +17,7 @@ from trioquic._protocol.connection import ClientConnection
 from trioquic._protocol.observer import Observer
 from trioquic._protocol.path.mtu import ETHERNET
 from trioquic._protocol.streams.config import StreamConfig
-from trioquic._protocol.tls.client import TlsClientConfig
+from trioquic._protocol.tls.config import TlsClientConfig
 from trioquic._protocol.tls.resumption import Resumption
 from trioquic._protocol.tls.verify import CaVerification
 

@@ -139,7 +139,7 @@ def test_our_own_can_be_brought_like_a_foreign_one() -> None:
             sender.ack(*sent[: len(sent) // 2], *sent[len(sent) // 2 + 2 :])
     assert own.path.congestion.congestion_events > 0
     assert foreign.path.congestion.window == own.path.congestion.window
-    assert foreign.path.packets_sent == own.path.packets_sent
+    assert foreign.path.counters.sent == own.path.counters.sent
 
 
 def test_the_documented_example_works() -> None:
@@ -153,7 +153,7 @@ def test_the_documented_example_works() -> None:
         sent = sender.send(5)
         sender.now += 0.1
         sender.ack(sent[4])
-    assert sender.path.packets_lost > 0
+    assert sender.path.counters.lost > 0
     assert sender.path.congestion.window == 250_000
 
 

@@ -30,7 +30,7 @@ def test_the_loss_of_a_probe_of_the_mtu_is_no_congestion() -> None:
     assert sender.path.bytes_in_flight == 0
     assert sender.path.congestion.congestion_events == 0
     assert sender.path.congestion.window >= window
-    assert sender.path.large_losses == 0
+    assert sender.path.large_losses.count == 0
 
 
 def test_a_probe_of_the_mtu_arms_no_timeout() -> None:
@@ -56,7 +56,7 @@ def test_large_losses_count_once_a_round() -> None:
         sender.now += 0.05
         sender.ack(*small)
         assert set(large) <= set(sender.lost())
-        assert sender.path.large_losses == times
+        assert sender.path.large_losses.count == times
 
 
 def test_packets_of_one_round_that_are_lost_one_by_one_count_once() -> None:
@@ -68,7 +68,7 @@ def test_packets_of_one_round_that_are_lost_one_by_one_count_once() -> None:
         sender.ack(newest)
         sender.now += 0.001
     assert sender.lost()[:3] == [0, 1, 2]
-    assert sender.path.large_losses == 1
+    assert sender.path.large_losses.count == 1
 
 
 def test_what_arrives_ends_the_count() -> None:
@@ -78,11 +78,11 @@ def test_what_arrives_ends_the_count() -> None:
     small = sender.send(3, size=100)
     sender.now += 0.05
     sender.ack(*small)
-    assert sender.path.large_losses == 1
+    assert sender.path.large_losses.count == 1
     (arrived,) = sender.send(size=LARGE)
     sender.now += 0.1
     sender.ack(arrived)
-    assert sender.path.large_losses == 0
+    assert sender.path.large_losses.count == 0
 
 
 def test_losses_between_large_packets_that_arrive_do_not_count() -> None:
@@ -91,7 +91,7 @@ def test_losses_between_large_packets_that_arrive_do_not_count() -> None:
     sender.now += 0.1
     sender.ack(3)
     assert sender.lost() == [0]
-    assert sender.path.large_losses == 0
+    assert sender.path.large_losses.count == 0
 
 
 def test_a_late_acknowledgement_ends_the_count() -> None:
@@ -100,9 +100,9 @@ def test_a_late_acknowledgement_ends_the_count() -> None:
     small = sender.send(3, size=100)
     sender.now += 0.1
     sender.ack(*small)
-    assert sender.path.large_losses == 1
+    assert sender.path.large_losses.count == 1
     sender.ack(late)
-    assert sender.path.large_losses == 0
+    assert sender.path.large_losses.count == 0
 
 
 def test_what_was_sent_before_the_fall_proves_nothing() -> None:
@@ -114,7 +114,7 @@ def test_what_was_sent_before_the_fall_proves_nothing() -> None:
     sender.now += 0.1
     sender.ack(*small)
     assert sender.lost() == [0, 1, 2, 3, 4]
-    assert sender.path.large_losses == 0
+    assert sender.path.large_losses.count == 0
     assert sender.path.congestion.congestion_events == 0
 
 

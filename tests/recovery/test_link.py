@@ -23,9 +23,9 @@ def first_losses(congestion: str, queue: float) -> int:
         if transfer.path.congestion.congestion_events:
             break
     transfer.run(RTT + queue)
-    assert transfer.path.persistent_congestions == 0
-    assert transfer.path.spurious_losses == 0
-    return transfer.path.packets_lost
+    assert transfer.path.counters.persistent_congestions == 0
+    assert transfer.path.counters.spurious == 0
+    return transfer.path.counters.lost
 
 
 @pytest.mark.parametrize("queue", [0.2, 0.3, 1.0])
@@ -50,7 +50,7 @@ def test_a_deep_queue_is_left_by_hystart_without_any_loss() -> None:
     transfer = upload(CUBIC, queue=1.0)
     transfer.run(6.0)
     assert not transfer.path.congestion.in_slow_start
-    assert transfer.path.packets_lost == 0
+    assert transfer.path.counters.lost == 0
     assert transfer.path.congestion.window > BDP
 
 
@@ -71,10 +71,10 @@ def test_jitter_does_not_end_slow_start() -> None:
 def test_what_is_lost_later_is_little(congestion: str) -> None:
     transfer = upload(congestion)
     transfer.run(5.0)
-    before = transfer.path.packets_lost
-    sent = transfer.path.packets_sent
+    before = transfer.path.counters.lost
+    sent = transfer.path.counters.sent
     transfer.run(20.0)
-    assert transfer.path.packets_lost - before < 0.01 * (transfer.path.packets_sent - sent)
+    assert transfer.path.counters.lost - before < 0.01 * (transfer.path.counters.sent - sent)
 
 
 def test_a_pause_is_no_reason_to_grow() -> None:

@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trioquic._protocol.space import ZERO_RTT
-from trioquic._protocol.tls.client import TlsClient, TlsClientConfig, TrafficSecret
+from trioquic._protocol.tls.client import TlsClient
+from trioquic._protocol.tls.config import TlsClientConfig
+from trioquic._protocol.tls.key_schedule import TrafficSecret
 from trioquic._protocol.tls.resumption import Resumption
 from trioquic._protocol.tls.verify import CaVerification, NoVerification, Verification
 

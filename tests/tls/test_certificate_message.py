@@ -49,7 +49,7 @@ def test_a_compressed_certificate(request_certificate: bool) -> None:
     run(plain, rewriting("certificate", lambda data: data, **more))
     run(short, rewriting("certificate", measured, **more))
     assert plain.complete and short.complete
-    assert short.peer_certificates == plain.peer_certificates != ()
+    assert short.server.certificates == plain.server.certificates != ()
     assert sizes[0][1] < sizes[0][0]
 
 
@@ -156,8 +156,8 @@ def test_the_staples_are_given_out() -> None:
     leaf, issuer = ocsp(b"of the leaf") + extension(TIMESTAMPS, STAMPS), ocsp(b"of the issuer")
     run(client, rewriting("certificate", stapling(leaf, issuer)))
     assert client.complete
-    assert client.ocsp_response == b"of the leaf"
-    assert client.signed_certificate_timestamps == STAMPS
+    assert client.server.ocsp_response == b"of the leaf"
+    assert client.server.signed_certificate_timestamps == STAMPS
 
 
 def test_staples_in_a_compressed_certificate() -> None:
@@ -165,14 +165,20 @@ def test_staples_in_a_compressed_certificate() -> None:
     staple = stapling(ocsp(b"response"))
     run(client, rewriting("certificate", lambda data: compressed(staple(data))))
     assert client.complete
-    assert (client.ocsp_response, client.signed_certificate_timestamps) == (b"response", None)
+    assert (client.server.ocsp_response, client.server.signed_certificate_timestamps) == (
+        b"response",
+        None,
+    )
 
 
 def test_the_staples_of_an_issuer_are_not_the_leafs() -> None:
     client = pki.make_client()
     run(client, rewriting("certificate", stapling(b"", ocsp(b"of the issuer"))))
     assert client.complete
-    assert (client.ocsp_response, client.signed_certificate_timestamps) == (None, None)
+    assert (client.server.ocsp_response, client.server.signed_certificate_timestamps) == (
+        None,
+        None,
+    )
 
 
 BAD_STAPLES: dict[str, tuple[Change, int, str]] = {

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.tls import pki
-from trioquic._protocol.tls.client import TlsClientConfig
+from trioquic._protocol.tls.config import TlsClientConfig
 from trioquic._protocol.tls.verify import NoVerification
 
 

@@ -308,7 +308,7 @@ def test_a_good_ticket() -> None:
     client = connected()
     client.receive_untrusted(APPLICATION, peer.new_session_ticket(max_early_data=0xFFFFFFFF))
     client.receive_untrusted(APPLICATION, peer.new_session_ticket())
-    assert [ticket.max_early_data for ticket in client.take_tickets()] == [0xFFFFFFFF, 0]
+    assert [ticket.max_early_data for ticket in client.tickets.take()] == [0xFFFFFFFF, 0]
 
 
 @pytest.mark.parametrize("level", [INITIAL, HANDSHAKE])

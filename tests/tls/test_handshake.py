@@ -9,8 +9,9 @@ from tests.peer.tls_server import TlsScript, TlsServer
 from tests.tls import pki
 from trioquic._protocol.errors import CRYPTO_ERROR, BadPacketError, IllegalTransitionError
 from trioquic._protocol.space import APPLICATION, HANDSHAKE, INITIAL
-from trioquic._protocol.tls.client import MAX_TICKETS, TlsClient
+from trioquic._protocol.tls.client import TlsClient
 from trioquic._protocol.tls.state import TlsState
+from trioquic._protocol.tls.tickets import MAX_TICKETS
 from trioquic._protocol.tls.verify import FingerprintVerification, Verification
 
 SUITES = (0x1301, 0x1302, 0x1303)
@@ -45,7 +46,7 @@ def test_every_suite_and_group(suite: int, group: int) -> None:
     assert client.state is TlsState.CONNECTED
     assert (client.cipher_suite, client.group, client.alpn) == (suite, group, pki.ALPN)
     assert client.peer_transport_parameters == pki.SERVER_PARAMETERS
-    assert client.peer_certificates == (pki.der(pki.server_identity().certificate),)
+    assert client.server.certificates == (pki.der(pki.server_identity().certificate),)
     assert [s.level for s in secrets] == [HANDSHAKE, APPLICATION]
     assert {s.cipher_suite for s in secrets} == {suite}
     for secret in secrets:
@@ -75,7 +76,7 @@ def test_a_chain_with_intermediates_is_followed() -> None:
     client = pki.make_client(pki.trust())
     pki.run_with_aioquic(client, pki.AioquicServer(leaf, chain=(middle,)))
     assert client.complete
-    assert len(client.peer_certificates) == 2
+    assert len(client.server.certificates) == 2
 
 
 def test_application_secrets_come_only_after_the_servers_finished() -> None:
@@ -111,7 +112,7 @@ def test_a_server_that_is_not_trusted_gets_nothing(
         pki.run_with_aioquic(client, pki.AioquicServer(pki.server_identity()))
     assert caught.value.code == CRYPTO_ERROR + alert
     assert client.state is TlsState.FAILED
-    assert client.peer_certificates == ()
+    assert client.server.certificates == ()
     assert client.take_output() == []
     assert APPLICATION not in [secret.level for secret in client.take_secrets()]
 
@@ -250,11 +251,11 @@ def test_tickets_are_kept_but_not_without_end() -> None:
     client = pki.make_client()
     server = pki.AioquicServer(pki.server_identity(), tickets=True)
     pki.run_with_aioquic(client, server)
-    assert [ticket.ticket for ticket in client.take_tickets()] == [server.ticket.ticket]
+    assert [ticket.ticket for ticket in client.tickets.take()] == [server.ticket.ticket]
     more = b"\x04\x00\x00\x10" + bytes(8) + b"\x01%c\x00\x02%c%c\x00\x00"
     for number in range(10):
         client.receive_untrusted(APPLICATION, more % (number, number, number))
-    tickets = client.take_tickets()
+    tickets = client.tickets.take()
     assert [ticket.nonce for ticket in tickets] == [b"\x06", b"\x07", b"\x08", b"\x09"]
     assert len(tickets) == MAX_TICKETS
     assert client.complete

@@ -165,7 +165,7 @@ def test_any_body_in_any_state(kind: int, body: bytes, state: TlsState) -> None:
     client = pki.make_client()
     client.start()
     client.state = state
-    client.peer_certificates = (pki.der(pki.server_identity().certificate),)
+    client.server.certificates = (pki.der(pki.server_identity().certificate),)
     if state not in (TlsState.WAIT_SERVER_HELLO, TlsState.WAIT_SECOND_SERVER_HELLO):
         client._schedule.choose(0x1301)
     try:

@@ -39,7 +39,7 @@ def first_session(suite: int = 0x1301) -> tuple[Resumption, aioquic_tls.SessionT
     server = pki.AioquicServer(pki.server_identity(), cipher_suite=suite, tickets=True)
     pki.run_with_aioquic(client, server)
     assert not client.resumed
-    (ticket,) = client.take_tickets()
+    (ticket,) = client.tickets.take()
     return client.resume_with(ticket, START, b""), server.ticket
 
 
@@ -70,12 +70,12 @@ def test_a_session_is_resumed_without_a_certificate(suite: int) -> None:
     secrets = pki.run_with_aioquic(client, server)
     assert client.complete and client.resumed
     assert server.context.session_resumed
-    assert client.peer_certificates == resumption.peer_certificates
+    assert client.server.certificates == resumption.peer_certificates
     for secret in secrets:
         assert secret.read == server.secrets[secret.level, True]
         assert secret.write == server.secrets[secret.level, False]
     # and from the resumed session the next one
-    (again,) = client.take_tickets()
+    (again,) = client.tickets.take()
     third = pki.make_client(resumption=client.resume_with(again, START, b""))
     pki.run_with_aioquic(third, server_with(server.ticket, suite))
     assert third.resumed
@@ -157,8 +157,8 @@ def test_an_age_is_never_negative(later: float) -> None:
 def test_no_ticket_outlives_the_certificate() -> None:
     client = pki.make_client(pki.trust())
     pki.run_with_aioquic(client, pki.AioquicServer(pki.server_identity(), tickets=True))
-    ticket = dataclasses.replace(client.take_tickets()[0], lifetime=604800)
-    end = x509.load_der_x509_certificate(client.peer_certificates[0]).not_valid_after_utc
+    ticket = dataclasses.replace(client.tickets.take()[0], lifetime=604800)
+    end = x509.load_der_x509_certificate(client.server.certificates[0]).not_valid_after_utc
     assert client.resume_with(ticket, START, b"").expires_at == START + 604800
     almost = end.timestamp() - 5
     assert client.resume_with(ticket, almost, b"").expires_at == end.timestamp()

@@ -196,7 +196,7 @@ class ClientConnection:
             spare_peer_ids=self._ids.peer.spare,
             retiring_peer_ids=self._ids.peer.retiring,
             active_own_ids=self._ids.own.active,
-            session_tickets=self._handshake.tls.tickets_received,
+            session_tickets=self._handshake.tls.tickets.received,
             stray_packets=self._watch.drift.packets,
             server_moves=self._watch.drift.moves,
         )

@@ -34,7 +34,7 @@ class ForLater:
         self, tls: TlsClient, facts: ConnectionFacts, events: list[Event], now: float
     ) -> None:
         """Pass on what resumes this session, if anybody wants it."""
-        tickets = tls.take_tickets()
+        tickets = tls.tickets.take()
         if not self._keep_tickets:
             return
         del tickets[_MOST_TICKETS - self._tickets :]

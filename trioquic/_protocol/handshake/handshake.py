@@ -192,10 +192,10 @@ class Handshake:
             alpn=tls.alpn or "",
             cipher_suite=tls.cipher_suite,
             group=tls.group,
-            peer_certificates=tls.peer_certificates,
+            peer_certificates=tls.server.certificates,
             resumed=tls.resumed,
-            ocsp_response=tls.ocsp_response,
-            signed_certificate_timestamps=tls.signed_certificate_timestamps,
+            ocsp_response=tls.server.ocsp_response,
+            signed_certificate_timestamps=tls.server.signed_certificate_timestamps,
             early_data=tls.early_data,
         )
 

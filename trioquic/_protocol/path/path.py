@@ -213,7 +213,7 @@ class Path:
 
     def judge_size(self, now: float) -> None:
         """Fall back if large datagrams arrive no more (RFC 8899 section 4.3)."""
-        if self.recovery.large_losses >= _BLACK_HOLE and self.mtu > MINIMUM_DATAGRAM:
+        if self.recovery.large_losses.count >= _BLACK_HOLE and self.mtu > MINIMUM_DATAGRAM:
             self.search.fall(now)
             self.adopt_size()
 

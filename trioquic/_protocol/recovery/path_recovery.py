@@ -21,6 +21,7 @@ from ..space import APPLICATION, SPACES
 from .choice import CUBIC, Choice, new_controller
 from .congestion import CongestionController
 from .ecn import EcnInput, EcnState, EcnValidator
+from .large_losses import LargeLosses
 from .pacer import Pacer
 from .rtt import INITIAL_RTT, RttEstimator
 from .sent import ACKED, FORGOTTEN, LOST, MAX_QUIET, OUTSTANDING, REQUEUED, SentPacket
@@ -68,6 +69,19 @@ class Flight:
         self.loss_time = NEVER
 
 
+class RecoveryCounters:
+    """Packets of one path since its beginning."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.lost = 0
+        # counted as lost, and acknowledged after all
+        self.spurious = 0
+        # given up without being judged lost: sent again elsewhere, or at once
+        self.requeued = 0
+        self.persistent_congestions = 0
+
+
 class PathRecovery:
     """Recovery state of the path `path_id`."""
 
@@ -82,14 +96,8 @@ class PathRecovery:
         self.max_datagram_size = max_datagram_size
         # what window and pacer must have room for before anything goes: a full datagram at least
         self.needed = max_datagram_size
-        # packets of 1-RTT that are larger than this may get lost for their size alone
-        self._every_path = max_datagram_size
-        # how often in a row such were lost, each time sent after the time before was noticed, and
-        # none was acknowledged that had been sent later
-        self.large_losses = 0
-        self._large_lost_at = -NEVER
-        self._large_acked = -1
-        self.initial_rtt = initial_rtt
+        self.large_losses = LargeLosses(max_datagram_size)
+        self._initial_rtt = initial_rtt
         self.rtt = RttEstimator(initial_rtt)
         self._choice = congestion
         self.congestion: CongestionController = new_controller(congestion, max_datagram_size)
@@ -98,12 +106,7 @@ class PathRecovery:
         self.flights: list[Flight] = [Flight() for _ in SPACES]
         self.bytes_in_flight = 0
         self.pto_count = 0
-        self.packets_sent = 0
-        self.bytes_sent = 0
-        self.packets_lost = 0
-        self.packets_requeued = 0
-        self.spurious_losses = 0
-        self.persistent_congestions = 0
+        self.counters = RecoveryCounters()
         self._epoch = 0
         # packets up to this sequence number were sent while the window was in full use
         self._full_until: list[int] = [-1 for _ in SPACES]
@@ -124,8 +127,7 @@ class PathRecovery:
             flight.queue = deque()
         flight.queue.append(packet)
         size = packet.size
-        self.packets_sent += 1
-        self.bytes_sent += size
+        self.counters.sent += 1
         if packet.ecn:
             self.ecn.on_marked_sent()
         if not packet.in_flight:
@@ -184,8 +186,7 @@ class PathRecovery:
         """Full datagrams have another size from now on; what is in flight proves nothing more."""
         self.max_datagram_size = size
         self.needed = size
-        self.large_losses = 0
-        self._large_acked = self.flights[APPLICATION].next_seq - 1
+        self.large_losses.restart(self.flights[APPLICATION].next_seq - 1)
         self.congestion.on_datagram_size(size)
 
     # --- acknowledgement and loss -----------------------------------------------------------------
@@ -202,25 +203,18 @@ class PathRecovery:
         self.bytes_in_flight -= size
         if packet.ack_eliciting:
             flight.eliciting -= 1
-        if size > self._every_path:
-            self._on_large_arrived(packet.seq)
+        self.large_losses.on_acked(size, packet.seq)
         if packet.seq > self._round_end and space == APPLICATION:
             self._round_end = flight.next_seq - 1
             self.congestion.on_round()
         if packet.epoch == self._epoch and packet.seq <= self._full_until[space]:
             self.congestion.on_acked(size, packet.time_sent, now)
 
-    def _on_large_arrived(self, seq: int) -> None:
-        if seq > self._large_acked:
-            self._large_acked = seq
-            self.large_losses = 0
-
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
         if packet.state == LOST and packet.in_flight:
-            self.spurious_losses += 1
-            if packet.size > self._every_path:
-                self._on_large_arrived(packet.seq)
+            self.counters.spurious += 1
+            self.large_losses.on_acked(packet.size, packet.seq)
         flight = self.flights[packet.space]
         if packet.seq > flight.largest_acked_seq:
             flight.largest_acked_seq = packet.seq
@@ -269,7 +263,7 @@ class PathRecovery:
         if lost:
             self._on_lost(flight, lost, now)
             if longest_run > self._persistent_duration(max_ack_delay):
-                self.persistent_congestions += 1
+                self.counters.persistent_congestions += 1
                 self.congestion.on_persistent_congestion()
                 self.rtt.on_persistent_congestion()
         return lost
@@ -292,20 +286,14 @@ class PathRecovery:
             if not packet.in_flight:
                 continue
             self.bytes_in_flight -= packet.size
-            self.packets_lost += 1
+            self.counters.lost += 1
             if packet.ack_eliciting:
                 flight.eliciting -= 1
             if packet.size > self.max_datagram_size:
                 # RFC 9000 section 14.4: a probe of the path's MTU, or from before it was found to
                 # have become smaller; lost for its size and not by congestion
                 continue
-            if (
-                packet.size > self._every_path
-                and packet.seq > self._large_acked
-                and packet.time_sent >= self._large_lost_at
-            ):
-                self._large_lost_at = now
-                self.large_losses += 1
+            self.large_losses.on_lost(packet.size, packet.seq, packet.time_sent, now)
             if packet.epoch == self._epoch:
                 latest = packet
         if latest is not None:
@@ -326,7 +314,7 @@ class PathRecovery:
         """Start anew on a changed path (RFC 9000 section 9.4). What its RTT was is the first guess
         (RFC 9002 section 6.2.2)."""
         self._epoch += 1
-        self.rtt = RttEstimator(self.rtt.smoothed if self.rtt.has_sample else self.initial_rtt)
+        self.rtt = RttEstimator(self.rtt.smoothed if self.rtt.has_sample else self._initial_rtt)
         self.congestion = new_controller(self._choice, self.max_datagram_size)
         self.pacer = Pacer()
         self.ecn = EcnValidator()

@@ -10,12 +10,10 @@ The server is authenticated when its Finished is verified; only then do applicat
 out. The first bad message ends it: the state is FAILED, and later bytes are not looked at.
 """
 
-import datetime
 import hmac
 from collections.abc import Callable
 from typing import Final
 
-from ..crypto.keys import hkdf_expand_label, suite_hash
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..machine import advance
 from ..space import APPLICATION, HANDSHAKE, INITIAL
@@ -32,26 +30,16 @@ from .alerts import (
     tls_error,
 )
 from .assembler import HEADER_SIZE, MessageAssembler
-from .certificate_message import decompress_untrusted, parse_chain_untrusted
-from .certificates import (
-    ServerCertificate,
-    read_server_certificate_untrusted,
-    signing_key_untrusted,
-)
 from .codec import Cursor
 from .config import TlsClientConfig
 from .hello import ClientOffer
 from .key_schedule import KeySchedule, TrafficSecret
 from .psk import psk_offer
 from .resumption import Resumption
-from .signatures import choose_scheme, sign, verify_untrusted
+from .server import ServerIdentity
+from .signatures import choose_scheme, sign
 from .state import TABLE, EarlyData, TlsInput, TlsState
-
-__all__ = ["MAX_TICKETS", "TlsClient", "TlsClientConfig", "TrafficSecret"]
-
-MAX_TICKETS: Final = 4
-# Of one connection. A server that gives more and more is not worth the work; they are counted.
-MOST_READ: Final = 64
+from .tickets import Tickets
 
 INPUTS: Final[dict[int, TlsInput]] = {
     msg.SERVER_HELLO: TlsInput.SERVER_HELLO,
@@ -83,18 +71,14 @@ class TlsClient:
         early_data: bool = False,
     ) -> None:
         self.config = config
-        self.wall_time = wall_time  # seconds since 1970, in UTC
         self.state = TlsState.START
         self.level = INITIAL  # of the next message from the server
         self.alpn: str | None = None
         self.peer_transport_parameters: bytes | None = None
         self.cipher_suite = 0
         self.group = 0
-        self.peer_certificates: tuple[bytes, ...] = ()
-        self.ocsp_response: bytes | None = None
-        self.signed_certificate_timestamps: bytes | None = None
-        self._tickets: list[msg.SessionTicket] = []
-        self.tickets_received = 0
+        self.server = ServerIdentity(config, wall_time)
+        self.tickets = Tickets()
         self.resumed = False  # the server has resumed an earlier session
         self.early_data = EarlyData.NONE
         # what protects our early data
@@ -102,19 +86,14 @@ class TlsClient:
         self.early_cipher_suite = 0
         psk = psk_offer(resumption, config, wall_time, early_data)
         self._offer = ClientOffer(config, rng, transport_parameters, psk)
-        self._resumption_secret = b""
         self._schedule = KeySchedule()
         self._assembler = MessageAssembler()
         self._output: list[tuple[int, bytes]] = []
         self._secrets: list[TrafficSecret] = []
-        self._server_secret = b""
-        self._client_secret = b""
+        # of the handshake, the client's and the server's
+        self._finished_secrets = (b"", b"")
         # The server's signature schemes when it asked for a certificate
         self._certificate_request: tuple[int, ...] | None = None
-        # the server's own certificate, until its key was used
-        self._leaf: ServerCertificate | None = None
-        # when the server's certificate expires, in seconds since 1970
-        self._certified_until = 0.0
 
     @property
     def complete(self) -> bool:
@@ -146,11 +125,6 @@ class TlsClient:
         """What the keys of early data follow from, given once."""
         secret, self._early_secret = self._early_secret, b""
         return secret
-
-    def take_tickets(self) -> list[msg.SessionTicket]:
-        """The tickets that have come since the last call."""
-        tickets, self._tickets = self._tickets, []
-        return tickets
 
     def receive_untrusted(self, level: int, data: bytes) -> None:
         """In-order CRYPTO bytes of one encryption level, cut anywhere."""
@@ -206,20 +180,16 @@ class TlsClient:
         elif what is TlsInput.CERTIFICATE_REQUEST:
             self._certificate_request = msg.parse_certificate_request_untrusted(body)
         elif what is TlsInput.CERTIFICATE:
-            if message[0] == msg.COMPRESSED_CERTIFICATE:
-                body = decompress_untrusted(body)
-            self._on_certificate_untrusted(body)
+            compressed = message[0] == msg.COMPRESSED_CERTIFICATE
+            self.server.on_certificate_untrusted(body, compressed, self._offer.offered)
         elif what is TlsInput.CERTIFICATE_VERIFY:
-            self._on_certificate_verify_untrusted(body)
+            self.server.on_certificate_verify_untrusted(body, self._schedule.transcript_hash())
         elif what is TlsInput.FINISHED:
             self._on_finished_untrusted(message, body)
             return
         else:
-            # Session tickets are no part of the transcript; the oldest makes room.
-            self.tickets_received += 1
-            if self.tickets_received <= MOST_READ:
-                self._tickets.append(msg.parse_new_session_ticket_untrusted(body))
-                del self._tickets[:-MAX_TICKETS]
+            # Session tickets are no part of the transcript.
+            self.tickets.on_ticket_untrusted(body)
             return
         self._schedule.absorb(message)
 
@@ -242,12 +212,11 @@ class TlsClient:
         if self._offer.resumed and self._offer.psk is not None:
             self.resumed = True
             secret = self._offer.psk.resumption.secret
-            self.peer_certificates = self._offer.psk.resumption.peer_certificates
-            self._certified_until = self._offer.psk.certified_until
+            self.server.resume(self._offer.psk)
         else:
             self._decide_early_data(False)
         client, server = self._schedule.enter_handshake(shared_secret, secret)
-        self._client_secret, self._server_secret = client, server
+        self._finished_secrets = client, server
         self._log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", client)
         self._log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", server)
         self._secrets.append(TrafficSecret(HANDSHAKE, self.cipher_suite, server, client))
@@ -303,28 +272,11 @@ class TlsClient:
                 return name
         raise tls_error(NO_APPLICATION_PROTOCOL, f"the server chose {chosen!r}, never offered")
 
-    def _on_certificate_untrusted(self, body: bytes) -> None:
-        found = parse_chain_untrusted(body, self._offer.offered)
-        leaf = read_server_certificate_untrusted(found.chain[0])
-        config = self.config
-        when = datetime.datetime.fromtimestamp(self.wall_time, datetime.UTC)
-        config.verification.check_untrusted(leaf, found.chain, config.server_name, when)
-        self.peer_certificates = found.chain
-        self.ocsp_response = found.ocsp_response
-        self.signed_certificate_timestamps = found.signed_certificate_timestamps
-        self._leaf = leaf
-        self._certified_until = leaf.certificate.not_after.timestamp()
-
-    def _on_certificate_verify_untrusted(self, body: bytes) -> None:
-        scheme, signature = msg.parse_certificate_verify_untrusted(body)
-        assert self._leaf is not None
-        key = signing_key_untrusted(self._leaf)
-        self._leaf = None
-        verify_untrusted(key, scheme, signature, self._schedule.transcript_hash())
-
     def _on_finished_untrusted(self, message: bytes, body: bytes) -> None:
         self._require_boundary_untrusted("Finished")
-        if not hmac.compare_digest(body, self._schedule.finished(self._server_secret)):
+        own_secret, server_secret = self._finished_secrets
+        self._finished_secrets = (b"", b"")
+        if not hmac.compare_digest(body, self._schedule.finished(server_secret)):
             raise tls_error(DECRYPT_ERROR, "the server's Finished does not match the handshake")
         self._schedule.absorb(message)
         client, server = self._schedule.enter_application()
@@ -332,11 +284,10 @@ class TlsClient:
         self._log_secret("SERVER_TRAFFIC_SECRET_0", server)
         if self._certificate_request is not None:
             self._send_certificate(self._certificate_request)
-        verify_data = self._schedule.finished(self._client_secret)
+        verify_data = self._schedule.finished(own_secret)
         self._send(HANDSHAKE, msg.encode_message(msg.FINISHED, verify_data))
-        self._resumption_secret = self._schedule.resumption_secret()
+        self.tickets.begin(self._schedule.resumption_secret())
         self._secrets.append(TrafficSecret(APPLICATION, self.cipher_suite, server, client))
-        self._client_secret = self._server_secret = b""
         self.level = APPLICATION
         del self._offer, self._schedule
 
@@ -344,19 +295,15 @@ class TlsClient:
         self, ticket: msg.SessionTicket, now: float, transport_parameters: bytes
     ) -> Resumption:
         """What has to be kept to resume this session; `now` is the wall clock's, in seconds."""
-        algorithm = suite_hash(self.cipher_suite)
-        secret = hkdf_expand_label(
-            algorithm, self._resumption_secret, b"resumption", algorithm.digest_size, ticket.nonce
-        )
         return Resumption(
             ticket=ticket.ticket,
-            secret=secret,
+            secret=self.tickets.secret_of(ticket, self.cipher_suite),
             cipher_suite=self.cipher_suite,
             age_add=ticket.age_add,
             issued_at=now,
-            expires_at=min(now + ticket.lifetime, self._certified_until),
+            expires_at=min(now + ticket.lifetime, self.server.certified_until),
             alpn=self.alpn or "",
-            peer_certificates=self.peer_certificates,
+            peer_certificates=self.server.certificates,
             transport_parameters=transport_parameters,
             early_data=ticket.max_early_data > 0,
         )

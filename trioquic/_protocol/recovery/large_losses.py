@@ -1,0 +1,35 @@
+"""Losses of packets that may have got lost for their size alone (RFC 8899 section 4.3).
+
+Every path carries datagrams of the smallest size; what is larger may arrive no more, without a
+word. So it is counted how often in a row such were lost, each time sent after the time before was
+noticed, with none acknowledged that had been sent later.
+"""
+
+NEVER = float("inf")
+
+
+class LargeLosses:
+    """`every_path`: the size in bytes that every path carries."""
+
+    def __init__(self, every_path: int) -> None:
+        self._every_path = every_path
+        self.count = 0
+        self._noticed_at = -NEVER
+        self._acked = -1
+
+    def restart(self, last_seq: int) -> None:
+        """Full datagrams have another size: what was sent before proves nothing more."""
+        self.count = 0
+        self._acked = last_seq
+
+    def on_acked(self, size: int, seq: int) -> None:
+        """A packet has arrived, perhaps after it counted as lost."""
+        if size > self._every_path and seq > self._acked:
+            self._acked = seq
+            self.count = 0
+
+    def on_lost(self, size: int, seq: int, sent_at: float, now: float) -> None:
+        """A packet is lost, not larger than full datagrams are now."""
+        if size > self._every_path and seq > self._acked and sent_at >= self._noticed_at:
+            self._noticed_at = now
+            self.count += 1
