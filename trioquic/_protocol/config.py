@@ -83,8 +83,10 @@ class CoreConfig:
             return chosen
         return VERSION_1 if VERSION_1 in self.versions else self.versions[0]
 
-    def parameters(self, source_connection_id: bytes) -> TransportParameters:
-        """Our transport parameters (RFC 9000 section 18.2)."""
+    def parameters(
+        self, source_connection_id: bytes, more_versions: tuple[int, ...] = ()
+    ) -> TransportParameters:
+        """Our transport parameters (RFC 9000 section 18.2); they name `more_versions` as well."""
         streams = self.streams
         return TransportParameters(
             max_idle_timeout=round(self.idle_timeout * 1000),
@@ -100,7 +102,7 @@ class CoreConfig:
             initial_source_connection_id=source_connection_id,
             max_datagram_frame_size=ACCEPTED_SIZE if self.datagrams else None,
             grease_quic_bit=True,
-            version_information=(self.original_version, self.versions),
+            version_information=(self.original_version, (*self.versions, *more_versions)),
         )
 
     def encode_parameters(self, source_connection_id: bytes, rng: Callable[[int], bytes]) -> bytes:
@@ -108,11 +110,7 @@ class CoreConfig:
         servers go on to ignore what they do not know (RFC 9000 sections 15 and 18.1)."""
         if len(source_connection_id) != OWN_ID_LENGTH:
             raise ValueError("our connection IDs have one length")
-        parameters = self.parameters(source_connection_id)
-        parameters.version_information = (
-            self.original_version,
-            (*self.versions, reserved_version(rng(4))),
-        )
+        parameters = self.parameters(source_connection_id, (reserved_version(rng(4)),))
         dice = rng(_MOST_GREASE + 3)
         identifier = 31 * int.from_bytes(dice[:2], "big") + 27
         value = dice[3 : 3 + dice[2] % (_MOST_GREASE + 1)]

@@ -151,8 +151,7 @@ class Coalescer:
         last = planned[-1]
         if missing > 0:
             # Never behind a STREAM frame without a length: that one has filled the datagram.
-            last.builder.parts.append(bytes(missing))
-            last.builder.size += missing
+            last.builder.add_quiet(bytes(missing))
         parts: list[bytes] = []
         for packet in planned:
             sealed = self._seal_one(path, connection_id, packet, now)
