@@ -17,10 +17,12 @@ SIZE = 1_000_000
 
 class Wayward(sim_server._Quic):
     """Sends to the path of the last challenge, though nothing but probes came from there, and stays
-    there until it is asked for something elsewhere."""
+    there until it is challenged elsewhere, or gets a PING there."""
 
     tempted: Any = None
     obedient = True
+    """Whether a PING will do, one of a probe timeout too: that one may come before the client has
+    noticed anything, or not."""
 
     def _handle_path_challenge_frame(self, context: Any, frame_type: int, buf: Any) -> None:
         super()._handle_path_challenge_frame(context, frame_type, buf)
@@ -59,6 +61,7 @@ async def test_54_it_is_called_back_and_then_kept_without_temptation(
 ) -> None:
     """Cellular is the worse network: the download stays on Wi-Fi but for a moment."""
     monkeypatch.setattr(sim_server, "_Quic", Wayward)
+    monkeypatch.setattr(Wayward, "obedient", False)
     async with phone() as here:
         await here.until(trioquic.PathValidated)
         for round_ in range(1, 5):
@@ -72,6 +75,20 @@ async def test_54_it_is_called_back_and_then_kept_without_temptation(
         assert here.conn.statistics().server_moves == 2
         assert {e.new.interface for e in here.heard(trioquic.Migrated)} == {"wlan0"}
         assert len(here.conn.paths) == 1, "no standby with this server any more"
+
+
+async def test_54_a_ping_is_enough_for_one_that_obeys_it(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes once, when the standby is validated, and no other port is there to bring it back."""
+    monkeypatch.setattr(sim_server, "_Quic", Wayward)
+    async with phone(policy=MigrationPolicy(new_port=False)) as here:
+        await here.until(trioquic.PathValidated)
+        await here.download(SIZE)
+        assert len(here.heard(trioquic.ServerMoved)) == 1
+        assert received(here, "wwan0") < 0.25 * SIZE
+        assert not here.heard(trioquic.Migrated)
+        assert {path.interface for path in here.conn.paths} == {"wlan0", "wwan0"}
 
 
 class Picky(sim_server._Quic):
