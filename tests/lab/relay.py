@@ -4,7 +4,8 @@
 
 Both namespaces are anonymous. They exist as long as a process is in them or holds them open, so
 there are no names to collide and nothing to clean up: whatever ends this process ends them, and the
-devices in them. It ends with its standard input, and first ends whoever is left inside.
+devices in them. It ends with its standard input, and first ends whoever is left inside or about to
+enter (inhabitants.py).
 
 One thread, one `select`, one heap of what is under way. A packet waits for its turn at the link's
 rate, is dropped if the queue in front of it is longer than 50 ms, and arrives half a round trip
@@ -30,12 +31,10 @@ import json
 import os
 import random
 import select
-import signal
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -43,6 +42,7 @@ from typing import Final
 from examples.relay import Direction
 from tests.programs import find_program
 
+from .inhabitants import end_inhabitants, name_of
 from .packets import Datagram, read_datagram
 from .plan import LINKS, SERVER_ADDRESSES, LinkPlan, way_back
 
@@ -302,16 +302,6 @@ def make_link(plan: LinkPlan, client_end: int, server_end: int) -> Link:
     return Link(plan.name, ends)
 
 
-def inhabitants(namespaces: list[int]) -> Iterator[int]:
-    """The processes in these namespaces, but this one."""
-    inside = {os.fstat(namespace).st_ino for namespace in namespaces}
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal() and int(entry) != os.getpid():
-            with suppress(OSError):
-                if os.stat(f"/proc/{entry}/ns/net").st_ino in inside:
-                    yield int(entry)
-
-
 def main() -> None:
     client_space = enter_new_namespace()
     client_ends = make_client()
@@ -324,14 +314,15 @@ def main() -> None:
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     gc.disable()
-    here = f"/proc/{os.getpid()}/fd"
-    answer({"client": f"{here}/{client_space}", "server": f"{here}/{server_space}"})
+    spaces = {"client": client_space, "server": server_space}
+    doors = {name: os.dup(space) for name, space in spaces.items()}
+    answer({name: f"/proc/{os.getpid()}/fd/{door}" for name, door in doors.items()})
     try:
         Relay(links).run()
     finally:
-        for process in inhabitants([client_space, server_space]):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        for door in doors.values():
+            os.close(door)
+        end_inhabitants({name_of(space) for space in spaces.values()})
 
 
 if __name__ == "__main__":

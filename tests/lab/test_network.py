@@ -1,9 +1,10 @@
 """The lab itself: its delays are right, its links obey, and it leaves nothing behind."""
 
 import os
+import select
+import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -155,11 +156,11 @@ def test_nothing_is_left_of_a_run_that_was_killed() -> None:
         assert victim.stdout is not None
         left = [int(word) for word in victim.stdout.readline().split()]
         assert all(alive(process) for process in left)
+        handles = [os.pidfd_open(process) for process in left]
         victim.kill()
-    deadline = time.monotonic() + 5
-    while any(alive(process) for process in left):
-        assert time.monotonic() < deadline, left
-        os.sched_yield()
+    for process, handle in zip(left, handles, strict=True):
+        assert select.select([handle], [], [], EXPECTED)[0], process
+        os.close(handle)
 
 
 def alive(process: int) -> bool:
@@ -169,6 +170,28 @@ def alive(process: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+# Has opened the namespace, and is not inside yet.
+ENTRANT = """
+import os, sys, time
+space = os.open(sys.argv[1], os.O_RDONLY)
+print("1", flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_nobody_is_left_who_was_about_to_enter() -> None:
+    async with open_lab() as lab:
+        command = [sys.executable, "-c", ENTRANT, lab.client_space]
+        entrant = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+        assert entrant.stdout is not None
+        assert await entrant.stdout.receive_some()
+    try:
+        assert entrant.poll() == -signal.SIGKILL
+    finally:
+        entrant.kill()
+        await entrant.wait()
 
 
 @pytest.mark.parametrize("way", ["leaves", "raises"])
