@@ -101,7 +101,8 @@ class TransportConfig:
     """Send a PING after this silence, so that neither the idle timeout nor a NAT ends the
     connection (RFC 9000 section 10.1.2). 0: never."""
     handshake_timeout: float = 10.0
-    """How long each of the server's addresses is given to complete the handshake."""
+    """How long each of the server's addresses is given to complete the handshake; then it is
+    `HandshakeTimeoutError`, if no other one has done better."""
     attempt_delay: float = 0.25
     """After how long without success the next of the server's addresses is tried as well (RFC 8305
     section 8: from 0.1 to 2)."""

@@ -7,7 +7,7 @@ everywhere in trio. Each raise makes a new instance, so that tracebacks do not g
 The tree::
 
     QuicError
-        HandshakeError: CertificateError, AlpnError, VersionError
+        HandshakeError: CertificateError, AlpnError, VersionError, HandshakeTimeoutError
         ConnectionLostError: IdleTimeoutError, PeerClosedError, ProtocolError,
             StatelessResetError, NoPathError
         StreamResetError, StopSendingError
@@ -61,6 +61,15 @@ class AlpnError(HandshakeError):
 
 class VersionError(HandshakeError):
     """The server does not speak QUIC version 1 (RFC 9000 section 6.2)."""
+
+
+class HandshakeTimeoutError(HandshakeError, TimeoutError):
+    """The server did not complete the handshake in time: within
+    `TransportConfig.handshake_timeout`, at each of its addresses that could be asked.
+
+    Also Python's TimeoutError, an OSError, as a TCP connection that is not made in time. No
+    `trio.TooSlowError`: that is for the time limits that the application has set with trio's means.
+    """
 
 
 # -- the end of a connection -----------------------------------------------------------------------

@@ -95,7 +95,7 @@ async def test_a_handshake_that_fails_is_heard_of_everywhere(autojump_clock: Clo
         transport = trioquic.TransportConfig(handshake_timeout=1)
         async with world.connect(transport=transport, sessions=sessions, early_data=True) as http:
             for early_data in (True, False):
-                with pytest.raises(trioquic.HandshakeError, match="within 1 s"):
+                with pytest.raises(trioquic.HandshakeTimeoutError, match="within 1 s"):
                     await get(http, early_data=early_data)
             with pytest.raises(trioquic.HandshakeError):
                 await http.wait_settings()

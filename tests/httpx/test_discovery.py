@@ -105,6 +105,19 @@ async def test_the_head_start_is_a_part_of_the_connect_timeout(autojump_clock: C
             assert around.connect_timeouts == [pytest.approx(1.0)]
 
 
+async def test_a_handshake_that_times_out_makes_a_request_go_around(autojump_clock: Clock) -> None:
+    """Also one that could not be under way twice."""
+    around = Around()
+    async with simulated_site() as site:
+        assert site.world is not None
+        site.world.wifi.link.blackhole()
+        transport = trioquic.TransportConfig(handshake_timeout=1)
+        more = options(around, site, head_start=5.0, transport=transport)
+        async with site.client(**more) as client:
+            assert (await client.post("/digest", content=b"x")).text == "around"
+            assert around.times == [pytest.approx(1.0)]
+
+
 async def test_a_server_without_http3(autojump_clock: Clock) -> None:
     """It speaks QUIC, and says so at once."""
     around = Around()

@@ -149,8 +149,9 @@ async def test_many_wait_for_an_attempt_that_fails(autojump_clock: Clock) -> Non
         async with site.client(transport=transport, migration=alone) as client:
 
             async def fail() -> None:
-                with pytest.raises(httpx.ConnectError) as caught:
+                with pytest.raises(httpx.ConnectTimeout) as caught:
                     await client.get("/bytes/1")
+                assert isinstance(caught.value.__cause__, trioquic.HandshakeTimeoutError)
                 failures.append(caught.value)
 
             async with trio.open_nursery() as nursery:

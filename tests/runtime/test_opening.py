@@ -159,7 +159,7 @@ async def test_a_single_refusal_is_not_believed(autojump_clock: trio.testing.Moc
         start = trio.current_time()
         error = await expect_failure(
             world,
-            trioquic.HandshakeError,
+            trioquic.HandshakeTimeoutError,
             "198.51.100.98",
             transport=TransportConfig(handshake_timeout=4.0),
         )
@@ -172,7 +172,7 @@ async def test_all_errors_are_in_the_last_one(autojump_clock: trio.testing.MockC
         world.net.name("three.example", DEAD, SERVER6, "198.51.100.98")
         error = await expect_failure(
             world,
-            trioquic.HandshakeError,
+            trioquic.HandshakeTimeoutError,
             "three.example",
             server_name=NAME,
             migration=trioquic.MigrationPolicy(start_interfaces=1),
@@ -180,8 +180,8 @@ async def test_all_errors_are_in_the_last_one(autojump_clock: trio.testing.MockC
         # in the order in which they failed
         assert [type(e) for e in error.attempts] == [
             OSError,
-            trioquic.HandshakeError,
-            trioquic.HandshakeError,
+            trioquic.HandshakeTimeoutError,
+            trioquic.HandshakeTimeoutError,
         ]
         assert isinstance(error.__cause__, ExceptionGroup)
         assert error.__cause__.exceptions == error.attempts
@@ -193,7 +193,7 @@ async def test_one_dead_address_times_out(autojump_clock: trio.testing.MockClock
         start = trio.current_time()
         error = await expect_failure(
             world,
-            trioquic.HandshakeError,
+            trioquic.HandshakeTimeoutError,
             DEAD,
             transport=TransportConfig(handshake_timeout=2.5),
             migration=trioquic.MigrationPolicy(start_interfaces=1),
@@ -201,6 +201,22 @@ async def test_one_dead_address_times_out(autojump_clock: trio.testing.MockClock
         assert trio.current_time() - start == pytest.approx(2.5)
         assert "within 2.5 s" in str(error)
         assert error.attempts == (error,)
+        assert isinstance(error, TimeoutError)
+
+
+async def test_a_refusal_is_no_timeout_whatever_else_was(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world(ipv6=False) as world:
+        world.net.host("shut").add_interface("eth0", "198.51.100.90")
+        world.net.name("two.example", "198.51.100.90", DEAD)
+        error = await expect_failure(
+            world, trioquic.HandshakeError, "two.example", server_name=NAME
+        )
+        assert {type(e) for e in error.attempts} == {
+            trioquic.HandshakeError,
+            trioquic.HandshakeTimeoutError,
+        }
 
 
 async def test_a_certificate_that_is_not_trusted(autojump_clock: trio.testing.MockClock) -> None:

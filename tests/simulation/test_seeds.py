@@ -72,7 +72,7 @@ def test_a_path_that_ends_early_leaves_some_connections_and_ends_others() -> Non
     assert 0.3 * scenario.seeds < lost < 0.9 * scenario.seeds
     assert all(outcome.moves == ["moved"] for outcome in outcomes if not outcome.errors)
     names = {type(error).__name__ for outcome in outcomes for error in outcome.errors}
-    assert names == {"HandshakeError", "IdleTimeoutError"}
+    assert names == {"HandshakeTimeoutError", "IdleTimeoutError"}
 
 
 def test_journeys_have_everything() -> None:

@@ -119,6 +119,8 @@ class Driver:
         # there is no path now, so that is why the connection ends if it does
         self.wait: Wait | None = None
         self._bug: BaseException | None = None
+        # it was given up because the time for the handshake was over
+        self._timed_out = False
         self._asleep = Asleep()
         # nothing is sent before somebody has looked whether there is still a network
         self.held = False
@@ -153,7 +155,7 @@ class Driver:
             raise trio.ClosedResourceError("the connection was closed by this side")
         if self.end is not None:
             if self.completed is None:
-                raise handshake_error(self.end)
+                raise handshake_error(self.end, self._timed_out)
             raise loss_error(self.end, self.wait)
 
     def set_wait(self, wait: Wait | None) -> None:
@@ -296,8 +298,10 @@ class Driver:
             # The core is broken already, and the bug that broke it is what gets reported.
             return
 
-    def give_up(self, reason: str) -> None:
-        """No path was found in time: the connection is lost, and nobody can be told."""
+    def give_up(self, reason: str, *, timed_out: bool = False) -> None:
+        """No path was found in time, or the handshake came to nothing, perhaps because it has
+        `timed_out`: the connection is lost, and nobody can be told."""
+        self._timed_out = timed_out
         self.core.give_up(reason)
         self.flush()
 

@@ -17,6 +17,7 @@ from ..errors import (
     CertificateError,
     ConnectionLostError,
     HandshakeError,
+    HandshakeTimeoutError,
     IdleTimeoutError,
     InternalError,
     MigrationNotAllowedError,
@@ -102,8 +103,9 @@ def broken_error(error: BaseException) -> Exception:
     return again
 
 
-def handshake_error(end: Terminated) -> HandshakeError:
-    """Why a connection attempt ended before the handshake was complete."""
+def handshake_error(end: Terminated, timed_out: bool = False) -> HandshakeError:
+    """Why a connection attempt ended before the handshake was complete; `timed_out`: if it was
+    given up, then because its time was over."""
     alert = end.code - CRYPTO_ERROR
     match end.ending:
         case Ending.VERSION:
@@ -120,7 +122,11 @@ def handshake_error(end: Terminated) -> HandshakeError:
             )
         case Ending.PEER_CLOSE:
             return HandshakeError(f"the server refused: {_describe(end)}", code=end.code)
-        case Ending.IDLE_TIMEOUT | Ending.STATELESS_RESET | Ending.GIVEN_UP:
+        case Ending.IDLE_TIMEOUT:
+            return HandshakeTimeoutError(end.reason)
+        case Ending.GIVEN_UP if timed_out:
+            return HandshakeTimeoutError(end.reason)
+        case Ending.STATELESS_RESET | Ending.GIVEN_UP:
             return HandshakeError(end.reason)
         case _:
             return HandshakeError(f"the handshake failed: {_describe(end)}", code=end.code)

@@ -66,12 +66,12 @@ def open_connection(
     once: streams opened with `early_data=True` may send, everything else waits for the handshake,
     and raises `HandshakeError` if that fails. No address is tried but the one of the ticket.
 
-    Raises `HandshakeError` (`CertificateError`, `AlpnError`, `VersionError`) when there is no
-    connection, with the errors of all attempts in `attempts`; `socket.gaierror` when the host is
-    unknown; `LocalAddressError` when the interface or address cannot be used; `OSError` and
-    `ValueError` for files of `tls` that cannot be read or understood; `ValueError` and `TypeError`
-    for other misuse, such as `early_data` without `sessions`, or a start that `migration` rules
-    out. Cancelled while connecting, it leaves nothing behind.
+    Raises `HandshakeError` (for each kind a class below it) when there is no connection, with the
+    errors of all attempts in `attempts`; `socket.gaierror` when the host is unknown;
+    `LocalAddressError` when the interface or address cannot be used; `OSError` and `ValueError` for
+    files of `tls` that cannot be read or understood; `ValueError` and `TypeError` for other misuse,
+    such as `early_data` without `sessions`, or a start that `migration` rules out. Cancelled while
+    connecting, it leaves nothing behind.
     """
     return _hidden_nursery(
         make_plan(

@@ -21,6 +21,7 @@ from ..errors import (
     AlpnError,
     CertificateError,
     HandshakeError,
+    HandshakeTimeoutError,
     LocalAddressError,
     VersionError,
 )
@@ -300,7 +301,11 @@ def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:
         return last
     # the same over several networks need not be said several times
     reasons = "; ".join(dict.fromkeys(str(failure) for failure in failures))
-    error = HandshakeError(
+    # where there is no way to an address, nobody was asked
+    asked = [failure for failure in failures if isinstance(failure, HandshakeError)]
+    timed_out = asked and all(isinstance(failure, HandshakeTimeoutError) for failure in asked)
+    kind = HandshakeTimeoutError if timed_out else HandshakeError
+    error = kind(
         f"no connection to {plan.host} port {plan.port}: {reasons}", attempts=tuple(failures)
     )
     error.__cause__ = last if len(failures) == 1 else ExceptionGroup("attempts", failures)

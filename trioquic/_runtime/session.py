@@ -16,7 +16,7 @@ import trio
 from .._groups import bug_in
 from .._protocol.events import Ending, HandshakeCompleted, TicketReceived, TokenReceived
 from .._protocol.tls.state import EarlyData
-from ..errors import HandshakeError
+from ..errors import HandshakeError, HandshakeTimeoutError
 from .arguments import Plan
 from .authority import Authority
 from .broadcast import Broadcast
@@ -162,7 +162,8 @@ class Session:
                 if not told:
                     return failure
                 if driver.end is None:
-                    driver.give_up(str(failure))
+                    late = isinstance(failure, HandshakeTimeoutError)
+                    driver.give_up(str(failure), timed_out=late)
             await driver.stopped.wait()
             return None
         finally:
@@ -205,10 +206,11 @@ class Session:
         if driver.end is not None:
             return handshake_error(driver.end)
         where = f"{self._remote.address[0]} port {self._remote.address[1]}"
+        failure: HandshakeError
         if refusals.believed:
             failure = HandshakeError(f"nothing listens on UDP at {where}")
         else:
-            failure = HandshakeError(f"no handshake with {where} within {timeout:g} s")
+            failure = HandshakeTimeoutError(f"no handshake with {where} within {timeout:g} s")
         failure.__cause__ = self._socket.last_error
         return failure
 

@@ -11,7 +11,14 @@ import trio
 from ..http3 import Request
 from ._discovery import Endpoint
 from ._exchange import Exchange
-from ._failures import is_idempotent, is_the_networks, may_be_sent_again, sending
+from ._failures import (
+    NO_CONNECTION,
+    attempt_failed,
+    is_idempotent,
+    is_the_networks,
+    may_be_sent_again,
+    sending,
+)
 from ._fields import authority_of, request_fields
 from ._pool import Place, Pool
 from ._response import make_response
@@ -166,7 +173,7 @@ class Attempt:
             return 0
         if self._place.connection.failed_early:
             # nothing was sent, or what does no harm; the next connection sends no early data
-            return _MOST_REPETITIONS if isinstance(error, httpx.ConnectError) else 0
+            return _MOST_REPETITIONS if attempt_failed(error) else 0
         if not can_be_repeated(self._request) or not may_be_sent_again(error, self._request.method):
             return 0
         return _MOST_OVER_NETWORKS if is_the_networks(error) else _MOST_REPETITIONS
@@ -199,7 +206,7 @@ async def _open_request(
                 any_origin=authority != request.url.netloc.decode("ascii")
                 or "sni_hostname" in request.extensions,
             )
-    except (httpx.ConnectError, httpx.WriteError):
+    except (*NO_CONNECTION, httpx.WriteError):
         if place.early:
             # If the handshake has failed under it, the connection's own task knows why.
             await place.wait_connected()

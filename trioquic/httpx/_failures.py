@@ -14,6 +14,7 @@ import trio
 from .. import (
     ConnectionLostError,
     HandshakeError,
+    HandshakeTimeoutError,
     PeerClosedError,
     ProtocolError,
     QuicError,
@@ -46,7 +47,7 @@ def connecting() -> Iterator[None]:
     try:
         yield
     except (QuicError, OSError, trio.ClosedResourceError, ValueError) as error:
-        raise httpx.ConnectError(_text(error)) from error
+        raise _unconnected(error) from error
 
 
 @contextmanager
@@ -101,13 +102,27 @@ def no_way(over_http3: Exception, around: Exception, name: str) -> httpx.Transpo
     return error
 
 
+def attempt_failed(error: httpx.TransportError) -> bool:
+    """Whether no connection came to be, so that another way may help. Not when it only took longer
+    than the request was willing to wait: then there is no time left for another way."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return isinstance(error.__cause__, HandshakeTimeoutError)
+    return isinstance(error, httpx.ConnectError)
+
+
+def _unconnected(error: Exception) -> httpx.ConnectError | httpx.ConnectTimeout:
+    if isinstance(error, HandshakeTimeoutError):
+        return httpx.ConnectTimeout(_text(error))
+    return httpx.ConnectError(_text(error))
+
+
 def _lost(
     error: Exception, otherwise: type[httpx.ReadError | httpx.WriteError]
 ) -> httpx.TransportError:
     """The server's doing is a violation of the protocol, the network's an error of the network."""
     if isinstance(error, HandshakeError):
         # of a request that was early data
-        return httpx.ConnectError(_text(error))
+        return _unconnected(error)
     if isinstance(error, HTTP3Error | ProtocolError | PeerClosedError):
         return httpx.RemoteProtocolError(_text(error))
     return otherwise(_text(error))

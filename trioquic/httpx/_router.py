@@ -19,7 +19,7 @@ import trio
 from .. import CertificateError
 from ._attempt import can_be_doubled
 from ._discovery import Discovery, Origin
-from ._failures import CLOSED, NO_CONNECTION, check_host, is_the_networks, no_way
+from ._failures import CLOSED, NO_CONNECTION, attempt_failed, check_host, is_the_networks, no_way
 from ._fallback import DefaultFallback
 from ._pool import Pool
 from ._race import Around, Race
@@ -105,8 +105,8 @@ class Router:
             return await around.go()
         try:
             response = await way.advance(calm=True)
-        except httpx.ConnectError as error:
-            if around is None:
+        except NO_CONNECTION as error:
+            if around is None or not attempt_failed(error):
                 raise
             return await _after(error, around)
         if response is not None:

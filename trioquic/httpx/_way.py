@@ -14,6 +14,7 @@ import trio
 from .. import CertificateError, LocalAddressError
 from ._attempt import Attempt, can_be_repeated
 from ._discovery import Discovery, Endpoint, Origin
+from ._failures import NO_CONNECTION, attempt_failed
 from ._pool import Pool
 from ._timeouts import Timeouts
 
@@ -61,7 +62,7 @@ class Way:
         self._server_name = request.extensions.get("sni_hostname") or self.origin.host
         self._connect = Timeouts.of(request.extensions).connect
         self._tried: set[Endpoint] = set()
-        self._failure: httpx.ConnectError | None = None
+        self._failure: httpx.TransportError | None = None
         self._attempt: Attempt | None = None
 
     @property
@@ -104,7 +105,9 @@ class Way:
             place = self._attempt.endpoint
             try:
                 response = await self._attempt.advance(calm=calm)
-            except httpx.ConnectError as error:
+            except NO_CONNECTION as error:
+                if not attempt_failed(error):
+                    raise
                 if place.is_origin and isinstance(error.__cause__, _FINAL):
                     raise FinalError(error) from error
                 self._failure = error
@@ -143,6 +146,6 @@ class Way:
 class FinalError(Exception):
     """Inside this package: no other way is to be tried."""
 
-    def __init__(self, error: httpx.ConnectError) -> None:
+    def __init__(self, error: httpx.TransportError) -> None:
         super().__init__(str(error))
         self.error = error
