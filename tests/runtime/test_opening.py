@@ -364,6 +364,16 @@ async def test_keylog(autojump_clock: trio.testing.MockClock, tmp_path: Path) ->
             assert len([x for x in lines if x.startswith("CLIENT_TRAFFIC_SECRET_0 ")]) == count
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a file of Linux's")
+async def test_a_full_disk_under_the_keylog(autojump_clock: trio.testing.MockClock) -> None:
+    """Is no bug, and no reason to end the connection."""
+    async with phone_world() as world:
+        ca = world.server.options.credentials.ca_pem
+        with pytest.warns(RuntimeWarning, match="secrets are missing in /dev/full"):
+            async with dial(world, tls=TLSConfig(ca_data=ca, keylog_file="/dev/full")) as conn:
+                assert await get(conn, 10)
+
+
 async def test_small_windows_reach_the_server(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         transport = TransportConfig(

@@ -27,6 +27,7 @@ from .._protocol.tls.verify import (
     Verification,
 )
 from ..config import CIPHER_SUITES, GROUPS, StrPath, TLSConfig
+from .trace_file import warn
 
 T = TypeVar("T")
 
@@ -127,7 +128,11 @@ def _keylog(config: TLSConfig) -> Callable[[str], None] | None:
 
 
 def _append_line(path: StrPath, line: str) -> None:
-    _append(path, line + "\n")
+    try:
+        _append(path, line + "\n")
+    except OSError as error:
+        # this is in the middle of the handshake
+        warn(f"secrets are missing in {os.fspath(path)}: {error}")
 
 
 def _append(path: StrPath, text: str) -> None:

@@ -52,7 +52,7 @@ class TraceFile:
                 piece = piece[os.write(self._descriptor, piece) :]
         except OSError as error:
             self._shut()
-            _warn(f"the trace {self._path} ends early: {error}")
+            warn(f"the trace {self._path} ends early: {error}")
 
     def _shut(self) -> None:
         if self._descriptor >= 0:
@@ -62,16 +62,17 @@ class TraceFile:
                 os.close(descriptor)
             except OSError as error:
                 # Some file systems notice only now that there is no room.
-                _warn(f"the trace {self._path} may be incomplete: {error}")
+                warn(f"the trace {self._path} may be incomplete: {error}")
 
 
 def _create(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """What cannot be written for somebody who debugs is no reason to end a connection."""
     try:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     except RuntimeWarning:
-        # Somebody has made errors of warnings; still no connection ends because of its trace.
+        # Somebody has made errors of warnings.
         return
