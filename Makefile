@@ -6,6 +6,10 @@
 # make compiled       build a wheel with the protocol core compiled, install it in .venv-compiled
 # make test-compiled  only the tests with that
 # make pytest  only the tests with plain Python, all of them
+# make test-all       the tests with plain Python, with each version of Python that is found
+# make coverage       which lines and branches the tests run, as a page in coverage/
+# make mutants        which small changes of the core the tests do not notice
+# make sdist          the source distribution, and the whole suite from what it unpacks to
 # make series  the long series that the suite plays in part: all seeds of the simulation, and a
 #              cancellation at every moment of every call
 # make joined  batches of datagrams of every size that nobody has authenticated, against the core
@@ -24,6 +28,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+VERSIONS ?= 3.11 3.12 3.13 3.14 3.14t
 PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
 # The tree itself stays plain Python: a compiled module would go stale with the next edit.
 PIP_INSTALL := TRIOQUIC_PURE_PYTHON=1 $(BIN)/python -m pip --disable-pip-version-check --quiet install
@@ -33,7 +38,7 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: floods series compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx picoquic vpn-lab joined docs servers pytest html clean
+.PHONY: coverage mutants sdist test-all inventories floods series compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx picoquic vpn-lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -63,6 +68,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy --platform win32 trioquic
 	PATH="$(abspath $(BIN)):$$PATH" PYTHONPATH="$(CURDIR)" \
 		basedpyright --verifytypes trioquic --ignoreexternal
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(MAKE) --no-print-directory html
 
 test-plain: lint
@@ -131,9 +137,45 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents
 	$(MAKE) --no-print-directory html
 
+# Each version in an environment of its own, .venv.3.12 and so on. pyenv's are found where they lie.
+test-all: servers
+	@failed=; for v in $(VERSIONS); do \
+		found=; for p in python$$v "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin/python$$v; do \
+			"$$p" -c 'import venv' 2>/dev/null && found=$$p && break; done; \
+		if [ -z "$$found" ]; then echo "Python $$v: not found"; continue; fi; \
+		echo "Python $$v: $$found"; \
+		$(MAKE) --no-print-directory PYTHON="$$found" VENV=.venv.$$v pytest || failed="$$failed $$v"; done; \
+	test -z "$$failed" || { echo "failed with Python$$failed" >&2; exit 1; }
+
+# The floor is for the whole suite, so a part (SELECTED=tests/path) has none.
+coverage: $(VENV)/dev.stamp servers
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(SELECTED)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage html --quiet --fail-under=0
+	$(BIN)/python -m coverage report $(if $(SELECTED),--fail-under=0)
+
+# Hours for all of them; MUTANTS='trioquic._protocol.recovery.rtt*' are those of one file. A copy of
+# the tree in mutants/ is what is changed, and remembers what was tried. What to do about those that
+# survive: docs/testing.md.
+mutants: $(VENV)/mutants.stamp
+	$(BIN)/mutmut run --max-children $(WORKERS) $(if $(MUTANTS),'$(MUTANTS)')
+	$(BIN)/mutmut results | grep -v 'not checked'
+
+# A fresh tree without git, with an environment of its own; what is skipped is counted at the end.
+sdist: $(VENV)/dev.stamp
+	rm -rf build/sdist
+	$(BIN)/python -m build --quiet --sdist --outdir build/sdist .
+	tar -C build/sdist -xzf build/sdist/trioquic-*.tar.gz
+	$(MAKE) -C build/sdist/trioquic-*/ --no-print-directory pytest
+
 # Without network; a warning is an error.
 html: $(VENV)/dev.stamp
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/build
+
+# What other projects' pages have to refer to, for `html`; needs the network.
+inventories: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.documentation.inventories
 
 # The stamps are newer than pyproject.toml once the environment fits it.
 $(VENV)/bin/python:
@@ -147,6 +189,10 @@ $(VENV)/demo.stamp: pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/mutants.stamp: pyproject.toml | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable '.[mutants]'
+	@touch $@
 
 # Other people's servers to test against. Without root or apt, or when a package is not to be had,
 # the tests that need them are skipped, and the summary counts those.
@@ -165,4 +211,4 @@ servers: | $(VENV)/bin/python
 	fi
 
 clean:
-	rm -rf $(VENV) $(COMPILED) .mypy_cache .pytest_cache .ruff_cache .hypothesis build docs/build ./*.egg-info
+	rm -rf $(VENV) .venv.* $(COMPILED) .coverage* coverage mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis build docs/build ./*.egg-info

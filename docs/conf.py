@@ -1,5 +1,7 @@
 """How Sphinx makes the documentation: `make docs`."""
 
+from sphinx.application import Sphinx
+
 import trioquic
 
 project = "trioquic"
@@ -14,10 +16,9 @@ extensions = [
     "sphinxcontrib.mermaid",
 ]
 root_doc = "index"
-exclude_patterns = ["build"]
+exclude_patterns = ["build", "inventories"]
 html_theme = "furo"
 html_title = f"trioquic {release}"
-nitpicky = False
 
 # The pages read well as plain Markdown, too: anchors and fences are GitHub's.
 myst_heading_anchors = 3
@@ -25,8 +26,43 @@ myst_fence_as_directive = ["mermaid"]
 myst_enable_extensions = ["colon_fence"]
 
 autodoc_member_order = "bysource"
+autodoc_docstring_signature = False
 autodoc_typehints = "signature"
 autodoc_class_signature = "separated"
 autodoc_default_options = {"members": True, "show-inheritance": True}
-# The pages are built without the network: no inventories of other projects are fetched.
-intersphinx_mapping: dict[str, tuple[str, None]] = {}
+
+# The pages are built without the network: what other projects' pages have is kept here, and
+# `make inventories` fetches it anew. A name that leads nowhere is an error.
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3.14", "inventories/python.inv"),
+    "trio": ("https://trio.readthedocs.io/en/stable", "inventories/trio.inv"),
+    "anyio": ("https://anyio.readthedocs.io/en/stable", "inventories/anyio.inv"),
+}
+nitpicky = True
+nitpick_ignore_regex = [
+    # what no application makes or names: it stands in signatures of what trioquic hands out
+    (
+        "py:class",
+        r"trioquic\.([\w.]+\.)?_[\w.]+|trioquic\.(paths\.PathControl|http3\.session\.Session)",
+    ),
+    # without a module in an annotation that only a type checker reads
+    ("py:class", r"Args|Buffer"),
+    # httpx has no inventory, and Python's pages do not list these two
+    ("py:class", r"httpx\.\w+|socket\.(AddressFamily|SocketKind)"),
+]
+
+
+def without_private_bases(
+    app: Sphinx, name: str, cls: type, options: object, bases: list[type]
+) -> None:
+    """For a base that the reference does not have stands the first one above it that it has."""
+    for at, base in enumerate(bases):
+        # NamedTuple and the like are functions
+        for above in getattr(base, "__mro__", (base,)):
+            if "._" not in above.__module__ and not above.__name__.startswith("_"):
+                bases[at] = above
+                break
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-bases", without_private_bases)

@@ -151,7 +151,8 @@ def test_the_year_0(dates: tuple[bytes, bytes], place: int) -> None:
         outcome = handshake(changed, verification)
         assert isinstance(outcome, BadPacketError)
         assert outcome.code == CRYPTO_ERROR + BAD_CERTIFICATE
-        assert outcome.reason == "a certificate is malformed: 'year 0 is out of range'"
+        # what follows is Python's own sentence, another one since 3.14
+        assert outcome.reason.startswith("a certificate is malformed: 'year ")
 
 
 @pytest.mark.parametrize(
