@@ -13,6 +13,7 @@ from trioquic._protocol.connection import ClientConnection
 from trioquic.http3 import ErrorCode
 
 from .site import Site, pool_of, website
+from .test_discovery import Around
 
 
 @pytest.mark.parametrize(
@@ -99,21 +100,42 @@ class OwnError(Exception):
     """What an application's body may raise."""
 
 
+class Odd(BaseException):
+    """The same: it need not be an Exception, as pytest.fail and GeneratorExit are none."""
+
+
 @pytest.mark.parametrize("path", ["/digest", "/echo"])
-async def test_what_the_body_raises(path: str) -> None:
-    """Before the response has come, and when it has."""
-    error = OwnError()
+@pytest.mark.parametrize(
+    "error",
+    [
+        OwnError(),
+        Odd(),
+        BaseExceptionGroup("of a nursery", [Odd(), OwnError()]),
+        # of another client, from which the body comes
+        httpx.ConnectError("another's"),
+        httpx.ReadError("another's"),
+    ],
+    ids=repr,
+)
+async def test_what_the_body_raises(path: str, error: BaseException) -> None:
+    """Before the response has come, and when it has. It is about no other request."""
 
     async def body() -> AsyncIterator[bytes]:
         yield b"a"
         raise error
 
-    async with website() as site, site.client() as client:
-        with pytest.raises(OwnError) as caught:
-            await client.post(path, content=body())
-        assert caught.value is error
+    around = Around()
+    more = {"fallback": httpx.MockTransport(around), "head_start": 5.0}
+    async with website() as site, site.client(**more) as client:
+        async with client.stream("GET", "/bytes/300000") as other:
+            with pytest.raises(type(error)) as caught:
+                await client.post(path, content=body())
+            assert caught.value is error
+            assert len(await other.aread()) == 300_000
         assert (await client.get("/bytes/1")).status_code == 200
-        assert site.applications[0].resets == {0: 0x10C}
+        assert around.times == []
+        (application,) = site.applications
+        assert application.resets[4] == 0x10C
 
 
 async def test_what_was_not_processed_is_sent_again() -> None:

@@ -12,7 +12,7 @@ import httpx
 import trio
 
 from ..http3 import Headers, Request, ResponseHead
-from ._failures import receiving
+from ._failures import FinalError, receiving
 from ._pool import Place
 from ._timeouts import Timeouts, stood_still
 from ._upload import Upload
@@ -49,13 +49,20 @@ class Exchange:
     async def receive_head(self) -> ResponseHead:
         """The response's status and headers.
 
-        Raises what the body raised, httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError and
-        httpx.RemoteProtocolError, as `receive_data` does. Cancelled, it can be called again.
+        Raises httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError and httpx.RemoteProtocolError,
+        as `receive_data` does, and `FinalError` with what the body raised, which says nothing of
+        the connection even if it is one of httpx's exceptions. Cancelled, it can be called again.
         """
-        return await self._read(self._request.receive_response)
+        try:
+            return await self._read(self._request.receive_response)
+        except BaseException as error:
+            if self._upload is not None and error is self._upload.failure:
+                raise FinalError(error) from None
+            raise
 
     async def receive_data(self) -> bytes:
         """The next part of the response's body; b"" when it is complete and the request is, too.
+        Raises what the body raised.
 
         A server that has answered may still read the request: what it does not want it has to
         refuse (RFC 9114 section 4.1). But a request's body may also wait for the response's end.

@@ -28,6 +28,14 @@ NO_CONNECTION: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
 
+class FinalError(Exception):
+    """Inside this package: no other way is to be tried."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def check_host(host: str) -> None:
     """Raises httpx.ConnectError for what no resolver takes, which each would refuse in its own way:
     an empty label, or one of more than 63 letters."""
@@ -93,7 +101,9 @@ def is_the_networks(error: httpx.TransportError) -> bool:
     )
 
 
-def no_way(over_http3: Exception, around: Exception, name: str) -> httpx.TransportError:
+def no_way(
+    over_http3: httpx.TransportError, around: httpx.TransportError, name: str
+) -> httpx.TransportError:
     """Neither led to a connection. Every host has TCP, so what became of the way around says which
     kind of error it is, and is its cause; what else was tried is told, too."""
     kind = httpx.ConnectTimeout if isinstance(around, httpx.ConnectTimeout) else httpx.ConnectError

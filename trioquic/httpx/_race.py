@@ -14,8 +14,8 @@ import httpx
 import trio
 
 from ..http3.background import background
-from ._failures import NO_CONNECTION, no_way
-from ._way import FinalError, Way
+from ._failures import NO_CONNECTION, FinalError, no_way
+from ._way import Way
 
 # Over HTTP/3, the first one included
 _MOST_WAYS: Final = 3
@@ -42,11 +42,11 @@ class Race:
         self._running = 0
         self._decided = trio.Event()
         self._winner: httpx.Response | None = None
-        self._errors: list[Exception] = []
+        self._errors: list[BaseException] = []
         # whether the first error hides all others
         self._final = False
         # what became of the way around, if it led nowhere
-        self._nowhere: Exception | None = None
+        self._nowhere: httpx.TransportError | None = None
         self._name = "" if around is None else around.name
         self._nursery: trio.Nursery
 
@@ -67,7 +67,7 @@ class Race:
             return self._winner
         raise self._what_went_wrong()
 
-    def _what_went_wrong(self) -> Exception:
+    def _what_went_wrong(self) -> BaseException:
         if not self._errors:
             assert self._nowhere is not None
             return self._nowhere

@@ -19,13 +19,21 @@ import trio
 from .. import CertificateError
 from ._attempt import can_be_doubled
 from ._discovery import Discovery, Origin
-from ._failures import CLOSED, NO_CONNECTION, attempt_failed, check_host, is_the_networks, no_way
+from ._failures import (
+    CLOSED,
+    NO_CONNECTION,
+    FinalError,
+    attempt_failed,
+    check_host,
+    is_the_networks,
+    no_way,
+)
 from ._fallback import DefaultFallback
 from ._pool import Pool
 from ._race import Around, Race
 from ._timeouts import Timeouts
 from ._tunnels import Tunnels
-from ._way import FinalError, Way, learn, origin_of
+from ._way import Way, learn, origin_of
 
 # While there is an outage: seconds until the next look, doubling, and how long at most
 _FIRST_PAUSE: Final = 0.1
@@ -93,7 +101,9 @@ class Router:
         try:
             return await self._send_somehow(request)
         except FinalError as final:
-            raise final.error from final.error.__cause__
+            error = final.error
+        # outside of the handler, which would chain it to what only this package knows
+        raise error
 
     async def _send_somehow(self, request: httpx.Request) -> httpx.Response:
         """Raises `FinalError`, too."""

@@ -1,8 +1,8 @@
 """A request's body on its way, in a task of its own, while the response may come already.
 
-The body is the application's: an asynchronous iterable that may raise, or wait for as long as it
-likes. What goes wrong in it is kept for whoever awaits the response. What goes wrong with the
-connection is not: the response's reader finds that out by itself, and knows more.
+The body is the application's: an asynchronous iterable that may raise what it likes, or wait for as
+long as it likes. What goes wrong in it is kept for whoever awaits the response. What goes wrong
+with the connection is not: the response's reader finds that out by itself, and knows more.
 """
 
 from collections.abc import AsyncIterable, Callable
@@ -13,8 +13,10 @@ import httpx
 import trio
 
 from .. import QuicError
+from .._groups import leaves
 from ..http3 import Request
 
+_NOT_THE_REQUESTS: Final = (KeyboardInterrupt, SystemExit, trio.Cancelled)
 # The write timeout is for one piece
 _PIECE: Final = 1 << 16
 
@@ -36,14 +38,17 @@ class Upload:
         self._scope = trio.CancelScope()
         self._moved_at = trio.current_time()
         self.ended = trio.Event()
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
 
     async def run(self) -> None:
-        """Send it all, or until the server or this side wants no more."""
+        """Send it all, or until the server or this side wants no more. What ends the program, or
+        this task, is not for whoever awaits the response, who may be doing something else."""
         try:
             with self._scope:
                 await self._send()
-        except Exception as error:
+        except BaseException as error:
+            if not _is_the_requests_own(error):
+                raise
             self.failure = error
         finally:
             self.ended.set()
@@ -89,3 +94,9 @@ class Upload:
         self._scope.cancel()
         with trio.CancelScope(shield=True):
             await self.ended.wait()
+
+
+def _is_the_requests_own(error: BaseException) -> bool:
+    """Whether an exception, of whichever class, is about this one request."""
+    all_of_it = leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+    return not any(isinstance(leaf, _NOT_THE_REQUESTS) for leaf in all_of_it)

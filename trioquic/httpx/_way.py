@@ -14,7 +14,7 @@ import trio
 from .. import CertificateError, LocalAddressError
 from ._attempt import Attempt, can_be_repeated
 from ._discovery import Discovery, Endpoint, Origin
-from ._failures import NO_CONNECTION, attempt_failed
+from ._failures import NO_CONNECTION, FinalError, attempt_failed
 from ._pool import Pool
 from ._timeouts import Timeouts
 
@@ -141,11 +141,3 @@ class Way:
         """The place does not answer."""
         if self._attempt is not None:
             self._discovery.failed(self._attempt.endpoint, trio.current_time())
-
-
-class FinalError(Exception):
-    """Inside this package: no other way is to be tried."""
-
-    def __init__(self, error: httpx.TransportError) -> None:
-        super().__init__(str(error))
-        self.error = error
