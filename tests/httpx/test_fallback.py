@@ -61,8 +61,15 @@ def test_given_roots_replace_the_public_ones(certs: Certificates, tmp_path: Path
         assert context.check_hostname
 
 
-def test_the_public_roots() -> None:
-    assert len(roots(ssl_context(TLSConfig()))) > 50
+def test_the_public_roots(certs: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says, as over QUIC."""
+    public = roots(ssl_context(TLSConfig()))
+    assert len(public) > 50
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(
+            name, str(certs.ca_file if name.endswith("FILE") else certs.ca_file.parent)
+        )
+        assert roots(ssl_context(TLSConfig())) == public
 
 
 def test_nobody_is_asked_for_a_certificate() -> None:
