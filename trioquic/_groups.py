@@ -3,16 +3,23 @@
 A nursery raises groups, and nurseries in nurseries raise groups of groups. Who has opened none is
 raised none: Ctrl-C is KeyboardInterrupt, a cancellation is trio.Cancelled, and so on. Tasks of this
 library end by being cancelled, and turn what the network does to them into events, so anything else
-in a group is a bug, and is called one, but what code of the application's has raised.
+in a group is a bug, and is called one, but what code of the application's has raised, and what trio
+says where the application closes its scopes out of turn.
 
 Any layer may import this module.
 """
 
+import traceback
 from collections.abc import Iterator
+from typing import Final
 
 import trio
 
 from .errors import ApplicationCodeError, InternalError
+
+_CORRUPTED: Final = ("Cancel scope stack corrupted", "Nursery stack corrupted")
+_TRIOS: Final = "trio._core._run"
+_NOTE: Final = "cancel scopes or nurseries around trioquic's tasks were closed out of turn"
 
 
 def bug_in(
@@ -30,11 +37,25 @@ def bug_in(
             return leaf
     for leaf in found:
         # It says it all already.
-        if isinstance(leaf, (InternalError, ApplicationCodeError)):
+        if isinstance(leaf, (InternalError, ApplicationCodeError)) or is_of_misnesting(leaf):
             return leaf
     error = InternalError(f"a bug in {package}: {found[0]!r}")
     error.__cause__ = rest
     return error
+
+
+def is_of_misnesting(error: BaseException) -> bool:
+    """Whether trio itself found, in one of our tasks, that cancel scopes or nurseries around them
+    were closed out of turn, which the application must have done. The error has a note of it."""
+    if isinstance(error, RuntimeError):
+        known = str(error).startswith(_CORRUPTED)
+    else:
+        frames = traceback.walk_tb(error.__traceback__)
+        last = [frame.f_globals.get("__name__", "") for frame, _ in frames][-1:]
+        known = isinstance(error, AssertionError) and last == [_TRIOS]
+    if known and _NOTE not in getattr(error, "__notes__", ()):
+        error.add_note(_NOTE)
+    return known
 
 
 def alone(group: BaseExceptionGroup[BaseException], package: str = "trioquic") -> BaseException:

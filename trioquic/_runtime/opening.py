@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from .. import _checks
-from .._groups import alone, bug_in
+from .._groups import alone, bug_in, is_of_misnesting
 from ..config import TLSConfig, TransportConfig
 from ..errors import LocalAddressError
 from ..networks import NetworkSource
@@ -118,7 +118,7 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         bug = bug_in(group)
-        if bug is not None:
+        if bug is not None and (parked is None or not is_of_misnesting(bug)):
             raise bug from bug.__cause__
         cancelled = alone(group)
     if parked is not None:

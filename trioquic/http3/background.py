@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from .._groups import alone, bug_in
+from .._groups import alone, bug_in, is_of_misnesting
 
 
 @asynccontextmanager
@@ -29,6 +29,9 @@ async def background(package: str = "trioquic.http3") -> AsyncGenerator[trio.Nur
         failed = bug_in(group, package)
         if failed is None and own is None:
             failed = alone(group)
+        if failed is not None and own is not None and is_of_misnesting(failed):
+            # which has been told there
+            failed = None
     # outside of the handlers, which would chain it to what it has nothing to do with
     if failed is not None:
         raise failed from failed.__cause__
