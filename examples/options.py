@@ -77,7 +77,8 @@ def run(
     """
     lines: list[str] = []
     try:
-        trio.run(main, options)
+        # Ctrl-C ends the program, and not just the task that runs at that moment
+        trio.run(main, options, restrict_keyboard_interrupt_to_checkpoints=True)
     except* (trioquic.QuicError, OSError) as group:
         lines = [f"{type(error).__name__}: {error}" for error in _leaves(group)]
     except* KeyboardInterrupt:

@@ -1,6 +1,8 @@
 """The examples run, say what they should, and fail when they should."""
 
+import argparse
 import hashlib
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +15,7 @@ import pytest
 import trio
 
 import trioquic
+from examples import options
 from examples.demo import ACCESSES, Download, check
 from examples.world import Child, World, child
 from tests.certificates import Certificates
@@ -153,3 +156,31 @@ async def test_the_relay_delays_and_cuts_by_address() -> None:
             assert await ask(cellular, b"d") == b"d from 127.0.0.2"
             await relay.say("mend 127.0.0.1")
             assert await ask(wifi, b"e") == b"e from 127.0.0.1"
+
+
+def test_control_c_is_one_line() -> None:
+    """Also where it comes while a connection's task runs, and others use that connection."""
+
+    async def main(_: argparse.Namespace) -> None:
+        ended = trio.Event()
+
+        async def connection() -> None:
+            try:
+                signal.raise_signal(signal.SIGINT)
+                await trio.sleep_forever()
+            finally:
+                ended.set()
+
+        async def user() -> None:
+            await ended.wait()
+            raise trio.ClosedResourceError
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(user)
+            nursery.start_soon(connection)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert options.run(main, argparse.Namespace()) == "interrupted"
+    finally:
+        signal.signal(signal.SIGINT, before)
