@@ -20,6 +20,7 @@ FACADE = 4
 LAYERS = {
     "_variant": 0,
     "_checks": 0,
+    "_construction": 0,
     "_deprecation": 0,
     "_application_code": 2,
     "_groups": 2,
@@ -33,8 +34,9 @@ LAYERS = {
     "": FACADE,
 }
 # What every layer needs and no user: the check of what the application gives, a guard of its
-# code, what comes out of a nursery that it does not see, and the warning about an old name.
-SHARED = frozenset({"_application_code", "_checks", "_deprecation", "_groups"})
+# code, what comes out of a nursery that it does not see, the warning about an old name, and classes
+# whose objects only the library makes.
+SHARED = frozenset({"_application_code", "_checks", "_construction", "_deprecation", "_groups"})
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 
 # The standard library's pure parts: no clock, no randomness, no I/O.

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import trio
 
+from ._construction import NoPublicConstructor
 from ._protocol.path.state import PathState
 
 Address = tuple[str, int]
@@ -90,7 +91,9 @@ class PathControl(Protocol):
         ...
 
 
-class Path(trio.abc.AsyncResource):
+class Path(
+    trio.abc.AsyncResource, metaclass=NoPublicConstructor, made_by="Connection.add_path and migrate"
+):
     """One network path of a connection: a UDP socket, a connection ID, and what is known of it."""
 
     __slots__ = ("__weakref__", "_control", "_id")

@@ -20,6 +20,7 @@ import trio.testing
 from tests.peer.packets import APPLICATION
 from tests.peer.world import World
 from trioquic import StreamResetError
+from trioquic._construction import create
 from trioquic._protocol import events as ev
 from trioquic._protocol.wire.frames import encode_stream_header
 from trioquic.http3.errors import ErrorCode, HTTP3Error, PeerError
@@ -112,7 +113,7 @@ class Client:
             self._nursery.start_soon(self._send, outbox, CoreStream(self.world, number))
         for number in range(REQUESTS):
             stream = self._streams[4 * number] = CoreStream(self.world, 4 * number)
-            request = Request(self.session, cast(Any, stream), "GET")
+            request = create(Request, self.session, cast(Any, stream), "GET")
             self.session.enter(4 * number, request)
             self._nursery.start_soon(self._read, request)
 

@@ -185,14 +185,3 @@ def test_errors_are_what_trio_users_expect() -> None:
         assert issubclass(kind, trioquic.QuicError)
     assert issubclass(trioquic.LocalAddressError, OSError)
     assert str(trioquic.LocalAddressError(19, "no such thing")) == "[Errno 19] no such thing"
-
-
-def test_only_the_library_makes_connections_and_streams() -> None:
-    for kind in (
-        trioquic.Connection,
-        trioquic.Stream,
-        trioquic.SendStream,
-        trioquic.ReceiveStream,
-    ):
-        with pytest.raises(TypeError):
-            kind()

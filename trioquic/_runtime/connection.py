@@ -9,6 +9,7 @@ from typing import Final
 import trio
 
 from .. import _checks
+from .._construction import NoPublicConstructor, create
 from .._protocol.events import HandshakeCompleted
 from .._protocol.tls.state import EarlyData
 from ..config import VERSIONS, TransportConfig
@@ -41,7 +42,9 @@ from .waiting import Reason
 _REASON: Final = _checks.instance(str)
 
 
-class Connection(trio.abc.AsyncResource):
+class Connection(
+    trio.abc.AsyncResource, metaclass=NoPublicConstructor, made_by="open_connection and connect"
+):
     """A QUIC connection to one server, made by `open_connection` or `connect`.
 
     When it ends, whoever waits and every later call gets a `ConnectionLostError` of the fitting
@@ -68,9 +71,6 @@ class Connection(trio.abc.AsyncResource):
     _transport: TransportConfig
     _assumed: HandshakeCompleted
     _authority: Authority
-
-    def __init__(self) -> None:
-        raise TypeError("connections are made by open_connection and connect")
 
     def __repr__(self) -> str:
         state = "over" if self._driver.over else "open"
@@ -465,7 +465,7 @@ def make_connection(
 ) -> Connection:
     """The public face of a connection. `assumed` is true as long as the handshake says nothing
     else."""
-    conn = Connection.__new__(Connection)
+    conn = create(Connection)
     conn._driver = driver
     conn._datagrams = DatagramChannel(driver)
     conn._paths = paths

@@ -4,6 +4,7 @@ from typing import Final
 
 import trio
 
+from .._construction import NoPublicConstructor, create
 from .._protocol.datagrams import DatagramOutcome, Receipt
 from ..errors import DatagramError
 from .driver import Driver
@@ -16,16 +17,13 @@ _FINAL: Final = (
 )
 
 
-class DatagramReceipt:
+class DatagramReceipt(metaclass=NoPublicConstructor, made_by="Connection.send_datagram"):
     """What became of a datagram that was sent; made by `Connection.send_datagram`."""
 
     __slots__ = ("_driver", "_receipt")
 
     _driver: Driver
     _receipt: Receipt
-
-    def __init__(self) -> None:
-        raise TypeError("receipts are made by Connection.send_datagram")
 
     def __repr__(self) -> str:
         return f"<DatagramReceipt {self.outcome.value}>"
@@ -70,7 +68,7 @@ class DatagramChannel:
             raise DatagramError(f"{len(data)} bytes do not fit: {largest} do at the moment")
         receipt = datagrams.send(data)
         driver.timer.soon()
-        handle = DatagramReceipt.__new__(DatagramReceipt)
+        handle = create(DatagramReceipt)
         handle._driver = driver
         handle._receipt = receipt
         return handle

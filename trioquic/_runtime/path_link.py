@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import trio
 
+from .._construction import create
 from .._protocol.lifetime import CoreState
 from .._protocol.path.refusal import PathRefusedError
 from .._protocol.path.state import PathState
@@ -112,7 +113,7 @@ class PathLink:
         """The path as the application sees it: the same object for as long as somebody has it."""
         handle = None if self._handle is None else self._handle()
         if handle is None:
-            handle = Path(self, self.path_id)
+            handle = create(Path, self, self.path_id)
             self._handle = weakref.ref(handle)
         return handle
 

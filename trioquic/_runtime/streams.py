@@ -6,6 +6,7 @@ server. All follow the contract of `trio.abc`.
 
 import trio
 
+from .._construction import NoPublicConstructor, create
 from .driver import Driver
 from .halves import ReceiveHalf, SendHalf
 
@@ -23,16 +24,15 @@ async def _close(send: SendHalf | None, receive: ReceiveHalf | None) -> None:
             send.close(abort=abort)
 
 
-class SendStream(trio.abc.SendStream):
+class SendStream(
+    trio.abc.SendStream, metaclass=NoPublicConstructor, made_by="Connection.open_send_stream"
+):
     """A stream that this side opened to send only."""
 
     __slots__ = ("_send", "_stream_id")
 
     _send: SendHalf
     _stream_id: int
-
-    def __init__(self) -> None:
-        raise TypeError("streams are opened and accepted by a Connection")
 
     def __repr__(self) -> str:
         return f"<SendStream {self._stream_id}>"
@@ -82,16 +82,15 @@ class SendStream(trio.abc.SendStream):
         await _close(self._send, None)
 
 
-class ReceiveStream(trio.abc.ReceiveStream):
+class ReceiveStream(
+    trio.abc.ReceiveStream, metaclass=NoPublicConstructor, made_by="Connection.accept_stream"
+):
     """A stream that the server opened to send only."""
 
     __slots__ = ("_receive", "_stream_id")
 
     _receive: ReceiveHalf
     _stream_id: int
-
-    def __init__(self) -> None:
-        raise TypeError("streams are opened and accepted by a Connection")
 
     def __repr__(self) -> str:
         return f"<ReceiveStream {self._stream_id}>"
@@ -120,7 +119,11 @@ class ReceiveStream(trio.abc.ReceiveStream):
         await _close(None, self._receive)
 
 
-class Stream(trio.abc.HalfCloseableStream):
+class Stream(
+    trio.abc.HalfCloseableStream,
+    metaclass=NoPublicConstructor,
+    made_by="Connection.open_stream and accept_stream",
+):
     """A stream that goes both ways, opened by either side."""
 
     __slots__ = ("_receive", "_send", "_stream_id")
@@ -128,9 +131,6 @@ class Stream(trio.abc.HalfCloseableStream):
     _receive: ReceiveHalf
     _send: SendHalf
     _stream_id: int
-
-    def __init__(self) -> None:
-        raise TypeError("streams are opened and accepted by a Connection")
 
     def __repr__(self) -> str:
         return f"<Stream {self._stream_id}>"
@@ -175,7 +175,7 @@ class Stream(trio.abc.HalfCloseableStream):
 
 def make_send_stream(driver: Driver, stream_id: int) -> SendStream:
     """The public face of a unidirectional stream of ours."""
-    stream = SendStream.__new__(SendStream)
+    stream = create(SendStream)
     stream._stream_id = stream_id
     stream._send = SendHalf(driver, stream_id)
     return stream
@@ -183,7 +183,7 @@ def make_send_stream(driver: Driver, stream_id: int) -> SendStream:
 
 def make_receive_stream(driver: Driver, stream_id: int) -> ReceiveStream:
     """The public face of a unidirectional stream of the server's."""
-    stream = ReceiveStream.__new__(ReceiveStream)
+    stream = create(ReceiveStream)
     stream._stream_id = stream_id
     stream._receive = ReceiveHalf(driver, stream_id)
     return stream
@@ -191,7 +191,7 @@ def make_receive_stream(driver: Driver, stream_id: int) -> ReceiveStream:
 
 def make_stream(driver: Driver, stream_id: int) -> Stream:
     """The public face of a bidirectional stream."""
-    stream = Stream.__new__(Stream)
+    stream = create(Stream)
     stream._stream_id = stream_id
     stream._send = SendHalf(driver, stream_id)
     stream._receive = ReceiveHalf(driver, stream_id)

@@ -8,6 +8,7 @@ from weakref import WeakSet
 import trio
 
 from .. import Connection, StopSendingError, Stream, _checks
+from .._construction import NoPublicConstructor, create
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Content, Response, chunks_of, respond
@@ -39,7 +40,7 @@ _CONFIG: Final = _checks.instance(HTTP3Config)
 _taken: WeakSet[Connection] = WeakSet()
 
 
-class HTTP3Connection:
+class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
     """Requests to one server over one QUIC connection, any number at once; see `open_http3`."""
 
     def __init__(self, session: Session) -> None:
@@ -126,7 +127,7 @@ class HTTP3Connection:
         if not any_origin and (method != "CONNECT" or protocol is not None):
             await check_origin(session.quic, authority)
         stream = await self._open_stream(protocol, early_data)
-        request = Request(session, stream, method)
+        request = create(Request, session, stream, method)
         session.enter(stream.stream_id, request)
         try:
             # the wait may have been long
@@ -246,7 +247,7 @@ async def open_http3(
         nursery.start_soon(PeerStreams(session).accept, nursery)
         nursery.start_soon(_close_on_fault, session)
         try:
-            yield HTTP3Connection(session)
+            yield create(HTTP3Connection, session)
         except BaseException:
             await _close_now(session, ErrorCode.H3_NO_ERROR, "")
             raise

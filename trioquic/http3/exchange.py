@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 import trio
 
 from .. import QuicError, _checks
+from .._construction import NoPublicConstructor, create
 from .background import background
 from .errors import ErrorCode, HTTP3Error
 from .fields import Headers, ResponseHead
@@ -17,7 +18,7 @@ _READ: Final = _checks.optional(_checks.whole(0))
 Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
 
 
-class Response:
+class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request"):
     """A response whose content is read while it comes: `async for chunk in response`."""
 
     def __init__(self, request: Request, head: ResponseHead) -> None:
@@ -131,13 +132,13 @@ async def respond(
     """The response to a request whose headers were sent; leaving the block ends the request."""
     if content is None:
         async with request:
-            yield Response(request, await request.receive_response())
+            yield create(Response, request, await request.receive_response())
         return
     upload = Upload(request, content)
     try:
         async with background() as nursery, request:
             nursery.start_soon(upload.run)
-            yield Response(request, await request.receive_response())
+            yield create(Response, request, await request.receive_response())
     except (HTTP3Error, trio.ClosedResourceError):
         # The user's own content may be why the request was cancelled.
         if upload.error is not None:

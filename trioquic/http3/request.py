@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import trio
 
 from .. import StopSendingError, Stream, StreamResetError, _checks
+from .._construction import NoPublicConstructor
 from .errors import ErrorCode, HTTP3StreamError, PeerError, RequestRejectedError, stream_error
 from .fields import (
     Headers,
@@ -61,7 +62,9 @@ _T = TypeVar("_T")
 _WITHOUT_CONTENT: Final = frozenset((204, 304))
 
 
-class Request(trio.abc.AsyncResource):
+class Request(
+    trio.abc.AsyncResource, metaclass=NoPublicConstructor, made_by="HTTP3Connection.open_request"
+):
     """A request under way, made by `HTTP3Connection.open_request`.
 
     Every call may raise `HTTP3StreamError` when the request failed, `RequestRejectedError` when the

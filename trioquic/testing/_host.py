@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from trioquic import _checks, networks
 
+from .._construction import NoPublicConstructor, create
 from ._addresses import Endpoint, canonical, is_loopback, is_routable
 from ._errors import failure
 from ._flight import Flight
@@ -35,7 +36,7 @@ Args = TypeVarTuple("Args")
 current_host: "ContextVar[Host]" = ContextVar("trioquic.testing.current_host")
 
 
-class Host:
+class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
     """A machine in the simulated network, made by `SimulatedNetwork.host`.
 
     `icmp` says whether a datagram to a closed port is answered by "port unreachable", which a
@@ -86,7 +87,8 @@ class Host:
             _checks.check(_checks.text, "address", address)
         if name in self._interfaces or name == "lo":
             raise ValueError(f"{self.name} already has an interface {name}")
-        interface = Interface(
+        interface = create(
+            Interface,
             self,
             name,
             len(self._interfaces) + 1,

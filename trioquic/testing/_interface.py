@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trioquic import networks
 
+from .._construction import NoPublicConstructor, create
 from ._addresses import canonical, family_of, overhead, split_prefix
 from ._flight import Flight
 from ._link import Link, LinkDirection, LinkProfile
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Prefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Interface:
+class Interface(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
     """One interface of a host, made by `Host.add_interface`.
 
     `name`, `kind` ("ethernet", "wifi", "cellular", ...) and `metered` are what the host's snapshot
@@ -53,9 +54,10 @@ class Interface:
         self._routes = _parsed(routes)
         self._prefixes: dict[str, int] = {}
         network = host.network
-        self.link: Link = Link(
-            LinkDirection(network, (host.name, name, "outbound"), profile, self._leave),
-            LinkDirection(network, (host.name, name, "inbound"), profile, self._arrive),
+        self.link: Link = create(
+            Link,
+            create(LinkDirection, network, (host.name, name, "outbound"), profile, self._leave),
+            create(LinkDirection, network, (host.name, name, "inbound"), profile, self._arrive),
         )
         """The access link that this interface hangs on."""
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, TypedDict, Unpack
 
 from .. import _checks
+from .._construction import NoPublicConstructor
 from ._addresses import overhead
 from ._flight import Flight
 from ._record import Datagram, Fate, Filter
@@ -103,7 +104,7 @@ class Scheduler(Protocol):
     def schedule(self, flight: Flight, arrive: Callable[[Flight], None]) -> bool: ...
 
 
-class LinkDirection:
+class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
     """One direction of an access link; made by `Host.add_interface`."""
 
     def __init__(
@@ -257,7 +258,7 @@ class LinkDirection:
             self._sink(flight)
 
 
-class Link:
+class Link(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
     """The access link of one interface, in both directions; made by `Host.add_interface`.
 
     Its methods act on both directions; `outbound` (host to internet) and `inbound` have the same

@@ -24,6 +24,7 @@ import trio
 import trio.abc
 
 from .. import _checks
+from .._construction import create
 from .._groups import leaves
 from ._errors import NoCurrentHostError, failure
 from ._flight import Flight
@@ -57,7 +58,7 @@ class _Factory(trio.abc.SocketFactory):
                 "no current host in the simulated network: connect, and make sockets, "
                 "inside `with host.as_current():`"
             )
-        return SimulatedSocket(host, family, type, proto)
+        return create(SimulatedSocket, host, family, type, proto)
 
 
 class SimulatedNetwork:
@@ -106,7 +107,7 @@ class SimulatedNetwork:
         _checks.check(_checks.text, "name", name)
         if name in self._hosts:
             raise ValueError(f"there is already a host {name}")
-        host = self._hosts[name] = Host(self, name, icmp=icmp)
+        host = self._hosts[name] = create(Host, self, name, icmp=icmp)
         return host
 
     @property
@@ -126,7 +127,7 @@ class SimulatedNetwork:
 
     def record(self, *, limit: int = 100_000, payloads: bool = False) -> Recorder:
         """Start to remember every datagram that any host sends, the newest `limit` of them."""
-        recorder = Recorder(limit=limit, payloads=payloads)
+        recorder = create(Recorder, limit=limit, payloads=payloads)
         self._recorders = (*self._recorders, recorder)
         return recorder
 

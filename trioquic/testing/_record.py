@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .._construction import NoPublicConstructor
 from ._addresses import Endpoint
 
 
@@ -100,7 +101,7 @@ class Entry:
         return Entry(self.sent, self._recorders, copy=True)
 
 
-class Recorder:
+class Recorder(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.record"):
     """Remembers the datagrams that hosts send, newest last; made by `SimulatedNetwork.record`.
 
     It holds at most `limit` datagrams and then forgets the oldest; `forgotten` counts those.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
 
 import trio
 
+from .._construction import NoPublicConstructor
 from ._addresses import Endpoint, family_of, from_sockaddr, to_sockaddr
 from ._errors import failure
 from ._flight import Flight
@@ -44,7 +45,11 @@ LOOPBACK_MTU: Final = 65_536
 ExceptionType: TypeAlias = type[BaseException]
 
 
-class SimulatedSocket(trio.socket.SocketType):
+class SimulatedSocket(
+    trio.socket.SocketType,
+    metaclass=NoPublicConstructor,
+    made_by="trio.socket.socket in a block of Host.as_current",
+):
     """A UDP socket; `trio.socket.socket` makes it while a `SimulatedNetwork` is running."""
 
     def __init__(self, host: Host, family: int, kind: int, proto: int) -> None:
