@@ -56,6 +56,7 @@ async def expect_end(here: Phone, loss: str) -> None:
         assert (health.state, health.can_move) == (HealthState.WAITING, False)
         assert "disable_active_migration" in health.reason
         assert trio.current_time() - gone < 0.001
+        await here.until(trioquic.WaitingForPath)
         waiting = here.heard(trioquic.WaitingForPath)
         assert [event.deadline for event in waiting] == [pytest.approx(gone + GRACE, abs=0.001)]
         assert "use none of the other networks" in waiting[0].reason
