@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from . import _checks
+from ._deprecation import deprecated
 from ._protocol.config import MOST_DATAGRAM as _MOST_DATAGRAM
 from ._protocol.path.mtu import BASE as _BASE
 from ._protocol.recovery import choice as _choice
@@ -26,14 +27,16 @@ VERSIONS: Final[dict[str, int]] = {"v1": _versions.VERSION_1, "v2": _versions.VE
 GROUPS: Final[dict[str, int]] = {
     name: number
     for name, number in (
-        ("x25519mlkem768", _key_exchange.X25519MLKEM768),
+        ("X25519MLKEM768", _key_exchange.X25519MLKEM768),
         ("x25519", _key_exchange.X25519),
         ("secp256r1", _key_exchange.SECP256R1),
         ("secp384r1", _key_exchange.SECP384R1),
     )
     if number in _key_exchange.GROUPS
 }
-"""Those that the installed `cryptography` has: its OpenSSL may be too old for ML-KEM."""
+"""With the names of IANA's registry, those that the installed `cryptography` has: its OpenSSL may
+be too old for ML-KEM."""
+_OLD_GROUPS: Final = {"x25519mlkem768": "X25519MLKEM768"}
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
@@ -174,6 +177,15 @@ def _fingerprint(name: str, value: object) -> object:
     return value
 
 
+def _groups(name: str, value: object) -> object:
+    named = []
+    for one in _checks.texts(name, value):
+        if one in _OLD_GROUPS:
+            deprecated(f"{one!r} in TLSConfig.{name}", repr(_OLD_GROUPS[one]))
+        named.append(_OLD_GROUPS.get(one, one))
+    return _GROUP_NAMES(name, named)
+
+
 def _congestion(name: str, choice: object) -> object:
     names = (_choice.CUBIC, _choice.NEW_RENO)
     if isinstance(choice, str):
@@ -192,6 +204,7 @@ def _congestion(name: str, choice: object) -> object:
     return choice
 
 
+_GROUP_NAMES: Final = _checks.names(GROUPS, empty=False)
 _TLS: Final[_checks.Table] = {
     "ca_file": _checks.optional(_checks.path),
     "ca_data": _checks.optional(_checks.instance(bytes, str, wanted="bytes or str")),
@@ -201,7 +214,7 @@ _TLS: Final[_checks.Table] = {
     "client_key": _checks.optional(_checks.path),
     "keylog_file": _checks.optional(_checks.path),
     "cipher_suites": _checks.names(CIPHER_SUITES, empty=False),
-    "groups": _checks.names(GROUPS, empty=False),
+    "groups": _groups,
 }
 _TRANSPORT: Final[_checks.Table] = {
     "idle_timeout": _checks.number(),

@@ -113,7 +113,7 @@ async def upload(conn: trioquic.Connection, content: bytes) -> bool:
     return parser.status == 200
 
 
-async def check_handshake(certs: Certificates, kind: str, **tls: Any) -> tuple[int, int]:
+async def check_handshake(certs: Certificates, kind: str, **tls: Any) -> tuple[str, str | None]:
     """Connect with these TLS settings, get a small file, return (cipher suite, group)."""
     root = certs.directory
     content = make_file(root, 10_000)

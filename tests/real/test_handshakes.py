@@ -17,16 +17,16 @@ from .exchange import SERVERS, Download, alpn_of, check_handshake, connect, make
 @pytest.mark.parametrize("name", CIPHER_SUITES)
 async def test_each_cipher_suite(certs: Certificates, kind: str, name: str) -> None:
     suite, _ = await check_handshake(certs, kind, cipher_suites=[name])
-    assert suite == CIPHER_SUITES[name]
+    assert suite == name
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-@pytest.mark.parametrize("name", [name for name in GROUPS if name != "x25519mlkem768"])
+@pytest.mark.parametrize("name", [name for name in GROUPS if name != "X25519MLKEM768"])
 async def test_each_group(certs: Certificates, kind: str, name: str) -> None:
     if kind == "aioquic" and name == "secp384r1":
         pytest.skip("aioquic has no P-384")
     _, group = await check_handshake(certs, kind, groups=[name])
-    assert group == GROUPS[name]
+    assert group == name
 
 
 @pytest.mark.parametrize("retry", [False, True])
@@ -36,7 +36,7 @@ async def test_ml_kem(certs: Certificates, retry: bool) -> None:
         mlkem_server(certs.server, retry=retry) as server,
         connect(server, "hq-interop") as conn,
     ):
-        assert conn.group == GROUPS["x25519mlkem768"]
+        assert conn.group == "X25519MLKEM768"
         assert conn.peer.retry == retry
         stream = await conn.open_stream()
         await stream.send_all(bytes(100_000))
@@ -65,7 +65,7 @@ async def test_hello_retry_request(certs: Certificates, name: str, tmp_path: Pat
         gtlsserver(certs.server, root=tmp_path, groups=name) as server,
         connect(server, "h3") as conn,
     ):
-        assert conn.group == GROUPS[name.lower()]
+        assert conn.group == name.lower()
         assert await Download(conn, "file-10000").run() == content
 
 

@@ -107,12 +107,13 @@ async def test_forty_requests_before_the_server_has_answered(autojump_clock: Clo
             assert not conn.handshake_complete and not conn.handshake_confirmed
             assert outcome(conn) is EarlyData.OFFERED
             assert (conn.alpn, conn.resumed) == ("hq-interop", False)
+            assert conn.cipher_suite.startswith("TLS_") and conn.group is None
             assert conn.peer_certificates and conn.peer.initial_max_data
             async with trio.open_nursery() as nursery:
                 for _ in range(40):
                     nursery.start_soon(one, conn)
             assert outcome(conn) is EarlyData.ACCEPTED
-            assert conn.resumed
+            assert conn.resumed and conn.group == "x25519"
         assert len(answered) == 40
         assert max(answered) < RTT + SLACK
         assert (await completed(world)).early_data_accepted

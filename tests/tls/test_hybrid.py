@@ -64,7 +64,7 @@ def handshake(script: TlsScript, groups: tuple[int, ...] = ALL) -> tuple[TlsClie
 
 def test_it_is_the_default_and_preferred() -> None:
     assert key_exchange.GROUPS == ALL == tuple(GROUPS.values())
-    assert TLSConfig().groups[0] == "x25519mlkem768"
+    assert TLSConfig().groups[0] == "X25519MLKEM768"
 
 
 @pytest.mark.parametrize("suite", [0x1301, 0x1302, 0x1303])

@@ -3,6 +3,7 @@
 Everything is passed on to the driver, the halves and the path set; no rule is decided here.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -12,7 +13,7 @@ from .. import _checks
 from .._construction import NoPublicConstructor, create
 from .._protocol.events import HandshakeCompleted
 from .._protocol.tls.state import EarlyData
-from ..config import VERSIONS, TransportConfig
+from ..config import CIPHER_SUITES, GROUPS, VERSIONS, TransportConfig
 from ..events import PathEvent
 from ..health import ConnectionHealth
 from ..paths import Path
@@ -151,18 +152,20 @@ class Connection(
     @property
     def version(self) -> str:
         """The version of QUIC that is spoken, "v1" (RFC 9000) or "v2" (RFC 9369)."""
-        current = self._driver.core.version
-        return next(name for name, number in VERSIONS.items() if number == current)
+        return _name_in(VERSIONS, self._driver.core.version)
 
     @property
-    def cipher_suite(self) -> int:
-        """The TLS cipher suite's number (RFC 8446 appendix B.4)."""
-        return self._facts.cipher_suite
+    def cipher_suite(self) -> str:
+        """The name of the TLS cipher suite (RFC 8446 appendix B.4), "TLS_AES_128_GCM_SHA256" for
+        instance; `trioquic.config.CIPHER_SUITES` has its number."""
+        return _name_in(CIPHER_SUITES, self._facts.cipher_suite)
 
     @property
-    def group(self) -> int:
-        """The number of the TLS key-exchange group (RFC 8446 section 4.2.7)."""
-        return self._facts.group
+    def group(self) -> str | None:
+        """The name of the group of the key exchange (RFC 8446 section 4.2.7), "X25519MLKEM768" for
+        instance; `trioquic.config.GROUPS` has its number. None while the handshake of a connection
+        with early data is not complete: each has an exchange of its own."""
+        return _name_in(GROUPS, self._facts.group) if self._facts.group else None
 
     @property
     def peer(self) -> PeerParameters:
@@ -452,6 +455,11 @@ class Connection(
             # What is left to do is one datagram, and bounded in time.
             with trio.CancelScope(shield=True):
                 await driver.gone.wait()
+
+
+def _name_in(numbers: Mapping[str, int], wanted: int) -> str:
+    """What this side offered has a name, and the server has chosen among that."""
+    return next(name for name, number in numbers.items() if number == wanted)
 
 
 def make_connection(

@@ -7,7 +7,6 @@ from typing import Any
 import click
 from rich.table import Table
 
-from ..config import CIPHER_SUITES, GROUPS
 from . import options
 from .certificate import describe_certificate
 from .console import USAGE, fail, output, print_json, run, safe, split_host
@@ -72,8 +71,6 @@ def check(
 def _document(found: Findings, *, verified: bool) -> dict[str, Any]:
     document = dataclasses.asdict(found)
     del document["asked"]
-    document["cipher_suite"] = _name(CIPHER_SUITES, found.cipher_suite)
-    document["group"] = _name(GROUPS, found.group)
     if found.peer is not None:
         peer = found.peer
         document["migration_allowed"] = (
@@ -84,11 +81,6 @@ def _document(found: Findings, *, verified: bool) -> dict[str, Any]:
     if found.certificate is not None:
         document["certificate"] = {**describe_certificate(found.certificate), "verified": verified}
     return document
-
-
-def _name(numbers: dict[str, int], number: int | None) -> str | None:
-    names = {value: name for name, value in numbers.items()}
-    return None if number is None else names.get(number, f"{number:#06x}")
 
 
 def _table(title: str, found: Findings, *, verified: bool) -> Table:
@@ -120,9 +112,7 @@ def _add_connection(table: Table, found: Findings, verified: bool) -> None:
     table.add_row("connected", f"to {found.address} in {_milliseconds(found.connect_time)}")
     table.add_row("round trip", _milliseconds(found.rtt))
     table.add_row("protocol", found.alpn)
-    table.add_row(
-        "TLS", f"{_name(CIPHER_SUITES, found.cipher_suite)}, {_name(GROUPS, found.group)}"
-    )
+    table.add_row("TLS", f"{found.cipher_suite}, {found.group}")
     table.add_row("certificate", f"{safe(names)}, until {certificate['not_after'][:10]}, {trusted}")
     table.add_row("Retry", "yes" if found.peer.retry else "no")
     table.add_row("session tickets", str(found.session_tickets))

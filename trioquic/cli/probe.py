@@ -74,8 +74,8 @@ class Findings:
     address: str | None = None
     rtt: float | None = None
     alpn: str | None = None
-    cipher_suite: int | None = None
-    group: int | None = None
+    cipher_suite: str | None = None
+    group: str | None = None
     certificate: bytes | None = None
     """DER."""
     peer: PeerParameters | None = None

@@ -1,0 +1,28 @@
+"""Every old name that goes on for one release still works, and warns: one row for each.
+
+Its row goes with it, when its release has come (docs/stability.md).
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+import trioquic
+
+OLD: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    "'x25519mlkem768' in TLSConfig.groups is deprecated .* use 'X25519MLKEM768'": (
+        lambda: trioquic.TLSConfig(groups=["x25519mlkem768", "x25519"]),
+        lambda: trioquic.TLSConfig(groups=["X25519MLKEM768", "x25519"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("text", OLD)
+def test_the_old_one_is_the_new_one_with_a_warning(text: str) -> None:
+    old, new = OLD[text]
+    with pytest.warns(trioquic.QuicDeprecationWarning, match=text) as caught:
+        found = old()
+    assert found == new()
+    assert {(one.filename, one.lineno) for one in caught} == {
+        (__file__, old.__code__.co_firstlineno)
+    }
