@@ -19,8 +19,8 @@ from tests.http3.world import Application, Exchange
 from tests.sim_server import ServerConnection, ServerOptions, SimServer, credentials, pattern, serve
 from tests.sim_world import SERVER, World, simulated_world
 from trioquic.http3 import ErrorCode
+from trioquic.http3.client.pool import Pool
 from trioquic.httpx import HTTP3Transport
-from trioquic.httpx._pool import Pool
 
 GOAWAY = 0x07
 
@@ -85,22 +85,6 @@ class SiteApplication(Application):
                 self._head(stream_id, 421, (b"alt-svc", b'h3="elsewhere.example:1"'), end=True)
             case _:
                 super()._answer(stream_id, exchange)
-
-    # What the client has cancelled cannot be answered; aioquic knows of it before it tells.
-
-    def _head(
-        self, stream_id: int, status: int, *fields: tuple[bytes, bytes], end: bool = False
-    ) -> None:
-        if not self._is_cancelled(stream_id):
-            super()._head(stream_id, status, *fields, end=end)
-
-    def _send(self, stream_id: int, data: bytes, end: bool) -> None:
-        if not self._is_cancelled(stream_id):
-            super()._send(stream_id, data, end)
-
-    def _is_cancelled(self, stream_id: int) -> bool:
-        stream = self.quic._streams.get(stream_id)
-        return stream is None or stream.sender._reset_error_code is not None
 
     def go_away(self, stream_id: int) -> None:
         """Send GOAWAY: requests from this one on are not processed (RFC 9114 section 5.2)."""
@@ -183,8 +167,8 @@ def pool_of(client: httpx.AsyncClient) -> Pool:
     """The connections of a client's transport."""
     transport = client._transport
     assert isinstance(transport, HTTP3Transport)
-    assert transport._pool is not None
-    return transport._pool
+    assert transport._origins is not None
+    return transport._origins.pool
 
 
 def is_pattern(data: bytes) -> bool:

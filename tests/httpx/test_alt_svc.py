@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioquic.httpx._alt_svc import Alternative, parse_alt_svc
+from trioquic.http3.client.alt_svc import Alternative, parse_alt_svc
 
 DAY = 24 * 3600.0
 

@@ -10,7 +10,8 @@ import trioquic
 from trioquic.cli import console
 from trioquic.http3 import connection, open_http3
 from trioquic.http3.background import background
-from trioquic.httpx import _connection, _tcp
+from trioquic.http3.client.connection import PooledConnection
+from trioquic.httpx import _tcp
 from trioquic.httpx._tcp import Backend
 from trioquic.testing import SimulatedNetwork
 
@@ -35,7 +36,7 @@ async def test_in_a_task_of_the_transport(
         raise kind
 
     if where == "_watch_health":
-        monkeypatch.setattr(_connection.PooledConnection, where, interrupted)
+        monkeypatch.setattr(PooledConnection, where, interrupted)
     else:
         monkeypatch.setattr(connection, where, interrupted)
 

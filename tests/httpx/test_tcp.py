@@ -11,13 +11,27 @@ import httpx
 import pytest
 import trio
 
-from trioquic import Interface, InterfaceAddress, ManualNetworks, MigrationPolicy, Route
-from trioquic.httpx import _tcp, _tunnels
+from trioquic import (
+    Interface,
+    InterfaceAddress,
+    ManualNetworks,
+    MigrationPolicy,
+    NetworkSource,
+    Route,
+)
+from trioquic.http3.client import tunnels as hosts_inside
+from trioquic.http3.client.tunnels import HostsInside
+from trioquic.httpx import _tcp
 from trioquic.httpx._tcp import Backend, Way
 from trioquic.httpx._tunnels import Tunnels
 
 IPV4, IPV6 = "198.51.100.1", "2001:db8:5::1"
 HOST = "a.example"
+
+
+def tunnels_of(networks: NetworkSource, policy: MigrationPolicy) -> Tunnels:
+    """Those of a transport that has reached no host yet."""
+    return Tunnels(networks, policy, HostsInside(policy))
 
 
 class Names(trio.abc.HostnameResolver):
@@ -153,7 +167,7 @@ async def test_addresses_of_both_families_take_turns() -> None:
 
 async def test_a_mapped_address_in_a_tunnel() -> None:
     trio.socket.set_custom_hostname_resolver(Names(f"::ffff:{IPV4}"))
-    tunnels = Tunnels(Half([ETH0, TUN0]), MigrationPolicy())
+    tunnels = tunnels_of(Half([ETH0, TUN0]), MigrationPolicy())
     # there is no such interface on this machine, or nobody there
     with pytest.raises((httpcore.ConnectError, httpcore.ConnectTimeout)):
         await Backend(tunnels).connect_tcp(HOST, 9, timeout=0.5)
@@ -205,7 +219,7 @@ LO = Interface(
 
 async def test_the_other_family_beside_a_tunnel() -> None:
     networks = Half([ETH0, TUN0])
-    tunnels = Tunnels(networks, MigrationPolicy())
+    tunnels = tunnels_of(networks, MigrationPolicy())
     assert tunnels.ways(HOST, [IPV6, IPV4]) == [Way(IPV4, TUN0)]
     assert tunnels.holds(HOST)
     networks.update([ETH0])
@@ -215,16 +229,18 @@ async def test_the_other_family_beside_a_tunnel() -> None:
         tunnels.check(HOST)
     # others follow the system's routes
     assert tunnels.ways("b.example", [IPV6]) == [Way(IPV6, None)]
-    left = Tunnels(Half([ETH0, TUN0]), MigrationPolicy(leave_tunnel=True))
+    left = tunnels_of(Half([ETH0, TUN0]), MigrationPolicy(leave_tunnel=True))
     assert left.ways(HOST, [IPV6, IPV4]) == [Way(IPV6, None), Way(IPV4, None)]
-    only = Tunnels(Half([ETH0, TUN0]), MigrationPolicy(only_interfaces=["eth0"]))
+    only = tunnels_of(Half([ETH0, TUN0]), MigrationPolicy(only_interfaces=["eth0"]))
     assert only.ways(HOST, [IPV4, IPV6]) == [Way(IPV6, ETH0), Way(IPV4, ETH0)]
     # this machine is reached over an interface as well
     with pytest.raises(OSError, match=r"no way to localhost over eth0"):
         only.ways("localhost", ["127.0.0.1"])
     lo = MigrationPolicy(only_interfaces=["eth0", "lo"])
-    assert Tunnels(Half([ETH0, LO]), lo).ways("localhost", ["127.0.0.1"]) == [Way("127.0.0.1", LO)]
-    never = Tunnels(Half([ETH0]), MigrationPolicy(tunnel_only=True))
+    assert tunnels_of(Half([ETH0, LO]), lo).ways("localhost", ["127.0.0.1"]) == [
+        Way("127.0.0.1", LO)
+    ]
+    never = tunnels_of(Half([ETH0]), MigrationPolicy(tunnel_only=True))
     with pytest.raises(OSError, match="is gone"):
         never.ways("b.example", [IPV4])
 
@@ -242,19 +258,19 @@ async def test_the_fallback_uses_no_network_that_is_forbidden(
     address = InterfaceAddress(address="203.0.113.9", prefix_length=24)
     wwan0 = Interface(name="wwan0", kind="cellular", metered=True, addresses=(address,))
     networks = ManualNetworks([wwan0, ETH0])
-    tunnels = Tunnels(networks, policy)
+    tunnels = tunnels_of(networks, policy)
     assert tunnels.ways(HOST, [IPV4]) == [Way(IPV4, ETH0)]
     networks.update([wwan0])
     with pytest.raises(OSError, match=rf"no way to a\.example may be used \({why}\)"):
         tunnels.ways(HOST, [IPV4])
     # no network leads to this machine, and what is not known is not forbidden
     assert tunnels.ways("localhost", ["127.0.0.1"]) == [Way("127.0.0.1", None)]
-    assert Tunnels(ManualNetworks(), policy).ways(HOST, [IPV4]) == [Way(IPV4, None)]
+    assert tunnels_of(ManualNetworks(), policy).ways(HOST, [IPV4]) == [Way(IPV4, None)]
 
 
 async def test_a_fallback_of_the_users_own_is_used_where_the_routes_lead_inside() -> None:
     networks = Half([ETH0, TUN0])
-    tunnels = Tunnels(networks, MigrationPolicy())
+    tunnels = tunnels_of(networks, MigrationPolicy())
     trio.socket.set_custom_hostname_resolver(Names(IPV6))
     await tunnels.check_system("b.example", 443)
     assert not tunnels.holds("b.example")
@@ -275,8 +291,8 @@ async def test_a_fallback_of_the_users_own_is_used_where_the_routes_lead_inside(
 
 async def test_very_many_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are forgotten, and what they stand for is not."""
-    monkeypatch.setattr(_tunnels, "_MOST", 3)
-    tunnels = Tunnels(Half([TUN0]), MigrationPolicy())
+    monkeypatch.setattr(hosts_inside, "_MOST", 3)
+    tunnels = tunnels_of(Half([TUN0]), MigrationPolicy())
     for number in range(3):
         tunnels.ways(f"{number}.example", [IPV4])
     assert tunnels.holds("0.example") and not tunnels.holds("3.example")

@@ -10,7 +10,7 @@ import trio.testing
 
 import trioquic
 from tests.sim_world import SERVER
-from trioquic.httpx._timeouts import wait_until
+from trioquic.http3.timeouts import wait_until
 
 from .site import Site, pool_of, simulated_site
 from .test_discovery import Around, options, way

@@ -26,10 +26,10 @@ from .errors import (
     NotAuthoritativeError,
     RequestRejectedError,
 )
-from .exchange import Response
 from .fields import Headers, HeaderTypes, ResponseHead
 from .priority import Priority
 from .request import Request
+from .response import Response
 from .settings import HTTP3Config, PeerSettings
 
 __all__ = [

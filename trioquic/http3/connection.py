@@ -11,13 +11,14 @@ from .. import Connection, StopSendingError, Stream, _checks
 from .._construction import NoPublicConstructor, create
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
-from .exchange import Content, Response, chunks_of, respond
+from .exchange import Exchange
 from .fields import HeaderTypes, header_fields, pseudo_fields, request_fields
 from .origin import check_host_field, check_origin, credentials_of, split_url
 from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import Priority
 from .request import Request
+from .response import Content, Response, respond
 from .session import ENDINGS, Session
 from .settings import HTTP3Config, PeerSettings
 
@@ -198,7 +199,6 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
             content = bytes(content)
             if "content-length" not in given:
                 headers = (*headers, ("content-length", str(len(content))))
-            content = chunks_of(content)
         request = await self.open_request(
             method,
             scheme,
@@ -210,7 +210,7 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
             early_data=early_data,
             any_origin=any_origin,
         )
-        async with respond(request, content) as response:
+        async with respond(Exchange(request, self.quic), content) as response:
             yield response
 
 

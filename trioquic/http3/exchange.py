@@ -1,153 +1,141 @@
-"""A request with its content, and the response to it, as one block: `HTTP3Connection.request`."""
+"""One request on one connection, and its response, within the request's timeouts.
 
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+The read timeout starts anew with each read. While the content is being sent it does not run: then
+the server may be waiting for more of it, and the write timeout watches over that.
+
+What goes wrong is a `RequestFailedError`, but for what the request's content raises.
+"""
+
+import math
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Final, TypeVar
 
 import trio
 
-from .. import QuicError, _checks
-from .._construction import NoPublicConstructor, create
-from .background import background
-from .errors import ErrorCode, HTTP3Error
+from .. import Connection
+from .failure import Phase, RequestFailedError, during
 from .fields import Headers, ResponseHead
-from .request import MOST, Request
+from .request import Request
+from .timeouts import Timeouts, stood_still
+from .upload import Upload
 
-_READ: Final = _checks.optional(_checks.whole(0))
+_T = TypeVar("_T")
+NO_TIMEOUTS: Final = Timeouts()
 
-Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
-class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request"):
-    """A response whose content is read while it comes: `async for chunk in response`."""
+class Exchange:
+    """A request whose headers were sent. `on_late` is called when nothing came in time, `on_close`
+    once, at the end."""
 
-    def __init__(self, request: Request, head: ResponseHead) -> None:
+    def __init__(
+        self,
+        request: Request,
+        quic: Connection,
+        *,
+        timeouts: Timeouts = NO_TIMEOUTS,
+        on_late: Callable[[], None] = _nothing,
+        on_close: Callable[[], None] = _nothing,
+    ) -> None:
         self._request = request
-        self._head = head
-        self._kept = b""  # what a `read` that failed had got
-
-    def __repr__(self) -> str:
-        return f"<Response {self.status}>"
-
-    @property
-    def status(self) -> int:
-        """The status code (RFC 9110 section 15)."""
-        return self._head.status
+        self.quic: Connection = quic
+        self._timeouts = timeouts
+        self._on_late = on_late
+        self._on_close = on_close
+        self._upload: Upload | None = None
+        self._reader: trio.CancelScope | None = None
+        self._closed = False
 
     @property
-    def headers(self) -> Headers:
-        return self._head.headers
-
-    @property
-    def informational(self) -> tuple[ResponseHead, ...]:
-        """The interim (1xx) responses that came before."""
-        return self._head.informational
+    def stream_id(self) -> int:
+        return self._request.stream_id
 
     @property
     def trailers(self) -> Headers:
-        """The trailer fields, known once all of the content was read."""
+        """Known when all of the response was read."""
         return self._request.trailers
 
-    def __aiter__(self) -> "Response":
-        return self
+    @property
+    def upload_failure(self) -> BaseException | None:
+        """What the request's content has raised."""
+        return None if self._upload is None else self._upload.failure
 
-    async def __anext__(self) -> bytes:
-        data = await self.receive_some()
-        if not data:
-            raise StopAsyncIteration
-        return data
+    def send_content(self, nursery: trio.Nursery, content: AsyncIterable[bytes] | bytes) -> None:
+        """Start to send the content."""
+        upload = Upload(self._request, content, self._timeouts.write, self._upload_ended)
+        self._upload = upload
+        nursery.start_soon(upload.run)
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """The next part of the content, b"" at its end; errors as `Request.receive_data`."""
-        if self._kept:
-            _checks.check(MOST, "max_bytes", max_bytes)
+    async def receive_head(self) -> ResponseHead:
+        """The response's status and headers; the same when called again, also after a
+        cancellation."""
+        return await self._read(self._request.receive_response)
+
+    async def receive_data(self, max_bytes: int | None = None) -> bytes:
+        """The next part of the response's content; b"" when it is complete."""
+        return await self._read(lambda: self._request.receive_data(max_bytes))
+
+    async def wait_uploaded(self, seconds: float) -> None:
+        """Once the response is complete: wait until the request is, too, or nothing of its content
+        was taken for so many seconds.
+
+        A server that has answered may still read the request: what it does not want it has to
+        refuse (RFC 9114 section 4.1). But a request's content may also wait for the response's end.
+        """
+        if self._upload is not None:
+            await self._upload.wait_while_it_moves(seconds)
+            # the response is complete, and stands
+            if not isinstance(self._upload.failure, RequestFailedError):
+                self._raise_upload_failure()
+
+    async def _read(self, receive: Callable[[], Awaitable[_T]]) -> _T:
+        self._raise_upload_failure()
+        while True:
+            with trio.CancelScope() as scope:
+                self._reader = scope
+                self._set_deadline()
+                try:
+                    with during(Phase.READ):
+                        return await receive()
+                except RequestFailedError:
+                    # the content's failure may be why the request was cancelled
+                    if self.upload_failure is None:
+                        raise
+                finally:
+                    self._reader = None
+            self._raise_upload_failure()
+            if not stood_still(scope.deadline):
+                break
+        self._on_late()
+        raise RequestFailedError(Phase.READ, text="nothing came from the server in time")
+
+    def _set_deadline(self) -> None:
+        if self._reader is not None:
+            uploading = self._upload is not None and not self._upload.ended.is_set()
+            timeout = math.inf if uploading else self._timeouts.read
+            self._reader.deadline = trio.current_time() + timeout
+
+    def _upload_ended(self) -> None:
+        self._set_deadline()
+        if self._reader is not None and self.upload_failure is not None:
+            self._reader.cancel()
+
+    def _raise_upload_failure(self) -> None:
+        if self.upload_failure is not None:
+            raise self.upload_failure
+
+    async def aclose(self) -> None:
+        """Cancel what is not complete. Idempotent; cancelled, it closes as well."""
+        if self._closed:
             await trio.lowlevel.checkpoint()
-            most = len(self._kept) if max_bytes is None else max_bytes
-            data, self._kept = self._kept[:most], self._kept[most:]
-            return data
-        return await self._request.receive_data(max_bytes)
-
-    async def read(self, *, max_bytes: int | None = None) -> bytes:
-        """All of the content that was not read yet. Raises HTTP3Error when it exceeds `max_bytes`,
-        and what `Request.receive_data` raises. After an error or a cancellation, what had come can
-        be read again."""
-        _checks.check(_READ, "max_bytes", max_bytes)
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in self:
-                chunks.append(chunk)
-                size += len(chunk)
-                if max_bytes is not None and size > max_bytes:
-                    raise HTTP3Error(f"the content is larger than {max_bytes} bytes")
-        except BaseException:
-            self._kept = b"".join(chunks)
-            raise
-        return b"".join(chunks)
-
-
-class Upload:
-    """Sends the content of a request; what goes wrong in making it is kept for the requester."""
-
-    def __init__(self, request: Request, content: AsyncIterable[bytes]) -> None:
-        self._request = request
-        self._content = content
-        self.error: Exception | None = None
-
-    async def run(self) -> None:
-        try:
-            complete = await self._send_all()
-        except Exception as error:
-            self.error = error
-            self._request.cancel(ErrorCode.H3_REQUEST_CANCELLED)
             return
-        if complete:
-            await self._try(self._request.send_eof())
-
-    async def _send_all(self) -> bool:
-        """Send piece for piece; whether the server has taken all."""
-        pieces = self._content
-        try:
-            async for piece in pieces:
-                if not await self._try(self._request.send_data(piece)):
-                    return False
-        finally:
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
-        return True
-
-    async def _try(self, sending: Coroutine[Any, Any, None]) -> bool:
-        """Whether sending goes on. Why it does not, the one who receives is told."""
-        try:
-            await sending
-        except (QuicError, trio.ClosedResourceError):
-            return False
-        return self._request.stopped is None
-
-
-@asynccontextmanager
-async def respond(
-    request: Request, content: AsyncIterable[bytes] | None
-) -> AsyncGenerator[Response]:
-    """The response to a request whose headers were sent; leaving the block ends the request."""
-    if content is None:
-        async with request:
-            yield create(Response, request, await request.receive_response())
-        return
-    upload = Upload(request, content)
-    try:
-        async with background() as nursery, request:
-            nursery.start_soon(upload.run)
-            yield create(Response, request, await request.receive_response())
-    except (HTTP3Error, trio.ClosedResourceError):
-        # The user's own content may be why the request was cancelled.
-        if upload.error is not None:
-            raise upload.error from None
-        raise
-    if upload.error is not None:
-        raise upload.error
-
-
-async def chunks_of(content: bytes) -> AsyncGenerator[bytes]:
-    """Content that is all there."""
-    yield content
+        self._closed = True
+        self._request.cancel()
+        self._on_close()
+        if self._upload is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._upload.stop()

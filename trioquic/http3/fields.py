@@ -43,6 +43,13 @@ class ResponseHead:
     """The interim (1xx) responses that came before, in order."""
 
 
+def field(headers: Headers, name: str, default: str | None = None) -> str | None:
+    """The value of the first field of that name, in whichever letters; `default` if there is none.
+    Bytes are letters of Latin-1 (RFC 9110 section 5.5)."""
+    wanted = name.lower().encode("latin-1")
+    return next((value.decode("latin-1") for key, value in headers if key == wanted), default)
+
+
 def section_size(fields: Iterable[tuple[bytes, bytes]]) -> int:
     """How large a field section counts as (section 4.2.2)."""
     return sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in fields)

@@ -1,20 +1,65 @@
-"""Header fields between httpx and HTTP/3 (RFC 9114 sections 4.2 and 4.3).
+"""Requests and header fields between httpx and HTTP/3 (RFC 9114 sections 4.2 and 4.3).
 
 httpx speaks of requests as HTTP/1.1 has them: the host is a header field, and others are about the
 TCP connection. HTTP/3 has the first as control data and has no place for the rest.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import AsyncIterable, Iterable
 from typing import Final
 
 import httpx
 
 from ..http3 import Headers
+from ..http3.client.call import Call
+from ..http3.client.discovery import Origin
+from ..http3.fields import CONNECTION_SPECIFIC
+from ..http3.timeouts import Timeouts
 
-# section 4.2; "http2-settings" goes with "upgrade" (RFC 9113 section 3.1 of old)
-_OF_CONNECTION: Final = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
-)
+_HTTPS_PORT: Final = 443
+
+
+def call_of(request: httpx.Request) -> Call:
+    """The request as HTTP/3 makes it."""
+    origin, authority = origin_of(request), authority_of(request)
+    server_name = request.extensions.get("sni_hostname")
+    target: bytes = request.extensions.get("target", request.url.raw_path)
+    # a host that the user has named beside the URL's is the user's own choice
+    chosen = "sni_hostname" in request.extensions
+    return Call(
+        method=request.method,
+        origin=origin,
+        server_name=server_name or origin.host,
+        authority=authority,
+        path=target.decode("ascii"),
+        fields=tuple(request_fields(request)),
+        content=_content_of(request),
+        priority=request.extensions.get("priority"),
+        any_origin=chosen or authority != request.url.netloc.decode("ascii"),
+        timeouts=timeouts_of(request),
+    )
+
+
+def origin_of(request: httpx.Request) -> Origin:
+    """The origin that a request is for."""
+    return Origin(request.url.raw_host.decode("ascii"), request.url.port or _HTTPS_PORT)
+
+
+def timeouts_of(request: httpx.Request) -> Timeouts:
+    """httpx's four timeouts, as a request carries them."""
+    given = request.extensions.get("timeout") or {}
+    seconds = {name: given.get(name) for name in ("connect", "read", "write", "pool")}
+    return Timeouts(
+        **{name: math.inf if one is None else max(0.0, one) for name, one in seconds.items()}
+    )
+
+
+def _content_of(request: httpx.Request) -> AsyncIterable[bytes] | bytes | None:
+    """None if there is none, which is said with the headers."""
+    if isinstance(request.stream, httpx.ByteStream):
+        return b"".join(request.stream) or None
+    assert isinstance(request.stream, httpx.AsyncByteStream)
+    return request.stream
 
 
 def authority_of(request: httpx.Request) -> str:
@@ -26,7 +71,7 @@ def authority_of(request: httpx.Request) -> str:
 
 def request_fields(request: httpx.Request) -> list[tuple[bytes, bytes]]:
     """The header fields that go into HTTP/3."""
-    dropped = _OF_CONNECTION | _named_by_connection(request.headers)
+    dropped = CONNECTION_SPECIFIC | _named_by_connection(request.headers)
     fields = []
     for given, value in request.headers.raw:
         name = given.lower()

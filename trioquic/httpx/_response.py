@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator
 import httpx
 import trio
 
-from .. import Connection
-from ..http3 import ResponseHead
-from ._exchange import Exchange
+from ..http3.client.attempt import Answer
+from ..http3.exchange import Exchange
+from ._failures import translated
 from ._fields import received_fields
 
 
 class ResponseStream(httpx.AsyncByteStream):
     """The body, once; closing it cancels what is not complete."""
 
-    def __init__(self, exchange: Exchange, trailers: httpx.Headers) -> None:
+    def __init__(self, exchange: Exchange, trailers: httpx.Headers, write_timeout: float) -> None:
         self._exchange = exchange
         self._trailers = trailers
+        self._write_timeout = write_timeout
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         # An object, no generator: those complain when they are left before their end.
@@ -24,7 +25,10 @@ class ResponseStream(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         try:
-            data = await self._exchange.receive_data()
+            with translated():
+                data = await self._exchange.receive_data()
+                if not data:
+                    await self._exchange.wait_uploaded(self._write_timeout)
         except httpx.TransportError:
             await self._exchange.aclose()
             # as in HTTP3Transport.handle_async_request
@@ -40,13 +44,14 @@ class ResponseStream(httpx.AsyncByteStream):
         await self._exchange.aclose()
 
 
-def make_response(exchange: Exchange, head: ResponseHead, quic: Connection) -> httpx.Response:
+def make_response(answer: Answer, write_timeout: float) -> httpx.Response:
     """The response to a request, its body not read yet."""
+    exchange, head = answer.exchange, answer.head
     trailers = httpx.Headers()
     return httpx.Response(
         head.status,
         headers=received_fields(head.headers),
-        stream=ResponseStream(exchange, trailers),
+        stream=ResponseStream(exchange, trailers, write_timeout),
         extensions={
             "http_version": b"HTTP/3",
             "stream_id": exchange.stream_id,
@@ -55,6 +60,6 @@ def make_response(exchange: Exchange, head: ResponseHead, quic: Connection) -> h
                 (one.status, httpx.Headers(received_fields(one.headers)))
                 for one in head.informational
             ),
-            "trioquic_connection": quic,
+            "trioquic_connection": exchange.quic,
         },
     )

@@ -1,47 +1,33 @@
 """`HTTP3Transport`: its settings, and how it is entered, used and left."""
 
+import math
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Final
 
 import httpx
 import trio
 
-from .. import (
-    MigrationPolicy,
-    NetworkSource,
-    TLSConfig,
-    TransportConfig,
-    _checks,
-    open_connection,
-    system_networks,
-)
-from .._application_code import guarded
-from ..http3 import HTTP3Config, HTTP3Connection, open_http3
-from ..http3.background import background
+from .. import MigrationPolicy, NetworkSource, TLSConfig, TransportConfig, _checks
+from ..http3 import HTTP3Config
+from ..http3.client.attempt import Answer
+from ..http3.client.discovery import Mode
+from ..http3.client.origins import Origins, open_origins
+from ..http3.client.router import Detour
+from ..http3.client.settings import Settings
 from ..sessions import SessionStore
-from ._discovery import Discovery, Endpoint, Mode
-from ._fallback import DefaultFallback
+from ._around import Around
+from ._failures import check_host, translated
+from ._fields import call_of, origin_of
 from ._home import Home
-from ._pool import Pool
-from ._router import Router
+from ._response import make_response
 from ._tunnels import Tunnels
 
-_ALPN: Final = ("h3",)
-
 _ROWS: Final[_checks.Table] = {
-    "mode": _checks.one_of(("direct", "alt-svc", "only")),
-    "tls": _checks.instance(TLSConfig),
-    "transport": _checks.instance(TransportConfig),
-    "migration": _checks.instance(MigrationPolicy),
-    "networks": _checks.optional(_checks.instance(NetworkSource)),
-    "sessions": _checks.optional(_checks.instance(SessionStore)),
-    "early_data": _checks.flag,
-    "http3": _checks.instance(HTTP3Config),
     "limits": _checks.instance(httpx.Limits),
     "fallback": _checks.optional(_checks.instance(httpx.AsyncBaseTransport)),
-    "head_start": _checks.number(),
     "nursery": _checks.optional(_checks.instance(trio.Nursery)),
 }
 
@@ -105,33 +91,32 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         given = locals()
         for name, row in _ROWS.items():
             _checks.check(row, name, given[name])
+        self._settings = Settings(
+            mode=mode,
+            tls=tls,
+            transport=transport,
+            migration=migration,
+            networks=networks,
+            sessions=sessions,
+            early_data=early_data,
+            http3=http3,
+            head_start=head_start,
+            max_connections=_number(limits.max_connections),
+            max_idle_connections=_number(limits.max_keepalive_connections),
+            idle_expiry=_number(limits.keepalive_expiry),
+        )
         if mode == "only" and fallback is not None:
             raise ValueError('mode "only" has no fallback')
         if tls.fingerprint is not None and fallback is None and mode != "only":
             raise ValueError('a fingerprint needs mode "only", or a fallback of your own')
-        if early_data and sessions is None:
-            raise ValueError("early_data needs sessions: it is sent with what an earlier one left")
-        self._mode = mode
-        self._tls = tls
-        self._transport = transport
-        self._migration = migration
-        self._networks = networks
-        self._sessions = sessions
-        self._early_data = early_data
-        self._http3 = http3
         self._limits = limits
-        self._given = fallback
-        self._fallback: httpx.AsyncBaseTransport | None = None
-        self._head_start = head_start
-        # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
-        self._discovery = Discovery(mode, other_hosts=tls.verify)
+        self._fallback = fallback
         self._home = Home(nursery, self._live)
-        self._pool: Pool | None = None
-        self._router: Router | None = None
-        self._tunnels: Tunnels
+        self._origins: Origins | None = None
+        self._around: Around | None = None
 
     def __repr__(self) -> str:
-        return f"<HTTP3Transport {self._mode}>"
+        return f"<HTTP3Transport {self._settings.mode}>"
 
     async def __aenter__(self) -> "HTTP3Transport":
         """Open the block that its connections live in.
@@ -159,38 +144,18 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     @asynccontextmanager
     async def _live(self) -> AsyncGenerator[None]:
         """What the one task of the transport does."""
-        if self._given is not None:
-            await self._given.__aenter__()
-        self._fallback = self._given
-        try:
-            async with background("trioquic.httpx") as nursery:
-                self._open(nursery)
-                assert self._pool is not None
-                try:
-                    yield
-                finally:
-                    self._pool.close_to_new()
-                await self._pool.aclose()
-        finally:
-            fallback, self._fallback = self._fallback, None
+        settings, fallback = self._settings, self._fallback
+        async with AsyncExitStack() as stack:
             if fallback is not None:
-                await fallback.__aexit__(None, None, None)
-
-    def _open(self, nursery: trio.Nursery) -> None:
-        early = self._early_data
-        networks = guarded(system_networks() if self._networks is None else self._networks)
-        self._tunnels = Tunnels(networks, self._migration)
-        self._pool = Pool(nursery, self._open_http3, self._limits, self._tell, early_data=early)
-        self._router = Router(
-            nursery,
-            self._pool,
-            self._discovery,
-            None if self._mode == "only" else self._find_fallback,
-            self._head_start,
-            self._tunnels,
-            early_data=early,
-        )
-        nursery.start_soon(self._watch_networks, networks)
+                await stack.enter_async_context(fallback)
+            async with open_origins(settings) as origins:
+                self._origins = origins
+                if settings.mode != "only":
+                    tunnels = Tunnels(origins.networks, settings.migration, origins.inside)
+                    around = Around(origins, tunnels, fallback, settings.tls, self._limits)
+                    stack.push_async_callback(around.aclose)
+                    self._around = around
+                yield
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response, its body unread; httpx calls this.
@@ -199,56 +164,30 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         or it was closed. Cancelled, the request is cancelled, and nothing of it is left.
         """
         await self._home.ensure()
-        assert self._router is not None
         try:
-            return await self._router.send(request)
+            with translated():
+                return await self._send(request)
         except httpx.TransportError:
             # Whoever cancels the block cancels the connections, which may be the first to end.
             await trio.lowlevel.checkpoint_if_cancelled()
             raise
 
-    @asynccontextmanager
-    async def _open_http3(
-        self, endpoint: Endpoint, early_data: bool
-    ) -> AsyncGenerator[HTTP3Connection]:
-        migration = self._migration
-        if self._tunnels.holds(endpoint.origin.host):
-            migration = migration.inside()
-        async with (
-            open_connection(
-                endpoint.host,
-                endpoint.port,
-                alpn=_ALPN,
-                server_name=endpoint.server_name,
-                tls=self._tls,
-                transport=self._transport,
-                migration=migration,
-                networks=self._networks,
-                sessions=self._sessions,
-                early_data=early_data,
-            ) as connection,
-            open_http3(connection, self._http3) as http3,
-        ):
-            with self._tunnels.watching(endpoint.origin.host, connection):
-                yield http3
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        assert self._origins is not None
+        check_host(origin_of(request).host)
+        scheme, around = request.url.scheme, self._around
+        if scheme != "https":
+            if around is None:
+                raise httpx.UnsupportedProtocol(f"HTTP/3 is for https URLs, not for {scheme}")
+            return await around.send(request, trio.current_time())
+        call = call_of(request)
+        detour = None if around is None else Detour(around.name, partial(around.send, request))
+        response = await self._origins.send(call, detour)
+        if isinstance(response, Answer):
+            return make_response(response, call.timeouts.write)
+        assert isinstance(response, httpx.Response)
+        return response
 
-    def _tell(self, endpoint: Endpoint, worked: bool) -> None:
-        if worked:
-            self._discovery.worked(endpoint)
-        else:
-            self._discovery.failed(endpoint, trio.current_time())
 
-    def _find_fallback(self) -> httpx.AsyncBaseTransport:
-        if self._fallback is None:
-            self._fallback = DefaultFallback(self._tls, self._limits, self._tunnels)
-        return self._fallback
-
-    async def _watch_networks(self, networks: NetworkSource) -> None:
-        """What was found out about hosts holds on this network only."""
-        before = networks.snapshot()
-        while True:
-            await networks.wait_changed()
-            after = networks.snapshot()
-            if after != before:
-                self._discovery.network_changed()
-            before = after
+def _number(limit: float | None) -> float:
+    return math.inf if limit is None else limit

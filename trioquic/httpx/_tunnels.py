@@ -1,9 +1,8 @@
-"""Which hosts are spoken to inside a tunnel (a VPN), so that nothing goes beside it.
+"""TCP connections keep to the tunnels (VPNs) that the QUIC connections keep to.
 
-A connection in a tunnel that goes away waits for it. Another connection to the same host, over
-HTTP/3 or around it, would follow the system's routes, which then lead outside. So a host that was
-reached through a tunnel is reached through tunnels only, as long as the transport lives: what the
-user put up the tunnel for does not end with a timeout (`MigrationPolicy.leave_tunnel` does end it).
+A way around HTTP/3 would follow the system's routes, which lead outside when a tunnel goes away.
+So a host that was reached through a tunnel (`http3/client/tunnels.py`) is reached through tunnels
+only, whichever way.
 
 TCP connections are made by `_tcp.py` over the ways that are found here, which are those of a QUIC
 connection. A transport that the application has brought follows the system's routes; it is used
@@ -11,57 +10,30 @@ only where they lead it inside, to whichever of the host's addresses.
 """
 
 import errno
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import httpx
 
-from .. import Connection, LocalAddressError, MigrationPolicy, NetworkSource
+from .. import LocalAddressError, MigrationPolicy, NetworkSource
 from ..addresses import AddressPair, candidate_pairs
+from ..http3.client.tunnels import HostsInside
 from ..networks import is_own, routes_of
 from ._tcp import Way, resolve
 
 _TUNNEL: Final = "tunnel"
-# So many hosts are remembered by name; after that all hosts are.
-_MOST: Final = 1000
 
 
 class Tunnels:
-    """What one transport knows; `policy` is that of its connections."""
+    """What one transport knows; `policy` and `inside` are those of its QUIC connections."""
 
-    def __init__(self, networks: NetworkSource, policy: MigrationPolicy) -> None:
+    def __init__(
+        self, networks: NetworkSource, policy: MigrationPolicy, inside: HostsInside
+    ) -> None:
         self._networks = networks
         self._policy = policy
-        self._live: list[tuple[str, Connection]] = []
-        self._inside: set[str] = set()
-        self._all_inside = policy.tunnel_only
-
-    @contextmanager
-    def watching(self, host: str, connection: Connection) -> Iterator[None]:
-        """While there is this connection to the host, which may be moved into a tunnel later."""
-        entry = (host, connection)
-        self._live.append(entry)
-        try:
-            yield
-        finally:
-            if connection.in_tunnel:
-                self._note(host)
-            self._live = [one for one in self._live if one is not entry]
-
-    def _note(self, host: str) -> None:
-        self._all_inside |= host not in self._inside and len(self._inside) >= _MOST
-        if not self._all_inside:
-            self._inside.add(host)
-
-    def holds(self, host: str) -> bool:
-        """Whether nothing to this host may leave the tunnels."""
-        if self._policy.leave_tunnel:
-            return False
-        for name, connection in self._live:
-            if connection.in_tunnel:
-                self._note(name)
-        return self._all_inside or host in self._inside
+        self._inside = inside
+        self.holds = inside.holds
 
     def check(self, host: str) -> None:
         """Raises httpx.ConnectError if the host is to be reached through a tunnel, and there is
@@ -99,7 +71,7 @@ class Tunnels:
             text = _gone(host) if inside else f"no way to {host} {_why(policy, pairs)}"
             raise LocalAddressError(errno.ENETUNREACH, text)
         if inside:
-            self._note(host)
+            self._inside.note(host)
         return ways
 
     async def check_system(self, host: str, port: int) -> None:
@@ -120,7 +92,7 @@ class Tunnels:
             return
         if not all(led):
             raise httpx.ConnectError(_gone(host))
-        self._note(host)
+        self._inside.note(host)
 
     def _tunnels(self) -> list[str]:
         """The tunnels that there are, and that may not be left."""

@@ -8,14 +8,21 @@ silent connection is heard first after all, it wins.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeGuard
 
-import httpx
 import trio
 
-from ..http3.background import background
-from ._failures import NO_CONNECTION, FinalError, no_way
-from ._way import Way
+from ..background import background
+from ..failure import RequestFailedError, no_way
+from .way import Way
+
+
+class Response(Protocol):
+    """An `Answer`, or what came around HTTP/3."""
+
+    async def aclose(self) -> None:
+        """Cancel what is not complete."""
+
 
 # Over HTTP/3, the first one included
 _MOST_WAYS: Final = 3
@@ -25,7 +32,7 @@ class Around(NamedTuple):
     """The way around HTTP/3, and what to call it."""
 
     name: str
-    go: Callable[[], Awaitable[httpx.Response]]
+    go: Callable[[], Awaitable[Response]]
 
 
 class Race:
@@ -41,20 +48,18 @@ class Race:
         self._ways = 1
         self._running = 0
         self._decided = trio.Event()
-        self._winner: httpx.Response | None = None
-        self._errors: list[BaseException] = []
-        # whether the first error hides all others
-        self._final = False
+        self._winner: Response | None = None
+        self._errors: list[Exception] = []
         # what became of the way around, if it led nowhere
-        self._nowhere: httpx.TransportError | None = None
+        self._nowhere: RequestFailedError | None = None
         self._name = "" if around is None else around.name
         self._nursery: trio.Nursery
 
-    async def run(self, first: Way) -> httpx.Response:
+    async def run(self, first: Way) -> Response:
         """The response; `first` was left where it waits. Raises what went wrong on the way that
         says most about it."""
         try:
-            async with background("trioquic.httpx") as nursery:
+            async with background() as nursery:
                 self._nursery = nursery
                 if not self._company(first) or first.is_under_way:
                     self._start(partial(first.advance, calm=False))
@@ -67,12 +72,12 @@ class Race:
             return self._winner
         raise self._what_went_wrong()
 
-    def _what_went_wrong(self) -> BaseException:
+    def _what_went_wrong(self) -> Exception:
         if not self._errors:
             assert self._nowhere is not None
             return self._nowhere
         first = self._errors[0]
-        if self._nowhere is None or self._final or not isinstance(first, NO_CONNECTION):
+        if self._nowhere is None or not _may_be_helped(first):
             return first
         return no_way(first, self._nowhere, self._name)
 
@@ -97,32 +102,28 @@ class Race:
         self._start(partial(self._go_around, around))
         return True
 
-    async def _go_around(self, around: Around) -> httpx.Response | None:
+    async def _go_around(self, around: Around) -> Response | None:
         try:
             return await around.go()
-        except NO_CONNECTION as error:
-            self._nowhere = error
+        except RequestFailedError as failure:
+            self._nowhere = failure
             return None
 
-    async def _follow(self, way: Way) -> httpx.Response | None:
+    async def _follow(self, way: Way) -> Response | None:
         response = await way.advance(calm=True)
         if response is None:
             self._company(way)
             response = await way.advance(calm=False)
         return response
 
-    def _start(self, way: Callable[[], Awaitable[httpx.Response | None]]) -> None:
+    def _start(self, way: Callable[[], Awaitable[Response | None]]) -> None:
         self._running += 1
         self._nursery.start_soon(self._run, way)
 
-    async def _run(self, way: Callable[[], Awaitable[httpx.Response | None]]) -> None:
+    async def _run(self, way: Callable[[], Awaitable[Response | None]]) -> None:
         response = None
         try:
             response = await way()
-        except FinalError as final:
-            self._errors.insert(0, final.error)
-            self._final = True
-            self._around = None
         except Exception as error:
             self._add_error(error)
         if response is not None:
@@ -136,15 +137,21 @@ class Race:
             self._decided.set()
 
     def _add_error(self, error: Exception) -> None:
-        """Another way may help against what was no connection."""
-        if isinstance(error, NO_CONNECTION):
+        if _may_be_helped(error):
             self._errors.append(error)
             self._start_around()
-        else:
-            self._errors.insert(0, error)
+            return
+        self._errors.insert(0, error)
+        if isinstance(error, RequestFailedError) and error.final:
+            self._around = None
 
 
-async def _give_up(response: httpx.Response | None) -> None:
+def _may_be_helped(error: Exception) -> TypeGuard[RequestFailedError]:
+    """Whether it was no connection, so that another way may lead to one."""
+    return isinstance(error, RequestFailedError) and error.unconnected and not error.final
+
+
+async def _give_up(response: Response | None) -> None:
     """Close a response that nobody gets, also when cancelled."""
     if response is not None:
         with trio.CancelScope(shield=True):

@@ -13,7 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-from ._alt_svc import Alternative, parse_alt_svc
+from ..fields import Headers, field
+from .alt_svc import Alternative, parse_alt_svc
+
+MISDIRECTED: Final = 421
+"""Not served here (RFC 9110 section 15.5.20)."""
 
 Mode: TypeAlias = Literal["direct", "alt-svc", "only"]
 
@@ -123,6 +127,14 @@ class Discovery:
         if known:
             self._known[origin] = known
             _shorten(self._known)
+
+    def heard(self, origin: Origin, status: int, fields: Headers, now: float) -> None:
+        """What a response says of the origin's places."""
+        values = [value.decode("latin-1") for name, value in fields if name == b"alt-svc"]
+        if values and status != MISDIRECTED:
+            age = field(fields, "age", "")
+            seconds = float(age) if age and age.isascii() and age.isdigit() else 0.0
+            self.learn(origin, values, seconds, now)
 
     def misdirected(self, endpoint: Endpoint) -> None:
         """The alternative says that it does not serve this origin: 421 (RFC 7838 section 6)."""

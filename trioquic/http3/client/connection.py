@@ -18,10 +18,10 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 
 import trio
 
-from .. import Connection, HealthState, QuicError
-from ..http3 import HTTP3Connection
-from ..http3.background import background
-from ._discovery import Endpoint
+from ... import Connection, HealthState, QuicError
+from ..background import background
+from ..connection import HTTP3Connection
+from .discovery import Endpoint
 
 # So many requests wait for one attempt before another one is made; RFC 9114 section 6.1 asks
 # servers to allow at least as many
@@ -37,17 +37,17 @@ class PooledConnection:
     def __init__(self, endpoint: Endpoint, *, early_data: bool) -> None:
         self.endpoint = endpoint
         self._early_data = early_data
-        self.started_at = trio.current_time()
+        self.started_at: float = trio.current_time()
         self.http3: HTTP3Connection | None = None
         self.error: Exception | None = None
         # requests can be sent, perhaps as early data only; or they never can
-        self.opened = trio.Event()
+        self.opened: trio.Event = trio.Event()
         # the handshake is complete, or never will be
-        self.settled = trio.Event()
-        self.connected = False
-        self.over = False
-        self.users = 0
-        self.idle_since = math.inf
+        self.settled: trio.Event = trio.Event()
+        self.connected: bool = False
+        self.over: bool = False
+        self.users: int = 0
+        self.idle_since: float = math.inf
         self._attempt = trio.CancelScope()
         self._stay = trio.CancelScope()
         self._wanted = trio.Event()
@@ -85,7 +85,7 @@ class PooledConnection:
     async def _serve(
         self, http3: HTTP3Connection, tell: Callable[["PooledConnection"], None]
     ) -> None:
-        async with background("trioquic.httpx") as nursery:
+        async with background() as nursery:
             nursery.start_soon(self._watch_room, http3.quic, tell)
             nursery.start_soon(self._watch_health, http3.quic, tell)
             await http3.wait_closed()

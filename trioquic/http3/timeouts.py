@@ -1,4 +1,4 @@
-"""httpx's four timeouts, as a request carries them in its extensions.
+"""How long a request waits for what; without limits, for whoever has cancel scopes.
 
 A timeout says how long the other side may take. A process that stood still (stopped, or kept by
 somebody's computation) has not listened meanwhile: what came is in its sockets' buffers, or the
@@ -6,9 +6,8 @@ network is another one now. Whoever finds a deadline long gone looks once more b
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import trio
 
@@ -20,21 +19,10 @@ _STOOD_STILL: Final = 1.0
 class Timeouts:
     """In seconds; infinity where there is none."""
 
-    connect: float
-    read: float
-    write: float
-    pool: float
-
-    @classmethod
-    def of(cls, extensions: Mapping[str, Any]) -> "Timeouts":
-        """Those of a request."""
-        given = extensions.get("timeout") or {}
-        return cls(
-            connect=_seconds(given.get("connect")),
-            read=_seconds(given.get("read")),
-            write=_seconds(given.get("write")),
-            pool=_seconds(given.get("pool")),
-        )
+    connect: float = math.inf
+    read: float = math.inf
+    write: float = math.inf
+    pool: float = math.inf
 
 
 def stood_still(deadline: float) -> bool:
@@ -51,7 +39,3 @@ async def wait_until(event: trio.Event, deadline: float) -> bool:
         if event.is_set() or not stood_still(deadline):
             return event.is_set()
         deadline = trio.current_time() + max(0.0, seconds)
-
-
-def _seconds(value: float | None) -> float:
-    return math.inf if value is None else max(0.0, value)

@@ -1,4 +1,4 @@
-"""The connections of a transport, and the requests that wait for one.
+"""The connections of a client, and the requests that wait for one.
 
 Every change (a request comes or goes; a connection settles, ends, or is allowed more streams) runs
 `_assign`, which gives waiting requests to connections, in order. A request goes to a connection of
@@ -14,14 +14,14 @@ from collections.abc import Callable
 from types import NoneType
 from typing import Final
 
-import httpx
 import trio
 
-from .. import ApplicationCodeError, InternalError, LocalAddressError
-from ._connection import Opener, PooledConnection
-from ._discovery import Endpoint, Origin
-from ._failures import CLOSED, connecting
-from ._timeouts import Timeouts, wait_until
+from ... import ApplicationCodeError, InternalError, LocalAddressError
+from ..failure import CLOSED, Phase, RequestFailedError, during
+from ..timeouts import Timeouts, wait_until
+from .connection import Opener, PooledConnection
+from .discovery import Endpoint, Origin
+from .settings import Settings
 
 # Usable connections to one endpoint
 _MOST_TO_ONE: Final = 2
@@ -31,17 +31,17 @@ _OUTAGE: Final = 5.0
 _OWN_FAULTS: Final = (LocalAddressError, ApplicationCodeError, InternalError, NoneType)
 
 
-class Place:
-    """A request's place on a connection. Released once, whatever happens."""
+class PoolSlot:
+    """A request's slot on a connection. Released once, whatever happens."""
 
     def __init__(self, pool: "Pool", connection: PooledConnection) -> None:
         self._pool = pool
         self.connection = connection
         self._released = False
         self._late = self._deadline = math.inf
-        self.overdue = False
+        self.overdue: bool = False
         """Whether the patience has been over once: the attempt goes on without its request."""
-        self.early = False
+        self.early: bool = False
         """Whether its request goes out before the handshake is complete."""
 
     def begin(self, connect: float, patience: float) -> None:
@@ -52,14 +52,14 @@ class Place:
 
     async def wait_early(self) -> bool:
         """Wait until requests can be sent; whether this one is `early` then. Raises
-        httpx.ConnectTimeout and httpx.ConnectError."""
+        `RequestFailedError`."""
         await self._wait(self.connection.opened)
         self.early = self.connection.takes_early_data
         return self.early
 
     async def wait_connected(self, *, patiently: bool = False) -> bool:
         """Wait until the handshake is complete; False if the patience is over. The attempt goes on
-        by itself then. Raises httpx.ConnectTimeout and httpx.ConnectError."""
+        by itself then. Raises `RequestFailedError`."""
         return await self._wait(self.connection.settled, patiently=patiently)
 
     async def _wait(self, event: trio.Event, *, patiently: bool = False) -> bool:
@@ -69,9 +69,10 @@ class Place:
             if late <= self._deadline:
                 self.overdue = True
                 return False
-            raise httpx.ConnectTimeout(f"no connection to {connection.endpoint.authority} in time")
+            text = f"no connection to {connection.endpoint.authority} in time"
+            raise RequestFailedError(Phase.CONNECT, text=text)
         if not connection.connecting and not connection.connected:
-            with connecting():
+            with during(Phase.CONNECT):
                 raise connection.error or trio.ClosedResourceError(CLOSED)
         return True
 
@@ -92,33 +93,31 @@ class Place:
 class _Waiter:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.place: Place | None = None
+        self.slot: PoolSlot | None = None
         self.woken = trio.Event()
 
 
 class Pool:
-    """Connections in a nursery of the transport's."""
+    """Connections in a nursery of the client's."""
 
     def __init__(
         self,
         nursery: trio.Nursery,
         open_http3: Opener,
-        limits: httpx.Limits,
+        settings: Settings,
         tell_outcome: Callable[[Endpoint, bool], None],
-        *,
-        early_data: bool,
     ) -> None:
         self._nursery = nursery
         self._open_http3 = open_http3
         self._tell_outcome = tell_outcome
-        self._early_data = early_data
+        self.early_data: bool = settings.early_data
         # the last attempt could send early data there, and failed
         self._not_early: set[Endpoint] = set()
-        self._most = _number(limits.max_connections)
-        self._most_idle = min(self._most, _number(limits.max_keepalive_connections))
-        self._expiry = _number(limits.keepalive_expiry)
+        self._most = settings.max_connections
+        self._most_idle = min(self._most, settings.max_idle_connections)
+        self._expiry = settings.idle_expiry
         self._connections: list[PooledConnection] = []
-        # they gave their places to others, and are being closed
+        # they gave way to others, and are being closed
         self._leaving: list[PooledConnection] = []
         self._waiters: list[_Waiter] = []
         self._lost: dict[Origin, float] = {}
@@ -133,36 +132,37 @@ class Pool:
 
     async def acquire(
         self, endpoint: Endpoint, timeouts: Timeouts, patience: float = math.inf
-    ) -> Place:
-        """A place on a connection, which may be an attempt still: see `Place`. `patience` is how
+    ) -> PoolSlot:
+        """A slot on a connection, which may be an attempt still: see `PoolSlot`. `patience` is how
         old the attempt may become, in seconds.
 
-        Raises httpx.PoolTimeout and httpx.ConnectError. Cancelled, the place is free again, and an
+        Raises `RequestFailedError`. Cancelled, the slot is free again, and an
         attempt that nobody waits for is given up.
         """
-        place = await self._wait_for_place(endpoint, trio.current_time() + timeouts.pool)
-        place.begin(timeouts.connect, patience)
-        return place
+        slot = await self._wait_for_slot(endpoint, trio.current_time() + timeouts.pool)
+        slot.begin(timeouts.connect, patience)
+        return slot
 
-    async def _wait_for_place(self, endpoint: Endpoint, deadline: float) -> Place:
+    async def _wait_for_slot(self, endpoint: Endpoint, deadline: float) -> PoolSlot:
         waiter = _Waiter(endpoint)
         self._waiters.append(waiter)
         self._assign()
         try:
             await wait_until(waiter.woken, deadline)
         except BaseException:
-            if waiter.place is not None:
-                waiter.place.abandon()
+            if waiter.slot is not None:
+                waiter.slot.abandon()
             raise
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-        if waiter.place is not None:
-            return waiter.place
+        if waiter.slot is not None:
+            return waiter.slot
         if self._closed:
-            with connecting():
+            with during(Phase.CONNECT):
                 raise trio.ClosedResourceError(CLOSED)
-        raise httpx.PoolTimeout(f"no free connection to {endpoint.authority} in time")
+        text = f"no free connection to {endpoint.authority} in time"
+        raise RequestFailedError(Phase.SLOT, text=text)
 
     def tidy(self, connection: PooledConnection) -> None:
         """A request has left the connection."""
@@ -181,7 +181,7 @@ class Pool:
         return self._closed
 
     def close_to_new(self) -> None:
-        """Take no more requests; those that wait for a place fail."""
+        """Take no more requests; those that wait for a slot fail."""
         self._closed = True
         self._assign()
 
@@ -264,7 +264,7 @@ class Pool:
             connection = None if self._closed else self._connection_for(waiter.endpoint)
             if connection is not None:
                 connection.take()
-                waiter.place = Place(self, connection)
+                waiter.slot = PoolSlot(self, connection)
             if connection is not None or self._closed:
                 self._waiters.remove(waiter)
                 waiter.woken.set()
@@ -293,12 +293,8 @@ class Pool:
         return True
 
     def _start(self, endpoint: Endpoint) -> PooledConnection:
-        early_data = self._early_data and endpoint not in self._not_early
+        early_data = self.early_data and endpoint not in self._not_early
         connection = PooledConnection(endpoint, early_data=early_data)
         self._connections.append(connection)
         self._nursery.start_soon(connection.run, self._open_http3, self._changed)
         return connection
-
-
-def _number(limit: float | None) -> float:
-    return math.inf if limit is None else limit

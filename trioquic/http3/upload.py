@@ -1,43 +1,42 @@
-"""A request's body on its way, in a task of its own, while the response may come already.
+"""A request's content on its way, in a task of its own, while the response may come already.
 
-The body is the application's: an asynchronous iterable that may raise what it likes, or wait for as
-long as it likes. What goes wrong in it is kept for whoever awaits the response. What goes wrong
+The content is the application's: an asynchronous iterable that may raise what it likes, or wait for
+as long as it likes. What goes wrong in it is kept for whoever awaits the response. What goes wrong
 with the connection is not: the response's reader finds that out by itself, and knows more.
 """
 
-from collections.abc import AsyncIterable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Final
 
-import httpx
 import trio
 
 from .. import QuicError
 from .._groups import leaves
-from ..http3 import Request
+from .failure import Phase, RequestFailedError
+from .request import Request
 
 _NOT_THE_REQUESTS: Final = (KeyboardInterrupt, SystemExit, trio.Cancelled)
-# The write timeout is for one piece
+# The timeout is for one piece
 _PIECE: Final = 1 << 16
 
 
 class Upload:
-    """Sends a body; `tell_end` is called when it has ended."""
+    """Sends content, at most `timeout` seconds for a piece; `tell_end` is called at its end."""
 
     def __init__(
         self,
         request: Request,
-        body: AsyncIterable[bytes],
-        write_timeout: float,
+        content: AsyncIterable[bytes] | bytes,
+        timeout: float,
         tell_end: Callable[[], None],
     ) -> None:
         self._request = request
-        self._body = body
-        self._timeout = write_timeout
+        self._content = _chunks(content) if isinstance(content, bytes) else aiter(content)
+        self._timeout = timeout
         self._tell_end = tell_end
         self._scope = trio.CancelScope()
         self._moved_at = trio.current_time()
-        self.ended = trio.Event()
+        self.ended: trio.Event = trio.Event()
         self.failure: BaseException | None = None
 
     async def run(self) -> None:
@@ -50,25 +49,28 @@ class Upload:
             if not _is_the_requests_own(error):
                 raise
             self.failure = error
+            # it can never be complete
+            self._request.cancel()
         finally:
             self.ended.set()
             self._tell_end()
 
     async def _send(self) -> None:
-        async with AsyncExitStack() as stack:
-            chunks = aiter(self._body)
-            if hasattr(chunks, "aclose"):
-                stack.push_async_callback(chunks.aclose)
-            async for chunk in chunks:
+        try:
+            async for chunk in self._content:
+                whole = chunk if len(chunk) <= _PIECE else memoryview(chunk)
                 for start in range(0, len(chunk), _PIECE):
-                    if not await self._piece(chunk[start : start + _PIECE]):
+                    if not await self._piece(whole[start : start + _PIECE]):
                         return
+        finally:
+            if isinstance(self._content, AsyncGenerator):
+                await self._content.aclose()
         try:
             await self._request.send_eof()
         except (QuicError, trio.ClosedResourceError):
             return
 
-    async def _piece(self, piece: bytes) -> bool:
+    async def _piece(self, piece: bytes | memoryview) -> bool:
         """Whether more can be sent."""
         try:
             with trio.move_on_after(self._timeout):
@@ -77,23 +79,29 @@ class Upload:
                 return self._request.stopped is None
         except (QuicError, trio.ClosedResourceError):
             return False
-        raise httpx.WriteTimeout("the server does not take the request's body in time")
+        text = "the server does not take the request's body in time"
+        raise RequestFailedError(Phase.WRITE, text=text)
 
-    async def wait_while_it_moves(self) -> None:
-        """Wait until it has ended, or nothing of the body came for the write timeout."""
+    async def wait_while_it_moves(self, seconds: float) -> None:
+        """Wait until it has ended, or nothing of it was taken for so many seconds."""
         began = trio.current_time()
         while not self.ended.is_set():
-            deadline = max(began, self._moved_at) + self._timeout
+            deadline = max(began, self._moved_at) + seconds
             if trio.current_time() >= deadline:
                 break
             with trio.CancelScope(deadline=deadline):
                 await self.ended.wait()
 
     async def stop(self) -> None:
-        """Send no more, and wait until the body's iterator has been left."""
+        """Send no more, and wait until the content's iterator has been left."""
         self._scope.cancel()
         with trio.CancelScope(shield=True):
             await self.ended.wait()
+
+
+async def _chunks(content: bytes) -> AsyncGenerator[bytes]:
+    """Content that is all there."""
+    yield content
 
 
 def _is_the_requests_own(error: BaseException) -> bool:

@@ -1,0 +1,94 @@
+"""A request as it can be made on any connection to its origin, and how often it may be.
+
+These are all the rules of replay. A request is sent again
+
+- if the server has said that it did nothing for it, whatever it is (RFC 9114 sections 4.1.1, 5.2);
+- if its connection was lost before a response came, and to do it twice is the same as to do it once
+  (RFC 9110 section 9.2.2);
+- if it waited for a connection that could send early data and never came to be: all that was sent
+  then does no harm (RFC 8470 section 4);
+- without early data, if the server does not want it early (425, RFC 8470 section 5.2);
+- to another place, if this one does not serve the origin (421, RFC 7838 section 6);
+
+and only if its content is there to be sent once more. What may be sent twice may be under way on
+two connections at once, too.
+"""
+
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import Final
+
+from ... import ConnectionLostError, PeerClosedError, ProtocolError
+from ..errors import RequestRejectedError
+from ..exchange import NO_TIMEOUTS
+from ..failure import RequestFailedError
+from ..fields import Headers
+from ..priority import Priority
+from ..timeouts import Timeouts
+from .discovery import Origin
+
+TOO_EARLY: Final = 425
+# RFC 9110 section 9.2.1, without TRACE, which nobody needs fast
+_SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+# Section 9.2.2
+_IDEMPOTENT: Final = _SAFE | {"TRACE", "PUT", "DELETE"}
+# How often a request is sent again: after what the server did to the connection, and after what the
+# network did
+_MOST_REPETITIONS: Final = 1
+_MOST_OVER_NETWORKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What is asked for, and of whom."""
+
+    method: str
+    origin: Origin
+    server_name: str
+    """What the certificate must name."""
+    authority: str
+    path: str
+    fields: Headers
+    content: AsyncIterable[bytes] | bytes | None = None
+    priority: Priority | None = None
+    any_origin: bool = False
+    """Whether it is for a server that answers for the authority or not (RFC 9114 section 3.3)."""
+    timeouts: Timeouts = NO_TIMEOUTS
+
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether the content is there to be sent once more."""
+        return self.content is None or isinstance(self.content, bytes)
+
+    @property
+    def can_be_doubled(self) -> bool:
+        """Whether it may be under way on two connections at once."""
+        return self.can_be_repeated and self.method in _IDEMPOTENT
+
+    @property
+    def may_be_early(self) -> bool:
+        """Whether it does no harm when somebody else sends it again, whenever that is."""
+        return self.content is None and self.method in _SAFE
+
+    def most_repetitions(self, failure: RequestFailedError, *, failed_early: bool) -> int:
+        """How often it may go to another connection after it has failed so without a response.
+        `failed_early`: its connection could send early data and never came to be."""
+        if failed_early:
+            # the next connection sends no early data
+            return _MOST_REPETITIONS if failure.attempt_failed else 0
+        if not self._was_not_done(failure):
+            return 0
+        return _MOST_OVER_NETWORKS if is_the_networks(failure) else _MOST_REPETITIONS
+
+    def _was_not_done(self, failure: RequestFailedError) -> bool:
+        """Whether it is known to do no harm when it is sent once more, on another connection."""
+        if isinstance(failure.error, RequestRejectedError):
+            return self.can_be_repeated
+        return isinstance(failure.error, ConnectionLostError) and self.can_be_doubled
+
+
+def is_the_networks(failure: RequestFailedError) -> bool:
+    """Whether the connection was lost without a word of the server's about it."""
+    return isinstance(failure.error, ConnectionLostError) and not isinstance(
+        failure.error, PeerClosedError | ProtocolError
+    )

@@ -1,0 +1,113 @@
+"""The origins that a client speaks to: the places where each is, its connections, its requests.
+
+Who knows what: `Discovery` the places of an origin, and which of them did not answer; `Pool` the
+connections, and who waits for one; `PooledConnection` the state of one, in a task of its own;
+`HostsInside` which hosts were reached through a tunnel; `Router` how a request gets to its answer,
+and `Call` how often it may be sent. `http3.Client`, the transport for httpx and the command line
+stand on this module; nothing in it is for applications.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from ... import NetworkSource, open_connection, system_networks
+from ..._application_code import guarded
+from ..background import background
+from ..connection import HTTP3Connection, open_http3
+from .call import Call
+from .discovery import Discovery, Endpoint
+from .pool import Pool
+from .race import Response
+from .router import Detour, Router
+from .settings import Settings
+from .tunnels import HostsInside
+
+_ALPN: Final = ("h3",)
+
+
+class Origins:
+    """Connections and requests in a nursery of the client's; see `open_origins`."""
+
+    def __init__(self, settings: Settings, nursery: trio.Nursery) -> None:
+        self._settings = settings
+        given = settings.networks
+        self.networks: NetworkSource = guarded(system_networks() if given is None else given)
+        self.inside: HostsInside = HostsInside(settings.migration)
+        # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
+        other_hosts = settings.tls.verify
+        self.discovery: Discovery = Discovery(settings.mode, other_hosts=other_hosts)
+        self.pool: Pool = Pool(nursery, self._open_http3, settings, self._tell)
+        head_start = None if settings.mode == "only" else settings.head_start
+        self._router = Router(nursery, self.pool, self.discovery, head_start)
+        nursery.start_soon(self._watch_networks)
+
+    async def send(self, call: Call, detour: Detour | None = None) -> Response:
+        """As `Router.send`."""
+        return await self._router.send(call, detour)
+
+    @asynccontextmanager
+    async def _open_http3(
+        self, endpoint: Endpoint, early_data: bool
+    ) -> AsyncGenerator[HTTP3Connection]:
+        settings, host = self._settings, endpoint.origin.host
+        migration, interface = settings.migration, _first_up(self.networks, settings.interfaces)
+        if self.inside.holds(host):
+            # what was begun in a tunnel is not ended beside it
+            migration, interface = migration.inside(), None
+        async with (
+            open_connection(
+                endpoint.host,
+                endpoint.port,
+                alpn=_ALPN,
+                server_name=endpoint.server_name,
+                tls=settings.tls,
+                transport=settings.transport,
+                migration=migration,
+                networks=self.networks,
+                interface=interface,
+                sessions=settings.sessions,
+                early_data=early_data,
+            ) as connection,
+            open_http3(connection, settings.http3) as http3,
+        ):
+            with self.inside.watching(host, connection):
+                async with settings.watch(endpoint.origin, http3):
+                    yield http3
+
+    def _tell(self, endpoint: Endpoint, worked: bool) -> None:
+        if worked:
+            self.discovery.worked(endpoint)
+        else:
+            self.discovery.failed(endpoint, trio.current_time())
+
+    async def _watch_networks(self) -> None:
+        """What was found out about hosts holds on this network only."""
+        before = self.networks.snapshot()
+        while True:
+            await self.networks.wait_changed()
+            after = self.networks.snapshot()
+            if after != before:
+                self.discovery.network_changed()
+            before = after
+
+
+@asynccontextmanager
+async def open_origins(settings: Settings) -> AsyncGenerator[Origins]:
+    """The block in which they live. Leaving it normally closes all connections gracefully, and
+    fails the requests that are not complete; otherwise it closes at once."""
+    async with background() as nursery:
+        origins = Origins(settings, nursery)
+        try:
+            yield origins
+        finally:
+            origins.pool.close_to_new()
+        await origins.pool.aclose()
+
+
+def _first_up(networks: NetworkSource, names: Sequence[str]) -> str | None:
+    """A connection begins on the first named interface that is up."""
+    up = {interface.name for interface in networks.snapshot() if interface.up}
+    return next((name for name in names if name in up), names[0] if names else None)

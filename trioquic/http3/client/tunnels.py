@@ -1,0 +1,53 @@
+"""Which hosts are spoken to inside a tunnel (a VPN), so that nothing goes beside it.
+
+A connection in a tunnel that goes away waits for it. Another connection to the same host would
+follow the system's routes, which then lead outside. So a host that was reached through a tunnel is
+reached through tunnels only, as long as the client lives: what the user put up the tunnel for does
+not end with a timeout (`MigrationPolicy.leave_tunnel` does end it).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from ... import Connection, MigrationPolicy
+
+# So many hosts are remembered by name; after that all hosts are.
+_MOST: Final = 1000
+
+
+class HostsInside:
+    """What one client knows; `policy` is that of its connections."""
+
+    def __init__(self, policy: MigrationPolicy) -> None:
+        self._leave_tunnel = policy.leave_tunnel
+        self._live: list[tuple[str, Connection]] = []
+        self._inside: set[str] = set()
+        self._all_inside = policy.tunnel_only
+
+    @contextmanager
+    def watching(self, host: str, connection: Connection) -> Iterator[None]:
+        """While there is this connection to the host, which may be moved into a tunnel later."""
+        entry = (host, connection)
+        self._live.append(entry)
+        try:
+            yield
+        finally:
+            if connection.in_tunnel:
+                self.note(host)
+            self._live = [one for one in self._live if one is not entry]
+
+    def note(self, host: str) -> None:
+        """The host was reached through a tunnel."""
+        self._all_inside |= host not in self._inside and len(self._inside) >= _MOST
+        if not self._all_inside:
+            self._inside.add(host)
+
+    def holds(self, host: str) -> bool:
+        """Whether nothing to this host may leave the tunnels."""
+        if self._leave_tunnel:
+            return False
+        for name, connection in self._live:
+            if connection.in_tunnel:
+                self.note(name)
+        return self._all_inside or host in self._inside

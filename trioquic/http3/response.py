@@ -1,0 +1,111 @@
+"""A request with its content, and the response to it, as one block: `HTTP3Connection.request`."""
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Final, TypeAlias
+
+import trio
+
+from .. import _checks
+from .._construction import NoPublicConstructor, create
+from .background import background
+from .errors import HTTP3Error
+from .exchange import Exchange
+from .failure import unwrapped
+from .fields import Headers, ResponseHead, field
+from .request import MOST
+
+_READ: Final = _checks.optional(_checks.whole(0))
+
+Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
+
+
+class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request"):
+    """A response whose content is read while it comes: `async for chunk in response`."""
+
+    def __init__(self, exchange: Exchange, head: ResponseHead) -> None:
+        self._exchange = exchange
+        self._head = head
+        self._kept = b""  # what a `read` that failed had got
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+    @property
+    def status(self) -> int:
+        """The status code (RFC 9110 section 15)."""
+        return self._head.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._head.headers
+
+    def header(self, name: str, default: str | None = None) -> str | None:
+        """The value of the first field of that name, in whichever letters; `default` if there is
+        none."""
+        return field(self._head.headers, name, default)
+
+    @property
+    def informational(self) -> tuple[ResponseHead, ...]:
+        """The interim (1xx) responses that came before."""
+        return self._head.informational
+
+    @property
+    def trailers(self) -> Headers:
+        """The trailer fields, known once all of the content was read."""
+        return self._exchange.trailers
+
+    def __aiter__(self) -> "Response":
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self.receive_some()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """The next part of the content, b"" at its end; errors as `Request.receive_data`."""
+        if self._kept:
+            _checks.check(MOST, "max_bytes", max_bytes)
+            await trio.lowlevel.checkpoint()
+            most = len(self._kept) if max_bytes is None else max_bytes
+            data, self._kept = self._kept[:most], self._kept[most:]
+            return data
+        with unwrapped():
+            return await self._exchange.receive_data(max_bytes)
+
+    async def read(self, *, max_bytes: int | None = None) -> bytes:
+        """All of the content that was not read yet. Raises HTTP3Error when it exceeds `max_bytes`,
+        and what `Request.receive_data` raises. After an error or a cancellation, what had come can
+        be read again."""
+        _checks.check(_READ, "max_bytes", max_bytes)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in self:
+                chunks.append(chunk)
+                size += len(chunk)
+                if max_bytes is not None and size > max_bytes:
+                    raise HTTP3Error(f"the content is larger than {max_bytes} bytes")
+        except BaseException:
+            self._kept = b"".join(chunks)
+            raise
+        return b"".join(chunks)
+
+
+@asynccontextmanager
+async def respond(
+    exchange: Exchange, content: AsyncIterable[bytes] | bytes | None
+) -> AsyncGenerator[Response]:
+    """The response to a request whose headers were sent; leaving the block ends the request. What
+    the content raises comes out, unless something else does."""
+    async with AsyncExitStack() as stack:
+        if content is not None:
+            exchange.send_content(await stack.enter_async_context(background()), content)
+        await stack.enter_async_context(aclosing(exchange))
+        with unwrapped():
+            head = await exchange.receive_head()
+        yield create(Response, exchange, head)
+    if exchange.upload_failure is not None:
+        raise exchange.upload_failure

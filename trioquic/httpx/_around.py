@@ -1,0 +1,93 @@
+"""The way around HTTP/3: the transport for all that does not go over it.
+
+It is made when it is first needed. What a response that came this way says of its origin's places
+is heeded as well (RFC 7838).
+"""
+
+import httpx
+import trio
+
+from .. import TLSConfig
+from ..http3.client.origins import Origins
+from ..http3.failure import Phase, RequestFailedError
+from ._failures import CLOSED, NO_CONNECTION
+from ._fallback import DefaultFallback
+from ._fields import origin_of, timeouts_of
+from ._tunnels import Tunnels
+
+
+class Around:
+    """Sends requests through `given`, or the default fallback with this trust and these limits."""
+
+    def __init__(
+        self,
+        origins: Origins,
+        tunnels: Tunnels,
+        given: httpx.AsyncBaseTransport | None,
+        tls: TLSConfig,
+        limits: httpx.Limits,
+    ) -> None:
+        self._origins = origins
+        self._tunnels = tunnels
+        self._tls = tls
+        self._limits = limits
+        self._given = given
+        self._default: DefaultFallback | None = None
+
+    async def aclose(self) -> None:
+        """Close the default fallback, if there is one."""
+        if self._default is not None:
+            await self._default.aclose()
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return "over TCP" if self._given is None else "through the fallback"
+
+    async def send(self, request: httpx.Request, began: float) -> httpx.Response:
+        """The response to a request that is under way since then, its body unread. Raises
+        `RequestFailedError` where there was no connection, and httpx's exceptions."""
+        try:
+            fallback = await self._find(request)
+            spent = trio.current_time() - began
+            response = await fallback.handle_async_request(_with_less_time(request, spent))
+        except NO_CONNECTION as error:
+            raise RequestFailedError(Phase.CONNECT, error) from error
+        fields = tuple((name.lower(), value) for name, value in response.headers.raw)
+        origin, status = origin_of(request), response.status_code
+        self._origins.discovery.heard(origin, status, fields, trio.current_time())
+        return response
+
+    async def _find(self, request: httpx.Request) -> httpx.AsyncBaseTransport:
+        """Raises httpx.ConnectError where it would leave the tunnel, or the transport was closed,
+        ConnectTimeout when the first was not found out in time."""
+        if self._origins.pool.closed:
+            # as nobody would close what is opened now
+            raise httpx.ConnectError(CLOSED)
+        origin = origin_of(request)
+        if self._given is None:
+            self._tunnels.check(origin.host)
+            if self._default is None:
+                self._default = DefaultFallback(self._tls, self._limits, self._tunnels)
+            return self._default
+        # it takes an answer of the resolver
+        with trio.move_on_after(timeouts_of(request).connect):
+            await self._tunnels.check_system(*origin)
+            return self._given
+        raise httpx.ConnectTimeout(f"no addresses of {origin.host} in time")
+
+
+def _with_less_time(request: httpx.Request, spent: float) -> httpx.Request:
+    """The request, its connect timeout shortened by what HTTP/3 has taken, at most by half."""
+    timeout = request.extensions.get("timeout") or {}
+    connect = timeout.get("connect")
+    if connect is None:
+        return request
+    shortened = {**timeout, "connect": max(connect / 2, connect - spent)}
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "timeout": shortened},
+    )
