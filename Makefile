@@ -9,6 +9,8 @@
 # make test-all       the tests with plain Python, with each version of Python that is found
 # make coverage       which lines and branches the tests run, as a page in coverage/
 # make mutants        which small changes of the core the tests do not notice
+# make hooks          has git run the quick checks before each commit
+# make news           what changes/ will add to CHANGELOG.md
 # make sdist          the source distribution, and the whole suite from what it unpacks to
 # make series  the long series that the suite plays in part: all seeds of the simulation, and a
 #              cancellation at every moment of every call
@@ -38,7 +40,9 @@ COMPILED_PIP := $(COMPILED)/bin/python -m pip --disable-pip-version-check --quie
 CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
-.PHONY: coverage mutants sdist test-all inventories floods series compiled test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx picoquic vpn-lab joined docs servers pytest html clean
+.PHONY: hooks news coverage mutants sdist test-all inventories floods series compiled \
+	test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx \
+	picoquic vpn-lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -137,6 +141,12 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.documents
 	$(MAKE) --no-print-directory html
 
+hooks: $(VENV)/chores.stamp
+	$(BIN)/pre-commit install
+
+news: $(VENV)/chores.stamp
+	$(BIN)/python -m towncrier build --draft --version next
+
 # Each version in an environment of its own, .venv.3.12 and so on. pyenv's are found where they lie.
 test-all: servers
 	@failed=; for v in $(VERSIONS); do \
@@ -148,7 +158,7 @@ test-all: servers
 	test -z "$$failed" || { echo "failed with Python$$failed" >&2; exit 1; }
 
 # The floor is for the whole suite, so a part (SELECTED=tests/path) has none.
-coverage: $(VENV)/dev.stamp servers
+coverage: $(VENV)/chores.stamp servers
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(SELECTED)
 	$(BIN)/python -m coverage combine --quiet
@@ -158,12 +168,12 @@ coverage: $(VENV)/dev.stamp servers
 # Hours for all of them; MUTANTS='trioquic._protocol.recovery.rtt*' are those of one file. A copy of
 # the tree in mutants/ is what is changed, and remembers what was tried. What to do about those that
 # survive: docs/testing.md.
-mutants: $(VENV)/mutants.stamp
+mutants: $(VENV)/chores.stamp
 	$(BIN)/mutmut run --max-children $(WORKERS) $(if $(MUTANTS),'$(MUTANTS)')
 	$(BIN)/mutmut results | grep -v 'not checked'
 
 # A fresh tree without git, with an environment of its own; what is skipped is counted at the end.
-sdist: $(VENV)/dev.stamp
+sdist: $(VENV)/chores.stamp
 	rm -rf build/sdist
 	$(BIN)/python -m build --quiet --sdist --outdir build/sdist .
 	tar -C build/sdist -xzf build/sdist/trioquic-*.tar.gz
@@ -190,8 +200,9 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/demo.stamp
 
-$(VENV)/mutants.stamp: pyproject.toml | $(VENV)/bin/python
-	$(PIP_INSTALL) --editable '.[mutants]'
+# What `make test` has no use for
+$(VENV)/chores.stamp: $(VENV)/dev.stamp
+	$(PIP_INSTALL) --editable '.[chores]'
 	@touch $@
 
 # Other people's servers to test against. Without root or apt, or when a package is not to be had,
