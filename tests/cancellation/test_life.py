@@ -99,6 +99,7 @@ async def life_of_streams(b: Bench) -> None:
         # both wait for credit
         async with trio.open_nursery() as nursery:
             nursery.start_soon(conn.wait_open_stream_might_not_block)
+            nursery.start_soon(conn.wait_open_send_stream_might_not_block)
             assert await get(conn, 500) == pattern(500)
         # Leaving a nursery is no checkpoint, and what follows does not wait.
         await trio.lowlevel.checkpoint()
@@ -111,6 +112,8 @@ async def life_of_streams(b: Bench) -> None:
         await out.send_all(b"the end")
         await out.wait_send_all_might_not_block()
         await out.aclose()
+        with trio.move_on_after(0.01):
+            await conn.wait_closed()
 
 
 async def life_of_paths(b: Bench) -> None:

@@ -98,7 +98,13 @@ async def waiting_operations(
     await clogged.send_all(bytes(1000))
     await full.send_all(bytes(1000))
     assert isinstance(second, trioquic.Stream)
+
+    async def closed() -> None:
+        raise await conn.wait_closed()
+
     return [
+        closed,
+        closed,
         first.receive_some,
         second.receive_some,
         lambda: clogged.send_all(b"more"),

@@ -42,6 +42,10 @@ def calls_on(conn: trioquic.Connection, stream: trioquic.Stream) -> list[Call]:
         conn.open_stream,
         conn.wait_open_stream_might_not_block,
         conn.open_send_stream,
+        conn.wait_open_send_stream_might_not_block,
+        conn.wait_handshake,
+        conn.wait_confirmed,
+        conn.wait_healthy,
         conn.accept_stream,
         conn.add_path,
         conn.migrate,
@@ -68,6 +72,7 @@ async def test_after_ones_own_close_everything_is_closed(
             stream.stop(1)
             await stream.aclose()
             await conn.aclose()
+            assert conn.closed and isinstance(await conn.wait_closed(), trio.ClosedResourceError)
             assert conn.paths == ()
             assert conn.active_path is None
             assert path.state is trioquic.PathState.ABANDONED

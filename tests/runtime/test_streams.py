@@ -208,6 +208,38 @@ async def test_opening_waits_for_credit(autojump_clock: trio.testing.MockClock) 
         assert conn.available_streams == 0
 
 
+async def test_opening_send_streams_waits_for_credit(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def few(parameters: object) -> None:
+        vars(parameters)["initial_max_streams_uni"] = 2
+
+    async with phone_world(ServerOptions(parameters=few)) as world:
+        async with dial(world) as conn:
+            await conn.wait_open_send_stream_might_not_block()
+            for left in (2, 1):
+                assert conn.available_send_streams == left
+                await (await conn.open_send_stream()).send_all(b"here I am")
+            assert conn.available_send_streams == 0 < conn.available_streams
+            opened = trio.Event()
+
+            async def wait() -> None:
+                await conn.wait_open_send_stream_might_not_block()
+                assert conn.available_send_streams == 3
+                opened.set()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                assert not opened.is_set()
+                limit = server_side(world).quic._local_max_streams_uni
+                limit.sent, limit.value = 2, 5
+                server_side(world).quic.send_ping(1)
+                server_side(world).flush()
+        assert opened.is_set()
+        assert conn.available_send_streams == 0
+
+
 async def test_many_streams_in_turn(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:

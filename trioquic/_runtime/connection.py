@@ -209,6 +209,20 @@ class Connection(
         connection. Cancellation leaves nothing behind."""
         await wait_healthy(self._driver, self._supervisor)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is over: it was lost, or this side has closed it or begun to."""
+        return self._driver.over
+
+    async def wait_closed(self) -> Exception:
+        """Wait until the connection is `closed`, and return what every other call raises from then
+        on: a `ConnectionLostError` of the fitting kind, `HandshakeError`, or
+        `trio.ClosedResourceError` after one's own close. Cancellation leaves nothing behind."""
+        await trio.lowlevel.checkpoint()
+        while (refusal := self._driver.refusal) is None:
+            await self._driver.crowds.wait(Reason.HEALTH)
+        return refusal
+
     def statistics(self) -> ConnectionStatistics:
         """A snapshot of all counters."""
         core = self._driver.core.statistics()
@@ -245,7 +259,15 @@ class Connection(
     def available_streams(self) -> int:
         """How many streams `open_stream` opens now without waiting for the server's credit (RFC
         9000 section 4.6); 0 when the connection is over."""
-        return 0 if self._driver.over else self._driver.core.streams.openable(True)
+        return self._available(True)
+
+    @property
+    def available_send_streams(self) -> int:
+        """The same for `open_send_stream`."""
+        return self._available(False)
+
+    def _available(self, bidirectional: bool) -> int:
+        return 0 if self._driver.over else self._driver.core.streams.openable(bidirectional)
 
     async def open_stream(self, *, early_data: bool = False) -> Stream:
         """Open a stream that goes both ways, waiting until the server allows one more (RFC 9000
@@ -274,13 +296,12 @@ class Connection(
             await trio.lowlevel.cancel_shielded_checkpoint()
             return stream_id
         while stream_id < 0:
-            await self._wait_for_credit(
-                Reason.BIDIRECTIONAL if bidirectional else Reason.UNIDIRECTIONAL
-            )
+            await self._wait_for_credit(bidirectional)
             stream_id = driver.core.streams.open(bidirectional)
         return stream_id
 
-    async def _wait_for_credit(self, reason: Reason) -> None:
+    async def _wait_for_credit(self, bidirectional: bool) -> None:
+        reason = Reason.BIDIRECTIONAL if bidirectional else Reason.UNIDIRECTIONAL
         # After a refusal the core has a STREAMS_BLOCKED frame to send.
         self._driver.flush()
         await self._driver.crowds.wait(reason)
@@ -289,12 +310,19 @@ class Connection(
     async def wait_open_stream_might_not_block(self) -> None:
         """Wait until `open_stream` need not wait, unless another task is faster; errors as there.
         Cancellation leaves nothing behind."""
+        await self._wait_open_might_not_block(True)
+
+    async def wait_open_send_stream_might_not_block(self) -> None:
+        """Wait until `open_send_stream` need not wait, as the other one for `open_stream`."""
+        await self._wait_open_might_not_block(False)
+
+    async def _wait_open_might_not_block(self, bidirectional: bool) -> None:
         await trio.lowlevel.checkpoint()
         self._driver.check_open()
-        while not self.available_streams:
+        while not self._available(bidirectional):
             # is refused, which tells the server
-            self._driver.core.streams.open(True)
-            await self._wait_for_credit(Reason.BIDIRECTIONAL)
+            self._driver.core.streams.open(bidirectional)
+            await self._wait_for_credit(bidirectional)
 
     async def accept_stream(self) -> Stream | ReceiveStream:
         """Wait for a stream that the server opens, oldest first; a `ReceiveStream` if it goes one

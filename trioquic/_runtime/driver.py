@@ -147,16 +147,24 @@ class Driver:
         """What calls raise since an exception has stopped the connection; None: none has."""
         return None if self._bug is None else broken_error(self._bug)
 
-    def check_open(self) -> None:
-        """Raise what a call on a connection that is over has to raise."""
+    @property
+    def refusal(self) -> Exception | None:
+        """What a call on a connection that is over has to raise, new each time; None: it is not."""
         if self._bug is not None:
-            raise broken_error(self._bug)
+            return broken_error(self._bug)
         if self.closing:
-            raise trio.ClosedResourceError("the connection was closed by this side")
-        if self.end is not None:
-            if self.completed is None:
-                raise handshake_error(self.end, self._timed_out)
-            raise loss_error(self.end, self.wait)
+            return trio.ClosedResourceError("the connection was closed by this side")
+        if self.end is None:
+            return None
+        if self.completed is None:
+            return handshake_error(self.end, self._timed_out)
+        return loss_error(self.end, self.wait)
+
+    def check_open(self) -> None:
+        """Raise the refusal, if there is one."""
+        refusal = self.refusal
+        if refusal is not None:
+            raise refusal
 
     def set_wait(self, wait: Wait | None) -> None:
         """There is no path; or there is one, with None."""
