@@ -86,6 +86,10 @@ class PathControl(Protocol):
         """Challenge the path and wait for the answer."""
         ...
 
+    def migrate(self) -> None:
+        """Move the connection to the path."""
+        ...
+
     def close(self) -> None:
         """Give the path up."""
         ...
@@ -153,6 +157,11 @@ class Path(
         no further challenge is sent, and a later answer is ignored.
         """
         return await self._control.validate()
+
+    def migrate(self) -> None:
+        """Move the connection here now: `Connection.migrate_to` with this path, and its errors. The
+        path must have been validated."""
+        self._control.migrate()
 
     async def aclose(self) -> None:
         """Give the path up: its socket is closed and its connection ID retired. Idempotent.

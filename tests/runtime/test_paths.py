@@ -1,6 +1,7 @@
 """Paths by hand: adding, validating, moving, closing, and what is told about it."""
 
 import errno
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -25,7 +26,19 @@ async def settle(conn: trioquic.Connection) -> None:
     await trio.sleep(0.5)
 
 
-async def test_a_path_by_hand(autojump_clock: trio.testing.MockClock) -> None:
+def by_connection(conn: trioquic.Connection, path: trioquic.Path) -> None:
+    conn.migrate_to(path)
+
+
+def by_path(conn: trioquic.Connection, path: trioquic.Path) -> None:
+    path.migrate()
+
+
+@pytest.mark.parametrize("move", [by_connection, by_path])
+async def test_a_path_by_hand(
+    autojump_clock: trio.testing.MockClock,
+    move: Callable[[trioquic.Connection, trioquic.Path], None],
+) -> None:
     async with phone_world() as world:
         async with dial(world, SERVER) as conn:
             first = conn.active_path
@@ -41,12 +54,12 @@ async def test_a_path_by_hand(autojump_clock: trio.testing.MockClock) -> None:
             # nothing was sent yet
             assert not world.record.select(interface="wwan0")
             with pytest.raises(trioquic.PathNotValidatedError):
-                conn.migrate_to(path)
+                move(conn, path)
             rtt = await path.validate()
             assert rtt == pytest.approx(0.08, abs=0.01)
             assert state_of(path) is PathState.VALIDATED
             assert conn.active_path is first
-            conn.migrate_to(path)
+            move(conn, path)
             assert conn.active_path is path
             assert state_of(path) is PathState.ACTIVE
             assert await get(conn, 100_000) == pattern(100_000)
@@ -54,7 +67,7 @@ async def test_a_path_by_hand(autojump_clock: trio.testing.MockClock) -> None:
             # the old one stands by, and can be used again
             assert state_of(first) in (PathState.VALIDATED, PathState.CANDIDATE)
             await first.validate()
-            conn.migrate_to(first)
+            move(conn, first)
             assert await get(conn, 100_000) == pattern(100_000)
             assert server_side(world).peer[0] == WIFI
             await path.aclose()
@@ -65,7 +78,9 @@ async def test_a_path_by_hand(autojump_clock: trio.testing.MockClock) -> None:
             with pytest.raises(trioquic.PathAbandonedError):
                 await path.validate()
             with pytest.raises(trioquic.PathAbandonedError):
-                conn.migrate_to(path)
+                move(conn, path)
+        with pytest.raises(trio.ClosedResourceError):
+            move(conn, first)
         assert not shared_ids(world.record.select(host="phone"))
 
 

@@ -37,10 +37,16 @@ class PathLink:
     """Connects one path of the core with one socket."""
 
     def __init__(
-        self, driver: Driver, spawn: Callable[..., None], socket: DatagramSocket, path_id: int
+        self,
+        driver: Driver,
+        spawn: Callable[..., None],
+        migrate_to: Callable[[Path], None],
+        socket: DatagramSocket,
+        path_id: int,
     ) -> None:
         self._driver = driver
         self._spawn = spawn
+        self._migrate_to = migrate_to
         self._socket = socket
         # what the socket has still to take, and whether a task waits for that
         self._writing = False
@@ -244,6 +250,10 @@ class PathLink:
         if isinstance(self._outcome, PathError):
             raise type(self._outcome)(*self._outcome.args)
         return self._outcome
+
+    def migrate(self) -> None:
+        """Move the connection here; see `Path.migrate`."""
+        self._migrate_to(self.handle)
 
     def close(self, reason: str = "closed") -> None:
         """Give the path up; see `Path.aclose`."""

@@ -135,7 +135,7 @@ class PathSet:
             self._driver.trace.path_opened(
                 path_id, interface_name(socket, self._networks), socket.mtu
             )
-        link = PathLink(self._driver, self._spawn, socket, path_id)
+        link = PathLink(self._driver, self._spawn, self.migrate_to, socket, path_id)
         if path_id == self._driver.core.active_path:
             self._last_active = link.handle
             link.set_active(True)
@@ -289,7 +289,7 @@ class PathSet:
 
     # -- moving ----------------------------------------------------------------------------------
 
-    def migrate_to(self, path: Path, cause: str) -> None:
+    def migrate_to(self, path: Path) -> None:
         """Move the connection; see `Connection.migrate_to`."""
         self._check_policy()
         self._driver.check_open()
@@ -299,7 +299,7 @@ class PathSet:
                 raise PathAbandonedError("the path was closed")
             raise ValueError(f"{path} belongs to another connection")
         try:
-            self.move(path.id, cause)
+            self.move(path.id, "requested by the application")
         except PathRefusedError as refused:
             raise self._refuse(refused) from None
         self.chosen = path.id
@@ -371,7 +371,7 @@ class PathSet:
         try:
             await new.validate()
             old = self.active_link()
-            self.migrate_to(new, "requested by the application")
+            self.migrate_to(new)
             moved = True
         finally:
             # Where the connection ends, its paths do, too; that is nothing to tell anybody.
