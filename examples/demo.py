@@ -152,7 +152,7 @@ async def show(size: int, traces: str | None) -> int:
             tls=trioquic.TLSConfig(fingerprint=world.fingerprint),
             transport=trioquic.TransportConfig(qlog_dir=traces),
             networks=trioquic.ManualNetworks(NETWORKS),
-            local_address=ACCESSES[0].local,
+            local=ACCESSES[0].local,
         ) as conn:
             view.say(f"connected over {ACCESSES[0].name}, downloading {size / 1e6:.0f} MB")
             with view.on_screen():

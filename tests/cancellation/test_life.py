@@ -151,7 +151,7 @@ async def life_in_a_nursery(b: Bench) -> None:
             tls=tls,
             transport=TRANSPORT,
             migration=BY_HAND,
-            local_address=WIFI,
+            local=WIFI,
         )
         async with conn:
             out = await conn.open_send_stream()

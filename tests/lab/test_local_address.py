@@ -29,7 +29,7 @@ async def main():
             world.sent.clear()
             try:
                 async with trioquic.open_connection(
-                    SERVERS[version], PORT, alpn=["x"], local_address=local,
+                    SERVERS[version], PORT, alpn=["x"], local=local,
                     transport=trioquic.TransportConfig(handshake_timeout=0.4),
                 ):
                     pass

@@ -24,7 +24,7 @@ async def test_ten_migrations_in_one_download(
     moves = 0
     async with (
         serve(kind, certs.server, root=tmp_path) as server,
-        connect(server, alpn_of(kind), local_address="127.0.0.1") as conn,
+        connect(server, alpn_of(kind), local="127.0.0.1") as conn,
         conn.path_events() as events,
     ):
         await conn.wait_confirmed()
@@ -64,7 +64,7 @@ async def test_paths_that_come_and_go_unused(
     content = make_file(tmp_path, MEGABYTE)
     async with (
         serve(kind, certs.server, root=tmp_path) as server,
-        connect(server, alpn_of(kind), local_address="127.0.0.1") as conn,
+        connect(server, alpn_of(kind), local="127.0.0.1") as conn,
     ):
         await conn.wait_confirmed()
         for number in range(20):
@@ -90,7 +90,7 @@ async def test_migration_is_refused_where_the_server_forbids_it(
     content = make_file(tmp_path, MEGABYTE)
     async with (
         caddy(certs.server, root=tmp_path) as server,
-        connect(server, ALPN, local_address="127.0.0.1") as conn,
+        connect(server, ALPN, local="127.0.0.1") as conn,
         conn.path_events() as events,
     ):
         with pytest.raises(trioquic.MigrationNotAllowedError, match="disable_active_migration"):
@@ -104,7 +104,7 @@ async def test_paths_step_by_step(certs: Certificates, tmp_path: Path) -> None:
     content = make_file(tmp_path, MEGABYTE)
     async with (
         serve("aioquic", certs.server, root=tmp_path) as server,
-        connect(server, HQ, local_address="127.0.0.1") as conn,
+        connect(server, HQ, local="127.0.0.1") as conn,
     ):
         old = conn.active_path
         assert old is not None

@@ -56,7 +56,7 @@ async def test_a_token_serves_its_server_and_trust_only(
         careless = trioquic.TLSConfig(verify=False)
         assert await fetch(server, sessions, tls=careless)
         assert await fetch(server, sessions, tls=careless, server_name="127.0.0.1")
-        assert await fetch(server, sessions, local_address="127.0.0.2")
+        assert await fetch(server, sessions, local="127.0.0.2")
         assert not await fetch(server, sessions)
         assert not await fetch(other, sessions)
 

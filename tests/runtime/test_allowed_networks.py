@@ -18,7 +18,7 @@ from .world import dial, get, phone_world
 
 Clock = trio.testing.MockClock
 LENT = "192.0.2.200"
-ITS = f"local_address {CELLULAR} belongs to interface 'wwan0'"
+ITS = f"local {CELLULAR} belongs to interface 'wwan0'"
 FORBIDDING = [
     (MigrationPolicy(metered=False), "metered=False: wwan0"),
     (MigrationPolicy(kinds=["wifi"]), "kinds: wwan0 is cellular"),
@@ -65,7 +65,7 @@ async def test_the_systems_choice_is_not_followed_there(
 
 
 @pytest.mark.parametrize(("policy", "field"), FORBIDDING)
-@pytest.mark.parametrize("start", [{"interface": "wwan0"}, {"local_address": CELLULAR}])
+@pytest.mark.parametrize("start", [{"interface": "wwan0"}, {"local": CELLULAR}])
 async def test_who_names_the_start_knows_what_it_is(
     autojump_clock: Clock, policy: MigrationPolicy, field: str, start: dict[str, Any]
 ) -> None:
@@ -80,12 +80,12 @@ async def test_who_names_the_start_knows_what_it_is(
     [
         (
             MigrationPolicy(only_interfaces=["wlan0", "eth0"]),
-            {"local_address": CELLULAR},
+            {"local": CELLULAR},
             f"{ITS}, which is not among only_interfaces: wlan0, eth0",
         ),
         (
             MigrationPolicy(tunnel_only=True),
-            {"local_address": CELLULAR},
+            {"local": CELLULAR},
             f"{ITS}, which is no tunnel (tunnel_only)",
         ),
         (
@@ -106,7 +106,7 @@ async def test_a_start_that_the_policy_rules_out(
         assert world.record.select(host="phone") == ()
         # one that does not
         only = MigrationPolicy(only_interfaces=["wwan0"])
-        async with dial(world, migration=only, networks=world.phone, local_address=CELLULAR):
+        async with dial(world, migration=only, networks=world.phone, local=CELLULAR):
             pass
 
 
@@ -135,7 +135,7 @@ async def test_an_address_that_is_lent_belongs_to_whom_the_system_sends_through(
     async with phone_world(ipv6=False) as world:
         for name in ("eth0", "dummy0"):
             policy = MigrationPolicy(only_interfaces=[name])
-            plan = plan_for(world, migration=policy, networks=Lent(), local_address=LENT)
+            plan = plan_for(world, migration=policy, networks=Lent(), local=LENT)
             if name == "eth0":
                 check_start(plan, SERVER)
             else:

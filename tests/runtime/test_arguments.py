@@ -66,9 +66,10 @@ async def refuse(target: socket.socket, **changes: Any) -> Exception:
         ({"host": "\u0dca.example"}, ValueError, "no host name"),
         ({"server_name": "a b"}, ValueError, "blanks"),
         ({"server_name": "\u0dca.example"}, ValueError, "no host name"),
-        ({"local_address": "localhost"}, ValueError, "no IP address"),
-        ({"local_address": "::1"}, ValueError, "differ in IP version"),
-        ({"local_address": ("127.0.0.1", 0)}, TypeError, "local address must be a str"),
+        ({"local": "localhost"}, ValueError, "must be an IP address"),
+        ({"local": "::1"}, ValueError, "differ in IP version"),
+        ({"local": ("127.0.0.1", 0)}, TypeError, "local must be a str"),
+        ({"local": "127.0.0.1", "local_address": "127.0.0.1"}, TypeError, "the same argument"),
         ({"interface": ""}, ValueError, "no name of an interface"),
         ({"interface": 1}, TypeError, "interface must be a str"),
         ({"tls": {"verify": False}}, TypeError, "tls must be a TLSConfig"),
@@ -110,7 +111,7 @@ async def test_no_name_server_is_asked_for_a_bad_interface(
         raise AssertionError("asked")
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
-    bad: list[dict[str, Any]] = [{"interface": "no-such-if0"}, {"local_address": "192.0.2.77"}]
+    bad: list[dict[str, Any]] = [{"interface": "no-such-if0"}, {"local": "192.0.2.77"}]
     for changes in bad:
         with pytest.raises(trioquic.LocalAddressError):
             async with trioquic.open_connection("some.example", 1, alpn=["h3"], **changes):
@@ -118,7 +119,7 @@ async def test_no_name_server_is_asked_for_a_bad_interface(
 
 
 async def test_an_address_that_is_not_ours(target: socket.socket) -> None:
-    error = await refuse(target, local_address="192.0.2.77")
+    error = await refuse(target, local="192.0.2.77")
     assert isinstance(error, trioquic.LocalAddressError)
     assert error.errno == errno.EADDRNOTAVAIL
     assert "192.0.2.77" in str(error)

@@ -344,7 +344,7 @@ async def test_it_goes_to_where_the_ticket_came_from(autojump_clock: Clock) -> N
 
 async def test_an_unknown_address_gets_no_early_data(autojump_clock: Clock) -> None:
     async with phone_world(options()) as world:
-        sessions = await first_visit(world, local_address=WIFI, addresses=[SERVER])
+        sessions = await first_visit(world, local=WIFI, addresses=[SERVER])
         async with dial(
             world, sessions=sessions, early_data=True, interface="wlan0", addresses=[SERVER6, DEAD]
         ) as conn:
@@ -359,7 +359,7 @@ async def test_what_is_for_one_network_goes_to_no_other_for_its_address(
     for the first way may be known there."""
     sessions = MemorySessions(across_networks=True)
     async with phone_world(options()) as world:
-        over_ipv4 = {"local_address": WIFI, "addresses": [SERVER]}
+        over_ipv4 = {"local": WIFI, "addresses": [SERVER]}
         await first_visit(world, sessions, networks=world.phone, **over_ipv4)
         async with dial(
             world,

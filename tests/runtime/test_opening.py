@@ -273,19 +273,22 @@ async def test_the_caller_chooses_where_to_start_from(
             assert conn.active_path.local[0] == CELLULAR
             assert conn.active_path.interface == "wwan0"
             await get(conn, 10_000)
-        async with dial(world, local_address=CELLULAR) as conn:
-            assert conn.active_path is not None
-            assert conn.active_path.local[0] == CELLULAR
-            # the interface that has it, as if that had been named
-            assert conn.active_path.interface == "wwan0"
-            await conn.wait_confirmed()
-            path = await conn.add_path(local=WIFI)
-            assert path.interface == "wlan0"
+        # the older name goes on without a warning
+        both: list[dict[str, Any]] = [{"local": CELLULAR}, {"local_address": CELLULAR}]
+        for start in both:
+            async with dial(world, **start) as conn:
+                assert conn.active_path is not None
+                assert conn.active_path.local[0] == CELLULAR
+                # the interface that has it, as if that had been named
+                assert conn.active_path.interface == "wwan0"
+                await conn.wait_confirmed()
+                path = await conn.add_path(local=WIFI)
+                assert path.interface == "wlan0"
         # an address that is nobody's, or another interface's
         wrong: list[tuple[dict[str, Any], str]] = [
-            ({"local_address": "192.0.2.99"}, "no interface has the address 192.0.2.99"),
+            ({"local": "192.0.2.99"}, "no interface has the address 192.0.2.99"),
             (
-                {"interface": "wwan0", "local_address": WIFI},
+                {"interface": "wwan0", "local": WIFI},
                 f"{WIFI} is no address of interface 'wwan0'",
             ),
         ]
@@ -409,8 +412,8 @@ async def test_names_may_be_international(autojump_clock: trio.testing.MockClock
 
 def test_the_signature_is_the_contract() -> None:
     wanted = (
-        "host port alpn server_name tls transport migration networks interface local_address "
-        "addresses sessions early_data"
+        "host port alpn server_name tls transport migration networks interface local addresses "
+        "sessions early_data local_address"
     ).split()
     assert list(inspect.signature(trioquic.open_connection).parameters) == wanted
     assert list(inspect.signature(trioquic.connect).parameters) == ["nursery", *wanted]

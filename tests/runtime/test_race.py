@@ -40,7 +40,7 @@ def plan_for(world: World, **more: object) -> Plan:
         "migration": MigrationPolicy(),
         "networks": world.phone,
         "interface": None,
-        "local_address": None,
+        "local": None,
         "addresses": None,
         "sessions": None,
         "early_data": False,

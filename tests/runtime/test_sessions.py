@@ -93,9 +93,9 @@ async def test_another_network_gets_nothing(autojump_clock: Clock) -> None:
         await meet(world, sessions, interface="wwan0")
         assert sent_token(world) == b""
         [over_cellular] = server_side(world).tokens
-        await meet(world, sessions, local_address=WIFI)
+        await meet(world, sessions, local=WIFI)
         assert sent_token(world) == over_wifi
-        await meet(world, sessions, local_address=CELLULAR)
+        await meet(world, sessions, local=CELLULAR)
         assert sent_token(world) == over_cellular
 
 

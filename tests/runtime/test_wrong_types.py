@@ -95,7 +95,7 @@ async def test_open_connection(autojump_clock: trio.testing.MockClock) -> None:
         (lambda: opening(sessions="s.json"), TypeError, "sessions must have the methods of Ses"),
         (lambda: opening(early_data="yes"), TypeError, "early_data must be a bool, not str"),
         (lambda: opening(interface=["wlan0"]), TypeError, "interface must be a str, not list"),
-        (lambda: opening(local_address=5), TypeError, "local address must be a str, not int"),
+        (lambda: opening(local=5), TypeError, "local must be a str, not int"),
         (
             lambda: opening(addresses=b"x"),
             TypeError,
@@ -157,7 +157,7 @@ async def test_connections_and_streams(autojump_clock: trio.testing.MockClock) -
                     (lambda: conn.aclose("x"), TypeError, "error_code must be an integer, not str"),
                     (lambda: conn.aclose(0, b"x"), TypeError, "reason must be a str, not bytes"),
                     (lambda: conn.add_path(["lo"]), TypeError, "interface must be a str, not list"),
-                    (lambda: conn.migrate(local=5), TypeError, "local address must be a str"),
+                    (lambda: conn.migrate(local=5), TypeError, "local must be a str"),
                     (lambda: conn.migrate_to("wlan0"), TypeError, "path must be a Path, not str"),
                     (lambda: http3.open_http3(5), TypeError, "connection must be a Connection"),  # type: ignore[arg-type]
                     (

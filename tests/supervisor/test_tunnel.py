@@ -324,7 +324,7 @@ async def test_an_address_of_a_tunnel_that_is_gone_belongs_to_no_other_network(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Private ranges overlap: the Wi-Fi's has the address that the tunnel had."""
-    async with phone_with_vpn(local_address=TUNNEL) as (here, tunnel):
+    async with phone_with_vpn(local=TUNNEL) as (here, tunnel):
         here.world.wifi.add_address("10.0.0.5/8")
         tunnel.remove_address(TUNNEL)
         await here.until(trioquic.WaitingForPath)
@@ -385,13 +385,11 @@ async def test_a_spare_path_outside_is_no_refuge(autojump_clock: trio.testing.Mo
 # -- what the user said ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["interface", "local_address"])
+@pytest.mark.parametrize("kind", ["interface", "local"])
 async def test_an_interface_given_at_opening_is_kept_until_it_fails(
     autojump_clock: trio.testing.MockClock, kind: str
 ) -> None:
-    start: dict[str, Any] = (
-        {"interface": "wwan0"} if kind == "interface" else {"local_address": CELLULAR}
-    )
+    start: dict[str, Any] = {"interface": "wwan0"} if kind == "interface" else {"local": CELLULAR}
     async with phone_with_vpn(up=False, **start) as (here, _):
         await trio.sleep(30)
         path = here.conn.active_path

@@ -218,7 +218,7 @@ async def test_with_a_real_server(certs: Certificates, tmp_path: Path) -> None:
     transport = trioquic.TransportConfig(qlog_dir=directory)
     async with (
         serve("gtlsserver", certs.server, root=tmp_path) as server,
-        connect(server, "h3", local_address="127.0.0.1", transport=transport) as conn,
+        connect(server, "h3", local="127.0.0.1", transport=transport) as conn,
     ):
         await conn.wait_confirmed()
         await conn.migrate(local="127.0.0.2")

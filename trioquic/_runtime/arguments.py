@@ -41,7 +41,7 @@ class Plan:
     migration: MigrationPolicy
     networks: NetworkSource
     interface: str | None
-    local_address: str | None
+    local: str | None
     addresses: tuple[str, ...]
     sessions: SessionStore | None
     early_data: bool
@@ -118,7 +118,7 @@ def make_plan(
     migration: MigrationPolicy,
     networks: NetworkSource | None,
     interface: str | None,
-    local_address: str | None,
+    local: str | None,
     addresses: Sequence[str] | None,
     sessions: SessionStore | None,
     early_data: bool,
@@ -139,14 +139,13 @@ def make_plan(
     if early_data and sessions is None:
         raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")
     check_port("port", port, least=1)
-    check_local(interface, local_address)
+    check_local(interface, local)
     only = migration.only_interfaces
     if interface is not None and only and interface not in only:
         raise ValueError(f"interface {interface!r} is not among only_interfaces: {', '.join(only)}")
     name = to_ascii("host", host)
-    if local_address is not None and is_address(name):
-        if ip_version(name) != ip_version(local_address):
-            raise ValueError(f"local_address {local_address} and host {name} differ in IP version")
+    if local is not None and is_address(name) and ip_version(name) != ip_version(local):
+        raise ValueError(f"local {local} and host {name} differ in IP version")
     server = name if server_name is None else to_ascii("server_name", server_name)
     return Plan(
         host=name,
@@ -156,8 +155,8 @@ def make_plan(
         migration=migration,
         networks=guarded(system_networks() if networks is None else networks),
         interface=interface,
-        local_address=local_address,
-        addresses=_check_addresses(addresses, local_address),
+        local=local,
+        addresses=_check_addresses(addresses, local),
         sessions=None if sessions is None else guarded_store(sessions),
         early_data=early_data,
         rng=os.urandom,
@@ -171,9 +170,16 @@ def check_local(interface: str | None, local: str | None) -> None:
         if not interface or "\0" in interface:
             raise ValueError(f"{interface!r} is no name of an interface")
     if local is not None:
-        _check_type("local address", local, str)
+        _check_type("local", local, str)
         if not is_address(local):
-            raise ValueError(f"local address {local!r} is no IP address")
+            raise ValueError(f"local must be an IP address, not {local!r}")
+
+
+def either_local(local: str | None, local_address: str | None) -> str | None:
+    """`local`, by its name or by the older one of `open_connection` alone, which was promised."""
+    if local is not None and local_address is not None:
+        raise TypeError("local and local_address are the same argument: give one of them")
+    return local_address if local is None else local
 
 
 def _check_addresses(addresses: Sequence[str] | None, local: str | None) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ..errors import LocalAddressError
 from ..networks import NetworkSource
 from ..policy import MigrationPolicy
 from ..sessions import SessionStore
-from .arguments import Plan, ip_version, make_plan
+from .arguments import Plan, either_local, ip_version, make_plan
 from .binding import bind_socket
 from .connection import Connection
 from .race import Race
@@ -41,10 +41,11 @@ def open_connection(
     migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
     networks: NetworkSource | None = None,
     interface: str | None = None,
-    local_address: str | None = None,
+    local: str | None = None,
     addresses: Sequence[str] | None = None,
     sessions: SessionStore | None = None,
     early_data: bool = False,
+    local_address: str | None = None,
 ) -> AbstractAsyncContextManager[Connection]:
     """Connect to a QUIC version 1 server: `async with open_connection(...) as conn`.
 
@@ -57,10 +58,9 @@ def open_connection(
     is complete (RFC 8305); each has `TransportConfig.handshake_timeout`. `addresses` are tried
     instead of asking the resolver, by who has them from elsewhere, such as an HTTPS record's hints
     (RFC 9460). `server_name` is what the certificate must name, `host` by default. `alpn` has the
-    application protocols to offer, preferred first. `interface`
-    and `local_address` say where the connection starts from; `networks` where interfaces are looked
-    up, the system by default. `sessions` keeps what lets the next connection start faster (see
-    `trioquic.sessions`); by default nothing is kept.
+    application protocols to offer, preferred first. `interface` and `local` (or `local_address`)
+    say where the connection starts from, `networks` where interfaces are looked up, the system by
+    default. `sessions` keeps what lets the next connection start faster; see `trioquic.sessions`.
 
     With `early_data`, and a ticket in `sessions` whose server takes that, the block is entered at
     once: streams opened with `early_data=True` may send, everything else waits for the handshake,
@@ -84,7 +84,7 @@ def open_connection(
             migration=migration,
             networks=networks,
             interface=interface,
-            local_address=local_address,
+            local=either_local(local, local_address),
             addresses=addresses,
             sessions=sessions,
             early_data=early_data,
@@ -139,10 +139,11 @@ async def connect(
     migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
     networks: NetworkSource | None = None,
     interface: str | None = None,
-    local_address: str | None = None,
+    local: str | None = None,
     addresses: Sequence[str] | None = None,
     sessions: SessionStore | None = None,
     early_data: bool = False,
+    local_address: str | None = None,
 ) -> Connection:
     """Connect as `open_connection` does, with the connection's tasks in a nursery of the caller's.
 
@@ -160,7 +161,7 @@ async def connect(
         migration=migration,
         networks=networks,
         interface=interface,
-        local_address=local_address,
+        local=either_local(local, local_address),
         addresses=addresses,
         sessions=sessions,
         early_data=early_data,
@@ -198,7 +199,7 @@ async def _find(plan: Plan) -> list[Remote]:
     """Where the server may be. Raises ValueError where the policy rules out the start."""
     await _check_local(plan)
     remotes = await _resolve(plan)
-    if plan.local_address is not None:
+    if plan.local is not None:
         for remote in remotes:
             check_start(plan, remote.address[0])
     return remotes
@@ -207,23 +208,23 @@ async def _find(plan: Plan) -> list[Remote]:
 async def _check_local(plan: Plan) -> None:
     """Find out that the interface or address does not exist before a name server is asked: the
     question would leave by another one."""
-    if plan.interface is None and plan.local_address is None:
+    if plan.interface is None and plan.local is None:
         check_networks(plan)
         return
     if plan.interface is not None:
         check_start(plan, None)
-    version = 4 if plan.local_address is None else ip_version(plan.local_address)
+    version = 4 if plan.local is None else ip_version(plan.local)
     try:
         sock = await bind_socket(
             socket.AF_INET6 if version == 6 else socket.AF_INET,
             interface=plan.interface,
-            local=plan.local_address,
+            local=plan.local,
             local_port=0,
             networks=plan.networks,
         )
     except LocalAddressError as error:
         # An interface without IPv4 may still do for a server that has IPv6.
-        if plan.local_address is not None or error.errno == errno.ENODEV:
+        if plan.local is not None or error.errno == errno.ENODEV:
             raise
     else:
         sock.close()
@@ -232,8 +233,8 @@ async def _check_local(plan: Plan) -> None:
 async def _resolve(plan: Plan) -> list[Remote]:
     """The server's addresses, in the resolver's order."""
     family = socket.AF_UNSPEC
-    if plan.local_address is not None:
-        family = socket.AF_INET6 if ip_version(plan.local_address) == 6 else socket.AF_INET
+    if plan.local is not None:
+        family = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
     remotes: dict[Remote, None] = {}
     for host in plan.addresses or (plan.host,):
         # getaddrinfo knows the forms of addresses, too, zones among them

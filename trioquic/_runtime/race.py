@@ -67,7 +67,7 @@ class Race:
         self._tell = tell
         self._one_address = len(ways) == 1
         # whether other networks may take part later, and those that do already
-        self._named = plan.interface is not None or plan.local_address is not None
+        self._named = plan.interface is not None or plan.local is not None
         self._widens = (
             plan.migration.start_interfaces is None
             and not self._named
@@ -241,12 +241,12 @@ class Race:
     async def _connect(self, way: Way) -> DatagramSocket:
         plan = self._plan
         interface = way.interface
-        if interface is None and plan.local_address is not None:
-            interface = interface_of(plan.local_address, way.remote.address[0], plan.networks)
+        if interface is None and plan.local is not None:
+            interface = interface_of(plan.local, way.remote.address[0], plan.networks)
         sock = await bind_socket(
             way.remote.family,
             interface=interface,
-            local=plan.local_address,
+            local=plan.local,
             local_port=0,
             networks=plan.networks,
         )

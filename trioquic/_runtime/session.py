@@ -138,7 +138,7 @@ class Session:
         may be started after that, however it ended."""
         driver = self._driver
         plan = self._plan
-        chosen = plan.interface is not None or plan.local_address is not None
+        chosen = plan.interface is not None or plan.local is not None
         paths.start_first(self._socket, chosen)
         self._socket.on_refused = refusals.note
         told = False

@@ -59,9 +59,9 @@ def check_start(plan: Plan, remote: str | None) -> None:
     depends on where it goes to. Raises ValueError."""
     policy, name = plan.migration, plan.interface
     which = f"interface {name!r}"
-    if name is None and plan.local_address is not None:
-        name = interface_of(plan.local_address, remote, plan.networks)
-        which = f"local_address {plan.local_address} belongs to interface {name!r}, which"
+    if name is None and plan.local is not None:
+        name = interface_of(plan.local, remote, plan.networks)
+        which = f"local {plan.local} belongs to interface {name!r}, which"
     if name is None:
         return
     only = policy.only_interfaces
@@ -114,7 +114,7 @@ def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> 
 
 def _is_named(plan: Plan) -> bool:
     """Whether the application says where the connection starts."""
-    return plan.interface is not None or plan.local_address is not None
+    return plan.interface is not None or plan.local is not None
 
 
 def _survey(
