@@ -149,30 +149,31 @@ async def test_a_port_that_failed_is_not_to_blame_when_the_tunnel_goes(
         assert "the tunnel is gone" in waiting.reason
 
 
-class Telling(trioquic.MigrationPolicy):
+def telling(probing: trio.Event) -> trioquic.MigrationPolicy:
     """Tells when it asks on another port."""
 
-    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-        decision = super().decide(view, event, now)
-        if decision.probe:
-            PROBING.set()
-        return decision
+    class Telling(trioquic.MigrationPolicy):
+        def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+            decision = super().decide(view, event, now)
+            if decision.probe:
+                probing.set()
+            return decision
 
-
-PROBING = trio.Event()
+    return Telling()
 
 
 async def test_a_port_that_was_opened_in_the_last_moment_lost_its_route_with_the_others(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """So it is given up, and not kept as one that carries packets without a route."""
+    probing = trio.Event()
     async with (
-        phone_with_vpn(migration=Telling()) as (here, tunnel),
+        phone_with_vpn(migration=telling(probing)) as (here, tunnel),
         trio.open_nursery() as nursery,
     ):
         tunnel.link.blackhole()
         nursery.start_soon(here.download, 1000)
-        await PROBING.wait()
+        await probing.wait()
         await trio.testing.wait_all_tasks_blocked()
         assert len(here.conn.paths) == 2
         tunnel.set_routes([])
