@@ -48,6 +48,17 @@ def test_the_makefile_knows_every_version_of_python() -> None:
     assert found[1].split() == [*versions(), FREE_THREADED]
 
 
+def test_every_mutated_part_is_there_and_has_a_job() -> None:
+    """A file that has moved would be mutated no more, and nobody would notice."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    patterns: list[str] = settings["only_mutate"]
+    assert [pattern for pattern in patterns if not list(PROJECT.glob(pattern))] == []
+    scheduled = jobs(PROJECT / ".github" / "workflows" / "scheduled.yml")
+    parts: list[str] = scheduled["mutants"]["strategy"]["matrix"]["part"]
+    modules = [re.sub(r"(\.py|/?\*)$", "", pattern).replace("/", ".") for pattern in patterns]
+    assert sorted(modules) == sorted(f"trioquic.{part}" for part in parts)
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 def test_jobs_end_by_themselves_and_run_targets_that_exist(workflow: Path) -> None:
     targets = set(
