@@ -1,8 +1,12 @@
 """How Sphinx makes the documentation: `make docs`."""
 
+import sys
+from types import FunctionType
+
 from sphinx.application import Sphinx
 
 import trioquic
+from trioquic._construction import NoPublicConstructor
 
 project = "trioquic"
 author = "The trioquic contributors"
@@ -41,10 +45,7 @@ intersphinx_mapping = {
 nitpicky = True
 nitpick_ignore_regex = [
     # what no application makes or names: it stands in signatures of what trioquic hands out
-    (
-        "py:class",
-        r"trioquic\.([\w.]+\.)?_[\w.]+|trioquic\.(paths\.PathControl|http3\.session\.Session)",
-    ),
+    ("py:class", r"trioquic\.([\w.]+\.)?_[\w.]+"),
     # without a module in an annotation that only a type checker reads
     ("py:class", r"Args|Buffer"),
     # httpx has no inventory, and Python's pages do not list these two
@@ -64,5 +65,16 @@ def without_private_bases(
                 break
 
 
+def is_private_constructor(
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Whether to leave out an `__init__` that only the library calls; None: as it was."""
+    if name != "__init__" or not isinstance(member, FunctionType):
+        return None
+    owner = getattr(sys.modules[member.__module__], member.__qualname__.split(".")[0], None)
+    return True if isinstance(owner, NoPublicConstructor) else None
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("autodoc-skip-member", is_private_constructor)
     app.connect("autodoc-process-bases", without_private_bases)

@@ -438,7 +438,8 @@ async def test_a_certificate_of_the_year_0(
     async with phone_world(options=ServerOptions(credentials=server)) as world:
         error = await expect_failure(world, trioquic.CertificateError, tls=tls)
     assert error.code == 0x100 + 42
-    assert "year 0 is out of range" in str(error)
+    # what follows is Python's own sentence, another one since 3.14
+    assert "a certificate is malformed: 'year " in str(error)
 
 
 async def test_a_closed_port_of_this_machine() -> None:
