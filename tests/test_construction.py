@@ -41,6 +41,7 @@ MADE_BY = {
 # What an application makes, beside configuration, errors and other plain values.
 MADE_BY_CALLS = {
     "trioquic": {"FileSessions", "ManualNetworks", "MemorySessions"},
+    "trioquic.http3": {"Client"},
     "trioquic.httpx": {"HTTP3Transport"},
     "trioquic.anyio": {"QuicByteStream", "QuicByteStreamConnectable"},
     "trioquic.sessions": {"FileSessions", "MemorySessions"},

@@ -97,6 +97,26 @@ async def test_a_download_over_http3_that_moves(certs: Certificates, tmp_path: P
         assert result.stderr.count(b"Migrated(") == 2
 
 
+@needs("gtlsserver")
+async def test_many_urls_at_once(certs: Certificates, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"file{number}").write_bytes(b"%d" % number * 100_000)
+    async with gtlsserver(certs.server, root=tmp_path) as server:
+        urls = [f"https://localhost:{server.port}/file{number}" for number in range(3)]
+        arguments = ["-m", "examples.fetch_all", *urls, "--cafile", str(server.ca_file)]
+        result = await run(*arguments)
+        assert result.returncode == 0, result.stderr
+        lines = sorted(result.stdout.decode().splitlines(), key=lambda line: line[-1])
+        for number, line in enumerate(lines):
+            status, _, size, digest, url = line.split()
+            assert (status, size, url) == ("200", "100000", urls[number])
+            assert digest == hashlib.sha256(b"%d" % number * 100_000).hexdigest()
+        assert result.stderr == b"over 1 connections\n"
+        result = await run(*arguments[:-2])
+        assert result.returncode == 1
+        assert result.stderr.count(b"CertificateError") == 3
+
+
 async def test_the_quickstart_reports_an_untrusted_server(certs: Certificates) -> None:
     async with aioquic_server(certs.untrusted) as server:
         arguments = ["-m", "examples.quickstart", server.host, str(server.port), "/3"]

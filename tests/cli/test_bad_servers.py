@@ -29,7 +29,8 @@ from trioquic._checks import without_password
 from trioquic.cli import failures
 from trioquic.cli.downloads import Job
 from trioquic.cli.failures import FetchError
-from trioquic.cli.urls import Target, parse_url, redirected
+from trioquic.cli.urls import redirected, target_of
+from trioquic.http3.url import Target
 
 from .run import invoke, trioquic
 from .test_downloads import SIZE, STRONG, Files, Memory, Shown, Web, fetch_jobs
@@ -259,7 +260,7 @@ def test_whatever_a_location_is() -> None:
         host, port = target.origin
         assert host.isascii() and 0 < port < 65536
         # what was made of it makes sense by itself, and has no user
-        assert parse_url(target.url).url == target.url
+        assert target_of(target.url).url == target.url
         assert "sesame" not in target.url.partition("/")[2].partition("/")[2].partition("/")[0]
     assert 1000 < accepted < 19_000
 
@@ -295,7 +296,7 @@ def test_what_no_url_has(url: str, reason: str) -> None:
     """Neither from the user, where Python would take some of it away without a word, nor from a
     server, where that is as everybody does it."""
     with pytest.raises(FetchError, match=reason) as caught:
-        parse_url(url)
+        target_of(url)
     assert caught.value.exit_code == failures.BAD_URL
     if "\t" not in url and "\n" not in url:
         with pytest.raises(FetchError, match=reason) as caught:
@@ -306,7 +307,7 @@ def test_what_no_url_has(url: str, reason: str) -> None:
 @pytest.mark.parametrize("text", ["https://[fe80::1%25eth0]:1/", "https://[fe80::1%eth0]:1/"])
 def test_the_zone_of_an_address_stays_here(text: str) -> None:
     """RFC 6874: it means something on this machine only."""
-    target = parse_url(text)
+    target = target_of(text)
     assert target.origin == ("fe80::1%eth0", 1)
     assert target.url == "https://[fe80::1]:1/"
 

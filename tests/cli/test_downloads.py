@@ -473,7 +473,7 @@ async def test_redirects(autojump_clock: Clock) -> None:
         assert job.error == "status 302, redirected to ../file: follow with -L"
         job, _ = await here.fetch("/away", Memory())
         assert job.exit_code == failures.REDIRECTS
-        assert "no https URL" in str(job.error)
+        assert "needs an https URL" in str(job.error)
 
 
 async def test_an_error_names_where_it_was_asked_and_where_it_failed(autojump_clock: Clock) -> None:

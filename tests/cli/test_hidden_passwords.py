@@ -3,7 +3,7 @@
 import pytest
 
 import trioquic
-from trioquic.cli.urls import parse_url
+from trioquic.http3.url import parse_url
 
 from .run import invoke
 

@@ -14,6 +14,7 @@ from tests.sim_server import PORT, credentials, pattern
 from tests.sim_world import SERVER
 from trioquic.cli import failures
 from trioquic.cli.origins import Origins, Settings
+from trioquic.http3.url import Origin
 
 from .test_downloads import CUT_AT, SIZE, STRONG, Memory, Web, web
 
@@ -217,6 +218,6 @@ async def test_an_attempt_that_is_ended_while_somebody_waits_for_it(
 
         with here.world.phone.as_current():
             nursery.start_soon(end)
-            link = await origins.link((SERVER, PORT))
+            link = await origins.link(Origin(SERVER, PORT))
         assert link.connected
         nursery.cancel_scope.cancel()

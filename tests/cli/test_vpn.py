@@ -12,6 +12,7 @@ from tests.sim_world import SERVER
 from trioquic.cli import probe
 from trioquic.cli.failures import FetchError
 from trioquic.cli.origins import Origins, Settings
+from trioquic.http3.url import Origin
 
 from .test_downloads import SIZE, Memory, web
 
@@ -77,10 +78,10 @@ async def test_another_port_of_the_host_is_reached_inside_as_well(
         settings = Settings(tls=tls, networks=here.world.phone)
         with here.world.phone.as_current():
             origins = Origins(nursery=nursery, settings=settings, tell=print, began=0.0)
-            assert (await origins.link((SERVER, PORT))).connected
+            assert (await origins.link(Origin(SERVER, PORT))).connected
             tunnel.down()
             with pytest.raises(FetchError, match="there is no tunnel"):
-                await origins.link((SERVER, PORT + 1))
+                await origins.link(Origin(SERVER, PORT + 1))
         nursery.cancel_scope.cancel()
     sent = here.world.record.select(host="phone")
     assert {record.interface for record in sent} == {"tun0"}

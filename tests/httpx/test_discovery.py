@@ -11,7 +11,8 @@ import trio.testing
 import trioquic
 from tests.sim_server import NAME
 from tests.sim_world import SERVER
-from trioquic.http3.client.discovery import Discovery, Endpoint, Mode, Origin
+from trioquic.http3.client.discovery import Discovery, Endpoint, Mode
+from trioquic.http3.url import Origin
 from trioquic.httpx._around import _with_less_time
 
 from .site import Site, pool_of, simulated_site, website

@@ -27,6 +27,7 @@ from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import SERVER, World, simulated_world
 from trioquic import TLSConfig, http3
 from trioquic._construction import create
+from trioquic.http3.exchange import Exchange
 
 pytestmark = pytest.mark.plain
 
@@ -181,9 +182,8 @@ async def test_http3(autojump_clock: trio.testing.MockClock) -> None:
             ):
                 http: Any = opened
                 request: Any = await http.open_request("POST", "https", "server.example", "/wait")
-                answer: Any = create(
-                    http3.Response, request, http3.ResponseHead(status=200, headers=())
-                )
+                head = http3.ResponseHead(status=200, headers=())
+                answer: Any = create(http3.Response, Exchange(request, conn), head, URL)
                 await trio.sleep(1)
                 pairs = r"headers must be a sequence of \(name, value\) pairs, not "
                 one = "each name and value in headers must be bytes or str, not int"

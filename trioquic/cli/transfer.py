@@ -26,12 +26,13 @@ from .. import (
 )
 from .._checks import without_password
 from ..http3 import Headers, HTTP3ConnectionError, HTTP3Error, RequestRejectedError, Response
+from ..http3.url import Target
 from . import failures
 from .failures import FetchError
 from .link import Link
 from .origins import Origins
 from .sink import Sink
-from .urls import Target, parse_url, redirected
+from .urls import redirected, target_of
 
 T = TypeVar("T")
 _HEADERS: Final = (("user-agent", f"trioquic/{__version__}"), ("accept", "*/*"))
@@ -100,7 +101,7 @@ class Transfer:
 
     async def run(self) -> None:
         """All of it. Raises `FetchError`; OSError when the sink does."""
-        target = parse_url(self._given)
+        target = target_of(self._given)
         user, authorization = target.origin, target.authorization
         tried = 0
         furthest = 0  # bytes that have come, before it was begun again perhaps

@@ -1,4 +1,9 @@
-"""HTTP/3 for trio (RFC 9114), on an open QUIC connection; the extra `http3` brings what it needs.
+"""HTTP/3 for trio (RFC 9114); the extra `http3` brings what it needs.
+
+    async with trioquic.http3.Client() as client:
+        response = await client.get("https://example.org/")
+
+Or on an open QUIC connection of one's own:
 
     async with trioquic.open_connection("example.org", 443, alpn=["h3"]) as connection:
         async with trioquic.http3.open_http3(connection) as http:
@@ -12,6 +17,8 @@ Requests go on when the connection moves to another network path.
 from .. import _checks
 
 try:
+    from .client.client import Client
+    from .client.complete import CompleteResponse
     from .connection import HTTP3Connection, open_http3
 except ModuleNotFoundError as _error:
     _checks.tell_extra(_error, "http3", ("pylsqpack",))
@@ -24,7 +31,9 @@ from .errors import (
     HTTP3StreamError,
     MalformedResponseError,
     NotAuthoritativeError,
+    RedirectError,
     RequestRejectedError,
+    StatusError,
 )
 from .fields import Headers, HeaderTypes, ResponseHead
 from .priority import Priority
@@ -33,6 +42,8 @@ from .response import Response
 from .settings import HTTP3Config, PeerSettings
 
 __all__ = [
+    "Client",
+    "CompleteResponse",
     "ErrorCode",
     "FieldSectionTooLargeError",
     "HTTP3Config",
@@ -46,9 +57,11 @@ __all__ = [
     "NotAuthoritativeError",
     "PeerSettings",
     "Priority",
+    "RedirectError",
     "Request",
     "RequestRejectedError",
     "Response",
     "ResponseHead",
+    "StatusError",
     "open_http3",
 ]

@@ -1,6 +1,6 @@
 """HTTP/3 on an open QUIC connection (RFC 9114)."""
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 from weakref import WeakSet
@@ -12,28 +12,20 @@ from .._construction import NoPublicConstructor, create
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Exchange
-from .fields import HeaderTypes, header_fields, pseudo_fields, request_fields
-from .origin import check_host_field, check_origin, credentials_of, split_url
+from .fields import HeaderTypes, completed, header_fields, pseudo_fields, request_fields
+from .origin import check_host_field, check_origin
 from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import Priority
 from .request import Request
-from .response import Content, Response, respond
+from .response import CONTENT, Content, Response, respond
 from .session import ENDINGS, Session
 from .settings import HTTP3Config, PeerSettings
+from .url import parse_url
 
 _DEFAULT_CONFIG = HTTP3Config()
 
 _URL: Final = _checks.instance(str)
-_CONTENT: Final = _checks.optional(
-    _checks.instance(
-        bytes,
-        bytearray,
-        memoryview,
-        AsyncIterable,
-        wanted="bytes or an asynchronous iterable of bytes",
-    )
-)
 _PRIORITY: Final = _checks.optional(_checks.instance(Priority))
 _QUIC: Final = _checks.instance(Connection)
 _CONFIG: Final = _checks.instance(HTTP3Config)
@@ -175,7 +167,7 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         """
         _checks.check(_URL, "url", url)
         _checks.check(header_fields, "headers", headers)
-        _checks.check(_CONTENT, "content", content)
+        _checks.check(CONTENT, "content", content)
         _check_options(priority, early_data, any_origin)
         return self._request(method, url, headers, content, priority, early_data, any_origin)
 
@@ -190,27 +182,21 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         early_data: bool,
         any_origin: bool,
     ) -> AsyncGenerator[Response]:
-        scheme, authority, path = split_url(url)
-        given = {_lower(name) for name, _ in headers}
-        credentials = credentials_of(url)
-        if credentials is not None and "authorization" not in given:
-            headers = (*headers, ("authorization", credentials))
-        if isinstance(content, bytes | bytearray | memoryview):
+        target = parse_url(url)
+        if isinstance(content, bytearray | memoryview):
             content = bytes(content)
-            if "content-length" not in given:
-                headers = (*headers, ("content-length", str(len(content))))
         request = await self.open_request(
             method,
-            scheme,
-            authority,
-            path,
-            headers,
+            "https",
+            target.authority,
+            target.path,
+            completed(headers, target.authorization, content),
             priority=priority,
             end=content is None,
             early_data=early_data,
             any_origin=any_origin,
         )
-        async with respond(Exchange(request, self.quic), content) as response:
+        async with respond(Exchange(request, self.quic), content, target.url) as response:
             yield response
 
 
@@ -299,7 +285,3 @@ async def _close_now(session: Session, code: int, reason: str) -> None:
     with trio.CancelScope(shield=True) as scope:
         scope.cancel()
         await session.quic.aclose(code, reason)
-
-
-def _lower(name: bytes | str) -> str:
-    return name.lower() if isinstance(name, str) else name.decode("latin-1").lower()

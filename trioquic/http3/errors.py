@@ -3,6 +3,8 @@
     trioquic.QuicError
         HTTP3Error
             NotAuthoritativeError
+            RedirectError
+            StatusError
             HTTP3ConnectionError
             HTTP3StreamError: RequestRejectedError, MalformedResponseError,
                 FieldSectionTooLargeError
@@ -49,6 +51,19 @@ class HTTP3Error(QuicError):
 class NotAuthoritativeError(HTTP3Error):
     """The request is for an origin that the server has not shown to answer for: its certificate
     does not name the host (RFC 9114 section 3.3). Nothing was sent."""
+
+
+class RedirectError(HTTP3Error):
+    """A server redirects to where this client does not go, or too often."""
+
+
+class StatusError(HTTP3Error):
+    """A response whose status is no success (RFC 9110 section 15), where one was asked for."""
+
+    def __init__(self, status: int, url: str) -> None:
+        super().__init__(f"status {status} of {url}")
+        self.status = status
+        self.url = url
 
 
 class HTTP3ConnectionError(HTTP3Error):

@@ -42,6 +42,11 @@ class ResponseHead:
     informational: "tuple[ResponseHead, ...]" = ()
     """The interim (1xx) responses that came before, in order."""
 
+    def header(self, name: str, default: str | None = None) -> str | None:
+        """The value of the first field of that name, in whichever letters; `default` if there is
+        none."""
+        return field(self.headers, name, default)
+
 
 def field(headers: Headers, name: str, default: str | None = None) -> str | None:
     """The value of the first field of that name, in whichever letters; `default` if there is none.
@@ -87,6 +92,18 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
             raise ValueError(f"{name.decode()}: {value!r} has no place in HTTP/3")
         fields.append((name, value))
     return fields
+
+
+def completed(headers: HeaderTypes, authorization: str | None, content: object) -> HeaderTypes:
+    """With the fields that a URL's user and a content of known length bring along, where the caller
+    has given none."""
+    given = {_bytes(name).lower() for name, _ in headers}
+    more: list[tuple[str, str]] = []
+    if authorization is not None and b"authorization" not in given:
+        more.append(("authorization", authorization))
+    if isinstance(content, bytes) and b"content-length" not in given:
+        more.append(("content-length", str(len(content))))
+    return (*headers, *more)
 
 
 def pseudo_fields(

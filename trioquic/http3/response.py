@@ -6,30 +6,51 @@ from typing import Final, TypeAlias
 
 import trio
 
-from .. import _checks
+from .. import Connection, _checks
 from .._construction import NoPublicConstructor, create
 from .background import background
 from .errors import HTTP3Error
 from .exchange import Exchange
 from .failure import unwrapped
-from .fields import Headers, ResponseHead, field
+from .fields import Headers, ResponseHead
 from .request import MOST
 
 _READ: Final = _checks.optional(_checks.whole(0))
 
 Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
+"""A request's content: all of it, or piece by piece."""
+CONTENT: Final = _checks.optional(
+    _checks.instance(
+        bytes,
+        bytearray,
+        memoryview,
+        AsyncIterable,
+        wanted="bytes or an asynchronous iterable of bytes",
+    )
+)
 
 
 class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request"):
     """A response whose content is read while it comes: `async for chunk in response`."""
 
-    def __init__(self, exchange: Exchange, head: ResponseHead) -> None:
+    def __init__(self, exchange: Exchange, head: ResponseHead, url: str) -> None:
         self._exchange = exchange
         self._head = head
+        self._url = url
         self._kept = b""  # what a `read` that failed had got
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
+
+    @property
+    def url(self) -> str:
+        """What was asked for, without user and fragment; after redirects, the last URL."""
+        return self._url
+
+    @property
+    def quic(self) -> Connection:
+        """The QUIC connection that it comes on, for its paths and statistics."""
+        return self._exchange.quic
 
     @property
     def status(self) -> int:
@@ -43,7 +64,7 @@ class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request")
     def header(self, name: str, default: str | None = None) -> str | None:
         """The value of the first field of that name, in whichever letters; `default` if there is
         none."""
-        return field(self._head.headers, name, default)
+        return self._head.header(name, default)
 
     @property
     def informational(self) -> tuple[ResponseHead, ...]:
@@ -95,17 +116,26 @@ class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request")
 
 
 @asynccontextmanager
-async def respond(
-    exchange: Exchange, content: AsyncIterable[bytes] | bytes | None
+async def reading(
+    exchange: Exchange, url: str, head: ResponseHead | None = None
 ) -> AsyncGenerator[Response]:
-    """The response to a request whose headers were sent; leaving the block ends the request. What
-    the content raises comes out, unless something else does."""
+    """A response as a block, at the end of which the request is cancelled if it is not complete.
+    What its content raises comes out, unless something else does. None: the head is awaited."""
+    async with aclosing(exchange):
+        if head is None:
+            with unwrapped():
+                head = await exchange.receive_head()
+        yield create(Response, exchange, head, url)
+    if exchange.upload_failure is not None:
+        raise exchange.upload_failure
+
+
+@asynccontextmanager
+async def respond(
+    exchange: Exchange, content: AsyncIterable[bytes] | bytes | None, url: str
+) -> AsyncGenerator[Response]:
+    """The response to a request whose headers were sent."""
     async with AsyncExitStack() as stack:
         if content is not None:
             exchange.send_content(await stack.enter_async_context(background()), content)
-        await stack.enter_async_context(aclosing(exchange))
-        with unwrapped():
-            head = await exchange.receive_head()
-        yield create(Response, exchange, head)
-    if exchange.upload_failure is not None:
-        raise exchange.upload_failure
+        yield await stack.enter_async_context(reading(exchange, url))

@@ -12,9 +12,9 @@ import httpx
 
 from ..http3 import Headers
 from ..http3.client.call import Call
-from ..http3.client.discovery import Origin
 from ..http3.fields import CONNECTION_SPECIFIC
 from ..http3.timeouts import Timeouts
+from ..http3.url import Origin
 
 _HTTPS_PORT: Final = 443
 

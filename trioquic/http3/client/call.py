@@ -25,7 +25,7 @@ from ..failure import RequestFailedError
 from ..fields import Headers
 from ..priority import Priority
 from ..timeouts import Timeouts
-from .discovery import Origin
+from ..url import Origin
 
 TOO_EARLY: Final = 425
 # RFC 9110 section 9.2.1, without TRACE, which nobody needs fast

@@ -11,9 +11,10 @@ is tried once more, but no request waits for it until it has worked.
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from ..fields import Headers, field
+from ..url import Origin
 from .alt_svc import Alternative, parse_alt_svc
 
 MISDIRECTED: Final = 421
@@ -28,13 +29,6 @@ _LEAST_PAUSE: Final = 10.0
 _MOST_PAUSE: Final = 300.0
 # So many origins are remembered, the least recently used is forgotten; and so many places
 _MOST: Final = 1000
-
-
-class Origin(NamedTuple):
-    """An https origin (RFC 6454)."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

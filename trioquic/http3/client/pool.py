@@ -19,8 +19,9 @@ import trio
 from ... import ApplicationCodeError, InternalError, LocalAddressError
 from ..failure import CLOSED, Phase, RequestFailedError, during
 from ..timeouts import Timeouts, wait_until
+from ..url import Origin
 from .connection import Opener, PooledConnection
-from .discovery import Endpoint, Origin
+from .discovery import Endpoint
 from .settings import Settings
 
 # Usable connections to one endpoint

@@ -9,7 +9,8 @@ from ... import MigrationPolicy, NetworkSource, TLSConfig, TransportConfig, _che
 from ...sessions import SessionStore
 from ..connection import HTTP3Connection
 from ..settings import HTTP3Config
-from .discovery import Mode, Origin
+from ..url import Origin
+from .discovery import Mode
 
 Watch: TypeAlias = Callable[[Origin, HTTP3Connection], AbstractAsyncContextManager[object]]
 """What is done beside a connection, as a block around its life."""

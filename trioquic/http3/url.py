@@ -1,0 +1,126 @@
+"""URLs that can be asked for: what the application gives, and where servers redirect to.
+
+Everything about a URL is checked here, before any part of it reaches a name server, a handshake or
+a terminal. What is told to people has no password in it.
+"""
+
+import base64
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit
+
+import idna
+
+from .._checks import without_password
+
+_PORT: Final = 443
+_LONGEST_NAME: Final = 253
+_LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_BRACKETED: Final = re.compile(r"(?:^|@)\[[^][@]+\](?::[0-9]*)?$")
+_UNSAFE: Final = re.compile(rb"[\x80-\xff]")
+# what a path or query may hold as it is (RFC 3986 section 3.3 and 3.4), and the percent sign
+_SAFE: Final = "/:@!$&'()*+,;=~?%[]"
+
+
+class Origin(NamedTuple):
+    """An https origin (RFC 6454): a host in ASCII, or an address with its zone, and a port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a request goes."""
+
+    origin: Origin
+    url: str
+    """As the server is asked: the host in ASCII, without zone and userinfo."""
+    authorization: str | None
+    """What the userinfo of the URL becomes (RFC 7617)."""
+
+    @property
+    def authority(self) -> str:
+        """As a request names it (RFC 9114 section 4.3.1)."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def path(self) -> str:
+        """Path and query; letters that these cannot have are percent-encoded."""
+        parts = urlsplit(self.url)
+        query = "?" + quote(parts.query, safe=_SAFE) if parts.query else ""
+        return quote(parts.path or "/", safe=_SAFE) + query
+
+
+def parse_url(url: str) -> Target:
+    """Raises ValueError, which does not repeat what may be a password."""
+    shown = without_password(url)
+    if _CONTROL.search(url):
+        raise ValueError(f"{shown!r} is a URL with blanks or control characters")
+    try:
+        parts = urlsplit(url)
+        port = _PORT if parts.port is None else parts.port
+    except ValueError:
+        # what is wrong may be a part of the password
+        raise ValueError(f"{shown!r} makes no sense") from None
+    if parts.scheme != "https":
+        raise ValueError(f"HTTP/3 needs an https URL, not {shown!r}")
+    if port == 0:
+        raise ValueError(f"{shown!r} has port 0, which is none")
+    host = _host(parts.hostname or "")
+    name, _, _ = host.partition("%")
+    if "[" in parts.netloc and (":" not in name or not _BRACKETED.search(parts.netloc)):
+        raise ValueError(f"only IPv6 addresses have brackets, unlike {shown!r}")
+    netloc = f"[{name}]" if ":" in name else name
+    if parts.port is not None:
+        netloc += f":{port}"
+    return Target(
+        origin=Origin(host, port),
+        url=parts._replace(netloc=netloc, fragment="").geturl(),
+        authorization=_authorization(parts),
+    )
+
+
+def joined(url: str, location: bytes) -> str:
+    """Where a Location field leads from a URL (RFC 9110 section 10.2.2). Raises ValueError."""
+    try:
+        text = location.decode()
+    except UnicodeDecodeError:
+        text = _UNSAFE.sub(lambda byte: b"%%%02X" % byte[0][0], location).decode("ascii")
+    try:
+        return urljoin(url, text)
+    except ValueError:
+        raise ValueError(f"{without_password(text)!r} makes no sense") from None
+
+
+def _authorization(parts: SplitResult) -> str | None:
+    userinfo = parts.netloc.rpartition("@")[0]
+    user, _, password = userinfo.partition(":")
+    if not user and not password:
+        return None
+    pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+def _host(host: str) -> str:
+    """A host as name servers know it (RFC 5890), or an address, its zone as in RFC 6874 or as
+    people write it. Raises ValueError."""
+    if not 0 < len(host) <= _LONGEST_NAME:
+        raise ValueError("the host is missing, or too long to be one")
+    if ":" in host:
+        address, percent, zone = host.partition("%")
+        if percent:
+            zone = zone.removeprefix("25") or zone
+        return str(ipaddress.IPv6Address(address)) + percent + zone
+    # an IDN is longer in ASCII
+    name = host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
+    labels = name.removesuffix(".").split(".")
+    if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f"{host!r} is no host name")
+    if labels[-1].isdigit():
+        # what looks like an address is one
+        ipaddress.IPv4Address(name)
+    return name
