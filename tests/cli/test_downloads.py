@@ -14,8 +14,8 @@ from tests.http3.world import AUTHORITY, Application, Exchange
 from tests.sim_server import PORT, ServerConnection, ServerOptions, credentials, pattern
 from tests.sim_world import World, simulated_world
 from trioquic.cli import failures, transfer
+from trioquic.cli.connections import Connections, Settings
 from trioquic.cli.downloads import Job, fetch_all
-from trioquic.cli.origins import Origins, Settings
 from trioquic.cli.sink import Sink
 from trioquic.cli.transfer import Transfer
 
@@ -377,13 +377,10 @@ async def test_a_server_that_gives_next_to_nothing_is_given_up(autojump_clock: C
             await self._sink.write(b"x")
             raise transfer._RetryError("reset") from trioquic.StatelessResetError("reset")
 
-    shown = Shown()
-    async with trio.open_nursery() as nursery:
-        origins = Origins(nursery=nursery, settings=Settings(), tell=shown.tell, began=0.0)
-        url = f"https://{AUTHORITY}/"
-        job = OneByte(url, Memory(), origins, retries=3, redirects=0)
-        with pytest.raises(failures.FetchError):
-            await job.run()
+    connections = Connections(Settings(), print, 0.0)
+    job = OneByte(f"https://{AUTHORITY}/", Memory(), connections, retries=3, redirects=0)
+    with pytest.raises(failures.FetchError):
+        await job.run()
     assert job.asked == 4
 
 

@@ -23,7 +23,7 @@ from tests.servers import caddy, gtlsserver
 from tests.servers.process import free_port
 from tests.sim_server import Credentials, ServerOptions, SimServer, pattern, serve
 from trioquic.cli import failures
-from trioquic.cli.origins import Origins, Settings
+from trioquic.cli.connections import Connections, Settings
 from trioquic.cli.progress import Bars, progress_on
 from trioquic.cli.sink import File
 from trioquic.cli.transfer import Transfer
@@ -241,12 +241,12 @@ async def test_bars_on_a_terminal(autojump_clock: trio.testing.MockClock, tmp_pa
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, color_system=None, width=100)
     async with trio.open_nursery() as nursery:
-        origins = Origins(nursery=nursery, settings=Settings(), tell=print, began=0.0)
+        connections = Connections(Settings(), print, 0.0)
         transfers = [
             Transfer(
                 f"https://a.example/[b{number}]:100:",
                 File(tmp_path / "x"),
-                origins,
+                connections,
                 retries=0,
                 redirects=0,
             )

@@ -10,11 +10,8 @@ import trio
 import trio.testing
 
 import trioquic
-from tests.sim_server import PORT, credentials, pattern
-from tests.sim_world import SERVER
+from tests.sim_server import pattern
 from trioquic.cli import failures
-from trioquic.cli.origins import Origins, Settings
-from trioquic.http3.url import Origin
 
 from .test_downloads import CUT_AT, SIZE, STRONG, Memory, Web, web
 
@@ -199,25 +196,3 @@ async def test_a_server_that_is_gone_for_good(autojump_clock: Clock) -> None:
         job, _ = await here.fetch("/file", sink, transport=transport)
         assert job.exit_code == failures.LOST
         assert trio.current_time() - began < 60
-
-
-async def test_an_attempt_that_is_ended_while_somebody_waits_for_it(
-    autojump_clock: Clock,
-) -> None:
-    """As when the connection beside which it was tried is heard again, or by Ctrl-C, which half of
-    the time ended the command with a traceback: it is no connection."""
-    async with web() as here, trio.open_nursery() as nursery:
-        tls = trioquic.TLSConfig(ca_data=credentials().ca_pem)
-        settings = Settings(tls=tls, networks=here.world.phone)
-        origins = Origins(nursery=nursery, settings=settings, tell=print, began=0.0)
-
-        async def end() -> None:
-            await trio.sleep(0.01)
-            (link,) = origins._current.values()
-            link.scope.cancel()
-
-        with here.world.phone.as_current():
-            nursery.start_soon(end)
-            link = await origins.link(Origin(SERVER, PORT))
-        assert link.connected
-        nursery.cancel_scope.cancel()

@@ -10,9 +10,9 @@ import trioquic
 from tests.sim_server import PORT, credentials, pattern
 from tests.sim_world import SERVER
 from trioquic.cli import probe
-from trioquic.cli.failures import FetchError
-from trioquic.cli.origins import Origins, Settings
-from trioquic.http3.url import Origin
+from trioquic.cli.connections import Connections, Settings
+from trioquic.http3.failure import RequestFailedError
+from trioquic.http3.url import parse_url
 
 from .test_downloads import SIZE, Memory, web
 
@@ -71,18 +71,18 @@ async def test_a_connection_that_was_moved_into_a_tunnel_stays_there(
 async def test_another_port_of_the_host_is_reached_inside_as_well(
     autojump_clock: MockClock,
 ) -> None:
-    async with web() as here, trio.open_nursery() as nursery:
+    async with web() as here:
         here.world.wifi.metric = here.world.cellular.metric = 600
         tunnel = here.world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=50)
         tls = trioquic.TLSConfig(ca_data=credentials().ca_pem)
-        settings = Settings(tls=tls, networks=here.world.phone)
+        connections = Connections(Settings(tls=tls, networks=here.world.phone), print, 0.0)
         with here.world.phone.as_current():
-            origins = Origins(nursery=nursery, settings=settings, tell=print, began=0.0)
-            assert (await origins.link(Origin(SERVER, PORT))).connected
-            tunnel.down()
-            with pytest.raises(FetchError, match="there is no tunnel"):
-                await origins.link(Origin(SERVER, PORT + 1))
-        nursery.cancel_scope.cancel()
+            async with connections.opened():
+                answer = await connections.get(parse_url(f"https://{SERVER}:{PORT}/bytes/1"), ())
+                assert answer.head.status == 200
+                tunnel.down()
+                with pytest.raises(RequestFailedError, match="there is no tunnel"):
+                    await connections.get(parse_url(f"https://{SERVER}:{PORT + 1}/bytes/1"), ())
     sent = here.world.record.select(host="phone")
     assert {record.interface for record in sent} == {"tun0"}
 

@@ -9,10 +9,9 @@ import trio
 
 from .._checks import without_password
 from . import failures
+from .connections import Connections, Settings, Watched
 from .console import host_and_port
 from .failures import FetchError
-from .link import Link
-from .origins import Origins, Settings
 from .progress import Display
 from .sink import Sink
 from .transfer import Transfer
@@ -68,13 +67,11 @@ async def fetch_all(
     jobs: Sequence[Job], settings: Settings, shown: Display, retries: int, redirects: int
 ) -> list[dict[str, Any]]:
     """Do all jobs; returns what became of the connections."""
-    async with trio.open_nursery() as nursery:
-        origins = Origins(
-            nursery=nursery, settings=settings, tell=shown.tell, began=trio.current_time()
-        )
+    connections = Connections(settings, shown.tell, trio.current_time())
+    async with connections.opened(), trio.open_nursery() as nursery:
         for job in jobs:
             job.transfer = Transfer(
-                job.url, job.sink, origins, retries=retries, redirects=redirects
+                job.url, job.sink, connections, retries=retries, redirects=redirects
             )
         nursery.start_soon(shown.follow, [job.transfer for job in jobs if job.transfer is not None])
         limit = trio.CapacityLimiter(_MOST_AT_ONCE)
@@ -86,23 +83,21 @@ async def fetch_all(
                     continue
                 for job in together:
                     working.start_soon(_limited, job, limit)
-        connections = [_connection(link) for link in origins.links if link.connected]
-        await origins.finish()
+        results = [_result(one) for one in connections.all if one.quic.handshake_complete]
         nursery.cancel_scope.cancel()
-    return connections
+    return results
 
 
-def _connection(link: Link) -> dict[str, Any]:
+def _result(connection: Watched) -> dict[str, Any]:
     """What became of a connection, for programs."""
-    assert link.handovers is not None
-    assert link.http is not None
-    link.handovers.settle()
+    handovers = connection.handovers
+    handovers.settle()
     return {
-        "origin": f"https://{host_and_port(*link.origin)}",
-        "resumed": link.http.quic.resumed,
-        "early_data": link.http.quic.early_data.name.lower(),
-        "handovers": [dataclasses.asdict(handover) for handover in link.handovers.all],
-        "paths": link.handovers.statistics,
+        "origin": f"https://{host_and_port(*connection.origin)}",
+        "resumed": connection.quic.resumed,
+        "early_data": connection.quic.early_data.name.lower(),
+        "handovers": [dataclasses.asdict(handover) for handover in handovers.all],
+        "paths": handovers.statistics,
     }
 
 

@@ -11,9 +11,9 @@ import click
 from .. import MigrationPolicy, TransportConfig
 from .._checks import without_password
 from . import failures, kept, options
+from .connections import Settings
 from .console import cannot_write, complain, print_json, run
 from .downloads import Job, fetch_all
-from .origins import Settings
 from .outputs import StandardOutput, sink_for
 from .progress import display
 from .sink import File, Sink

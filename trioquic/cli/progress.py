@@ -81,14 +81,13 @@ class Bars:
         for bar, group in bars:
             totals = [transfer.progress.total for transfer in group]
             known = [total for total in totals if total is not None]
-            links = [transfer.link for transfer in group if transfer.link is not None]
-            handovers = links[-1].handovers if links else None
+            used = [transfer.connection for transfer in group if transfer.connection is not None]
             self._progress.update(
                 bar,
                 description=printable(_name(group)),
                 completed=sum(transfer.progress.received for transfer in group),
                 total=sum(known) if len(known) == len(totals) else None,
-                where="" if handovers is None else printable(handovers.where),
+                where=printable(used[-1].handovers.where) if used else "",
             )
 
 

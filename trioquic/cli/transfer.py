@@ -8,16 +8,13 @@ or left for another one is: the rest of the content is then asked for on a new o
 
 import math
 import re
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import trio
 
 from .. import (
     ConnectionLostError,
-    HandshakeError,
     IdleTimeoutError,
     NoPathError,
     NoPathReason,
@@ -25,21 +22,22 @@ from .. import (
     __version__,
 )
 from .._checks import without_password
-from ..http3 import Headers, HTTP3ConnectionError, HTTP3Error, RequestRejectedError, Response
+from ..http3 import Headers, HTTP3Error, RequestRejectedError, Response
+from ..http3.client.connection import PooledConnection
+from ..http3.failure import RequestFailedError
+from ..http3.fields import field
+from ..http3.response import reading
 from ..http3.url import Target
 from . import failures
-from .failures import FetchError
-from .link import Link
-from .origins import Origins
+from .connections import Connections, Watched
+from .failures import FetchError, connecting_failed
 from .sink import Sink
 from .urls import redirected, target_of
 
-T = TypeVar("T")
-_HEADERS: Final = (("user-agent", f"trioquic/{__version__}"), ("accept", "*/*"))
+_HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PARTIAL: Final = 206
 _NOTHING_THERE: Final = 416
-_TOO_EARLY: Final = 425
 _FIRST_PAUSE: Final = 0.5
 _NO_CONTENT: Final = 204
 # So many bytes are worth other tries. A server that gives a little on each connection, for ever,
@@ -80,24 +78,22 @@ class Transfer:
     """Fetches one URL into a sink."""
 
     def __init__(
-        self, url: str, sink: Sink, origins: Origins, *, retries: int, redirects: int
+        self, url: str, sink: Sink, connections: Connections, *, retries: int, redirects: int
     ) -> None:
         """`retries` is how often in a row a lost connection is made again without much that is
         new, `redirects` how many are followed."""
         self.progress: Progress = Progress(url=without_password(url))
-        self.link: Link | None = None
-        """The connection in use."""
+        self.connection: Watched | None = None
+        """The one in use."""
         self._given = url
         self._sink = sink
-        self._origins = origins
+        self._connections = connections
         self._retries = retries
         self._follow = redirects > 0
         self._redirects = redirects
         self._etag: str | None = None
         self._last_content: float | None = None
         self._resuming = False  # no content came on this connection yet
-        self._leaving = False
-        self._waiting: trio.CancelScope | None = None
 
     async def run(self) -> None:
         """All of it. Raises `FetchError`; OSError when the sink does."""
@@ -127,7 +123,7 @@ class Transfer:
                     at_once = gets_on or tried < self._retries
                     if at_once and _is_over_elsewhere(error.__cause__):
                         tried += not gets_on
-                        self._origins.tell(f"connection lost: {error}; making another")
+                        self._connections.tell(f"connection lost: {error}; making another")
                         continue
                 now = trio.current_time()
                 if now >= until:
@@ -135,10 +131,10 @@ class Transfer:
                         raise FetchError(failures.LOST, str(error)) from error
                     pause = _FIRST_PAUSE * 2**tried
                     tried, until = tried + 1, now + pause
-                    self._origins.tell(f"connection lost: {error}; trying again in {pause:g} s")
+                    self._connections.tell(f"connection lost: {error}; trying again in {pause:g} s")
                 # A network that comes back changes several times before it leads anywhere: a try
                 # because of that counts for nothing.
-                await self._origins.pause(until - now)
+                await self._connections.pause(until - now)
                 continue
             if location is None:
                 return
@@ -156,104 +152,76 @@ class Transfer:
 
     async def _request(self, target: Target, authorization: str | None) -> bytes | None:
         """One request; where it leads if it is redirected, None when the content is complete."""
-        early_data = True
         while True:
-            link = await self._connect(target)
-            # a safe method, so it may (RFC 8470 section 4)
-            early_data = early_data and not link.connected
-            self._leaving = False
             try:
-                with link.used(self._leave) as http:
-                    async with AsyncExitStack() as stack:
-                        asking = http.request(
-                            "GET",
-                            target.url,
-                            headers=self._headers(authorization),
-                            early_data=early_data,
-                        )
-                        response = await self._unless_left(stack.enter_async_context(asking))
-                        if response.status != _TOO_EARLY or not early_data:
-                            return await self._take(response, link)
-                # section 5.2: once more, and not early
-                early_data = False
+                answer = await self._connections.get(target, self._headers(authorization))
+                self.connection = self._connections.watched(answer)
+                async with reading(answer.exchange, target.url, answer.head) as response:
+                    return await self._take(response, answer.connection, self.connection)
             except _LeftError:
                 continue
-            except HandshakeError as error:
-                self._origins.handshake_failed(link, error)
-            except (ConnectionLostError, RequestRejectedError, trio.ClosedResourceError) as error:
-                self._origins.drop(link)
-                raise _RetryError(str(error)) from error
-            except HTTP3ConnectionError as error:
-                self._origins.drop(link)
-                raise FetchError(failures.HTTP3, str(error)) from error
-            except HTTP3Error as error:
-                raise FetchError(failures.HTTP3, str(error)) from error
-            except ValueError as error:
-                raise FetchError(failures.BAD_URL, str(error)) from error
+            except RequestFailedError as failure:
+                raise self._judged(failure) from failure.error
+            except (ConnectionLostError, HTTP3Error, trio.ClosedResourceError) as error:
+                raise _lost(error) from error
 
-    def _headers(self, authorization: str | None) -> list[tuple[str, str]]:
+    def _judged(self, failure: RequestFailedError) -> Exception:
+        """What a failure before there is an answer means."""
+        error = failure.error
+        assert error is not None
+        if not failure.unconnected:
+            return _lost(error)
+        fetch = connecting_failed(error, self._connections.settings.tls)
+        if self._sink.size and fetch.exit_code in failures.PASSING:
+            return _RetryError(str(fetch))
+        return fetch
+
+    def _headers(self, authorization: str | None) -> Headers:
         headers = list(_HEADERS)
         if authorization is not None:
-            headers.append(("authorization", authorization))
+            headers.append((b"authorization", authorization.encode()))
         if self._wants_rest:
             assert self._etag is not None
             # If-Range: all of it, should it have changed meanwhile
-            headers += [("range", f"bytes={self._sink.size}-"), ("if-range", self._etag)]
-        return headers
+            headers.append((b"range", b"bytes=%d-" % self._sink.size))
+            headers.append((b"if-range", self._etag.encode("latin-1")))
+        return tuple(headers)
 
     @property
     def _wants_rest(self) -> bool:
         """Whether only the rest of the content is asked for."""
         return self._sink.size > 0 and self._etag is not None
 
-    def _leave(self) -> None:
-        """The server is not heard any more, and there is another connection. Who would have to
-        begin again there stays."""
-        if self._sink.size == 0 or self._etag is not None:
-            self._leaving = True
-            if self._waiting is not None:
-                self._waiting.cancel()
-
-    async def _unless_left(self, receiving: Awaitable[T]) -> T:
-        """What comes from the server; what has come already is never lost."""
-        with trio.CancelScope() as self._waiting:
-            if self._leaving:
-                self._waiting.cancel()
-            try:
-                return await receiving
-            finally:
-                self._waiting = None
+    async def _next(self, response: Response, connection: PooledConnection) -> bytes:
+        """The next part of the content. Whoever would have to begin again elsewhere stays, also if
+        the server is not heard, and there is another connection."""
+        if self._sink.size and self._etag is None:
+            return await response.receive_some()
+        with connection.while_best():
+            return await response.receive_some()
+        self._connections.leave(connection)
         raise _LeftError
 
-    async def _connect(self, target: Target) -> Link:
-        """The connection to where the URL is."""
-        try:
-            self.link = await self._origins.link(target.origin)
-        except FetchError as error:
-            if self._sink.size and error.exit_code in failures.PASSING:
-                raise _RetryError(str(error)) from error
-            raise
-        return self.link
-
-    async def _take(self, response: Response, link: Link) -> bytes | None:
+    async def _take(
+        self, response: Response, connection: PooledConnection, watched: Watched
+    ) -> bytes | None:
         progress = self.progress
         if response.status == _NOTHING_THERE and self._wants_rest:
             self._check_nothing_left(response.headers)
             return None
         progress.status = response.status
-        location = _field(response.headers, b"location")
+        location = response.header("location")
         if response.status in _REDIRECTS and location is not None:
             if not self._follow:
-                where = without_password(location.decode("latin-1"))
+                where = without_password(location)
                 text = f"status {response.status}, redirected to {where}: follow with -L"
                 raise FetchError(failures.HTTP_STATUS, text)
-            return location
+            return location.encode("latin-1")
         if not 200 <= response.status < 300:
             raise FetchError(failures.HTTP_STATUS, f"status {response.status}")
         await self._place(response)
-        assert link.handovers is not None
-        while chunk := await self._unless_left(response.receive_some()):
-            link.handovers.content_came()
+        while chunk := await self._next(response, connection):
+            watched.handovers.content_came()
             self._content_came()
             await self._sink.write(chunk)
             progress.received = self._sink.size
@@ -265,7 +233,7 @@ class Transfer:
         now = trio.current_time()
         if self._resuming and self._last_content is not None:
             pause = (now - self._last_content) * 1000
-            self._origins.tell(f"content paused for {pause:.0f} ms")
+            self._connections.tell(f"content paused for {pause:.0f} ms")
         self._resuming = False
         self._last_content = now
 
@@ -274,7 +242,7 @@ class Transfer:
         progress = self.progress
         here = self._sink.size
         if response.status == _PARTIAL:
-            found = _CONTENT_RANGE.fullmatch(_text(response.headers, b"content-range") or "")
+            found = _CONTENT_RANGE.fullmatch(response.header("content-range") or "")
             if self._etag is None or found is None or int(found[1]) != here:
                 raise FetchError(failures.HTTP3, "the server sent a part that nobody asked for")
             if not self._is_the_same(response.headers, found[2]):
@@ -285,15 +253,15 @@ class Transfer:
                 progress.total = int(found[2])
             progress.resumed += 1
             self._resuming = True
-            self._origins.tell(f"going on with {progress.url} at byte {here}")
+            self._connections.tell(f"going on with {progress.url} at byte {here}")
             return
         if here:
             if not await self._sink.restart():
                 text = "the connection was lost, and what is written cannot be taken back"
                 raise FetchError(failures.LOST, text)
             progress.restarted += 1
-            self._origins.tell(f"beginning {progress.url} again")
-        length = _text(response.headers, b"content-length")
+            self._connections.tell(f"beginning {progress.url} again")
+        length = response.header("content-length")
         progress.received = 0
         progress.total = None
         if length is not None and response.status != _NO_CONTENT:
@@ -303,7 +271,7 @@ class Transfer:
     def _check_nothing_left(self, headers: Headers) -> None:
         """The server says that there is no rest (RFC 9110 section 15.5.17): only the end of the
         stream was lost, or the content has become shorter."""
-        found = _WHOLE_LENGTH.fullmatch(_text(headers, b"content-range") or "")
+        found = _WHOLE_LENGTH.fullmatch(field(headers, "content-range") or "")
         whole = found is not None and int(found[1]) == self._sink.size
         if not whole or not self._is_the_same(headers, str(self._sink.size)):
             self._etag = None
@@ -312,7 +280,7 @@ class Transfer:
     def _is_the_same(self, headers: Headers, total: str) -> bool:
         """Whether a part is of the content that is here, for all that the server says: it may not
         know If-Range. `total` is the whole's size, or "*"."""
-        etag = _text(headers, b"etag")
+        etag = field(headers, "etag")
         return etag in (None, self._etag) and (
             total == "*" or self.progress.total in (None, int(total))
         )
@@ -327,19 +295,18 @@ def _is_over_elsewhere(error: BaseException | None) -> bool:
     return isinstance(error, IdleTimeoutError | StatelessResetError)
 
 
+def _lost(error: Exception) -> Exception:
+    """What ended a request that was sent: something that passes, or not."""
+    if isinstance(error, ConnectionLostError | RequestRejectedError | trio.ClosedResourceError):
+        return _RetryError(str(error))
+    if isinstance(error, HTTP3Error):
+        return FetchError(failures.HTTP3, str(error))
+    return FetchError(failures.BAD_URL, str(error))
+
+
 def _validator(headers: Headers) -> str | None:
     """The ETag, if it is strong and ranges are served (RFC 9110 sections 8.8.3 and 14.3)."""
-    etag = _text(headers, b"etag")
-    if etag is None or not etag.startswith('"') or _text(headers, b"accept-ranges") == "none":
+    etag = field(headers, "etag")
+    if etag is None or not etag.startswith('"') or field(headers, "accept-ranges") == "none":
         return None
     return etag
-
-
-def _field(headers: Headers, wanted: bytes) -> bytes | None:
-    """The first field of that name."""
-    return next((value for name, value in headers if name == wanted), None)
-
-
-def _text(headers: Headers, wanted: bytes) -> str | None:
-    value = _field(headers, wanted)
-    return None if value is None else value.decode("latin-1")

@@ -12,6 +12,7 @@ from ..exchange import Exchange
 from ..failure import Phase, RequestFailedError, during
 from ..fields import ResponseHead
 from .call import TOO_EARLY, Call
+from .connection import PooledConnection
 from .discovery import Endpoint
 from .pool import Pool, PoolSlot
 
@@ -19,9 +20,12 @@ from .pool import Pool, PoolSlot
 class Answer:
     """A response that has begun."""
 
-    def __init__(self, exchange: Exchange, head: ResponseHead) -> None:
+    def __init__(
+        self, exchange: Exchange, head: ResponseHead, connection: PooledConnection
+    ) -> None:
         self.exchange = exchange
         self.head = head
+        self.connection = connection
 
     async def aclose(self) -> None:
         """Cancel what is not complete."""
@@ -142,7 +146,7 @@ class Attempt:
             self.in_doubt = True
             return None
         self._exchange = None
-        return Answer(exchange, head)
+        return Answer(exchange, head, slot.connection)
 
     async def _open_exchange(self, slot: PoolSlot) -> Exchange:
         """Send the request's headers."""

@@ -14,7 +14,7 @@ the server is heard again it is as good as before.
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 
 import trio
 
@@ -27,16 +27,20 @@ from .discovery import Endpoint
 # servers to allow at least as many
 EXPECTED_STREAMS = 100
 
-Opener = Callable[[Endpoint, bool], AbstractAsyncContextManager[HTTP3Connection]]
-"""Connects to the endpoint; the second argument is `open_connection`'s `early_data`."""
+Opener = Callable[[Endpoint, bool, float | None], AbstractAsyncContextManager[HTTP3Connection]]
+"""Connects to the endpoint. The second argument is `open_connection`'s `early_data`; with the third
+it is a connection beside one that is not heard, and so many seconds are for each address."""
 
 
 class PooledConnection:
     """A connection to one endpoint, or the attempt to make one."""
 
-    def __init__(self, endpoint: Endpoint, *, early_data: bool) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, early_data: bool, patience: float | None = None
+    ) -> None:
         self.endpoint = endpoint
         self._early_data = early_data
+        self._patience = patience
         self.started_at: float = trio.current_time()
         self.http3: HTTP3Connection | None = None
         self.error: Exception | None = None
@@ -54,6 +58,9 @@ class PooledConnection:
         # nothing came for as long as a request was willing to wait
         self._void = False
         self._while_good: set[trio.CancelScope] = set()
+        self._while_doubtful: set[trio.CancelScope] = set()
+        self._while_best: set[trio.CancelScope] = set()
+        self._left = False
 
     def __repr__(self) -> str:
         state = "connecting" if self.connecting else "ready" if self.usable else "ending"
@@ -64,7 +71,7 @@ class PooledConnection:
         """Serve to the end. `tell` hears when the state has changed."""
         try:
             with self._attempt:
-                async with open_http3(self.endpoint, self._early_data) as http3:
+                async with open_http3(self.endpoint, self._early_data, self._patience) as http3:
                     self.http3 = http3
                     self.opened.set()
                     if not http3.quic.handshake_complete:
@@ -80,6 +87,7 @@ class PooledConnection:
             self.over = True
             self.opened.set()
             self.settled.set()
+            _cancel(self._while_doubtful)
             tell(self)
 
     async def _serve(
@@ -109,26 +117,32 @@ class PooledConnection:
         try:
             while True:
                 await quic.wait_unhealthy()
-                for scope in self._while_good:
-                    scope.cancel()
+                _cancel(self._while_good)
                 tell(self)
                 await quic.wait_healthy()
+                self._left = False
+                _cancel(self._while_doubtful)
                 tell(self)
         except (QuicError, trio.ClosedResourceError):
             return
 
-    @contextmanager
-    def while_good(self) -> Iterator[None]:
+    def while_good(self) -> AbstractContextManager[None]:
         """Leave the block when the connection is in doubt; what it waits for must be willing to be
         cancelled."""
-        with trio.CancelScope() as scope:
-            self._while_good.add(scope)
-            if self.doubtful:
-                scope.cancel()
-            try:
-                yield
-            finally:
-                self._while_good.discard(scope)
+        return _entered(self._while_good, self.doubtful)
+
+    def while_doubtful(self) -> AbstractContextManager[None]:
+        """Leave it when the connection is in doubt no more, or over."""
+        return _entered(self._while_doubtful, not self.doubtful)
+
+    def while_best(self) -> AbstractContextManager[None]:
+        """Leave it when the connection is in doubt, and there is another one."""
+        return _entered(self._while_best, self._left)
+
+    def leave(self) -> None:
+        """There is another connection, and this one is not heard."""
+        self._left = True
+        _cancel(self._while_best)
 
     def suspect(self) -> None:
         """Nothing has come in time: if nothing at all came, this connection is of no use, and ends
@@ -215,3 +229,20 @@ class PooledConnection:
     def abort(self) -> None:
         """Close at once, with one datagram."""
         self._attempt.cancel()
+
+
+@contextmanager
+def _entered(scopes: set[trio.CancelScope], is_over: bool) -> Iterator[None]:
+    with trio.CancelScope() as scope:
+        scopes.add(scope)
+        if is_over:
+            scope.cancel()
+        try:
+            yield
+        finally:
+            scopes.discard(scope)
+
+
+def _cancel(scopes: set[trio.CancelScope]) -> None:
+    for scope in scopes:
+        scope.cancel()

@@ -9,6 +9,7 @@ stand on this module; nothing in it is for applications.
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 import trio
@@ -26,6 +27,8 @@ from .settings import Settings
 from .tunnels import HostsInside
 
 _ALPN: Final = ("h3",)
+# More interfaces than anybody has a way to the server from
+_ALL_INTERFACES: Final = 16
 
 
 class Origins:
@@ -39,9 +42,10 @@ class Origins:
         # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
         other_hosts = settings.tls.verify
         self.discovery: Discovery = Discovery(settings.mode, other_hosts=other_hosts)
-        self.pool: Pool = Pool(nursery, self._open_http3, settings, self._tell)
-        head_start = None if settings.mode == "only" else settings.head_start
-        self._router = Router(nursery, self.pool, self.discovery, head_start)
+        self.pool: Pool = Pool(
+            nursery, self._open_http3, settings, self._tell, self.networks.wait_changed
+        )
+        self._router = Router(nursery, self.pool, self.discovery, settings)
         nursery.start_soon(self._watch_networks)
 
     async def send(self, call: Call, detour: Detour | None = None) -> Response:
@@ -50,13 +54,19 @@ class Origins:
 
     @asynccontextmanager
     async def _open_http3(
-        self, endpoint: Endpoint, early_data: bool
+        self, endpoint: Endpoint, early_data: bool, patience: float | None
     ) -> AsyncGenerator[HTTP3Connection]:
         settings, host = self._settings, endpoint.origin.host
         migration, interface = settings.migration, _first_up(self.networks, settings.interfaces)
         if self.inside.holds(host):
             # what was begun in a tunnel is not ended beside it
             migration, interface = migration.inside(), None
+        transport = settings.transport
+        if patience is not None:
+            seconds = min(patience, transport.handshake_timeout)
+            transport = replace(transport, handshake_timeout=seconds)
+            # the network of the connection beside it looks as if it worked
+            migration, interface = replace(migration, start_interfaces=_ALL_INTERFACES), None
         async with (
             open_connection(
                 endpoint.host,
@@ -64,7 +74,7 @@ class Origins:
                 alpn=_ALPN,
                 server_name=endpoint.server_name,
                 tls=settings.tls,
-                transport=settings.transport,
+                transport=transport,
                 migration=migration,
                 networks=self.networks,
                 interface=interface,

@@ -7,10 +7,14 @@ second one is made where the first is full, and others in place of those that ta
 
 A connection in doubt gets no requests; when another one has been made in its place it is kept only
 for what is under way on it. An idle connection gives its place to one that is needed.
+
+For whoever can ask for the rest of a response elsewhere (`Settings.seek`), others are tried beside
+a connection in doubt as soon as that is known, over every interface that may be used, until one of
+them is there or the first one is heard again.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import NoneType
 from typing import Final
 
@@ -30,6 +34,13 @@ _MOST_TO_ONE: Final = 2
 _OUTAGE: Final = 5.0
 # What is wrong on this machine; None: nothing, the attempt was cancelled
 _OWN_FAULTS: Final = (LocalAddressError, ApplicationCodeError, InternalError, NoneType)
+
+
+# A connection that is sought beside one that is not heard is given so long at first, in seconds,
+# and twice that each time: what was sent into a network that was dead then is sent again late
+_FIRST_PATIENCE: Final = 3.0
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 4.0
 
 
 class PoolSlot:
@@ -107,11 +118,15 @@ class Pool:
         open_http3: Opener,
         settings: Settings,
         tell_outcome: Callable[[Endpoint, bool], None],
+        wait_networks_changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._nursery = nursery
         self._open_http3 = open_http3
         self._tell_outcome = tell_outcome
+        self._wait_networks_changed = wait_networks_changed
         self.early_data: bool = settings.early_data
+        self._seeks = settings.seek
+        self._seeking: set[PooledConnection] = set()
         # the last attempt could send early data there, and failed
         self._not_early: set[Endpoint] = set()
         self._most = settings.max_connections
@@ -191,7 +206,11 @@ class Pool:
         complete fail. Idempotent."""
         self.close_to_new()
         for connection in self._connections:
-            connection.end()
+            if connection.doubtful:
+                # nobody would hear a farewell
+                connection.abort()
+            else:
+                connection.end()
         try:
             await trio.lowlevel.checkpoint()
             while self._connections or self._leaving:
@@ -227,6 +246,8 @@ class Pool:
         if not connection.over:
             if connection.usable:
                 self._on_ready(connection)
+            if connection.doubtful:
+                self._on_doubt(connection)
             self.tidy(connection)
             return
         for some in (self._connections, self._leaving):
@@ -244,8 +265,35 @@ class Pool:
         self._ready = trio.Event()
         for other in self._connections:
             # what is under way on it, and nothing else, may still come
-            if other.doubtful and other.idle and other.endpoint == connection.endpoint:
-                other.abort()
+            if other.doubtful and other.endpoint == connection.endpoint:
+                if other.idle:
+                    other.abort()
+                else:
+                    other.leave()
+
+    def _on_doubt(self, connection: PooledConnection) -> None:
+        if any(one.connected for one in self._usable(connection.endpoint)):
+            connection.leave()
+        elif self._seeks and connection not in self._seeking and not self._closed:
+            self._seeking.add(connection)
+            self._nursery.start_soon(self._seek, connection)
+
+    async def _seek(self, silent: PooledConnection) -> None:
+        patience, pause = _FIRST_PATIENCE, _FIRST_PAUSE
+        other = None
+        with silent.while_doubtful():
+            while other is None or not other.connected:
+                other = next(iter(self._usable(silent.endpoint)), None)
+                other = other or self._start(silent.endpoint, patience)
+                await other.settled.wait()
+                if not other.connected:
+                    with trio.move_on_after(pause):
+                        await self._wait_networks_changed()
+                    patience, pause = patience * 2, min(pause * 2, _LONGEST_PAUSE)
+        self._seeking.discard(silent)
+        if not silent.over and other is not None and other.connecting and other.idle:
+            # heard again; whoever needs it when it is over finds it with the other one
+            other.end()
 
     def _on_end(self, connection: PooledConnection) -> None:
         if connection.failed_early:
@@ -271,7 +319,7 @@ class Pool:
                 waiter.woken.set()
 
     def _connection_for(self, endpoint: Endpoint) -> PooledConnection | None:
-        usable = [one for one in self._connections if one.endpoint == endpoint and one.usable]
+        usable = self._usable(endpoint)
         for connection in usable:
             if connection.room > 0:
                 return connection
@@ -280,6 +328,9 @@ class Pool:
         for connection in usable:
             connection.want_room()
         return None
+
+    def _usable(self, endpoint: Endpoint) -> list[PooledConnection]:
+        return [one for one in self._connections if one.endpoint == endpoint and one.usable]
 
     def _make_room(self) -> bool:
         if len(self._connections) < self._most:
@@ -293,9 +344,9 @@ class Pool:
         self._leaving.append(oldest)
         return True
 
-    def _start(self, endpoint: Endpoint) -> PooledConnection:
-        early_data = self.early_data and endpoint not in self._not_early
-        connection = PooledConnection(endpoint, early_data=early_data)
+    def _start(self, endpoint: Endpoint, patience: float | None = None) -> PooledConnection:
+        early_data = self.early_data and endpoint not in self._not_early and patience is None
+        connection = PooledConnection(endpoint, early_data=early_data, patience=patience)
         self._connections.append(connection)
         self._nursery.start_soon(connection.run, self._open_http3, self._changed)
         return connection

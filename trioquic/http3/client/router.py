@@ -22,12 +22,12 @@ from .call import Call, is_the_networks
 from .discovery import Discovery
 from .pool import Pool
 from .race import Around, Race, Response
+from .settings import Settings
 from .way import Way
 
-# While there is an outage: seconds until the next look, doubling, and how long at most
+# While there is an outage: seconds until the next look, doubling
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 0.8
-_LONGEST_OUTAGE: Final = 10.0
 
 
 class Detour(NamedTuple):
@@ -43,12 +43,13 @@ class Router:
     """Sends requests; their content in the `nursery`."""
 
     def __init__(
-        self, nursery: trio.Nursery, pool: Pool, discovery: Discovery, head_start: float | None
+        self, nursery: trio.Nursery, pool: Pool, discovery: Discovery, settings: Settings
     ) -> None:
         self._nursery = nursery
         self._pool = pool
         self._discovery = discovery
-        self._head_start = head_start
+        self._head_start = None if settings.mode == "only" else settings.head_start
+        self._longest_outage = settings.outage
 
     async def send(self, call: Call, detour: Detour | None = None) -> Response:
         """The response, its content unread: an `Answer`, or what `detour` returns.
@@ -56,7 +57,7 @@ class Router:
         Raises `RequestFailedError`, and what the request's content and `detour` raise.
         """
         connect = call.timeouts.connect
-        deadline = trio.current_time() + min(connect, _LONGEST_OUTAGE)
+        deadline = trio.current_time() + min(connect, self._longest_outage)
         pause = _FIRST_PAUSE
         while True:
             try:

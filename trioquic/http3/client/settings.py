@@ -34,6 +34,12 @@ class Settings:
     mode: Mode = "only"
     head_start: float = 0.3
     """How long a connection may take before the way around HTTP/3 is tried, too, in seconds."""
+    outage: float = 10.0
+    """For how long a request goes on looking for a way while there was one a moment ago, in
+    seconds."""
+    seek: bool = False
+    """Whether another connection is made as soon as one is not heard, for responses that have
+    begun there (`PooledConnection.while_best`)."""
     watch: Watch = lambda *_: nullcontext()
 
     def __post_init__(self) -> None:

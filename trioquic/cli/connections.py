@@ -1,0 +1,161 @@
+"""The connections of one run of the command, on the HTTP client's lower half, and what is told of
+them while they live."""
+
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from .. import (
+    Connection,
+    EarlyData,
+    HandshakeError,
+    MigrationPolicy,
+    NetworkSource,
+    QuicError,
+    TLSConfig,
+    TransportConfig,
+    system_networks,
+)
+from ..http3 import Headers, HTTP3Connection
+from ..http3.background import background
+from ..http3.client.attempt import Answer
+from ..http3.client.call import Call
+from ..http3.client.connection import PooledConnection
+from ..http3.client.origins import Origins, open_origins
+from ..http3.client.settings import Settings as ClientSettings
+from ..http3.url import Origin, Target
+from ..sessions import SessionStore
+from .console import host_and_port
+from .handovers import Handovers
+
+_EARLY: Final = {
+    EarlyData.NONE: "",
+    EarlyData.OFFERED: "",
+    EarlyData.ACCEPTED: ", early data accepted",
+    EarlyData.REJECTED: ", early data rejected and sent again",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user chose for all connections."""
+
+    tls: TLSConfig = TLSConfig()  # noqa: RUF009 - frozen
+    transport: TransportConfig = TransportConfig()  # noqa: RUF009 - frozen
+    start: Sequence[str] = ()
+    """Start here: on the first of these interfaces that is up."""
+    migration: MigrationPolicy = MigrationPolicy()  # noqa: RUF009 - frozen
+    networks: NetworkSource | None = None
+    """None: the system's."""
+    sessions: SessionStore | None = None
+    """What was kept of earlier connections; None: nothing is."""
+    early_data: bool = False
+    """Whether requests go out before the server has answered, where it was visited before."""
+    verbose: bool = False
+    """Whether to tell how connections begin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One connection, and what its paths did."""
+
+    origin: Origin
+    quic: Connection
+    handovers: Handovers
+
+
+class Connections:
+    """Those of one run, in a block of `opened`."""
+
+    def __init__(self, settings: Settings, tell: Callable[[str], None], began: float) -> None:
+        self.settings = settings
+        self.tell = tell
+        self.all: list[Watched] = []
+        self._began = began
+        self._left: set[PooledConnection] = set()
+        self._origins: Origins | None = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """The block in which they live. At its end they are closed, those that are heard
+        gracefully."""
+        settings = self.settings
+        client = ClientSettings(
+            tls=settings.tls,
+            transport=settings.transport,
+            migration=settings.migration,
+            networks=settings.networks,
+            sessions=settings.sessions,
+            early_data=settings.early_data,
+            interfaces=settings.start,
+            max_connections=math.inf,
+            max_idle_connections=math.inf,
+            idle_expiry=math.inf,
+            # a download has its own way to wait
+            outage=0.0,
+            seek=True,
+            watch=self._watch,
+        )
+        async with open_origins(client) as self._origins:
+            yield
+
+    async def get(self, target: Target, headers: Headers) -> Answer:
+        """The answer to a GET request. Raises `RequestFailedError`."""
+        assert self._origins is not None
+        call = Call(
+            method="GET",
+            origin=target.origin,
+            server_name=target.origin.host,
+            authority=target.authority,
+            path=target.path,
+            fields=headers,
+        )
+        answer = await self._origins.send(call)
+        assert isinstance(answer, Answer)
+        return answer
+
+    def watched(self, answer: Answer) -> Watched:
+        """The connection of an answer."""
+        return next(one for one in self.all if one.quic is answer.exchange.quic)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, at most until the networks change."""
+        with trio.move_on_after(seconds):
+            await (self.settings.networks or system_networks()).wait_changed()
+
+    def leave(self, connection: PooledConnection) -> None:
+        """Somebody goes on over another connection than this one."""
+        if connection not in self._left:
+            self._left.add(connection)
+            where = host_and_port(*connection.endpoint.origin)
+            self.tell(f"no answer from {where}: going on over a new connection")
+
+    @asynccontextmanager
+    async def _watch(self, origin: Origin, http: HTTP3Connection) -> AsyncGenerator[None]:
+        quic, where = http.quic, host_and_port(*origin)
+        handovers = Handovers(quic, began=self._began, tell=self.tell)
+        self.all.append(Watched(origin=origin, quic=quic, handovers=handovers))
+        early = not quic.handshake_complete
+        async with quic.path_events() as events, background("trioquic.cli") as nursery:
+            nursery.start_soon(handovers.follow, events)
+            if self.settings.verbose:
+                nursery.start_soon(self._tell_of, where, quic)
+            try:
+                yield
+            except HandshakeError as error:
+                if early:
+                    text = f"no connection with early data to {where}: {error}; trying without"
+                    self.tell(text)
+                raise
+
+    async def _tell_of(self, where: str, quic: Connection) -> None:
+        """Say how the connection begins."""
+        with suppress(QuicError, trio.ClosedResourceError):
+            await quic.wait_handshake()
+            how = "the session resumed" if quic.resumed else "a full handshake"
+            text = f"{how}{_EARLY[quic.early_data]}"
+            self.tell(f"connected to {where} over QUIC {quic.version}: {text}")
