@@ -7,11 +7,16 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end of NAME
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
-from trioquic._protocol.machine import I, S
 from trioquic._protocol.path import mtu, preferred, state
+from trioquic.http3.client import connection
 from trioquic.policy import KINDS
+
+S = TypeVar("S", bound=Enum)
+I = TypeVar("I", bound=Enum)  # noqa: E741 - the field's letter for an input
 
 PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "trioquic"
@@ -25,7 +30,8 @@ def diagram(table: Mapping[tuple[S, I], S]) -> str:
         if before is not after:
             arrows.setdefault((before, after), []).append(event.value)
     first = next(iter(table))[0]
-    ends = {after for _, after in arrows} - {before for before, _ in arrows}
+    left = {before for before, _ in arrows}
+    ends = [after for after in dict.fromkeys(table.values()) if after not in left]
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.value}"]
     for (before, after), reasons in arrows.items():
         lines.append(f"    {before.value} --> {after.value}: {' / '.join(reasons)}")
@@ -103,6 +109,8 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("events.md", "events"): event_list,
     ("events.md", "path statistics"): path_statistics,
     ("architecture.md", "protocol components"): lambda: components("_protocol"),
+    ("architecture.md", "http client components"): lambda: components("http3/client"),
+    ("architecture.md", "states of a pooled connection"): lambda: diagram(connection.STEPS),
     ("architecture.md", "runtime components"): lambda: components("_runtime"),
 }
 

@@ -23,10 +23,11 @@ from tests.servers import caddy, gtlsserver
 from tests.servers.process import free_port
 from tests.sim_server import Credentials, ServerOptions, SimServer, pattern, serve
 from trioquic.cli import failures
-from trioquic.cli.connections import Connections, Settings
+from trioquic.cli.connections import Connections
 from trioquic.cli.progress import Bars, progress_on
 from trioquic.cli.sink import File
 from trioquic.cli.transfer import Transfer
+from trioquic.http3.client.settings import Settings
 
 SIZE = 3_000_001
 REAL = (
@@ -216,6 +217,7 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
     [
         ([], "Missing argument"),
         (["http://example.org/"], "is not an https URL"),
+        (["https://example.org/", "--interface", ""], "interfaces: '' is no name"),
         (["https://example.org:99999/"], "is not an https URL"),
         (["https://example.org:0/"], "is not an https URL"),
         (["https://a.example/", "-o", "x", "-o", "y"], "more -o than URLs"),

@@ -10,7 +10,8 @@ import trioquic
 from tests.sim_server import PORT, credentials, pattern
 from tests.sim_world import SERVER
 from trioquic.cli import probe
-from trioquic.cli.connections import Connections, Settings
+from trioquic.cli.connections import Connections
+from trioquic.http3.client.settings import Settings
 from trioquic.http3.failure import RequestFailedError
 from trioquic.http3.url import parse_url
 

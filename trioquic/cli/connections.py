@@ -2,9 +2,9 @@
 them while they live."""
 
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
@@ -13,11 +13,7 @@ from .. import (
     Connection,
     EarlyData,
     HandshakeError,
-    MigrationPolicy,
-    NetworkSource,
     QuicError,
-    TLSConfig,
-    TransportConfig,
     system_networks,
 )
 from ..http3 import Headers, HTTP3Connection
@@ -26,9 +22,8 @@ from ..http3.client.attempt import Answer
 from ..http3.client.call import Call
 from ..http3.client.connection import PooledConnection
 from ..http3.client.origins import Origins, open_origins
-from ..http3.client.settings import Settings as ClientSettings
+from ..http3.client.settings import Settings
 from ..http3.url import Origin, Target
-from ..sessions import SessionStore
 from .console import host_and_port
 from .handovers import Handovers
 
@@ -41,25 +36,6 @@ _EARLY: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the user chose for all connections."""
-
-    tls: TLSConfig = TLSConfig()  # noqa: RUF009 - frozen
-    transport: TransportConfig = TransportConfig()  # noqa: RUF009 - frozen
-    start: Sequence[str] = ()
-    """Start here: on the first of these interfaces that is up."""
-    migration: MigrationPolicy = MigrationPolicy()  # noqa: RUF009 - frozen
-    networks: NetworkSource | None = None
-    """None: the system's."""
-    sessions: SessionStore | None = None
-    """What was kept of earlier connections; None: nothing is."""
-    early_data: bool = False
-    """Whether requests go out before the server has answered, where it was visited before."""
-    verbose: bool = False
-    """Whether to tell how connections begin."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """One connection, and what its paths did."""
 
@@ -69,11 +45,19 @@ class Watched:
 
 
 class Connections:
-    """Those of one run, in a block of `opened`."""
+    """Those of one run, in a block of `opened`; `verbose`: it is told how they begin."""
 
-    def __init__(self, settings: Settings, tell: Callable[[str], None], began: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tell: Callable[[str], None],
+        began: float,
+        *,
+        verbose: bool = False,
+    ) -> None:
         self.settings = settings
         self.tell = tell
+        self._verbose = verbose
         self.all: list[Watched] = []
         self._began = began
         self._left: set[PooledConnection] = set()
@@ -83,15 +67,8 @@ class Connections:
     async def opened(self) -> AsyncGenerator[None]:
         """The block in which they live. At its end they are closed, those that are heard
         gracefully."""
-        settings = self.settings
-        client = ClientSettings(
-            tls=settings.tls,
-            transport=settings.transport,
-            migration=settings.migration,
-            networks=settings.networks,
-            sessions=settings.sessions,
-            early_data=settings.early_data,
-            interfaces=settings.start,
+        settings = replace(
+            self.settings,
             max_connections=math.inf,
             max_idle_connections=math.inf,
             idle_expiry=math.inf,
@@ -100,7 +77,7 @@ class Connections:
             seek=True,
             watch=self._watch,
         )
-        async with open_origins(client) as self._origins:
+        async with open_origins(settings) as self._origins:
             yield
 
     async def get(self, target: Target, headers: Headers) -> Answer:
@@ -142,7 +119,7 @@ class Connections:
         early = not quic.handshake_complete
         async with quic.path_events() as events, background("trioquic.cli") as nursery:
             nursery.start_soon(handovers.follow, events)
-            if self.settings.verbose:
+            if self._verbose:
                 nursery.start_soon(self._tell_of, where, quic)
             try:
                 yield

@@ -8,8 +8,9 @@ from typing import Any, Final
 import trio
 
 from .._checks import without_password
+from ..http3.client.settings import Settings
 from . import failures
-from .connections import Connections, Settings, Watched
+from .connections import Connections, Watched
 from .console import host_and_port
 from .failures import FetchError
 from .progress import Display
@@ -64,10 +65,15 @@ class Job:
 
 
 async def fetch_all(
-    jobs: Sequence[Job], settings: Settings, shown: Display, retries: int, redirects: int
+    jobs: Sequence[Job],
+    settings: Settings,
+    shown: Display,
+    retries: int,
+    redirects: int,
+    verbose: bool = False,
 ) -> list[dict[str, Any]]:
     """Do all jobs; returns what became of the connections."""
-    connections = Connections(settings, shown.tell, trio.current_time())
+    connections = Connections(settings, shown.tell, trio.current_time(), verbose=verbose)
     async with connections.opened(), trio.open_nursery() as nursery:
         for job in jobs:
             job.transfer = Transfer(

@@ -10,8 +10,8 @@ import click
 
 from .. import MigrationPolicy, TransportConfig
 from .._checks import without_password
+from ..http3.client.settings import Settings
 from . import failures, kept, options
-from .connections import Settings
 from .console import cannot_write, complain, print_json, run
 from .downloads import Job, fetch_all
 from .outputs import StandardOutput, sink_for
@@ -100,24 +100,25 @@ def fetch(
     _check_start(interfaces, only_interfaces)
     tell = _ignore if silent else complain
     start = choice.start(tell)
-    settings = Settings(
-        tls=options.tls_config(cafile, insecure, keylog),
-        transport=TransportConfig(
-            handshake_timeout=connect_timeout, keep_alive=_KEEP_ALIVE, qlog_dir=qlog
-        ),
-        start=interfaces,
-        migration=MigrationPolicy(
-            only_interfaces=only_interfaces,
-            interfaces=prefer_interfaces,
-            leave_tunnel=leave_tunnel,
-        ),
-        sessions=start.sessions,
-        early_data=start.early_data,
-        verbose=verbose,
-    )
+    tls = options.tls_config(cafile, insecure, keylog)
+    with options.refused():
+        settings = Settings(
+            tls=tls,
+            transport=TransportConfig(
+                handshake_timeout=connect_timeout, keep_alive=_KEEP_ALIVE, qlog_dir=qlog
+            ),
+            interfaces=interfaces,
+            migration=MigrationPolicy(
+                only_interfaces=only_interfaces,
+                interfaces=prefer_interfaces,
+                leave_tunnel=leave_tunnel,
+            ),
+            sessions=start.sessions,
+            early_data=start.early_data,
+        )
     redirects = max_redirs if location else 0
     with display(silent=silent) as screen, kept.trouble_told(screen.tell):
-        connections = run(fetch_all, jobs, settings, screen, retry, redirects)
+        connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose)
     _tell_results(jobs, connections, tell, as_json=as_json)
     sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
 

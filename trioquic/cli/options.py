@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -54,6 +55,15 @@ def leave_tunnel(command: Command) -> Command:
     """`--leave-tunnel`"""
     text = "Allow networks outside the VPN that the system uses."
     return click.option("--leave-tunnel", is_flag=True, help=text)(command)
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """What the library refuses, such as a name twice, is the user's slip."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def tls_config(cafile: str | None, insecure: bool, keylog: str | None = None) -> TLSConfig:

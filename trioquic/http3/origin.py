@@ -5,21 +5,19 @@ request for another host would hand its URL, and its credentials, to whoever was
 something else; it is refused here, before anything of it is sent.
 """
 
-from urllib.parse import SplitResult, urlsplit
-
 from .. import Connection
 from .errors import NotAuthoritativeError
 from .fields import HeaderTypes
+from .url import parse_url
 
 
 async def check_origin(quic: Connection, authority: str) -> None:
     """Wait, where it takes that, until it is known who the server is. Raises ValueError for what is
     no host, `NotAuthoritativeError`, and what ends the handshake."""
-    parts = _split(f"https://{authority}")
-    host = parts.hostname
-    if not host or parts.netloc != authority or "@" in authority:
+    if any(mark in authority for mark in "/@?#"):
         # section 4.3.1: without userinfo
         raise ValueError("the authority is not HOST or HOST:PORT")
+    host = parse_url(f"https://{authority}").origin.host
     if not quic.authenticates(host) and not quic.handshake_complete:
         await quic.wait_handshake()
     if not quic.authenticates(host):
@@ -34,17 +32,6 @@ def check_host_field(authority: str, headers: HeaderTypes) -> None:
     for name, value in headers:
         if _text(name).lower() == "host" and _text(value).lower() != authority.lower():
             raise ValueError(f"the field host is not the authority, {authority!r}")
-
-
-def _split(url: str) -> SplitResult:
-    """Also the port is checked."""
-    parts = urlsplit(url)
-    if parts.port == 0:
-        raise ValueError("port 0 is none")
-    _, bracket, rest = parts.netloc.rpartition("]")
-    if bracket and rest[:1] not in ("", ":"):
-        raise ValueError("something follows the address of the host")
-    return parts
 
 
 def _text(part: bytes | str) -> str:

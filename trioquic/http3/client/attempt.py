@@ -14,7 +14,8 @@ from ..fields import ResponseHead
 from .call import TOO_EARLY, Call
 from .connection import PooledConnection
 from .discovery import Endpoint
-from .pool import Pool, PoolSlot
+from .pool import Pool
+from .slot import PoolSlot
 
 
 class Answer:

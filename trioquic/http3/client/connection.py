@@ -4,10 +4,8 @@ The task opens the connection, tells so, and serves it: until the connection is 
 until it has been idle for too long, or until it is told to end. What goes wrong is kept for the
 requests that wait for it. How many requests it can take is counted here, decided in the pool.
 
-Where early data can be sent, the attempt has two steps: requests may be sent, and the handshake is
-complete.
-
-A connection is in doubt while what it asked has no answer on any path, or there is no path. It gets
+Its states are a table, drawn in docs/architecture.md. A ready connection is in doubt while what it
+asked has no answer on any path, or there is no path; that is the QUIC connection's to know. It gets
 no requests then, and those that wait for a response are told, as they may have another way; when
 the server is heard again it is as good as before.
 """
@@ -15,6 +13,8 @@ the server is heard again it is as good as before.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from enum import Enum
+from typing import Final
 
 import trio
 
@@ -30,6 +30,34 @@ EXPECTED_STREAMS = 100
 Opener = Callable[[Endpoint, bool, float | None], AbstractAsyncContextManager[HTTP3Connection]]
 """Connects to the endpoint. The second argument is `open_connection`'s `early_data`; with the third
 it is a connection beside one that is not heard, and so many seconds are for each address."""
+
+
+class State(Enum):
+    """How far a connection is."""
+
+    CONNECTING = "connecting"
+    EARLY = "early"
+    READY = "ready"
+    FAILED = "failed"
+    OVER = "over"
+
+
+class Step(Enum):
+    """What takes it further."""
+
+    EARLY_DATA = "requests can go out as early data"
+    HANDSHAKE = "the handshake is complete"
+    END = "its end"
+
+
+STEPS: Final[dict[tuple[State, Step], State]] = {
+    (State.CONNECTING, Step.EARLY_DATA): State.EARLY,
+    (State.CONNECTING, Step.HANDSHAKE): State.READY,
+    (State.CONNECTING, Step.END): State.FAILED,
+    (State.EARLY, Step.HANDSHAKE): State.READY,
+    (State.EARLY, Step.END): State.FAILED,
+    (State.READY, Step.END): State.OVER,
+}
 
 
 class PooledConnection:
@@ -48,8 +76,7 @@ class PooledConnection:
         self.opened: trio.Event = trio.Event()
         # the handshake is complete, or never will be
         self.settled: trio.Event = trio.Event()
-        self.connected: bool = False
-        self.over: bool = False
+        self._state = State.CONNECTING
         self.users: int = 0
         self.idle_since: float = math.inf
         self._attempt = trio.CancelScope()
@@ -63,9 +90,11 @@ class PooledConnection:
         self._left = False
 
     def __repr__(self) -> str:
-        state = "connecting" if self.connecting else "ready" if self.usable else "ending"
-        state = "in doubt" if self.doubtful else state
+        state = "in doubt" if self.doubtful else self._state.value
         return f"<PooledConnection to {self.endpoint.authority} {state}, {self.users} requests>"
+
+    def _step(self, step: Step) -> None:
+        self._state = STEPS[self._state, step]
 
     async def run(self, open_http3: Opener, tell: Callable[["PooledConnection"], None]) -> None:
         """Serve to the end. `tell` hears when the state has changed."""
@@ -73,10 +102,12 @@ class PooledConnection:
             with self._attempt:
                 async with open_http3(self.endpoint, self._early_data, self._patience) as http3:
                     self.http3 = http3
-                    self.opened.set()
                     if not http3.quic.handshake_complete:
+                        self._step(Step.EARLY_DATA)
+                        self.opened.set()
                         await http3.quic.wait_handshake()
-                    self.connected = True
+                    self._step(Step.HANDSHAKE)
+                    self.opened.set()
                     self.settled.set()
                     tell(self)
                     with self._stay:
@@ -84,7 +115,7 @@ class PooledConnection:
         except Exception as error:
             self.error = error
         finally:
-            self.over = True
+            self._step(Step.END)
             self.opened.set()
             self.settled.set()
             _cancel(self._while_doubtful)
@@ -156,22 +187,39 @@ class PooledConnection:
     @property
     def connecting(self) -> bool:
         """Whether the attempt goes on."""
-        return not self.settled.is_set()
+        return self._state in (State.CONNECTING, State.EARLY)
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing came of the attempt."""
+        return self._state is State.FAILED
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be done with it any more."""
+        return self._state in (State.FAILED, State.OVER)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, in doubt or not."""
+        return self._state is State.READY
 
     @property
     def takes_early_data(self) -> bool:
         """Whether a request can be sent as early data now."""
-        return self.http3 is not None and self.connecting and self.http3.quic.available_streams > 0
+        if self.http3 is None or self._state is not State.EARLY:
+            return False
+        return self.http3.quic.available_streams > 0
 
     @property
     def failed_early(self) -> bool:
         """Whether nothing came of an attempt that could send early data."""
-        return self.over and self.http3 is not None and not self.connected
+        return self.failed and self.http3 is not None
 
     @property
     def doubtful(self) -> bool:
         """Whether there was a connection, and nobody is heard on it."""
-        if self.http3 is None or not self.connected or self.over:
+        if self.http3 is None or not self.connected:
             return False
         return self._void or self.http3.quic.health.state is not HealthState.GOOD
 

@@ -27,6 +27,7 @@ from ..url import Origin
 from .connection import Opener, PooledConnection
 from .discovery import Endpoint
 from .settings import Settings
+from .slot import PoolSlot
 
 # Usable connections to one endpoint
 _MOST_TO_ONE: Final = 2
@@ -41,65 +42,6 @@ _OWN_FAULTS: Final = (LocalAddressError, ApplicationCodeError, InternalError, No
 _FIRST_PATIENCE: Final = 3.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 4.0
-
-
-class PoolSlot:
-    """A request's slot on a connection. Released once, whatever happens."""
-
-    def __init__(self, pool: "Pool", connection: PooledConnection) -> None:
-        self._pool = pool
-        self.connection = connection
-        self._released = False
-        self._late = self._deadline = math.inf
-        self.overdue: bool = False
-        """Whether the patience has been over once: the attempt goes on without its request."""
-        self.early: bool = False
-        """Whether its request goes out before the handshake is complete."""
-
-    def begin(self, connect: float, patience: float) -> None:
-        """The request waits for the connection from now on: for `connect` seconds, and for as long
-        as the connection is not older than `patience` seconds."""
-        self._deadline = trio.current_time() + connect
-        self._late = self.connection.started_at + patience
-
-    async def wait_early(self) -> bool:
-        """Wait until requests can be sent; whether this one is `early` then. Raises
-        `RequestFailedError`."""
-        await self._wait(self.connection.opened)
-        self.early = self.connection.takes_early_data
-        return self.early
-
-    async def wait_connected(self, *, patiently: bool = False) -> bool:
-        """Wait until the handshake is complete; False if the patience is over. The attempt goes on
-        by itself then. Raises `RequestFailedError`."""
-        return await self._wait(self.connection.settled, patiently=patiently)
-
-    async def _wait(self, event: trio.Event, *, patiently: bool = False) -> bool:
-        connection = self.connection
-        late = math.inf if patiently else self._late
-        if not await wait_until(event, min(late, self._deadline)):
-            if late <= self._deadline:
-                self.overdue = True
-                return False
-            text = f"no connection to {connection.endpoint.authority} in time"
-            raise RequestFailedError(Phase.CONNECT, text=text)
-        if not connection.connecting and not connection.connected:
-            with during(Phase.CONNECT):
-                raise connection.error or trio.ClosedResourceError(CLOSED)
-        return True
-
-    def release(self) -> None:
-        """The request is over. Idempotent."""
-        if not self._released:
-            self._released = True
-            self.connection.release()
-            self._pool.tidy(self.connection)
-
-    def abandon(self) -> None:
-        """`release`, and an attempt to connect that nobody waits for any more is given up."""
-        self.release()
-        if self.connection.connecting and self.connection.idle and not self.overdue:
-            self.connection.end()
 
 
 class _Waiter:
@@ -282,7 +224,7 @@ class Pool:
         patience, pause = _FIRST_PATIENCE, _FIRST_PAUSE
         other = None
         with silent.while_doubtful():
-            while other is None or not other.connected:
+            while not self._closed and (other is None or not other.connected):
                 other = next(iter(self._usable(silent.endpoint)), None)
                 other = other or self._start(silent.endpoint, patience)
                 await other.settled.wait()
@@ -313,7 +255,7 @@ class Pool:
             connection = None if self._closed else self._connection_for(waiter.endpoint)
             if connection is not None:
                 connection.take()
-                waiter.slot = PoolSlot(self, connection)
+                waiter.slot = PoolSlot(connection, self.tidy)
             if connection is not None or self._closed:
                 self._waiters.remove(waiter)
                 waiter.woken.set()

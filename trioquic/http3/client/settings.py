@@ -56,7 +56,7 @@ _ROWS: Final[_checks.Table] = {
     "sessions": _checks.optional(_checks.instance(SessionStore)),
     "early_data": _checks.flag,
     "http3": _checks.instance(HTTP3Config),
-    "interfaces": _checks.names(empty=True),
+    "interfaces": _checks.names(empty=True, twice=True),
     "max_connections": _checks.whole(0, infinite=True),
     "max_idle_connections": _checks.whole(0, infinite=True),
     "idle_expiry": _checks.number(infinite=True),
