@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import trio
 
 from .. import Connection
-from .failure import Phase, RequestFailedError, during
+from .failure import EXPECTED, Phase, RequestFailedError, failed
 from .fields import Headers, ResponseHead
 from .request import Request
 from .timeouts import Timeouts, stood_still
@@ -21,6 +21,7 @@ from .upload import Upload
 
 _T = TypeVar("_T")
 NO_TIMEOUTS: Final = Timeouts()
+_EXPECTED: Final = EXPECTED[Phase.READ]
 
 
 def _nothing() -> None:
@@ -92,18 +93,22 @@ class Exchange:
                 self._raise_upload_failure()
 
     async def _read(self, receive: Callable[[], Awaitable[_T]]) -> _T:
+        if self._is_plain:
+            try:
+                return await receive()
+            except _EXPECTED as error:
+                raise failed(Phase.READ, error) from error
         self._raise_upload_failure()
         while True:
             with trio.CancelScope() as scope:
                 self._reader = scope
                 self._set_deadline()
                 try:
-                    with during(Phase.READ):
-                        return await receive()
-                except RequestFailedError:
+                    return await receive()
+                except _EXPECTED as error:
                     # the content's failure may be why the request was cancelled
                     if self.upload_failure is None:
-                        raise
+                        raise failed(Phase.READ, error) from error
                 finally:
                     self._reader = None
             self._raise_upload_failure()
@@ -111,6 +116,11 @@ class Exchange:
                 break
         self._on_late()
         raise RequestFailedError(Phase.READ, text="nothing came from the server in time")
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing but the response can end a read."""
+        return self._upload is None and self._timeouts.read == math.inf
 
     def _set_deadline(self) -> None:
         if self._reader is not None:

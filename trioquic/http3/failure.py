@@ -27,7 +27,7 @@ class Phase(Enum):
 
 # ValueError: a host or port that no connection can be made to, such as a label of 64 letters,
 # which only the resolver finds out; or what HTTP does not allow
-_EXPECTED: Final[dict[Phase, tuple[type[Exception], ...]]] = {
+EXPECTED: Final[dict[Phase, tuple[type[Exception], ...]]] = {
     Phase.CONNECT: (QuicError, OSError, trio.ClosedResourceError, ValueError),
     Phase.WRITE: (QuicError, trio.ClosedResourceError, ValueError),
     Phase.READ: (QuicError, trio.ClosedResourceError),
@@ -65,16 +65,21 @@ def no_way(
     return RequestFailedError(Phase.CONNECT, around.error, text)
 
 
+def failed(phase: Phase, error: Exception) -> RequestFailedError:
+    """The failure that an error in this phase is."""
+    # a handshake ends late under what was early data
+    unconnected = isinstance(error, HandshakeError)
+    return RequestFailedError(Phase.CONNECT if unconnected else phase, error)
+
+
 @contextmanager
 def during(phase: Phase) -> Iterator[None]:
     """What goes wrong in the block goes wrong in this phase. A bug of this library
     (`trioquic.InternalError`) stays what it is."""
     try:
         yield
-    except _EXPECTED[phase] as error:
-        # a handshake ends late under what was early data
-        unconnected = isinstance(error, HandshakeError)
-        raise RequestFailedError(Phase.CONNECT if unconnected else phase, error) from error
+    except EXPECTED[phase] as error:
+        raise failed(phase, error) from error
 
 
 @contextmanager

@@ -5,6 +5,8 @@ request for another host would hand its URL, and its credentials, to whoever was
 something else; it is refused here, before anything of it is sent.
 """
 
+from functools import lru_cache
+
 from .. import Connection
 from .errors import NotAuthoritativeError
 from .fields import HeaderTypes
@@ -14,10 +16,7 @@ from .url import parse_url
 async def check_origin(quic: Connection, authority: str) -> None:
     """Wait, where it takes that, until it is known who the server is. Raises ValueError for what is
     no host, `NotAuthoritativeError`, and what ends the handshake."""
-    if any(mark in authority for mark in "/@?#"):
-        # section 4.3.1: without userinfo
-        raise ValueError("the authority is not HOST or HOST:PORT")
-    host = parse_url(f"https://{authority}").origin.host
+    host = _host_of(authority)
     if not quic.authenticates(host) and not quic.handshake_complete:
         await quic.wait_handshake()
     if not quic.authenticates(host):
@@ -25,6 +24,15 @@ async def check_origin(quic: Connection, authority: str) -> None:
             f"the server was not asked as {host}, and its certificate does not name that: the"
             " request is not for this connection (RFC 9114 section 3.3)"
         )
+
+
+@lru_cache
+def _host_of(authority: str) -> str:
+    """Raises ValueError for what is no authority of a request."""
+    if any(mark in authority for mark in "/@?#"):
+        # section 4.3.1: without userinfo
+        raise ValueError("the authority is not HOST or HOST:PORT")
+    return parse_url(f"https://{authority}").origin.host
 
 
 def check_host_field(authority: str, headers: HeaderTypes) -> None:

@@ -1,7 +1,7 @@
 """A request with its content, and the response to it, as one block: `HTTP3Connection.request`."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
 import trio
@@ -121,11 +121,13 @@ async def reading(
 ) -> AsyncGenerator[Response]:
     """A response as a block, at the end of which the request is cancelled if it is not complete.
     What its content raises comes out, unless something else does. None: the head is awaited."""
-    async with aclosing(exchange):
+    try:
         if head is None:
             with unwrapped():
                 head = await exchange.receive_head()
         yield create(Response, exchange, head, url)
+    finally:
+        await exchange.aclose()
     if exchange.upload_failure is not None:
         raise exchange.upload_failure
 
@@ -135,7 +137,11 @@ async def respond(
     exchange: Exchange, content: AsyncIterable[bytes] | bytes | None, url: str
 ) -> AsyncGenerator[Response]:
     """The response to a request whose headers were sent."""
-    async with AsyncExitStack() as stack:
-        if content is not None:
-            exchange.send_content(await stack.enter_async_context(background()), content)
-        yield await stack.enter_async_context(reading(exchange, url))
+    if content is None:
+        async with reading(exchange, url) as response:
+            yield response
+        return
+    async with background() as nursery:
+        exchange.send_content(nursery, content)
+        async with reading(exchange, url) as response:
+            yield response

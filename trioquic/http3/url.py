@@ -23,6 +23,7 @@ _BRACKETED: Final = re.compile(r"(?:^|@)\[[^][@]+\](?::[0-9]*)?$")
 _UNSAFE: Final = re.compile(rb"[\x80-\xff]")
 # what a path or query may hold as it is (RFC 3986 section 3.3 and 3.4), and the percent sign
 _SAFE: Final = "/:@!$&'()*+,;=~?%[]"
+_PLAIN: Final = re.compile(rf"[A-Za-z0-9_.\-{re.escape(_SAFE)}]*")
 
 
 class Origin(NamedTuple):
@@ -41,39 +42,30 @@ class Target:
     """As the server is asked: the host in ASCII, without zone and userinfo."""
     authorization: str | None
     """What the userinfo of the URL becomes (RFC 7617)."""
-
-    @property
-    def authority(self) -> str:
-        """As a request names it (RFC 9114 section 4.3.1)."""
-        return urlsplit(self.url).netloc
-
-    @property
-    def path(self) -> str:
-        """Path and query; letters that these cannot have are percent-encoded."""
-        parts = urlsplit(self.url)
-        query = "?" + quote(parts.query, safe=_SAFE) if parts.query else ""
-        return quote(parts.path or "/", safe=_SAFE) + query
+    authority: str
+    """As a request names it (RFC 9114 section 4.3.1)."""
+    path: str
+    """Path and query; letters that these cannot have are percent-encoded."""
 
 
 def parse_url(url: str) -> Target:
     """Raises ValueError, which does not repeat what may be a password."""
-    shown = without_password(url)
     if _CONTROL.search(url):
-        raise ValueError(f"{shown!r} is a URL with blanks or control characters")
+        raise ValueError(f"{without_password(url)!r} has blanks or control characters")
     try:
         parts = urlsplit(url)
         port = _PORT if parts.port is None else parts.port
     except ValueError:
         # what is wrong may be a part of the password
-        raise ValueError(f"{shown!r} makes no sense") from None
+        raise ValueError(f"{without_password(url)!r} makes no sense") from None
     if parts.scheme != "https":
-        raise ValueError(f"HTTP/3 needs an https URL, not {shown!r}")
+        raise ValueError(f"HTTP/3 needs an https URL, not {without_password(url)!r}")
     if port == 0:
-        raise ValueError(f"{shown!r} has port 0, which is none")
+        raise ValueError(f"{without_password(url)!r} has port 0, which is none")
     host = _host(parts.hostname or "")
     name, _, _ = host.partition("%")
     if "[" in parts.netloc and (":" not in name or not _BRACKETED.search(parts.netloc)):
-        raise ValueError(f"only IPv6 addresses have brackets, unlike {shown!r}")
+        raise ValueError(f"only IPv6 addresses have brackets, not {name!r}")
     netloc = f"[{name}]" if ":" in name else name
     if parts.port is not None:
         netloc += f":{port}"
@@ -81,7 +73,13 @@ def parse_url(url: str) -> Target:
         origin=Origin(host, port),
         url=parts._replace(netloc=netloc, fragment="").geturl(),
         authorization=_authorization(parts),
+        authority=netloc,
+        path=_quoted(parts.path or "/") + (f"?{_quoted(parts.query)}" if parts.query else ""),
     )
+
+
+def _quoted(part: str) -> str:
+    return part if _PLAIN.fullmatch(part) else quote(part, safe=_SAFE)
 
 
 def joined(url: str, location: bytes) -> str:
