@@ -10,12 +10,19 @@ import trio
 import trio.testing
 
 import trioquic
-from tests.sim_server import pattern
+import trioquic.testing
+from tests.sim_server import PORT, credentials, pattern
+from tests.sim_world import SERVER
 from trioquic.cli import failures
+from trioquic.cli.connections import Connections
+from trioquic.cli.transfer import Transfer
+from trioquic.http3.client.settings import Settings
+from trioquic.http3.url import parse_url
 
 from .test_downloads import CUT_AT, SIZE, STRONG, Memory, Web, web
 
 Clock = trio.testing.MockClock
+ORIGIN = f"https://{SERVER}:{PORT}"
 NAMED = [[], ["wlan0", "wwan0"]]
 
 
@@ -196,3 +203,39 @@ async def test_a_server_that_is_gone_for_good(autojump_clock: Clock) -> None:
         job, _ = await here.fetch("/file", sink, transport=transport)
         assert job.exit_code == failures.LOST
         assert trio.current_time() - began < 60
+
+
+async def test_who_waits_for_the_second_connection_keeps_it(autojump_clock: Clock) -> None:
+    """Also when the first one is heard again meanwhile: without anybody it would be given up."""
+    async with web(disable_active_migration=True) as here:
+        wifi, cellular = here.world.wifi.link, here.world.cellular.link
+        settings = Settings(
+            tls=trioquic.TLSConfig(ca_data=credentials().ca_pem), networks=here.world.phone
+        )
+        connections = Connections(settings, here.shown.tell, 0.0)
+        cut = trio.Event()
+
+        def silence() -> None:
+            wifi.blackhole()
+            cut.set()
+
+        sink = Memory(silence)
+        file = Transfer(f"{ORIGIN}/file", sink, connections, retries=3, redirects=0)
+        with here.world.phone.as_current():
+            async with connections.opened(), trio.open_nursery() as nursery:
+                nursery.start_soon(file.run)
+                await cut.wait()
+                # a handshake over cellular takes a while
+                cellular.change(delay=1.0)
+                await connections.all[0].quic.wait_unhealthy()
+                nursery.start_soon(later_restored, wifi)
+                answer = await connections.get(parse_url(f"{ORIGIN}/bytes/10"), ())
+                assert connections.watched(answer) is connections.all[1]
+                await answer.aclose()
+        assert sink.content == pattern(SIZE)
+        assert len(here.servers) == 2
+
+
+async def later_restored(link: trioquic.testing.Link) -> None:
+    await trio.sleep(0.5)
+    link.restore()

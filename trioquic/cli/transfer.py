@@ -19,11 +19,12 @@ from .. import (
     NoPathError,
     NoPathReason,
     StatelessResetError,
-    __version__,
 )
 from .._checks import without_password
 from ..http3 import Headers, HTTP3Error, RequestRejectedError, Response
+from ..http3.client.client import HEADERS
 from ..http3.client.connection import PooledConnection
+from ..http3.client.redirect import is_redirect
 from ..http3.failure import RequestFailedError
 from ..http3.fields import field
 from ..http3.response import reading
@@ -34,8 +35,6 @@ from .failures import FetchError, connecting_failed
 from .sink import Sink
 from .urls import redirected, target_of
 
-_HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PARTIAL: Final = 206
 _NOTHING_THERE: Final = 416
 _FIRST_PAUSE: Final = 0.5
@@ -177,7 +176,7 @@ class Transfer:
         return fetch
 
     def _headers(self, authorization: str | None) -> Headers:
-        headers = list(_HEADERS)
+        headers = list(HEADERS)
         if authorization is not None:
             headers.append((b"authorization", authorization.encode()))
         if self._wants_rest:
@@ -211,7 +210,7 @@ class Transfer:
             return None
         progress.status = response.status
         location = response.header("location")
-        if response.status in _REDIRECTS and location is not None:
+        if is_redirect(response.status) and location is not None:
             if not self._follow:
                 where = without_password(location)
                 text = f"status {response.status}, redirected to {where}: follow with -L"

@@ -30,7 +30,7 @@ from .origins import Origins, open_origins
 from .redirect import Wish, is_redirect, led_by
 from .settings import Settings
 
-_HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
+HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
 # Once its response is complete a request may be so, too: as long as it gets on, in seconds
 _STILL: Final = 5.0
 _URL: Final = _checks.instance(str)
@@ -250,7 +250,7 @@ class Client:
             content = bytes(content)
         own = {name for name, _ in self._headers}
         fields += [(name, value) for name, value in self._headers if name not in given]
-        fields += [(name, value) for name, value in _HEADERS if name not in given | own]
+        fields += [(name, value) for name, value in HEADERS if name not in given | own]
         return Wish(
             method=method,
             target=target,
