@@ -53,8 +53,8 @@ class LowestRtt(trioquic.MigrationPolicy):
         if not faster:
             return inherited
         best = min(faster, key=_rtt)
-        cause = f"{_rtt(best) * 1000:.0f} ms instead of {_rtt(active) * 1000:.0f} ms"
-        return Decision(abandon=inherited.abandon, migrate=best.id, cause=cause)
+        reason = f"{_rtt(best) * 1000:.0f} ms instead of {_rtt(active) * 1000:.0f} ms"
+        return Decision(abandon=inherited.abandon, migrate=best.id, reason=reason)
 
     def _has_just_moved(self, view: View, now: float) -> bool:
         return any(now - at < self.least_stay for at in (*view.returns, *view.switches))
@@ -90,7 +90,7 @@ async def tell_moves(conn: trioquic.Connection) -> None:
     async with conn.path_events() as events:
         async for event in events:
             if isinstance(event, trioquic.Migrated):
-                print(f"moved to {event.new.interface}: {event.cause}", flush=True)
+                print(f"moved to {event.new.interface}: {event.reason}", flush=True)
 
 
 async def main(options: argparse.Namespace) -> None:

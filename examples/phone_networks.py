@@ -96,7 +96,7 @@ async def tell(conn: trioquic.Connection) -> None:
     async with conn.path_events() as events:
         async for event in events:
             if isinstance(event, trioquic.Migrated):
-                print(f"moved to {event.new.interface}: {event.cause}", flush=True)
+                print(f"moved to {event.new.interface}: {event.reason}", flush=True)
             elif isinstance(event, trioquic.WaitingForPath):
                 print("no network, waiting", flush=True)
 

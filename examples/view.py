@@ -72,15 +72,17 @@ class View:
         match event:
             case trioquic.PathValidated(path=path, rtt=rtt):
                 self.say(f"{self.name(path)} works both ways, RTT {rtt * 1000:.1f} ms")
-            case trioquic.PathFailed(path=path, reason=reason):
+            case trioquic.ValidationFailed(path=path, reason=reason):
+                self.say(f"{self.name(path)} does not work: {reason}")
+            case trioquic.PathClosed(path=path, reason=reason):
                 self.say(f"{self.name(path)} is given up: {reason}")
             case trioquic.PathDegraded(path=path):
                 self.say(f"[yellow]{self.name(path)} does not answer[/]")
             case trioquic.PathRecovered(path=path):
                 self.say(f"{self.name(path)} answers again")
-            case trioquic.Migrated(old=old, new=new, cause=cause):
+            case trioquic.Migrated(old=old, new=new, reason=reason):
                 before = "nothing" if old is None else self.name(old)
-                self.say(f"[bold green]moved[/] from {before} to {self.name(new)}: {cause}")
+                self.say(f"[bold green]moved[/] from {before} to {self.name(new)}: {reason}")
             case trioquic.MigrationRefused(reason=reason):
                 self.say(f"[yellow]no new path[/]: {reason}")
             case trioquic.WaitingForPath(deadline=deadline):

@@ -14,7 +14,8 @@ MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
 
 LEAVES = tuple(
-    "addresses config errors events health networks paths peer policy sessions statistics".split()
+    """addresses causes config errors events health networks paths peer policy sessions
+    statistics""".split()
 )
 FACADE = 4
 LAYERS = {

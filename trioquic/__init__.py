@@ -4,6 +4,7 @@
 """
 
 from . import _variant  # first: it decides which variant of the core everything below imports
+from . import events as _events
 from ._deprecation import QuicDeprecationWarning
 from ._protocol import connection as _core
 from ._protocol.datagrams import DatagramOutcome
@@ -15,6 +16,7 @@ from ._runtime.interface_binding import bind_to_interface
 from ._runtime.opening import connect, open_connection
 from ._runtime.streams import ReceiveStream, SendStream, Stream
 from ._runtime.system_networks import system_networks
+from .causes import CloseCause, MigrationCause, Refusal
 from .config import CongestionControl, TLSConfig, TransportConfig
 from .errors import (
     AlpnError,
@@ -45,13 +47,15 @@ from .errors import (
 from .events import (
     Migrated,
     MigrationRefused,
+    PathClosed,
     PathDegraded,
     PathEvent,
-    PathFailed,
+    PathOpened,
     PathRecovered,
     PathValidated,
     PreferredAddressResult,
     ServerMoved,
+    ValidationFailed,
     WaitingForPath,
 )
 from .health import ConnectionHealth, HealthState
@@ -78,6 +82,7 @@ __all__ = [
     "AlpnError",
     "ApplicationCodeError",
     "CertificateError",
+    "CloseCause",
     "CongestionControl",
     "Connection",
     "ConnectionHealth",
@@ -99,6 +104,7 @@ __all__ = [
     "ManualNetworks",
     "MemorySessions",
     "Migrated",
+    "MigrationCause",
     "MigrationNotAllowedError",
     "MigrationPolicy",
     "MigrationRefused",
@@ -107,11 +113,12 @@ __all__ = [
     "NoPathReason",
     "Path",
     "PathAbandonedError",
+    "PathClosed",
     "PathDegraded",
     "PathError",
     "PathEvent",
-    "PathFailed",
     "PathNotValidatedError",
+    "PathOpened",
     "PathRecovered",
     "PathState",
     "PathStatistics",
@@ -124,6 +131,7 @@ __all__ = [
     "QuicDeprecationWarning",
     "QuicError",
     "ReceiveStream",
+    "Refusal",
     "Route",
     "RoutingSource",
     "SendStream",
@@ -136,6 +144,7 @@ __all__ = [
     "StreamResetError",
     "TLSConfig",
     "TransportConfig",
+    "ValidationFailed",
     "VersionError",
     "WaitingForPath",
     "__version__",
@@ -145,3 +154,10 @@ __all__ = [
     "open_connection",
     "system_networks",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Names of the last release."""
+    if name != "PathFailed":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_events, name)

@@ -19,6 +19,7 @@ from . import _checks
 from ._groups import leaves
 from ._protocol.recovery.choice import Choice
 from ._protocol.recovery.control import CongestionControl
+from .causes import MigrationCause
 from .errors import ApplicationCodeError, NoPathReason
 from .networks import Interface, NetworkSource, Route, routes_of
 from .policy import Candidate, Decision, MigrationPolicy, PolicyEvent, View
@@ -83,7 +84,8 @@ _DECISION: Final[_checks.Table] = {
     "wanted": _candidates,
     "migrate": _checks.optional(_checks.whole(0)),
     "leap": _checks.optional(_candidate),
-    "cause": _checks.instance(str),
+    "cause": _checks.instance(MigrationCause),
+    "reason": _checks.instance(str),
     "give_up": _checks.optional(_checks.instance(NoPathReason)),
     "give_up_at": _moment,
     "look_again": _moment,

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from ._deprecation import deprecated
 from ._protocol.path.state import PathState
+from .causes import MigrationCause
 from .errors import NoPathReason
 
 _NEVER: Final = math.inf
@@ -125,7 +127,7 @@ class View:
     """Since when that is so; +inf while the active path is usable."""
 
 
-class What(Enum):
+class Trigger(Enum):
     """Why the policy is asked."""
 
     CONFIRMED = "the handshake is confirmed"
@@ -133,7 +135,8 @@ class What(Enum):
     HINT = "the application said that the networks changed"
     IDS = "the server gave new connection IDs"
     VALIDATED = "a path answered a challenge"
-    FAILED = "a path failed"
+    VALIDATION_FAILED = "a path did not answer"
+    CLOSED = "a path was closed"
     RESET = "a stateless reset ended a path"
     MISLED = "somebody who does not know the connection answers on a path"
     SERVER_MOVED = "the server sends to another path by itself"
@@ -148,10 +151,17 @@ class What(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyEvent:
-    """What happened, and to which path. The view has the facts that follow from it."""
+    """What happened first since the policy was last asked, and to which path. The view has the
+    facts that follow from it, and from whatever else happened."""
 
-    what: What
+    trigger: Trigger
     path: int | None = None
+
+    @property
+    def what(self) -> Trigger:
+        """The name of the last release for `trigger`."""
+        deprecated("PolicyEvent.what", "PolicyEvent.trigger")
+        return self.trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +185,10 @@ class Decision:
     """Move there also if the path is not validated; it is at the same time (section 9.2)."""
     leap: Candidate | None = None
     """A candidate to open and move to at once, validating at the same time (section 9.2)."""
-    cause: str = "decided by the policy"
+    cause: MigrationCause = MigrationCause.POLICY
     """Why the connection moves; it is told in `Migrated`."""
+    reason: str = ""
+    """The same for people; empty: the cause says it all."""
     wanted: tuple[Candidate, ...] = ()
     """Candidates that would be opened as well if the server had given more connection IDs."""
     wait: bool = False

@@ -22,6 +22,8 @@ from enum import Enum
 
 import trio
 
+from .causes import Refusal
+
 
 class QuicError(Exception):
     """Base of all errors of this library."""
@@ -180,11 +182,13 @@ class PathAbandonedError(PathError):
 
 
 class MigrationNotAllowedError(PathError):
-    """RFC 9000 section 9 or this side's policy forbids the path; `reason` says why."""
+    """RFC 9000 section 9 or this side's policy forbids the path: `refusal` names the rule, and
+    `reason` says it for people."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, refusal: Refusal, reason: str = "") -> None:
+        super().__init__(reason or refusal.value)
+        self.refusal = refusal
+        self.reason = reason or refusal.value
 
 
 class LocalAddressError(PathError, OSError):

@@ -1,11 +1,14 @@
 """What `Connection.path_events()` tells: small frozen facts, in the order of events.
 
-Together they say what happened to the connection's network and why: each move has a cause, each
-refusal and failure a reason. Both are for people; their wording may change.
+Together they say what happened to the connection's network and why. Causes and refusals are
+members of enumerations (`causes.py`), so that a program can branch; reasons are for people, and
+their wording may change.
 """
 
 from dataclasses import dataclass
 
+from ._deprecation import deprecated
+from .causes import CloseCause, MigrationCause, Refusal
 from .paths import Path
 
 
@@ -13,6 +16,15 @@ class PathEvent:
     """Base of all path events."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOpened(PathEvent):
+    """There is another path: it has a socket and a connection ID, and was not asked yet. Not told
+    of the path of the handshake."""
+
+    path: Path
+    """The path, a candidate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +41,35 @@ class PathValidated(PathEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathFailed(PathEvent):
-    """Validation was given up (RFC 9000 section 8.2.4), or the path was closed. The connection
-    goes on (section 9). That a path which failed is closed, and has not worked since, is not told.
-    """
+class _PathFailed(PathEvent):
+    """What `PathFailed` was until 0.1: a validation that failed, or a path that was closed."""
 
     path: Path
-    """Closed if its state is `PathState.ABANDONED`, perhaps only since this event."""
     reason: str
-    """What was not answered, or who closed it and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationFailed(_PathFailed):
+    """Validation was given up (RFC 9000 section 8.2.4). The connection goes on (section 9), and the
+    path is there still."""
+
+    path: Path
+    """The path that was challenged."""
+    reason: str
+    """For people: whether it was not answered, or could not even be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathClosed(_PathFailed):
+    """A path is gone: its socket is closed and its connection ID retired. The connection goes on.
+    Not told of the paths of a connection that has come to its end."""
+
+    path: Path
+    """The path; its `statistics()` tell the last that was known."""
+    cause: CloseCause
+    """Why."""
+    reason: str
+    """The same for people, with what the system said about its network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +98,10 @@ class Migrated(PathEvent):
     """Where it was, also if that path is closed by now; None after `WaitingForPath`."""
     new: Path
     """Where it is now. It need not be validated yet: the first packets may be the probe."""
-    cause: str
-    """Why: what the supervisor's policy gave as its cause, or that the application asked for it."""
+    cause: MigrationCause
+    """Why."""
+    reason: str
+    """The same for people, with what the supervisor's policy has to say about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +118,11 @@ class ServerMoved(PathEvent):
 class MigrationRefused(PathEvent):
     """A new path was wanted and could not be had. The connection stays as it is."""
 
+    refusal: Refusal
+    """Which rule of RFC 9000 section 9 forbids it, or what is missing (a spare connection ID,
+    section 9.5, or a socket)."""
     reason: str
-    """Which rule of RFC 9000 section 9 forbids it, what is missing (a spare connection ID, section
-    9.5), or what the system said about the interface or address."""
+    """The same for people, with what the system said about the interface or address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,3 +150,11 @@ class PreferredAddressResult(PathEvent):
     """Whether the connection has moved there."""
     reason: str
     """Why, or why not."""
+
+
+def __getattr__(name: str) -> object:
+    """Names of the last release."""
+    if name != "PathFailed":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated("PathFailed", "ValidationFailed and PathClosed")
+    return _PathFailed

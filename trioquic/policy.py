@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Final
 
 from . import _checks, networks
 from . import _path_roles as roles
+from ._deprecation import deprecated
 from ._other_ports import other_ports, unanswered
 from ._path_roles import network_of as _network
 from ._policy_terms import Candidate as Candidate  # public here, as all that follow
 from ._policy_terms import Decision as Decision
 from ._policy_terms import PathInfo as PathInfo
 from ._policy_terms import PolicyEvent as PolicyEvent
+from ._policy_terms import Trigger as Trigger
 from ._policy_terms import View as View
-from ._policy_terms import What as What
 from ._protocol.path.state import PathState
+from .causes import MigrationCause
 from .errors import NoPathReason
 
 if TYPE_CHECKING:
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
-_BACK: Final = "the network is back"
-_CALLED_BACK: Final = "the server comes back to a new path only"
+_BACK: Final = MigrationCause.NETWORK_BACK
 _MINUTE: Final = 60.0
 _LOOPBACK: Final = "loopback"
 _TUNNEL: Final = "tunnel"
@@ -162,14 +163,14 @@ class MigrationPolicy:
     def _without_path(
         self, view: View, gone: tuple[int, ...], event: PolicyEvent, now: float
     ) -> Decision:
-        cause = f"the active path is gone: {view.lost}"
+        cause, reason = MigrationCause.NETWORK_GONE, f"the active path is gone: {view.lost}"
         ready = [p for p in view.paths if p.id not in gone and p.state is PathState.VALIDATED]
         if ready:
             # Of several ports the one that was in use: to there the server's packets go.
             best = max(ready, key=lambda p: (p.preferred, -p.rank, p.suspended, p.proven_at))
             if best.returned:
-                cause = _BACK
-            return Decision(abandon=gone, migrate=best.id, cause=cause)
+                cause, reason = _BACK, ""
+            return Decision(abandon=gone, migrate=best.id, cause=cause, reason=reason)
         # What has worked may do so again when its network is back, from the same port only, and
         # while nothing else is proven nothing is gained by giving it up.
         kept = [path.id for path in view.paths if not path.usable and not path.doubtful]
@@ -189,12 +190,17 @@ class MigrationPolicy:
             gone += roles.least_hopeful([p for p in view.paths if p.id in kept], ways)
         if asked is not None and not (ways and view.spare_ids and ways[0].rank < asked.rank):
             return Decision(
-                abandon=gone, suspend=suspend, migrate=asked.id, unproven=True, cause=cause
+                abandon=gone,
+                suspend=suspend,
+                migrate=asked.id,
+                unproven=True,
+                cause=cause,
+                reason=reason,
             )
         if not view.migration_allowed or not view.spare_ids:
             return self._confined(view, gone, now)
         if ways:
-            return Decision(abandon=gone, suspend=suspend, leap=ways[0], cause=cause)
+            return Decision(abandon=gone, suspend=suspend, leap=ways[0], cause=cause, reason=reason)
         return Decision(abandon=gone, suspend=suspend, wait=True, look_again=view.next_candidate_at)
 
     # -- a leap into the dark: whatever works is better --------------------------------------------
@@ -204,7 +210,7 @@ class MigrationPolicy:
         proven = [p for p in view.paths if p.usable and p.state is PathState.VALIDATED]
         if proven:
             best = max(proven, key=lambda path: (path.preferred, -path.rank, path.proven_at))
-            return Decision(migrate=best.id, cause="the new path has not answered, another has")
+            return Decision(migrate=best.id, cause=MigrationCause.ANOTHER_ANSWERS)
         returned = [path for path in view.paths if path.returned]
         if returned:
             best = roles.best_returned(returned)
@@ -266,13 +272,16 @@ class MigrationPolicy:
             return Decision(
                 migrate=target.id,
                 challenge=tuple(p.id for p in doubtful if p.proven_at < active.silent_since),
-                cause=roles.why_left(active),
+                cause=MigrationCause.SILENCE,
+                reason=roles.why_left(active),
             )
         if target is None and active.unanswered_ptos >= self.degraded_after and view.answerable:
             ways = {(c.local, c.remote) for c in self._usable(view)}
             deaf = roles.may_hear(view, active, now, ways)
             if deaf is not None and len(view.switches) < self.switches_per_minute:
-                return Decision(migrate=deaf.id, unproven=True, cause="no probe is answered either")
+                return Decision(
+                    migrate=deaf.id, unproven=True, cause=MigrationCause.NO_PROBE_ANSWERED
+                )
         return self._ask_around(view, active, now)
 
     # -- all is well: preferred address, standby, better networks ----------------------------------
@@ -296,8 +305,8 @@ class MigrationPolicy:
         for path in sorted(better, key=lambda path: path.rank):
             ready_at = path.proven_at + self._patience(view, now)
             if now >= ready_at:
-                cause = f"a better network is {'back' if path.been else 'there'}"
-                return Decision(migrate=path.id, cause=cause)
+                reason = f"a better network is {'back' if path.been else 'there'}"
+                return Decision(migrate=path.id, cause=MigrationCause.BETTER_NETWORK, reason=reason)
             look_again = min(look_again, ready_at)
         standbys = roles.standbys_of(view, active)
         home = _network(active.interface, active.local[0])
@@ -359,7 +368,7 @@ class MigrationPolicy:
         if answer is None and view.recalls:
             followed = [p for p in roles.twins_of(view, active) if p.state is PathState.VALIDATED]
             if followed:
-                return Decision(migrate=followed[0].id, cause=_CALLED_BACK)
+                return Decision(migrate=followed[0].id, cause=MigrationCause.CALLED_BACK)
         return answer
 
     def _server_moved(
@@ -373,7 +382,7 @@ class MigrationPolicy:
             followed = sum(1 for at in view.returns if now - at < _MINUTE)
             if followed >= self.switches_per_minute:
                 return None
-            return Decision(migrate=there.id, cause=What.SERVER_MOVED.value)
+            return Decision(migrate=there.id, cause=MigrationCause.SERVER_MOVED)
         if view.recalls >= _MOST_RECALLS:
             return None
         # A packet that is no probe brings it back (section 9.3), or another port does, where it
@@ -402,7 +411,7 @@ class MigrationPolicy:
             ]
             if reached:
                 best = min(reached, key=lambda p: _network(p.interface, p.local[0]) != home)
-                return Decision(migrate=best.id, cause="the server's preferred address")
+                return Decision(migrate=best.id, cause=MigrationCause.PREFERRED_ADDRESS)
         if active.preferred:
             old = tuple(path.id for path in view.paths if not path.preferred)
             return Decision(abandon=old) if old else None
@@ -535,3 +544,11 @@ _ROWS: Final[_checks.Table] = {
     "new_port": _checks.flag,
     "linger": _checks.number(unit="of PTOs"),
 }
+
+
+def __getattr__(name: str) -> object:
+    """Names of the last release."""
+    if name != "What":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    deprecated("trioquic.policy.What", "trioquic.policy.Trigger")
+    return Trigger

@@ -226,7 +226,7 @@ def test_22_acks_of_probes_in_odd_orders(order: str) -> None:
     world.run_until(lambda: len(peer.sent_on(path)) >= 2)
     probes = [packet.number for packet in peer.sent_on(path)]
     if order == "after the end":
-        world.client.abandon(path, world.now, "not wanted any more")
+        world.client.abandon(path, world.now)
         world.run_for(0.5)
     wanted = {"backwards": probes[::-1], "twice": probes * 2}.get(order, probes)
     for number in wanted:

@@ -165,7 +165,7 @@ def test_25_the_same_frame_again_after_its_retirement_is_fine() -> None:
     path = standby(world)
     cid = world.peer.sent_on(path)[0].dcid
     sequence = next(n for n, (issued, _) in world.peer.issued.items() if issued == cid)
-    world.client.abandon(path, world.now, "test")
+    world.client.abandon(path, world.now)
     world.settle()
     assert sequence in world.peer.retired
     world.attack(fr.encode_new_connection_id(sequence, 0, *world.peer.issued[sequence]))

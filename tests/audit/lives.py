@@ -237,7 +237,7 @@ class Life:
             case "stop":
                 client.stop_validation(path)
             case "abandon" if len(client.live_paths()) > 1:
-                client.abandon(path, self.now, "as it happens")
+                client.abandon(path, self.now)
             case "keys":
                 client.update_keys()
             case "ping":

@@ -135,7 +135,7 @@ def test_packets_during_closing_are_answered_less_and_less() -> None:
 
 def test_a_close_without_any_path_ends_at_once() -> None:
     world = World().connect()
-    world.client.abandon(0, world.now, "gone")
+    world.client.abandon(0, world.now)
     world.client.close(CODE, "", True, world.now)
     world.run_for(1.0, steps=20)
     assert world.client.state is CoreState.CLOSED

@@ -7,7 +7,7 @@ from tests.path.driver import add, challenges, standby, upload, validate
 from tests.peer.packets import APPLICATION
 from tests.peer.script import ACTIVE_CID_LIMIT, ServerScript
 from tests.peer.world import LOCAL, World
-from trioquic._protocol.events import PathDegraded, PathFailed, PathRecovered, PathValidated
+from trioquic._protocol.events import PathDegraded, PathRecovered, PathValidated, ValidationFailed
 from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.path.state import PathState
 from trioquic._protocol.wire import frames as fr
@@ -64,7 +64,7 @@ def test_moving_to_a_path_that_was_silent_starts_with_one_pto() -> None:
     path = add(world)
     world.cut.add(path)
     world.client.validate(path, world.now)
-    world.run_until(lambda: world.seen(PathFailed))
+    world.run_until(lambda: world.seen(ValidationFailed))
     world.cut.discard(path)
     world.client.migrate(path, world.now, unvalidated=True)
     assert world.client.path_view(path).pto_count == 0
@@ -94,7 +94,7 @@ def test_a_working_path_whose_challenges_stay_unanswered_goes_on() -> None:
     # The peer acknowledges what comes here: only the validation has failed.
     world = World(ServerScript(answer_challenges=False)).connect()
     world.client.validate(0, world.now)
-    world.run_until(lambda: world.seen(PathFailed))
+    world.run_until(lambda: world.seen(ValidationFailed))
     assert world.client.path_view(0).state is PathState.ACTIVE
     world.settle()
     assert not world.seen(PathDegraded)

@@ -23,9 +23,9 @@ from trioquic._protocol.events import (
     Ending,
     Migrated,
     PathDegraded,
-    PathFailed,
     PathRecovered,
     PathValidated,
+    ValidationFailed,
 )
 from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.path.state import PathState
@@ -40,8 +40,8 @@ def test_13_a_failed_path_fails_alone() -> None:
     world.cut.add(dead)
     for path in (dead, live):
         world.client.validate(path, world.now)
-    world.run_until(lambda: world.seen(PathFailed))
-    assert [e.path_id for e in world.seen(PathFailed)] == [dead]
+    world.run_until(lambda: world.seen(ValidationFailed))
+    assert [e.path_id for e in world.seen(ValidationFailed)] == [dead]
     assert [e.path_id for e in world.seen(PathValidated)] == [live]
     goes_on(world)
     world.cut.clear()
@@ -53,7 +53,7 @@ def test_13_without_a_path_the_connection_waits_for_one() -> None:
     data = random.Random(3).randbytes(200_000)
     stream_id = upload(world, data)
     world.run_for(3 * world.delay)
-    world.client.abandon(0, world.now, "the interface is gone")
+    world.client.abandon(0, world.now)
     assert world.client.active_path == -1
     sent = len(world.peer.datagrams)
     world.run_for(5.0)
@@ -68,7 +68,7 @@ def test_13_without_a_path_the_connection_waits_for_one() -> None:
 
 def test_13_without_a_path_the_idle_timeout_ends_the_wait() -> None:
     world = World().connect()
-    world.client.abandon(0, world.now, "the interface is gone")
+    world.client.abandon(0, world.now)
     world.run_until(lambda: world.terminated, limit=40.0)
     assert world.terminated is not None
     assert world.terminated.ending is Ending.IDLE_TIMEOUT
@@ -190,7 +190,7 @@ def test_16_abandoning_the_dead_path_is_enough_to_send_again() -> None:
     world.cut.add(0)
     world.run_for(world.delay)
     world.client.migrate(path, world.now)
-    world.client.abandon(0, world.now, "the interface is gone")
+    world.client.abandon(0, world.now)
     moved = world.now
     world.run_until(lambda: world.peer.stream(stream_id) == data)
     assert world.now - moved < 2.0

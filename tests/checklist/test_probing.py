@@ -22,8 +22,8 @@ from tests.peer.script import (
 from tests.peer.world import World
 from trioquic._protocol.events import (
     Migrated,
-    PathFailed,
     PathValidated,
+    ValidationFailed,
 )
 from trioquic._protocol.path.state import PathState
 from trioquic._protocol.wire import frames as fr
@@ -35,7 +35,7 @@ def test_08_challenges_are_fresh_one_per_packet_and_slow() -> None:
     world = World(ServerScript(answer_challenges=False)).connect()
     path = add(world)
     world.client.validate(path, world.now)
-    world.run_until(lambda: world.seen(PathFailed))
+    world.run_until(lambda: world.seen(ValidationFailed))
     sent = challenges(world, path)
     data = [value for packet in sent for value in packet.all(fr.PATH_CHALLENGE)]
     assert len(data) == len(sent) == len(set(data))
@@ -126,7 +126,7 @@ def test_11_acknowledgements_validate_nothing() -> None:
     world = World(ServerScript(answer_challenges=False)).connect()
     path = add(world)
     world.client.validate(path, world.now)
-    world.run_until(lambda: world.seen(PathFailed))
+    world.run_until(lambda: world.seen(ValidationFailed))
     acked = {n for low, high in world.peer.ranges(APPLICATION) for n in range(low, high + 1)}
     assert {p.number for p in challenges(world, path)} <= acked
     assert not world.seen(PathValidated)
@@ -156,7 +156,7 @@ def test_12_validation_is_given_up(delay: float) -> None:
     path = add(world)
     started, pto = world.now, world.client.path_view(0).pto
     world.client.validate(path, started)
-    world.run_until(lambda: world.seen(PathFailed))
+    world.run_until(lambda: world.seen(ValidationFailed))
     assert world.now - started == pytest.approx(3 * max(pto, INITIAL_PTO), rel=0.05)
     assert world.client.path_view(path).state is PathState.CANDIDATE
     sent = len(challenges(world, path))

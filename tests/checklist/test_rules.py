@@ -69,7 +69,7 @@ def test_04_no_connection_id_on_two_paths() -> None:
         world.client.migrate(path, world.now)
         goes_on(world)
         old = world.seen(Migrated)[-1].old
-        world.client.abandon(old, world.now, "left")
+        world.client.abandon(old, world.now)
         world.settle()
     no_id_on_two_paths(world)
     assert world.client.statistics().retiring_peer_ids == 0
@@ -83,7 +83,7 @@ def test_04_no_more_concurrent_probes_than_spare_ids() -> None:
         world.client.validate(path, world.now)
     world.run_until(lambda: len(world.seen(PathValidated)) == 3)
     no_id_on_two_paths(world)
-    world.client.abandon(paths[0], world.now, "enough")
+    world.client.abandon(paths[0], world.now)
     world.settle()
     assert standby(world, 5) == 4
     no_id_on_two_paths(world)
@@ -106,7 +106,7 @@ def test_05_the_id_of_an_abandoned_path_is_retired_however_often_that_is_lost() 
         return data
 
     world.to_peer = lose_some
-    world.client.abandon(path, world.now, "test")
+    world.client.abandon(path, world.now)
     world.run_until(lambda: sequence in world.peer.retired)
     assert len(lost) == 5
     world.settle()

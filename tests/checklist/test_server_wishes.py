@@ -230,7 +230,7 @@ async def test_19_a_network_without_the_original_either_says_nothing_about_the_p
         here.world.wifi.link.blackhole()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(here.download, 20_000)
-            await here.until(trioquic.PathFailed)
+            await here.until(trioquic.ValidationFailed)
             here.world.wifi.link.restore()
         await here.until(trioquic.Migrated)
         assert here.heard(trioquic.Migrated)[0].new.remote[0] == PREFERRED

@@ -79,7 +79,7 @@ async def test_20_the_preferred_address_answers_first(
         await trio.sleep(5)
         assert max(asked(here)[server]) <= moved + 0.001, "the original is not asked any more"
         assert {path.remote[0] for path in here.conn.paths} == {preferred}
-        failed = [e.reason for e in here.heard(trioquic.PathFailed) if e.path.remote[0] == server]
+        failed = [e.reason for e in here.heard(trioquic.PathClosed) if e.path.remote[0] == server]
         assert failed and all(failed)
         assert results(here) == [True]
 
@@ -159,7 +159,7 @@ async def test_20_both_fail(
         here.world.cellular.link.blackhole()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(here.download, 100_000)
-            await here.until(trioquic.PathFailed, 3)
+            await here.until(trioquic.ValidationFailed, 3)
             both_at_once(here, server, preferred)
             here.world.wifi.link.restore()
         await here.until(trioquic.PreferredAddressResult)

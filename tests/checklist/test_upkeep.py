@@ -158,7 +158,7 @@ def test_21_the_token_of_an_abandoned_paths_id_is_not() -> None:
     path = standby(world)
     cid = world.peer.sent_on(path)[0].dcid
     token = next(token for issued, token in world.peer.issued.values() if issued == cid)
-    world.client.abandon(path, world.now, "test")
+    world.client.abandon(path, world.now)
     world.settle()
     before = dropped(world)
     world.peer.send_stateless_reset(token, 0)

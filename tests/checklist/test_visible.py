@@ -24,7 +24,7 @@ class Fastest(trioquic.MigrationPolicy):
         if view.active is None or best is None or not view.active.rtt or not best.rtt:
             return decision
         if best.rtt < 0.8 * view.active.rtt:
-            return Decision(migrate=best.id, cause=f"{best.rtt:.3f} s is faster")
+            return Decision(migrate=best.id, reason=f"{best.rtt:.3f} s is faster")
         return decision
 
 
@@ -70,7 +70,7 @@ async def test_23_a_policy_may_choose_by_what_was_measured(
         await here.until(trioquic.Migrated)
         (moved,) = here.heard(trioquic.Migrated)
         assert moved.new.interface == "wwan0"
-        assert moved.cause.endswith("s is faster")
+        assert moved.reason.endswith("s is faster")
         await here.download(50_000)
     async with phone(prepare=slow_wifi) as here:
         await here.until(trioquic.PathValidated)

@@ -6,7 +6,7 @@ from tests.attacks.expect import goes_on
 from tests.path.driver import add, standby, upload
 from tests.peer.script import ServerScript
 from tests.peer.world import World
-from trioquic._protocol.events import PathDegraded, PathFailed, PathValidated
+from trioquic._protocol.events import PathDegraded, PathValidated, ValidationFailed
 
 
 def arrives(world: World, size: int, limit: float) -> None:
@@ -32,7 +32,7 @@ def test_a_new_path_is_validated(delay: float) -> None:
     path = add(world)
     world.drops_marked = {path}
     world.client.validate(path, world.now)
-    world.run_until(lambda: world.seen(PathValidated) or world.seen(PathFailed), 10.0)
+    world.run_until(lambda: world.seen(PathValidated) or world.seen(ValidationFailed), 10.0)
     assert [event.path_id for event in world.seen(PathValidated)] == [path]
     assert world.client.path_view(path).challenges_sent == 3
     world.settle()

@@ -102,7 +102,7 @@ def test_commands_in_any_order_are_refused_or_obeyed(seed: int) -> None:
             elif action == 4:
                 client.migrate(path, world.now, unvalidated=True)
             elif action == 5 and step % 3 == 0:
-                client.abandon(path, world.now, "seed")
+                client.abandon(path, world.now)
             elif action == 6:
                 world.cut ^= {path}
             elif action == 7:

@@ -42,7 +42,7 @@ def test_paths_come_and_go_with_a_server_that_keeps_our_ids(limit: int) -> None:
     world = hoarder(limit)
     for number in range(2, 32):
         path = standby(world, number)
-        world.client.abandon(path, world.now, "closed")
+        world.client.abandon(path, world.now)
         world.settle()
     assert max(frame.retire_prior_to for frame in offers(world)) > 20
     assert len(world.peer.client_ids) <= limit
@@ -57,7 +57,7 @@ def test_a_standby_that_stays_keeps_working(limit: int) -> None:
     if limit > 2:
         for number in range(3, 20):
             path = standby(world, number)
-            world.client.abandon(path, world.now, "closed")
+            world.client.abandon(path, world.now)
             world.settle()
     world.client.migrate(first, world.now)
     world.settle()
@@ -69,7 +69,7 @@ def test_nothing_is_asked_back_while_there_are_enough() -> None:
     world = World().connect()
     for number in range(2, 32):
         path = standby(world, number)
-        world.client.abandon(path, world.now, "closed")
+        world.client.abandon(path, world.now)
         world.settle()
     assert {frame.retire_prior_to for frame in offers(world)} == {0}
 
@@ -86,7 +86,7 @@ def test_the_offer_that_asks_ids_back_is_repeated_when_it_is_lost() -> None:
         return datagram
 
     world.to_peer = lose_offers
-    world.client.abandon(path, world.now, "closed")
+    world.client.abandon(path, world.now)
     world.settle()
     assert len(lost) == 2
     standby(world, 3)
@@ -108,7 +108,7 @@ def test_a_server_that_never_gives_back_costs_two_sets_of_ids() -> None:
             refusals.append(refused.refusal)
         else:
             world.client.migrate(0, world.now)
-        world.client.abandon(path, world.now, "closed")
+        world.client.abandon(path, world.now)
         world.settle()
     assert len(offers(world)) <= 3 + 4
     goes_on(world)
@@ -122,7 +122,7 @@ def test_an_offer_never_withdraws_itself() -> None:
         if number % 3 == 0:
             # the answer to this one is lost, so it is offered again after newer ones
             world.to_peer = lambda _path, datagram: None
-        world.client.abandon(path, world.now, "closed")
+        world.client.abandon(path, world.now)
         world.run_for(0.2)
         world.to_peer = None
         world.settle()

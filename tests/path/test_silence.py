@@ -5,7 +5,7 @@ from tests.path.driver import standby
 from tests.peer.packets import APPLICATION, Packet
 from tests.peer.script import ServerScript
 from tests.peer.world import World
-from trioquic._protocol.events import PathAnswering, PathDegraded, PathSilent
+from trioquic._protocol.events import PathDegraded, PathRecovered, PathSilent
 from trioquic._protocol.wire import frames as fr
 
 
@@ -84,7 +84,7 @@ def test_a_path_dies_and_is_silent_after_one_pto_without_anything() -> None:
     assert world.now - died <= 3 * pto
     world.run_until(lambda: world.seen(PathDegraded))
     world.cut.clear()
-    world.run_until(lambda: world.seen(PathAnswering))
+    world.run_until(lambda: world.seen(PathRecovered))
     goes_on(world)
 
 

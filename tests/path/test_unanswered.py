@@ -3,15 +3,15 @@
 from tests.path.driver import add, challenges, standby
 from tests.peer.script import ServerScript
 from tests.peer.world import World
-from trioquic._protocol.events import PathFailed
+from trioquic._protocol.events import ValidationFailed
 
 
 def told(world: World, path: int) -> str:
     """What is said of the next attempt."""
-    before = len(world.seen(PathFailed))
+    before = len(world.seen(ValidationFailed))
     world.client.validate(path, world.now)
-    world.run_until(lambda: len(world.seen(PathFailed)) > before)
-    failed = world.seen(PathFailed)[-1]
+    world.run_until(lambda: len(world.seen(ValidationFailed)) > before)
+    failed = world.seen(ValidationFailed)[-1]
     assert failed.path_id == path
     return failed.reason
 
@@ -34,8 +34,8 @@ def test_without_a_connection_id_nobody_is_asked() -> None:
     ((_, datagram),) = world.peer.outbox
     world.peer.outbox.clear()
     world.inject(datagram)
-    world.run_until(lambda: world.seen(PathFailed))
-    (failed,) = world.seen(PathFailed)
+    world.run_until(lambda: world.seen(ValidationFailed))
+    (failed,) = world.seen(ValidationFailed)
     assert (failed.path_id, failed.reason) == (path, "no connection ID to send PATH_CHALLENGE with")
     assert world.client.path_view(path).challenges_sent == asked
 

@@ -44,7 +44,7 @@ async def test_ten_migrations_in_one_download(
             event = await events.receive()
             if isinstance(event, trioquic.Migrated):
                 migrated.append(event)
-            elif isinstance(event, trioquic.PathFailed):
+            elif isinstance(event, trioquic.PathClosed):
                 closed += 1
         assert all(event.cause for event in migrated)
         assert len(conn.paths) == 1

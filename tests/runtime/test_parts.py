@@ -134,7 +134,10 @@ async def test_waiters() -> None:
 
 async def test_broadcast() -> None:
     broadcast = Broadcast(1)
-    first, second = (trioquic.MigrationRefused(reason=text) for text in ("first", "second"))
+    first, second = (
+        trioquic.MigrationRefused(refusal=trioquic.Refusal.POLICY, reason=text)
+        for text in ("first", "second")
+    )
     async with broadcast.subscribe() as a, broadcast.subscribe() as b:
         broadcast.send(first)
         assert a.receive_nowait() is first

@@ -105,12 +105,18 @@ async def test_events_tell_it(autojump_clock: trio.testing.MockClock) -> None:
             await first.aclose()
             await get(conn, 1000)
         # the channel ends with the connection, and so does the listener
-    validated, moved, failed = told
+    opened, validated, moved, failed = told
+    assert opened == trioquic.PathOpened(path=path)
     assert isinstance(validated, trioquic.PathValidated)
     assert validated.path is path
     assert validated.rtt == pytest.approx(0.08, abs=0.01)
-    assert moved == trioquic.Migrated(old=first, new=path, cause="requested by the application")
-    assert isinstance(failed, trioquic.PathFailed)
+    assert moved == trioquic.Migrated(
+        old=first,
+        new=path,
+        cause=trioquic.MigrationCause.APPLICATION,
+        reason="requested by the application",
+    )
+    assert isinstance(failed, trioquic.PathClosed)
     assert failed.path is first
 
 
@@ -181,8 +187,9 @@ async def test_validation_that_fails(autojump_clock: trio.testing.MockClock) -> 
                 await path.validate()
             # 3 times the PTO of the initial RTT (RFC 9000 section 8.2.4)
             assert trio.current_time() - start == pytest.approx(3.0, abs=0.05)
+            assert events.receive_nowait() == trioquic.PathOpened(path=path)
             failed = events.receive_nowait()
-            assert isinstance(failed, trioquic.PathFailed)
+            assert isinstance(failed, trioquic.ValidationFailed)
             assert failed.path is path
             # the path is still there, and may be tried again
             assert state_of(path) is PathState.CANDIDATE
@@ -271,7 +278,9 @@ async def test_the_server_forbids_migration(autojump_clock: trio.testing.MockClo
                     await call(interface="wwan0")
                 assert "disable_active_migration" in caught.value.reason
                 told = events.receive_nowait()
-                assert told == trioquic.MigrationRefused(reason=caught.value.reason)
+                assert told == trioquic.MigrationRefused(
+                    refusal=trioquic.Refusal.DISABLED_BY_PEER, reason=caught.value.reason
+                )
             assert not world.record.select(interface="wwan0")
             assert open_sockets(world) == 1
 

@@ -162,7 +162,7 @@ def test_events_that_contradict_what_happened(journey: tuple[Case, Outcome]) -> 
     assert contradictions(case, outcome) == []
     assert violations(case, without(outcome, trioquic.Migrated)), "a move that was not told"
     for planted in (
-        replace(moved, old=moved.new, cause=""),
+        replace(moved, old=moved.new, reason=""),
         trioquic.PathRecovered(path=moved.new),
         trioquic.WaitingForPath(deadline=0.0),
     ):

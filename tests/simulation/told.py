@@ -33,10 +33,10 @@ def _moves(outcome: Outcome) -> list[str]:
             # one that the server allows alone carries the connection again without a move.
             if old != here and not (waited and old is None):
                 found.append(f"moved from {old}, was on {here}")
-            if not event.cause:
+            if not event.reason:
                 found.append("moved without a cause")
             here, waited = event.new.id, False
-        elif isinstance(event, trioquic.PathFailed) and event.path.id == here:
+        elif isinstance(event, trioquic.PathClosed | trioquic.ValidationFailed):
             if not event.reason:
                 found.append("failed without a reason")
         elif isinstance(event, trioquic.WaitingForPath):
@@ -79,7 +79,7 @@ def _failures(outcome: Outcome) -> list[str]:
     found = []
     failed: dict[int, float] = {}
     for at, event in outcome.events:
-        if isinstance(event, trioquic.PathFailed):
+        if isinstance(event, trioquic.ValidationFailed):
             if at < failed.get(event.path.id, -math.inf) + _SHORTEST_ATTEMPT:
                 found.append(f"path {event.path.id} failed twice")
             failed[event.path.id] = at

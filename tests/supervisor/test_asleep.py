@@ -99,7 +99,12 @@ async def test_time_asleep_is_no_silence(
             assert {"wlan0", "wwan0"} <= set(sent(here, woken))
         assert pause < (0.2 if kind == "asleep" else 10.2)
         assert here.conn.health.state is HealthState.GOOD
-        for unwanted in (trioquic.Migrated, trioquic.PathDegraded, trioquic.PathFailed):
+        for unwanted in (
+            trioquic.Migrated,
+            trioquic.PathDegraded,
+            trioquic.PathClosed,
+            trioquic.ValidationFailed,
+        ):
             assert here.heard(unwanted) == []
 
 
@@ -136,7 +141,7 @@ async def test_the_networks_are_looked_at_before_anything_is_sent(
             await here.until(trioquic.Migrated)
             assert trio.current_time() - woken < 0.01
         (moved,) = here.heard(trioquic.Migrated)
-        assert moved.cause == "the active path is gone: wlan0 is down"
+        assert moved.reason == "the active path is gone: wlan0 is down"
         assert moved.old.statistics().socket_errors == 0
         assert "wlan0" not in sent(here, woken)
 
@@ -176,7 +181,7 @@ async def test_what_is_written_first_waits_for_the_look(
             await here.until(trioquic.Migrated)
         assert trio.current_time() - woken < 0.3
         (moved,) = here.heard(trioquic.Migrated)
-        assert moved.cause == "the active path is gone: wlan0 is down"
+        assert moved.reason == "the active path is gone: wlan0 is down"
         assert moved.old is path
         assert path.statistics().bytes_sent == sent_before
 

@@ -7,11 +7,12 @@ import pytest
 
 from examples.custom_policy import LowestRtt
 from trioquic import PathState
-from trioquic.policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
+from trioquic.policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, Trigger, View
 
 from .test_policy import CELLULAR, NOW, SILENT, VIEW, WIFI
 
-ANSWERED = PolicyEvent(what=What.VALIDATED, path=CELLULAR.id)
+TIME = PolicyEvent(trigger=Trigger.TIME)
+ANSWERED = PolicyEvent(trigger=Trigger.VALIDATED, path=CELLULAR.id)
 FAST = replace(CELLULAR, rtt=0.03)
 POLICY = LowestRtt()
 
@@ -23,7 +24,7 @@ def view(active: PathInfo, other: PathInfo, **more: tuple[float, ...]) -> View:
 def test_it_moves_to_the_faster_network() -> None:
     decision = POLICY.decide(view(WIFI, FAST), ANSWERED, NOW)
     assert decision.migrate == FAST.id
-    assert decision.cause == "30 ms instead of 50 ms"
+    assert decision.reason == "30 ms instead of 50 ms"
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,12 @@ def test_it_does_not_return_to_the_first_network_by_itself() -> None:
 def test_two_other_networks_are_kept_and_measured() -> None:
     ethernet: Candidate = replace(VIEW.candidates[1], local="192.0.2.20", interface="eth0", rank=2)
     probed = POLICY.decide(
-        replace(VIEW, candidates=(*VIEW.candidates, ethernet)), PolicyEvent(what=What.TIME), NOW
+        replace(VIEW, candidates=(*VIEW.candidates, ethernet)),
+        PolicyEvent(trigger=Trigger.TIME),
+        NOW,
     ).probe
     assert {candidate.interface for candidate in probed} == {"wwan0", "eth0"}
     due = replace(FAST, rtt=0.05, proven_at=NOW - 5.0)
-    assert POLICY.decide(view(WIFI, due), PolicyEvent(what=What.TIME), NOW).challenge == (due.id,)
+    assert POLICY.decide(view(WIFI, due), PolicyEvent(trigger=Trigger.TIME), NOW).challenge == (
+        due.id,
+    )

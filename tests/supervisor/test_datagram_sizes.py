@@ -93,7 +93,8 @@ async def test_the_interface_becomes_narrow_in_the_middle(
         statistics = here.conn.active_path.statistics()
         assert statistics.last_socket_error is not None
         assert "too long" in statistics.last_socket_error
-        assert not here.heard(trioquic.PathFailed)
+        assert not here.heard(trioquic.ValidationFailed)
+        assert not here.heard(trioquic.PathClosed)
 
 
 async def test_from_jumbo_frames_to_1280_bytes(autojump_clock: trio.testing.MockClock) -> None:

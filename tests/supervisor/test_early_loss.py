@@ -30,5 +30,5 @@ async def test_an_address_that_goes_before_the_handshake_is_confirmed(
         confirmed = trio.current_time()
         await here.until(trioquic.Migrated)
         assert trio.current_time() - confirmed < 0.001
-        assert "gone" in here.heard(trioquic.Migrated)[0].cause
+        assert here.heard(trioquic.Migrated)[0].cause is trioquic.MigrationCause.NETWORK_GONE
         await here.download(50_000)

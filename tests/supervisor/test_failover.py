@@ -8,7 +8,7 @@ import trio.testing
 
 import trioquic
 from tests.sim_world import World
-from trioquic.policy import Decision, PolicyEvent, View, What
+from trioquic.policy import Decision, PolicyEvent, Trigger, View
 
 from .phone import CELLULAR_RTT, Phone, phone
 
@@ -220,11 +220,11 @@ async def test_the_applications_own_move_stands(autojump_clock: trio.testing.Moc
 
 async def test_new_connection_ids_are_news(autojump_clock: trio.testing.MockClock) -> None:
     """What was impossible for want of an ID may be possible now, so the policy is asked again."""
-    heard: list[What] = []
+    heard: list[Trigger] = []
 
     class Listening(trioquic.MigrationPolicy):
         def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-            heard.append(event.what)
+            heard.append(event.trigger)
             return super().decide(view, event, now)
 
     async with phone(policy=Listening(standby=0)) as here:
@@ -234,7 +234,7 @@ async def test_new_connection_ids_are_news(autojump_clock: trio.testing.MockCloc
         heard.clear()
         await path.aclose()
         await trio.sleep(1)
-        assert What.IDS in heard, "the server has replaced the ID of the path"
+        assert Trigger.IDS in heard, "the server has replaced the ID of the path"
 
 
 async def test_switched_off(autojump_clock: trio.testing.MockClock) -> None:

@@ -120,7 +120,7 @@ async def test_a_standby_that_does_not_answer_is_no_bad_health(
     async with phone() as here:
         await here.download(1000)
         here.world.cellular.link.blackhole()
-        await here.until(trioquic.PathFailed)
+        await here.until(trioquic.ValidationFailed)
         with trio.move_on_after(10):
             await here.conn.wait_unhealthy()
             pytest.fail("only the standby was asked")
@@ -155,7 +155,7 @@ async def test_whether_it_can_move(autojump_clock: trio.testing.MockClock, prefe
         assert health.can_move is preferred
         assert ("disable_active_migration" in health.reason) is not preferred
         if preferred:
-            await here.until(trioquic.PathFailed)
+            await here.until(trioquic.PathClosed)
             assert here.conn.health.can_move
 
 

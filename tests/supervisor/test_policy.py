@@ -12,14 +12,14 @@ from trioquic.policy import (
     MigrationPolicy,
     PathInfo,
     PolicyEvent,
+    Trigger,
     View,
-    What,
 )
 
 SERVER = ("198.51.100.1", 4433)
 PREFERRED = ("198.51.100.2", 4433)
 NOW = 1000.0
-TIME = PolicyEvent(what=What.TIME)
+TIME = PolicyEvent(trigger=Trigger.TIME)
 
 WIFI = PathInfo(
     id=0,
@@ -136,7 +136,7 @@ def test_the_first_that_answers_is_taken() -> None:
     view = replace(VIEW, active=SILENT, paths=(SILENT, answered))
     decision = POLICY.decide(view, TIME, NOW)
     assert decision.migrate == 1
-    assert "1 PTO" in decision.cause
+    assert "1 PTO" in decision.reason
 
 
 def test_switches_are_bounded() -> None:

@@ -14,7 +14,8 @@ from tests.sim_world import PREFERRED, World
 from trioquic import NoPathReason
 from trioquic._protocol.path.path import Path as CorePath
 from trioquic._runtime.supervisor import Supervisor
-from trioquic.policy import PolicyEvent, What
+from trioquic.causes import CloseCause
+from trioquic.policy import PolicyEvent, Trigger
 
 from .phone import Phone, phone
 
@@ -25,27 +26,27 @@ class Shuffled:
     """Has the supervisor hear one event, and others of the same instant, in a given order."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor, order: tuple[What, ...]
+        self, monkeypatch: pytest.MonkeyPatch, supervisor: Supervisor, order: tuple[Trigger, ...]
     ) -> None:
         self._order = order
         self._hear = supervisor.hear
-        self.waits_for: What | None = None
+        self.waits_for: Trigger | None = None
         monkeypatch.setattr(supervisor, "hear", self.hear)
 
     def hear(self, event: PolicyEvent) -> None:
-        if event.what is not self.waits_for:
+        if event.trigger is not self.waits_for:
             self._hear(event)
             return
         self.waits_for = None
-        about_active = (What.SILENT, What.SOCKET_ERROR, What.DEGRADED)
+        about_active = (Trigger.SILENT, Trigger.SOCKET_ERROR, Trigger.DEGRADED)
         for what in self._order:
-            self._hear(PolicyEvent(what=what, path=0 if what in about_active else None))
+            self._hear(PolicyEvent(trigger=what, path=0 if what in about_active else None))
 
 
 async def cause_of_move(
     monkeypatch: pytest.MonkeyPatch,
-    order: tuple[What, ...],
-    waits_for: What,
+    order: tuple[Trigger, ...],
+    waits_for: Trigger,
     happen: Callable[[Phone], object],
 ) -> tuple[str, int]:
     """The cause, and the path left, when something happens and an answer is awaited."""
@@ -62,7 +63,7 @@ async def cause_of_move(
         await here.until(trioquic.Migrated)
         moved = here.heard(trioquic.Migrated)[0]
         assert moved.old is not None
-        return moved.cause, moved.old.id
+        return moved.reason, moved.old.id
 
 
 def no_way_out(here: Phone) -> None:
@@ -83,22 +84,22 @@ def down(here: Phone) -> None:
     [
         (
             no_way_out,
-            (What.SOCKET_ERROR, What.NETWORKS, What.HINT, What.IDS),
+            (Trigger.SOCKET_ERROR, Trigger.NETWORKS, Trigger.HINT, Trigger.IDS),
             "its socket finds no way out",
         ),
         (
             silence,
-            (What.SILENT, What.NETWORKS, What.DEGRADED, What.FAILED),
+            (Trigger.SILENT, Trigger.NETWORKS, Trigger.DEGRADED, Trigger.VALIDATION_FAILED),
             "no answer for 1 PTO",
         ),
         (
             silence,
-            (What.SILENT, What.SOCKET_ERROR, What.HINT, What.IDS),
+            (Trigger.SILENT, Trigger.SOCKET_ERROR, Trigger.HINT, Trigger.IDS),
             "no answer for 1 PTO, and its socket finds no way out",
         ),
         (
             down,
-            (What.NETWORKS, What.SOCKET_ERROR, What.SILENT, What.IDS),
+            (Trigger.NETWORKS, Trigger.SOCKET_ERROR, Trigger.SILENT, Trigger.IDS),
             "the active path is gone: wlan0 is down",
         ),
     ],
@@ -107,7 +108,7 @@ async def test_a_move_has_the_same_cause_in_every_order_of_events(
     autojump_clock: trio.testing.MockClock,
     monkeypatch: pytest.MonkeyPatch,
     happen: Callable[[Phone], object],
-    others: tuple[What, ...],
+    others: tuple[Trigger, ...],
     cause: str,
 ) -> None:
     found = set()
@@ -132,7 +133,7 @@ async def test_a_network_that_never_was_is_not_back(
         await here.download(1000)
         here.world.wifi.up()
         await here.until(trioquic.Migrated, 4)
-        assert [event.cause for event in here.heard(trioquic.Migrated)] == [
+        assert [event.reason for event in here.heard(trioquic.Migrated)] == [
             "the active path is gone: wlan0 is down",
             "a better network is there",
             "the active path is gone: eth0 is down",
@@ -147,7 +148,7 @@ async def test_what_was_lost_is_said_as_long_as_there_is_nothing_else(
     async with phone() as here:
         await here.until(trioquic.PathValidated)
         here.world.cellular.down()
-        await here.until(trioquic.PathFailed)
+        await here.until(trioquic.PathClosed)
         here.world.wifi.down()
         await here.until(trioquic.WaitingForPath)
         here.conn.network_changed()
@@ -158,7 +159,7 @@ async def test_what_was_lost_is_said_as_long_as_there_is_nothing_else(
         here.world.cellular.up()
         await here.until(trioquic.Migrated)
         (moved,) = here.heard(trioquic.Migrated)
-        assert moved.cause == "the active path is gone: wlan0 is down"
+        assert moved.reason == "the active path is gone: wlan0 is down"
 
 
 async def test_networks_that_the_policy_does_not_allow_were_not_tried(
@@ -191,8 +192,8 @@ async def test_a_port_that_is_not_needed_is_given_up_for_one_that_works(
         assert len(here.conn.paths) > 1
         here.world.cellular.link.restore()
         with trio.fail_after(5):
-            await here.until(trioquic.PathFailed, 2)
-        assert here.heard(trioquic.PathFailed)[1].reason == "another port works there"
+            await here.until(trioquic.PathClosed, 2)
+        assert here.heard(trioquic.PathClosed)[1].cause is CloseCause.ANOTHER_PORT_WORKS
 
 
 # -- the server's preferred address ----------------------------------------------------------------
@@ -207,8 +208,8 @@ async def test_a_preferred_address_that_was_not_asked_may_answer_yet(
     )
     options = ServerOptions(preferred_ipv4=(PREFERRED, PORT))
     async with phone(options=options, prepare=lambda world: world.cellular.down()) as here:
-        await here.until(trioquic.PathFailed)
-        (failed,) = here.heard(trioquic.PathFailed)
+        await here.until(trioquic.ValidationFailed)
+        (failed,) = here.heard(trioquic.ValidationFailed)
         assert failed.reason == "no room in the congestion window for PATH_CHALLENGE"
         await trio.testing.wait_all_tasks_blocked()
         assert failed.path.state is trioquic.PathState.ABANDONED
@@ -235,7 +236,7 @@ async def test_a_preferred_address_where_somebody_else_answers(
         await here.until(trioquic.PathValidated)
         there = next(path for path in here.conn.paths if path.remote == NOWHERE)
         for _ in range(32):
-            here.conn._supervisor.hear(PolicyEvent(what=What.MISLED, path=there.id))
+            here.conn._supervisor.hear(PolicyEvent(trigger=Trigger.MISLED, path=there.id))
         await here.until(trioquic.PreferredAddressResult)
         (result,) = here.heard(trioquic.PreferredAddressResult)
         assert result.reason == "who answers there does not know the connection"

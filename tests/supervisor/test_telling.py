@@ -13,27 +13,29 @@ from tests.runtime.world import dial, phone_world
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import PREFERRED, SERVER
 from trioquic._protocol.events import ConnectionIdsAvailable
-from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View, What
+from trioquic.causes import CloseCause, MigrationCause
+from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View
 
 from .phone import Phone, phone
 
 
 def reasons(here: Phone) -> list[str]:
-    """Why paths failed, in order."""
-    return [event.reason for event in here.heard(trioquic.PathFailed)]
+    """Why paths were closed, in order."""
+    return [event.reason for event in here.heard(trioquic.PathClosed)]
 
 
 async def test_a_network_that_goes(autojump_clock: trio.testing.MockClock) -> None:
     async with phone() as here:
         await here.until(trioquic.PathValidated)
         here.world.wifi.down()
-        await here.until(trioquic.PathFailed)
+        await here.until(trioquic.PathClosed)
         await here.until(trioquic.Migrated)
         assert reasons(here) == ["its network is gone: wlan0 is down"]
         (moved,) = here.heard(trioquic.Migrated)
-        assert moved.cause == "the active path is gone: wlan0 is down"
+        assert moved.cause is MigrationCause.NETWORK_GONE
+        assert moved.reason == "the active path is gone: wlan0 is down"
         # it was closed before the move, and is told all the same
-        assert moved.old is here.heard(trioquic.PathFailed)[0].path
+        assert moved.old is here.heard(trioquic.PathClosed)[0].path
 
 
 async def test_a_time_without_network(autojump_clock: trio.testing.MockClock) -> None:
@@ -71,9 +73,10 @@ async def test_a_standby_that_does_not_answer(autojump_clock: trio.testing.MockC
     """It is given up for that, which is no other failure."""
     async with phone() as here:
         here.world.cellular.link.blackhole()
-        await here.until(trioquic.PathFailed, 2)
-        assert reasons(here) == ["no answer to PATH_CHALLENGE"] * 2
-        first, second = here.heard(trioquic.PathFailed)
+        await here.until(trioquic.ValidationFailed, 2)
+        first, second = here.heard(trioquic.ValidationFailed)
+        assert first.reason == second.reason == "no answer to PATH_CHALLENGE"
+        assert here.heard(trioquic.PathClosed)[0].cause is CloseCause.NO_ANSWER
         assert first.path is not second.path
         assert first.path.state is trioquic.PathState.ABANDONED
         assert here.heard(trioquic.Migrated) == []
@@ -85,7 +88,10 @@ async def test_a_move_by_hand_that_nobody_answers(autojump_clock: trio.testing.M
         with pytest.raises(trioquic.PathValidationError):
             await here.conn.migrate(interface="wwan0")
         await trio.sleep(5)
-        assert reasons(here) == ["no answer to PATH_CHALLENGE"]
+        (failed,) = here.heard(trioquic.ValidationFailed)
+        assert failed.reason == "no answer to PATH_CHALLENGE"
+        (closed,) = here.heard(trioquic.PathClosed)
+        assert (closed.path, closed.cause) == (failed.path, CloseCause.NO_ANSWER)
 
 
 async def test_a_path_that_failed_and_works_again(autojump_clock: trio.testing.MockClock) -> None:
@@ -98,26 +104,27 @@ async def test_a_path_that_failed_and_works_again(autojump_clock: trio.testing.M
         here.world.cellular.link.restore()
         await path.validate()
         await path.aclose()
-        await here.until(trioquic.PathFailed, 2)
-        assert reasons(here) == ["no answer to PATH_CHALLENGE", "closed"]
+        await here.until(trioquic.PathClosed)
+        assert len(here.heard(trioquic.ValidationFailed)) == 1
+        assert reasons(here) == ["closed by the application"]
 
 
 async def test_the_preferred_address(autojump_clock: trio.testing.MockClock) -> None:
     options = ServerOptions(preferred_ipv4=(PREFERRED, PORT))
     async with phone(options=options) as here:
-        await here.until(trioquic.PathFailed)
+        await here.until(trioquic.PathClosed)
         (moved,) = here.heard(trioquic.Migrated)
-        assert moved.cause == "the server's preferred address"
-        failed = here.heard(trioquic.PathFailed)[0]
-        assert failed.path.remote[0] == SERVER
-        assert failed.reason == "the server's preferred address is used instead"
+        assert moved.cause is MigrationCause.PREFERRED_ADDRESS
+        closed = here.heard(trioquic.PathClosed)[0]
+        assert closed.path.remote[0] == SERVER
+        assert closed.cause is CloseCause.PREFERRED_ADDRESS
 
 
 class Greedy(trioquic.MigrationPolicy):
     """Wants more paths than there can be."""
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-        if event.what is not What.CONFIRMED:
+        if event.trigger is not Trigger.CONFIRMED:
             return Decision()
         return Decision(probe=view.candidates[:1] * 12)
 
@@ -149,17 +156,17 @@ class Terse(trioquic.MigrationPolicy):
 async def test_a_policy_that_gives_no_cause(autojump_clock: trio.testing.MockClock) -> None:
     async with phone(policy=Terse(move_back_after=math.inf)) as here:
         await here.until(trioquic.Migrated)
-        assert here.heard(trioquic.Migrated)[0].cause == "decided by the policy"
+        assert here.heard(trioquic.Migrated)[0].reason == "decided by the policy"
 
 
 async def test_a_move_by_hand(autojump_clock: trio.testing.MockClock) -> None:
     async with phone(policy=trioquic.MigrationPolicy(automatic=False)) as here:
         old = here.conn.active_path
         await here.conn.migrate(interface="wwan0")
-        await here.until(trioquic.PathFailed)
-        assert here.heard(trioquic.Migrated)[0].cause == "requested by the application"
-        (failed,) = here.heard(trioquic.PathFailed)
-        assert (failed.path, failed.reason) == (old, "closed")
+        await here.until(trioquic.PathClosed)
+        assert here.heard(trioquic.Migrated)[0].cause is MigrationCause.APPLICATION
+        (closed,) = here.heard(trioquic.PathClosed)
+        assert (closed.path, closed.cause) == (old, CloseCause.LEFT)
 
 
 async def test_the_time_that_each_path_was_active(autojump_clock: trio.testing.MockClock) -> None:
@@ -194,10 +201,10 @@ async def test_the_time_that_each_path_was_active(autojump_clock: trio.testing.M
 class Counting(MigrationPolicy):
     """Remembers why it was asked."""
 
-    asked: ClassVar[list[What]] = []
+    asked: ClassVar[list[Trigger]] = []
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-        self.asked.append(event.what)
+        self.asked.append(event.trigger)
         return super().decide(view, event, now)
 
 
@@ -212,4 +219,4 @@ async def test_news_that_are_alike_are_looked_at_together(
         for spare in range(60):
             conn._paths.on_path_event(ConnectionIdsAvailable(spare=spare))
         await trio.testing.wait_all_tasks_blocked()
-        assert Counting.asked == [What.IDS]
+        assert Counting.asked == [Trigger.IDS]

@@ -143,7 +143,7 @@ async def test_a_port_that_failed_is_not_to_blame_when_the_tunnel_goes(
         with trio.move_on_after(20):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(here.download, 1000)
-                await here.until(trioquic.PathFailed)
+                await here.until(trioquic.ValidationFailed)
                 tunnel.down()
         (waiting,) = here.heard(trioquic.WaitingForPath)
         assert "the tunnel is gone" in waiting.reason

@@ -109,7 +109,7 @@ async def test_the_whole_story(autojump_clock: trio.testing.MockClock, tmp_path:
         ("quic:migration_state_updated", {"new": "probing_successful"}),
         ("trioquic:path_validated", {}),
         ("trioquic:path_state_updated", {"old": "validated", "new": "active"}),
-        ("trioquic:migrated", {"old": "0", "new": "1", "cause": "requested by the application"}),
+        ("trioquic:migrated", {"old": "0", "new": "1", "cause": "application"}),
         ("quic:migration_state_updated", {"new": "migration_complete"}),
         ("trioquic:path_state_updated", {"new": "abandoned"}),
         ("quic:connection_closed", {"initiator": "local", "trigger": "application"}),

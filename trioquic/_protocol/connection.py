@@ -344,7 +344,7 @@ class ClientConnection:
         return self._paths.add(local, remote, interface_mtu)
 
     def validate(self, path_id: int, now: float) -> None:
-        """Probe a path; PathValidated or PathFailed follows (RFC 9000 section 8.2)."""
+        """Probe a path; PathValidated or ValidationFailed follows (RFC 9000 section 8.2)."""
         self._require_open()
         self._prober.validate(path_id, now)
 
@@ -374,9 +374,9 @@ class ClientConnection:
         """Leave the active path without another one: nothing is sent until `migrate`."""
         self._mover.suspend(now)
 
-    def abandon(self, path_id: int, now: float, reason: str) -> None:
-        """Give a path up and retire its connection ID."""
-        self._paths.abandon(path_id, now, reason)
+    def abandon(self, path_id: int, now: float) -> None:
+        """Give a path up and retire its connection ID. No event tells of it."""
+        self._paths.abandon(path_id, now)
 
     def update_keys(self) -> bool:
         """Start a key update (RFC 9001 section 6); False when it is not allowed yet."""

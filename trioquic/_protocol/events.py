@@ -98,8 +98,9 @@ class PathValidated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathFailed(Event):
-    """Validation was given up, or the path was abandoned. The connection goes on without it."""
+class ValidationFailed(Event):
+    """Validation was given up (RFC 9000 section 8.2.4). The connection goes on, and so does the
+    path."""
 
     path_id: int
     reason: str
@@ -108,7 +109,7 @@ class PathFailed(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathReset(Event):
     """A stateless reset came for the ID of this path alone: whoever is at its other end does not
-    know the connection. PathFailed follows."""
+    know the connection. The path is abandoned."""
 
     path_id: int
 
@@ -136,13 +137,6 @@ class PathSilent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathAnswering(Event):
-    """The active path answers again after it was silent."""
-
-    path_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSilent(Event):
     """What was asked at `since` has had no answer on any path for three PTOs, nor has anything
     else come in."""
@@ -165,9 +159,10 @@ class PathDegraded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRecovered(Event):
-    """A degraded path answered again."""
+    """The active path answers again after it was silent, and perhaps `degraded`."""
 
     path_id: int
+    degraded: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

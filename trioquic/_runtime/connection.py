@@ -18,7 +18,7 @@ from ..events import PathEvent
 from ..health import ConnectionHealth
 from ..paths import Path
 from ..peer import PeerParameters
-from ..policy import PolicyEvent, What
+from ..policy import PolicyEvent, Trigger
 from ..statistics import ConnectionStatistics
 from .arguments import check_local, check_port
 from .authority import Authority
@@ -433,7 +433,7 @@ class Connection(
         """A hint from who knows more than the system tells: look at the networks again, and try
         again what failed a moment ago. Returns at once."""
         self._driver.check_open()
-        self._supervisor.hear(PolicyEvent(what=What.HINT))
+        self._supervisor.hear(PolicyEvent(trigger=Trigger.HINT))
 
     def path_events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[PathEvent]]:
         """What happens to the paths from now on: `async with conn.path_events() as events`.

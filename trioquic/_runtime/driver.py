@@ -11,7 +11,7 @@ raised it: it stops the connection, and comes out as `InternalError` or `Applica
 it happened and in every later call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import trio
@@ -26,9 +26,7 @@ from .._protocol.events import (
     HandshakeCompleted,
     HandshakeConfirmed,
     Migrated,
-    PathAnswering,
     PathDegraded,
-    PathFailed,
     PathMisled,
     PathRecovered,
     PathReset,
@@ -45,6 +43,7 @@ from .._protocol.events import (
     Terminated,
     TicketReceived,
     TokenReceived,
+    ValidationFailed,
 )
 from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
@@ -77,7 +76,12 @@ class Link(Protocol):
 
 
 class PathListener(Protocol):
-    """Who is told what happens to paths."""
+    """Who has the paths at work, and is told what happens to them."""
+
+    @property
+    def links(self) -> Mapping[int, Link]:
+        """The paths at work, by number."""
+        ...
 
     def on_path_event(self, event: Event) -> None:
         """One of the core's path events, in order."""
@@ -98,7 +102,6 @@ class Driver:
         self.core = core
         self.trace = trace
         self.timer = Timer()
-        self.links: dict[int, Link] = {}
         self.listener: PathListener | None = None
         # told of what a later connection can use
         self.on_session: Callable[[TicketReceived | TokenReceived], None] | None = None
@@ -172,6 +175,9 @@ class Driver:
         if (before is None) != (wait is None):
             self.crowds.wake(Reason.HEALTH)
 
+    def _links(self) -> tuple[Link, ...]:
+        return () if self.listener is None else tuple(self.listener.links.values())
+
     # -- the way in and out ----------------------------------------------------------------------
 
     def receive(self, path_id: int, received: Received) -> None:
@@ -192,7 +198,7 @@ class Driver:
             self.notice_sleep()
             now = trio.current_time()
             blocked = False
-            for link in list(self.links.values()):
+            for link in self._links():
                 if not self.held:
                     link.pump(now)
                 blocked |= link.blocked
@@ -244,7 +250,7 @@ class Driver:
         if now >= core.idle_deadline:
             core.handle_deadline(now)
             return True
-        for link in list(self.links.values()):
+        for link in self._links():
             link.read_waiting()
         if not core.handshake_confirmed:
             return True
@@ -325,7 +331,7 @@ class Driver:
         self.readers.wake_all()
         self.writers.wake_all()
         self.crowds.wake_all()
-        for link in self.links.values():
+        for link in self._links():
             link.wake()
         self.handshake_over.set()
         self.confirmed.set()
@@ -360,12 +366,11 @@ class Driver:
         match event:
             case (
                 PathValidated()
-                | PathFailed()
+                | ValidationFailed()
                 | PathReset()
                 | PathMisled()
                 | ServerMoved()
                 | PathSilent()
-                | PathAnswering()
                 | PathDegraded()
                 | PathRecovered()
                 | Migrated()

@@ -142,7 +142,7 @@ def path_error(refused: PathRefusedError) -> QuicError:
         case Refusal.CLOSED:
             return ConnectionLostError(refused.refusal.value)
         case _:
-            return MigrationNotAllowedError(refused.refusal.value)
+            return MigrationNotAllowedError(refused.refusal)
 
 
 def _describe(end: Terminated) -> str:

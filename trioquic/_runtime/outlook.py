@@ -17,7 +17,7 @@ from .._protocol.path.refusal import Refusal
 from .._protocol.path.state import PathState
 from ..addresses import AddressPair, LeftOut
 from ..networks import Interface, NetworkSource, Route
-from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, View, What
+from ..policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, Trigger, View
 from .driver import Driver
 from .path_link import PathLink
 from .path_set import PathSet
@@ -94,14 +94,14 @@ class Outlook:
 
     def note(self, event: PolicyEvent, now: float) -> None:
         """Keep what an event says."""
-        if event.what in (What.HINT, What.WOKEN) or (
-            event.what is What.NETWORKS and self._networks_changed()
+        if event.trigger in (Trigger.HINT, Trigger.WOKEN) or (
+            event.trigger is Trigger.NETWORKS and self._networks_changed()
         ):
             # what failed a moment ago may work now
             self._end_rests()
             self._failures.clear()
             self._misled.clear()
-        if event.what is What.WOKEN:
+        if event.trigger is Trigger.WOKEN:
             # nobody listened, so nothing was silent
             for known in self._facts.values():
                 known.silent_since = inf
@@ -109,10 +109,10 @@ class Outlook:
         if event.path is None:
             return
         facts = self._facts_of(event.path)
-        answers = event.what in (What.VALIDATED, What.RECOVERED)
+        answers = event.trigger in (Trigger.VALIDATED, Trigger.RECOVERED)
         if answers and facts.silent_since < inf:
             facts.silence_ended = now
-        if event.what is What.VALIDATED:
+        if event.trigger is Trigger.VALIDATED:
             facts.proven_at = now
             facts.silent_since = inf
             facts.no_way = False
@@ -120,24 +120,26 @@ class Outlook:
             facts.failures = 0
             if facts.key is not None:
                 self._misled.pop(facts.key, None)
-        elif event.what in (What.SILENT, What.SOCKET_ERROR):
+        elif event.trigger in (Trigger.SILENT, Trigger.SOCKET_ERROR):
             if facts.silent_since == inf and event.path == self._driver.core.active_path:
                 self._end_rests()
             facts.silent_since = min(facts.silent_since, now)
-            facts.no_way |= event.what is What.SOCKET_ERROR
-        elif event.what is What.RECOVERED or event.what is What.MOVED:
+            facts.no_way |= event.trigger is Trigger.SOCKET_ERROR
+        elif event.trigger is Trigger.RECOVERED or event.trigger is Trigger.MOVED:
             facts.silent_since = inf
             facts.no_way = False
             facts.away = False
             facts.strayed = 0
             # also if it has moved on before the next view
             self.look()
-        elif event.what is What.RESET or event.what is What.MISLED:
+        elif event.trigger is Trigger.RESET or event.trigger is Trigger.MISLED:
             self._note_stranger(facts, now)
-        elif event.what is What.SERVER_MOVED:
+        elif event.trigger is Trigger.SERVER_MOVED:
             facts.strayed += 1
-        elif event.what is What.FAILED:
+        elif event.trigger is Trigger.VALIDATION_FAILED:
             self._note_failure(event.path, now)
+        elif event.trigger is Trigger.CLOSED:
+            del self._facts[event.path]
 
     def moved(self, old_was_silent: bool, better: bool, now: float) -> None:
         """The connection moved by the policy's decision."""

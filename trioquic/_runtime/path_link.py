@@ -7,7 +7,8 @@ and a full socket holds back data rather than packets.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 import trio
 
@@ -16,6 +17,7 @@ from .._protocol.lifetime import CoreState
 from .._protocol.path.refusal import PathRefusedError
 from .._protocol.path.state import PathState
 from .._protocol.sending.batch import Batch
+from ..causes import CloseCause
 from ..errors import PathAbandonedError, PathError, PathValidationError
 from ..paths import Path, PathStatistics
 from .driver import Driver
@@ -33,20 +35,30 @@ _DATAGRAM_COST = 256
 _LAST_WORDS = 0.5
 
 
+class Owner(Protocol):
+    """Who has the paths of a connection, and the nursery of their tasks."""
+
+    @property
+    def links(self) -> Mapping[int, "PathLink"]:
+        """The paths at work, by number."""
+        ...
+
+    def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start a task of a path."""
+
+    def close(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
+        """Give a path up."""
+
+    def migrate_to(self, path: Path) -> None:
+        """Move the connection to a path, as the application wants."""
+
+
 class PathLink:
     """Connects one path of the core with one socket."""
 
-    def __init__(
-        self,
-        driver: Driver,
-        spawn: Callable[..., None],
-        migrate_to: Callable[[Path], None],
-        socket: DatagramSocket,
-        path_id: int,
-    ) -> None:
+    def __init__(self, driver: Driver, owner: Owner, socket: DatagramSocket, path_id: int) -> None:
         self._driver = driver
-        self._spawn = spawn
-        self._migrate_to = migrate_to
+        self._owner = owner
         self._socket = socket
         # what the socket has still to take, and whether a task waits for that
         self._writing = False
@@ -56,8 +68,6 @@ class PathLink:
         self._settled: trio.Event | None = None
         self._outcome: float | PathError = 0.0
         self._validating = 0
-        # it was told that the path failed, and since then it has neither worked nor been in use
-        self.failed = False
         # how long the path has carried the connection, without and with the time since
         self._active_time = 0.0
         self._active_since: float | None = None
@@ -83,7 +93,7 @@ class PathLink:
 
     def _take(self, received: Received | None) -> None:
         """Hand datagrams to the core until none is left, or it is the turn of others."""
-        alone = len(self._driver.links) == 1
+        alone = len(self._owner.links) == 1
         budget = _YIELD_AFTER if alone else _YIELD_TO_PATHS_AFTER
         unflushed = 0
         while received is not None and not self.closed:
@@ -153,7 +163,7 @@ class PathLink:
                 self._outbox = batch
                 if not self._writing:
                     self._writing = True
-                    self._spawn(self._write)
+                    self._owner.spawn(self._write)
 
     async def send_last(self, now: float) -> None:
         """Send the closing datagram when the task is gone, and nothing else.
@@ -187,7 +197,6 @@ class PathLink:
         """The connection is on this path from now on, or is not."""
         self._active_time = self._time_active()
         self._active_since = trio.current_time() if active else None
-        self.failed &= not active
 
     @property
     def active(self) -> bool:
@@ -201,7 +210,6 @@ class PathLink:
 
     def on_validated(self, rtt: float) -> None:
         """A challenge was answered after `rtt` seconds."""
-        self.failed = False
         self._settle(rtt)
 
     def on_failed(self, reason: str) -> None:
@@ -253,18 +261,11 @@ class PathLink:
 
     def migrate(self) -> None:
         """Move the connection here; see `Path.migrate`."""
-        self._migrate_to(self.handle)
+        self._owner.migrate_to(self.handle)
 
-    def close(self, reason: str = "closed") -> None:
+    def close(self) -> None:
         """Give the path up; see `Path.aclose`."""
-        if self.closed:
-            return
-        if self._driver.ended:
-            self.shut()
-        else:
-            # The core's PathFailed event comes back to shut this link.
-            self._driver.core.abandon(self.path_id, trio.current_time(), reason)
-            self._driver.flush()
+        self._owner.close(self.path_id, CloseCause.APPLICATION)
 
     def statistics(self) -> PathStatistics:
         """A snapshot; of a closed path the last one."""

@@ -6,7 +6,7 @@ turns the core's events into public ones.
 """
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from typing import Protocol
 
@@ -17,9 +17,7 @@ from .._protocol.events import (
     ConnectionIdsAvailable,
     Event,
     Migrated,
-    PathAnswering,
     PathDegraded,
-    PathFailed,
     PathMisled,
     PathRecovered,
     PathReset,
@@ -27,13 +25,15 @@ from .._protocol.events import (
     PathValidated,
     PreferredAddressSettled,
     ServerMoved,
+    ValidationFailed,
 )
 from .._protocol.path.refusal import PathRefusedError, Refusal
 from .._protocol.path.state import PathState
-from ..errors import MigrationNotAllowedError, PathAbandonedError
+from ..causes import CloseCause, MigrationCause
+from ..errors import MigrationNotAllowedError, PathAbandonedError, PathValidationError
 from ..networks import NetworkSource
 from ..paths import Path
-from ..policy import Candidate, MigrationPolicy, PolicyEvent, What
+from ..policy import Candidate, MigrationPolicy, PolicyEvent, Trigger
 from .binding import bind_socket, connect_socket, interface_name, interface_of, local_error
 from .broadcast import Broadcast
 from .driver import Driver
@@ -94,7 +94,7 @@ class PathSet:
         self._links: dict[int, PathLink] = {}
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
-        self._cause = ""
+        self._cause, self._reason = MigrationCause.POLICY, ""
         self._trouble_until = -inf
         # the path that the application chose, until the connection leaves its network
         self.chosen = -1
@@ -118,6 +118,11 @@ class PathSet:
         return tuple(link.handle for link in self._links.values())
 
     @property
+    def links(self) -> Mapping[int, PathLink]:
+        """The paths at work, by number; only this class adds and removes some."""
+        return self._links
+
+    @property
     def active(self) -> Path | None:
         """The path that carries the connection."""
         link = self._links.get(self._driver.core.active_path)
@@ -135,18 +140,22 @@ class PathSet:
             self._driver.trace.path_opened(
                 path_id, interface_name(socket, self._networks), socket.mtu
             )
-        link = PathLink(self._driver, self._spawn, self.migrate_to, socket, path_id)
+        link = PathLink(self._driver, self, socket, path_id)
         if path_id == self._driver.core.active_path:
             self._last_active = link.handle
             link.set_active(True)
         self._links[path_id] = link
-        self._driver.links[path_id] = link
-        self._spawn(link.run)
+        self.spawn(link.run)
         return link
 
-    def _spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+    def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start a task of a path."""
         if self.serving:
             self._nursery.start_soon(task, *args)
+
+    def attach(self, supervisor: Listener) -> None:
+        """Somebody decides where the connection goes, and hears of all that happens to paths."""
+        self.supervisor = supervisor
 
     def without_path(self) -> None:
         """The connection has been told to be nowhere: what it was on before is of no interest."""
@@ -163,7 +172,6 @@ class PathSet:
         self._links.clear()
         self._last_active = None
         self.supervisor = None
-        self._driver.links.clear()
         self._driver.listener = None
 
     @property
@@ -190,7 +198,7 @@ class PathSet:
         path = await self._add(interface, local, local_port, self._server_now())
         if self._driver.closing:
             # Another task has closed meanwhile; only the supervisor may add paths to a drain.
-            self.close(path.id, "closed")
+            self.close(path.id, CloseCause.CONNECTION_CLOSED)
             self._driver.check_open()
         return path
 
@@ -219,9 +227,10 @@ class PathSet:
         except BaseException:
             socket.close()
             raise
-        link = self._start(socket, path_id)
+        path = self._start(socket, path_id).handle
+        self._broadcast.send(public.PathOpened(path=path))
         self._driver.flush()
-        return link.handle
+        return path
 
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
@@ -266,7 +275,7 @@ class PathSet:
         for path_id in tuple(self._lingering):
             link = self._links[path_id]
             pto = max(pto, link.statistics().pto)
-            link.close()
+            self.close(path_id, CloseCause.NEEDED_ELSEWHERE)
         if refusal is Refusal.NO_SPARE_ID:
             with trio.move_on_after(max(_WAIT_FOR_ID * pto, _SHORTEST_WAIT_FOR_ID)):
                 await self._driver.crowds.wait(Reason.SPARE_ID)
@@ -279,12 +288,14 @@ class PathSet:
 
     def _check_policy(self) -> None:
         if not self._policy.enabled:
-            raise MigrationNotAllowedError("MigrationPolicy.enabled is False")
+            raise MigrationNotAllowedError(Refusal.POLICY, "MigrationPolicy.enabled is False")
 
     def _refuse(self, refused: PathRefusedError) -> Exception:
         error = path_error(refused)
         if isinstance(error, MigrationNotAllowedError):
-            self._broadcast.send(public.MigrationRefused(reason=error.reason))
+            self._broadcast.send(
+                public.MigrationRefused(refusal=error.refusal, reason=error.reason)
+            )
         return error
 
     # -- moving ----------------------------------------------------------------------------------
@@ -299,21 +310,23 @@ class PathSet:
                 raise PathAbandonedError("the path was closed")
             raise ValueError(f"{path} belongs to another connection")
         try:
-            self.move(path.id, "requested by the application")
+            self.move(path.id, MigrationCause.APPLICATION)
         except PathRefusedError as refused:
             raise self._refuse(refused) from None
         self.chosen = path.id
 
-    def move(self, path_id: int, cause: str, unvalidated: bool = False) -> None:
+    def move(
+        self, path_id: int, cause: MigrationCause, reason: str = "", unvalidated: bool = False
+    ) -> None:
         """Have the core move the connection; PathRefusedError if it must not."""
-        self._cause = cause
+        self._cause, self._reason = cause, reason or cause.value
         core = self._driver.core
         old = core.active_path
         # the server's preferred address, or another port, from the network that was chosen
         stays = old == self.chosen and self._same_network(old, path_id)
         core.migrate(path_id, trio.current_time(), unvalidated)
         if self._driver.trace is not None and old != path_id:
-            self._driver.trace.migrated(old, path_id, cause)
+            self._driver.trace.migrated(old, path_id, cause.name.lower(), self._reason)
         self._lingering.discard(path_id)
         self.chosen = path_id if stays else -1
         # first of all: an error of what is sent there now comes after the move
@@ -340,11 +353,33 @@ class PathSet:
             self._driver.core.suspend(trio.current_time())
             self._driver.flush()
 
-    def close(self, path_id: int, reason: str) -> None:
-        """Give a path up."""
-        link = self._links.get(path_id)
-        if link is not None:
-            link.close(reason)
+    def close(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
+        """Give a path up, for this cause; it is gone when this returns."""
+        if path_id not in self._links:
+            return
+        if not self._driver.ended:
+            # what has happened before is told before
+            self._driver.tell()
+            self._driver.core.abandon(path_id, trio.current_time())
+        self._closed(path_id, cause, reason)
+        self._driver.flush()
+
+    def _closed(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
+        """The core has abandoned a path: so does this side."""
+        link = self._links.pop(path_id, None)
+        if link is None:
+            return
+        reason = reason or cause.value
+        self._lingering.discard(path_id)
+        if link.active:
+            self.lost = reason
+        link.shut()
+        if self._driver.ended:
+            return
+        if self._driver.trace is not None:
+            self._driver.trace.path_closed(path_id, cause.name.lower(), reason)
+        self._hear(Trigger.CLOSED, path_id)
+        self._broadcast.send(public.PathClosed(path=link.handle, cause=cause, reason=reason))
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
@@ -368,18 +403,22 @@ class PathSet:
         else:
             link, new = standby, standby.handle
         moved = False
+        cause = CloseCause.APPLICATION
         try:
             await new.validate()
             old = self.active_link()
             self.migrate_to(new)
             moved = True
+        except PathValidationError:
+            cause = CloseCause.NO_ANSWER
+            raise
         finally:
             # Where the connection ends, its paths do, too; that is nothing to tell anybody.
             if not moved and standby is None and not self._driver.over:
-                link.close()
+                self.close(new.id, cause)
         if old is not None and old is not link:
             self._lingering.add(old.path_id)
-            self._spawn(self._leave, old)
+            self.spawn(self._leave, old)
         return new
 
     def _standby(self, interface: str | None, local: str | None) -> PathLink | None:
@@ -405,59 +444,78 @@ class PathSet:
         """Close a path after what was under way on it has had time to arrive."""
         await trio.sleep(self._policy.linger * link.statistics().pto)
         if link.path_id in self._lingering:
-            link.close()
+            self.close(link.path_id, CloseCause.LEFT)
 
     # -- events ----------------------------------------------------------------------------------
 
     def on_path_event(self, event: Event) -> None:
         """Turn one of the core's events into a public one, and do what it asks of this side."""
         match event:
-            case PathValidated(path_id=number, rtt=rtt) if number in self._links:
-                link = self._links[number]
-                link.on_validated(rtt)
-                self._tell(What.VALIDATED, number)
-                self._broadcast.send(public.PathValidated(path=link.handle, rtt=rtt))
-            case PathFailed(path_id=number, reason=reason) if number in self._links:
-                self._on_failed(self._links[number], reason)
             case ConnectionIdsAvailable():
                 # paths are possible now that were not before
-                self._tell(What.IDS)
-            case PathReset(path_id=number):
-                self._tell(What.RESET, number)
-            case ServerMoved(path_id=number) if number in self._links:
-                self._tell(What.SERVER_MOVED, number)
-                self._broadcast.send(public.ServerMoved(path=self._links[number].handle))
+                self._hear(Trigger.IDS)
             case PreferredAddressSettled(used=used, reason=reason):
                 self._broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
+            case PathReset(path_id=number):
+                self._hear(Trigger.RESET, number)
+                self._closed(number, CloseCause.RESET)
             case PathMisled(path_id=number):
-                self._tell(What.MISLED, number)
+                self._hear(Trigger.MISLED, number)
             case PathSilent(path_id=number):
-                self._tell(What.SILENT, number)
-            case PathAnswering(path_id=number):
-                self._tell(What.RECOVERED, number)
-            case PathDegraded(path_id=number) if number in self._links:
-                self._tell(What.DEGRADED, number)
-                self._broadcast.send(public.PathDegraded(path=self._links[number].handle))
-            case PathRecovered(path_id=number) if number in self._links:
-                self._links[number].failed = False
-                self._broadcast.send(public.PathRecovered(path=self._links[number].handle))
-            case Migrated(old=old, new=new) if new in self._links:
-                left = self._links.get(old)
-                if left is not None:
-                    left.set_active(False)
-                self._links[new].set_active(True)
-                self._tell(What.MOVED, new)
-                self._broadcast.send(
-                    public.Migrated(
-                        old=self._last_active if left is None else left.handle,
-                        new=self._links[new].handle,
-                        cause=self._cause,
-                    )
-                )
-                self._last_active = self._links[new].handle
+                self._hear(Trigger.SILENT, number)
+            case Migrated(old=old, new=new):
+                self._moved(old, new)
+            case (
+                PathValidated(path_id=number)
+                | ValidationFailed(path_id=number)
+                | PathDegraded(path_id=number)
+                | PathRecovered(path_id=number)
+                | ServerMoved(path_id=number)
+            ) if number in self._links:
+                self._tell(event, self._links[number])
             case _:
                 # About a path that is closed already.
                 return
+
+    def _tell(self, event: Event, link: PathLink) -> None:
+        path = link.handle
+        match event:
+            case PathValidated(rtt=rtt):
+                link.on_validated(rtt)
+                self._hear(Trigger.VALIDATED, link.path_id)
+                self._broadcast.send(public.PathValidated(path=path, rtt=rtt))
+            case ValidationFailed(reason=reason):
+                link.on_failed(reason)
+                self._hear(Trigger.VALIDATION_FAILED, link.path_id)
+                self._broadcast.send(public.ValidationFailed(path=path, reason=reason))
+            case PathDegraded():
+                self._hear(Trigger.DEGRADED, link.path_id)
+                self._broadcast.send(public.PathDegraded(path=path))
+            case PathRecovered(degraded=degraded):
+                self._hear(Trigger.RECOVERED, link.path_id)
+                if degraded:
+                    self._broadcast.send(public.PathRecovered(path=path))
+            case ServerMoved():
+                self._hear(Trigger.SERVER_MOVED, link.path_id)
+                self._broadcast.send(public.ServerMoved(path=path))
+
+    def _moved(self, old: int, new: int) -> None:
+        link, left = self._links.get(new), self._links.get(old)
+        if link is None:
+            return
+        if left is not None:
+            left.set_active(False)
+        link.set_active(True)
+        self._hear(Trigger.MOVED, new)
+        self._broadcast.send(
+            public.Migrated(
+                old=self._last_active if left is None else left.handle,
+                new=link.handle,
+                cause=self._cause,
+                reason=self._reason,
+            )
+        )
+        self._last_active = link.handle
 
     def on_socket_error(self, path_id: int, error: OSError) -> None:
         """No way out of here, says the system: a reason to look at the networks and to ask on
@@ -467,34 +525,15 @@ class PathSet:
         active = path_id == self._driver.core.active_path
         if active and error.errno in _NO_WAY and now >= self._trouble_until:
             self._trouble_until = now + _BETWEEN_TROUBLES
-            self._tell(What.SOCKET_ERROR, path_id)
+            self._hear(Trigger.SOCKET_ERROR, path_id)
 
     def on_woken(self) -> bool:
         """After sleep: have the networks looked at, if somebody does that."""
         if self.supervisor is None or not self.supervisor.listening:
             return False
-        self._tell(What.WOKEN)
+        self._hear(Trigger.WOKEN)
         return True
 
-    def _tell(self, what: What, path_id: int | None = None) -> None:
+    def _hear(self, trigger: Trigger, path_id: int | None = None) -> None:
         if self.supervisor is not None:
-            self.supervisor.hear(PolicyEvent(what=what, path=path_id))
-
-    def _on_failed(self, link: PathLink, reason: str) -> None:
-        state = link.statistics().state
-        # It is closed because it failed: that is no news.
-        known = link.failed and state is PathState.ABANDONED
-        # An active path may work although a challenge was lost.
-        link.failed = state is not PathState.ACTIVE
-        if state is PathState.ABANDONED:
-            del self._links[link.path_id]
-            del self._driver.links[link.path_id]
-            self._lingering.discard(link.path_id)
-            link.shut()
-            if link.active:
-                self.lost = reason
-        else:
-            link.on_failed(reason)
-        self._tell(What.FAILED, link.path_id)
-        if not known:
-            self._broadcast.send(public.PathFailed(path=link.handle, reason=reason))
+            self.supervisor.hear(PolicyEvent(trigger=trigger, path=path_id))

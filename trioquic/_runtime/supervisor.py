@@ -1,13 +1,10 @@
-"""The task that keeps a connection on a working network: hears, asks the policy, acts.
+"""The task that keeps a connection on a working network: looks, asks the policy, acts.
 
-It hears of path events, network changes, new connection IDs and the application's hints; puts what
-is known into a frozen view (`outlook.py`); asks `MigrationPolicy.decide`; and carries the decision
-out. It decides nothing itself, and it is the only one that acts by itself: the application's own
-`add_path` and `migrate` go their way beside it.
-
-Whatever it is told is only a reason to look again, so events may be dropped without harm; the
-queue is short for that reason. A candidate that could not be opened, or whose validation failed, is
-left alone for a while, twice as long each time.
+Whatever happens to paths, networks or connection IDs is noted (`outlook.py`) and is a reason to
+look again, once for all that has happened since the last look. A look makes a frozen view of what
+is known, asks `MigrationPolicy.decide`, and has the decision carried out (`acting.py`). Nothing is
+decided here, and nobody else acts by itself: the application's own `add_path` and `migrate` go
+their way beside it.
 """
 
 from math import inf
@@ -17,19 +14,16 @@ import trio
 
 from .. import _application_code
 from .. import events as public
-from .._path_roles import answers, is_superseded, same_way
-from .._protocol.path.refusal import PathRefusedError, Refusal
-from .._protocol.path.state import PathState
-from ..errors import LocalAddressError, MigrationNotAllowedError, NoPathReason, QuicError
+from ..errors import NoPathReason
 from ..networks import NetworkSource
-from ..policy import Candidate, Decision, MigrationPolicy, PolicyEvent, View, What
+from ..policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View
+from .acting import Actor
 from .broadcast import Broadcast
 from .driver import Driver
 from .endings import Wait
 from .outlook import Outlook
 from .path_set import PathSet
 
-_MOST_EVENTS: Final = 64
 # A policy that asks to be asked again at once must not keep the machine busy.
 _SHORTEST_PAUSE: Final = 0.005
 
@@ -51,27 +45,26 @@ class Supervisor:
         self._networks = networks
         self._broadcast = broadcast
         self._outlook = Outlook(driver, paths, networks, policy)
-        self._events: list[PolicyEvent] = []
+        self._actor = Actor(driver, paths, self._outlook, broadcast)
+        # why to look again: what happened first since the last look
+        self._due: PolicyEvent | None = None
         self._news = trio.Event()
+        self._woken = False
         self._waiting_since = inf
-        # waits for a connection ID, perhaps
-        self._opening: trio.CancelScope | None = None
         self.listening = False
-        # paths that there was no connection ID for, the last time the policy was asked
-        self._wanted: tuple[str, ...] = ()
-        paths.supervisor = self
+        paths.attach(self)
 
     def hear(self, event: PolicyEvent) -> None:
-        """Something happened; the policy will be asked, once for all that is alike: each look costs
-        what dozens of packets do, and a server can fill one with connection IDs."""
+        """Something happened: the policy will be asked. Not at once, as each look costs what dozens
+        of packets do, and a server can fill one with connection IDs."""
         self._outlook.note(event, trio.current_time())
-        if event not in self._events:
-            self._events.append(event)
-            del self._events[:-_MOST_EVENTS]
-        self._news.set()
-        if event.what is What.WOKEN and self._opening is not None:
+        if event.trigger is Trigger.WOKEN:
+            self._woken = True
             # nothing is sent before the networks were looked at, so nothing would come of the wait
-            self._opening.cancel()
+            self._actor.interrupt()
+        if self._due is None:
+            self._due = event
+            self._news.set()
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Supervise until `nursery`, the connection's, is cancelled. Does nothing before the
@@ -84,17 +77,17 @@ class Supervisor:
         self._outlook.opened(self._driver.core.active_path, -inf)
         nursery.start_soon(self._watch_networks)
         self.listening = True
-        await self._decide_for_ever()
+        await self._look_for_ever()
 
     async def _watch_networks(self) -> None:
         while True:
-            self.hear(PolicyEvent(what=What.NETWORKS))
+            self.hear(PolicyEvent(trigger=Trigger.NETWORKS))
             await self._networks.wait_changed()
 
-    async def _decide_for_ever(self) -> None:
-        event = PolicyEvent(what=What.CONFIRMED)
+    async def _look_for_ever(self) -> None:
+        event = PolicyEvent(trigger=Trigger.CONFIRMED)
         while not self._driver.ended:
-            deadline = await self._decide(event)
+            deadline = await self._look(event)
             if self._driver.ended:
                 return
             if trio.current_time() >= self._give_up_at():
@@ -102,133 +95,40 @@ class Supervisor:
                 seconds = self._policy.no_path_timeout
                 self._driver.give_up(f"no path for {seconds:g} s, MigrationPolicy.no_path_timeout")
                 return
-            if not self._events:
+            if self._due is None:
                 self._news = trio.Event()
                 with trio.move_on_at(deadline):
                     await self._news.wait()
-            elif event.what is What.TIME and self._events[0].what is What.TIME:
+            elif event.trigger is Trigger.TIME and self._due.trigger is Trigger.TIME:
                 # It wants again what could not be had.
                 await trio.sleep(_SHORTEST_PAUSE)
-            event = self._events.pop(0) if self._events else PolicyEvent(what=What.TIME)
+            event = PolicyEvent(trigger=Trigger.TIME) if self._due is None else self._due
 
-    async def _decide(self, event: PolicyEvent) -> float:
+    async def _look(self, event: PolicyEvent) -> float:
         """Ask the policy and do what it wants; returns when to ask again at the latest."""
+        self._due = None
         now = trio.current_time()
         view = self._outlook.view(now)
         decision = _application_code.decide(self._policy, view, event, now)
         if decision.give_up is not None and now >= decision.give_up_at:
             self._give_up(decision.give_up, view, now)
             return inf
-        woken = event.what is What.WOKEN
-        # on whatever occasion: that one may have been dropped
+        woken, self._woken = self._woken, False
         self._driver.release()
-        await self._carry_out(decision, view)
-        if woken:
-            self._ask_everywhere(view)
-        return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
-
-    def _ask_everywhere(self, view: View) -> None:
-        """Whatever was known may be so no more."""
-        live = self._driver.core.live_paths()
-        for path in view.paths:
-            # Nothing goes out beside the tunnel by itself; what is active is in use.
-            allowed = not path.outside or path.id == self._driver.core.active_path
-            if path.usable and path.id in live and not path.probing and allowed:
-                self._challenge(path.id)
-        self._driver.flush()
-
-    # -- carrying out ------------------------------------------------------------------------------
-
-    async def _carry_out(self, decision: Decision, view: View) -> None:
-        for number in decision.abandon:
-            self._paths.close(number, _why_given_up(view, number))
-        if decision.recall:
-            self._outlook.recalled()
-            self._driver.core.ping()
-            self._driver.flush()
-        if decision.suspend:
-            self._paths.suspend(view.lost)
-        if decision.migrate is not None:
-            self._move(decision.migrate, decision.cause, decision.unproven)
-            if decision.unproven:
-                self._challenge(decision.migrate)
-        elif decision.leap is not None:
-            await self._leap(decision.leap, decision.cause)
-        for number in decision.challenge:
-            self._challenge(number)
-        for candidate in decision.probe:
-            opened = await self._open(candidate)
-            if opened is not None:
-                self._challenge(opened)
-            else:
-                # It rests now, perhaps; nothing else may happen when that is over.
-                self.hear(PolicyEvent(what=What.TIME))
-        self._report_wanted(decision.wanted)
+        done = await self._actor.carry_out(decision, view)
+        if not done:
+            # Some candidate rests now; nothing else may happen when that is over.
+            self.hear(PolicyEvent(trigger=Trigger.TIME))
         self._wait_or_not(decision, view)
-
-    async def _open(self, candidate: Candidate) -> int | None:
-        """A path of a candidate; None, and a note of why, when it cannot be had."""
-        if self._driver.held:
-            return None
-        path = None
-        try:
-            with trio.CancelScope() as self._opening:
-                path = await self._paths.add_candidate(candidate)
-        except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
-            if not self._driver.ended:
-                self._outlook.failed(candidate, trio.current_time())
-                if not isinstance(error, MigrationNotAllowedError):
-                    # What section 9 forbids has been told where it was refused.
-                    self._broadcast.send(public.MigrationRefused(reason=str(error)))
-            return None
-        finally:
-            self._opening = None
-        if path is None:
-            return None
-        self._outlook.opened(path.id, trio.current_time())
-        return path.id
-
-    def _challenge(self, number: int) -> None:
-        try:
-            self._driver.core.validate(number, trio.current_time())
-        except PathRefusedError as refused:
-            self._broadcast.send(public.MigrationRefused(reason=refused.refusal.value))
-            return
-        self._driver.flush()
-
-    def _move(self, number: int, cause: str, unvalidated: bool = False) -> None:
-        old = self._driver.core.active_path
-        silent = self._outlook.silent(old)
-        try:
-            self._paths.move(number, cause, unvalidated)
-        except PathRefusedError as refused:
-            self._broadcast.send(public.MigrationRefused(reason=refused.refusal.value))
-            return
-        self._outlook.moved(silent, bool(old >= 0 and not silent), trio.current_time())
-
-    async def _leap(self, candidate: Candidate, cause: str) -> None:
-        number = await self._open(candidate)
-        if number is None:
-            # It rests now, and there may be another; nothing else would happen, without a path.
-            self.hear(PolicyEvent(what=What.TIME))
-            return
-        self._move(number, cause, unvalidated=True)
-        self._challenge(number)
-
-    def _report_wanted(self, wanted: tuple[Candidate, ...]) -> None:
-        """Say once what cannot be probed for want of a connection ID (section 9.5)."""
-        ways = {f"from {candidate.local} to {candidate.remote[0]}": None for candidate in wanted}
-        for way in ways:
-            if way not in self._wanted:
-                reason = f"{Refusal.NO_SPARE_ID.value} for a path {way}"
-                self._broadcast.send(public.MigrationRefused(reason=reason))
-        self._wanted = tuple(ways)
+        if woken:
+            self._actor.ask_everywhere(view)
+        return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
 
     # -- without a path ----------------------------------------------------------------------------
 
     def _wait_or_not(self, decision: Decision, view: View) -> None:
         # A move that the core refused, and nothing else that has happened meanwhile
-        stuck = self._driver.core.active_path < 0 and not self._events
+        stuck = self._driver.core.active_path < 0 and self._due is None
         if not (decision.wait or stuck) and decision.give_up is None:
             waited = self._waiting_since < inf
             self._waiting_since = inf
@@ -287,27 +187,3 @@ class Supervisor:
 
 def _confined(blame: NoPathReason, view: View) -> str:
     return f"{view.lost or 'there is no path'}, and {blame.value}"
-
-
-def _why_given_up(view: View, number: int) -> str:
-    """What speaks against a path that the policy gives up."""
-    path = next((path for path in view.paths if path.id == number), None)
-    if path is None:
-        return "given up by the policy"
-    if not path.usable:
-        return f"its network is gone: {path.trouble}"
-    if path.outside:
-        return "it is outside the tunnel"
-    if path.misled:
-        return "somebody who does not know the connection answers there"
-    if path.state is PathState.CANDIDATE and not path.probing:
-        return "it did not answer" if path.asked else "it could not be asked"
-    if view.active is not None and view.active.preferred > path.preferred:
-        return "the server's preferred address is used instead"
-    if any(answers(other) and same_way(other, path) for other in view.paths if other != path):
-        return "another port works there"
-    if view.answerable <= 1 and is_superseded(path, view.paths):
-        return "another port is asked there, and the server can answer on one"
-    if view.recalls:
-        return "the server goes there by itself"
-    return "given up by the policy"

@@ -26,11 +26,11 @@ from .._protocol.events import (
     Event,
     HandshakeCompleted,
     HandshakeConfirmed,
-    PathAnswering,
-    PathFailed,
+    PathRecovered,
     PathSilent,
     PathValidated,
     Terminated,
+    ValidationFailed,
 )
 from .._protocol.machine import Label
 from .._protocol.path.state import PathState, RoleInput
@@ -192,6 +192,10 @@ class Trace:
             data["interface"] = interface
         self._event("trioquic:path_opened", data, path_id)
 
+    def path_closed(self, path_id: int, cause: str, reason: str) -> None:
+        """A path is gone, while the connection goes on."""
+        self._event("trioquic:path_closed", {"cause": cause, "reason": reason}, path_id)
+
     def path_stepped(self, path_id: int, old: PathState, new: PathState, why: Label) -> None:
         """Of the core: see `Observer`."""
         if why is RoleInput.ACTIVATE and not self._carried:
@@ -215,10 +219,11 @@ class Trace:
         """Of the core: see `Observer`."""
         self._event("quic:mtu_updated", {"old": old, "new": new}, path_id)
 
-    def migrated(self, old: int, new: int, cause: str) -> None:
-        """The connection goes on elsewhere, and why."""
+    def migrated(self, old: int, new: int, cause: str, reason: str) -> None:
+        """The connection goes on elsewhere, and why: for programs and for people."""
         self._arriving = new
         data = {"old": str(old) if old >= 0 else None, "new": str(new), "cause": cause}
+        data["reason"] = reason
         self._event("trioquic:migrated", data, new)
 
     def _progress(self, path_id: int, state: str) -> None:
@@ -254,11 +259,11 @@ class Trace:
             case PathValidated(path_id=number, rtt=rtt):
                 data = {"rtt": milliseconds(rtt)}
                 self._event("trioquic:path_validated", data, number)
-            case PathFailed(path_id=number, reason=reason):
-                self._event("trioquic:path_failed", {"reason": reason}, number)
+            case ValidationFailed(path_id=number, reason=reason):
+                self._event("trioquic:validation_failed", {"reason": reason}, number)
             case PathSilent(path_id=number):
                 self._event("trioquic:path_silence_updated", {"silent": True}, number)
-            case PathAnswering(path_id=number):
+            case PathRecovered(path_id=number):
                 self._event("trioquic:path_silence_updated", {"silent": False}, number)
             case Terminated():
                 self._event("quic:connection_closed", closed_data(event))

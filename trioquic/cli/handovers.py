@@ -18,12 +18,11 @@ from .. import (
     Path,
     PathDegraded,
     PathEvent,
-    PathFailed,
     PathRecovered,
-    PathState,
     PathValidated,
     PreferredAddressResult,
     ServerMoved,
+    ValidationFailed,
     WaitingForPath,
 )
 
@@ -44,6 +43,9 @@ class Handover:
     old: str | None
     new: str
     cause: str
+    """Of `trioquic.MigrationCause`, in lower case."""
+    reason: str
+    """The same for people."""
     gap: float | None = None
     """Seconds without content around it; None if no content came after it."""
 
@@ -139,7 +141,8 @@ class Handovers:
                 at=trio.current_time() - self._began,
                 old=None if event.old is None else describe(event.old),
                 new=describe(event.new),
-                cause=event.cause,
+                cause=event.cause.name.lower(),
+                reason=event.reason,
             )
             self.all.append(self._settling)
             del self.all[:-_MOST_REMEMBERED]
@@ -164,14 +167,14 @@ def _in_words(event: PathEvent) -> str | None:
     """What is worth a line; the regular challenges of standby paths are not."""
     match event:
         case Migrated(old=None):
-            return f"back, over {describe(event.new)}: {event.cause}"
+            return f"back, over {describe(event.new)}: {event.reason}"
         case Migrated(old=Path() as old):
-            return f"moved from {describe(old)} to {describe(event.new)}: {event.cause}"
+            return f"moved from {describe(old)} to {describe(event.new)}: {event.reason}"
         case PathDegraded():
             return f"no answer over {describe(event.path)}"
         case PathRecovered():
             return f"{describe(event.path)} answers again"
-        case PathFailed() if event.path.state is not PathState.ABANDONED:
+        case ValidationFailed():
             return f"no way over {describe(event.path)}: {event.reason}"
         case ServerMoved():
             return f"the server sends to {describe(event.path)} by itself"

@@ -247,7 +247,7 @@ class _Collector:
         rtt = self._path(time, new).track.rtt
         # From a path that is gone already the move is from nowhere, as the core sees it.
         known = old if isinstance(old, str) and old in self._paths else self._carried
-        self._moves.append((time, known, new, _text(data.get("cause")), rtt))
+        self._moves.append((time, known, new, _text(data.get("reason", data.get("cause"))), rtt))
         self._received.note_move()
         self._sent.note_move()
 

@@ -7,7 +7,7 @@ does not answer fails alone.
 from math import inf
 
 from ..cid.peer import PeerIds
-from ..events import Event, PathFailed, PathValidated
+from ..events import Event, PathValidated, ValidationFailed
 from ..facts import ConnectionFacts
 from .attempt import INITIAL_PTO
 from .path import Path
@@ -36,7 +36,7 @@ class Prober:
         self.unmatched_responses = 0
 
     def validate(self, path_id: int, now: float) -> None:
-        """Start sending challenges; PathValidated or PathFailed follows (section 8.2)."""
+        """Start sending challenges; PathValidated or ValidationFailed follows (section 8.2)."""
         path = self._paths.require(path_id)
         if not self._facts.complete:
             # PATH_CHALLENGE needs 1-RTT keys
@@ -119,7 +119,7 @@ class Prober:
             if active:
                 self._watch.degrade(path)
         self._paths.on_probe_over(path)
-        self._events.append(PathFailed(path_id=path.path_id, reason=reason))
+        self._events.append(ValidationFailed(path_id=path.path_id, reason=reason))
 
     def _why_unanswered(self, path: Path) -> str:
         """Why a validation that takes no longer came to nothing. Who was not asked did not fail to

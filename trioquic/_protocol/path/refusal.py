@@ -20,6 +20,8 @@ class Refusal(Enum):
     NOT_VALIDATED = "the path is not validated"
     ABANDONED = "the path was abandoned"
     CLOSED = "the connection is closed"
+    POLICY = "this side's policy forbids it"
+    NO_SOCKET = "the system does not let us send from there"
 
 
 class PathRefusedError(CommandError):

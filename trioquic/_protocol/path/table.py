@@ -10,7 +10,7 @@ from typing import Final
 
 from ..cid.ids import ConnectionIds
 from ..config import CoreConfig
-from ..events import ConnectionIdsAvailable, Event, PathFailed, PathMisled, PathReset
+from ..events import ConnectionIdsAvailable, Event, PathMisled, PathReset
 from ..facts import NO_PATH, ConnectionFacts
 from ..observer import Observer
 from ..recovery.loss import LossDetector
@@ -129,7 +129,7 @@ class PathTable:
             self._observer.path_added(path_id, local, remote, peer_id)
         return path
 
-    def abandon(self, path_id: int, now: float, reason: str) -> None:
+    def abandon(self, path_id: int, now: float) -> None:
         """Give the path up: its ID is retired, what was in flight on it is sent elsewhere."""
         path = self._live.pop(path_id, None)
         if path is None:
@@ -145,7 +145,6 @@ class PathTable:
         self._loss.remove_path(path_id, now)
         self._ids.peer.release(path_id)
         self._ids.own.on_path_gone(path_id)
-        self._events.append(PathFailed(path_id=path_id, reason=reason))
 
     def on_probe_over(self, path: Path) -> None:
         """A path was probed in vain, or is gone."""
@@ -194,8 +193,8 @@ class PathTable:
 
     def on_reset(self, path_id: int, now: float) -> None:
         """A stateless reset ends this path."""
+        self.abandon(path_id, now)
         self._events.append(PathReset(path_id=path_id))
-        self.abandon(path_id, now, "a stateless reset: who answers does not know the connection")
 
     # -- the peer's IDs ----------------------------------------------------------------------------
 

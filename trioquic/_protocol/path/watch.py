@@ -10,7 +10,6 @@ from typing import Final
 
 from ..events import (
     Event,
-    PathAnswering,
     PathDegraded,
     PathRecovered,
     PathSilent,
@@ -117,9 +116,7 @@ class Watch:
     def _recover(self, path: Path) -> None:
         degraded = path.life.health is PathHealth.DEGRADED
         path.life.on_health(HealthInput.ANSWER)
-        self._events.append(PathAnswering(path_id=path.path_id))
-        if degraded:
-            self._events.append(PathRecovered(path_id=path.path_id))
+        self._events.append(PathRecovered(path_id=path.path_id, degraded=degraded))
 
     def _pto(self, path: Path) -> float:
         return path.recovery.rtt.pto(self._facts.max_ack_delay)
