@@ -8,11 +8,24 @@ from collections.abc import Callable
 import pytest
 
 import trioquic
+from trioquic import policy
 
 OLD: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "'x25519mlkem768' in TLSConfig.groups is deprecated .* use 'X25519MLKEM768'": (
         lambda: trioquic.TLSConfig(groups=["x25519mlkem768", "x25519"]),
         lambda: trioquic.TLSConfig(groups=["X25519MLKEM768", "x25519"]),
+    ),
+    "^PathFailed is deprecated .* use ValidationFailed and PathClosed": (
+        lambda: trioquic.PathFailed,
+        lambda: trioquic.PathClosed.__base__,
+    ),
+    "trioquic.policy.What is deprecated .* use trioquic.policy.Trigger": (
+        lambda: policy.What,
+        lambda: policy.Trigger,
+    ),
+    "PolicyEvent.what is deprecated .* use PolicyEvent.trigger": (
+        lambda: policy.PolicyEvent(trigger=policy.Trigger.TIME).what,
+        lambda: policy.Trigger.TIME,
     ),
 }
 

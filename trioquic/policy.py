@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import _checks, networks
 from . import _path_roles as roles
-from ._deprecation import deprecated
+from ._deprecation import renamed_attributes
 from ._other_ports import other_ports, unanswered
 from ._path_roles import network_of as _network
 from ._policy_terms import Candidate as Candidate  # public here, as all that follow
@@ -546,9 +546,4 @@ _ROWS: Final[_checks.Table] = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Names of the last release."""
-    if name != "What":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    deprecated("trioquic.policy.What", "trioquic.policy.Trigger")
-    return Trigger
+__getattr__ = renamed_attributes(__name__, {"What": "Trigger"})
