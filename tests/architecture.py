@@ -192,7 +192,7 @@ def _shape_violations(module: Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, "a system task: every task lives in a nursery"
 
 
-def _type_checking_lines(module: Module) -> frozenset[int]:
+def type_checking_lines(module: Module) -> frozenset[int]:
     """Lines below `if TYPE_CHECKING:`, which do not run."""
     lines: set[int] = set()
     for node in ast.walk(module.tree):
@@ -206,7 +206,7 @@ def import_cycles(modules: list[Module]) -> list[list[str]]:
     known = frozenset(m.name for m in modules)
     graph = {}
     for module in modules:
-        ignored = _type_checking_lines(module)
+        ignored = type_checking_lines(module)
         found = {t for line, t in imports_of(module, known) if line not in ignored}
         graph[module.name] = sorted((found & known) - {module.name})
     cycles = []

@@ -21,7 +21,7 @@ import trio.testing
 from tests import series
 from tests.certificates import Certificates
 from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
-from trioquic._runtime import arguments, session_keeper
+from trioquic._runtime.opening import arguments, session_keeper
 
 # Folders and files, relative to this one, that `make test` runs in one variant only
 # (docs/testing.md). What is said of a file holds before what is said of its folder.

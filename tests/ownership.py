@@ -16,9 +16,9 @@ MOST_ATTRIBUTES = 20
 MOST_ARGUMENTS = 6
 # The method of `ConnectionFacts` that says a fact, and the files that call it.
 WRITERS = {
-    "on_handshake_keys": {"handshake/establishment.py"},
-    "on_complete": {"handshake/establishment.py"},
-    "on_confirmed": {"handshake/establishment.py"},
+    "on_handshake_keys": {"establishment.py"},
+    "on_complete": {"establishment.py"},
+    "on_confirmed": {"establishment.py"},
     "on_active_path": {"path/table.py", "path/mover.py"},
 }
 # Records: each argument is a field.

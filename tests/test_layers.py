@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture import MAX_FILE_LINES, MAX_FUNCTION_LINES, read_modules, violations
+from tests.rooms import PROTOCOL, RUNTIME, wrong_arrows
 
 ROOT = Path(__file__).parent.parent / "trioquic"
 # reads the package's source
@@ -105,3 +106,28 @@ def test_a_file_without_a_theory_of_operation_is_found(tmp_path: Path) -> None:
     assert plant(tmp_path, "policy.py", "X = 1\n") == [
         "policy.py:1: does not open with its theory of operation"
     ]
+
+
+def test_rooms_import_along_their_arrows() -> None:
+    assert wrong_arrows(ROOT) == []
+
+
+@pytest.mark.parametrize("arrows", [RUNTIME, PROTOCOL])
+def test_the_arrows_have_no_circle(arrows: dict[str, set[str]]) -> None:
+    left = dict(arrows)
+    while left:
+        done = [room for room, needs in left.items() if not needs & set(left)]
+        assert done, left
+        for room in done:
+            del left[room]
+
+
+def test_a_planted_arrow_is_found(tmp_path: Path) -> None:
+    for name, text in {
+        "_runtime/streams/streams.py": "from ..paths.path_set import P\n",
+        "_runtime/paths/path_set.py": "P = 1\n",
+    }.items():
+        target = tmp_path / name
+        target.parent.mkdir(parents=True)
+        target.write_text(text)
+    assert wrong_arrows(tmp_path) == ["trioquic._runtime.streams.streams:1: streams -> paths"]

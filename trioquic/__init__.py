@@ -11,11 +11,11 @@ from ._protocol.datagrams import DatagramOutcome
 from ._protocol.path.state import PathState
 from ._protocol.tls.state import EarlyData
 from ._runtime.connection import Connection
-from ._runtime.datagrams import DatagramReceipt
-from ._runtime.interface_binding import bind_to_interface
-from ._runtime.opening import connect, open_connection
-from ._runtime.streams import ReceiveStream, SendStream, Stream
-from ._runtime.system_networks import system_networks
+from ._runtime.networks.system_networks import system_networks
+from ._runtime.opening.opening import connect, open_connection
+from ._runtime.streams.datagrams import DatagramReceipt
+from ._runtime.streams.streams import ReceiveStream, SendStream, Stream
+from ._runtime.system.interface_binding import bind_to_interface
 from .causes import CloseCause, MigrationCause, Refusal
 from .config import CongestionControl, TLSConfig, TransportConfig
 from .errors import (

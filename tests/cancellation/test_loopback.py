@@ -17,9 +17,9 @@ import trioquic
 from tests.runtime.world import ALPN, get
 from tests.sim_server import NAME, SimServer, credentials, pattern, serve
 from trioquic._protocol.sending.batch import Batch
-from trioquic._runtime.binding import bind_socket, connect_socket
-from trioquic._runtime.native_socket import NativeSocket
-from trioquic._runtime.sockets import Remote
+from trioquic._runtime.sockets.binding import bind_socket, connect_socket
+from trioquic._runtime.sockets.native_socket import NativeSocket
+from trioquic._runtime.sockets.sockets import Remote
 
 from .harness import BY_HAND, CLOSED, Cut, PlantedError, all_tasks, sweep
 from .test_life import missed

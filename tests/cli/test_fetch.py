@@ -94,7 +94,8 @@ async def test_control_c_in_the_middle_says_nothing_of_the_connection(
     """Whatever the process does at that moment: here, the connection's own task."""
     code = (
         "import signal, sys; from trioquic.cli import command;"
-        "from trioquic._runtime.path_link import PathLink as link; take = link._take; left = [30];"
+        "from trioquic._runtime.paths.path_link import PathLink as link;"
+        "take = link._take; left = [30];"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def interrupted(self, received):\n"
         "    take(self, received); left[0] -= 1\n"

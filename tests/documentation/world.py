@@ -30,7 +30,7 @@ from tests.sim_server import ServerConnection, ServerOptions, credentials, serve
 from tests.supervisor import test_policy as sample
 from trioquic import http3
 from trioquic._protocol.tls.verify import CaVerification
-from trioquic._runtime import credentials as runtime_credentials
+from trioquic._runtime.opening import credentials as runtime_credentials
 from trioquic.testing import Host, SimulatedNetwork
 
 SERVER = "198.51.100.1"

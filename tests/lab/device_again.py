@@ -19,8 +19,8 @@ import trio
 import trio.testing
 
 from trioquic._protocol.sending.batch import Batch
-from trioquic._runtime.binding import bind_socket, connect_socket
-from trioquic._runtime.sockets import DatagramSocket, Remote
+from trioquic._runtime.sockets.binding import bind_socket, connect_socket
+from trioquic._runtime.sockets.sockets import DatagramSocket, Remote
 from trioquic.networks import ManualNetworks
 
 from .relay import enter_new_namespace, make_device

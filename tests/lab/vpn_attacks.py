@@ -24,7 +24,7 @@ import trio
 
 import trioquic
 from tests.certificates import Certificates
-from trioquic._runtime.interface_binding import OptionSocket, bind_by_name
+from trioquic._runtime.system.interface_binding import OptionSocket, bind_by_name
 from trioquic.http3 import open_http3
 
 from .network import ROOT

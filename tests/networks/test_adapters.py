@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trioquic._runtime.adapters import (
+from trioquic._runtime.networks.adapters import (
     IFF_LOOPBACK,
     IFF_RUNNING,
     IFF_UP,

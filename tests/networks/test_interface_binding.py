@@ -12,8 +12,8 @@ import trio.testing
 
 import trioquic
 from tests.runtime.world import phone_world
-from trioquic._runtime import binding
-from trioquic._runtime.interface_binding import (
+from trioquic._runtime.sockets import binding
+from trioquic._runtime.system.interface_binding import (
     InterfaceBinder,
     bind_by_name,
     bind_on_apple,

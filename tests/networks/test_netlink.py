@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from trioquic._runtime import netlink
+from trioquic._runtime.system import netlink
 
 
 def test_requests_and_attributes_are_read_as_they_were_written() -> None:

@@ -15,10 +15,10 @@ import trio
 import trioquic
 from tests.programs import needs, needs_root, program
 from trioquic import Interface, ManualNetworks, NetworkSource
-from trioquic._runtime.binding import bind_socket, connect_socket
-from trioquic._runtime.fingerprint import read_fingerprint
-from trioquic._runtime.route import outgoing_interface
-from trioquic._runtime.sockets import Remote
+from trioquic._runtime.networks.fingerprint import read_fingerprint
+from trioquic._runtime.sockets.binding import bind_socket, connect_socket
+from trioquic._runtime.sockets.sockets import Remote
+from trioquic._runtime.system.route import outgoing_interface
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Linux's netlink"),

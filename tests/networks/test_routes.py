@@ -16,12 +16,12 @@ import pytest
 from tests.lab.network import ROOT
 from tests.lab.requirements import LAB_ANYWHERE
 from trioquic import Interface, InterfaceAddress, Route
-from trioquic._runtime import linux_routes, netlink, system_routes
-from trioquic._runtime.interface_binding import bind_on_apple
-from trioquic._runtime.link_types import read_link_types
-from trioquic._runtime.probed_routes import probed_routes
-from trioquic._runtime.system_routes import route_asker_for
-from trioquic._runtime.windows_routes import windows_routes
+from trioquic._runtime.system import linux_routes, netlink, system_routes
+from trioquic._runtime.system.interface_binding import bind_on_apple
+from trioquic._runtime.system.link_types import read_link_types
+from trioquic._runtime.system.probed_routes import probed_routes
+from trioquic._runtime.system.system_routes import route_asker_for
+from trioquic._runtime.system.windows_routes import windows_routes
 
 # Asking is the runtime's, which is never compiled.
 pytestmark = pytest.mark.plain

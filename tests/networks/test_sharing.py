@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 import trioquic
-from trioquic._runtime.change_triggers import Clock, SocketTrigger, tells_of_routes
+from trioquic._runtime.networks.change_triggers import Clock, SocketTrigger, tells_of_routes
 
 from .test_system_networks import FakeSystem, FakeTrigger, OverflowingSocket, later, route
 

@@ -11,14 +11,14 @@ import pytest
 import trio
 import trio.testing
 
-from trioquic._runtime.adapters import AdapterReader
-from trioquic._runtime.change_triggers import (
+from trioquic._runtime.networks.adapters import AdapterReader
+from trioquic._runtime.networks.change_triggers import (
     Clock,
     SocketTrigger,
     Trigger,
     tells_of_routes,
 )
-from trioquic._runtime.system_networks import SystemNetworks
+from trioquic._runtime.networks.system_networks import SystemNetworks
 
 from .fakes import FakeAdapter, v4
 

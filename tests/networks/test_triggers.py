@@ -19,9 +19,9 @@ import pytest
 import trio
 import trio.testing
 
-from trioquic._runtime import windows_news
-from trioquic._runtime.adapters import AdapterReader
-from trioquic._runtime.change_triggers import (
+from trioquic._runtime.networks import windows_news
+from trioquic._runtime.networks.adapters import AdapterReader
+from trioquic._runtime.networks.change_triggers import (
     CallbackTrigger,
     Clock,
     SocketTrigger,
@@ -29,7 +29,7 @@ from trioquic._runtime.change_triggers import (
     has_network_route,
     open_trigger,
 )
-from trioquic._runtime.system_networks import SystemNetworks
+from trioquic._runtime.networks.system_networks import SystemNetworks
 
 from .fakes import FakeAdapter, v4
 

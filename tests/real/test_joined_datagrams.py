@@ -17,9 +17,9 @@ import trio.testing
 import trioquic
 from tests.certificates import Certificates
 from tests.servers import Server, aioquic_server
-from trioquic._runtime import native_socket
-from trioquic._runtime.native_socket import NativeSocket
-from trioquic._runtime.sockets import Received
+from trioquic._runtime.sockets import native_socket
+from trioquic._runtime.sockets.native_socket import NativeSocket
+from trioquic._runtime.sockets.sockets import Received
 
 from .exchange import HQ, Download, connect
 

@@ -10,8 +10,8 @@ import trio.testing
 import trioquic
 from tests.sim_world import CELLULAR, SERVER, World
 from trioquic import MigrationPolicy
-from trioquic._runtime.binding import interface_of
-from trioquic._runtime.ways import Way, check_start, ways_to
+from trioquic._runtime.opening.ways import Way, check_start, ways_to
+from trioquic._runtime.sockets.binding import interface_of
 
 from .test_race import plan_for, remotes
 from .world import dial, get, phone_world

@@ -7,7 +7,7 @@ import trustme
 from tests.certificates import Certificates
 from trioquic import TLSConfig
 from trioquic._protocol.tls.verify import CaVerification
-from trioquic._runtime import credentials
+from trioquic._runtime.opening import credentials
 
 
 def roots_of(config: TLSConfig) -> CaVerification:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from trioquic._protocol.sending.batch import Batch
-from trioquic._runtime.native_socket import NativeSocket
+from trioquic._runtime.sockets.native_socket import NativeSocket
 
 IP, IPV6 = 0, 41
 SYSTEMS = ("darwin", "ios", "win32", "freebsd14")

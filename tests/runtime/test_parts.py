@@ -10,7 +10,7 @@ import trio.testing
 import trioquic
 from trioquic import networks
 from trioquic._groups import alone, bug_in
-from trioquic._runtime.broadcast import Broadcast
+from trioquic._runtime.paths.broadcast import Broadcast
 from trioquic._runtime.timer import Timer
 from trioquic._runtime.waiting import Crowds, Reason, Waiters
 

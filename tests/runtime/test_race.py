@@ -19,9 +19,9 @@ from trioquic._protocol.wire.packets import (
     encode_long_header,
     encode_version_negotiation,
 )
-from trioquic._runtime.arguments import Plan, make_plan
-from trioquic._runtime.sockets import Remote
-from trioquic._runtime.ways import ways_to
+from trioquic._runtime.opening.arguments import Plan, make_plan
+from trioquic._runtime.opening.ways import ways_to
+from trioquic._runtime.sockets.sockets import Remote
 
 from .world import dial, get, open_sockets, phone_world
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from trioquic._runtime.refusals import Refusals
+from trioquic._runtime.opening.refusals import Refusals
 
 Clock = trio.testing.MockClock
 FOR_EVER = 10.0

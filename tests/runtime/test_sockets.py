@@ -12,12 +12,12 @@ import trio.testing
 import trioquic
 from tests.sim_world import SERVER, WIFI
 from trioquic._protocol.sending.batch import Batch
-from trioquic._runtime import native_socket
-from trioquic._runtime.binding import bind_socket, connect_socket
-from trioquic._runtime.factory_socket import FactorySocket
-from trioquic._runtime.native_socket import NativeSocket
-from trioquic._runtime.route import route_mtu
-from trioquic._runtime.sockets import DatagramSocket, Received, Remote
+from trioquic._runtime.sockets import native_socket
+from trioquic._runtime.sockets.binding import bind_socket, connect_socket
+from trioquic._runtime.sockets.factory_socket import FactorySocket
+from trioquic._runtime.sockets.native_socket import NativeSocket
+from trioquic._runtime.sockets.sockets import DatagramSocket, Received, Remote
+from trioquic._runtime.system.route import route_mtu
 from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
 
 from .world import open_sockets, phone_world

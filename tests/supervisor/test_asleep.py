@@ -9,7 +9,8 @@ import trio.testing
 import trioquic
 from tests.sim_world import World
 from trioquic import HealthState
-from trioquic._runtime import asleep, path_set
+from trioquic._runtime import asleep
+from trioquic._runtime.paths import path_set
 from trioquic.testing import Host
 
 from .phone import Phone, phone

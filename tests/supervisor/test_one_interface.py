@@ -20,10 +20,10 @@ import trioquic
 from tests.networks.fakes import FakeAdapter, v4
 from tests.runtime.world import get
 from tests.sim_server import NAME, PORT, ServerOptions, SimServer, pattern, serve
-from trioquic._runtime.adapters import AdapterReader
-from trioquic._runtime.change_triggers import Clock
-from trioquic._runtime.interface_binding import SO_BINDTODEVICE
-from trioquic._runtime.system_networks import SystemNetworks
+from trioquic._runtime.networks.adapters import AdapterReader
+from trioquic._runtime.networks.change_triggers import Clock
+from trioquic._runtime.networks.system_networks import SystemNetworks
+from trioquic._runtime.system.interface_binding import SO_BINDTODEVICE
 from trioquic.testing import Datagram, Interface, SimulatedNetwork, SimulatedSocket
 
 SERVER = "198.51.100.1"

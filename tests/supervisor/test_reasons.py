@@ -13,7 +13,7 @@ from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import PREFERRED, World
 from trioquic import NoPathReason
 from trioquic._protocol.path.path import Path as CorePath
-from trioquic._runtime.supervisor import Supervisor
+from trioquic._runtime.supervisor.supervisor import Supervisor
 from trioquic.causes import CloseCause
 from trioquic.policy import PolicyEvent, Trigger
 

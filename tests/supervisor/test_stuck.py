@@ -11,7 +11,8 @@ import trioquic
 from tests.sim_server import ServerOptions
 from tests.sim_world import WIFI
 from trioquic import HealthState
-from trioquic._runtime import binding, path_set
+from trioquic._runtime.paths import path_set
+from trioquic._runtime.sockets import binding
 from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View
 
 from .phone import phone

@@ -13,7 +13,7 @@ import trioquic
 from tests.runtime.world import dial, get, open_sockets, phone_world
 from tests.sim_server import pattern
 from tests.sim_world import SERVER
-from trioquic._runtime import trace_file
+from trioquic._runtime.tracing import trace_file
 
 from .reading import only, open_files, read, traces
 

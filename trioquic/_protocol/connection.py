@@ -13,8 +13,8 @@ from typing import Final
 from .components import Components
 from .config import CoreConfig
 from .errors import CRYPTO_ERROR, BadPacketError
+from .establishment import Establishment
 from .events import Ending, Event
-from .handshake.establishment import Establishment
 from .lifetime import CloseFrame, CoreState
 from .observer import Observer
 from .path.liveness import Liveness

@@ -20,15 +20,15 @@ from ..paths import Path
 from ..peer import PeerParameters
 from ..policy import PolicyEvent, Trigger
 from ..statistics import ConnectionStatistics
-from .arguments import check_local, check_port
 from .authority import Authority
-from .broadcast import Broadcast
-from .datagrams import DatagramChannel, DatagramReceipt
 from .driver import Driver
-from .halves import check_code
-from .path_set import PathSet
+from .endpoints import check_local, check_port
+from .paths.broadcast import Broadcast
+from .paths.path_set import PathSet
 from .peer import peer_parameters
-from .streams import (
+from .streams.datagrams import DatagramChannel, DatagramReceipt
+from .streams.halves import check_code
+from .streams.streams import (
     ReceiveStream,
     SendStream,
     Stream,
@@ -36,7 +36,7 @@ from .streams import (
     make_send_stream,
     make_stream,
 )
-from .supervisor import Supervisor
+from .supervisor.supervisor import Supervisor
 from .vital_signs import health_of, wait_healthy, wait_unhealthy
 from .waiting import Reason
 

@@ -49,9 +49,9 @@ from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
 from .asleep import LONG, Asleep
 from .endings import Wait, broken_error, handshake_error, loss_error, without_path
-from .sockets import Received
+from .sockets.sockets import Received
 from .timer import Timer
-from .trace import Trace
+from .tracing.trace import Trace
 from .waiting import Crowds, Reason, Waiters
 
 _BLOCKED_PAUSE: Final = 0.001

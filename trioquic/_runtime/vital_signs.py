@@ -12,7 +12,7 @@ import trio
 from ..health import ConnectionHealth, HealthState
 from .driver import Driver
 from .endings import loss_error
-from .supervisor import Supervisor
+from .supervisor.supervisor import Supervisor
 from .waiting import Reason
 
 _CLOSING: Final = "the connection is being closed by this side"

@@ -6,13 +6,12 @@ ledger of sent packets whole. How a path is validated (`prober.py`), how the con
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..cid.ids import ConnectionIds
 from ..config import CoreConfig
 from ..events import ConnectionIdsAvailable, Event, PathMisled, PathReset
 from ..facts import NO_PATH, ConnectionFacts
-from ..observer import Observer
 from ..recovery.loss import LossDetector
 from ..wire.frames import NewConnectionId
 from .mtu import MtuSearch
@@ -22,6 +21,9 @@ from .refusal import PathRefusedError, Refusal
 from .rules import PathRules
 from .state import RoleInput
 from .view import PathView, view_of
+
+if TYPE_CHECKING:
+    from ..observer import Observer
 
 MOST_PATHS: Final = 8
 _REMEMBERED: Final = 16
@@ -52,7 +54,7 @@ class PathTable:
         self._abandoned: dict[int, PathView] = {}
         self._observer: Observer | None = None
 
-    def observe(self, observer: Observer) -> None:
+    def observe(self, observer: "Observer") -> None:
         """Tell somebody of every path from now on."""
         self._observer = observer
 

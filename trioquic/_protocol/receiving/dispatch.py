@@ -12,7 +12,7 @@ from typing import Final
 
 from ..components import Components
 from ..errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
-from ..handshake.establishment import Establishment
+from ..establishment import Establishment
 from ..path.path import Path
 from ..space import APPLICATION
 from ..wire import frames

@@ -8,7 +8,7 @@ from ..components import Components
 from ..crypto.keys import SAMPLE_LENGTH, unprotect_long_untrusted
 from ..crypto.short_headers import PN_OFFSET
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
-from ..handshake.establishment import Establishment
+from ..establishment import Establishment
 from ..observer import Observer
 from ..space import HANDSHAKE, INITIAL
 from ..wire.packets import (

@@ -7,7 +7,7 @@ sealed is for `strangers.py`.
 """
 
 from ..components import Components
-from ..handshake.establishment import Establishment
+from ..establishment import Establishment
 from ..lifetime import CoreState
 from ..observer import Observer
 from ..path.path import Path

@@ -11,7 +11,7 @@ from ..components import Components
 from ..config import ACK_DELAY_EXPONENT
 from ..crypto.keys import PacketKeys, protect
 from ..errors import APPLICATION_ERROR
-from ..handshake.establishment import Establishment
+from ..establishment import Establishment
 from ..lifetime import CloseFrame
 from ..number_space import NumberSpace
 from ..path.path import MINIMUM_DATAGRAM, Path

@@ -13,7 +13,7 @@ from ..components import Components
 from ..config import ACK_DELAY_EXPONENT
 from ..crypto.key_update import OneRttKeys
 from ..crypto.keys import protect_batch
-from ..handshake.establishment import Establishment
+from ..establishment import Establishment
 from ..path.path import MINIMUM_DATAGRAM, MtuProbe, Path
 from ..space import APPLICATION
 from ..wire import frames

@@ -1,0 +1,3 @@
+"""How a connection comes to be: arguments, names to addresses, the race, one attempt.
+Begin with `opening.py`; `race.py` has Happy Eyeballs, `session.py` one attempt to its end.
+"""

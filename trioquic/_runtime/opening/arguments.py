@@ -1,0 +1,214 @@
+"""The arguments of `open_connection` and `connect`, checked before anything is sent.
+
+Plain misuse is TypeError or ValueError. What only the system can tell (does the interface exist?)
+is asked of it by binding a socket, in `opening.py`.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import idna
+
+from ... import _checks
+from ..._application_code import guarded, guarded_congestion, guarded_store
+from ..._protocol.config import MOST_DATAGRAM, CoreConfig
+from ..._protocol.connection import ClientConnection
+from ..._protocol.streams.config import StreamConfig
+from ..._protocol.tls.config import TlsClientConfig
+from ...config import VERSIONS, TLSConfig, TransportConfig
+from ...networks import NetworkSource
+from ...policy import MigrationPolicy
+from ...sessions import SessionStore
+from ..endpoints import check_local, check_port, ip_version, is_address
+from ..networks.system_networks import system_networks
+from .credentials import load_tls, trust_of
+from .session_keeper import SessionKeeper, Start
+
+_LONGEST_ALPN = 255  # RFC 7301 section 3.1
+_NO_ALPN = "alpn must name at least one application protocol, such as alpn=['h3']"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A checked wish for a connection."""
+
+    host: str
+    port: int
+    tls: TlsClientConfig
+    transport: TransportConfig
+    migration: MigrationPolicy
+    networks: NetworkSource
+    interface: str | None
+    local: str | None
+    addresses: tuple[str, ...]
+    sessions: SessionStore | None
+    early_data: bool
+    rng: Callable[[int], bytes]
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions to offer, best first."""
+        return tuple([VERSIONS[name] for name in self.transport.versions])
+
+    def core_config(self, renegotiated: int, start: Start, early_data: bool) -> CoreConfig:
+        """The same for the core, with the version that a Version Negotiation packet offered, if
+        any, what an earlier connection has left, and whether early data may be sent with it."""
+        transport = self.transport
+        stream_window = transport.initial_max_stream_data
+        streams = StreamConfig(
+            initial_max_data=transport.initial_max_data,
+            initial_max_stream_data_bidi_local=stream_window,
+            initial_max_stream_data_bidi_remote=stream_window,
+            initial_max_stream_data_uni=stream_window,
+            max_data_window=transport.max_data,
+            max_stream_window=transport.max_stream_data,
+            initial_max_streams_bidi=transport.max_streams_bidi,
+            initial_max_streams_uni=transport.max_streams_uni,
+            send_buffer=transport.send_buffer,
+        )
+        return CoreConfig(
+            self.tls,
+            streams,
+            idle_timeout=transport.idle_timeout,
+            keep_alive=transport.keep_alive,
+            max_ack_delay=transport.max_ack_delay,
+            max_datagram_size=transport.max_datagram_size or MOST_DATAGRAM,
+            degraded_after=self.migration.degraded_after,
+            spin_bit=transport.spin_bit,
+            use_preferred_address=self.migration.use_preferred_address,
+            congestion=guarded_congestion(transport.congestion),
+            versions=self.versions,
+            first_version=start.version,
+            renegotiated=renegotiated,
+            datagrams=transport.datagrams,
+            datagram_buffer=transport.datagram_buffer,
+            keep_tickets=self.sessions is not None,
+            resumption=start.taken.ticket,
+            early_data=early_data,
+            token=b"" if start.taken.token is None else start.taken.token.token,
+        )
+
+    def new_keeper(self) -> SessionKeeper | None:
+        """Who takes from the store and puts into it: one for each attempt. None: nobody."""
+        if self.sessions is None:
+            return None
+        return SessionKeeper(
+            self.sessions,
+            self.networks,
+            server_name=(self.tls.server_name or self.host).lower(),
+            port=self.port,
+            trust=trust_of(self.tls),
+        )
+
+    def new_core(self, config: CoreConfig, now: float) -> ClientConnection:
+        """A fresh core: one for each attempt."""
+        return ClientConnection(config, rng=self.rng, wall_time=time.time(), now=now)
+
+
+def make_plan(
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    server_name: str | None,
+    tls: TLSConfig,
+    transport: TransportConfig,
+    migration: MigrationPolicy,
+    networks: NetworkSource | None,
+    interface: str | None,
+    local: str | None,
+    addresses: Sequence[str] | None,
+    sessions: SessionStore | None,
+    early_data: bool,
+) -> Plan:
+    """Check everything that can be checked without the network."""
+    _check_type("tls", tls, TLSConfig)
+    _check_type("transport", transport, TransportConfig)
+    _check_type("migration", migration, MigrationPolicy)
+    if networks is not None and not isinstance(networks, NetworkSource):
+        raise TypeError(
+            f"networks must have the methods of NetworkSource; {type(networks).__name__} has not"
+        )
+    if sessions is not None and not isinstance(sessions, SessionStore):
+        raise TypeError(
+            f"sessions must have the methods of SessionStore; {type(sessions).__name__} has not"
+        )
+    _checks.flag("early_data", early_data)
+    if early_data and sessions is None:
+        raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")
+    check_port("port", port, least=1)
+    check_local(interface, local)
+    only = migration.only_interfaces
+    if interface is not None and only and interface not in only:
+        raise ValueError(f"interface {interface!r} is not among only_interfaces: {', '.join(only)}")
+    name = to_ascii("host", host)
+    if local is not None and is_address(name) and ip_version(name) != ip_version(local):
+        raise ValueError(f"local {local} and host {name} differ in IP version")
+    server = name if server_name is None else to_ascii("server_name", server_name)
+    return Plan(
+        host=name,
+        port=port,
+        tls=load_tls(tls, server, _check_alpn(alpn)),
+        transport=transport,
+        migration=migration,
+        networks=guarded(system_networks() if networks is None else networks),
+        interface=interface,
+        local=local,
+        addresses=_check_addresses(addresses, local),
+        sessions=None if sessions is None else guarded_store(sessions),
+        early_data=early_data,
+        rng=os.urandom,
+    )
+
+
+def either_local(local: str | None, local_address: str | None) -> str | None:
+    """`local`, by its name or by the older one of `open_connection` alone, which was promised."""
+    if local is not None and local_address is not None:
+        raise TypeError("local and local_address are the same argument: give one of them")
+    return local_address if local is None else local
+
+
+def _check_addresses(addresses: Sequence[str] | None, local: str | None) -> tuple[str, ...]:
+    """The server's addresses, where the caller knows them; those of the wrong family left out."""
+    if addresses is None:
+        return ()
+    for address in _checks.texts("addresses", addresses, "address", "IP addresses"):
+        if not is_address(address):
+            raise ValueError(f"{address!r} in addresses is no IP address")
+    usable = [a for a in addresses if local is None or ip_version(a) == ip_version(local)]
+    if not usable:
+        raise ValueError("addresses has none that could be used")
+    return tuple(usable)
+
+
+def to_ascii(what: str, name: str) -> str:
+    """A host name as it goes over the wire (IDNA 2008); ASCII stays as it is."""
+    _check_type(what, name, str)
+    shown = _checks.without_password(name)
+    if not name or "\0" in name:
+        raise ValueError(f"{what} {shown!r} is no host name")
+    if (":" in name and not is_address(name)) or any(mark in name for mark in "/@[]?#"):
+        raise ValueError(f"{what} must be a name or an IP address alone, not {shown!r}")
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"{what} {name!r} is no host name: {error}") from error
+
+
+def _check_alpn(alpn: Sequence[str]) -> tuple[str, ...]:
+    chosen = _checks.texts("alpn", alpn)
+    if not chosen:
+        raise ValueError(_NO_ALPN)
+    for name in chosen:
+        if not 1 <= len(name.encode()) <= _LONGEST_ALPN:
+            raise ValueError(f"each name in alpn must have 1 to {_LONGEST_ALPN} bytes")
+    return chosen
+
+
+def _check_type(what: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} must be a {kind.__name__}, not {type(value).__name__}")

@@ -1,0 +1,272 @@
+"""How a connection comes to be: names become addresses, and a race among these a connection.
+
+`open_connection` hides a nursery. A nursery raises groups, but the application's exception must
+come out as it went in; so it is parked while the nursery ends, and whatever else comes out of the
+nursery then is a bug of ours.
+"""
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+import trio
+
+from ... import _checks
+from ..._groups import alone, bug_in, is_of_misnesting
+from ...config import TLSConfig, TransportConfig
+from ...errors import LocalAddressError
+from ...networks import NetworkSource
+from ...policy import MigrationPolicy
+from ...sessions import SessionStore
+from ..connection import Connection
+from ..endpoints import ip_version
+from ..sockets.binding import bind_socket
+from ..sockets.sockets import Remote
+from .arguments import Plan, either_local, make_plan
+from .race import Race
+from .ways import check_networks, check_start, ways_to
+
+_NURSERY: Final = _checks.instance(trio.Nursery)
+
+
+def open_connection(
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    server_name: str | None = None,
+    tls: TLSConfig = TLSConfig(),  # noqa: B008 - frozen
+    transport: TransportConfig = TransportConfig(),  # noqa: B008 - frozen
+    migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
+    networks: NetworkSource | None = None,
+    interface: str | None = None,
+    local: str | None = None,
+    addresses: Sequence[str] | None = None,
+    sessions: SessionStore | None = None,
+    early_data: bool = False,
+    local_address: str | None = None,
+) -> AbstractAsyncContextManager[Connection]:
+    """Connect to a QUIC version 1 server: `async with open_connection(...) as conn`.
+
+    The block is entered when the handshake is complete and the server is authenticated. Leaving it
+    normally closes as `Connection.aclose` does; leaving it by an exception or a cancellation closes
+    at once, with one datagram. An exception of the block comes out as it is.
+
+    `host` is a name or an IP address. A name's addresses are tried in the order of RFC 6724, the
+    two families in turns, one more every `TransportConfig.attempt_delay` seconds until a handshake
+    is complete (RFC 8305); each has `TransportConfig.handshake_timeout`. `addresses` are tried
+    instead of asking the resolver, by who has them from elsewhere, such as an HTTPS record's hints
+    (RFC 9460). `server_name` is what the certificate must name, `host` by default. `alpn` has the
+    application protocols to offer, preferred first. `interface` and `local` (or `local_address`)
+    say where the connection starts from, `networks` where interfaces are looked up, the system by
+    default. `sessions` keeps what lets the next connection start faster; see `trioquic.sessions`.
+
+    With `early_data`, and a ticket in `sessions` whose server takes that, the block is entered at
+    once: streams opened with `early_data=True` may send, everything else waits for the handshake,
+    and raises `HandshakeError` if that fails. No address is tried but the one of the ticket.
+
+    Raises `HandshakeError` (for each kind a class below it) when there is no connection, with the
+    errors of all attempts in `attempts`; `socket.gaierror` when the host is unknown;
+    `LocalAddressError` when the interface or address cannot be used; `OSError` and `ValueError` for
+    files of `tls` that cannot be read or understood; `ValueError` and `TypeError` for other misuse,
+    such as `early_data` without `sessions`, or a start that `migration` rules out. Cancelled while
+    connecting, it leaves nothing behind.
+    """
+    return _hidden_nursery(
+        make_plan(
+            host,
+            port,
+            alpn=alpn,
+            server_name=server_name,
+            tls=tls,
+            transport=transport,
+            migration=migration,
+            networks=networks,
+            interface=interface,
+            local=either_local(local, local_address),
+            addresses=addresses,
+            sessions=sessions,
+            early_data=early_data,
+        )
+    )
+
+
+@asynccontextmanager
+async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
+    """The block of `open_connection`, with a nursery that the application does not see."""
+    if not trio.lowlevel.in_trio_task():
+        raise RuntimeError(
+            "trioquic needs trio, and this task runs under something else, such as asyncio: start"
+            " with trio.run, or with anyio.run(..., backend='trio')"
+        )
+    parked: BaseException | None = None
+    cancelled: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                remotes = await _find(plan)
+                outcome = _Outcome()
+                # `Nursery.start` would open a nursery more, to cancel the task when we are
+                # cancelled; this one is cancelled with us.
+                nursery.start_soon(_serve, plan, remotes, outcome.tell)
+                conn = await outcome.wait()
+                yield conn
+                await conn.aclose()
+            except BaseException as error:
+                parked = error
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        bug = bug_in(group)
+        if bug is not None and (parked is None or not is_of_misnesting(bug)):
+            raise bug from bug.__cause__
+        cancelled = alone(group)
+    if parked is not None:
+        raise parked
+    if cancelled is not None:
+        raise cancelled
+
+
+async def connect(
+    nursery: trio.Nursery,
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    server_name: str | None = None,
+    tls: TLSConfig = TLSConfig(),  # noqa: B008 - frozen
+    transport: TransportConfig = TransportConfig(),  # noqa: B008 - frozen
+    migration: MigrationPolicy = MigrationPolicy(),  # noqa: B008 - frozen
+    networks: NetworkSource | None = None,
+    interface: str | None = None,
+    local: str | None = None,
+    addresses: Sequence[str] | None = None,
+    sessions: SessionStore | None = None,
+    early_data: bool = False,
+    local_address: str | None = None,
+) -> Connection:
+    """Connect as `open_connection` does, with the connection's tasks in a nursery of the caller's.
+
+    The connection lives until `Connection.aclose`, until it is lost, or until the nursery is
+    cancelled. Arguments and errors are those of `open_connection`.
+    """
+    _checks.check(_NURSERY, "nursery", nursery)
+    plan = make_plan(
+        host,
+        port,
+        alpn=alpn,
+        server_name=server_name,
+        tls=tls,
+        transport=transport,
+        migration=migration,
+        networks=networks,
+        interface=interface,
+        local=either_local(local, local_address),
+        addresses=addresses,
+        sessions=sessions,
+        early_data=early_data,
+    )
+    remotes = await _find(plan)
+    # An exception out of a task that has not started loses its cause, so failures are results.
+    result = await nursery.start(_serve_there, plan, remotes)
+    if isinstance(result, Connection):
+        return result
+    raise result
+
+
+class _Outcome:
+    """What came of connecting: one task tells it, the application's waits for it."""
+
+    def __init__(self) -> None:
+        self._known = trio.Event()
+        self._result: Connection | Exception | None = None
+
+    def tell(self, result: Connection | Exception) -> None:
+        """Here is the connection, or why there is none."""
+        self._result = result
+        self._known.set()
+
+    async def wait(self) -> Connection:
+        """The connection; raises why there is none."""
+        await self._known.wait()
+        if isinstance(self._result, Connection):
+            return self._result
+        assert self._result is not None
+        raise self._result
+
+
+async def _find(plan: Plan) -> list[Remote]:
+    """Where the server may be. Raises ValueError where the policy rules out the start."""
+    await _check_local(plan)
+    remotes = await _resolve(plan)
+    if plan.local is not None:
+        for remote in remotes:
+            check_start(plan, remote.address[0])
+    return remotes
+
+
+async def _check_local(plan: Plan) -> None:
+    """Find out that the interface or address does not exist before a name server is asked: the
+    question would leave by another one."""
+    if plan.interface is None and plan.local is None:
+        check_networks(plan)
+        return
+    if plan.interface is not None:
+        check_start(plan, None)
+    version = 4 if plan.local is None else ip_version(plan.local)
+    try:
+        sock = await bind_socket(
+            socket.AF_INET6 if version == 6 else socket.AF_INET,
+            interface=plan.interface,
+            local=plan.local,
+            local_port=0,
+            networks=plan.networks,
+        )
+    except LocalAddressError as error:
+        # An interface without IPv4 may still do for a server that has IPv6.
+        if plan.local is not None or error.errno == errno.ENODEV:
+            raise
+    else:
+        sock.close()
+
+
+async def _resolve(plan: Plan) -> list[Remote]:
+    """The server's addresses, in the resolver's order."""
+    family = socket.AF_UNSPEC
+    if plan.local is not None:
+        family = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
+    remotes: dict[Remote, None] = {}
+    for host in plan.addresses or (plan.host,):
+        # getaddrinfo knows the forms of addresses, too, zones among them
+        found = await trio.socket.getaddrinfo(
+            host, plan.port, family=family, type=socket.SOCK_DGRAM
+        )
+        for entry in found:
+            sockaddr = entry[4]
+            if entry[0] in (socket.AF_INET, socket.AF_INET6) and isinstance(sockaddr[0], str):
+                remotes[Remote(entry[0], sockaddr)] = None
+    return list(remotes)
+
+
+async def _serve_there(
+    plan: Plan,
+    remotes: list[Remote],
+    *,
+    task_status: trio.TaskStatus[Connection | Exception],
+) -> None:
+    """`_serve` for a nursery of the application's."""
+    await _serve(plan, remotes, task_status.started)
+
+
+async def _serve(
+    plan: Plan, remotes: list[Remote], tell: Callable[[Connection | Exception], None]
+) -> None:
+    """Find a way to the server, tell of the connection, and serve it to its end; or tell why there
+    is none."""
+    try:
+        ways = ways_to(plan, remotes)
+    except LocalAddressError as error:
+        tell(error)
+        return
+    await Race(plan, remotes, ways, tell).run()

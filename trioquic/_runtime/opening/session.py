@@ -1,0 +1,246 @@
+"""One attempt to connect, and the connection it becomes: a nursery with the timer and the paths.
+
+`run` is the life of a connection as one task. It ends when the connection does, or when it is
+cancelled; either way the last thing it does is to send CONNECTION_CLOSE, if the connection was
+still open, and to close every socket. It does not stay for the closing period of RFC 9000 section
+10.2: a client that has closed its socket cannot be asked anything any more.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import trio
+
+from ..._groups import bug_in
+from ..._protocol.events import Ending, HandshakeCompleted, TicketReceived, TokenReceived
+from ..._protocol.tls.state import EarlyData
+from ...errors import HandshakeError, HandshakeTimeoutError
+from ..authority import Authority
+from ..connection import Connection, make_connection
+from ..driver import Driver
+from ..endings import handshake_error
+from ..paths.broadcast import Broadcast
+from ..paths.path_set import PathSet
+from ..sockets.sockets import DatagramSocket, Remote
+from ..supervisor.supervisor import Supervisor
+from ..tracing.trace import open_trace
+from .arguments import Plan
+from .refusals import Refusals
+from .session_keeper import SessionKeeper, Start
+
+# Turns of trio's scheduler in which the application can say what goes with the ClientHello: about
+# two for each call on a stream.
+_FIRST_TURNS: Final = 16
+
+
+class Session:
+    """A connection from its first datagram to its last. OSError: its trace cannot be written."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        remote: Remote,
+        socket: DatagramSocket,
+        renegotiated: int,
+        keeper: SessionKeeper | None,
+        start: Start,
+        early_data: bool,
+    ) -> None:
+        self._plan = plan
+        self._remote = remote
+        self._socket = socket
+        self._keeper = keeper
+        self._ticket = start.taken.ticket
+        config = plan.core_config(renegotiated, start, early_data)
+        core = plan.new_core(config, trio.current_time())
+        self._trace = open_trace(plan.transport, core.original_id)
+        if self._trace is not None:
+            core.observe(self._trace)
+            own = config.parameters(core.source_id)
+            self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
+        self._driver = Driver(core, self._trace)
+        self._broadcast = Broadcast(plan.transport.path_event_buffer)
+
+    @property
+    def alternative_version(self) -> int:
+        """A version to try instead, as the server speaks none of those offered first; 0: none."""
+        return self._driver.core.alternative_version
+
+    @property
+    def hearsay(self) -> bool:
+        """Whether the attempt was ended by what needs no keys that only the server has: a Version
+        Negotiation packet, or CONNECTION_CLOSE before the server's Handshake packets could be read
+        (RFC 9000 section 7: Initial packets are not authenticated)."""
+        end = self._driver.end
+        if end is None:
+            return False
+        if end.ending is Ending.PEER_CLOSE:
+            return not self._driver.core.has_handshake_keys
+        return end.ending is Ending.VERSION
+
+    async def run(
+        self, tell: Callable[[Connection], None], refused: Callable[[], None], beside: bool
+    ) -> HandshakeError | None:
+        """Shake hands, tell of the connection, and serve it to its end. With early data, the
+        connection is told of first.
+
+        Returns why there was no connection, or None after there was one. `refused` is told when the
+        server's host says for the first time that nobody listens, which may be a lie. `beside`:
+        over another network than the system's choice.
+        """
+        paths: PathSet | None = None
+        failure: HandshakeError | None = None
+        driver = self._driver
+        try:
+            async with trio.open_nursery() as nursery:
+                paths = PathSet(
+                    driver,
+                    nursery,
+                    self._remote,
+                    self._plan.networks,
+                    self._plan.migration,
+                    self._broadcast,
+                    self._plan.interface,
+                )
+                if self._keeper is not None:
+                    driver.on_session = partial(self._keep, self._keeper, paths)
+                    nursery.start_soon(self._keeper.run)
+                supervisor = Supervisor(
+                    driver, paths, self._plan.migration, self._plan.networks, self._broadcast
+                )
+                nursery.start_soon(supervisor.run, nursery)
+                refusals = Refusals(driver, refused, nursery.start_soon, beside)
+                failure = await self._serve(nursery, paths, supervisor, refusals, tell)
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            bug = bug_in(group)
+            if bug is None:
+                raise
+            if isinstance(bug, Exception):
+                # Whoever waits shall know why, and not hear that this side has closed.
+                driver.stop_for(bug)
+            raise bug from bug.__cause__
+        finally:
+            await self._leave(paths)
+        return failure
+
+    async def _serve(
+        self,
+        nursery: trio.Nursery,
+        paths: PathSet,
+        supervisor: Supervisor,
+        refusals: Refusals,
+        tell: Callable[[Connection], None],
+    ) -> HandshakeError | None:
+        """From the first datagram to the end of the connection, or to why there was none. No task
+        may be started after that, however it ended."""
+        driver = self._driver
+        plan = self._plan
+        chosen = plan.interface is not None or plan.local is not None
+        paths.start_first(self._socket, chosen)
+        self._socket.on_refused = refusals.note
+        told = False
+        try:
+            if driver.core.sends_early_data:
+                tell(self._connection(paths, supervisor))
+                told = True
+                # What is written at once goes with the ClientHello. A server that has read that
+                # begins to answer; what comes a moment later may have to wait for its pacer.
+                for _ in range(_FIRST_TURNS):
+                    await trio.lowlevel.checkpoint()
+            nursery.start_soon(driver.run)
+            driver.flush()
+            failure = await self._handshake(refusals)
+            if failure is None and not told:
+                tell(self._connection(paths, supervisor))
+            # The application may also have closed a connection that was still to come.
+            elif failure is not None and not driver.closing:
+                if self._trace is not None:
+                    self._trace.handshake_failed(str(failure))
+                if not told:
+                    return failure
+                if driver.end is None:
+                    late = isinstance(failure, HandshakeTimeoutError)
+                    driver.give_up(str(failure), timed_out=late)
+            await driver.stopped.wait()
+            return None
+        finally:
+            paths.serving = False
+            self._socket.on_refused = None
+
+    def _connection(self, paths: PathSet, supervisor: Supervisor) -> Connection:
+        """What the application gets; before the handshake is complete, the facts are those of the
+        session that it is to resume."""
+        driver = self._driver
+        facts = driver.completed
+        if facts is None:
+            ticket = self._ticket
+            assert ticket is not None
+            facts = HandshakeCompleted(
+                alpn=ticket.alpn,
+                cipher_suite=ticket.cipher_suite,
+                group=0,
+                peer_certificates=ticket.peer_certificates,
+                resumed=False,
+                ocsp_response=None,
+                signed_certificate_timestamps=None,
+                early_data=EarlyData.OFFERED,
+            )
+        plan = self._plan
+        authority = Authority(plan.host, plan.tls)
+        return make_connection(
+            driver, paths, supervisor, self._broadcast, plan.transport, facts, authority
+        )
+
+    async def _handshake(self, refusals: Refusals) -> HandshakeError | None:
+        driver = self._driver
+        timeout = self._plan.transport.handshake_timeout
+        refusals.patience.deadline = trio.current_time() + timeout
+        with refusals.patience:
+            await driver.handshake_over.wait()
+        self._socket.on_refused = None
+        if driver.completed is not None and driver.end is None:
+            return None
+        if driver.end is not None:
+            return handshake_error(driver.end)
+        where = f"{self._remote.address[0]} port {self._remote.address[1]}"
+        failure: HandshakeError
+        if refusals.believed:
+            failure = HandshakeError(f"nothing listens on UDP at {where}")
+        else:
+            failure = HandshakeTimeoutError(f"no handshake with {where} within {timeout:g} s")
+        failure.__cause__ = self._socket.last_error
+        return failure
+
+    def _keep(
+        self, keeper: SessionKeeper, paths: PathSet, event: TicketReceived | TokenReceived
+    ) -> None:
+        link = paths.active_link()
+        socket = self._socket if link is None else link.socket
+        record: TicketReceived | TokenReceived = event
+        if isinstance(event, TicketReceived):
+            address = self._remote.address[0]
+            record = TicketReceived(resumption=replace(event.resumption, address=address))
+        keeper.keep(record, socket, self._driver.core.version)
+
+    async def _leave(self, paths: PathSet | None) -> None:
+        driver = self._driver
+        try:
+            driver.close(0, "")
+            link = None if paths is None else paths.active_link()
+            if link is not None:
+                await link.send_last(trio.current_time())
+        finally:
+            if paths is not None:
+                paths.shut_all()
+            self._socket.on_refused = None
+            self._socket.close()
+            self._broadcast.close()
+            driver.on_session = None
+            if self._trace is not None:
+                self._trace.end(driver.core.statistics())
+            driver.gone.set()
+            if self._keeper is not None:
+                await self._keeper.finish()

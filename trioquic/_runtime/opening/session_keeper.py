@@ -1,0 +1,137 @@
+"""What one attempt to connect takes from the user's store, and what its connection puts there.
+
+Which network a connection is on is judged by what this machine knows without asking anybody: the
+interface, and the prefix of the local address. A prefix that only one network in the world has
+(a global one, or an IPv6 unique local one, RFC 4193) stands for it, whichever address of it is in
+use. Thousands of networks have the same private prefix, so there all of the address has to be the
+same: a network gives a returning machine its address again as a rule, another one seldom gives it
+the same. Where that is wrong, a full handshake is made, or (same interface, same private address,
+other network) the server may learn that it is the same client.
+
+What a server gives belongs to the network that the connection is on when it comes: a token is for
+the address that the server sees then (RFC 9000 section 8.1.3), and a ticket tells the server
+nothing new there.
+
+Putting into the store is a task of the connection's nursery, as a store may wait for a disk.
+"""
+
+import dataclasses
+import ipaddress
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import trio
+
+from ..._protocol.events import TicketReceived, TokenReceived
+from ...networks import NetworkSource
+from ...sessions import AddressToken, Record, Resumption, SessionKey, SessionStore, TakenSession
+from ..sockets.sockets import DatagramSocket
+
+# A store that does not come back must not keep a connection from its end.
+_LONGEST_WRITE: Final = 2.0
+_UNIQUE_LOCAL: Final = ipaddress.ip_network("fc00::/7")
+
+
+class Start(NamedTuple):
+    """What a connection starts with."""
+
+    taken: TakenSession = TakenSession()
+    version: int = 0
+    """The version of QUIC that it came from, with which the connection has to begin (RFC 9369
+    section 5); 0: there is nothing."""
+
+
+NOTHING: Final = Start()
+
+
+class SessionKeeper:
+    """Between one connection and the store. What waits is bounded by what the core tells of."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        networks: NetworkSource,
+        *,
+        server_name: str,
+        port: int,
+        trust: str,
+    ) -> None:
+        self._store = store
+        self._networks = networks
+        self._server_name = server_name
+        self._port = port
+        self._trust = trust
+        self._waiting: dict[SessionKey, list[Record]] = {}
+        self._news = trio.Event()
+
+    async def take(self, socket: DatagramSocket, versions: Sequence[int]) -> Start:
+        """What may be used on this socket's network, of the first of these versions of which there
+        is something. It counts as used from now on: every attempt sends it at once. Cancelled,
+        nothing was taken."""
+        for version in versions:
+            taken = await self._store.take(self._key(socket, version))
+            if taken.ticket is not None or taken.token is not None:
+                return Start(taken, version)
+        return NOTHING
+
+    def keep(
+        self, event: TicketReceived | TokenReceived, socket: DatagramSocket, version: int
+    ) -> None:
+        """The server gave this while the connection was on this socket."""
+        if isinstance(event, TokenReceived):
+            record: Record = AddressToken(token=event.token, received_at=time.time())
+        else:
+            record = _come_at(event.resumption, time.time())
+        self._waiting.setdefault(self._key(socket, version), []).append(record)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Put what comes into the store, until cancelled."""
+        while True:
+            await self._news.wait()
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Put what is left into the store, also when cancelled."""
+        self._news = trio.Event()
+        waiting, self._waiting = self._waiting, {}
+        with trio.move_on_after(_LONGEST_WRITE, shield=True):
+            for key, records in waiting.items():
+                await self._store.keep(key, records)
+
+    def _key(self, socket: DatagramSocket, version: int) -> SessionKey:
+        return SessionKey(
+            server_name=self._server_name,
+            port=self._port,
+            version=version,
+            network=network_of(socket, self._networks),
+            trust=self._trust,
+        )
+
+
+def _come_at(record: Resumption, now: float) -> Resumption:
+    """The ticket has just come. The connection counts from its beginning on, and knows nothing of a
+    clock that was set since then, nor of sleep: it would be offered with a wrong age."""
+    late = now - record.issued_at
+    expires_at = record.expires_at + min(late, 0.0)
+    return dataclasses.replace(record, issued_at=now, expires_at=expires_at)
+
+
+def network_of(socket: DatagramSocket, networks: NetworkSource) -> str:
+    """The network that the socket is on, such as `eth0/2001:db8::/64` or `wlan0/192.168.1.7`."""
+    local = ipaddress.ip_address(socket.local[0].partition("%")[0])
+    for interface in networks.snapshot():
+        if socket.interface not in (None, interface.name):
+            continue
+        for entry in interface.addresses:
+            if entry.address == str(local):
+                return f"{interface.name}/{_unique_part(local, entry.prefix_length)}"
+    return f"{socket.interface or ''}/{local}"
+
+
+def _unique_part(address: ipaddress.IPv4Address | ipaddress.IPv6Address, prefix_length: int) -> str:
+    """The prefix, if no other network has it; else all of the address."""
+    if address.is_global or (address.version == 6 and address in _UNIQUE_LOCAL):
+        return str(ipaddress.ip_network((str(address), prefix_length), strict=False))
+    return str(address)

@@ -1,0 +1,195 @@
+"""Which ways to a server there are, and in which order to try them (RFC 8305 section 4).
+
+A way is one of the server's addresses, from an interface or from wherever the system sends it. The
+addresses come in the order of RFC 6724, as far as this machine's own addresses are known, and the
+two families take turns, so that one broken family costs one attempt.
+
+Where the system sends packets nothing may answer, though its interface is up. So the others get
+their turn when that has not led to the server in time: `other_ways`.
+
+If the system sends packets to one of the addresses through a tunnel, only ways through tunnels are
+tried (`reach.py`): the addresses that its routes lead beside the tunnel would show whose they are.
+
+Where the policy forbids a network that is there (`kinds`, `metered`), nothing follows the system's
+routes, which may lead over it: each way is tied to an interface that may be used.
+"""
+
+import errno
+import ipaddress
+from collections.abc import Collection, Sequence
+from itertools import zip_longest
+from typing import Final, NamedTuple
+
+from ...addresses import AddressPair
+from ...errors import LocalAddressError
+from ...networks import Interface, is_own
+from ..paths.reach import Reach
+from ..sockets.binding import interface_of
+from ..sockets.sockets import Remote
+from .arguments import Plan
+
+_A_PAIR: Final = 2  # one address of each family, if there are both
+_MOST_OTHERS: Final = 16
+_TUNNEL: Final = "tunnel"
+
+
+class Way(NamedTuple):
+    """One thing to try."""
+
+    remote: Remote
+    interface: str | None
+
+
+def check_networks(plan: Plan) -> None:
+    """Find out that nothing may be used to go to wherever the server is: no interface of those
+    that may be is known, or there is no tunnel. Raises LocalAddressError."""
+    policy, interfaces = plan.migration, plan.networks.snapshot()
+    only = policy.only_interfaces
+    listed = [i for i in interfaces if not only or i.name in only]
+    if only and not listed:
+        raise _no_such(only)
+    tunnels = any(interface.up and interface.kind == _TUNNEL for interface in listed)
+    if policy.tunnel_only and not tunnels:
+        reason = Reach(plan.networks, policy).why_none(())
+        raise LocalAddressError(errno.ENETUNREACH, reason)
+
+
+def check_start(plan: Plan, remote: str | None) -> None:
+    """Find out that the policy rules out where the application wants to start, which for an address
+    depends on where it goes to. Raises ValueError."""
+    policy, name = plan.migration, plan.interface
+    which = f"interface {name!r}"
+    if name is None and plan.local is not None:
+        name = interface_of(plan.local, remote, plan.networks)
+        which = f"local {plan.local} belongs to interface {name!r}, which"
+    if name is None:
+        return
+    only = policy.only_interfaces
+    if only and name not in only:
+        raise ValueError(f"{which} is not among only_interfaces: {', '.join(only)}")
+    kinds = {interface.kind for interface in plan.networks.snapshot() if interface.name == name}
+    if policy.tunnel_only and kinds and _TUNNEL not in kinds:
+        raise ValueError(f"{which} is no tunnel (tunnel_only)")
+
+
+def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
+    """Every way that is to be tried, the best first. LocalAddressError if none may be."""
+    policy = plan.migration
+    if len(remotes) == 1 and _is_named(plan):
+        return [Way(remotes[0], plan.interface)]
+    reach, interfaces, pairs, inside = _survey(plan, remotes)
+    several = policy.start_interfaces is not None and policy.start_interfaces > 1
+    limited = policy.limits(interfaces) and not all(is_own(_plain(r), interfaces) for r in remotes)
+    if not _is_named(plan) and (inside or policy.only_interfaces or several or limited):
+        ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
+        if not inside and not policy.only_interfaces:
+            # `kinds` and `metered` are about networks
+            ways += [Way(r, None) for r in remotes if is_own(_plain(r), interfaces)]
+        if ways:
+            return ways
+        if inside or policy.only_interfaces or limited:
+            return _absent(policy.only_interfaces, interfaces, remotes, reach)
+    return [Way(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))]
+
+
+def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[Way]:
+    """Ways over interfaces that are not in `used`, for when those that the system chose do not lead
+    to the server in time: the metered ones last, two addresses over each before the next ones."""
+    _, interfaces, pairs, _ = _survey(plan, remotes, used)
+    metered = {interface.name for interface in interfaces if interface.metered}
+    beside = [pair for pair in pairs if pair.interface not in used]
+    beside.sort(key=lambda pair: pair.interface in metered)
+    possible = {(pair.remote, pair.interface) for pair in beside}
+    names = tuple(dict.fromkeys(pair.interface for pair in beside))
+    order = _take_turns(_in_order(remotes, pairs))
+    ways = [
+        Way(remote, name)
+        for some in (order[:_A_PAIR], order[_A_PAIR:])
+        for name in names
+        for remote in some
+        if (_plain(remote), name) in possible
+    ]
+    return ways[:_MOST_OTHERS]
+
+
+def _is_named(plan: Plan) -> bool:
+    """Whether the application says where the connection starts."""
+    return plan.interface is not None or plan.local is not None
+
+
+def _survey(
+    plan: Plan, remotes: Sequence[Remote], used: Collection[str] = ()
+) -> tuple[Reach, tuple[Interface, ...], list[AddressPair], bool]:
+    """The interfaces, the pairs of addresses that may be used, the best first, and whether the
+    connection begins in a tunnel."""
+    policy = plan.migration
+    named = _is_named(plan)
+    reach = Reach(plan.networks, policy, plan.interface)
+    addresses = tuple(_plain(remote) for remote in remotes)
+    interfaces, routes = reach.networks(addresses)
+    if plan.interface is not None:
+        interfaces = tuple(i for i in interfaces if i.name == plan.interface)
+    routes = None if named else routes
+    inside = reach.begins_in_tunnel(interfaces, routes, used)
+    found = reach.pairs(interfaces, addresses, routes, in_tunnel=inside)
+    pairs = [pair for pair in found if pair.source_rank == 0]
+    return reach, interfaces, pairs if named else policy.to_begin(pairs), inside
+
+
+def _absent(
+    only: Sequence[str], interfaces: Sequence[Interface], remotes: Sequence[Remote], reach: Reach
+) -> list[Way]:
+    """Ways over interfaces that are down: the system says so when they are tried, unless they are
+    up meanwhile."""
+    known = {interface.name: interface.up for interface in interfaces}
+    ways = [Way(remote, name) for remote in remotes for name in only if known.get(name) is False]
+    if ways:
+        return ways
+    if only and not any(name in known for name in only):
+        raise _no_such(only)
+    reason = reach.why_none(tuple(_plain(remote) for remote in remotes))
+    raise LocalAddressError(errno.ENETUNREACH, reason)
+
+
+def _no_such(only: Sequence[str]) -> LocalAddressError:
+    names = " or ".join(repr(name) for name in only)
+    return LocalAddressError(errno.ENODEV, f"no interface {names}")
+
+
+def _in_order(remotes: Sequence[Remote], pairs: list[AddressPair]) -> list[Remote]:
+    """Those that can be reached from an address of ours first; equals keep their order."""
+    rank: dict[str, int] = {}
+    for pair in pairs:
+        rank.setdefault(pair.remote, len(rank))
+    return sorted(remotes, key=lambda remote: rank.get(_plain(remote), len(rank)))
+
+
+def _take_turns(remotes: Sequence[Remote]) -> list[Remote]:
+    """The first address's family begins, then the other one has its turn."""
+    families: dict[int, list[Remote]] = {}
+    for remote in remotes:
+        families.setdefault(remote.family, []).append(remote)
+    rounds = zip_longest(*families.values())
+    return [remote for one_round in rounds for remote in one_round if remote is not None]
+
+
+def _over_interfaces(
+    remotes: Sequence[Remote], pairs: list[AddressPair], wanted: int | None
+) -> list[Way]:
+    """Each address over each of the best interfaces before the next address; `wanted` of these, or
+    all."""
+    interfaces = list(dict.fromkeys(pair.interface for pair in pairs))[:wanted]
+    possible = {(pair.remote, pair.interface) for pair in pairs}
+    return [
+        Way(remote, interface)
+        for remote in _take_turns(_in_order(remotes, pairs))
+        for interface in interfaces
+        if (_plain(remote), interface) in possible
+    ]
+
+
+def _plain(remote: Remote) -> str:
+    """The address as `candidate_pairs` names it."""
+    address = ipaddress.ip_address(remote.address[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return remote.address[0] if mapped is None else str(mapped)

@@ -1,0 +1,256 @@
+"""What one connection may use: the system's routes, the tunnel it is in, the names it was given.
+
+Before the connection exists (`ways.py`) and as long as it does (`outlook.py`) the same question is
+asked: which of our addresses may talk to which of the server's, in which order. The answer is made
+of what the source of networks says now and of one thing that only the connection knows: whether it
+has been in a tunnel. That is remembered when the tunnel goes, and the system's own route leads
+beside it: the connection then has no candidates, and waits (`MigrationPolicy.leave_tunnel`).
+
+A source of networks that the application made may not list the interface that the system sends
+through. Nobody knows then what that is; it may be a VPN, and so it is not left either.
+
+The application may always say otherwise: an interface or address that it names is used. When it
+moves the connection out of the tunnel by name, the connection is no longer in it.
+"""
+
+import errno
+import functools
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from ...addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_candidates
+from ...errors import LocalAddressError
+from ...networks import Interface, NetworkSource, Route, is_own, routes_of, with_borrowed
+from ...policy import MigrationPolicy
+
+# Connections to the same server from the same networks ask the same questions.
+_MOST_ANSWERS: Final = 64
+_TUNNEL: Final = "tunnel"
+_LOOPBACK: Final = "loopback"
+
+_GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
+_NO_TUNNEL: Final = "there is no tunnel, and nothing is to go beside one (tunnel_only)"
+_UNLISTED: Final = (
+    "where the system sends packets is not among the networks of the source, so that it may be a "
+    "tunnel, which the connection does not leave (leave_tunnel)"
+)
+_NO_ROUTE: Final = "no other network has a route to the server"
+_NOT_NAMED: Final = "no other interface may be used (only_interfaces)"
+_NO_NETWORK: Final = "there is no other network"
+_TRIED: Final = "other networks did not lead to the server"
+
+
+class Reach:
+    """One for each attempt to connect, and for the connection it becomes."""
+
+    def __init__(
+        self, networks: NetworkSource, policy: MigrationPolicy, interface: str | None = None
+    ) -> None:
+        self._networks = networks
+        self._policy = policy
+        # a VPN without routes is used by naming it
+        self._trusted = () if interface is None else (interface,)
+        self._in_tunnel = policy.tunnel_only
+        self._had_tunnel = False
+        # whether there is a connection already
+        self._begun = False
+        # the connection is on an interface that the source does not list, and its name if known
+        self._unlisted = False
+        self._unlisted_name: str | None = None
+
+    @property
+    def in_tunnel(self) -> bool:
+        """Whether the connection is in a tunnel that it must not leave, also while that is gone."""
+        return self._in_tunnel and not self._policy.leave_tunnel
+
+    @property
+    def _stays_inside(self) -> bool:
+        """Whether the connection is in a tunnel, or in what may be one."""
+        return (self._in_tunnel or self._unlisted) and not self._policy.leave_tunnel
+
+    def note_path(self, interface: Interface, chosen: bool) -> None:
+        """The connection is on this interface; `chosen` by the application."""
+        self._begun = True
+        self._unlisted = False
+        if interface.kind == _TUNNEL:
+            self._in_tunnel = self._had_tunnel = True
+        elif chosen:
+            self._in_tunnel = self._policy.tunnel_only
+
+    def note_unlisted(self, name: str | None) -> None:
+        """The connection is on an interface that the source has never listed."""
+        self._begun = True
+        self._unlisted = True
+        self._unlisted_name = name
+
+    def is_outside(self, interface: Interface) -> bool:
+        """Whether the interface is beside the tunnel that the connection must not leave."""
+        return self._stays_inside and interface.kind != _TUNNEL
+
+    def begins_in_tunnel(
+        self,
+        interfaces: tuple[Interface, ...],
+        routes: tuple[Route, ...] | None,
+        used: Collection[str] = (),
+    ) -> bool:
+        """Whether the system sends packets to any of the server's addresses through a tunnel that
+        may be used: then the others, where it does not, are ways around the tunnel. `used`: the
+        interfaces that it has sent through already, which tells also where no routes are known."""
+        if self._stays_inside:
+            return True
+        only = self._policy.only_interfaces
+        names = {interface.name for interface in interfaces}
+        tunnels = {
+            interface.name
+            for interface in interfaces
+            if interface.kind == _TUNNEL and (not only or interface.name in only)
+        }
+        chosen = {route.interface for route in routes or () if route.chosen}.union(used)
+        unlisted = bool(chosen - names) and not only
+        return (unlisted or bool(chosen & tunnels)) and not self._policy.leave_tunnel
+
+    def networks(
+        self, remotes: Sequence[str]
+    ) -> tuple[tuple[Interface, ...], tuple[Route, ...] | None]:
+        """The interfaces, and the system's routes to these addresses, as they are now."""
+        interfaces = tuple(self._networks.snapshot())
+        routes = self.routes(remotes)
+        return with_borrowed(interfaces, routes), routes
+
+    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
+        """The system's routes to these addresses, as they are now."""
+        return routes_of(self._networks, remotes)
+
+    def pairs(
+        self,
+        interfaces: tuple[Interface, ...],
+        remotes: tuple[str, ...],
+        routes: tuple[Route, ...] | None,
+        *,
+        in_tunnel: bool | None = None,
+    ) -> tuple[AddressPair, ...]:
+        """Every pair that may be used, the best first."""
+        policy = self._policy
+        return _pairs_in_order(
+            interfaces,
+            remotes,
+            tuple(policy.interfaces),
+            tuple(policy.kinds),
+            tuple(policy.only_interfaces),
+            routes,
+            policy.leave_tunnel,
+            self._stays_inside if in_tunnel is None else in_tunnel,
+            self._trusted,
+        )
+
+    def left_out(
+        self,
+        interfaces: tuple[Interface, ...],
+        remotes: tuple[str, ...],
+        routes: tuple[Route, ...] | None,
+    ) -> tuple[NoCandidate, ...]:
+        """Every pair that may not be used, and why."""
+        policy = self._policy
+        return _left_out(
+            interfaces,
+            remotes,
+            tuple(policy.only_interfaces),
+            routes,
+            policy.leave_tunnel,
+            self._stays_inside,
+            self._trusted,
+        )
+
+    def why_none(self, remotes: tuple[str, ...]) -> str:
+        """For people: what is missing when there is no path and nothing to make one of."""
+        interfaces, routes = self.networks(remotes)
+        pairs = self.pairs(interfaces, remotes, routes)
+        if any(self._policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
+            return _TRIED
+        unwanted = [
+            self._policy.why_not(pair.interface, pair.kind, pair.metered)
+            for pair in pairs
+            if pair.kind != _LOOPBACK
+        ]
+        if unwanted:
+            facts = "; ".join(dict.fromkeys(fact for fact in unwanted if fact))
+            what = "other networks" if self._begun else "networks that lead to the server"
+            return f"the {what} are not to be used ({facts})"
+        reasons = {left.reason for left in self.left_out(interfaces, remotes, routes)}
+        if not self.in_tunnel and self._is_unlisted(interfaces, routes):
+            return _UNLISTED
+        if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
+            return _GONE if self._had_tunnel or not self._policy.tunnel_only else _NO_TUNNEL
+        if LeftOut.NO_ROUTE in reasons:
+            return _NO_ROUTE
+        return _NOT_NAMED if LeftOut.NOT_NAMED in reasons else _NO_NETWORK
+
+    def _is_unlisted(
+        self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
+    ) -> bool:
+        names = {interface.name for interface in interfaces}
+        chosen = {route.interface for route in routes or () if route.chosen}
+        return not self._policy.leave_tunnel and (self._unlisted or bool(chosen - names))
+
+    def interface_for(self, remote: str) -> str | None:
+        """The interface for a path for which the application named neither interface nor address.
+        None: wherever the system sends packets. LocalAddressError if that is not allowed."""
+        policy = self._policy
+        if not self._stays_inside and not policy.only_interfaces:
+            interfaces = self._networks.snapshot()
+            if not policy.limits(interfaces) or is_own(remote, interfaces):
+                return None
+        elif not self.in_tunnel and self._unlisted:
+            return self._unlisted_name
+        remotes = (remote,)
+        interfaces, routes = self.networks(remotes)
+        pairs = policy.to_begin(self.pairs(interfaces, remotes, routes))
+        if not pairs:
+            raise LocalAddressError(errno.ENETUNREACH, self.why_none(remotes))
+        return pairs[0].interface
+
+
+@functools.lru_cache(_MOST_ANSWERS)
+def _pairs_in_order(
+    interfaces: tuple[Interface, ...],
+    remotes: tuple[str, ...],
+    prefer_interfaces: tuple[str, ...],
+    prefer_kinds: tuple[str, ...],
+    only_interfaces: tuple[str, ...],
+    routes: tuple[Route, ...] | None,
+    leave_tunnel: bool,
+    in_tunnel: bool,
+    trusted: tuple[str, ...],
+) -> tuple[AddressPair, ...]:
+    return candidate_pairs(
+        interfaces,
+        remotes,
+        prefer_interfaces=prefer_interfaces,
+        prefer_kinds=prefer_kinds,
+        only_interfaces=only_interfaces,
+        routes=routes,
+        leave_tunnel=leave_tunnel,
+        in_tunnel=in_tunnel,
+        trusted=trusted,
+    )
+
+
+@functools.lru_cache(_MOST_ANSWERS)
+def _left_out(
+    interfaces: tuple[Interface, ...],
+    remotes: tuple[str, ...],
+    only_interfaces: tuple[str, ...],
+    routes: tuple[Route, ...] | None,
+    leave_tunnel: bool,
+    in_tunnel: bool,
+    trusted: tuple[str, ...],
+) -> tuple[NoCandidate, ...]:
+    return no_candidates(
+        interfaces,
+        remotes,
+        only_interfaces=only_interfaces,
+        routes=routes,
+        leave_tunnel=leave_tunnel,
+        in_tunnel=in_tunnel,
+        trusted=trusted,
+    )

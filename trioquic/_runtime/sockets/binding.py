@@ -1,0 +1,252 @@
+"""Makes the sockets of paths: bound to an interface or address if that is wanted, connected.
+
+`trio.socket.socket` makes them, so that a custom socket factory (a simulated network) takes part by
+itself. A socket of trio's own is then taken over as a plain non-blocking one, because the batched
+calls that make UDP fast are not in trio's interface; a socket of a factory, which has no `detach`,
+is driven through its asynchronous methods.
+"""
+
+import errno
+import ipaddress
+import socket
+import sys
+from contextlib import suppress
+
+import trio
+
+from ...errors import LocalAddressError
+from ...networks import Interface, NetworkSource, is_own, routes_of
+from ..system.interface_binding import (
+    InterfaceBinder,
+    bind_by_name,
+    binder_for,
+    send_through,
+    try_to_bind,
+)
+from ..system.route import outgoing_interface, route_mtu
+from .factory_socket import FactorySocket
+from .native_socket import NativeSocket
+from .sockets import DatagramSocket, Remote
+
+
+async def bind_socket(
+    family: int,
+    *,
+    interface: str | None,
+    local: str | None,
+    local_port: int,
+    networks: NetworkSource,
+) -> trio.socket.SocketType:
+    """A UDP socket that is bound as far as the caller cares; LocalAddressError if it cannot be.
+
+    Bound to the interface itself where the system allows that, so that what it sends really goes
+    there; else to an address of the interface. Nothing is sent. Cancelled, nothing is left open.
+    """
+    if local is not None:
+        local = str(ipaddress.ip_address(local))
+    check_owner(interface, local, networks)
+    try:
+        sock = trio.socket.socket(family, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise local_error(error, "cannot make a UDP socket") from error
+    try:
+        try:
+            if interface is not None and not _bind_to_interface(sock, family, interface, networks):
+                _send_through(sock, interface)
+                local = local or _address_of(interface, family, networks)
+            if local is not None or local_port:
+                wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0"
+                await sock.bind((local or wildcard, local_port))
+        except LocalAddressError:
+            raise
+        except OSError as error:
+            if interface is None and error.errno == errno.EADDRNOTAVAIL:
+                raise LocalAddressError(
+                    error.errno, f"no interface has the address {local}"
+                ) from error
+            raise local_error(error, f"cannot use {_describe(interface, local)}") from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def local_error(error: OSError, what: str) -> LocalAddressError:
+    """The typed form of an OSError about something on this machine."""
+    text = error.strerror or str(error)
+    return LocalAddressError(error.errno or errno.EINVAL, f"{what}: {text}")
+
+
+def _describe(interface: str | None, local: str | None) -> str:
+    parts = []
+    if interface is not None:
+        parts.append(f"interface {interface!r}")
+    if local is not None:
+        parts.append(f"local address {local!r}")
+    return " with ".join(parts) or "any local address"
+
+
+def interface_of(local: str, remote: str | None, networks: NetworkSource) -> str | None:
+    """The interface that a local address belongs to, so that what is sent from there leaves there;
+    the system's routes may lead elsewhere. None where nobody knows, or where no network leads to
+    the server (`remote`). An address may be borrowed (`networks.with_borrowed`), or belong to an
+    interface that leads nowhere, such as lo or dummy0: then the system says which one sends."""
+    interfaces = networks.snapshot()
+    if remote is not None:
+        if is_own(remote, interfaces):
+            return None
+        for route in routes_of(networks, (remote,)) or ():
+            if route.chosen and route.source == local:
+                return route.interface
+    owners = [
+        interface
+        for interface in interfaces
+        if interface.kind != "loopback"
+        and any(entry.address == local for entry in interface.addresses)
+    ]
+    owner = min(owners, key=lambda interface: not interface.up, default=None)
+    return None if owner is None else owner.name
+
+
+def check_owner(interface: str | None, local: str | None, networks: NetworkSource) -> None:
+    """Raises LocalAddressError for an address that is not that of the interface."""
+    known = None if interface is None or local is None else _find(interface, networks)
+    if known is None or local is None or known.kind == "loopback":
+        return
+    version = ipaddress.ip_address(local).version
+    own = [entry.address for entry in known.addresses if entry.version == version]
+    # an unnumbered link has none, and borrows one
+    if own and local not in own:
+        raise LocalAddressError(
+            errno.EADDRNOTAVAIL, f"{local} is no address of interface {interface!r}"
+        )
+
+
+def _bind_to_interface(
+    sock: trio.socket.SocketType, family: int, name: str, networks: NetworkSource
+) -> bool:
+    """Whether the system tied the socket to the interface itself."""
+    binder = _binder_of(sock)
+    index = None
+    if binder is not bind_by_name:
+        known = _find(name, networks)
+        index = known.index if known is not None else None
+    return try_to_bind(binder, sock, family, name, index)
+
+
+def _binder_of(sock: trio.socket.SocketType) -> InterfaceBinder:
+    """A socket of a factory takes Linux's option, or says that it has none."""
+    return binder_for(sys.platform) if _is_of_the_system(sock) else bind_by_name
+
+
+def _is_of_the_system(sock: trio.socket.SocketType) -> bool:
+    detach = getattr(type(sock), "detach", None)
+    return detach is not None and detach is not trio.socket.SocketType.detach
+
+
+def _find(name: str, networks: NetworkSource) -> Interface | None:
+    return next((i for i in networks.snapshot() if i.name == name), None)
+
+
+def _address_of(name: str, family: int, networks: NetworkSource) -> str:
+    """The best address of an interface; where binding to the interface is impossible."""
+    version = 6 if family == socket.AF_INET6 else 4
+    interface = _find(name, networks)
+    if interface is None:
+        raise LocalAddressError(errno.ENODEV, f"no interface {name!r}")
+    usable = [
+        entry
+        for entry in interface.addresses
+        # A link-local address would need a zone, and reaches no server behind a router.
+        if entry.version == version
+        and not entry.tentative
+        and not ipaddress.ip_address(entry.address).is_link_local
+    ]
+    if not usable:
+        raise LocalAddressError(
+            errno.EADDRNOTAVAIL, f"interface {name!r} has no IPv{version} address"
+        )
+    # RFC 6724 section 5, rules 3 and 7; the first of equals
+    return min(usable, key=lambda entry: (entry.deprecated, not entry.temporary)).address
+
+
+def _send_through(sock: trio.socket.SocketType, name: str) -> None:
+    """Where the socket cannot be bound to an interface: what can be done on Linux."""
+    if sys.platform == "linux" and _is_of_the_system(sock):
+        with suppress(OSError):  # an interface that only the application knows
+            send_through(sock, sock.family, socket.if_nametoindex(name))
+
+
+def _way_out(sock: trio.socket.SocketType, remote: Remote) -> str | None:
+    """The interface that a connected socket's packets take, where the system tells."""
+    if not _is_of_the_system(sock):
+        return None
+    return outgoing_interface(sock.family, sock.getsockname()[:2], remote.address)
+
+
+def _tie(sock: trio.socket.SocketType, remote: Remote, name: str) -> str | None:
+    """Tie a connected socket to an interface; its name if that is possible."""
+    local = sock.getsockname()[:2]
+    # Without privileges it cannot be undone, so whether it works is tried on another socket.
+    with socket.socket(sock.family, socket.SOCK_DGRAM) as trial:
+        trial.setblocking(False)
+        try:
+            if not try_to_bind(bind_by_name, trial, sock.family, name, None):
+                return None
+            trial.bind((local[0], 0))
+            trial.connect(remote.sockaddr)
+        except OSError:
+            return None
+    return name if try_to_bind(bind_by_name, sock, sock.family, name, None) else None
+
+
+async def connect_socket(
+    sock: trio.socket.SocketType, remote: Remote, interface: str | None, *, tie: bool = False
+) -> DatagramSocket:
+    """Fix the peer of a bound socket and take it over; OSError when there is no way there.
+
+    With `tie` a socket without an interface is tied to the one that its packets take now, where
+    the system allows that. Nothing is sent. The socket is closed when this raises or is cancelled.
+    """
+    try:
+        await sock.connect(remote.sockaddr)
+        way_out = interface
+        if interface is None and tie:
+            way_out = _way_out(sock, remote)
+            interface = None if way_out is None else _tie(sock, remote, way_out)
+        mtu = route_mtu(sock)
+        connected = _take_over(sock, remote, interface)
+        if way_out is not None and isinstance(connected, NativeSocket):
+            connected.stay_with(way_out)
+    except BaseException:
+        sock.close()
+        raise
+    connected.mtu = mtu
+    return connected
+
+
+def _take_over(
+    sock: trio.socket.SocketType, remote: Remote, interface: str | None
+) -> DatagramSocket:
+    try:
+        descriptor = sock.detach()
+    except (NotImplementedError, AttributeError):
+        return FactorySocket(sock, remote.address, interface)
+    plain = socket.socket(fileno=descriptor)
+    try:
+        return NativeSocket(plain, remote.address, interface)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def interface_name(sock: DatagramSocket, networks: NetworkSource) -> str | None:
+    """The interface that the socket is bound to, or that has its address: the application may call
+    it by another name than the system."""
+    interfaces = networks.snapshot()
+    if any(interface.name == sock.interface for interface in interfaces):
+        return sock.interface
+    for interface in interfaces:
+        if any(entry.address == sock.local[0] for entry in interface.addresses):
+            return interface.name
+    return sock.interface

@@ -1,0 +1,63 @@
+"""A socket that a custom trio socket factory made, driven through trio's asynchronous methods.
+
+That is how a simulated network carries paths. Such a socket cannot say whether it would block, so
+everything goes through the path's tasks, one datagram a call.
+"""
+
+from typing import Final
+
+import trio
+
+from ..._protocol.sending.batch import Batch
+from ...paths import Address
+from .sockets import DatagramSocket, Received
+
+_RECEIVE_SIZE: Final = 65_536
+# The pace of a reader that meets nothing but errors
+_PAUSE: Final = 0.1
+_MOST_ERRORS_IN_A_ROW: Final = 16
+
+
+class FactorySocket(DatagramSocket):
+    """Takes over a bound and connected socket of a factory."""
+
+    def __init__(
+        self, sock: trio.socket.SocketType, remote: Address, interface: str | None
+    ) -> None:
+        host, port = sock.getsockname()[:2]
+        super().__init__((host, port), remote, interface)
+        self._sock = sock
+
+    def receive_nowait(self) -> Received | None:
+        return None
+
+    async def receive(self) -> Received:
+        errors = 0
+        while True:
+            try:
+                data = await self._sock.recv(_RECEIVE_SIZE)
+                return Received(data, len(data), 0)
+            except OSError as error:
+                await self.check_open()
+                self.note_error(error)
+                errors += 1
+            if errors >= _MOST_ERRORS_IN_A_ROW:
+                await trio.sleep(_PAUSE)
+
+    def send_nowait(self, batch: Batch) -> bool:
+        return False
+
+    async def send(self, batch: Batch) -> None:
+        data, size = batch.data, batch.segment_size
+        for start in range(0, len(data), size):
+            await self.check_open()
+            try:
+                await self._sock.send(data[start : start + size])
+            except OSError as error:
+                await self.check_open()
+                self.note_error(error)
+                self.datagrams_dropped += 1
+
+    def close(self) -> None:
+        self.closed = True
+        self._sock.close()

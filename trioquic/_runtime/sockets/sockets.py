@@ -1,0 +1,100 @@
+"""The seam between paths and the network: one connected UDP socket a path.
+
+The rest of the runtime sees `DatagramSocket` only. `binding.py` makes the sockets; one of the
+operating system becomes a `NativeSocket`, one of a custom trio socket factory a `FactorySocket`.
+
+Errors of a socket in use are hints about its path: they are counted and never end anything. Only
+making a socket raises.
+"""
+
+import ipaddress
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+import trio
+
+from ..._protocol.path.mtu import ETHERNET
+from ..._protocol.sending.batch import Batch
+from ...paths import Address
+
+
+class Received(NamedTuple):
+    """One datagram, or several of `segment_size` bytes each but the last, with one ECN mark."""
+
+    data: bytes
+    segment_size: int
+    ecn: int
+
+
+class Remote(NamedTuple):
+    """Where to: an address as `getaddrinfo` returns it."""
+
+    family: int
+    sockaddr: tuple[str, int] | tuple[str, int, int, int]
+
+    @property
+    def address(self) -> Address:
+        """IP address and port."""
+        return self.sockaddr[0], self.sockaddr[1]
+
+
+def is_here(remote: Address) -> bool:
+    """Whether the server is on this machine: no network leads there."""
+    return ipaddress.ip_address(remote[0].partition("%")[0]).is_loopback
+
+
+class DatagramSocket(ABC):
+    """A connected UDP socket. Who reads is one task, who sends is one at a time."""
+
+    def __init__(self, local: Address, remote: Address, interface: str | None) -> None:
+        self.local = local
+        self.remote = remote
+        self.interface = interface
+        # the largest IP packet that the way out takes
+        self.mtu = ETHERNET
+        self.errors = 0
+        self.last_error: OSError | None = None
+        self.datagrams_dropped = 0
+        self.closed = False
+        # told of every error
+        self.on_error: Callable[[OSError], None] | None = None
+        # told when the other host says that nobody listens there; anyone on the way could say so
+        self.on_refused: Callable[[], None] | None = None
+
+    @abstractmethod
+    def receive_nowait(self) -> Received | None:
+        """What has already arrived, None if there is nothing or the socket cannot say."""
+
+    @abstractmethod
+    async def receive(self) -> Received:
+        """Wait for the next datagrams; cancelled, nothing is lost."""
+
+    @abstractmethod
+    def send_nowait(self, batch: Batch) -> bool:
+        """Send the batch, or return False: then it must be given to `send`."""
+
+    @abstractmethod
+    async def send(self, batch: Batch) -> None:
+        """Send a batch that `send_nowait` did not take; cancelled, the rest of it is not sent."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close at once; a task in `receive` or `send` gets ClosedResourceError. Idempotent."""
+
+    async def check_open(self) -> None:
+        """Stop a task whose socket was closed on its way from one wait to the next."""
+        if self.closed:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("the path's socket is closed")
+
+    def note_error(self, error: OSError) -> None:
+        """Count an error: refused, unreachable, too long, no buffers."""
+        self.errors += 1
+        self.last_error = error.with_traceback(None)
+        if self.on_error is not None:
+            self.on_error(self.last_error)
+        # Windows says "reset" for what others call "refused".
+        refused = isinstance(error, ConnectionRefusedError | ConnectionResetError)
+        if refused and self.on_refused is not None:
+            self.on_refused()

@@ -1,0 +1,92 @@
+"""Datagrams (RFC 9221) as the application sees them."""
+
+from typing import Final
+
+import trio
+
+from ..._construction import NoPublicConstructor, create
+from ..._protocol.datagrams import DatagramOutcome, Receipt
+from ...errors import DatagramError
+from ..driver import Driver
+from ..waiting import Reason
+
+_FINAL: Final = (
+    DatagramOutcome.ACKNOWLEDGED,
+    DatagramOutcome.LOST,
+    DatagramOutcome.DROPPED,
+)
+
+
+class DatagramReceipt(metaclass=NoPublicConstructor, made_by="Connection.send_datagram"):
+    """What became of a datagram that was sent; made by `Connection.send_datagram`."""
+
+    __slots__ = ("_driver", "_receipt")
+
+    _driver: Driver
+    _receipt: Receipt
+
+    def __repr__(self) -> str:
+        return f"<DatagramReceipt {self.outcome.value}>"
+
+    @property
+    def outcome(self) -> DatagramOutcome:
+        """What is known of it now."""
+        return self._receipt.outcome
+
+    async def wait(self) -> DatagramOutcome:
+        """Wait until it was acknowledged, lost or dropped.
+
+        An acknowledgement can be late by the peer's max_ack_delay, and a loss is known about a
+        round trip later. Raises what ended the connection if that comes first. Cancellation leaves
+        nothing behind.
+        """
+        await trio.lowlevel.checkpoint()
+        self._receipt.awaited = True
+        while self.outcome not in _FINAL:
+            self._driver.check_open()
+            await self._driver.crowds.wait(Reason.SETTLED)
+        return self.outcome
+
+
+class DatagramChannel:
+    """Sends and receives on one connection."""
+
+    __slots__ = ("_driver",)
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def send(self, data: bytes) -> DatagramReceipt:
+        """Queue `data`, to leave with this turn."""
+        driver = self._driver
+        driver.check_open()
+        datagrams = driver.core.datagrams
+        if not datagrams.supported:
+            raise DatagramError("the server takes no datagrams")
+        largest = driver.core.largest_datagram
+        if len(data) > largest:
+            raise DatagramError(f"{len(data)} bytes do not fit: {largest} do at the moment")
+        receipt = datagrams.send(data)
+        driver.timer.soon()
+        handle = create(DatagramReceipt)
+        handle._driver = driver
+        handle._receipt = receipt
+        return handle
+
+    async def receive(self) -> bytes:
+        """The next one that came in."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        driver = self._driver
+        if driver.unusable:
+            driver.check_open()
+        data = driver.core.datagrams.take()
+        if data is not None:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return data
+        while data is None:
+            driver.check_open()
+            await driver.crowds.wait(Reason.DATAGRAM)
+            if driver.unusable:
+                driver.check_open()
+            data = driver.core.datagrams.take()
+        return data

@@ -1,0 +1,223 @@
+"""Linux's routes, asked of the kernel by rtnetlink(7): no privileges, and the answer comes at once.
+
+Two kinds of questions are asked about each of the server's addresses:
+
+- Where would packets go? The plain question, as a socket without any wishes would ask it, so that
+  all rules and tables count (a VPN often has a table of its own).
+- Does this interface have a route? The same with the interface given, as for a socket that is tied
+  to it, and with the flag RTM_F_FIB_MATCH: the answer is then the entry of the table with its
+  metric, and an error where there is none. (Without that flag IPv4 supposes that everything is on
+  the interface's own link.) Rules may ask for the source address (a table for each network), so
+  without an entry each address of the interface is tried as one.
+
+One question takes the kernel a few microseconds.
+
+Routes to this machine itself say nothing about interfaces: each counts then.
+"""
+
+import errno
+import ipaddress
+import socket
+import struct
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from ...networks import Interface, Route
+from . import netlink
+
+_GET_ROUTE: Final = 26
+_NEW_ROUTE: Final = 24
+_ERROR: Final = 2
+_REQUEST: Final = 1
+_UNICAST: Final = 1  # a route to elsewhere
+_LOCAL: Final = 2  # to this machine itself
+_FIB_MATCH: Final = 0x2000
+_DESTINATION: Final = 1
+_SOURCE: Final = 2
+_OUTPUT: Final = 4
+_PRIORITY: Final = 6
+_PREFERRED_SOURCE: Final = 7
+_MULTIPATH: Final = 9
+# family, lengths of both prefixes, service, table, protocol, scope, type, flags
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")
+# of each way of a route that has several: length, flags, weight, interface
+_NEXT_HOP: Final = struct.Struct("=HBBi")
+_CODE: Final = struct.Struct("=i")
+# These are answers; anything else is no answer.
+_NO_WAY: Final = (
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.EINVAL,
+    errno.EACCES,  # a prohibited destination
+    errno.ENODEV,
+    errno.EADDRNOTAVAIL,
+    errno.ESRCH,
+)
+_RECEIVE_SIZE: Final = 8192
+
+
+class Answer(NamedTuple):
+    """What the kernel says about one address."""
+
+    local: bool
+    """The address is this machine's own."""
+    interfaces: tuple[int, ...]
+    """The numbers of the interfaces; several if the route has several ways."""
+    source: str | None
+    metric: int
+
+
+def ask(
+    sock: socket.socket,
+    family: int,
+    remote: str,
+    *,
+    source: str | None = None,
+    interface: int | None = None,
+    entry: bool = False,
+) -> Answer | None:
+    """Ask one question on a netlink socket. None: there is no route. OSError: no answer."""
+    bits = 128 if family == socket.AF_INET6 else 32
+    flags = _FIB_MATCH if entry else 0
+    body = _ROUTE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
+    body += netlink.attribute(_DESTINATION, _packed(family, remote))
+    if source:
+        body += netlink.attribute(_SOURCE, _packed(family, source))
+    if interface is not None:
+        body += netlink.attribute(_OUTPUT, interface.to_bytes(4, sys.byteorder))
+    sock.send(netlink.request(_GET_ROUTE, _REQUEST, body))
+    return read(family, sock.recv(_RECEIVE_SIZE))
+
+
+def read(family: int, data: bytes) -> Answer | None:
+    """The kernel's answer. None: there is no route. OSError: it is no answer."""
+    for message, _, body in netlink.messages(data):
+        if message == _ERROR and len(body) >= _CODE.size:
+            code = -_CODE.unpack_from(body)[0]
+            if code in _NO_WAY:
+                return None
+            raise OSError(code, "the kernel does not tell its routes")
+        if message == _NEW_ROUTE and len(body) >= _ROUTE.size:
+            kind = _ROUTE.unpack_from(body)[7]
+            if kind not in (_UNICAST, _LOCAL):
+                return None  # a route that says: not there
+            return _read_route(family, body, local=kind == _LOCAL)
+    raise OSError("no answer from the kernel")
+
+
+def _read_route(family: int, body: bytes, *, local: bool) -> Answer:
+    interfaces: list[int] = []
+    source = None
+    metric = 0
+    for kind, whole in netlink.attributes(body, _ROUTE.size):
+        value = whole[netlink.VALUE :]
+        if kind == _OUTPUT:
+            interfaces.append(int.from_bytes(value, sys.byteorder))
+        elif kind == _MULTIPATH:
+            interfaces += _next_hops(value)
+        elif kind == _PRIORITY:
+            metric = int.from_bytes(value, sys.byteorder)
+        elif kind == _PREFERRED_SOURCE:
+            source = socket.inet_ntop(family, value)
+    return Answer(local, tuple(interfaces), source, metric)
+
+
+def _next_hops(value: bytes) -> Iterable[int]:
+    position = 0
+    while position + _NEXT_HOP.size <= len(value):
+        length, _, _, interface = _NEXT_HOP.unpack_from(value, position)
+        if length < _NEXT_HOP.size:
+            raise OSError("a next hop of an impossible length")
+        yield interface
+        position += (length + 3) & -4
+
+
+def linux_routes(
+    interfaces: Sequence[Interface], remotes: Sequence[str]
+) -> tuple[Route, ...] | None:
+    """The routes to these addresses; None if the kernel does not tell."""
+    try:
+        with netlink.open_for_questions() as sock:
+            found: list[Route] = []
+            for remote in remotes:
+                found += _routes_to(sock, interfaces, remote)
+            return tuple(found)
+    except OSError:
+        return None
+
+
+def _routes_to(
+    sock: socket.socket, interfaces: Sequence[Interface], remote: str
+) -> Iterable[Route]:
+    plain, _, zone = remote.partition("%")
+    version = ipaddress.ip_address(plain).version
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    if not any(a.version == version for i in interfaces for a in i.addresses):
+        # A kernel without IPv6 (ipv6.disable=1) answers no question about it, which would leave
+        # the other family's unanswered, too.
+        return
+    usable = [
+        (interface, interface.index, sources)
+        for interface in interfaces
+        if interface.up and interface.index is not None and _in_zone(interface, zone)
+        if (sources := [a.address for a in interface.addresses if a.version == version])
+    ]
+    system = None
+    if not zone:
+        system = ask(sock, family, plain)
+        if system is not None and system.local:
+            for interface, _, _ in usable:
+                yield Route(remote=remote, interface=interface.name)
+            return
+    choice = None if system is None else next(iter(system.interfaces), None)
+    for interface, index, sources in usable:
+        if system is None or choice != index:
+            metric = _metric_over(sock, family, plain, index)
+            if metric is not None or _has_table(sock, family, plain, index, sources):
+                yield Route(
+                    remote=remote, interface=interface.name, metric=metric, chosen=bool(zone)
+                )
+    if system is not None and choice is not None:
+        # also if the interface has no address of its own: it says whether this is a tunnel
+        metric = _metric_over(sock, family, plain, choice)
+        yield Route(
+            remote=remote,
+            interface=_name_of(interfaces, choice),
+            source=system.source,
+            metric=system.metric if metric is None else metric,
+            chosen=True,
+        )
+
+
+def _name_of(interfaces: Sequence[Interface], index: int) -> str:
+    known = next((interface.name for interface in interfaces if interface.index == index), None)
+    return socket.if_indextoname(index) if known is None else known
+
+
+def _in_zone(interface: Interface, zone: str) -> bool:
+    return zone in ("", interface.name, str(interface.index))
+
+
+def _metric_over(sock: socket.socket, family: int, remote: str, index: int) -> int | None:
+    """The metric of the route over an interface; None if it has none."""
+    answer = ask(sock, family, remote, interface=index, entry=True)
+    return None if answer is None or index not in answer.interfaces else answer.metric
+
+
+def _has_table(
+    sock: socket.socket, family: int, remote: str, index: int, sources: Sequence[str]
+) -> bool:
+    """Whether one of its addresses has a route over the interface, in a table of its own. The
+    metrics of such a table are compared with nothing."""
+    for source in sources:
+        answer = ask(sock, family, remote, source=source, interface=index, entry=True)
+        # An IPv6 route of another interface may be told instead.
+        if answer is not None and index in answer.interfaces:
+            return True
+    return False
+
+
+def _packed(family: int, address: str) -> bytes:
+    return socket.inet_pton(family, address.partition("%")[0])
