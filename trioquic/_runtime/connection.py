@@ -24,6 +24,7 @@ from .authority import Authority
 from .driver import Driver
 from .endpoints import check_local, check_port
 from .paths.broadcast import Broadcast
+from .paths.by_hand import ByHand
 from .paths.path_set import PathSet
 from .peer import peer_parameters
 from .streams.datagrams import DatagramChannel, DatagramReceipt
@@ -57,6 +58,7 @@ class Connection(
         "_assumed",
         "_authority",
         "_broadcast",
+        "_by_hand",
         "_datagrams",
         "_driver",
         "_paths",
@@ -67,6 +69,7 @@ class Connection(
     _driver: Driver
     _datagrams: DatagramChannel
     _paths: PathSet
+    _by_hand: ByHand
     _supervisor: Supervisor
     _broadcast: Broadcast
     _transport: TransportConfig
@@ -401,7 +404,7 @@ class Connection(
         """
         check_local(interface, local)
         check_port("local_port", local_port, least=0)
-        return await self._paths.add(interface, local, local_port)
+        return await self._by_hand.add(interface, local, local_port)
 
     def migrate_to(self, path: Path) -> None:
         """Move the connection to a validated path now (RFC 9000 section 9.2).
@@ -411,7 +414,7 @@ class Connection(
         """
         if not isinstance(path, Path):
             raise TypeError(f"path must be a Path, not {type(path).__name__}")
-        self._paths.migrate_to(path)
+        self._by_hand.migrate_to(path)
 
     async def migrate(
         self, interface: str | None = None, local: str | None = None, *, local_port: int = 0
@@ -427,7 +430,7 @@ class Connection(
         """
         check_local(interface, local)
         check_port("local_port", local_port, least=0)
-        return await self._paths.migrate(interface, local, local_port)
+        return await self._by_hand.migrate(interface, local, local_port)
 
     def network_changed(self) -> None:
         """A hint from who knows more than the system tells: look at the networks again, and try
@@ -493,6 +496,7 @@ def _name_in(numbers: Mapping[str, int], wanted: int) -> str:
 def make_connection(
     driver: Driver,
     paths: PathSet,
+    by_hand: ByHand,
     supervisor: Supervisor,
     broadcast: Broadcast,
     transport: TransportConfig,
@@ -505,6 +509,7 @@ def make_connection(
     conn._driver = driver
     conn._datagrams = DatagramChannel(driver)
     conn._paths = paths
+    conn._by_hand = by_hand
     conn._supervisor = supervisor
     conn._broadcast = broadcast
     conn._transport = transport

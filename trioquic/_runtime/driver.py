@@ -128,6 +128,10 @@ class Driver:
         # nothing is sent before somebody has looked whether there is still a network
         self.held = False
 
+    def attach(self, listener: PathListener | None) -> None:
+        """Somebody has the paths at work, or, at the end, nobody."""
+        self.listener = listener
+
     # -- state -----------------------------------------------------------------------------------
 
     @property

@@ -21,8 +21,11 @@ from ..authority import Authority
 from ..connection import Connection, make_connection
 from ..driver import Driver
 from ..endings import handshake_error
+from ..paths.adding import PathAdder
 from ..paths.broadcast import Broadcast
+from ..paths.by_hand import ByHand
 from ..paths.path_set import PathSet
+from ..paths.reach import Reach
 from ..sockets.sockets import DatagramSocket, Remote
 from ..supervisor.supervisor import Supervisor
 from ..tracing.trace import open_trace
@@ -95,24 +98,23 @@ class Session:
         driver = self._driver
         try:
             async with trio.open_nursery() as nursery:
+                plan = self._plan
+                reach = Reach(plan.networks, plan.migration, plan.interface)
                 paths = PathSet(
-                    driver,
-                    nursery,
-                    self._remote,
-                    self._plan.networks,
-                    self._plan.migration,
-                    self._broadcast,
-                    self._plan.interface,
+                    driver, nursery, self._remote, plan.networks, reach, self._broadcast
                 )
+                adder = PathAdder(driver, paths, plan.networks, plan.migration, self._broadcast)
                 if self._keeper is not None:
                     driver.on_session = partial(self._keep, self._keeper, paths)
                     nursery.start_soon(self._keeper.run)
                 supervisor = Supervisor(
-                    driver, paths, self._plan.migration, self._plan.networks, self._broadcast
+                    driver, paths, adder, plan.migration, plan.networks, self._broadcast
                 )
+                by_hand = ByHand(driver, paths, adder, plan.migration.linger)
+                connect = partial(self._connection, paths, by_hand, supervisor)
                 nursery.start_soon(supervisor.run, nursery)
                 refusals = Refusals(driver, refused, nursery.start_soon, beside)
-                failure = await self._serve(nursery, paths, supervisor, refusals, tell)
+                failure = await self._serve(nursery, paths, refusals, lambda: tell(connect()))
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             bug = bug_in(group)
@@ -130,9 +132,8 @@ class Session:
         self,
         nursery: trio.Nursery,
         paths: PathSet,
-        supervisor: Supervisor,
         refusals: Refusals,
-        tell: Callable[[Connection], None],
+        tell: Callable[[], None],
     ) -> HandshakeError | None:
         """From the first datagram to the end of the connection, or to why there was none. No task
         may be started after that, however it ended."""
@@ -144,7 +145,7 @@ class Session:
         told = False
         try:
             if driver.core.sends_early_data:
-                tell(self._connection(paths, supervisor))
+                tell()
                 told = True
                 # What is written at once goes with the ClientHello. A server that has read that
                 # begins to answer; what comes a moment later may have to wait for its pacer.
@@ -154,7 +155,7 @@ class Session:
             driver.flush()
             failure = await self._handshake(refusals)
             if failure is None and not told:
-                tell(self._connection(paths, supervisor))
+                tell()
             # The application may also have closed a connection that was still to come.
             elif failure is not None and not driver.closing:
                 if self._trace is not None:
@@ -167,10 +168,10 @@ class Session:
             await driver.stopped.wait()
             return None
         finally:
-            paths.serving = False
+            paths.stop_serving()
             self._socket.on_refused = None
 
-    def _connection(self, paths: PathSet, supervisor: Supervisor) -> Connection:
+    def _connection(self, paths: PathSet, by_hand: ByHand, supervisor: Supervisor) -> Connection:
         """What the application gets; before the handshake is complete, the facts are those of the
         session that it is to resume."""
         driver = self._driver
@@ -191,7 +192,14 @@ class Session:
         plan = self._plan
         authority = Authority(plan.host, plan.tls)
         return make_connection(
-            driver, paths, supervisor, self._broadcast, plan.transport, facts, authority
+            driver,
+            paths,
+            by_hand,
+            supervisor,
+            self._broadcast,
+            plan.transport,
+            facts,
+            authority,
         )
 
     async def _handshake(self, refusals: Refusals) -> HandshakeError | None:

@@ -15,6 +15,7 @@ from ...causes import CloseCause
 from ...errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ...policy import Candidate, Decision, View
 from ..driver import Driver
+from ..paths.adding import PathAdder
 from ..paths.broadcast import Broadcast
 from ..paths.path_set import PathSet
 from .outlook import Outlook
@@ -24,10 +25,16 @@ class Actor:
     """Carries decisions out."""
 
     def __init__(
-        self, driver: Driver, paths: PathSet, outlook: Outlook, broadcast: Broadcast
+        self,
+        driver: Driver,
+        paths: PathSet,
+        adder: PathAdder,
+        outlook: Outlook,
+        broadcast: Broadcast,
     ) -> None:
         self._driver = driver
         self._paths = paths
+        self._adder = adder
         self._outlook = outlook
         self._broadcast = broadcast
         # waits for a connection ID, perhaps
@@ -86,7 +93,7 @@ class Actor:
         path = None
         try:
             with trio.CancelScope() as self._opening:
-                path = await self._paths.add_candidate(candidate)
+                path = await self._adder.add_candidate(candidate)
         except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
             if not self._driver.ended:
                 self._outlook.failed(candidate, trio.current_time())

@@ -19,6 +19,7 @@ from ...networks import NetworkSource
 from ...policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View
 from ..driver import Driver
 from ..endings import Wait
+from ..paths.adding import PathAdder
 from ..paths.broadcast import Broadcast
 from ..paths.path_set import PathSet
 from .acting import Actor
@@ -35,6 +36,7 @@ class Supervisor:
         self,
         driver: Driver,
         paths: PathSet,
+        adder: PathAdder,
         policy: MigrationPolicy,
         networks: NetworkSource,
         broadcast: Broadcast,
@@ -45,14 +47,14 @@ class Supervisor:
         self._networks = networks
         self._broadcast = broadcast
         self._outlook = Outlook(driver, paths, networks, policy)
-        self._actor = Actor(driver, paths, self._outlook, broadcast)
+        self._actor = Actor(driver, paths, adder, self._outlook, broadcast)
         # why to look again: what happened first since the last look
         self._due: PolicyEvent | None = None
         self._news = trio.Event()
         self._woken = False
         self._waiting_since = inf
         self.listening = False
-        paths.attach(self)
+        paths.news.attach(self)
 
     def hear(self, event: PolicyEvent) -> None:
         """Something happened: the policy will be asked. Not at once, as each look costs what dozens
@@ -150,7 +152,7 @@ class Supervisor:
         self._driver.set_wait(wait)
         if begins:
             self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=wait.reason))
-            self._paths.without_path()
+            self._paths.news.without_path()
 
     def _wait(self, view: View) -> Wait:
         """What there is to say about the wait, as things are now."""

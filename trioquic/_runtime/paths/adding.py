@@ -1,0 +1,154 @@
+"""How a connection gets another path: a socket, a place in the core, a connection ID.
+
+The core decides what is allowed (RFC 9000 section 9) and says so by refusing. Where only a
+connection ID is missing, paths that linger are given up for it, and the server gets time to replace
+what it has just got back.
+"""
+
+import trio
+
+from ... import events as public
+from ..._protocol.path.refusal import PathRefusedError, Refusal
+from ...causes import CloseCause
+from ...errors import MigrationNotAllowedError, QuicError
+from ...networks import NetworkSource
+from ...paths import Path
+from ...policy import Candidate, MigrationPolicy
+from ..driver import Driver
+from ..endings import path_error
+from ..sockets.binding import bind_socket, connect_socket, interface_of, local_error
+from ..sockets.sockets import DatagramSocket, Remote
+from ..waiting import Reason
+from .broadcast import Broadcast
+from .path_set import PathSet
+
+# How long `add` waits for a connection ID when the last ones were just given back, in PTOs and in
+# seconds at least: some servers replace an ID only when it has rested for a PTO of theirs.
+_WAIT_FOR_ID = 4
+_SHORTEST_WAIT_FOR_ID = 1.0
+
+
+class PathAdder:
+    """Opens paths, for the application and for the supervisor."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        paths: PathSet,
+        networks: NetworkSource,
+        policy: MigrationPolicy,
+        broadcast: Broadcast,
+    ) -> None:
+        self._driver = driver
+        self._paths = paths
+        self._networks = networks
+        self._policy = policy
+        self._broadcast = broadcast
+
+    async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
+        """Open a socket and make a candidate path of it; see `Connection.add_path`."""
+        self.check_policy()
+        self._driver.check_open()
+        await self._driver.confirmed.wait()
+        self._driver.check_open()
+        path = await self._add(interface, local, local_port, self.server_now())
+        if self._driver.closing:
+            # Another task has closed meanwhile; only the supervisor may add paths to a drain.
+            self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
+            self._driver.check_open()
+        return path
+
+    def server_now(self) -> Remote:
+        """Where the server is to be found: at its preferred address once the connection has moved
+        there, as the original one is left for good (RFC 9000 section 9.6.2)."""
+        preferred = self._driver.core.preferred
+        if preferred.reached and preferred.address is not None:
+            return Remote(self._paths.remote.family, preferred.address)
+        return self._paths.remote
+
+    async def add_candidate(self, candidate: Candidate) -> Path:
+        """Open a path that the supervisor wants, also to another address of the server."""
+        remote = self._paths.remote
+        if candidate.remote != remote.address:
+            remote = Remote(remote.family, candidate.remote)
+        return await self._add(candidate.interface, candidate.local, 0, remote)
+
+    async def _add(
+        self, interface: str | None, local: str | None, local_port: int, remote: Remote
+    ) -> Path:
+        socket = await self._open_socket(interface, local, local_port, remote)
+        try:
+            self._check_alive()
+            path_id = await self._add_to_core(socket)
+        except BaseException:
+            socket.close()
+            raise
+        return self._paths.start(socket, path_id)
+
+    async def _open_socket(
+        self, interface: str | None, local: str | None, local_port: int, remote: Remote
+    ) -> DatagramSocket:
+        if interface is None and local is None:
+            interface = self._paths.reach.interface_for(remote.address[0])
+        elif interface is None and local is not None:
+            interface = interface_of(local, remote.address[0], self._networks)
+        bound = await bind_socket(
+            remote.family,
+            interface=interface,
+            local=local,
+            local_port=local_port,
+            networks=self._networks,
+        )
+        try:
+            return await connect_socket(bound, remote, interface, tie=self._policy.automatic)
+        except OSError as error:
+            raise local_error(error, f"no way to {remote.address[0]} from there") from error
+
+    async def _add_to_core(self, socket: DatagramSocket) -> int:
+        core = self._driver.core
+        try:
+            return core.add_path(socket.local, socket.remote, socket.mtu)
+        except PathRefusedError as refused:
+            if not await self._make_room(refused.refusal):
+                raise self.refuse(refused) from None
+        try:
+            return core.add_path(socket.local, socket.remote, socket.mtu)
+        except PathRefusedError as refused:
+            raise self.refuse(refused) from None
+
+    async def _make_room(self, refusal: Refusal) -> bool:
+        """Give up paths that only linger, and wait for the peer to replace the IDs that it has
+        just got back."""
+        returning = refusal is Refusal.NO_SPARE_ID and self._driver.core.more_ids_expected
+        crowded = refusal in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS) and self._paths.lingering
+        if not returning and not crowded:
+            return False
+        active = self._paths.active_link()
+        pto = 0.0 if active is None else active.statistics().pto
+        for path_id in tuple(self._paths.lingering):
+            link = self._paths.links[path_id]
+            pto = max(pto, link.statistics().pto)
+            self._paths.close(path_id, CloseCause.NEEDED_ELSEWHERE)
+        if refusal is Refusal.NO_SPARE_ID:
+            with trio.move_on_after(max(_WAIT_FOR_ID * pto, _SHORTEST_WAIT_FOR_ID)):
+                await self._driver.crowds.wait(Reason.SPARE_ID)
+            self._check_alive()
+        return True
+
+    def _check_alive(self) -> None:
+        if self._driver.ended:
+            self._driver.check_open()
+
+    def check_policy(self) -> None:
+        """MigrationNotAllowedError where the application's policy forbids all paths."""
+        if not self._policy.enabled:
+            raise MigrationNotAllowedError(Refusal.POLICY, "MigrationPolicy.enabled is False")
+
+    def refuse(self, refused: PathRefusedError) -> QuicError:
+        """What a refusal of the core's looks like to the application; it is told as well."""
+        error = path_error(refused)
+        if isinstance(error, MigrationNotAllowedError):
+            self._broadcast.send(
+                public.MigrationRefused(refusal=error.refusal, reason=error.reason)
+            )
+        return error

@@ -1,0 +1,107 @@
+"""Moves that the application asks for: `Connection.migrate_to` and `Connection.migrate`."""
+
+import trio
+
+from ..._protocol.path.refusal import PathRefusedError
+from ..._protocol.path.state import PathState
+from ...causes import CloseCause, MigrationCause
+from ...errors import PathAbandonedError, PathValidationError
+from ...paths import Path
+from ..driver import Driver
+from .adding import PathAdder
+from .path_link import PathLink
+from .path_set import PathSet
+
+
+class ByHand:
+    """The application's own moves; `linger`: how long a path that was left is read, in PTOs."""
+
+    def __init__(self, driver: Driver, paths: PathSet, adder: PathAdder, linger: float) -> None:
+        self._driver = driver
+        self._paths = paths
+        self._adder = adder
+        self._linger = linger
+
+    async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
+        """A candidate path; see `Connection.add_path`."""
+        return await self._adder.add(interface, local, local_port)
+
+    def migrate_to(self, path: Path) -> None:
+        """Move the connection; see `Connection.migrate_to`."""
+        self._adder.check_policy()
+        self._driver.check_open()
+        link = self._paths.links.get(path.id)
+        if link is None or link.handle is not path:
+            if path.state is PathState.ABANDONED:
+                raise PathAbandonedError("the path was closed")
+            raise ValueError(f"{path} belongs to another connection")
+        try:
+            self._paths.move(path.id, MigrationCause.APPLICATION)
+        except PathRefusedError as refused:
+            raise self._adder.refuse(refused) from None
+        self._paths.on_chosen(path.id)
+
+    async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
+        """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
+        server = self._adder.server_now()
+        try:
+            return await self._migrate_once(interface, local, local_port)
+        except PathAbandonedError:
+            # When the connection moves to the preferred address, all that leads to the original one
+            # is given up (RFC 9000 section 9.6.2), in the middle of its validation as well.
+            if self._adder.server_now() == server:
+                raise
+        return await self._migrate_once(interface, local, local_port)
+
+    async def _migrate_once(
+        self, interface: str | None, local: str | None, local_port: int
+    ) -> Path:
+        standby = None if local_port else self._standby(interface, local)
+        if standby is None:
+            new = await self._adder.add(interface, local, local_port)
+            link = self._paths.links[new.id]
+        else:
+            link, new = standby, standby.handle
+        moved = False
+        cause = CloseCause.APPLICATION
+        try:
+            await new.validate()
+            old = self._paths.active_link()
+            self.migrate_to(new)
+            moved = True
+        except PathValidationError:
+            cause = CloseCause.NO_ANSWER
+            raise
+        finally:
+            # Where the connection ends, its paths do, too; that is nothing to tell anybody.
+            if not moved and standby is None and not self._driver.over:
+                self._paths.close(new.id, cause)
+        if old is not None and old is not link:
+            self._paths.let_linger(old.path_id)
+            self._paths.spawn(self._leave, old)
+        return new
+
+    def _standby(self, interface: str | None, local: str | None) -> PathLink | None:
+        """A path that is there already and leads the same way: a second one would hold another
+        connection ID for nothing."""
+        active = self._paths.active_link()
+        if (interface is None and local is None) or active is None:
+            return None
+        for link in self._paths.links.values():
+            socket = link.socket
+            if (
+                link is not active
+                and link.path_id not in self._paths.lingering
+                and link.statistics().state is PathState.VALIDATED
+                and socket.remote == active.socket.remote
+                and interface in (None, socket.interface)
+                and local in (None, socket.local[0])
+            ):
+                return link
+        return None
+
+    async def _leave(self, link: PathLink) -> None:
+        """Close a path after what was under way on it has had time to arrive."""
+        await trio.sleep(self._linger * link.statistics().pto)
+        if link.path_id in self._paths.lingering:
+            self._paths.close(link.path_id, CloseCause.LEFT)

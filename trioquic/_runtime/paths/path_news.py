@@ -1,0 +1,191 @@
+"""What happens to the paths of one connection, told: to the supervisor and as public events.
+
+The core says what happened by number; here that becomes an event with a path's handle, and a reason
+for the supervisor to look again.
+"""
+
+import errno
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Protocol
+
+import trio
+
+from ... import events as public
+from ..._protocol.events import (
+    ConnectionIdsAvailable,
+    Event,
+    Migrated,
+    PathDegraded,
+    PathMisled,
+    PathRecovered,
+    PathReset,
+    PathSilent,
+    PathValidated,
+    PreferredAddressSettled,
+    ServerMoved,
+    ValidationFailed,
+)
+from ...causes import CloseCause, MigrationCause
+from ...paths import Path
+from ...policy import PolicyEvent, Trigger
+from .broadcast import Broadcast
+from .path_link import PathLink
+
+# Errors of a socket that speak of its network; a datagram that is too long does not.
+_NO_WAY = (
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.EADDRNOTAVAIL,
+    errno.ENODEV,
+    errno.ENXIO,
+)
+_BETWEEN_TROUBLES = 0.1  # seconds
+
+
+class Listener(Protocol):
+    """Who decides by itself where the connection goes."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether it will act on what it hears."""
+        ...
+
+    def hear(self, event: PolicyEvent) -> None:
+        """Something happened to a path."""
+
+
+class PathNews:
+    """Tells of the paths in `links`; `closed` is called when the core has closed one by itself."""
+
+    def __init__(
+        self,
+        links: Mapping[int, PathLink],
+        closed: Callable[[int, CloseCause], None],
+        broadcast: Broadcast,
+    ) -> None:
+        self._links = links
+        self._closed = closed
+        self._broadcast = broadcast
+        self._listener: Listener | None = None
+        self._cause, self._reason = MigrationCause.POLICY, ""
+        self._trouble_until = -inf
+        # the path of the last move, also if it is closed or left by now
+        self._last_active: Path | None = None
+
+    def attach(self, listener: Listener | None) -> None:
+        """Somebody decides where the connection goes, and hears of all that happens to paths."""
+        self._listener = listener
+
+    def on_first(self, path: Path) -> None:
+        """The connection begins on this path."""
+        self._last_active = path
+
+    def without_path(self) -> None:
+        """The connection has been told to be nowhere: what it was on before is of no interest."""
+        self._last_active = None
+
+    def on_opened(self, path: Path) -> None:
+        """There is another path."""
+        self._broadcast.send(public.PathOpened(path=path))
+
+    def on_closed(self, path: Path, cause: CloseCause, reason: str) -> None:
+        """A path is gone."""
+        self._hear(Trigger.CLOSED, path.id)
+        self._broadcast.send(public.PathClosed(path=path, cause=cause, reason=reason))
+
+    def on_moving(self, cause: MigrationCause, reason: str) -> None:
+        """The connection is about to be moved, for this cause."""
+        self._cause, self._reason = cause, reason
+
+    # -- from the core ---------------------------------------------------------------------------
+
+    def on_path_event(self, event: Event) -> None:
+        """Turn one of the core's events into a public one, and do what it asks of this side."""
+        match event:
+            case ConnectionIdsAvailable():
+                # paths are possible now that were not before
+                self._hear(Trigger.IDS)
+            case PreferredAddressSettled(used=used, reason=reason):
+                self._broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
+            case PathReset(path_id=number):
+                self._hear(Trigger.RESET, number)
+                self._closed(number, CloseCause.RESET)
+            case PathMisled(path_id=number):
+                self._hear(Trigger.MISLED, number)
+            case PathSilent(path_id=number):
+                self._hear(Trigger.SILENT, number)
+            case Migrated(old=old, new=new):
+                self._moved(old, new)
+            case (
+                PathValidated(path_id=number)
+                | ValidationFailed(path_id=number)
+                | PathDegraded(path_id=number)
+                | PathRecovered(path_id=number)
+                | ServerMoved(path_id=number)
+            ) if number in self._links:
+                self._tell(event, self._links[number])
+            case _:
+                # About a path that is closed already.
+                return
+
+    def _tell(self, event: Event, link: PathLink) -> None:
+        path = link.handle
+        match event:
+            case PathValidated(rtt=rtt):
+                link.on_validated(rtt)
+                self._hear(Trigger.VALIDATED, link.path_id)
+                self._broadcast.send(public.PathValidated(path=path, rtt=rtt))
+            case ValidationFailed(reason=reason):
+                link.on_failed(reason)
+                self._hear(Trigger.VALIDATION_FAILED, link.path_id)
+                self._broadcast.send(public.ValidationFailed(path=path, reason=reason))
+            case PathDegraded():
+                self._hear(Trigger.DEGRADED, link.path_id)
+                self._broadcast.send(public.PathDegraded(path=path))
+            case PathRecovered(degraded=degraded):
+                self._hear(Trigger.RECOVERED, link.path_id)
+                if degraded:
+                    self._broadcast.send(public.PathRecovered(path=path))
+            case ServerMoved():
+                self._hear(Trigger.SERVER_MOVED, link.path_id)
+                self._broadcast.send(public.ServerMoved(path=path))
+
+    def _moved(self, old: int, new: int) -> None:
+        link, left = self._links.get(new), self._links.get(old)
+        if link is None:
+            return
+        if left is not None:
+            left.set_active(False)
+        link.set_active(True)
+        self._hear(Trigger.MOVED, new)
+        self._broadcast.send(
+            public.Migrated(
+                old=self._last_active if left is None else left.handle,
+                new=link.handle,
+                cause=self._cause,
+                reason=self._reason,
+            )
+        )
+        self._last_active = link.handle
+
+    def on_socket_error(self, path_id: int, active: bool, error: OSError) -> None:
+        """No way out of here, says the system: a reason to look at the networks and to ask on
+        other paths, though not to believe it at once, as ICMP can be forged. Said for every
+        datagram, heard now and then."""
+        now = trio.current_time()
+        if active and error.errno in _NO_WAY and now >= self._trouble_until:
+            self._trouble_until = now + _BETWEEN_TROUBLES
+            self._hear(Trigger.SOCKET_ERROR, path_id)
+
+    def on_woken(self) -> bool:
+        """After sleep: have the networks looked at, if somebody does that."""
+        if self._listener is None or not self._listener.listening:
+            return False
+        self._hear(Trigger.WOKEN)
+        return True
+
+    def _hear(self, trigger: Trigger, path_id: int | None = None) -> None:
+        if self._listener is not None:
+            self._listener.hear(PolicyEvent(trigger=trigger, path=path_id))
