@@ -26,8 +26,6 @@ LAYERS = {
     "_application_code": 2,
     "_groups": 2,
     "_other_ports": 2,
-    "_path_roles": 2,
-    "_policy_terms": 2,
     "_protocol": 0,
     "_address": 1,
     **dict.fromkeys(LEAVES, 2),

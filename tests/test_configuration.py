@@ -17,10 +17,11 @@ from typing import Any, Literal
 import pytest
 
 import trioquic
-from trioquic import MigrationPolicy, TLSConfig, TransportConfig, config, networks, policy
+from trioquic import MigrationPolicy, TLSConfig, TransportConfig, config, networks
 from trioquic.http3 import HTTP3Config, Priority
 from trioquic.http3 import priority as priority_module
 from trioquic.http3 import settings as settings_module
+from trioquic.policy import _knobs
 from trioquic.sessions import _shelf
 from trioquic.testing import LinkProfile, _link
 
@@ -32,7 +33,7 @@ LIMITS = {"across_networks": True, "per_server": 4, "most": 100, "token_lifetime
 CLASSES: list[tuple[type[Any], dict[str, Any], Any]] = [
     (TLSConfig, {}, config._TLS),
     (TransportConfig, {}, config._TRANSPORT),
-    (MigrationPolicy, {}, policy._ROWS),
+    (MigrationPolicy, {}, _knobs._ROWS),
     (HTTP3Config, {}, settings_module._ROWS),
     (Priority, {}, priority_module._ROWS),
     (LinkProfile, {}, _link._ROWS),

@@ -8,12 +8,12 @@ so that the next look finds it.
 import trio
 
 from ... import events as public
-from ..._path_roles import answers, is_superseded, same_way
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ..._protocol.path.state import PathState
 from ...causes import CloseCause
 from ...errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ...policy import Candidate, Decision, View
+from ...policy._roles import answers, is_superseded, same_way
 from ..driver import Driver
 from ..paths.adding import PathAdder
 from ..paths.broadcast import Broadcast

@@ -12,12 +12,12 @@ import ipaddress
 from math import inf
 from typing import Final
 
-from ..._path_roles import Network, network_of
 from ..._protocol.path.refusal import Refusal
 from ..._protocol.path.state import PathState
 from ...addresses import AddressPair, LeftOut
 from ...networks import Interface, NetworkSource, Route
 from ...policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, Trigger, View
+from ...policy._roles import Network, network_of
 from ..driver import Driver
 from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet

@@ -3,8 +3,8 @@
 from collections.abc import Sequence, Set
 from math import inf
 
-from ._policy_terms import Candidate, PathInfo, View
-from ._protocol.path.state import PathState
+from .._protocol.path.state import PathState
+from ._views import Candidate, PathInfo, View
 
 # Seconds in which a probe is answered if it is at all
 _LONG_ENOUGH = 1.0

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ._deprecation import deprecated
-from ._protocol.path.state import PathState
-from .causes import MigrationCause
-from .errors import NoPathReason
+from .._deprecation import deprecated
+from .._protocol.path.state import PathState
+from ..causes import MigrationCause
+from ..errors import NoPathReason
 
 _NEVER: Final = math.inf
 

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final
 
-from ._path_roles import answers, network_of, on_network
-from ._policy_terms import Candidate, PathInfo, View
-from ._protocol.path.state import PathState
+from .._protocol.path.state import PathState
+from ._roles import answers, network_of, on_network
+from ._views import Candidate, PathInfo, View
 
 # Seconds for an answer before another port is tried beside the first ones, and the later ones
 _SOON: Final = 0.25

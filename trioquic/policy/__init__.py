@@ -1,0 +1,24 @@
+"""How a connection behaves when its network changes: data, and one pure function.
+
+The supervisor asks `MigrationPolicy.decide` whenever something happened, with a frozen view of the
+connection, and carries out what comes back. The function looks at what is there, not at what
+happened before: a decision that came to nothing is simply taken again. An application with other
+wishes changes the knobs, or subclasses the policy and decides itself.
+"""
+
+from .._deprecation import renamed_attributes
+from ._knobs import KINDS, MigrationPolicy
+from ._views import Candidate, Decision, PathInfo, PolicyEvent, Trigger, View
+
+__all__ = [
+    "KINDS",
+    "Candidate",
+    "Decision",
+    "MigrationPolicy",
+    "PathInfo",
+    "PolicyEvent",
+    "Trigger",
+    "View",
+]
+
+__getattr__ = renamed_attributes(__name__, {"What": "Trigger"})

@@ -1,0 +1,177 @@
+"""How a connection behaves when its network changes: data, and one pure function.
+
+The supervisor asks `MigrationPolicy.decide` whenever something happened, with a frozen view of the
+connection, and carries out what comes back. The function looks at what is there, not at what
+happened before: a decision that came to nothing is simply taken again. An application with other
+wishes changes the knobs, or subclasses the policy and decides itself.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from .. import _checks, networks
+from ._decide import decide
+from ._views import Decision, PolicyEvent, View
+
+if TYPE_CHECKING:
+    from ..addresses import AddressPair
+
+KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
+_NEVER: Final = math.inf
+_LOOPBACK: Final = "loopback"
+_TUNNEL: Final = "tunnel"
+_UNKNOWN: Final = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationPolicy:
+    """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them.
+
+    Times are seconds. A PTO is the probe timeout of RFC 9002 section 6.2: about the round trip and
+    four times its variation, 1 s before one was measured, and each in a row twice the one before.
+    """
+
+    enabled: bool = True
+    """False: the connection stays on the path of its handshake; `add_path` and `migrate` raise
+    `MigrationNotAllowedError`, and nothing happens by itself."""
+    automatic: bool = True
+    """False: only the application moves the connection, with `migrate` and `migrate_to`."""
+    only_interfaces: Sequence[str] = ()
+    """*Only these*: names of the interfaces that may be used, in the order of preference; no other
+    is, also not to begin on. Empty: all."""
+    interfaces: Sequence[str] = ()
+    """*These first*: names of interfaces in the order of preference, before all others. (*Start
+    here* is `open_connection(interface=...)`.)"""
+    kinds: Sequence[str] = KINDS
+    """Kinds of networks; a kind that is missing is not used, also not to begin on, unless an
+    interface is named. If nothing else leads to the server, a connection may begin on a network of
+    kind `other` all the same, as nobody knows what that is. Another order than the default's comes
+    before the metrics of the system's routes, which come before the default's."""
+    leave_tunnel: bool = False
+    """Whether a connection may leave a tunnel (a VPN) for a network outside it. False: where the
+    system sends packets to the server through a tunnel, only tunnels are used, also while there is
+    none: the connection waits for it."""
+    tunnel_only: bool = False
+    """Whether to use nothing but tunnels, also to begin: without one there is no connection. For
+    who connects again after a connection in a tunnel was lost (`Connection.in_tunnel`)."""
+    metered: bool = True
+    """Whether metered networks may be used at all, also to begin, unless the connection is told to
+    start there; they come after those that are not."""
+    start_interfaces: int | None = None
+    """From where to connect at first (RFC 8305). None: from where the system sends packets, and if
+    there is no connection after `TransportConfig.attempt_delay`, beside that from every other
+    interface that may be used, one after the other, metered ones last; the first to complete the
+    handshake stays. 1: only from where the system sends packets. A larger number: from so many
+    interfaces in the order of preference, each in its turn from the beginning."""
+    move_after: int = 1
+    """PTOs without an answer, and with nothing else heard, after which the connection moves to a
+    validated standby path before that has answered again. Before, it goes where an answer comes
+    from first. Infinity: always so."""
+    degraded_after: int = 3
+    """PTOs in a row without an answer after which the active path counts as degraded, and the
+    connection moves to a path that was asked and has not answered either, if no other has."""
+    standby: int = 1
+    """How many other paths to keep validated, so that a failover costs no validation."""
+    standby_interval: float = 25.0
+    """Seconds after which a standby path is challenged again: before a NAT forgets it. Infinity:
+    never."""
+    metered_standby_interval: float = _NEVER
+    """The same on a metered network; infinity: it is validated once."""
+    move_back_after: float = 1.0
+    """Seconds a better network must have been validated before the connection returns to it. Each
+    return within five minutes doubles it, up to 128 s. Infinity: never."""
+    switches_per_minute: int = 5
+    """How often a minute the connection may leave a path for its silence, so that two bad networks
+    cause no flapping."""
+    no_path_timeout: float = _NEVER
+    """Seconds to wait without any path before `NoPathError`; the idle timeout bounds it anyway.
+    Infinity: only that."""
+    return_grace: float = 0.3
+    """Seconds to wait for the network in use to come back, as after the flap of a tunnel or a new
+    lease of its address, where other networks are there, but the server forbids migration or gave
+    no connection ID for them: then the end, with `NoPathError`. All that time the health is
+    `WAITING`, so who watches it (`trioquic.httpx`, `trioquic fetch`) goes on elsewhere at once."""
+    use_preferred_address: bool = True
+    """Whether to move to the server's preferred address (RFC 9000 section 9.6), and to ask both
+    addresses from a new network (section 9.6.3). False: it is ignored."""
+    new_port: bool = True
+    """Whether to try another port when the path is silent and there is no other network: a NAT or
+    firewall may have forgotten the old one."""
+    linger: float = 3.0
+    """How long a path that was left is still listened to, in PTOs of that path, so that packets
+    that were under way are not lost."""
+
+    def __post_init__(self) -> None:
+        _checks.check_fields(self, _ROWS)
+        if self.tunnel_only and self.leave_tunnel:
+            raise ValueError("tunnel_only and leave_tunnel contradict each other")
+        named = (*self.only_interfaces, *self.interfaces)
+        if self.tunnel_only and _TUNNEL not in self.kinds and not named:
+            raise ValueError("tunnel_only needs 'tunnel' among kinds, or a tunnel that is named")
+
+    def inside(self) -> "MigrationPolicy":
+        """The same for who was in a tunnel, and must stay in one (`tunnel_only`)."""
+        kinds = self.kinds if _TUNNEL in self.kinds else (*self.kinds, _TUNNEL)
+        return replace(self, tunnel_only=True, leave_tunnel=False, kinds=kinds)
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        """What to do. Pure: the same arguments give the same decision. Called after every event,
+        and at the time the last decision asked for; it must not block."""
+        return decide(self, view, now)
+
+    def wants(self, interface: str | None, kind: str, metered: bool | None) -> bool:
+        """Whether a network of this kind may be used; who names an interface knows its kind."""
+        return self.why_not(interface, kind, metered) is None
+
+    def why_not(self, interface: str | None, kind: str, metered: bool | None) -> str | None:
+        """Which field forbids a network like this, and what for; None if it may be used."""
+        if metered and not self.metered:
+            return f"metered=False: {interface}"
+        if kind in self.kinds or interface in (*self.only_interfaces, *self.interfaces):
+            return None
+        return f"kinds: {interface} is {kind}"
+
+    def limits(self, interfaces: Iterable[networks.Interface]) -> bool:
+        """Whether any of these networks may not be used, so that packets must not go wherever the
+        system sends them."""
+        return any(
+            not self.wants(interface.name, interface.kind, interface.metered)
+            for interface in interfaces
+            if interface.up and interface.addresses and interface.kind != _LOOPBACK
+        )
+
+    def to_begin(self, pairs: "Sequence[AddressPair]") -> "list[AddressPair]":
+        """Those that a connection may begin on, in the same order. Systems do not tell what every
+        network is: such ones do where nothing else does."""
+        wanted = [pair for pair in pairs if self.wants(pair.interface, pair.kind, pair.metered)]
+        return wanted or [
+            pair for pair in pairs if pair.kind == _UNKNOWN and (self.metered or not pair.metered)
+        ]
+
+
+_ROWS: Final[_checks.Table] = {
+    "enabled": _checks.flag,
+    "automatic": _checks.flag,
+    "only_interfaces": _checks.names(empty=True),
+    "interfaces": _checks.names(empty=True),
+    # Without any kind nothing could be used; enabled=False says that, if it is meant.
+    "kinds": _checks.names(networks.KINDS, empty=False),
+    "leave_tunnel": _checks.flag,
+    "tunnel_only": _checks.flag,
+    "metered": _checks.flag,
+    "start_interfaces": _checks.optional(_checks.whole(1, 256)),
+    "move_after": _checks.whole(0, infinite=True),
+    "degraded_after": _checks.whole(1, 1 << 16),
+    "standby": _checks.whole(0, 256),
+    "standby_interval": _checks.number(infinite=True),
+    "metered_standby_interval": _checks.number(infinite=True),
+    "move_back_after": _checks.number(infinite=True),
+    "switches_per_minute": _checks.whole(0),
+    "no_path_timeout": _checks.number(infinite=True),
+    "return_grace": _checks.number(infinite=True),
+    "use_preferred_address": _checks.flag,
+    "new_port": _checks.flag,
+    "linger": _checks.number(unit="of PTOs"),
+}

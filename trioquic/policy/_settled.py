@@ -1,0 +1,180 @@
+"""What to do while all is well: the preferred address, a standby, better networks.
+
+Also what to do about a server that sends elsewhere by its own choice (RFC 9000 section 9.3).
+"""
+
+from dataclasses import replace
+from math import inf
+from typing import Final
+
+from .._protocol.path.state import PathState
+from ..causes import MigrationCause
+from . import _roles as roles
+from ._choices import Choices
+from ._ports import other_ports, unanswered
+from ._roles import network_of as _network
+from ._views import Candidate, Decision, PathInfo, View
+
+_NEVER: Final = inf
+_MINUTE: Final = 60.0
+# A server that goes elsewhere once more is not called back again: it has its own mind.
+_MOST_RECALLS: Final = 2
+# of another network, while none has answered
+_PORTS_OF_A_STANDBY: Final = 3
+
+
+class Settled(Choices):
+    """The active path answers."""
+
+    def decide(self, view: View, active: PathInfo, now: float) -> Decision:
+        preferred = self._preferred(view, active)
+        if preferred is not None:
+            return preferred
+        answer = self._wayward(view, active, now)
+        if answer is not None:
+            return answer
+        better = [
+            path
+            for path in view.paths
+            if path.state is PathState.VALIDATED
+            and path.rank < active.rank
+            and path.preferred == active.preferred
+            and not active.chosen
+        ]
+        look_again = view.next_candidate_at
+        for path in sorted(better, key=lambda path: path.rank):
+            ready_at = path.proven_at + self._patience(view, now)
+            if now >= ready_at:
+                reason = f"a better network is {'back' if path.been else 'there'}"
+                return Decision(migrate=path.id, cause=MigrationCause.BETTER_NETWORK, reason=reason)
+            look_again = min(look_again, ready_at)
+        standbys = roles.standbys_of(view, active)
+        home = _network(active.interface, active.local[0])
+        elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
+        wanted = 0 if view.recalls >= _MOST_RECALLS else self._policy.standby
+        missing = max(0, wanted - len({_network(p.interface, p.local[0]) for p in elsewhere}))
+        chosen = self.some(self.others(view, active), missing)
+        if not chosen:
+            chosen = self.some(self._improvements(view, active), 1)
+        useless, again = self._useless(view, active, elsewhere, now)
+        look_again = min(look_again, again)
+        if self._policy.new_port:
+            kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
+            ways = unanswered(view, self.usable(view), elsewhere, chosen, wanted)
+            more, again = other_ports(kept, ways, now, _PORTS_OF_A_STANDBY)
+            chosen, look_again = more or chosen, min(look_again, again)
+        if not view.spare_ids:
+            chosen = self.ways_to_preferred(view, active) + chosen
+        # Of those that are being probed we shall hear.
+        settled = [path for path in standbys if not path.probing]
+        due = [path for path in settled if now >= self._reprobe_at(path)]
+        for path in settled:
+            if path not in due:
+                look_again = min(look_again, self._reprobe_at(path))
+        return Decision(
+            abandon=tuple(useless),
+            challenge=tuple(path.id for path in due if path.id not in useless),
+            probe=chosen[: view.spare_ids],
+            # another port beside one that is there is no loss to tell of
+            wanted=tuple(c for c in chosen[view.spare_ids :] if not c.new_port),
+            look_again=look_again,
+        )
+
+    def _useless(
+        self, view: View, active: PathInfo, elsewhere: list[PathInfo], now: float
+    ) -> tuple[set[int], float]:
+        """Standbys that are no use, or harm; and when there may be more of them."""
+        standbys = roles.standbys_of(view, active)
+        useless = {
+            path.id
+            for path in standbys
+            if roles.is_useless(path, active, standbys, view.answerable, now)
+        }
+        waiting = [p for p in standbys if p.misled and p.mine and p.id not in useless]
+        again = min([roles.answer_due(path, active) for path in waiting], default=_NEVER)
+        if view.recalls:
+            useless -= {path.id for path in roles.twins_of(view, active)}
+            useless |= roles.left_ports(view, active)
+        if view.recalls >= _MOST_RECALLS:
+            tempting, due = roles.tempting(view, active, elsewhere, now)
+            useless |= tempting
+            again = min(again, due)
+        return useless, again
+
+    def _wayward(self, view: View, active: PathInfo, now: float) -> Decision | None:
+        """The server goes where it likes, or did, and can be had back now."""
+        strayed = [path for path in view.paths if path.strayed and path != active]
+        answer = self._server_moved(view, active, strayed[0], now) if strayed else None
+        if answer is None and view.recalls:
+            followed = [p for p in roles.twins_of(view, active) if p.state is PathState.VALIDATED]
+            if followed:
+                return Decision(migrate=followed[0].id, cause=MigrationCause.CALLED_BACK)
+        return answer
+
+    def _server_moved(
+        self, view: View, active: PathInfo, there: PathInfo, now: float
+    ) -> Decision | None:
+        """The server has chosen a path itself: go there, or have it come back; None where it does
+        so for ever, and neither would help."""
+        worse = there.rank > active.rank or bool(there.metered and not active.metered)
+        proven = there.usable and there.state is PathState.VALIDATED
+        if proven and not worse and not active.chosen:
+            followed = sum(1 for at in view.returns if now - at < _MINUTE)
+            if followed >= self._policy.switches_per_minute:
+                return None
+            return Decision(migrate=there.id, cause=MigrationCause.SERVER_MOVED)
+        if view.recalls >= _MOST_RECALLS:
+            return None
+        # A packet that is no probe brings it back (section 9.3), or another port does, where it
+        # goes to each path once, when that is new, and stays (picoquic).
+        home = _network(active.interface, active.local[0])
+        ways = [c for c in self.usable(view) if _network(c.interface, c.local) == home]
+        ways = [
+            c
+            for c in ways
+            if c.remote == active.remote and self._policy.new_port and view.spare_ids
+        ]
+        mine: tuple[int, ...] = ()
+        if view.recalls and not ways:
+            # It goes wherever a challenge was answered, so none is sent elsewhere any more.
+            mine = tuple(p.id for p in view.paths if p.mine and p != active)
+        return Decision(recall=True, abandon=mine, probe=tuple(ways[:1]), look_again=now)
+
+    def _preferred(self, view: View, active: PathInfo) -> Decision | None:
+        """Section 9.6: validate the preferred address, move there, drop what leads to the old."""
+        if not self._policy.use_preferred_address:
+            return None
+        if not active.preferred:
+            home = _network(active.interface, active.local[0])
+            reached = [
+                path
+                for path in view.paths
+                if path.preferred and path.state is PathState.VALIDATED
+                # the other address of the server is no reason to leave a network that was chosen
+                if not active.chosen or _network(path.interface, path.local[0]) == home
+            ]
+            if reached:
+                best = min(reached, key=lambda p: _network(p.interface, p.local[0]) != home)
+                return Decision(migrate=best.id, cause=MigrationCause.PREFERRED_ADDRESS)
+        if active.preferred:
+            old = tuple(path.id for path in view.paths if not path.preferred)
+            return Decision(abandon=old) if old else None
+        ways = self.ways_to_preferred(view, active)
+        return Decision(probe=ways) if ways and view.spare_ids else None
+
+    def _improvements(self, view: View, active: PathInfo) -> list[Candidate]:
+        if self._policy.move_back_after == _NEVER or active.chosen:
+            return []
+        return [c for c in self.others(view, active) if c.rank < active.rank]
+
+    def _reprobe_at(self, path: PathInfo) -> float:
+        interval = (
+            self._policy.metered_standby_interval if path.metered else self._policy.standby_interval
+        )
+        return path.proven_at + interval
+
+    def _patience(self, view: View, now: float) -> float:
+        recent = sum(1 for at in view.returns if now - at < 300.0)
+        return min(
+            self._policy.move_back_after * 2.0**recent, max(128.0, self._policy.move_back_after)
+        )
