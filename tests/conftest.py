@@ -56,6 +56,7 @@ VARIANT = {
     "test_anyio.py": "plain",
     "test_examples.py": "compiled",
     "test_network_examples.py": "compiled",
+    "test_documents.py": "plain",
     "testing": "plain",
     "tls/test_mutations.py": "compiled",
 }

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
+from tests import walks
 from trioquic._protocol.path import mtu, preferred, state
 from trioquic.http3.client import connection
 from trioquic.policy import KINDS
@@ -111,6 +112,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("architecture.md", "protocol components"): lambda: components("_protocol"),
     ("architecture.md", "http client components"): lambda: components("http3/client"),
     ("architecture.md", "states of a pooled connection"): lambda: diagram(connection.STEPS),
+    ("architecture.md", "walks"): walks.text,
     ("architecture.md", "runtime components"): lambda: components("_runtime"),
 }
 

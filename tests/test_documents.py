@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import trioquic
+from tests import walks
 from tests.documents import GENERATED, PROJECT, updated
 
 # reads the package's source
@@ -57,3 +58,10 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
         and not name.startswith("__")
     ]
     assert missing == []
+
+
+def test_no_walk_is_long() -> None:
+    """docs/architecture.md says what each of them is."""
+    found = walks.record()
+    assert len(found) == 4
+    assert {name: walk for name, walk in found.items() if len(walk) > walks.MOST_HOPS} == {}
