@@ -32,6 +32,13 @@ from tests.simulation.chance import seeded_randomness
 from trioquic.testing import SimulatedSocket
 
 RUNTIME = str(Path(trioquic.__file__).parent / "_runtime")
+
+
+def in_runtime(folder: str) -> bool:
+    """Whether a file of this folder is the runtime's."""
+    return folder == RUNTIME or folder.startswith(f"{RUNTIME}/")
+
+
 # Virtual seconds in which the server has forgotten a connection that it was told the end of
 SETTLED = 5.0
 # and one that it was told nothing about
@@ -138,7 +145,7 @@ class Cut(trio.abc.Instrument):
             return
         for frame, line in task.iter_await_frames():
             folder, _, name = frame.f_code.co_filename.rpartition("/")
-            if folder == RUNTIME:
+            if in_runtime(folder):
                 self.places.add((name, line))
 
 

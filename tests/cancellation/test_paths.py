@@ -209,8 +209,8 @@ async def test_path_events(autojump_clock: trio.testing.MockClock) -> None:
         async with bench() as b:
             async with connected(b) as conn:
                 seen = []
+                path = await conn.add_path(interface="wwan0")
                 async with conn.path_events() as events:
-                    path = await conn.add_path(interface="wwan0")
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(path.validate)
                         with cut:

@@ -21,6 +21,7 @@ class ByHand:
         self._paths = paths
         self._adder = adder
         self._linger = linger
+        paths.serve(self.migrate_to)
 
     async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """A candidate path; see `Connection.add_path`."""

@@ -10,6 +10,7 @@ import trio
 
 from ..._protocol.events import Event
 from ...causes import CloseCause, MigrationCause
+from ...errors import PathAbandonedError
 from ...networks import NetworkSource
 from ...paths import Path
 from ..driver import Driver
@@ -48,6 +49,8 @@ class PathSet:
         self.suspended = -1
         # while no path is active: why the last one is not any more
         self.lost = ""
+        # who moves the connection for the application
+        self._by_hand: Callable[[Path], None] | None = None
         # Whether there may be new tasks. A path that comes after the end, in the moment before
         # everybody is told of it, gets none, and is shut with the others.
         self._serving = True
@@ -114,6 +117,7 @@ class PathSet:
         self._links.clear()
         self.news.without_path()
         self.news.attach(None)
+        self._by_hand = None
         self._driver.attach(None)
 
     def stop_serving(self) -> None:
@@ -145,6 +149,17 @@ class PathSet:
     def active_link(self) -> PathLink | None:
         """The path whose socket carries the last words."""
         return self._links.get(self._driver.core.active_path)
+
+    def serve(self, by_hand: Callable[[Path], None]) -> None:
+        """This moves the connection to a path when the application wants it."""
+        self._by_hand = by_hand
+
+    def migrate_to(self, path: Path) -> None:
+        """Of a path's handle: see `Path.migrate`."""
+        self._driver.check_open()
+        if self._by_hand is None:
+            raise PathAbandonedError("the path was closed")
+        self._by_hand(path)
 
     # -- moving ----------------------------------------------------------------------------------
 
