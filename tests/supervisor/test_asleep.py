@@ -10,7 +10,7 @@ import trioquic
 from tests.sim_world import World
 from trioquic import HealthState
 from trioquic._runtime import asleep
-from trioquic._runtime.paths import path_set
+from trioquic._runtime.paths import adding
 from trioquic.testing import Host
 
 from .phone import Phone, phone
@@ -202,7 +202,7 @@ async def test_whatever_the_supervisor_waits_for_the_look_comes_first(
             raise trioquic.LocalAddressError(errno.ENETUNREACH, "there was none")
 
         with monkeypatch.context() as patch:
-            patch.setattr(path_set.PathSet, "add_candidate", no_room)
+            patch.setattr(adding.PathAdder, "add_candidate", no_room)
             here.world.phone.add_interface("eth0", "192.0.2.200", kind="ethernet")
             here.world.cellular.down()
             await asked.wait()

@@ -11,7 +11,7 @@ import trioquic
 from tests.sim_server import ServerOptions
 from tests.sim_world import WIFI
 from trioquic import HealthState
-from trioquic._runtime.paths import path_set
+from trioquic._runtime.paths import adding
 from trioquic._runtime.sockets import binding
 from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View
 
@@ -106,7 +106,7 @@ async def test_a_standby_that_could_not_be_opened_is_tried_again(
 
     async with phone(prepare=lambda world: world.cellular.down()) as here:
         await trio.sleep(5)
-        monkeypatch.setattr(path_set, "bind_socket", refuse)
+        monkeypatch.setattr(adding, "bind_socket", refuse)
         here.world.cellular.up()
         with trio.fail_after(3.5):
             await here.until(trioquic.PathValidated)

@@ -66,7 +66,7 @@ class PathNews:
         broadcast: Broadcast,
     ) -> None:
         self._links = links
-        self._closed = closed
+        self._closed: Callable[[int, CloseCause], None] | None = closed
         self._broadcast = broadcast
         self._listener: Listener | None = None
         self._cause, self._reason = MigrationCause.POLICY, ""
@@ -74,9 +74,15 @@ class PathNews:
         # the path of the last move, also if it is closed or left by now
         self._last_active: Path | None = None
 
-    def attach(self, listener: Listener | None) -> None:
+    def attach(self, listener: Listener) -> None:
         """Somebody decides where the connection goes, and hears of all that happens to paths."""
         self._listener = listener
+
+    def end(self) -> None:
+        """The connection is gone, and there is no more news: let go of who would be told."""
+        self._listener = None
+        self._closed = None
+        self._last_active = None
 
     def on_first(self, path: Path) -> None:
         """The connection begins on this path."""
@@ -111,7 +117,8 @@ class PathNews:
                 self._broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
             case PathReset(path_id=number):
                 self._hear(Trigger.RESET, number)
-                self._closed(number, CloseCause.RESET)
+                if self._closed is not None:
+                    self._closed(number, CloseCause.RESET)
             case PathMisled(path_id=number):
                 self._hear(Trigger.MISLED, number)
             case PathSilent(path_id=number):

@@ -115,8 +115,7 @@ class PathSet:
         for link in self._links.values():
             link.shut()
         self._links.clear()
-        self.news.without_path()
-        self.news.attach(None)
+        self.news.end()
         self._by_hand = None
         self._driver.attach(None)
 
