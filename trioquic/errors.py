@@ -188,7 +188,7 @@ class MigrationNotAllowedError(PathError):
     def __init__(self, refusal: Refusal, reason: str = "") -> None:
         super().__init__(reason or refusal.value)
         self.refusal = refusal
-        self.reason = reason or refusal.value
+        self.reason: str = reason or refusal.value
 
 
 class LocalAddressError(PathError, OSError):

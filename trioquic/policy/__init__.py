@@ -6,6 +6,8 @@ happened before: a decision that came to nothing is simply taken again. An appli
 wishes changes the knobs, or subclasses the policy and decides itself.
 """
 
+from collections.abc import Callable
+
 from .._deprecation import renamed_attributes
 from ._knobs import KINDS, MigrationPolicy
 from ._views import Candidate, Decision, PathInfo, PolicyEvent, Trigger, View
@@ -21,4 +23,4 @@ __all__ = [
     "View",
 ]
 
-__getattr__ = renamed_attributes(__name__, {"What": "Trigger"})
+__getattr__: Callable[[str], object] = renamed_attributes(__name__, {"What": "Trigger"})
