@@ -12,6 +12,7 @@ from aioquic.quic.packet import QuicErrorCode
 import trioquic
 from tests.sim_server import ServerOptions
 from trioquic import TransportConfig
+from trioquic._protocol.connection import ClientConnection
 
 from .world import dial, get, open_sockets, phone_world, server_side
 
@@ -360,3 +361,24 @@ async def test_error_codes_are_checked(
                 with pytest.raises(kind):
                     call(code)
             assert await get(conn, 100)
+
+
+async def test_a_path_of_a_broken_connection_is_closed_without_a_word(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing is the clean-up of whoever has just been told of the bug."""
+
+    def transmit(*_: object) -> None:
+        raise ValueError("a bug")
+
+    async with phone_world() as world:
+        async with dial(world) as conn:
+            await conn.wait_confirmed()
+            path = await conn.add_path(interface="wwan0")
+            with monkeypatch.context() as patch:
+                patch.setattr(ClientConnection, "transmit", transmit)
+                with pytest.raises(trioquic.InternalError):
+                    conn.ping()
+                await path.aclose()
+            assert path.state is trioquic.PathState.ABANDONED
+        assert open_sockets(world) == 0

@@ -5,7 +5,7 @@ for the supervisor to look again.
 """
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import inf
 from typing import Protocol
 
@@ -57,16 +57,10 @@ class Listener(Protocol):
 
 
 class PathNews:
-    """Tells of the paths in `links`; `closed` is called when the core has closed one by itself."""
+    """Tells of the paths in `links`."""
 
-    def __init__(
-        self,
-        links: Mapping[int, PathLink],
-        closed: Callable[[int, CloseCause], None],
-        broadcast: Broadcast,
-    ) -> None:
+    def __init__(self, links: Mapping[int, PathLink], broadcast: Broadcast) -> None:
         self._links = links
-        self._closed: Callable[[int, CloseCause], None] | None = closed
         self._broadcast = broadcast
         self._listener: Listener | None = None
         self._cause, self._reason = MigrationCause.POLICY, ""
@@ -81,7 +75,6 @@ class PathNews:
     def end(self) -> None:
         """The connection is gone, and there is no more news: let go of who would be told."""
         self._listener = None
-        self._closed = None
         self._last_active = None
 
     def on_first(self, path: Path) -> None:
@@ -108,7 +101,7 @@ class PathNews:
     # -- from the core ---------------------------------------------------------------------------
 
     def on_path_event(self, event: Event) -> None:
-        """Turn one of the core's events into a public one, and do what it asks of this side."""
+        """Turn one of the core's events into a public one, or into a reason to look."""
         match event:
             case ConnectionIdsAvailable():
                 # paths are possible now that were not before
@@ -116,9 +109,8 @@ class PathNews:
             case PreferredAddressSettled(used=used, reason=reason):
                 self._broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
             case PathReset(path_id=number):
+                # that it is closed is told by who closes it
                 self._hear(Trigger.RESET, number)
-                if self._closed is not None:
-                    self._closed(number, CloseCause.RESET)
             case PathMisled(path_id=number):
                 self._hear(Trigger.MISLED, number)
             case PathSilent(path_id=number):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import trio
 
-from ..._protocol.events import Event
+from ..._protocol.events import Event, PathReset
 from ...causes import CloseCause, MigrationCause
 from ...errors import PathAbandonedError
 from ...networks import NetworkSource
@@ -40,7 +40,7 @@ class PathSet:
         self._networks = networks
         self.reach = reach
         self._links: dict[int, PathLink] = {}
-        self.news = PathNews(self._links, self._closed, broadcast)
+        self.news = PathNews(self._links, broadcast)
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
         # the path that the application chose, until the connection leaves its network
@@ -205,15 +205,18 @@ class PathSet:
         """Give a path up, for this cause; it is gone when this returns."""
         if path_id not in self._links:
             return
-        if not self._driver.ended:
-            # what has happened before is told before
-            self._driver.tell()
-            self._driver.core.abandon(path_id, trio.current_time())
-        self._closed(path_id, cause, reason)
+        if self._driver.ended:
+            # The core does nothing any more, or is broken and would say so.
+            self._shut(path_id, cause, reason)
+            return
+        # what has happened before is told before
+        self._driver.tell()
+        self._driver.core.abandon(path_id, trio.current_time())
+        self._shut(path_id, cause, reason)
         self._driver.flush()
 
-    def _closed(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
-        """The core has abandoned a path: so does this side."""
+    def _shut(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
+        """The core has abandoned a path, or does nothing any more: so does this side."""
         link = self._links.pop(path_id, None)
         if link is None:
             return
@@ -233,6 +236,8 @@ class PathSet:
     def on_path_event(self, event: Event) -> None:
         """Something happened to a path."""
         self.news.on_path_event(event)
+        if isinstance(event, PathReset):
+            self._shut(event.path_id, CloseCause.RESET)
 
     def on_socket_error(self, path_id: int, error: OSError) -> None:
         """A path's socket reports an error."""
