@@ -105,16 +105,16 @@ class PathAdder:
             raise local_error(error, f"no way to {remote.address[0]} from there") from error
 
     async def _add_to_core(self, socket: DatagramSocket) -> int:
-        core = self._driver.core
-        try:
-            return core.add_path(socket.local, socket.remote, socket.mtu)
-        except PathRefusedError as refused:
-            if not await self._make_room(refused.refusal):
-                raise self.refuse(refused) from None
-        try:
-            return core.add_path(socket.local, socket.remote, socket.mtu)
-        except PathRefusedError as refused:
-            raise self.refuse(refused) from None
+        # There may be both too many paths and no connection ID: each is remedied once.
+        remedied: set[Refusal] = set()
+        while True:
+            try:
+                return self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
+            except PathRefusedError as refused:
+                lacking = refused.refusal
+                if lacking in remedied or not await self._make_room(lacking):
+                    raise self.refuse(refused) from None
+                remedied.add(lacking)
 
     async def _make_room(self, refusal: Refusal) -> bool:
         """Give up paths that only linger, and wait for the peer to replace the IDs that it has
@@ -123,12 +123,11 @@ class PathAdder:
         crowded = refusal in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS) and self._paths.lingering
         if not returning and not crowded:
             return False
-        active = self._paths.active_link()
-        pto = 0.0 if active is None else active.statistics().pto
-        for path_id in tuple(self._paths.lingering):
-            link = self._paths.links[path_id]
-            pto = max(pto, link.statistics().pto)
-            self._paths.close(path_id, CloseCause.NEEDED_ELSEWHERE)
+        left = [self._paths.links[path_id] for path_id in self._paths.lingering]
+        known = (link.statistics().pto for link in (self._paths.active_link(), *left) if link)
+        pto = max(known, default=0.0)
+        for link in left:
+            self._paths.close(link.path_id, CloseCause.NEEDED_ELSEWHERE)
         if refusal is Refusal.NO_SPARE_ID:
             with trio.move_on_after(max(_WAIT_FOR_ID * pto, _SHORTEST_WAIT_FOR_ID)):
                 await self._driver.crowds.wait(Reason.SPARE_ID)
