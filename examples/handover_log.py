@@ -38,7 +38,7 @@ def plain(value: object) -> object:
     if isinstance(value, trioquic.Path):
         return describe(value)
     if isinstance(value, Enum):
-        return value.value
+        return value.name.lower()  # the values are for people
     if isinstance(value, float) and not math.isfinite(value):
         return None  # JSON has no infinity
     return value

@@ -25,7 +25,6 @@ LAYERS = {
     "_deprecation": 0,
     "_application_code": 2,
     "_groups": 2,
-    "_other_ports": 2,
     "_protocol": 0,
     "_address": 1,
     **dict.fromkeys(LEAVES, 2),

@@ -140,7 +140,8 @@ async def test_handover_log_writes_json_lines(certs: Certificates) -> None:
     assert 0.04 <= validated["rtt"] < 1.0
     (moved, *_) = [entry for entry in log if entry["event"] == "Migrated"]
     assert (moved["old"]["interface"], moved["new"]["interface"]) == ("wifi", "cellular")
-    assert moved["cause"].startswith("no answer for")
+    assert moved["cause"] == "silence"
+    assert moved["reason"].startswith("no answer for")
     assert moved["new"]["state"] == "active"
 
 

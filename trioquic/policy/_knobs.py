@@ -1,9 +1,6 @@
-"""How a connection behaves when its network changes: data, and one pure function.
+"""The knobs of a policy: what they mean, which values are refused, and which networks they allow.
 
-The supervisor asks `MigrationPolicy.decide` whenever something happened, with a frozen view of the
-connection, and carries out what comes back. The function looks at what is there, not at what
-happened before: a decision that came to nothing is simply taken again. An application with other
-wishes changes the knobs, or subclasses the policy and decides itself.
+What is decided by them is in `_decide.py` and `_settled.py`.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What a policy is told, and what it answers: data without behaviour (`policy.py`).
+"""What a policy is told, and what it answers: data without behaviour.
 
 The supervisor makes a `View` of what is there and a `PolicyEvent` of what happened, and carries a
 `Decision` out. Applications find these names in `trioquic.policy`.
