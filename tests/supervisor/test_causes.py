@@ -348,3 +348,17 @@ async def test_a_move_that_is_cancelled_is_the_applications_end_of_its_path(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert causes_of(await cancelled_move(monkeypatch)) == {CloseCause.APPLICATION}
+
+
+async def test_a_path_that_the_system_gives_no_socket_for(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise trioquic.LocalAddressError(24, "too many open files")
+
+    monkeypatch.setattr(adding, "bind_socket", refuse)
+    async with phone() as here:
+        await here.until(trioquic.MigrationRefused)
+        (refused, *_) = here.heard(trioquic.MigrationRefused)
+        assert refused.refusal is trioquic.Refusal.NO_SOCKET
+        assert "too many open files" in refused.reason
