@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
@@ -11,6 +12,8 @@ import trioquic
 from tests.sim_server import ServerOptions, pattern
 from tests.sim_world import CELLULAR, SERVER, WIFI, shared_ids
 from trioquic import MigrationPolicy, PathState, TransportConfig
+from trioquic._protocol.events import PathReset
+from trioquic._runtime.paths.path_set import PathSet
 
 from .world import dial, get, open_sockets, phone_world, server_side
 
@@ -399,3 +402,26 @@ async def test_socket_errors_are_hints(autojump_clock: trio.testing.MockClock) -
             assert path.statistics().last_socket_error is not None
             world.wifi.up()
             assert await stream.receive_some() == pattern(1000)
+
+
+async def test_a_path_that_a_reset_ends_while_it_is_left(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not linger, where somebody would look for it when room is needed."""
+    policy = MigrationPolicy(automatic=False, linger=1000.0)
+    async with phone_world() as world:
+        async with dial(world, SERVER, migration=policy) as conn:
+            await settle(conn)
+            move = PathSet.move
+
+            def move_and_reset(paths: PathSet, *args: Any, **kwargs: Any) -> None:
+                move(paths, *args, **kwargs)
+                conn._driver.core.abandon(0, trio.current_time())
+                paths.on_path_event(PathReset(path_id=0))
+
+            with monkeypatch.context() as patch:
+                patch.setattr(PathSet, "move", move_and_reset)
+                await conn.migrate(interface="wwan0")
+            assert len(conn.paths) == 1
+            for number in range(9):
+                await conn.migrate(interface=("wlan0", "wwan0")[number % 2])

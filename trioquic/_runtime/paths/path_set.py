@@ -129,8 +129,9 @@ class PathSet:
         return frozenset(self._lingering)
 
     def let_linger(self, path_id: int) -> None:
-        """A path was left by hand."""
-        self._lingering.add(path_id)
+        """A path was left by hand; it may be closed already."""
+        if path_id in self._links:
+            self._lingering.add(path_id)
 
     def on_chosen(self, path_id: int) -> None:
         """The application wants the connection to be on this path."""
