@@ -1,11 +1,18 @@
 """When a path counts as silent, and what the first packet on another one is answered with."""
 
 from tests.attacks.expect import goes_on, stream_frame
-from tests.path.driver import standby
+from tests.path.driver import add, standby
 from tests.peer.packets import APPLICATION, Packet
 from tests.peer.script import ServerScript
 from tests.peer.world import World
-from trioquic._protocol.events import PathDegraded, PathRecovered, PathSilent
+from trioquic._protocol.events import (
+    PathDegraded,
+    PathRecovered,
+    PathSilent,
+    PathValidated,
+    ServerHeard,
+    ServerSilent,
+)
 from trioquic._protocol.wire import frames as fr
 
 
@@ -122,6 +129,29 @@ def test_silence_is_noticed_when_the_data_stops_after_a_lost_ping() -> None:
     died = world.now
     world.run_until(lambda: world.seen(PathSilent))
     assert world.now - died <= pto + world.delay
+
+
+def test_the_answer_to_a_challenge_ends_a_silence_that_nobody_has_noticed() -> None:
+    """It is read before the timer that is due at the same moment: the server was just heard."""
+    world = World().connect()
+    path = add(world)
+    world.delays[path] = world.delay / 10
+    world.cut.add(0)
+    world.client.ping()
+    world.flush()
+    unnoticed = world.now + 3 * world.client.path_view(0).pto
+    world.run_for(unnoticed - world.now - world.delays[path])
+    held: list[bytes] = []
+    world.to_client = lambda _path, data: held.append(data)
+    world.client.validate(path, world.now)
+    world.flush()
+    world.run_until(lambda: held)
+    assert not world.seen(ServerSilent)
+    world.now = unnoticed + 0.001
+    world.inject(held[0], path)
+    assert world.seen(PathValidated)
+    assert not world.seen(ServerSilent)
+    assert not world.seen(ServerHeard)
 
 
 def test_the_first_packet_on_the_new_path_is_acknowledged_at_once_and_once() -> None:

@@ -55,6 +55,7 @@ class World:
         datagrams: bool = False,
         observer: Observer | None = None,
         spin_bit: bool = True,
+        use_preferred_address: bool = True,
     ) -> None:
         self.now = 1000.0
         self.delay = delay
@@ -83,6 +84,7 @@ class World:
             max_datagram_size=max_datagram_size,
             keep_tickets=keep_tickets,
             spin_bit=spin_bit,
+            use_preferred_address=use_preferred_address,
             token=token,
             resumption=early,
             early_data=early is not None,

@@ -86,7 +86,6 @@ class Prober:
         recovery.on_answer()
         path.life.on_validation(ValidationInput.ANSWER)
         self._events.append(PathValidated(path_id=path.path_id, rtt=rtt))
-        self._watch.judge_active(now)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -118,7 +117,7 @@ class Prober:
             path.life.on_validation(ValidationInput.FAIL)
             if active:
                 self._watch.degrade(path)
-        self._paths.on_probe_over(path)
+            self._paths.on_probe_over(path)
         self._events.append(ValidationFailed(path_id=path.path_id, reason=reason))
 
     def _why_unanswered(self, path: Path) -> str:
