@@ -1,9 +1,9 @@
 """Facts about one connection that several components go by; each is said in one place only.
 
 Whoever needs such a fact gets this object and reads it: nobody keeps a copy, so nobody can be told
-too late. The methods are for those who bring a fact about: `establishment.py` says what
-came of the handshake, `path/table.py` which path carries the connection (`tests/test_layers.py`
-counts them).
+too late. The methods are for those who bring a fact about: `establishment.py` says what came of the
+handshake, `path/table.py` and `path/mover.py` which path carries the connection
+(`tests/ownership.py` has the list).
 """
 
 from typing import Final

@@ -105,7 +105,7 @@ class PreferredAddress:
             self._step(PreferredInput.PROBE)
 
     def on_unanswered(self, remote: Address) -> None:
-        """No path to this address is being probed any more, and the connection is not there."""
+        """No path to this address is being probed any more, and the last one did not answer."""
         if remote == self.address:
             self._step(PreferredInput.UNCLEAR)
 

@@ -1,6 +1,6 @@
 """Notices that the server answers nothing that it was asked, on whichever path.
 
-A path falls silent alone, and the connection leaves it (`table.py`, RFC 9000 section 9). This is
+A path falls silent alone, and the connection leaves it (`watch.py`, RFC 9000 section 9). This is
 about the connection: something was sent on the active path that asks for an acknowledgement, and
 since then no authentic packet has come in on any path. After `PTOS` probe timeouts (RFC 9002
 section 6.2) of that, counted without their backoff, it is told once; the next packet ends it,

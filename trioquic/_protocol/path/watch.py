@@ -105,7 +105,7 @@ class Watch:
         self._events.append(PathSilent(path_id=path.path_id))
 
     def degrade(self, path: Path) -> None:
-        """The active path has not answered for long, by any means."""
+        """The active path answers neither probes nor challenges: it counts as degraded."""
         if path.life.health is PathHealth.GOOD:
             self._fall_silent(path)
         if path.life.health is PathHealth.SILENT:
