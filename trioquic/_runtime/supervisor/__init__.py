@@ -1,3 +1,3 @@
 """What keeps a connection on a working network: `supervisor.py` looks, asks the policy and acts;
-`outlook.py` makes the view, `acting.py` carries the decision out.
+`outlook.py` has the view made, `memory.py` remembers, `acting.py` carries the decision out.
 """

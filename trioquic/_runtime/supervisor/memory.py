@@ -1,0 +1,259 @@
+"""What the supervisor remembers of paths and candidates, beside what the core knows of them.
+
+What failed is left alone for a while, twice as long each time; what answers is forgiven. All of it
+is bounded: the last ones are remembered.
+"""
+
+from collections.abc import Iterable
+from math import inf
+from typing import Final
+
+from ...policy._roles import Network
+
+_MINUTE: Final = 60.0
+_FIVE_MINUTES: Final = 300.0
+# A candidate that failed is left alone for a second, then two, four ... up to this.
+_FIRST_REST: Final = 1.0
+_LONGEST_REST: Final = 64.0
+# So many ports in a row may meet somebody who does not know the connection before that counts as a
+# failure: of eight workers the right one is met by then, but for one connection in a hundred.
+_MOST_PORTS: Final = 32
+_MOST_REMEMBERED: Final = 64
+
+# where a path leads from and to: our address, the interface, the server's address
+Way = tuple[str, str | None, tuple[str, int]]
+
+
+def _rest(times: int) -> float:
+    return min(_FIRST_REST * 2.0**times, _LONGEST_REST)
+
+
+class PathNotes:
+    """What is remembered of one path. Times are seconds on trio's clock."""
+
+    def __init__(self) -> None:
+        self.proven_at = -inf
+        self.silent_since = inf
+        self.silence_ended = -inf
+        # its socket found no way out since it last answered
+        self.no_way = False
+        # its address was among those of an interface, and its interface among those of the source
+        self.listed = False
+        self.named = False
+        # the system had a route to the server there
+        self.routed = False
+        # the supervisor opened it, and when
+        self.mine = False
+        self.opened_at = -inf
+        self.way: Way | None = None
+        # when to challenge it again, and how often in a row that was in vain
+        self.retry_at = -inf
+        self._failures = 0
+        # its network was gone, and nothing was tried there since
+        self.away = False
+        # how often the server has begun to send here by itself
+        self.strayed = 0
+
+    def on_opened(self, way: Way | None, now: float) -> None:
+        """The supervisor opened it; -inf: it is the path of the handshake."""
+        self.mine = True
+        self.opened_at = now
+        # or it would have been no candidate; that route may go before anybody looks again
+        self.routed |= now > -inf
+        self.way = way
+
+    def on_seen(self, named: bool, listed: bool) -> None:
+        """The networks were looked at."""
+        self.named |= named
+        self.listed |= listed
+
+    def on_standing(self, has_route: bool, usable: bool, doubtful: bool) -> None:
+        """It is known whether its network is there."""
+        self.routed |= has_route
+        self.away |= not usable and not doubtful
+
+    def on_validated(self, now: float) -> None:
+        """It answered a challenge."""
+        if self.silent_since < inf:
+            self.silence_ended = now
+        self.proven_at = now
+        self._failures = 0
+        self._answers()
+
+    def on_recovered(self, now: float) -> None:
+        """It answers after silence."""
+        if self.silent_since < inf:
+            self.silence_ended = now
+        self.on_moved()
+
+    def on_moved(self) -> None:
+        """The connection is here."""
+        self.strayed = 0
+        self._answers()
+
+    def _answers(self) -> None:
+        self.silent_since = inf
+        self.no_way = False
+        self.away = False
+
+    def on_silent(self, no_way: bool, now: float) -> None:
+        """Its probes are not answered, or there is not even a way out."""
+        self.silent_since = min(self.silent_since, now)
+        self.no_way |= no_way
+
+    def on_unanswered(self, now: float) -> None:
+        """Its validation failed."""
+        self.away = False
+        self.retry_at = now + _rest(self._failures)
+        self._failures += 1
+
+    def on_woken(self) -> None:
+        """Nobody listened, so nothing was silent."""
+        self.silent_since = inf
+        self.no_way = False
+
+    def on_strayed(self) -> None:
+        """The server sends here by itself."""
+        self.strayed += 1
+
+    def on_recalled(self) -> None:
+        """The server was called back."""
+        self.strayed = 0
+
+    def end_rest(self) -> None:
+        """It may be challenged at once."""
+        self.retry_at = -inf
+
+
+class Memory:
+    """What is remembered of one connection's paths, candidates and moves."""
+
+    def __init__(self) -> None:
+        self._notes: dict[int, PathNotes] = {}
+        # candidates that failed: how often, and when they may be tried again
+        self._rests: dict[Way, tuple[int, float]] = {}
+        # how many ports in a row have met somebody who does not know the connection
+        self._misled: dict[Way, int] = {}
+        # how often the server was called back
+        self.recalls = 0
+        self._switches: list[float] = []
+        self._returns: list[float] = []
+        # where the connection was, the last ones
+        self._been: dict[Network, None] = {}
+        # since when there is no active path, or it is not usable
+        self.lost_at = inf
+
+    # -- paths -------------------------------------------------------------------------------------
+
+    def of(self, path_id: int) -> PathNotes:
+        """The notes on a path; new ones for a new path."""
+        notes = self._notes.get(path_id)
+        if notes is None:
+            notes = self._notes[path_id] = PathNotes()
+        return notes
+
+    def keep(self, live: Iterable[int]) -> None:
+        """Forget all other paths."""
+        for number in self._notes.keys() - set(live):
+            del self._notes[number]
+
+    def is_silent(self, path_id: int) -> bool:
+        """Whether a path has unanswered probes."""
+        notes = self._notes.get(path_id)
+        return notes is not None and notes.silent_since < inf
+
+    def on_woken(self) -> None:
+        """The machine slept."""
+        for notes in self._notes.values():
+            notes.on_woken()
+
+    def on_recalled(self) -> None:
+        """The server was called back."""
+        self.recalls += 1
+        for notes in self._notes.values():
+            notes.on_recalled()
+
+    # -- candidates --------------------------------------------------------------------------------
+
+    def rest(self, way: Way, now: float) -> None:
+        """A candidate failed: leave it alone for a while."""
+        times, until = self._rests.get(way, (0, -inf))
+        if now < until:
+            # another port of a try that has failed already
+            return
+        self._rests[way] = (times + 1, now + _rest(times))
+        while len(self._rests) > _MOST_REMEMBERED:
+            del self._rests[next(iter(self._rests))]
+
+    def rests(self, way: Way, now: float) -> bool:
+        """Whether a candidate is to be left alone."""
+        return now < self._rests.get(way, (0, -inf))[1]
+
+    def next_try(self, ways: Iterable[Way], now: float) -> float:
+        """When the first of these candidates that rest may be tried again; infinity if none."""
+        found = [self._rests[way][1] for way in set(ways) if way in self._rests]
+        return min([until for until in found if until > now], default=inf)
+
+    def end_rests(self) -> None:
+        """What has failed may be tried at once: the path in use falls silent, for instance. How
+        often it has failed is not forgotten, so a silence gives one try."""
+        self._rests = {way: (times, -inf) for way, (times, _) in self._rests.items()}
+        for notes in self._notes.values():
+            notes.end_rest()
+
+    def forgive(self) -> None:
+        """What failed a moment ago may work now."""
+        self.end_rests()
+        self._rests.clear()
+        self._misled.clear()
+
+    def on_answer(self, way: Way | None) -> None:
+        """The server answers there."""
+        if way is not None:
+            self._misled.pop(way, None)
+
+    def on_stranger(self, way: Way, now: float) -> bool:
+        """Somebody answers there who does not know the connection: another port is tried, but not
+        for ever. Whether it is enough now."""
+        self._misled[way] = self._misled.get(way, 0) + 1
+        if self._misled[way] < _MOST_PORTS:
+            return False
+        del self._misled[way]
+        self.rest(way, now)
+        return True
+
+    def misled(self, way: Way) -> int:
+        """How many ports in a row have met somebody else there."""
+        return self._misled.get(way, 0)
+
+    # -- moves -------------------------------------------------------------------------------------
+
+    def on_switched(self, now: float) -> None:
+        """The connection left a path for its silence."""
+        self._switches = [*self._switches[1 - _MOST_REMEMBERED :], now]
+
+    def on_returned(self, now: float) -> None:
+        """The connection went to a better network."""
+        self._returns = [*self._returns[1 - _MOST_REMEMBERED :], now]
+
+    def switches(self, now: float) -> tuple[float, ...]:
+        """When the connection left paths for their silence, in the last minute."""
+        return tuple(at for at in self._switches if now - at < _MINUTE)
+
+    def returns(self, now: float) -> tuple[float, ...]:
+        """When it went to a better network, in the last five minutes."""
+        return tuple(at for at in self._returns if now - at < _FIVE_MINUTES)
+
+    def on_network(self, network: Network) -> None:
+        """The connection is there."""
+        self._been[network] = None
+        while len(self._been) > _MOST_REMEMBERED:
+            del self._been[next(iter(self._been))]
+
+    def was_on(self, network: Network) -> bool:
+        """Whether the connection is there, or was."""
+        return network in self._been
+
+    def on_lost(self, lost: bool, now: float) -> None:
+        """Whether the connection is without a usable path."""
+        self.lost_at = min(self.lost_at, now) if lost else inf
