@@ -46,6 +46,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     # what no application makes or names: it stands in signatures of what trioquic hands out
     ("py:class", r"trioquic\.([\w.]+\.)?_[\w.]+"),
+    # the keywords of `Client.request`, under which the reference has them
+    ("py:class", r"trioquic\.http3\.client\.client\.Options"),
     # without a module in an annotation that only a type checker reads
     ("py:class", r"Args|Buffer"),
     # httpx has no inventory, and Python's pages do not list these two
