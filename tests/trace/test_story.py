@@ -145,9 +145,34 @@ async def test_losses_silence_and_the_reason_to_move(
     assert trace.data("trioquic:path_silence_updated", "0")[-1] == {"silent": True}
     assert max(m["pto_count"] for m in trace.data("quic:recovery_metrics_updated", "0")) >= 1
     (migrated,) = trace.data("trioquic:migrated")
-    assert migrated["old"] == "0" and migrated["cause"]
+    assert (migrated["old"], migrated["cause"]) == ("0", "silence")
+    assert migrated["reason"].startswith("no answer for")
     windows = [m["congestion_window"] for m in trace.data("quic:recovery_metrics_updated")]
     assert len(set(windows)) > 5
+
+
+async def test_why_a_path_failed_and_was_closed(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """For programs and for people; what the end closes is not told."""
+    transport = trioquic.TransportConfig(qlog_dir=tmp_path)
+    async with phone_world() as world:
+        async with dial(world, SERVER, transport=transport) as conn:
+            await conn.wait_confirmed()
+            world.cellular.link.blackhole()
+            with pytest.raises(trioquic.PathValidationError):
+                await conn.migrate(interface="wwan0")
+            world.cellular.link.restore()
+            await (await conn.add_path(interface="wwan0")).aclose()
+            await conn.add_path(interface="wwan0")
+    trace = read(only(tmp_path))
+    assert [failure["reason"] for failure in trace.data("trioquic:validation_failed", "1")] == [
+        "no answer to PATH_CHALLENGE"
+    ]
+    assert trace.data("trioquic:path_closed") == [
+        {"cause": "no_answer", "reason": "it did not answer"},
+        {"cause": "application", "reason": "closed by the application"},
+    ]
 
 
 async def test_retry_and_its_ids(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:
