@@ -50,7 +50,8 @@ VARIANT = {
     "simulation/test_performance.py": "compiled",
     "streams/test_send_buffer.py": "compiled",
     "supervisor": "compiled",
-    # replaces a method of the core
+    # these replace methods of the core
+    "supervisor/test_causes.py": "plain",
     "supervisor/test_reasons.py": "plain",
     "test_addresses.py": "plain",
     "test_anyio.py": "plain",

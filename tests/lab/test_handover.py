@@ -44,9 +44,9 @@ async def test_a_download_outlives_its_link(certs: Certificates, kind: str, how:
         assert moved["at"] > at
         if how == "silence":
             assert moved["old"] == ON_WIFI
-            assert "no answer" in moved["cause"]
+            assert "no answer" in moved["reason"]
         else:
-            assert "the active path is gone" in moved["cause"]
+            assert "the active path is gone" in moved["reason"]
         await finish(here)
         # once the server knew, all came in over the other link, but for challenges on the old path
         # that a server sends to find out whether somebody else has moved us (section 9.3.3)
@@ -72,7 +72,7 @@ async def test_the_connection_returns_to_the_better_network(
         moved = await here.client.event("Migrated", old=ON_CELLULAR, new=ON_WIFI)
         assert at < validated["at"] < moved["at"]
         assert moved["at"] - validated["at"] > 0.25
-        assert moved["cause"] == "a better network is back"
+        assert moved["reason"] == "a better network is back"
         await finish(here)
 
 
@@ -82,7 +82,7 @@ async def test_an_upload_outlives_a_silent_death(certs: Certificates, kind: str)
         await here.client.reaches(1_000_000)
         await here.lab.silence(WIFI.name)
         moved = await here.client.event("Migrated", old=ON_WIFI, new=ON_CELLULAR)
-        assert "no answer" in moved["cause"]
+        assert "no answer" in moved["reason"]
         await finish(here)
 
 
@@ -105,7 +105,7 @@ async def test_a_planned_move_loses_nothing(certs: Certificates, kind: str) -> N
         await here.client.reaches(SIZES[kind] // 3)
         await here.client.migrate(CELLULAR.name)
         moved = await here.client.event("Migrated", old=ON_WIFI, new=ON_CELLULAR)
-        assert moved["cause"] == "requested by the application"
+        assert moved["reason"] == "requested by the application"
         validated = here.client.events("PathValidated")
         assert ON_CELLULAR in [event["path"] for event in validated]
         await finish(here)

@@ -43,7 +43,7 @@ async def test_it_is_reached_from_the_same_address(certs: Certificates) -> None:
         await here.client.event("PathValidated", path=there)
         moved = await here.client.event("Migrated", new=there)
         assert moved["old"] == f"{WIFI.client} > {SERVER}"
-        assert moved["cause"] == "the server's preferred address"
+        assert moved["reason"] == "the server's preferred address"
         result = await here.client.event("PreferredAddressResult")
         assert result["used"]
         outcome = await here.client.finish()
@@ -90,7 +90,7 @@ async def test_from_a_new_address_both_are_asked_at_the_same_time(certs: Certifi
         there = f"{CELLULAR.client} > {PREFERRED}"
         await here.client.event("PathValidated", path=there)
         moved = await here.client.event("Migrated", new=there)
-        assert moved["cause"] == "the server's preferred address"
+        assert moved["reason"] == "the server's preferred address"
         assert (await here.client.event("PreferredAddressResult"))["used"]
         here.check(await here.client.finish())
         passages = await here.lab.passages()

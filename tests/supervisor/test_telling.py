@@ -115,6 +115,9 @@ async def test_the_preferred_address(autojump_clock: trio.testing.MockClock) -> 
         await here.until(trioquic.PathClosed)
         (moved,) = here.heard(trioquic.Migrated)
         assert moved.cause is MigrationCause.PREFERRED_ADDRESS
+        # what became of the address is told after the move there
+        kinds = [type(event) for _, event in here.events]
+        assert kinds.index(trioquic.Migrated) < kinds.index(trioquic.PreferredAddressResult)
         closed = here.heard(trioquic.PathClosed)[0]
         assert closed.path.remote[0] == SERVER
         assert closed.cause is CloseCause.PREFERRED_ADDRESS

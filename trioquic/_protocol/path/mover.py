@@ -49,9 +49,10 @@ class Mover:
         self._arrive(path, now)
         if not left_well:
             path.room.on_moved_from_silence(now)
-        self._paths.preferred.on_moved(path.remote)
         self._watch.on_moved(old_id == NO_PATH, now)
         self._events.append(Migrated(old=old_id, new=path_id))
+        # what became of the preferred address is told after the move there
+        self._paths.preferred.on_moved(path.remote)
 
     def _arrive(self, path: Path, now: float) -> None:
         carried = path.life.was_active
