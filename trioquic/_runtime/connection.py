@@ -5,6 +5,7 @@ Everything is passed on to the driver, the halves and the path set; no rule is d
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from typing import Final
 
 import trio
@@ -228,25 +229,9 @@ class Connection(
 
     def statistics(self) -> ConnectionStatistics:
         """A snapshot of all counters."""
-        core = self._driver.core.statistics()
         datagrams = self._driver.core.datagrams
         return ConnectionStatistics(
-            packets_sent=core.packets_sent,
-            packets_received=core.packets_received,
-            dropped_malformed=core.dropped_malformed,
-            dropped_unknown_id=core.dropped_unknown_id,
-            dropped_unauthentic=core.dropped_unauthentic,
-            dropped_duplicate=core.dropped_duplicate,
-            dropped_no_keys=core.dropped_no_keys,
-            dropped_unexpected=core.dropped_unexpected,
-            unmatched_path_responses=core.unmatched_path_responses,
-            key_updates=core.key_updates,
-            spare_peer_ids=core.spare_peer_ids,
-            retiring_peer_ids=core.retiring_peer_ids,
-            active_own_ids=core.active_own_ids,
-            session_tickets=core.session_tickets,
-            stray_packets=core.stray_packets,
-            server_moves=core.server_moves,
+            **asdict(self._driver.core.statistics()),
             datagrams_sent=datagrams.sent,
             datagrams_received=datagrams.received,
             datagrams_lost=datagrams.lost,

@@ -35,7 +35,8 @@ class ForLater:
     ) -> None:
         """Pass on what resumes this session, if anybody wants it."""
         tickets = tls.tickets.take()
-        if not self._keep_tickets:
+        if not tickets or not self._keep_tickets:
+            # mostly: a server may cut its CRYPTO data into single bytes
             return
         del tickets[_MOST_TICKETS - self._tickets :]
         self._tickets += len(tickets)

@@ -164,7 +164,8 @@ class Transmitter:
     ) -> tuple[bytes, int, bytes]:
         """Number, pad, seal and enter into the ledger; header protection comes later."""
         out = self._out
-        keys = self._keys()
+        keys = self._handshake.one_rtt
+        assert keys is not None
         number = self._loss.next_packet_number(APPLICATION)
         header = encode_short_header(
             connection_id,
