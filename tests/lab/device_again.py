@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,12 +50,23 @@ class _Tunnel:
             + (" nodad" if ":" in local else ""),
             f"{'-6 ' if ':' in local else ''}route add {server} dev tun0",
         ]
+        self._address = socket.inet_pton(socket.AF_INET6, local).hex() if ":" in local else None
         self._header = 40 if ":" in server else 20
         self._device = -1
 
     def come(self) -> None:
         self._device = make_device("tun0")
         ip(self._lines)
+        # The kernel takes packets for a new IPv6 address a moment after it sends from it: a work
+        # queue adds the route. Until then the answer would be dropped.
+        while not self._receives():
+            time.sleep(0.001)
+
+    def _receives(self) -> bool:
+        if self._address is None:
+            return True
+        with open("/proc/net/ipv6_route") as routes:
+            return any(route.startswith(f"{self._address} 80") for route in routes)
 
     def go(self) -> None:
         os.close(self._device)
@@ -111,7 +123,8 @@ async def _run(local: str, server: str) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(receive)
         before = tunnel.exchange(sock, b"before")
-        texts = [await read.receive()]
+        with trio.fail_after(20):
+            texts = [await read.receive()]
         await trio.testing.wait_all_tasks_blocked()
         tunnel.go()
         with _nobody():

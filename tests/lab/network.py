@@ -26,6 +26,8 @@ class Passage(NamedTuple):
     """A UDP datagram that went over a link, or did not. Times are those of `time.monotonic()`."""
 
     at: float
+    due: float
+    """When the link delivers it; 0 if it does not."""
     arrived: float
     link: str
     way: str
@@ -97,7 +99,7 @@ class Lab:
             path = Path(directory) / "trace"
             await self.tell("trace", str(path))
             rows = json.loads(path.read_bytes())
-        return [Passage._make([*row[:4], tuple(row[4]), tuple(row[5]), *row[6:]]) for row in rows]
+        return [Passage._make([*row[:5], tuple(row[5]), tuple(row[6]), *row[7:]]) for row in rows]
 
 
 def linkable_ids(passages: Iterable[Passage]) -> dict[str, set[tuple[str, str]]]:

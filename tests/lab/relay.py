@@ -66,6 +66,7 @@ class Passage:
     way: str
     datagram: Datagram
     fate: str = "under way"
+    due: float = 0.0
     arrived: float = 0.0
 
 
@@ -154,6 +155,8 @@ class Relay:
         arrival = None if fate else link.ends[way].arrival(now, len(packet))
         if arrival is not None:
             self.number += 1
+            if passage is not None:
+                passage.due = arrival
             heapq.heappush(self.flights, Flight(arrival, self.number, link, packet, passage, way))
         elif passage is not None:
             passage.fate = fate or "queue full"
@@ -225,6 +228,7 @@ def describe(passage: Passage) -> list[object]:
     datagram = passage.datagram
     return [
         passage.at,
+        passage.due,
         passage.arrived,
         passage.link,
         passage.way,
