@@ -150,15 +150,15 @@ async def test_the_connect_timeout_does_not_run_while_the_pool_has_no_place() ->
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, serve, [listener])
         url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/"
-        timeout = httpx.Timeout(10, connect=0.2)
+        timeout = httpx.Timeout(20, connect=1)
         async with httpx.AsyncClient(transport=fallback, timeout=timeout) as client:
             async with trio.open_nursery() as waiting:
                 async with client.stream("GET", url):
                     waiting.start_soon(client.get, url)
-                    await trio.sleep(0.5)
+                    await trio.sleep(1.2)
             with pytest.raises(httpx.PoolTimeout):
                 async with client.stream("GET", url):
-                    await client.get(url, timeout=httpx.Timeout(10, connect=0.2, pool=0.1))
+                    await client.get(url, timeout=httpx.Timeout(20, connect=1, pool=0.1))
         nursery.cancel_scope.cancel()
 
 

@@ -443,7 +443,7 @@ async def test_a_certificate_of_the_year_0(
 
 
 async def test_a_closed_port_of_this_machine() -> None:
-    """Over real sockets, with the kernel's own messages."""
+    """Over real sockets, with the kernel's own messages: they end it, and not the timeout."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
@@ -451,7 +451,8 @@ async def test_a_closed_port_of_this_machine() -> None:
     with pytest.raises(trioquic.HandshakeError, match=f"listens on UDP at 127.0.0.1 port {port}"):
         async with trioquic.open_connection("127.0.0.1", port, alpn=["x"]):
             pytest.fail("nobody is there")
-    assert 0.5 < trio.current_time() - start < 1.0
+    # how soon, on a machine that is not busy: the tests in virtual time
+    assert 0.5 < trio.current_time() - start < TransportConfig().handshake_timeout
 
 
 @pytest.mark.parametrize(
