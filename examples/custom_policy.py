@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import trio
 
 import trioquic
-from trioquic.policy import Decision, PathInfo, PolicyEvent, View
+from trioquic.policy import ClosePath, Decision, Migrate, PathInfo, PolicyEvent, View
 
 from .options import chosen_networks, first_interface, make_parser, run
 
@@ -45,7 +45,7 @@ class LowestRtt(trioquic.MigrationPolicy):
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         inherited = super().decide(view, event, now)
         active = view.active
-        if active is None or inherited.migrate is not None or inherited.leap is not None:
+        if active is None or inherited.move is not None:
             return inherited  # something more urgent
         if active.rtt is None or active.silent_since < math.inf or self._has_just_moved(view, now):
             return inherited
@@ -54,7 +54,7 @@ class LowestRtt(trioquic.MigrationPolicy):
             return inherited
         best = min(faster, key=_rtt)
         reason = f"{_rtt(best) * 1000:.0f} ms instead of {_rtt(active) * 1000:.0f} ms"
-        return Decision(abandon=inherited.abandon, migrate=best.id, reason=reason)
+        return Decision((*inherited.of(ClosePath), Migrate(best.id, reason=reason)))
 
     def _has_just_moved(self, view: View, now: float) -> bool:
         return any(now - at < self.least_stay for at in (*view.returns, *view.switches))

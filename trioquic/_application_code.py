@@ -6,8 +6,6 @@ must be able to see whose it is: `ApplicationCodeError`, with what was raised as
 of this package are not guarded, as what they raise would be a bug here.
 """
 
-import ipaddress
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,77 +17,14 @@ from . import _checks
 from ._groups import leaves
 from ._protocol.recovery.choice import Choice
 from ._protocol.recovery.control import CongestionControl
-from .causes import MigrationCause
-from .errors import ApplicationCodeError, NoPathReason
+from .errors import ApplicationCodeError
 from .networks import Interface, NetworkSource, Route, routes_of
-from .policy import Candidate, Decision, MigrationPolicy, PolicyEvent, View
+from .policy import Decision, MigrationPolicy, PolicyEvent, View
 from .sessions import AddressToken, Record, Resumption, SessionKey, SessionStore, TakenSession
 
 _PACKAGE = __name__.partition(".")[0]
 # A source that does not wait must not keep the machine busy.
 _SHORTEST_WAIT: Final = 0.005
-
-
-def _moment(name: str, value: object) -> object:
-    """A time on trio's clock; infinite ones are "never" and "at once"."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise TypeError(f"{name} must be a time on trio's clock, not {value!r}")
-    return value
-
-
-def _address(name: str, value: object) -> object:
-    """An IP address as text; whether it is of any use, the system knows."""
-    if not isinstance(value, str):
-        raise _checks.wrong_type(name, "a str", value)
-    ipaddress.ip_address(value)
-    return value
-
-
-def _endpoint(name: str, value: object) -> object:
-    """An IP address and a port."""
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise TypeError(f"{name} must be an address and a port, not {value!r}")
-    _address(f"the address of {name}", value[0])
-    _checks.whole(1, 65535)(f"the port of {name}", value[1])
-    return value
-
-
-# What a candidate is opened by, if it is not one of the view's.
-_CANDIDATE: Final[_checks.Table] = {
-    "local": _address,
-    "interface": _checks.optional(_checks.text),
-    "remote": _endpoint,
-}
-
-
-def _candidate(name: str, value: object) -> object:
-    _checks.instance(Candidate)(name, value)
-    for field, row in _CANDIDATE.items():
-        row(f"{field} of {name}", getattr(value, field))
-    return value
-
-
-def _candidates(name: str, value: object) -> object:
-    kept = _checks.tuple_of(Candidate, name, value)
-    for candidate in kept:
-        _candidate(f"a candidate in {name}", candidate)
-    return kept
-
-
-# What would otherwise fail where a decision is carried out, or do nothing in silence.
-_DECISION: Final[_checks.Table] = {
-    "abandon": _checks.several(int),
-    "probe": _candidates,
-    "challenge": _checks.several(int),
-    "wanted": _candidates,
-    "migrate": _checks.optional(_checks.whole(0)),
-    "leap": _checks.optional(_candidate),
-    "cause": _checks.instance(MigrationCause),
-    "reason": _checks.instance(str),
-    "give_up": _checks.optional(_checks.instance(NoPathReason)),
-    "give_up_at": _moment,
-    "look_again": _moment,
-}
 
 
 def guarded(source: NetworkSource) -> NetworkSource:
@@ -232,7 +167,6 @@ def decide(policy: MigrationPolicy, view: View, event: PolicyEvent, now: float) 
     with _told(policy, "decide"):
         decision = policy.decide(view, event, now)
         _checks.instance(Decision)("what it returns", decision)
-        _checks.check_fields(decision, _DECISION)
     return decision
 
 

@@ -39,7 +39,7 @@ async def until(conn: trioquic.Connection, *states: PathState) -> None:
 
 
 async def wander(b: Bench, conn: trioquic.Connection) -> None:
-    """A standby path, a failover to it, no path at all, and a leap to one that is back."""
+    """A standby path, a failover to it, no path at all, and a move to one that is back."""
     await until(conn, PathState.ACTIVE, PathState.VALIDATED)
     b.world.wifi.down()
     await until(conn, PathState.ACTIVE)

@@ -230,7 +230,7 @@ def test_19_nothing_but_probes_goes_there_before_it_has_answered() -> None:
     assert all(packet.probing for packet in world.peer.sent_on(path))
     world.client.migrate(path, world.now)
     goes_on(world)
-    # from now on a new local address may leap there
+    # from now on a new local address may be moved to unvalidated
     other = world.client.add_path(("192.0.2.2", 50002), THERE)
     world.client.migrate(other, world.now, unvalidated=True)
     goes_on(world)

@@ -61,7 +61,7 @@ def results(here: Phone) -> list[bool]:
 async def test_20_the_preferred_address_answers_first(
     autojump_clock: trio.testing.MockClock, cut: str, server: str, preferred: str, nowhere: str
 ) -> None:
-    """Validation of the original is abandoned. When Wi-Fi is known to be gone the connection leaps
+    """Validation of the original is abandoned. When Wi-Fi is known to be gone the connection moves
     to the original address at once, which section 9.2 allows, and goes on from there."""
     prepare = far((server,), 0.1)
     async with phone(

@@ -10,7 +10,7 @@ import trio.testing
 import trioquic
 from tests.sim_world import World
 from tests.supervisor.phone import phone
-from trioquic.policy import Decision, PolicyEvent, View
+from trioquic.policy import Decision, Migrate, PolicyEvent, View
 from trioquic.testing import Datagram
 
 
@@ -24,7 +24,7 @@ class Fastest(trioquic.MigrationPolicy):
         if view.active is None or best is None or not view.active.rtt or not best.rtt:
             return decision
         if best.rtt < 0.8 * view.active.rtt:
-            return Decision(migrate=best.id, reason=f"{best.rtt:.3f} s is faster")
+            return Decision((Migrate(best.id, reason=f"{best.rtt:.3f} s is faster"),))
         return decision
 
 

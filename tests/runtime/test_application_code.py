@@ -11,8 +11,21 @@ import trio.testing
 
 import trioquic
 from tests.sim_server import ServerOptions
+from trioquic import MigrationCause
 from trioquic.httpx import HTTP3Transport
-from trioquic.policy import Candidate, Decision, PolicyEvent, View
+from trioquic.policy import (
+    Candidate,
+    Challenge,
+    ClosePath,
+    Decision,
+    Migrate,
+    MissConnectionID,
+    OpenAndMigrate,
+    OpenPath,
+    PolicyEvent,
+    View,
+    WaitForPath,
+)
 from trioquic.sessions import MemorySessions, Record, SessionKey, TakenSession
 from trioquic.testing import SimulatedNetwork
 
@@ -76,20 +89,20 @@ WAY: dict[str, Any] = {
 }
 
 
-def candidates(value: Any) -> Any:
-    """What a decision may have, with the candidates in it."""
-    if isinstance(value, list):
-        return tuple(candidates(each) for each in value)
-    return Candidate(**value) if isinstance(value, dict) else value
+def way(**odd: Any) -> dict[str, Candidate]:
+    """The fields of an action that opens this."""
+    return {"candidate": Candidate(**WAY | odd)}
 
 
 class Answers(trioquic.MigrationPolicy):
     """Answers what the test has set, of no matter which type."""
 
+    kind: ClassVar[type[Any]] = Decision
     fields: ClassVar[dict[str, Any]] = {}
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-        return Decision(**{name: candidates(value) for name, value in self.fields.items()})
+        made = self.kind(**self.fields)
+        return made if isinstance(made, Decision) else Decision((made,))
 
 
 class TakeRaises(MemorySessions):
@@ -150,28 +163,35 @@ async def test_a_policy(
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("kind", "fields", "said"),
     [
-        ({"probe": ("wlan0",)}, "each of probe must be a Candidate, not str"),
-        ({"leap": "wlan0"}, "leap must be a Candidate, not str"),
-        ({"migrate": "1"}, "migrate must be an integer, not str"),
-        ({"abandon": ["1"]}, "each of abandon must be an int, not str"),
-        ({"look_again": "soon"}, "look_again must be a time"),
-        ({"look_again": math.nan}, "look_again must be a time"),
-        ({"give_up": "no more"}, "give_up must be a NoPathReason, not str"),
-        ({"leap": WAY | {"local": "wlan0"}}, "'wlan0' does not appear to be an IPv4 or IPv6"),
-        ({"leap": WAY | {"interface": 3}}, "interface of leap must be a str, not int"),
-        ({"probe": [WAY | {"local": None}]}, "local of a candidate in probe must be a str"),
-        ({"probe": [WAY | {"remote": ("192.0.2.1", 0)}]}, "the port of remote of a candidate in"),
-        ({"wanted": [WAY | {"remote": ()}]}, "remote of a candidate in wanted must be an address"),
+        (Decision, {"actions": (OpenPath,)}, "each of actions must be an Action, not type"),
+        (Decision, {"actions": Migrate(1)}, "actions must be a sequence of Action, not Migrate"),
+        (Decision, {"look_again": "soon"}, "look_again must be a time"),
+        (Decision, {"look_again": math.nan}, "look_again must be a time"),
+        (Migrate, {"path": "1"}, "path must be an integer, not str"),
+        (Migrate, {"path": 1, "cause": "it is slow"}, "cause must be a MigrationCause, not str"),
+        (ClosePath, {"path": "1"}, "path must be an integer, not str"),
+        (ClosePath, {"path": 1, "cause": MigrationCause.POLICY}, "cause must be a CloseCause"),
+        (Challenge, {"path": None}, "path must be an integer, not NoneType"),
+        (WaitForPath, {"give_up": "no more"}, "give_up must be a NoPathReason, not str"),
+        (OpenPath, {"candidate": "wlan0"}, "candidate must be a Candidate, not str"),
+        (OpenAndMigrate, {"candidate": "wlan0"}, "candidate must be a Candidate, not str"),
+        (OpenPath, way(local="wlan0"), "'wlan0' does not appear to be an IPv4 or IPv6"),
+        (OpenPath, way(interface=3), "interface of candidate must be a str, not int"),
+        (OpenAndMigrate, way(local=None), "local of candidate must be a str"),
+        (OpenPath, way(remote=("192.0.2.1", 0)), "the port of remote of candidate"),
+        (MissConnectionID, way(remote=()), "remote of candidate must be an address"),
     ],
 )
 async def test_a_decision_of_odd_parts(
     autojump_clock: trio.testing.MockClock,
     monkeypatch: pytest.MonkeyPatch,
+    kind: type[Any],
     fields: dict[str, Any],
     said: str,
 ) -> None:
+    monkeypatch.setattr(Answers, "kind", kind)
     monkeypatch.setattr(Answers, "fields", fields)
     async with phone_world() as world:
         with pytest.raises(

@@ -13,7 +13,7 @@ import trioquic
 from tests.httpx.site import simulated_site
 from tests.sim_server import NAME, PORT, ServerOptions
 from trioquic import HealthState
-from trioquic.policy import Candidate, Decision, PolicyEvent, View
+from trioquic.policy import Candidate, Decision, OpenPath, PolicyEvent, View
 from trioquic.sessions import MemorySessions
 
 from .test_application_code import WAY, KeepRaises, Networks, Raises, TakeRaises
@@ -101,7 +101,7 @@ class Insists(trioquic.MigrationPolicy):
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         asked.append(now)
-        return Decision(probe=(Candidate(**WAY),))
+        return Decision((OpenPath(Candidate(**WAY)),))
 
 
 asked: list[float] = []

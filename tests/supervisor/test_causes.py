@@ -19,7 +19,7 @@ from trioquic import CloseCause, MigrationCause, MigrationPolicy
 from trioquic._protocol.path.path import Path as CorePath
 from trioquic._runtime.paths import adding
 from trioquic._runtime.sockets import binding
-from trioquic.policy import Decision, PolicyEvent, View
+from trioquic.policy import ClosePath, Decision, Migrate, PolicyEvent, View
 
 from .phone import Phone, phone
 from .test_tunnel import phone_with_vpn
@@ -178,8 +178,8 @@ async def silence_everywhere(_: pytest.MonkeyPatch) -> Events:
         return await until(here, MigrationCause.NO_PROBE_ANSWERED)
 
 
-async def leap_into_silence(_: pytest.MonkeyPatch) -> Events:
-    """The network that is leapt to does not answer, and another that comes up does."""
+async def move_into_silence(_: pytest.MonkeyPatch) -> Events:
+    """The network that it moves to unvalidated does not answer, and another that comes up does."""
     policy = MigrationPolicy(standby=0)
     async with phone(policy=policy, prepare=lambda w: w.cellular.link.blackhole()) as here:
         here.world.phone.add_interface("wwan1", "203.0.113.99", kind="cellular", metric=9000)
@@ -282,8 +282,9 @@ class Silent(MigrationPolicy):
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         ready = [path.id for path in view.paths if path.state is trioquic.PathState.VALIDATED]
         if view.active is None or view.active.id:
-            return Decision(abandon=tuple(ready))
-        return replace(super().decide(view, event, now), migrate=ready[0] if ready else None)
+            return Decision(tuple(map(ClosePath, ready)))
+        inherited = super().decide(view, event, now).without(Migrate)
+        return replace(inherited, actions=(*inherited.actions, *map(Migrate, ready[:1])))
 
 
 async def own_policy(_: pytest.MonkeyPatch) -> Events:
@@ -315,7 +316,7 @@ MOVED: dict[MigrationCause, Scenario] = {
     MigrationCause.BETTER_NETWORK: better_network,
     MigrationCause.SILENCE: silence,
     MigrationCause.NO_PROBE_ANSWERED: silence_everywhere,
-    MigrationCause.ANOTHER_ANSWERS: leap_into_silence,
+    MigrationCause.ANOTHER_ANSWERS: move_into_silence,
     MigrationCause.PREFERRED_ADDRESS: preferred_address,
     MigrationCause.SERVER_MOVED: server_moved,
     MigrationCause.CALLED_BACK: called_back,

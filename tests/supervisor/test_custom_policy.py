@@ -7,8 +7,17 @@ import pytest
 
 from examples.custom_policy import LowestRtt
 from trioquic import PathState
-from trioquic.policy import Candidate, MigrationPolicy, PathInfo, PolicyEvent, Trigger, View
+from trioquic.policy import (
+    Candidate,
+    Migrate,
+    MigrationPolicy,
+    PathInfo,
+    PolicyEvent,
+    Trigger,
+    View,
+)
 
+from .decisions import challenged, goal, opened
 from .test_policy import CELLULAR, NOW, SILENT, VIEW, WIFI
 
 TIME = PolicyEvent(trigger=Trigger.TIME)
@@ -23,8 +32,9 @@ def view(active: PathInfo, other: PathInfo, **more: tuple[float, ...]) -> View:
 
 def test_it_moves_to_the_faster_network() -> None:
     decision = POLICY.decide(view(WIFI, FAST), ANSWERED, NOW)
-    assert decision.migrate == FAST.id
-    assert decision.reason == "30 ms instead of 50 ms"
+    assert goal(decision) == FAST.id
+    assert isinstance(decision.move, Migrate)
+    assert decision.move.reason == "30 ms instead of 50 ms"
 
 
 @pytest.mark.parametrize(
@@ -37,14 +47,14 @@ def test_it_moves_to_the_faster_network() -> None:
     ],
 )
 def test_it_stays_unless_that_is_clearly_faster_and_works(other: PathInfo) -> None:
-    assert POLICY.decide(view(WIFI, other), ANSWERED, NOW).migrate is None
+    assert goal(POLICY.decide(view(WIFI, other), ANSWERED, NOW)) is None
 
 
 @pytest.mark.parametrize("when", ["returns", "switches"])
 def test_it_stays_for_a_while_after_a_move(when: str) -> None:
     moved = view(WIFI, FAST, **{when: (NOW - 1.0,)})
-    assert POLICY.decide(moved, ANSWERED, NOW).migrate is None
-    assert POLICY.decide(moved, ANSWERED, NOW + 2.5).migrate == FAST.id
+    assert goal(POLICY.decide(moved, ANSWERED, NOW)) is None
+    assert goal(POLICY.decide(moved, ANSWERED, NOW + 2.5)) == FAST.id
 
 
 def test_a_silent_path_and_no_path_are_left_to_the_inherited_function() -> None:
@@ -61,19 +71,21 @@ def test_it_does_not_return_to_the_first_network_by_itself() -> None:
     """Cellular is in use and the better one for it, whatever the order of networks says."""
     on_cellular = replace(FAST, state=PathState.ACTIVE)
     idle = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW - 10)
-    assert POLICY.decide(view(on_cellular, idle), ANSWERED, NOW).migrate is None
-    assert MigrationPolicy().decide(view(on_cellular, idle), ANSWERED, NOW).migrate == WIFI.id
+    assert goal(POLICY.decide(view(on_cellular, idle), ANSWERED, NOW)) is None
+    assert goal(MigrationPolicy().decide(view(on_cellular, idle), ANSWERED, NOW)) == WIFI.id
 
 
 def test_two_other_networks_are_kept_and_measured() -> None:
     ethernet: Candidate = replace(VIEW.candidates[1], local="192.0.2.20", interface="eth0", rank=2)
-    probed = POLICY.decide(
-        replace(VIEW, candidates=(*VIEW.candidates, ethernet)),
-        PolicyEvent(trigger=Trigger.TIME),
-        NOW,
-    ).probe
+    probed = opened(
+        POLICY.decide(
+            replace(VIEW, candidates=(*VIEW.candidates, ethernet)),
+            PolicyEvent(trigger=Trigger.TIME),
+            NOW,
+        )
+    )
     assert {candidate.interface for candidate in probed} == {"wwan0", "eth0"}
     due = replace(FAST, rtt=0.05, proven_at=NOW - 5.0)
-    assert POLICY.decide(view(WIFI, due), PolicyEvent(trigger=Trigger.TIME), NOW).challenge == (
+    assert challenged(POLICY.decide(view(WIFI, due), PolicyEvent(trigger=Trigger.TIME), NOW)) == (
         due.id,
     )

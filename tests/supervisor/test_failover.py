@@ -251,7 +251,7 @@ async def test_switched_off(autojump_clock: trio.testing.MockClock) -> None:
 async def test_a_network_that_cannot_be_used_does_not_keep_from_the_next(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """The connection is nowhere while it leaps, so nothing else would ask the policy again."""
+    """The connection is nowhere while its next path is opened: nothing else would ask again."""
     networks = trioquic.ManualNetworks()
 
     def prepare(world: World) -> None:

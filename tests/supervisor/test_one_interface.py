@@ -183,7 +183,7 @@ async def test_another_port_when_a_nat_or_firewall_has_forgotten(
 
 
 async def test_the_address_changes(autojump_clock: trio.testing.MockClock) -> None:
-    """Another lease in the middle of a download: noticed by polling, and the connection leaps."""
+    """Another lease in the middle of a download: noticed by polling, and the connection moves."""
     other = "192.0.2.11"
     async with machine() as here, connected(here) as (conn, heard):
         await conn.wait_confirmed()

@@ -9,11 +9,24 @@ import pytest
 from trioquic import NoPathReason, PathState
 from trioquic.policy import (
     Candidate,
+    Migrate,
     MigrationPolicy,
     PathInfo,
     PolicyEvent,
     Trigger,
     View,
+)
+
+from .decisions import (
+    calls_back,
+    challenged,
+    closed,
+    end,
+    goal,
+    opened,
+    suspends,
+    unvalidated,
+    waits,
 )
 
 SERVER = ("198.51.100.1", 4433)
@@ -38,7 +51,7 @@ WIFI = PathInfo(
     pto=0.1,
     unanswered_ptos=0,
     probing=False,
-    mine=False,
+    opened_by_supervisor=False,
 )
 CELLULAR = replace(
     WIFI,
@@ -50,7 +63,7 @@ CELLULAR = replace(
     metered=True,
     rank=1,
     proven_at=NOW - 5,
-    mine=True,
+    opened_by_supervisor=True,
 )
 WAY = Candidate(
     local="203.0.113.10",
@@ -81,14 +94,14 @@ POLICY = MigrationPolicy()
 
 def test_a_standby_is_opened_on_another_network() -> None:
     decision = POLICY.decide(VIEW, TIME, NOW)
-    assert decision.probe == (WAY,)
-    assert decision.migrate is None
+    assert opened(decision) == (WAY,)
+    assert goal(decision) is None
 
 
 def test_no_standby_where_none_is_wanted() -> None:
-    assert not MigrationPolicy(standby=0).decide(VIEW, TIME, NOW).probe
-    assert not MigrationPolicy(metered=False).decide(VIEW, TIME, NOW).probe
-    assert not MigrationPolicy(kinds=["wifi"]).decide(VIEW, TIME, NOW).probe
+    assert not opened(MigrationPolicy(standby=0).decide(VIEW, TIME, NOW))
+    assert not opened(MigrationPolicy(metered=False).decide(VIEW, TIME, NOW))
+    assert not opened(MigrationPolicy(kinds=["wifi"]).decide(VIEW, TIME, NOW))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +115,8 @@ def test_off_means_off(policy: MigrationPolicy) -> None:
 def test_a_silent_path_has_everyone_asked() -> None:
     view = replace(VIEW, active=SILENT, paths=(SILENT, CELLULAR))
     decision = MigrationPolicy(move_after=2).decide(view, TIME, NOW)
-    assert decision.challenge == (0, 1)
-    assert decision.migrate is None
+    assert challenged(decision) == (0, 1)
+    assert goal(decision) is None
     assert decision.look_again <= NOW + SILENT.pto
 
 
@@ -111,11 +124,11 @@ def test_a_standby_is_moved_to_before_it_answers_again() -> None:
     """It was validated not long ago; both paths are challenged, to see which one works."""
     view = replace(VIEW, active=SILENT, paths=(SILENT, CELLULAR))
     decision = POLICY.decide(view, TIME, NOW)
-    assert decision.migrate == 1
-    assert set(decision.challenge) == {0, 1}
+    assert goal(decision) == 1
+    assert set(challenged(decision)) == {0, 1}
     twice = replace(SILENT, unanswered_ptos=2)
     view = replace(VIEW, active=twice, paths=(twice, CELLULAR))
-    assert MigrationPolicy(move_after=2).decide(view, TIME, NOW).migrate == 1
+    assert goal(MigrationPolicy(move_after=2).decide(view, TIME, NOW)) == 1
 
 
 @pytest.mark.parametrize(
@@ -128,47 +141,48 @@ def test_a_standby_is_moved_to_before_it_answers_again() -> None:
 )
 def test_no_move_to_a_path_that_was_never_validated_or_is_gone(doubtful: PathInfo) -> None:
     view = replace(VIEW, active=SILENT, paths=(SILENT, doubtful))
-    assert POLICY.decide(view, TIME, NOW).migrate is None
+    assert goal(POLICY.decide(view, TIME, NOW)) is None
 
 
 def test_the_first_that_answers_is_taken() -> None:
     answered = replace(CELLULAR, proven_at=NOW)
     view = replace(VIEW, active=SILENT, paths=(SILENT, answered))
     decision = POLICY.decide(view, TIME, NOW)
-    assert decision.migrate == 1
-    assert "1 PTO" in decision.reason
+    assert goal(decision) == 1
+    assert isinstance(decision.move, Migrate)
+    assert "1 PTO" in decision.move.reason
 
 
 def test_switches_are_bounded() -> None:
     answered = replace(CELLULAR, proven_at=NOW)
     view = replace(VIEW, active=SILENT, paths=(SILENT, answered))
     view = replace(view, switches=tuple(NOW - n for n in range(5)))
-    assert POLICY.decide(view, TIME, NOW).migrate is None
+    assert goal(POLICY.decide(view, TIME, NOW)) is None
 
 
 def test_another_port_when_there_is_no_other_network() -> None:
     view = replace(VIEW, active=SILENT, paths=(SILENT,), candidates=(SAME,))
-    assert POLICY.decide(view, TIME, NOW).probe == (SAME,)
-    assert not MigrationPolicy(new_port=False).decide(view, TIME, NOW).probe
+    assert opened(POLICY.decide(view, TIME, NOW)) == (SAME,)
+    assert not opened(MigrationPolicy(new_port=False).decide(view, TIME, NOW))
 
 
 def test_another_address_of_the_only_network_is_as_good_as_another_port() -> None:
     other = replace(SAME, local="192.0.2.11", new_port=False)
     view = replace(VIEW, active=SILENT, paths=(SILENT,), candidates=(other,))
-    assert POLICY.decide(view, TIME, NOW).probe == (other,)
+    assert opened(POLICY.decide(view, TIME, NOW)) == (other,)
 
 
 def test_a_path_whose_network_is_gone_is_left_at_once() -> None:
     gone = replace(WIFI, usable=False)
     decision = POLICY.decide(replace(VIEW, active=gone, paths=(gone, CELLULAR)), TIME, NOW)
-    assert (decision.abandon, decision.migrate) == ((0,), 1)
+    assert (closed(decision), goal(decision)) == ((0,), 1)
     decision = POLICY.decide(
         replace(VIEW, active=gone, paths=(gone,), candidates=(WAY,)), TIME, NOW
     )
     # and kept until another is proven: its network may be back, and then its port is the only one
-    assert (decision.abandon, decision.suspend, decision.leap) == ((), True, WAY)
+    assert (closed(decision), suspends(decision), goal(decision)) == ((), True, WAY)
     decision = POLICY.decide(replace(VIEW, active=gone, paths=(gone,), candidates=()), TIME, NOW)
-    assert decision.wait
+    assert waits(decision)
 
 
 def test_no_leap_to_a_server_address_that_never_answered() -> None:
@@ -176,14 +190,14 @@ def test_no_leap_to_a_server_address_that_never_answered() -> None:
     gone = replace(WIFI, usable=False)
     way = replace(WAY, remote=PREFERRED, preferred=True)
     view = replace(VIEW, active=gone, paths=(gone,), candidates=(way,), preferred_pending=True)
-    assert POLICY.decide(view, TIME, NOW).leap is None
+    assert goal(POLICY.decide(view, TIME, NOW)) is None
 
 
 @pytest.mark.parametrize("spare", [0, 1, 2])
 def test_963_with_few_connection_ids_the_preferred_address_is_asked_first(spare: int) -> None:
     both = (WAY, replace(WAY, remote=PREFERRED, preferred=True))
     view = replace(VIEW, active=SILENT, paths=(SILENT,), candidates=both, spare_ids=spare)
-    asked = POLICY.decide(view, TIME, NOW).probe
+    asked = opened(POLICY.decide(view, TIME, NOW))
     assert [candidate.preferred for candidate in asked] == [True, False][:spare]
 
 
@@ -191,36 +205,38 @@ def test_a_path_that_the_application_chose_is_kept() -> None:
     back = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW - 60)
     here = replace(CELLULAR, state=PathState.ACTIVE)
     view = replace(VIEW, active=here, paths=(back, here), candidates=())
-    assert POLICY.decide(view, TIME, NOW).migrate == WIFI.id
-    here = replace(here, chosen=True)
+    assert goal(POLICY.decide(view, TIME, NOW)) == WIFI.id
+    here = replace(here, pinned=True)
     view = replace(VIEW, active=here, paths=(back, here), candidates=())
-    assert POLICY.decide(view, TIME, NOW).migrate is None
+    assert goal(POLICY.decide(view, TIME, NOW)) is None
 
 
 def test_a_second_path_that_differs_in_its_port_only_is_given_up() -> None:
-    double = replace(WIFI, id=7, state=PathState.VALIDATED, mine=True, proven_at=NOW)
+    double = replace(
+        WIFI, id=7, state=PathState.VALIDATED, opened_by_supervisor=True, proven_at=NOW
+    )
     view = replace(VIEW, paths=(WIFI, double), candidates=())
-    assert POLICY.decide(view, TIME, NOW).abandon == (7,)
-    view = replace(view, paths=(WIFI, replace(double, mine=False)))
-    assert POLICY.decide(view, TIME, NOW).abandon == ()
+    assert closed(POLICY.decide(view, TIME, NOW)) == (7,)
+    view = replace(view, paths=(WIFI, replace(double, opened_by_supervisor=False)))
+    assert closed(POLICY.decide(view, TIME, NOW)) == ()
 
 
 def test_a_standby_on_the_same_network_is_none() -> None:
     """When that network goes, both are gone."""
     near = replace(WIFI, id=7, local=("192.0.2.11", 1), state=PathState.VALIDATED, proven_at=NOW)
     view = replace(VIEW, paths=(WIFI, near), candidates=(WAY,))
-    assert POLICY.decide(view, TIME, NOW).probe == (WAY,)
+    assert opened(POLICY.decide(view, TIME, NOW)) == (WAY,)
 
 
 def test_forbidden_migration_leaves_only_the_preferred_address() -> None:
     way = replace(SAME, remote=PREFERRED, preferred=True, new_port=False)
     view = replace(VIEW, migration_allowed=False, candidates=(SAME, WAY, way))
     view = replace(view, preferred_pending=True)
-    assert POLICY.decide(view, TIME, NOW).probe == (way,)
+    assert opened(POLICY.decide(view, TIME, NOW)) == (way,)
     view = replace(view, preferred_pending=False, candidates=(SAME, WAY))
     silent = replace(view, active=SILENT, paths=(SILENT,))
-    assert not POLICY.decide(view, TIME, NOW).probe
-    assert not POLICY.decide(silent, TIME, NOW).probe
+    assert not opened(POLICY.decide(view, TIME, NOW))
+    assert not opened(POLICY.decide(silent, TIME, NOW))
 
 
 @pytest.mark.parametrize(("returns", "patience"), [(0, 1), (1, 2), (3, 8), (9, 128)])
@@ -230,20 +246,20 @@ def test_patience_before_the_return_to_a_better_network(returns: int, patience: 
     view = replace(VIEW, active=active, paths=(better, active), candidates=())
     view = replace(view, returns=tuple(NOW - 1 for _ in range(returns)))
     early = POLICY.decide(view, TIME, NOW + patience - 0.1)
-    assert early.migrate is None
+    assert goal(early) is None
     assert early.look_again == pytest.approx(NOW + patience)
-    assert POLICY.decide(view, TIME, NOW + patience).migrate == 0
+    assert goal(POLICY.decide(view, TIME, NOW + patience)) == 0
     never = MigrationPolicy(move_back_after=math.inf)
-    assert never.decide(view, TIME, NOW + 10_000).migrate is None
+    assert goal(never.decide(view, TIME, NOW + 10_000)) is None
 
 
 def test_a_standby_is_challenged_again_before_a_nat_forgets_it() -> None:
     free = replace(CELLULAR, metered=False)
     view = replace(VIEW, paths=(WIFI, free), candidates=())
-    assert POLICY.decide(view, TIME, free.proven_at + 24).challenge == ()
-    assert POLICY.decide(view, TIME, free.proven_at + 25).challenge == (1,)
+    assert challenged(POLICY.decide(view, TIME, free.proven_at + 24)) == ()
+    assert challenged(POLICY.decide(view, TIME, free.proven_at + 25)) == (1,)
     metered = replace(VIEW, paths=(WIFI, CELLULAR), candidates=())
-    assert POLICY.decide(metered, TIME, NOW + 10_000).challenge == ()
+    assert challenged(POLICY.decide(metered, TIME, NOW + 10_000)) == ()
 
 
 def test_a_standby_that_is_being_validated_is_waited_for() -> None:
@@ -253,7 +269,7 @@ def test_a_standby_that_is_being_validated_is_waited_for() -> None:
         view = replace(VIEW, paths=(WIFI, replace(probing, metered=metered)), candidates=())
         decision = POLICY.decide(view, TIME, NOW)
         assert decision.look_again == math.inf
-        assert decision.challenge == ()
+        assert challenged(decision) == ()
 
 
 @pytest.mark.parametrize(
@@ -291,14 +307,14 @@ def test_networks_that_must_not_be_used_end_the_connection(
     lost = replace(VIEW, active=GONE, paths=(GONE,), lost_at=NOW, **why)  # type: ignore[arg-type]
     elsewhere = replace(lost, candidates=(WAY,))
     decision = MigrationPolicy(return_grace=0.2).decide(elsewhere, TIME, NOW)
-    assert (decision.give_up, decision.give_up_at) == (reason, NOW + 0.2)
-    assert (decision.wait, decision.abandon, decision.look_again) == (True, (), NOW + 0.2)
+    assert end(decision) == (reason, NOW + 0.2)
+    assert (waits(decision), closed(decision), decision.look_again) == (True, (), NOW + 0.2)
     for nothing in (
         replace(lost, candidates=()),
         replace(lost, candidates=(replace(WAY, kind="other"),)),
     ):
         decision = MigrationPolicy(kinds=["wifi", "cellular"]).decide(nothing, TIME, NOW)
-        assert (decision.give_up, decision.wait, decision.abandon) == (None, True, ())
+        assert (end(decision), waits(decision), closed(decision)) == (None, True, ())
 
 
 def test_a_path_that_was_leapt_to_is_kept_when_it_took_the_last_connection_id() -> None:
@@ -306,7 +322,7 @@ def test_a_path_that_was_leapt_to_is_kept_when_it_took_the_last_connection_id() 
     leapt = replace(LEAPT, usable=False)
     view = replace(VIEW, active=leapt, paths=(leapt,), candidates=(), spare_ids=0)
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.abandon, decision.wait) == ((), True)
+    assert (closed(decision), waits(decision)) == ((), True)
 
 
 def test_a_path_that_may_still_answer_is_moved_to() -> None:
@@ -315,8 +331,8 @@ def test_a_path_that_may_still_answer_is_moved_to() -> None:
     asked = replace(CELLULAR, state=PathState.PROBING, probing=True)
     view = replace(VIEW, active=GONE, paths=(GONE, asked), candidates=(WAY,), spare_ids=0)
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.give_up, decision.wait, decision.abandon) == (None, False, ())
-    assert (decision.suspend, decision.migrate, decision.unproven) == (True, asked.id, True)
+    assert (end(decision), waits(decision), closed(decision)) == (None, False, ())
+    assert (suspends(decision), goal(decision), unvalidated(decision)) == (True, asked.id, True)
 
 
 def test_the_preferred_address_is_asked_where_migration_is_forbidden() -> None:
@@ -331,9 +347,9 @@ def test_the_preferred_address_is_asked_where_migration_is_forbidden() -> None:
         preferred_pending=True,
     )
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.probe, decision.wait, decision.give_up) == ((way,), True, None)
+    assert (opened(decision), waits(decision), end(decision)) == ((way,), True, None)
     failed = replace(view, candidates=(WAY,))
-    assert POLICY.decide(failed, TIME, NOW).give_up is NoPathReason.MIGRATION_FORBIDDEN
+    assert end(POLICY.decide(failed, TIME, NOW)) == (NoPathReason.MIGRATION_FORBIDDEN, -math.inf)
 
 
 @pytest.mark.parametrize("mine", [False, True])
@@ -342,51 +358,56 @@ def test_a_server_that_goes_for_ever_is_let_go(mine: bool, rank: int) -> None:
     """To a network that is worse, or only metered: it is called back twice, and then all goes on as
     if it had not gone, but without a standby."""
     active = replace(WIFI, rank=1)
-    there = replace(CELLULAR, rank=rank, strayed=1, mine=mine)
+    there = replace(CELLULAR, rank=rank, server_moves=1, opened_by_supervisor=mine)
     view = replace(VIEW, active=active, paths=(active, there), candidates=())
     asked = POLICY.decide(view, TIME, NOW)
-    assert (asked.recall, asked.abandon) == (True, ())
-    again = POLICY.decide(replace(view, recalls=1), TIME, NOW)
-    assert (again.recall, again.abandon) == (True, (there.id,) if mine else ())
-    left = POLICY.decide(replace(view, recalls=2), TIME, NOW)
+    assert (calls_back(asked), closed(asked)) == (True, ())
+    again = POLICY.decide(replace(view, called_back=1), TIME, NOW)
+    assert (calls_back(again), closed(again)) == (True, (there.id,) if mine else ())
+    left = POLICY.decide(replace(view, called_back=2), TIME, NOW)
     dropped = (there.id,) if mine and rank else ()
-    assert (left.recall, left.abandon, left.probe) == (False, dropped, ())
+    assert (calls_back(left), closed(left), opened(left)) == (False, dropped, ())
     # a better network is gone to by the connection itself
-    assert left.migrate == (there.id if rank == 0 else None)
+    assert goal(left) == (there.id if rank == 0 else None)
 
 
 def test_a_server_is_called_to_another_port_and_the_connection_goes_there() -> None:
     """picoquic goes to each path once, when it is new, and to no PING. What it has sent to the
     standby meanwhile is waited for."""
-    strayed = replace(CELLULAR, strayed=1)
+    strayed = replace(CELLULAR, server_moves=1)
     view = replace(VIEW, paths=(WIFI, strayed))
     asked = POLICY.decide(view, TIME, NOW)
-    assert (asked.recall, asked.probe, asked.abandon) == (True, (SAME,), ())
+    assert (calls_back(asked), opened(asked), closed(asked)) == (True, (SAME,), ())
     twin = replace(
-        WIFI, id=2, local=("192.0.2.10", 5001), state=PathState.PROBING, opened_at=NOW, mine=True
+        WIFI,
+        id=2,
+        local=("192.0.2.10", 5001),
+        state=PathState.PROBING,
+        opened_at=NOW,
+        opened_by_supervisor=True,
     )
-    view = replace(view, paths=(WIFI, CELLULAR, twin), recalls=1)
-    assert POLICY.decide(view, TIME, NOW).abandon == ()
+    view = replace(view, paths=(WIFI, CELLULAR, twin), called_back=1)
+    assert closed(POLICY.decide(view, TIME, NOW)) == ()
     there = replace(twin, state=PathState.VALIDATED)
-    assert POLICY.decide(replace(view, paths=(WIFI, CELLULAR, there)), TIME, NOW).migrate == 2
+    assert goal(POLICY.decide(replace(view, paths=(WIFI, CELLULAR, there)), TIME, NOW)) == 2
     active = replace(twin, state=PathState.ACTIVE)
-    old = replace(WIFI, state=PathState.VALIDATED, mine=True)
+    old = replace(WIFI, state=PathState.VALIDATED, opened_by_supervisor=True)
     view = replace(view, active=active, paths=(active, CELLULAR, old))
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.migrate, decision.abandon) == (None, (old.id,))
+    assert (goal(decision), closed(decision)) == (None, (old.id,))
     # the second time there is no standby any more, after a while
-    view = replace(view, recalls=2)
-    assert POLICY.decide(view, TIME, NOW).abandon == (old.id,)
-    assert set(POLICY.decide(view, TIME, NOW + 1).abandon) == {old.id, CELLULAR.id}
+    view = replace(view, called_back=2)
+    assert closed(POLICY.decide(view, TIME, NOW)) == (old.id,)
+    assert set(closed(POLICY.decide(view, TIME, NOW + 1))) == {old.id, CELLULAR.id}
 
 
 def test_a_server_is_not_followed_to_and_fro_for_ever() -> None:
-    twin = replace(WIFI, id=7, state=PathState.VALIDATED, proven_at=NOW - 1, strayed=1)
+    twin = replace(WIFI, id=7, state=PathState.VALIDATED, proven_at=NOW - 1, server_moves=1)
     view = replace(VIEW, paths=(WIFI, twin), candidates=())
-    assert POLICY.decide(view, TIME, NOW).migrate == twin.id
+    assert goal(POLICY.decide(view, TIME, NOW)) == twin.id
     often = replace(view, returns=tuple(NOW - n for n in range(POLICY.switches_per_minute)))
-    assert POLICY.decide(often, TIME, NOW).migrate is None
-    assert POLICY.decide(often, TIME, NOW + 60).migrate == twin.id
+    assert goal(POLICY.decide(often, TIME, NOW)) is None
+    assert goal(POLICY.decide(often, TIME, NOW + 60)) == twin.id
 
 
 LEAPT = replace(CELLULAR, state=PathState.ACTIVE, doubtful=True, opened_at=NOW, probing=True)
@@ -396,34 +417,34 @@ def test_what_is_proven_is_a_refuge_while_the_active_path_is_in_doubt() -> None:
     """Also a twin on another port, which is no double then."""
     twin = replace(LEAPT, id=7, state=PathState.VALIDATED, doubtful=False, proven_at=NOW)
     decision = POLICY.decide(replace(VIEW, active=LEAPT, paths=(LEAPT, twin)), TIME, NOW)
-    assert (decision.migrate, decision.abandon) == (7, ())
+    assert (goal(decision), closed(decision)) == (7, ())
 
 
 def test_what_is_gone_is_kept_while_the_active_path_is_in_doubt_and_returned_to() -> None:
-    gone = replace(WIFI, state=PathState.CANDIDATE, usable=False, mine=True)
+    gone = replace(WIFI, state=PathState.CANDIDATE, usable=False, opened_by_supervisor=True)
     view = replace(VIEW, active=LEAPT, paths=(gone, LEAPT), candidates=())
-    assert POLICY.decide(view, TIME, NOW).abandon == ()
+    assert closed(POLICY.decide(view, TIME, NOW)) == ()
     back = replace(gone, usable=True, returned=True)
     decision = POLICY.decide(replace(view, paths=(back, LEAPT)), TIME, NOW)
-    assert (decision.migrate, decision.unproven) == (0, True)
+    assert (goal(decision), unvalidated(decision)) == (0, True)
     proven = replace(LEAPT, doubtful=False)
     view = replace(view, active=proven, paths=(gone, proven))
-    assert POLICY.decide(view, TIME, NOW).abandon == (0,)
+    assert closed(POLICY.decide(view, TIME, NOW)) == (0,)
 
 
 def test_another_port_each_time_somebody_else_answers() -> None:
     there = replace(WAY, new_port=True)
     view = replace(VIEW, active=LEAPT, paths=(LEAPT,), candidates=(there,))
-    waits = POLICY.decide(view, TIME, NOW + 0.1)
-    assert waits.probe == ()
-    assert waits.look_again <= NOW + 0.25
-    assert len(POLICY.decide(view, TIME, NOW + 0.25).probe) == 1
+    decision = POLICY.decide(view, TIME, NOW + 0.1)
+    assert opened(decision) == ()
+    assert decision.look_again <= NOW + 0.25
+    assert len(opened(POLICY.decide(view, TIME, NOW + 0.25))) == 1
     misled = replace(LEAPT, misled=True)
     view = replace(view, active=misled, paths=(misled,))
-    assert len(POLICY.decide(view, TIME, NOW + 0.1).probe) == 1
+    assert len(opened(POLICY.decide(view, TIME, NOW + 0.1))) == 1
     more = replace(misled, id=5, state=PathState.PROBING)
     view = replace(view, paths=(misled, more))
-    assert len(POLICY.decide(view, TIME, NOW + 0.1).probe) == 2
+    assert len(opened(POLICY.decide(view, TIME, NOW + 0.1))) == 2
 
 
 def test_no_more_ports_in_question_than_the_server_has_ids_of_ours_to_answer_with() -> None:
@@ -432,9 +453,9 @@ def test_no_more_ports_in_question_than_the_server_has_ids_of_ours_to_answer_wit
     misled = replace(LEAPT, misled=True)
     asked = replace(LEAPT, id=5, state=PathState.PROBING)
     view = replace(VIEW, active=misled, paths=(misled, asked), candidates=(there,), answerable=1)
-    assert POLICY.decide(view, TIME, NOW + 0.3).probe == ()
+    assert opened(POLICY.decide(view, TIME, NOW + 0.3)) == ()
     view = replace(view, paths=(misled, replace(asked, misled=True)))
-    assert len(POLICY.decide(view, TIME, NOW + 0.3).probe) == 1
+    assert len(opened(POLICY.decide(view, TIME, NOW + 0.3))) == 1
 
 
 def test_a_standby_that_leads_to_somebody_else_is_replaced() -> None:
@@ -445,26 +466,26 @@ def test_a_standby_that_leads_to_somebody_else_is_replaced() -> None:
     view = replace(VIEW, paths=(WIFI, misled), candidates=(SAME, there))
     # What came in may be anybody's: the server is given the time for an answer of its own.
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.abandon, decision.probe) == ((), (there, there))
+    assert (closed(decision), opened(decision)) == ((), (there, there))
     due = NOW + max(0.25, WIFI.pto)
     assert decision.look_again <= due
     decision = POLICY.decide(view, TIME, due)
-    assert (decision.abandon, decision.probe) == ((misled.id,), (there,))
+    assert (closed(decision), opened(decision)) == ((misled.id,), (there,))
 
 
 @pytest.mark.parametrize("metered", [True, False])
 def test_54_a_server_that_moved_is_followed_or_called_back(metered: bool) -> None:
-    there = replace(CELLULAR, strayed=1, rank=0, metered=metered)
+    there = replace(CELLULAR, server_moves=1, rank=0, metered=metered)
     view = replace(VIEW, paths=(WIFI, there), candidates=())
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.migrate, decision.recall) == ((None, True) if metered else (1, False))
+    assert (goal(decision), calls_back(decision)) == ((None, True) if metered else (1, False))
     if metered:
         # what else there is to do is not put off until the next event
         assert decision.look_again <= NOW
-    again = POLICY.decide(replace(view, recalls=1), TIME, NOW)
-    assert again.abandon == ((1,) if metered else ())
-    cured = replace(VIEW, recalls=2)
-    assert POLICY.decide(cured, TIME, NOW).probe == ()
+    again = POLICY.decide(replace(view, called_back=1), TIME, NOW)
+    assert closed(again) == ((1,) if metered else ())
+    cured = replace(VIEW, called_back=2)
+    assert opened(POLICY.decide(cured, TIME, NOW)) == ()
 
 
 def test_one_port_is_in_question_where_the_server_can_answer_on_one() -> None:
@@ -475,8 +496,8 @@ def test_one_port_is_in_question_where_the_server_can_answer_on_one() -> None:
     )
     second = replace(first, id=2, local=("203.0.113.10", 5001), opened_at=NOW - 1)
     view = replace(VIEW, paths=(WIFI, first, second), candidates=(SAME,), answerable=1)
-    assert POLICY.decide(view, TIME, NOW).abandon == (first.id,)
-    assert POLICY.decide(replace(view, answerable=4), TIME, NOW).abandon == ()
+    assert closed(POLICY.decide(view, TIME, NOW)) == (first.id,)
+    assert closed(POLICY.decide(replace(view, answerable=4), TIME, NOW)) == ()
 
 
 def test_a_leap_goes_to_the_port_that_was_asked_last() -> None:
@@ -488,7 +509,7 @@ def test_a_leap_goes_to_the_port_that_was_asked_last() -> None:
     again = replace(WAY, new_port=True)
     view = replace(VIEW, active=gone, paths=(gone, first, second), candidates=(again,), lost="down")
     decision = POLICY.decide(view, TIME, NOW)
-    assert (decision.migrate, decision.unproven) == (second.id, True)
+    assert (goal(decision), unvalidated(decision)) == (second.id, True)
 
 
 @pytest.mark.parametrize("other", [{"leave_tunnel": True}, {"kinds": ["wifi"]}])

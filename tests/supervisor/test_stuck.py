@@ -13,8 +13,9 @@ from tests.sim_world import WIFI
 from trioquic import HealthState
 from trioquic._runtime.paths import adding
 from trioquic._runtime.sockets import binding
-from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View
+from trioquic.policy import Decision, Migrate, MigrationPolicy, PolicyEvent, Suspend, View
 
+from .decisions import closed, goal, waits
 from .phone import phone
 from .test_policy import CELLULAR as STANDBY
 from .test_policy import NOW, POLICY, SAME, TIME, VIEW, WAY
@@ -54,14 +55,13 @@ def test_a_path_that_is_gone_is_given_up_only_for_a_move_that_needs_its_id() -> 
     view = replace(VIEW, active=gone[0], paths=gone, candidates=(WAY,), answerable=0)
     decision = POLICY.decide(view, TIME, NOW)
     # its interface is there again with another address; the other network may yet be back
-    assert (decision.leap, decision.abandon) == (WAY, (STANDBY.id,))
-    assert POLICY.decide(replace(view, candidates=(SAME,)), TIME, NOW).abandon == (HOME.id,)
-    assert POLICY.decide(replace(view, answerable=1), TIME, NOW).abandon == ()
+    assert (goal(decision), closed(decision)) == (WAY, (STANDBY.id,))
+    assert closed(POLICY.decide(replace(view, candidates=(SAME,)), TIME, NOW)) == (HOME.id,)
+    assert closed(POLICY.decide(replace(view, answerable=1), TIME, NOW)) == ()
     # the same port may be what works when the network is back
-    waits = POLICY.decide(replace(view, candidates=()), TIME, NOW)
-    assert (waits.wait, waits.abandon) == (True, ())
-    confined = POLICY.decide(replace(view, spare_ids=0), TIME, NOW)
-    assert (confined.wait, confined.abandon) == (True, ())
+    for nothing in (replace(view, candidates=()), replace(view, spare_ids=0)):
+        decision = POLICY.decide(nothing, TIME, NOW)
+        assert (waits(decision), closed(decision)) == (True, ())
 
 
 class Rash(MigrationPolicy):
@@ -71,7 +71,8 @@ class Rash(MigrationPolicy):
         if view.active is not None and view.active.usable:
             return Decision()
         there = next(path for path in view.paths if path.interface == "wwan0")
-        return Decision(suspend=view.active is not None, migrate=there.id)
+        suspend = () if view.active is None else (Suspend(),)
+        return Decision((*suspend, Migrate(there.id)))
 
 
 async def test_a_connection_whose_move_is_refused_is_not_well(

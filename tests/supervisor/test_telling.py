@@ -1,7 +1,6 @@
 """What happened, and why: each migration has a cause, each refusal and failure a reason."""
 
 import math
-from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -14,7 +13,16 @@ from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import PREFERRED, SERVER
 from trioquic._protocol.events import ConnectionIdsAvailable
 from trioquic.causes import CloseCause, MigrationCause
-from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View
+from trioquic.policy import (
+    ClosePath,
+    Decision,
+    Migrate,
+    MigrationPolicy,
+    OpenPath,
+    PolicyEvent,
+    Trigger,
+    View,
+)
 
 from .phone import Phone, phone
 
@@ -129,7 +137,7 @@ class Greedy(trioquic.MigrationPolicy):
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         if event.trigger is not Trigger.CONFIRMED:
             return Decision()
-        return Decision(probe=view.candidates[:1] * 12)
+        return Decision(tuple(map(OpenPath, view.candidates[:1] * 12)))
 
 
 async def test_a_refusal_is_told_once(autojump_clock: trio.testing.MockClock) -> None:
@@ -151,8 +159,8 @@ class Terse(trioquic.MigrationPolicy):
         inherited = super().decide(view, event, now)
         ready = [p for p in view.paths if p.state is trioquic.PathState.VALIDATED]
         if ready and view.active is not None and view.active.id == 0:
-            return Decision(migrate=ready[0].id)
-        return replace(inherited, migrate=None, abandon=())
+            return Decision((Migrate(ready[0].id),))
+        return inherited.without(Migrate, ClosePath)
 
 
 async def test_a_policy_that_gives_no_cause(autojump_clock: trio.testing.MockClock) -> None:

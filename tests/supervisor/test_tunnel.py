@@ -17,6 +17,7 @@ from trioquic.networks import routes_of
 from trioquic.policy import Decision, PolicyEvent, View
 from trioquic.testing import Interface
 
+from .decisions import opened
 from .phone import Phone
 
 TUNNEL = "10.8.0.2"
@@ -155,7 +156,7 @@ def telling(probing: trio.Event) -> trioquic.MigrationPolicy:
     class Telling(trioquic.MigrationPolicy):
         def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
             decision = super().decide(view, event, now)
-            if decision.probe:
+            if opened(decision):
                 probing.set()
             return decision
 

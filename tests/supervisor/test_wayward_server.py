@@ -10,6 +10,7 @@ import trioquic
 from tests import sim_server
 from trioquic.policy import Decision, MigrationPolicy, PolicyEvent, View
 
+from .decisions import calls_back
 from .phone import Phone, phone
 
 SIZE = 1_000_000
@@ -155,7 +156,7 @@ class Counting(MigrationPolicy):
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         decision = super().decide(view, event, now)
-        Counting.recalls += decision.recall
+        Counting.recalls += calls_back(decision)
         Counting.decisions += 1
         return decision
 

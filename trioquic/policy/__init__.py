@@ -9,18 +9,41 @@ wishes changes the knobs, or subclasses the policy and decides itself.
 from collections.abc import Callable
 
 from .._deprecation import renamed_attributes
+from ._actions import (
+    Action,
+    CallServerBack,
+    Challenge,
+    ClosePath,
+    Decision,
+    Migrate,
+    MissConnectionID,
+    OpenAndMigrate,
+    OpenPath,
+    Suspend,
+    WaitForPath,
+)
 from ._knobs import KINDS, MigrationPolicy
-from ._views import Candidate, Decision, PathInfo, PolicyEvent, Trigger, View
+from ._views import Candidate, PathInfo, PolicyEvent, Trigger, View
 
 __all__ = [
     "KINDS",
+    "Action",
+    "CallServerBack",
     "Candidate",
+    "Challenge",
+    "ClosePath",
     "Decision",
+    "Migrate",
     "MigrationPolicy",
+    "MissConnectionID",
+    "OpenAndMigrate",
+    "OpenPath",
     "PathInfo",
     "PolicyEvent",
+    "Suspend",
     "Trigger",
     "View",
+    "WaitForPath",
 ]
 
 __getattr__: Callable[[str], object] = renamed_attributes(__name__, {"What": "Trigger"})

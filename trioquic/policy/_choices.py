@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ._actions import MissConnectionID, OpenPath
 from ._roles import network_of as _network
 from ._views import Candidate, PathInfo, View
 
@@ -37,6 +38,13 @@ class Choices:
             if network not in used and not candidate.new_port:
                 found.append(candidate)
         return found
+
+    def open(
+        self, view: View, ways: tuple[Candidate, ...]
+    ) -> tuple[OpenPath | MissConnectionID, ...]:
+        """Open these, as far as there are connection IDs."""
+        spare = view.spare_ids
+        return (*map(OpenPath, ways[:spare]), *map(MissConnectionID, ways[spare:]))
 
     def some(self, candidates: list[Candidate], networks: int) -> tuple[Candidate, ...]:
         """The first networks' candidates. Section 9.6.3: both server addresses of one network are

@@ -4,6 +4,7 @@ Pure functions over a `View`: the same arguments give the same decision. What to
 well is in `_settled.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -12,15 +13,24 @@ from .._protocol.path.state import PathState
 from ..causes import MigrationCause
 from ..errors import NoPathReason
 from . import _roles as roles
+from ._actions import (
+    Challenge,
+    ClosePath,
+    Decision,
+    Migrate,
+    OpenAndMigrate,
+    OpenPath,
+    Suspend,
+    WaitForPath,
+)
 from ._choices import Choices
 from ._ports import other_ports
 from ._settled import Settled
-from ._views import Decision, PathInfo, View
+from ._views import Candidate, PathInfo, View
 
 if TYPE_CHECKING:
     from ._knobs import MigrationPolicy
 
-_NEVER: Final = inf
 _BACK: Final = MigrationCause.NETWORK_BACK
 
 
@@ -30,34 +40,26 @@ def decide(policy: "MigrationPolicy", view: View, now: float) -> Decision:
         return Decision()
     urgent = _Urgent(policy)
     active = view.active
-    gone = tuple(
-        path.id
-        for path in view.paths
-        if not path.usable or roles.is_stale(path) or roles.is_outside(path, view)
-    )
+    gone = [close for path in view.paths if (close := roles.why_gone(path, view)) is not None]
     view = replace(view, paths=tuple(p for p in view.paths if not p.outside or p == active))
-    if active is None or active.id in gone:
+    if active is None or any(close.path == active.id for close in gone):
         return urgent.without_path(view, gone, now)
     if active.doubtful:
         return urgent.doubtful(view, active, now)
-    if active.silent_since < _NEVER:
+    if active.silent_since < inf:
         # Nothing reaches the server, so what is given up brings no new connection ID: only what
         # can be used no more goes, and the others are asked again.
-        gone = tuple(path.id for path in view.paths if not path.usable)
+        gone = [roles.without_network(path) for path in view.paths if not path.usable]
         decision = urgent.silent(view, active, now)
     else:
         decision = Settled(policy).decide(view, active, now)
-    return _with_abandoned(decision, gone)
-
-
-def _with_abandoned(decision: Decision, gone: tuple[int, ...]) -> Decision:
-    if not gone:
-        return decision
-    return replace(
-        decision,
-        abandon=gone + decision.abandon,
-        challenge=tuple(number for number in decision.challenge if number not in gone),
-    )
+    closed = {close.path for close in gone}
+    rest = [
+        action
+        for action in decision.actions
+        if not isinstance(action, ClosePath | Challenge) or action.path not in closed
+    ]
+    return replace(decision, actions=(*gone, *rest))
 
 
 class _Urgent(Choices):
@@ -65,59 +67,55 @@ class _Urgent(Choices):
 
     # -- no path: break before make ----------------------------------------------------------------
 
-    def without_path(self, view: View, gone: tuple[int, ...], now: float) -> Decision:
+    def without_path(self, view: View, gone: list[ClosePath], now: float) -> Decision:
         cause, reason = MigrationCause.NETWORK_GONE, f"the active path is gone: {view.lost}"
-        ready = [p for p in view.paths if p.id not in gone and p.state is PathState.VALIDATED]
+        left = {close.path for close in gone}
+        ready = [p for p in view.paths if p.id not in left and p.state is PathState.VALIDATED]
         if ready:
             # Of several ports the one that was in use: to there the server's packets go.
             best = max(ready, key=lambda p: (p.preferred, -p.rank, p.suspended, p.proven_at))
             if best.returned:
                 cause, reason = _BACK, ""
-            return Decision(abandon=gone, migrate=best.id, cause=cause, reason=reason)
+            return Decision((*gone, Migrate(best.id, cause=cause, reason=reason)))
         # What has worked may do so again when its network is back, from the same port only, and
         # while nothing else is proven nothing is gained by giving it up.
-        kept = [path.id for path in view.paths if not path.usable and not path.doubtful]
-        gone = tuple(number for number in gone if number not in kept)
-        suspend = view.active is not None
+        kept = [path for path in view.paths if not path.usable and not path.doubtful]
+        gone = [close for close in gone if all(close.path != path.id for path in kept)]
         returned = [path for path in view.paths if path.returned]
         if returned:
             best = roles.best_returned(returned)
-            return Decision(abandon=gone, migrate=best.id, unproven=True, cause=_BACK)
+            return Decision((*gone, Migrate(best.id, cause=_BACK, unvalidated=True)))
         # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
         ways = [c for c in self.usable(view) if not (c.preferred and view.preferred_pending)]
-        asked = roles.may_answer(view, gone, {(c.local, c.remote) for c in self.usable(view)})
-        leap = view.migration_allowed and view.spare_ids > 0 and len(ways) > 0
-        if not view.answerable and (leap or asked is not None):
+        left = {close.path for close in gone}
+        asked = roles.may_answer(view, left, {(c.local, c.remote) for c in self.usable(view)})
+        may_open = view.migration_allowed and view.spare_ids > 0
+        if not view.answerable and ((may_open and ways) or asked is not None):
             # Section 5.1.1: the server needs an unused ID of ours there, and gets a new one for
             # that of a path which is given up.
-            gone += roles.least_hopeful([p for p in view.paths if p.id in kept], ways)
+            gone += roles.least_hopeful(kept, ways)
+        suspend = [Suspend()] if view.active is not None else []
         if asked is not None and not (ways and view.spare_ids and ways[0].rank < asked.rank):
-            return Decision(
-                abandon=gone,
-                suspend=suspend,
-                migrate=asked.id,
-                unproven=True,
-                cause=cause,
-                reason=reason,
-            )
-        if not view.migration_allowed or not view.spare_ids:
+            move = Migrate(asked.id, cause=cause, reason=reason, unvalidated=True)
+            return Decision((*gone, *suspend, move))
+        if not may_open:
             return self._confined(view, gone, now)
         if ways:
-            return Decision(abandon=gone, suspend=suspend, leap=ways[0], cause=cause, reason=reason)
-        return Decision(abandon=gone, suspend=suspend, wait=True, look_again=view.next_candidate_at)
+            return Decision((*gone, *suspend, OpenAndMigrate(ways[0], cause=cause, reason=reason)))
+        return Decision((*gone, *suspend, WaitForPath()), look_again=view.next_candidate_at)
 
-    # -- a leap into the dark: whatever works is better --------------------------------------------
+    # -- moved before anything was proven: whatever works is better --------------------------------
 
     def doubtful(self, view: View, active: PathInfo, now: float) -> Decision:
         """The connection has moved to a path that was not proven, and there is no answer yet."""
         proven = [p for p in view.paths if p.usable and p.state is PathState.VALIDATED]
         if proven:
             best = max(proven, key=lambda path: (path.preferred, -path.rank, path.proven_at))
-            return Decision(migrate=best.id, cause=MigrationCause.ANOTHER_ANSWERS)
+            return Decision((Migrate(best.id, cause=MigrationCause.ANOTHER_ANSWERS),))
         returned = [path for path in view.paths if path.returned]
         if returned:
             best = roles.best_returned(returned)
-            return Decision(migrate=best.id, unproven=True, cause=_BACK)
+            return Decision((Migrate(best.id, cause=_BACK, unvalidated=True),))
         return self._ask_around(view, active, now)
 
     def _ask_around(self, view: View, active: PathInfo, now: float) -> Decision:
@@ -128,65 +126,52 @@ class _Urgent(Choices):
         look_again = min(
             [now + active.pto, view.next_candidate_at, *(p.retry_at for p in due if p not in ripe)]
         )
-        chosen = self.some(self.others(view, active), 2)
+        ways = self.some(self.others(view, active), 2)
         proven = any(path.state is PathState.VALIDATED for path in view.paths if path.usable)
-        if not chosen and self._policy.new_port and not proven:
+        if not ways and self._policy.new_port and not proven:
             # only networks in use are left: another port there, or another address
-            chosen, again = other_ports(view, self.usable(view), now)
+            ways, again = other_ports(view, self.usable(view), now)
             look_again = min(look_again, again)
         if active.doubtful:
-            # Section 9.6.3: a leap leads to the original address, and both are asked.
-            chosen = self.ways_to_preferred(view, active) + chosen
-        return Decision(
-            challenge=tuple(path.id for path in ripe),
-            probe=chosen[: view.spare_ids],
-            wanted=chosen[view.spare_ids :],
-            look_again=look_again,
-        )
+            # Section 9.6.3: such a move leads to the original address, and both are asked.
+            ways = self.ways_to_preferred(view, active) + ways
+        challenges = [Challenge(path.id) for path in ripe]
+        return Decision((*challenges, *self.open(view, ways)), look_again=look_again)
 
-    def _confined(self, view: View, gone: tuple[int, ...], now: float) -> Decision:
+    def _confined(self, view: View, gone: Sequence[ClosePath], now: float) -> Decision:
         """From the address that is gone alone the server may be reached (section 18.2), or there is
         no connection ID for another one (section 9.5), and from where should one come?"""
-        # A path that was leapt to is kept as well: its ID was the last one.
-        gone = tuple(n for n in gone if view.active is None or n != view.active.id)
-        probing = any(path.usable and path.id not in gone for path in view.paths)
-        ways = () if probing or not view.spare_ids else self.some(self.usable(view), 1)
-        end, at = None, view.lost_at + self._policy.return_grace
+        # The active path is kept also if it was moved to unvalidated: its ID was the last one.
+        gone = [c for c in gone if view.active is None or c.path != view.active.id]
+        left = {close.path for close in gone}
+        probing = any(path.usable and path.id not in left for path in view.paths)
+        ways: tuple[Candidate, ...] = ()
+        if not probing and view.spare_ids:
+            ways = self.some(self.usable(view), 1)
+        look_again, wait = view.next_candidate_at, WaitForPath()
         if not probing and not ways and self.allowed(view):
             # A new connection could go on at once, and this one perhaps never.
             forbidden = not view.migration_allowed
             end = NoPathReason.MIGRATION_FORBIDDEN if forbidden else NoPathReason.NO_CONNECTION_ID
-        return Decision(
-            abandon=gone,
-            probe=ways,
-            wait=True,
-            give_up=end,
-            give_up_at=at,
-            look_again=view.next_candidate_at if end is None else min(view.next_candidate_at, at),
-        )
+            at = view.lost_at + self._policy.return_grace
+            look_again, wait = min(look_again, at), WaitForPath(give_up=end, give_up_at=at)
+        return Decision((*gone, *map(OpenPath, ways), wait), look_again=look_again)
 
     # -- a silent path: ask everywhere, go where an answer comes from ------------------------------
 
     def silent(self, view: View, active: PathInfo, now: float) -> Decision:
+        may_switch = len(view.switches) < self._policy.switches_per_minute
         target = roles.refuge(view, active, self._policy.move_after)
-        if target is not None and len(view.switches) < self._policy.switches_per_minute:
+        if target is not None and may_switch:
+            move = Migrate(target.id, cause=MigrationCause.SILENCE, reason=roles.why_left(active))
             # Both are asked whether they work: if it is the old one alone, that is the way back.
-            doubtful = [path for path in (active, target) if not path.probing]
-            return Decision(
-                migrate=target.id,
-                challenge=tuple(p.id for p in doubtful if p.proven_at < active.silent_since),
-                cause=MigrationCause.SILENCE,
-                reason=roles.why_left(active),
-            )
-        if (
-            target is None
-            and active.unanswered_ptos >= self._policy.degraded_after
-            and view.answerable
-        ):
+            unheard = [p for p in (active, target) if p.proven_at < active.silent_since]
+            return Decision((move, *(Challenge(p.id) for p in unheard if not p.probing)))
+        patient = active.unanswered_ptos < self._policy.degraded_after
+        if target is None and may_switch and not patient and view.answerable:
             ways = {(c.local, c.remote) for c in self.usable(view)}
             deaf = roles.may_hear(view, active, now, ways)
-            if deaf is not None and len(view.switches) < self._policy.switches_per_minute:
-                return Decision(
-                    migrate=deaf.id, unproven=True, cause=MigrationCause.NO_PROBE_ANSWERED
-                )
+            if deaf is not None:
+                cause = MigrationCause.NO_PROBE_ANSWERED
+                return Decision((Migrate(deaf.id, cause=cause, unvalidated=True),))
         return self._ask_around(view, active, now)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from .. import _checks, networks
+from ._actions import Decision
 from ._decide import decide
-from ._views import Decision, PolicyEvent, View
+from ._views import PolicyEvent, View
 
 if TYPE_CHECKING:
     from ..addresses import AddressPair

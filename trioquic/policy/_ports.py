@@ -80,9 +80,11 @@ def unanswered(
     somebody else, while there are fewer standbys than there should be."""
     ready = [path for path in elsewhere if path.state is PathState.VALIDATED]
     proven = {network_of(path.interface, path.local[0]) for path in ready}
-    if len(proven) >= max(1, standbys) or view.recalls > 1:
+    if len(proven) >= max(1, standbys) or view.called_back > 1:
         return []
-    networks = {network_of(path.interface, path.local[0]) for path in elsewhere if path.mine}
+    networks = {
+        network_of(path.interface, path.local[0]) for path in elsewhere if path.opened_by_supervisor
+    }
     networks |= {network_of(c.interface, c.local) for c in chosen if c.misled}
     return [c for c in candidates if network_of(c.interface, c.local) in networks]
 

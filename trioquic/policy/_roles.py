@@ -4,6 +4,8 @@ from collections.abc import Sequence, Set
 from math import inf
 
 from .._protocol.path.state import PathState
+from ..causes import CloseCause
+from ._actions import ClosePath
 from ._views import Candidate, PathInfo, View
 
 # Seconds in which a probe is answered if it is at all
@@ -51,23 +53,24 @@ def answer_due(path: PathInfo, active: PathInfo) -> float:
     return path.opened_at + max(_ANSWER, active.pto)
 
 
-def is_useless(
+def why_useless(
     path: PathInfo, active: PathInfo, standbys: list[PathInfo], answerable: int, now: float
-) -> bool:
+) -> CloseCause | None:
     """Opened when another was silent, and that other works; or it leads to somebody else."""
-    if not path.mine:
-        return False
+    if not path.opened_by_supervisor:
+        return None
     if path.misled and now >= answer_due(path, active):
-        return True
-    if same_way(path, active) and not active.chosen:
-        return True
-    if answerable <= 1 and is_superseded(path, standbys):
-        return True
+        return CloseCause.STRANGER
+    if same_way(path, active) and not active.pinned:
+        return CloseCause.ANOTHER_PORT_WORKS
+    if answerable <= 1 and _is_superseded(path, standbys):
+        return CloseCause.ANOTHER_PORT_ASKED
     proven = [p for p in standbys if p.state is PathState.VALIDATED and same_way(p, path)]
-    return bool(proven) and path != max(proven, key=lambda p: (not p.mine, -p.id))
+    best = max(proven, key=lambda p: (not p.opened_by_supervisor, -p.id), default=path)
+    return CloseCause.ANOTHER_PORT_WORKS if path != best else None
 
 
-def is_superseded(path: PathInfo, others: Sequence[PathInfo]) -> bool:
+def _is_superseded(path: PathInfo, others: Sequence[PathInfo]) -> bool:
     """Whether another port was opened later, and neither has answered. To a server with one
     connection ID left for all of them that is a choice: nginx forgets the port that it heard first,
     and gives its ID back on the path in use. If that goes now, it has none, and hears nobody."""
@@ -90,13 +93,13 @@ def same_way(path: PathInfo, other: PathInfo) -> bool:
 
 def twins_of(view: View, active: PathInfo) -> list[PathInfo]:
     """Later ports on the active path's way that the supervisor has opened, asked or proven."""
-    twins = [p for p in standbys_of(view, active) if p.mine and same_way(p, active)]
+    twins = [p for p in standbys_of(view, active) if p.opened_by_supervisor and same_way(p, active)]
     return [p for p in twins if p.opened_at > active.opened_at]
 
 
 def left_ports(view: View, active: PathInfo) -> set[int]:
     """Earlier ports on that way, which the connection has left to bring the server back."""
-    twins = [p for p in standbys_of(view, active) if p.mine and same_way(p, active)]
+    twins = [p for p in standbys_of(view, active) if p.opened_by_supervisor and same_way(p, active)]
     return {path.id for path in twins if path.opened_at < active.opened_at}
 
 
@@ -106,16 +109,32 @@ def tempting(
     """The supervisor's paths to other networks, to be given up as the server would go there; and
     when, if not now. What it has sent there before it came back may still be under way."""
     due = active.opened_at + _LONG_ENOUGH
-    mine = {path.id for path in elsewhere if path.mine}
-    if not mine or twins_of(view, active):
+    found = {path.id for path in elsewhere if path.opened_by_supervisor}
+    if not found or twins_of(view, active):
         return set(), inf
-    return (mine, inf) if now >= due else (set(), due)
+    return (found, inf) if now >= due else (set(), due)
 
 
-def is_stale(path: PathInfo) -> bool:
-    """Opened by the supervisor, and its validation failed."""
-    waiting = path.probing or path.returned
-    return path.mine and path.state is PathState.CANDIDATE and not waiting
+def why_gone(path: PathInfo, view: View) -> ClosePath | None:
+    """A path that is of no use whatever else there is: its network is gone; the supervisor opened
+    it beside a tunnel that has come since (the active path stays until there is one in the tunnel),
+    or it did not answer there. What the application opened is the application's."""
+    if not path.usable:
+        return without_network(path)
+    if not path.opened_by_supervisor:
+        return None
+    if path.outside and path != view.active:
+        return ClosePath(path.id, cause=CloseCause.OUTSIDE_TUNNEL)
+    if path.state is PathState.CANDIDATE and not path.probing and not path.returned:
+        asked = CloseCause.NO_ANSWER if path.challenges_sent else CloseCause.NOT_ASKED
+        return ClosePath(path.id, cause=CloseCause.STRANGER if path.misled else asked)
+    return None
+
+
+def without_network(path: PathInfo) -> ClosePath:
+    """The end of a path whose network is gone."""
+    reason = f"its network is gone: {path.trouble}"
+    return ClosePath(path.id, cause=CloseCause.NETWORK_GONE, reason=reason)
 
 
 def best_returned(paths: Sequence[PathInfo]) -> PathInfo:
@@ -123,22 +142,16 @@ def best_returned(paths: Sequence[PathInfo]) -> PathInfo:
     return min(paths, key=lambda path: (path.rank, not path.suspended))
 
 
-def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) -> tuple[int, ...]:
+def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) -> list[ClosePath]:
     """Of paths whose networks are gone, the one that is the least likely to be back: its interface
     is there without its address."""
     there = {candidate.interface for candidate in candidates}
     order = sorted(paths, key=lambda p: (p.interface not in there, p.suspended, -p.rank))
-    return tuple(path.id for path in order[:1])
-
-
-def is_outside(path: PathInfo, view: View) -> bool:
-    """Opened by the supervisor, beside a tunnel that has come since. The active path stays until
-    there is one in the tunnel; what the application opened is the application's."""
-    return path.outside and path.mine and path != view.active
+    return [without_network(path) for path in order[:1]]
 
 
 def may_answer(
-    view: View, gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
+    view: View, gone: Set[int], allowed: Set[tuple[str, tuple[str, int]]]
 ) -> PathInfo | None:
     """A path that was challenged before the active one was gone, and may yet answer: of several
     ports the last one, which the server may have taken notice of in place of the others."""
@@ -154,7 +167,7 @@ def may_hear(
     A server whose congestion window is full of what was lost may answer no probe (ngtcp2 0.12). It
     goes where it hears more than that, and begins there with a new window (section 9.4). Another
     network comes first, then the port that was opened last."""
-    asked = [p for p in _asked(view, (), allowed) if now >= p.opened_at + _LONG_ENOUGH]
+    asked = [p for p in _asked(view, frozenset(), allowed) if now >= p.opened_at + _LONG_ENOUGH]
     home = network_of(active.interface, active.local[0])
     return min(
         asked,
@@ -163,9 +176,7 @@ def may_hear(
     )
 
 
-def _asked(
-    view: View, gone: Sequence[int], allowed: Set[tuple[str, tuple[str, int]]]
-) -> list[PathInfo]:
+def _asked(view: View, gone: Set[int], allowed: Set[tuple[str, tuple[str, int]]]) -> list[PathInfo]:
     return [
         path
         for path in view.paths

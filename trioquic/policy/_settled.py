@@ -8,17 +8,18 @@ from math import inf
 from typing import Final
 
 from .._protocol.path.state import PathState
-from ..causes import MigrationCause
+from ..causes import CloseCause, MigrationCause
 from . import _roles as roles
+from ._actions import Action, CallServerBack, Challenge, ClosePath, Decision, Migrate, OpenPath
 from ._choices import Choices
 from ._ports import other_ports, unanswered
 from ._roles import network_of as _network
-from ._views import Candidate, Decision, PathInfo, View
+from ._views import Candidate, PathInfo, View
 
 _NEVER: Final = inf
 _MINUTE: Final = 60.0
 # A server that goes elsewhere once more is not called back again: it has its own mind.
-_MOST_RECALLS: Final = 2
+_MOST_CALLS: Final = 2
 # of another network, while none has answered
 _PORTS_OF_A_STANDBY: Final = 3
 
@@ -39,76 +40,78 @@ class Settled(Choices):
             if path.state is PathState.VALIDATED
             and path.rank < active.rank
             and path.preferred == active.preferred
-            and not active.chosen
+            and not active.pinned
         ]
         look_again = view.next_candidate_at
         for path in sorted(better, key=lambda path: path.rank):
             ready_at = path.proven_at + self._patience(view, now)
             if now >= ready_at:
-                reason = f"a better network is {'back' if path.been else 'there'}"
-                return Decision(migrate=path.id, cause=MigrationCause.BETTER_NETWORK, reason=reason)
+                reason = f"a better network is {'back' if path.visited else 'there'}"
+                cause = MigrationCause.BETTER_NETWORK
+                return Decision((Migrate(path.id, cause=cause, reason=reason),))
             look_again = min(look_again, ready_at)
         standbys = roles.standbys_of(view, active)
         home = _network(active.interface, active.local[0])
         elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
-        wanted = 0 if view.recalls >= _MOST_RECALLS else self._policy.standby
+        wanted = 0 if view.called_back >= _MOST_CALLS else self._policy.standby
         missing = max(0, wanted - len({_network(p.interface, p.local[0]) for p in elsewhere}))
-        chosen = self.some(self.others(view, active), missing)
-        if not chosen:
-            chosen = self.some(self._improvements(view, active), 1)
+        ways = self.some(self.others(view, active), missing)
+        if not ways:
+            ways = self.some(self._improvements(view, active), 1)
         useless, again = self._useless(view, active, elsewhere, now)
         look_again = min(look_again, again)
         if self._policy.new_port:
             kept = replace(view, paths=tuple(p for p in view.paths if p.id not in useless))
-            ways = unanswered(view, self.usable(view), elsewhere, chosen, wanted)
-            more, again = other_ports(kept, ways, now, _PORTS_OF_A_STANDBY)
-            chosen, look_again = more or chosen, min(look_again, again)
+            again_there = unanswered(view, self.usable(view), elsewhere, ways, wanted)
+            more, again = other_ports(kept, again_there, now, _PORTS_OF_A_STANDBY)
+            ways, look_again = more or ways, min(look_again, again)
         if not view.spare_ids:
-            chosen = self.ways_to_preferred(view, active) + chosen
+            ways = self.ways_to_preferred(view, active) + ways
+        # another port beside one that is there is no loss to tell of
+        ways = tuple(c for n, c in enumerate(ways) if n < view.spare_ids or not c.new_port)
         # Of those that are being probed we shall hear.
         settled = [path for path in standbys if not path.probing]
         due = [path for path in settled if now >= self._reprobe_at(path)]
         for path in settled:
             if path not in due:
                 look_again = min(look_again, self._reprobe_at(path))
-        return Decision(
-            abandon=tuple(useless),
-            challenge=tuple(path.id for path in due if path.id not in useless),
-            probe=chosen[: view.spare_ids],
-            # another port beside one that is there is no loss to tell of
-            wanted=tuple(c for c in chosen[view.spare_ids :] if not c.new_port),
-            look_again=look_again,
-        )
+        closed = [ClosePath(number, cause=cause) for number, cause in useless.items()]
+        challenges = [Challenge(path.id) for path in due if path.id not in useless]
+        return Decision((*closed, *challenges, *self.open(view, ways)), look_again=look_again)
 
     def _useless(
         self, view: View, active: PathInfo, elsewhere: list[PathInfo], now: float
-    ) -> tuple[set[int], float]:
-        """Standbys that are no use, or harm; and when there may be more of them."""
+    ) -> tuple[dict[int, CloseCause], float]:
+        """Standbys that are no use, or harm, and why; and when there may be more of them."""
         standbys = roles.standbys_of(view, active)
         useless = {
-            path.id
+            path.id: cause
             for path in standbys
-            if roles.is_useless(path, active, standbys, view.answerable, now)
+            if (cause := roles.why_useless(path, active, standbys, view.answerable, now))
         }
-        waiting = [p for p in standbys if p.misled and p.mine and p.id not in useless]
+        waiting = [
+            p for p in standbys if p.misled and p.opened_by_supervisor and p.id not in useless
+        ]
         again = min([roles.answer_due(path, active) for path in waiting], default=_NEVER)
-        if view.recalls:
-            useless -= {path.id for path in roles.twins_of(view, active)}
-            useless |= roles.left_ports(view, active)
-        if view.recalls >= _MOST_RECALLS:
+        if view.called_back:
+            for path in roles.twins_of(view, active):
+                useless.pop(path.id, None)
+            left = roles.left_ports(view, active)
+            useless |= dict.fromkeys(left, CloseCause.ANOTHER_PORT_WORKS)
+        if view.called_back >= _MOST_CALLS:
             tempting, due = roles.tempting(view, active, elsewhere, now)
-            useless |= tempting
+            useless |= dict.fromkeys(tempting, CloseCause.SERVER_WANDERS)
             again = min(again, due)
         return useless, again
 
     def _wayward(self, view: View, active: PathInfo, now: float) -> Decision | None:
         """The server goes where it likes, or did, and can be had back now."""
-        strayed = [path for path in view.paths if path.strayed and path != active]
-        answer = self._server_moved(view, active, strayed[0], now) if strayed else None
-        if answer is None and view.recalls:
+        there = [path for path in view.paths if path.server_moves and path != active]
+        answer = self._server_moved(view, active, there[0], now) if there else None
+        if answer is None and view.called_back:
             followed = [p for p in roles.twins_of(view, active) if p.state is PathState.VALIDATED]
             if followed:
-                return Decision(migrate=followed[0].id, cause=MigrationCause.CALLED_BACK)
+                return Decision((Migrate(followed[0].id, cause=MigrationCause.CALLED_BACK),))
         return answer
 
     def _server_moved(
@@ -118,12 +121,12 @@ class Settled(Choices):
         so for ever, and neither would help."""
         worse = there.rank > active.rank or bool(there.metered and not active.metered)
         proven = there.usable and there.state is PathState.VALIDATED
-        if proven and not worse and not active.chosen:
+        if proven and not worse and not active.pinned:
             followed = sum(1 for at in view.returns if now - at < _MINUTE)
             if followed >= self._policy.switches_per_minute:
                 return None
-            return Decision(migrate=there.id, cause=MigrationCause.SERVER_MOVED)
-        if view.recalls >= _MOST_RECALLS:
+            return Decision((Migrate(there.id, cause=MigrationCause.SERVER_MOVED),))
+        if view.called_back >= _MOST_CALLS:
             return None
         # A packet that is no probe brings it back (section 9.3), or another port does, where it
         # goes to each path once, when that is new, and stays (picoquic).
@@ -134,11 +137,16 @@ class Settled(Choices):
             for c in ways
             if c.remote == active.remote and self._policy.new_port and view.spare_ids
         ]
-        mine: tuple[int, ...] = ()
-        if view.recalls and not ways:
+        actions: list[Action] = []
+        if view.called_back and not ways:
             # It goes wherever a challenge was answered, so none is sent elsewhere any more.
-            mine = tuple(p.id for p in view.paths if p.mine and p != active)
-        return Decision(recall=True, abandon=mine, probe=tuple(ways[:1]), look_again=now)
+            actions += [
+                ClosePath(path.id, cause=CloseCause.SERVER_WANDERS)
+                for path in view.paths
+                if path.opened_by_supervisor and path != active
+            ]
+        actions += [CallServerBack(), *map(OpenPath, ways[:1])]
+        return Decision(tuple(actions), look_again=now)
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:
         """Section 9.6: validate the preferred address, move there, drop what leads to the old."""
@@ -150,20 +158,21 @@ class Settled(Choices):
                 path
                 for path in view.paths
                 if path.preferred and path.state is PathState.VALIDATED
-                # the other address of the server is no reason to leave a network that was chosen
-                if not active.chosen or _network(path.interface, path.local[0]) == home
+                # the server's other address is no reason to leave the application's network
+                if not active.pinned or _network(path.interface, path.local[0]) == home
             ]
             if reached:
                 best = min(reached, key=lambda p: _network(p.interface, p.local[0]) != home)
-                return Decision(migrate=best.id, cause=MigrationCause.PREFERRED_ADDRESS)
+                return Decision((Migrate(best.id, cause=MigrationCause.PREFERRED_ADDRESS),))
         if active.preferred:
-            old = tuple(path.id for path in view.paths if not path.preferred)
-            return Decision(abandon=old) if old else None
+            cause = CloseCause.PREFERRED_ADDRESS
+            old = [ClosePath(p.id, cause=cause) for p in view.paths if not p.preferred]
+            return Decision(tuple(old)) if old else None
         ways = self.ways_to_preferred(view, active)
-        return Decision(probe=ways) if ways and view.spare_ids else None
+        return Decision(tuple(map(OpenPath, ways))) if ways and view.spare_ids else None
 
     def _improvements(self, view: View, active: PathInfo) -> list[Candidate]:
-        if self._policy.move_back_after == _NEVER or active.chosen:
+        if self._policy.move_back_after == _NEVER or active.pinned:
             return []
         return [c for c in self.others(view, active) if c.rank < active.rank]
 

@@ -1,7 +1,7 @@
-"""What a policy is told, and what it answers: data without behaviour.
+"""What a policy is told: data without behaviour. What it answers is in `_actions.py`.
 
-The supervisor makes a `View` of what is there and a `PolicyEvent` of what happened, and carries a
-`Decision` out. Applications find these names in `trioquic.policy`.
+The supervisor makes a `View` of what is there and a `PolicyEvent` of what happened. Applications
+find these names in `trioquic.policy`.
 """
 
 import math
@@ -11,8 +11,6 @@ from typing import Final
 
 from .._deprecation import deprecated
 from .._protocol.path.state import PathState
-from ..causes import MigrationCause
-from ..errors import NoPathReason
 
 _NEVER: Final = math.inf
 
@@ -61,13 +59,13 @@ class PathInfo:
     pto: float
     unanswered_ptos: int
     probing: bool
-    mine: bool
+    opened_by_supervisor: bool
     """Not opened by the application."""
     trouble: str = ""
     """Why it is not usable, if it is not."""
     doubtful: bool = False
-    """Nothing shows yet that packets get to the server and back: the connection leapt here, or it
-    is being probed for the first time."""
+    """Nothing shows yet that packets get to the server and back: the connection moved here before
+    the path was validated, or it is being probed for the first time."""
     misled: bool = False
     """While it is doubtful, something came in that was not from whom the connection is with: as if
     from a worker of the server that does not know the connection. Nobody vouches for that."""
@@ -77,18 +75,18 @@ class PathInfo:
     """The connection was here when it was last left without a path."""
     opened_at: float = -_NEVER
     """When the supervisor opened it; -inf for others and the path of the handshake."""
-    strayed: int = 0
+    server_moves: int = 0
     """How often the server has begun to send here while another path was active, and the policy was
     not asked about it yet."""
-    asked: int = 1
+    challenges_sent: int = 1
     """How many challenges were sent there."""
     no_way: bool = False
     """Its socket found no way out while it was active, and there was no answer since."""
-    been: bool = False
+    visited: bool = False
     """The connection is on this network, or was before."""
     retry_at: float = -_NEVER
     """When to challenge it again after that was in vain."""
-    chosen: bool = False
+    pinned: bool = False
     """The application said that the connection begins here, or moved it here, and it has stayed on
     this network since."""
     outside: bool = False
@@ -106,7 +104,7 @@ class View:
     """What could be opened now, without those that failed a moment ago."""
     spare_ids: int
     """Connection IDs left for new paths."""
-    recalls: int = 0
+    called_back: int = 0
     """How often the server was called back from a path that it chose itself."""
     answerable: int = 8
     """On how many new paths at once the server can answer: so many connection IDs of ours it has
@@ -162,40 +160,3 @@ class PolicyEvent:
         """The name of the last release for `trigger`."""
         deprecated("PolicyEvent.what", "PolicyEvent.trigger")
         return self.trigger
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What the supervisor shall do, in this order."""
-
-    abandon: tuple[int, ...] = ()
-    """Paths to give up."""
-    probe: tuple[Candidate, ...] = ()
-    """Candidates to open and challenge."""
-    challenge: tuple[int, ...] = ()
-    """Paths to challenge (again)."""
-    recall: bool = False
-    """Send something that is no probe on the active path, so that the server comes back to it."""
-    suspend: bool = False
-    """Leave the active path, whose network is gone, but keep its socket and connection ID for when
-    it is back."""
-    migrate: int | None = None
-    """The path to move to."""
-    unproven: bool = False
-    """Move there also if the path is not validated; it is at the same time (section 9.2)."""
-    leap: Candidate | None = None
-    """A candidate to open and move to at once, validating at the same time (section 9.2)."""
-    cause: MigrationCause = MigrationCause.POLICY
-    """Why the connection moves; it is told in `Migrated`."""
-    reason: str = ""
-    """The same for people; empty: the cause says it all."""
-    wanted: tuple[Candidate, ...] = ()
-    """Candidates that would be opened as well if the server had given more connection IDs."""
-    wait: bool = False
-    """There is no way at all now."""
-    give_up: NoPathReason | None = None
-    """There will be none either, so end the connection with `NoPathError`, for this reason."""
-    give_up_at: float = -_NEVER
-    """When to do that, on trio's clock; until then the connection waits."""
-    look_again: float = _NEVER
-    """When to ask again if nothing happens, on trio's clock."""

@@ -9,11 +9,21 @@ import trio
 
 from ... import events as public
 from ..._protocol.path.refusal import PathRefusedError, Refusal
-from ..._protocol.path.state import PathState
-from ...causes import CloseCause
 from ...errors import LocalAddressError, MigrationNotAllowedError, QuicError
-from ...policy import Candidate, Decision, View
-from ...policy._roles import answers, is_superseded, same_way
+from ...policy import (
+    Action,
+    CallServerBack,
+    Candidate,
+    Challenge,
+    ClosePath,
+    Decision,
+    Migrate,
+    MissConnectionID,
+    OpenAndMigrate,
+    OpenPath,
+    Suspend,
+    View,
+)
 from ..driver import Driver
 from ..paths.adding import PathAdder
 from ..paths.broadcast import Broadcast
@@ -40,7 +50,7 @@ class Actor:
         # waits for a connection ID, perhaps
         self._opening: trio.CancelScope | None = None
         # paths that there was no connection ID for, the last time the policy was asked
-        self._wanted: tuple[str, ...] = ()
+        self._missed: tuple[str, ...] = ()
 
     def interrupt(self) -> None:
         """Wait for no connection ID any more."""
@@ -48,33 +58,38 @@ class Actor:
             self._opening.cancel()
 
     async def carry_out(self, decision: Decision, view: View) -> bool:
-        """All of it, in the order of its fields. False: a path could not be opened, and nothing
-        else may happen when that may be tried again."""
-        for number in decision.abandon:
-            self._paths.close(number, *_why_given_up(view, number))
-        if decision.recall:
-            self._outlook.recalled()
-            self._driver.core.ping()
-            self._driver.flush()
-        if decision.suspend:
-            self._paths.suspend(view.lost)
+        """One action after the other. False: a path could not be opened, and nothing else may
+        happen when that may be tried again."""
         done = True
-        if decision.migrate is not None:
-            self._move(decision.migrate, decision)
-            if decision.unproven:
-                self._challenge(decision.migrate)
-        elif decision.leap is not None:
-            done = await self._leap(decision.leap, decision)
-        for number in decision.challenge:
-            self._challenge(number)
-        for candidate in decision.probe:
-            opened = await self._open(candidate)
-            if opened is not None:
-                self._challenge(opened)
-            else:
-                done = False
-        self._report_wanted(decision.wanted)
+        for action in decision.actions:
+            done &= await self._take(action, view)
+        self._report_missed(decision.of(MissConnectionID))
         return done
+
+    async def _take(self, action: Action, view: View) -> bool:
+        match action:
+            case ClosePath():
+                self._paths.close(action.path, action.cause, action.reason)
+            case CallServerBack():
+                self._outlook.called_back()
+                self._driver.core.ping()
+                self._driver.flush()
+            case Suspend():
+                self._paths.suspend(view.lost)
+            case Migrate():
+                self._move(action.path, action, action.unvalidated)
+                if action.unvalidated:
+                    self._challenge(action.path)
+            case Challenge():
+                self._challenge(action.path)
+            case OpenPath() | OpenAndMigrate():
+                opened = await self._open(action.candidate)
+                if opened is None:
+                    return False
+                if isinstance(action, OpenAndMigrate):
+                    self._move(opened, action, unvalidated=True)
+                self._challenge(opened)
+        return True
 
     def ask_everywhere(self, view: View) -> None:
         """Challenge every path: whatever was known may be so no more."""
@@ -116,56 +131,26 @@ class Actor:
             return
         self._driver.flush()
 
-    def _move(self, number: int, decision: Decision, unvalidated: bool = False) -> None:
+    def _move(self, number: int, move: Migrate | OpenAndMigrate, unvalidated: bool) -> None:
         old = self._driver.core.active_path
         silent = self._outlook.silent(old)
         try:
-            unvalidated |= decision.unproven
-            self._paths.move(number, decision.cause, decision.reason, unvalidated)
+            self._paths.move(number, move.cause, move.reason, unvalidated)
         except PathRefusedError as refused:
             self._refused(refused.refusal)
             return
         self._outlook.moved(silent, bool(old >= 0 and not silent), trio.current_time())
 
-    async def _leap(self, candidate: Candidate, decision: Decision) -> bool:
-        number = await self._open(candidate)
-        if number is None:
-            return False
-        self._move(number, decision, unvalidated=True)
-        self._challenge(number)
-        return True
-
-    def _report_wanted(self, wanted: tuple[Candidate, ...]) -> None:
+    def _report_missed(self, missed: tuple[MissConnectionID, ...]) -> None:
         """Say once what cannot be probed for want of a connection ID (section 9.5)."""
-        ways = {f"from {candidate.local} to {candidate.remote[0]}": None for candidate in wanted}
+        candidates = [action.candidate for action in missed]
+        ways = {f"from {way.local} to {way.remote[0]}": None for way in candidates}
         for way in ways:
-            if way not in self._wanted:
+            if way not in self._missed:
                 refusal = Refusal.NO_SPARE_ID
                 self._refused(refusal, f"{refusal.value} for a path {way}")
-        self._wanted = tuple(ways)
+        self._missed = tuple(ways)
 
     def _refused(self, refusal: Refusal, reason: str = "") -> None:
         reason = reason or refusal.value
         self._broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
-
-
-def _why_given_up(view: View, number: int) -> tuple[CloseCause, str]:
-    """What speaks against a path that the policy gives up."""
-    path = next((path for path in view.paths if path.id == number), None)
-    if path is None:
-        return CloseCause.POLICY, ""
-    if not path.usable:
-        return CloseCause.NETWORK_GONE, f"its network is gone: {path.trouble}"
-    if path.outside:
-        return CloseCause.OUTSIDE_TUNNEL, ""
-    if path.misled:
-        return CloseCause.STRANGER, ""
-    if path.state is PathState.CANDIDATE and not path.probing:
-        return (CloseCause.NO_ANSWER if path.asked else CloseCause.NOT_ASKED), ""
-    if view.active is not None and view.active.preferred > path.preferred:
-        return CloseCause.PREFERRED_ADDRESS, ""
-    if any(answers(other) and same_way(other, path) for other in view.paths if other != path):
-        return CloseCause.ANOTHER_PORT_WORKS, ""
-    if view.answerable <= 1 and is_superseded(path, view.paths):
-        return CloseCause.ANOTHER_PORT_ASKED, ""
-    return (CloseCause.SERVER_WANDERS if view.recalls else CloseCause.POLICY), ""

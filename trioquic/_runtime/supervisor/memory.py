@@ -43,7 +43,7 @@ class PathNotes:
         # the system had a route to the server there
         self.routed = False
         # the supervisor opened it, and when
-        self.mine = False
+        self.by_supervisor = False
         self.opened_at = -inf
         self.way: Way | None = None
         # when to challenge it again, and how often in a row that was in vain
@@ -52,11 +52,11 @@ class PathNotes:
         # its network was gone, and nothing was tried there since
         self.away = False
         # how often the server has begun to send here by itself
-        self.strayed = 0
+        self.server_moves = 0
 
     def on_opened(self, way: Way | None, now: float) -> None:
         """The supervisor opened it; -inf: it is the path of the handshake."""
-        self.mine = True
+        self.by_supervisor = True
         self.opened_at = now
         # or it would have been no candidate; that route may go before anybody looks again
         self.routed |= now > -inf
@@ -88,7 +88,7 @@ class PathNotes:
 
     def on_moved(self) -> None:
         """The connection is here."""
-        self.strayed = 0
+        self.server_moves = 0
         self._answers()
 
     def _answers(self) -> None:
@@ -112,13 +112,13 @@ class PathNotes:
         self.silent_since = inf
         self.no_way = False
 
-    def on_strayed(self) -> None:
+    def on_server_moved(self) -> None:
         """The server sends here by itself."""
-        self.strayed += 1
+        self.server_moves += 1
 
-    def on_recalled(self) -> None:
+    def on_called_back(self) -> None:
         """The server was called back."""
-        self.strayed = 0
+        self.server_moves = 0
 
     def end_rest(self) -> None:
         """It may be challenged at once."""
@@ -135,11 +135,11 @@ class Memory:
         # how many ports in a row have met somebody who does not know the connection
         self._misled: dict[Way, int] = {}
         # how often the server was called back
-        self.recalls = 0
+        self.called_back = 0
         self._switches: list[float] = []
         self._returns: list[float] = []
         # where the connection was, the last ones
-        self._been: dict[Network, None] = {}
+        self._visited: dict[Network, None] = {}
         # since when there is no active path, or it is not usable
         self.lost_at = inf
 
@@ -167,11 +167,11 @@ class Memory:
         for notes in self._notes.values():
             notes.on_woken()
 
-    def on_recalled(self) -> None:
+    def on_called_back(self) -> None:
         """The server was called back."""
-        self.recalls += 1
+        self.called_back += 1
         for notes in self._notes.values():
-            notes.on_recalled()
+            notes.on_called_back()
 
     # -- candidates --------------------------------------------------------------------------------
 
@@ -246,13 +246,13 @@ class Memory:
 
     def on_network(self, network: Network) -> None:
         """The connection is there."""
-        self._been[network] = None
-        while len(self._been) > _MOST_REMEMBERED:
-            del self._been[next(iter(self._been))]
+        self._visited[network] = None
+        while len(self._visited) > _MOST_REMEMBERED:
+            del self._visited[next(iter(self._visited))]
 
     def was_on(self, network: Network) -> bool:
         """Whether the connection is there, or was."""
-        return network in self._been
+        return network in self._visited
 
     def on_lost(self, lost: bool, now: float) -> None:
         """Whether the connection is without a usable path."""

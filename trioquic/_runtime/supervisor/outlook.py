@@ -73,7 +73,7 @@ class Outlook:
                     reason = "who answers there does not know the connection"
                     self._judge_preferred(notes.way, reason, now)
             case Trigger.SERVER_MOVED:
-                notes.on_strayed()
+                notes.on_server_moved()
             case Trigger.VALIDATION_FAILED:
                 self._note_failure(number, now)
             case Trigger.CLOSED:
@@ -86,9 +86,9 @@ class Outlook:
         elif better:
             self._memory.on_returned(now)
 
-    def recalled(self) -> None:
+    def called_back(self) -> None:
         """The server was called back."""
-        self._memory.on_recalled()
+        self._memory.on_called_back()
 
     def opened(self, path_id: int, now: float) -> None:
         """The supervisor opened a path; -inf: it is that of the handshake."""
@@ -162,7 +162,7 @@ class Outlook:
             if home is not None and (listed or (notes.named and not notes.listed)):
                 local = path.core.local or ("", 0)
                 self._memory.on_network(network_of(home.name, local[0]))
-                self._paths.reach.note_path(home, path.chosen)
+                self._paths.reach.note_path(home, path.pinned)
             elif home is None and not notes.listed and not is_here(path.core.remote):
                 self._paths.reach.note_unlisted(path.interface)
 
@@ -214,7 +214,7 @@ class Outlook:
                 PathSight(
                     core=core.path_view(number),
                     interface=None if link is None else link.socket.interface,
-                    chosen=number == paths.chosen,
+                    pinned=number == paths.chosen,
                     suspended=number == paths.suspended,
                 )
             )

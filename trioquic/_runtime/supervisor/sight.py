@@ -30,7 +30,7 @@ class PathSight:
 
     core: PathView
     interface: str | None
-    chosen: bool
+    pinned: bool
     suspended: bool
 
 
@@ -129,7 +129,7 @@ def view_of(sight: Sight, standings: dict[int, Standing], memory: Memory, now: f
         candidates=_candidates(sight, paths, memory, ranks, now),
         spare_ids=sight.spare_ids,
         answerable=sight.answerable,
-        recalls=memory.recalls,
+        called_back=memory.called_back,
         migration_allowed=sight.migration_allowed,
         preferred_pending=sight.preferred_pending,
         switches=memory.switches(now),
@@ -190,18 +190,18 @@ def _path_info(
         pto=core.pto,
         unanswered_ptos=core.pto_count,
         probing=core.validating,
-        mine=notes.mine,
+        opened_by_supervisor=notes.by_supervisor,
         doubtful=core.doubtful,
         misled=core.stranger,
         returned=notes.away and standing.usable,
         suspended=path.suspended,
         opened_at=notes.opened_at,
         retry_at=notes.retry_at,
-        asked=core.challenges_sent,
+        challenges_sent=core.challenges_sent,
         no_way=notes.no_way,
-        been=memory.was_on(network_of(name, local[0])),
-        strayed=notes.strayed,
-        chosen=path.chosen,
+        visited=memory.was_on(network_of(name, local[0])),
+        server_moves=notes.server_moves,
+        pinned=path.pinned,
         outside=standing.outside,
     )
 

@@ -16,7 +16,7 @@ from ... import _application_code
 from ... import events as public
 from ...errors import NoPathReason
 from ...networks import NetworkSource
-from ...policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View
+from ...policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View, WaitForPath
 from ..driver import Driver
 from ..endings import Wait
 from ..paths.adding import PathAdder
@@ -112,9 +112,10 @@ class Supervisor:
         now = trio.current_time()
         view = self._outlook.view(now)
         decision = _application_code.decide(self._policy, view, event, now)
-        if decision.give_up is not None and now >= decision.give_up_at:
-            self._give_up(decision.give_up, view, now)
-            return inf
+        for wait in decision.of(WaitForPath):
+            if wait.give_up is not None and now >= wait.give_up_at:
+                self._give_up(wait.give_up, view, now)
+                return inf
         woken, self._woken = self._woken, False
         self._driver.release()
         done = await self._actor.carry_out(decision, view)
@@ -131,7 +132,8 @@ class Supervisor:
     def _wait_or_not(self, decision: Decision, view: View) -> None:
         # A move that the core refused, and nothing else that has happened meanwhile
         stuck = self._driver.core.active_path < 0 and self._due is None
-        if not (decision.wait or stuck) and decision.give_up is None:
+        waits = decision.of(WaitForPath)
+        if not waits and not stuck:
             waited = self._waiting_since < inf
             self._waiting_since = inf
             self._driver.set_wait(None)
@@ -144,11 +146,11 @@ class Supervisor:
         if begins:
             self._waiting_since = trio.current_time()
         deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
-        if decision.give_up is None:
-            wait = self._wait(view)
-        else:
-            wait = self._confinement(decision.give_up, view)
-            deadline = min(deadline, decision.give_up_at)
+        wait = self._wait(view)
+        for confined in waits:
+            if confined.give_up is not None:
+                wait = self._confinement(confined.give_up, view)
+                deadline = min(deadline, confined.give_up_at)
         self._driver.set_wait(wait)
         if begins:
             self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=wait.reason))
