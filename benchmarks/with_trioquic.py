@@ -205,7 +205,7 @@ async def idle(task: Task, connect: Connect) -> Figures:
 
     async def hold(task_status: trio.TaskStatus[None]) -> None:
         async with connect() as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             task_status.started()
             await trio.sleep_forever()
 

@@ -10,7 +10,7 @@ from tests.architecture import PACKAGE, Module, imports_of, read_modules, type_c
 
 # files beside the folders, by the name of what they are together
 RUNTIME_FILES = {
-    "base": "asleep endings endpoints timer waiting authority".split(),
+    "base": "asleep endings endpoints lifecycle timer waiting authority".split(),
     "driver": "driver peer".split(),
     "connection": "connection vital_signs".split(),
 }

@@ -4,6 +4,8 @@ Its row goes with it, when its release has come (docs/stability.md).
 """
 
 from collections.abc import Callable
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -39,3 +41,15 @@ def test_the_old_one_is_the_new_one_with_a_warning(text: str) -> None:
     assert {(one.filename, one.lineno) for one in caught} == {
         (__file__, old.__code__.co_firstlineno)
     }
+
+
+@pytest.mark.parametrize("fact", ["complete", "confirmed"])
+async def test_the_old_wait_is_the_new_one_with_a_warning(fact: str) -> None:
+    old = {"complete": "wait_handshake", "confirmed": "wait_confirmed"}[fact]
+    new = f"wait_handshake_{fact}"
+    conn: Any = AsyncMock(spec=trioquic.Connection)
+    text = f"^Connection.{old} is deprecated .* use Connection.{new}$"
+    with pytest.warns(trioquic.QuicDeprecationWarning, match=text) as caught:
+        await getattr(trioquic.Connection, old)(conn)
+    getattr(conn, new).assert_awaited_once_with()
+    assert {one.filename for one in caught} == {__file__}

@@ -1,4 +1,4 @@
-"""One owner for every fact of the protocol core (docs/architecture.md)."""
+"""One owner for every fact (docs/architecture.md)."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 
 from tests.ownership import WRITERS, fact_writers, foreign_assignments, large_classes
 
-CORE = Path(__file__).parent.parent / "trioquic" / "_protocol"
+PACKAGE = Path(__file__).parent.parent / "trioquic"
+CORE = PACKAGE / "_protocol"
 # reads the package's source
 pytestmark = pytest.mark.plain
 
@@ -16,11 +17,13 @@ def test_each_fact_is_said_in_one_place() -> None:
 
 
 def test_nobody_writes_into_another_room() -> None:
-    assert foreign_assignments(CORE) == []
+    found = foreign_assignments(PACKAGE)
+    # `RequestFailedError`, whom its way is told by who has tried it: to be mended in `http3`
+    assert [one for one in found if not one.endswith("failure.final")] == []
 
 
 def test_no_class_is_a_crowd() -> None:
-    assert large_classes(CORE) == []
+    assert large_classes(PACKAGE) == []
 
 
 def plant(root: Path, **texts: str) -> Path:

@@ -22,7 +22,7 @@ from trioquic._protocol.path.mover import Mover
 from trioquic._protocol.path.preferred import PreferredAddress
 from trioquic._protocol.path.prober import Prober
 from trioquic._protocol.streams.table import StreamTable
-from trioquic._runtime.waiting import Waiters
+from trioquic._runtime.waiting import StreamWaiters
 
 PACKAGE = Path(trioquic.__file__).parent
 MOST_HOPS = 12
@@ -87,7 +87,7 @@ async def _data() -> dict[str, Hops]:
         await here.until(trioquic.PathValidated)
         with (
             watched.at(StreamTable, "on_stream_untrusted", "frame"),
-            watched.at(Waiters, "wake", "wake"),
+            watched.at(StreamWaiters, "wake", "wake"),
             watched.at(StreamTable, "read", "read"),
             watched.at(StreamTable, "write", "write"),
             watched.at(StreamTable, "write_frames", "frames"),

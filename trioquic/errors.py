@@ -50,7 +50,12 @@ class HandshakeError(QuicError):
         super().__init__(reason)
         self.reason = reason
         self.code = code
+        self.attempts: tuple[Exception, ...] = attempts
+
+    def _of_all(self, attempts: tuple[Exception, ...]) -> "HandshakeError":
+        """The same as the outcome of all attempts."""
         self.attempts = attempts
+        return self
 
 
 class CertificateError(HandshakeError):

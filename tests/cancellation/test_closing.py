@@ -64,7 +64,7 @@ async def test_aclose(autojump_clock: trio.testing.MockClock) -> None:
             assert trio.current_time() <= cut.time
             assert not nursery.child_tasks
             assert conn.paths == ()
-            for operation in (conn.open_stream, conn.accept_stream, conn.wait_confirmed):
+            for operation in (conn.open_stream, conn.accept_stream, conn.wait_handshake_confirmed):
                 with pytest.raises(trio.ClosedResourceError):
                     await operation()
             await conn.aclose()
@@ -153,7 +153,7 @@ async def test_blocked_streams_do_not_hold_up_a_close(
         transport = trioquic.TransportConfig(drain_timeout=0.5)
         async with dial(b.world, transport=transport) as conn:
             assert await get(conn, 100) == pattern(100)
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await upload(conn)
             begun = trio.current_time()
         assert trio.current_time() <= begun + 0.5

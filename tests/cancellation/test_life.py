@@ -51,7 +51,7 @@ ELSEWHERE = (
     "factory_socket.py: await self.check_open()",
     "sockets.py: await trio.lowlevel.checkpoint()",
     # what came while the store was busy: tests/runtime/test_sessions.py
-    "session.py: await self._keeper.finish()",
+    "connection_task.py: await self._keeper.finish()",
     # a port that stays closed: test_connecting.py
     "refusals.py: await trio.sleep_until(self._first_at + self._certain_after)",
     # the second try of a move that the preferred address overtook: test_supervised.py
@@ -99,7 +99,7 @@ async def life_of_streams(b: Bench) -> None:
     async with dial(
         b.world, "life.example", server_name=NAME, transport=TRANSPORT, sessions=sessions
     ) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         stream = await conn.open_stream()
         await stream.send_all(b"PUT\r\n" + bytes(SEND_BUFFER))
         await stream.wait_send_all_might_not_block()
@@ -230,7 +230,7 @@ async def cancel_early_data(cut: Cut) -> None:
             early_data=True,
         )
         async with again() as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(0.2)
         await b.nothing_left()
         b.world.server.connections.clear()
@@ -240,7 +240,7 @@ async def cancel_early_data(cut: Cut) -> None:
                 early = await conn.open_send_stream(early_data=True)
                 await early.send_all(b"at once")
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(conn.wait_handshake)
+                    nursery.start_soon(conn.wait_handshake_complete)
                     await conn.open_send_stream()
                 await early.aclose()
         if cut.caught:

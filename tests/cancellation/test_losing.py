@@ -126,7 +126,7 @@ async def test_everyone_who_waits_gets_an_error_of_its_own(
         times: set[float] = set()
         async with dial(b.world, SERVER, transport=TRANSPORT) as conn:
             operations = await waiting_operations(conn)
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(0.5)
             if end is not network_dies:
                 # A validation is given up before an idle connection is.
@@ -168,7 +168,7 @@ async def test_an_exception_while_the_connection_ends(
 
             async def block() -> None:
                 async with dial(b.world) as conn:
-                    await conn.wait_confirmed()
+                    await conn.wait_handshake_confirmed()
                     stream = await conn.open_stream()
                     with cut:
                         end(b, conn)
@@ -199,7 +199,7 @@ async def test_cancelled_while_the_connection_ends(
             with cut.later():
                 try:
                     async with dial(b.world) as conn:
-                        await conn.wait_confirmed()
+                        await conn.wait_handshake_confirmed()
                         stream = await conn.open_stream()
                         cut.arm()
                         end(b, conn)

@@ -23,7 +23,7 @@ async def connected(b: Bench, *, linger: float = 3.0) -> AsyncIterator[trioquic.
     """A connection that may migrate: confirmed, and with the server's IDs at hand."""
     policy = trioquic.MigrationPolicy(linger=linger, automatic=False)
     async with dial(b.world, SERVER, migration=policy) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         await trio.sleep(0.5)
         yield conn
 
@@ -54,7 +54,7 @@ async def test_wait_confirmed_and_add_path_before(
             async with dial(b.world, SERVER) as conn:
                 path = None
                 with cut:
-                    await conn.wait_confirmed()
+                    await conn.wait_handshake_confirmed()
                     path = await conn.add_path(interface="wwan0")
                 assert cut.caught is (path is None)
                 assert len(conn.paths) == 1 + (path is not None)

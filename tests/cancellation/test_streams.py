@@ -248,7 +248,7 @@ async def test_accept_stream(autojump_clock: trio.testing.MockClock) -> None:
                     with trio.CancelScope(shield=True):
                         got.append(bytes(await stream.receive_some()))
 
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(open_streams, b)
                     nursery.start_soon(accept)

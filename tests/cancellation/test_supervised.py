@@ -66,7 +66,7 @@ async def test_closed(autojump_clock: trio.testing.MockClock) -> None:
     async def case(cut: Cut) -> None:
         async with bench(OPTIONS) as b, trio.open_nursery() as closers:
             async with supervised(b) as conn:
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 out = await conn.open_send_stream()
                 await out.send_all(bytes(6000))
                 await out.aclose()
@@ -93,7 +93,7 @@ async def test_migrate_while_the_preferred_address_is_reached(
         async with bench(options) as b:
             with cut.later():
                 async with supervised(b) as conn:
-                    await conn.wait_confirmed()
+                    await conn.wait_handshake_confirmed()
                     cut.arm()
                     path = await conn.migrate(local=CELLULAR)
                     assert path.remote[0] == PREFERRED

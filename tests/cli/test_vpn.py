@@ -110,7 +110,7 @@ async def test_check_asks_for_versions_where_it_connected(
         tunnel = here.world.phone.add_interface("tun0", TUNNEL, kind="tunnel", metric=50)
 
         async def examine_and_lose(conn: trioquic.Connection, *args: Any) -> None:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await examine(conn, *args)
             if kind == "tunnel":
                 tunnel.down()

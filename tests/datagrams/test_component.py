@@ -96,7 +96,7 @@ def test_a_loss_that_was_none() -> None:
 def test_the_oldest_makes_room() -> None:
     datagrams, events = make(buffer=2)
     receipts: list[Receipt] = [datagrams.send(b"a")]
-    receipts[0].awaited = True
+    receipts[0].on_awaited()
     receipts += [datagrams.send(b"b"), datagrams.send(b"c")]
     assert receipts[0].outcome is DatagramOutcome.DROPPED
     assert [type(event) for event in events] == [DatagramSettled]

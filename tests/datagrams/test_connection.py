@@ -65,7 +65,7 @@ async def test_both_ways(autojump_clock: Clock) -> None:
 async def test_the_largest_arrives_and_one_byte_more_is_refused(autojump_clock: Clock) -> None:
     servers: list[Echo] = []
     async with phone_world(options(servers)) as world, dial(world) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         for _ in range(3):
             largest = conn.max_datagram_size
             assert await conn.send_datagram(bytes(largest)).wait() is DatagramOutcome.ACKNOWLEDGED
@@ -114,7 +114,7 @@ async def test_ten_thousand_each_way_over_three_moves(autojump_clock: Clock) -> 
     servers: list[Echo] = []
     transport = TransportConfig(datagrams=True, datagram_buffer=buffer)
     async with phone_world(options(servers)) as world, dial(world, transport=transport) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         server = servers[0]
         for part in range(4):
             for number in range(count // 4):
@@ -170,7 +170,7 @@ async def test_the_end_of_the_connection(autojump_clock: Clock) -> None:
     servers: list[Echo] = []
     async with phone_world(options(servers)) as world:
         async with dial(world, transport=ACCEPT) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             servers[0].send(b"last words")
             await trio.sleep(0.5)
             world.wifi.down()

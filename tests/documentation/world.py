@@ -99,7 +99,7 @@ class Reader:
             case "conn":
                 opened = trioquic.open_connection("example.org", 443, alpn=["h3"])
                 conn = await self.stack.enter_async_context(opened)
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 return conn
             case "http":
                 conn = await self.named("conn")

@@ -464,7 +464,7 @@ async def test_a_lost_connection_is_what_everyone_gets(autojump_clock: Clock) ->
 
 async def test_requests_go_on_over_another_path(autojump_clock: Clock) -> None:
     async with http_world() as world, world.connect() as http:
-        await http.quic.wait_confirmed()
+        await http.quic.wait_handshake_confirmed()
         async with http.request("GET", URL + "/bytes/3000000") as response:
             content = bytearray(await response.receive_some())
             path = await http.quic.migrate(interface="wwan0")

@@ -315,7 +315,7 @@ async def work(job: Job) -> None:
     ):
         paths = {path.id: path for path in conn.paths}
         nursery.start_soon(listen, channel, paths)
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         ids = id_count(conn)
         tell("connected", ids=ids)
         nursery.start_soon(obey, conn, ended)

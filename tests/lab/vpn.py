@@ -177,7 +177,7 @@ async def _stay_inside(number: int, result: Result, crowd: Crowd) -> None:
     ):
         nursery.start_soon(_listen, number, events, result, crowd)
         await load(http)
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         with suppress(trioquic.PathError):
             # The supervisor gives up what leads to the server's old address once it has moved to
             # the preferred one, a move of ours among them.
@@ -227,7 +227,7 @@ async def _stay_where_told(number: int, name: str, result: Result) -> None:
     result.named += 1
     async with _open(number, name) as conn, open_http3(conn) as http:
         await load(http)
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         await trio.sleep(_STAY)
         await load(http)
         path = conn.active_path

@@ -40,7 +40,7 @@ async def wandering(world: World, conn: trioquic.Connection) -> None:
     """Moves by hand, more of them than are listed."""
 
     async def wander() -> None:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         for number in range(10):
             await trio.sleep(0.2)
             await conn.migrate(interface=("wwan0", "wlan0")[number % 2])
@@ -52,7 +52,7 @@ async def wandering(world: World, conn: trioquic.Connection) -> None:
 
 async def quiet(world: World, conn: trioquic.Connection) -> None:
     """Nothing happens."""
-    await conn.wait_confirmed()
+    await conn.wait_handshake_confirmed()
 
 
 async def cut(world: World) -> None:

@@ -68,7 +68,7 @@ async def test_each_kind_of_key(certs: Certificates, own: str) -> None:
         gtlsserver(certs.server, options=["--verify-client"]) as server,
         connect(server, h3.ALPN, tls=with_client(certs, getattr(certs, own))) as conn,
     ):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         assert len(await Download(conn, "1000").run()) == 1000
 
 

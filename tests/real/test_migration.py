@@ -27,7 +27,7 @@ async def test_ten_migrations_in_one_download(
         connect(server, alpn_of(kind), local="127.0.0.1") as conn,
         conn.path_events() as events,
     ):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         spare = conn.statistics().spare_peer_ids
         download = Download(conn, f"file-{len(content)}")
         async for size in download.pieces():
@@ -66,7 +66,7 @@ async def test_paths_that_come_and_go_unused(
         serve(kind, certs.server, root=tmp_path) as server,
         connect(server, alpn_of(kind), local="127.0.0.1") as conn,
     ):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         for number in range(20):
             path = await conn.add_path(local=f"127.0.0.{2 + number % 3}")
             assert await path.validate() > 0

@@ -23,7 +23,7 @@ from .exchange import Download, connect, make_file
 async def fetch(server: Server, sessions: SessionStore, **more: Any) -> bool:
     """Get a file over a new connection, and tell whether the server wanted a Retry."""
     async with connect(server, "h3", sessions=sessions, **more) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         await Download(conn, "file-2000").run()
         return conn.peer.retry
 
@@ -105,7 +105,7 @@ async def dial(
         tls=trioquic.TLSConfig(ca_file=certs.ca_file),
         sessions=sessions,
     ) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         with trio.fail_after(10):
             await sessions.has_kept()
         return conn.resumed, conn.peer_certificates

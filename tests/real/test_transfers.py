@@ -102,7 +102,7 @@ async def test_key_updates_by_the_client(certs: Certificates, kind: str, tmp_pat
         serve(kind, certs.server, root=tmp_path) as server,
         connect(server, alpn_of(kind)) as conn,
     ):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         updates = 0
         while updates < 3:
             download = Download(conn, f"file-{MEGABYTE}")

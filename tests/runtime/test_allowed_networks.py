@@ -10,7 +10,7 @@ import trio.testing
 import trioquic
 from tests.sim_world import CELLULAR, SERVER, World
 from trioquic import MigrationPolicy
-from trioquic._runtime.opening.ways import Way, check_start, ways_to
+from trioquic._runtime.opening.ways import WayToServer, check_start, ways_to
 from trioquic._runtime.sockets.binding import interface_of
 
 from .test_race import plan_for, remotes
@@ -57,7 +57,7 @@ async def test_the_systems_choice_is_not_followed_there(
             assert conn.active_path is not None
             assert conn.active_path.interface == "wlan0"
             # nor by a path for which nothing is named
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             path = await conn.add_path()
             assert path.interface == "wlan0"
             assert await get(conn, 1000)
@@ -150,9 +150,9 @@ async def test_a_network_of_unknown_kind_is_used_where_nothing_else_is(
         world.phone.add_interface("eth1", "192.0.2.200", kind="other", metric=-1, delay=0.01)
         plan = plan_for(world, migration=MigrationPolicy(kinds=["wifi"]))
         server = remotes(SERVER)
-        assert ways_to(plan, server) == [Way(server[0], "wlan0")]
+        assert ways_to(plan, server) == [WayToServer(server[0], "wlan0")]
         world.wifi.down()
-        assert ways_to(plan, server) == [Way(server[0], "eth1")]
+        assert ways_to(plan, server) == [WayToServer(server[0], "eth1")]
 
 
 @pytest.mark.parametrize("policy", [policy for policy, _ in FORBIDDING])
@@ -164,7 +164,7 @@ async def test_this_machine_is_reached_over_no_network(
         plan = plan_for(world, migration=policy)
         for address in ("127.0.0.1", "::1", CELLULAR):
             here = remotes(address)
-            assert ways_to(plan, here) == [Way(here[0], None)]
+            assert ways_to(plan, here) == [WayToServer(here[0], None)]
 
 
 async def test_a_source_that_lists_nothing_forbids_nothing(autojump_clock: Clock) -> None:

@@ -44,8 +44,8 @@ def calls_on(conn: trioquic.Connection, stream: trioquic.Stream) -> list[Call]:
         conn.wait_open_stream_might_not_block,
         conn.open_send_stream,
         conn.wait_open_send_stream_might_not_block,
-        conn.wait_handshake,
-        conn.wait_confirmed,
+        conn.wait_handshake_complete,
+        conn.wait_handshake_confirmed,
         conn.wait_healthy,
         conn.accept_stream,
         conn.add_path,
@@ -60,7 +60,7 @@ async def test_after_ones_own_close_everything_is_closed(
 ) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             stream = await conn.open_stream()
             path = conn.active_path
             assert path is not None
@@ -88,7 +88,7 @@ async def test_what_is_over_is_freed_at_once(autojump_clock: trio.testing.MockCl
     """Without the garbage collector, which would find hundreds of objects of each connection."""
     async with phone_world() as world:
         async with dial(world, migration=trioquic.MigrationPolicy()) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await get(conn, 1000)
             await conn.migrate()
             driver = weakref.ref(conn._driver)
@@ -115,7 +115,7 @@ async def test_who_waits_is_woken_by_ones_own_close(
 
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             stream = await conn.open_stream()
             path = await conn.add_path(interface="wwan0")
             world.cellular.link.blackhole()
@@ -140,7 +140,7 @@ async def test_the_peers_close_reaches_everyone_with_a_new_error_each(
 
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             stream = await conn.open_stream()
             other = await conn.open_stream()
             async with trio.open_nursery() as nursery:
@@ -164,7 +164,7 @@ async def test_the_peers_close_reaches_everyone_with_a_new_error_each(
 async def test_a_transport_error_of_the_peer(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             server_side(world).quic.close(
                 error_code=QuicErrorCode.FLOW_CONTROL_ERROR, frame_type=8, reason_phrase="too much"
             )
@@ -211,7 +211,7 @@ async def test_what_arrived_before_the_end_is_delivered(
 async def test_idle_timeout(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world, transport=TransportConfig(idle_timeout=5.0)) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(0.5)
             world.wifi.link.blackhole()
             start = trio.current_time()
@@ -280,7 +280,7 @@ async def test_leaving_by_an_exception_closes_at_once_with_one_datagram(
 ) -> None:
     async def block() -> None:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             stream = await conn.open_send_stream()
             await stream.send_all(bytes(1_000_000))
             await stream.aclose()
@@ -317,7 +317,7 @@ async def test_leaving_by_cancellation_closes_at_once(
 async def test_leaving_normally_does_not_linger(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(1)
             start = trio.current_time()
         assert trio.current_time() == start
@@ -373,7 +373,7 @@ async def test_a_path_of_a_broken_connection_is_closed_without_a_word(
 
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             path = await conn.add_path(interface="wwan0")
             with monkeypatch.context() as patch:
                 patch.setattr(ClientConnection, "transmit", transmit)

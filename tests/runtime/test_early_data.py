@@ -59,7 +59,7 @@ async def first_visit(
     async with dial(world, sessions=sessions, early_data=True, **more) as conn:
         assert conn.handshake_complete
         assert outcome(conn) is EarlyData.NONE
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         await trio.sleep(4 * RTT)
     return sessions
 
@@ -214,7 +214,7 @@ async def test_a_server_that_takes_it_cannot_lower_a_limit(
                 await ask(conn, 10)
             assert caught.value.code == PROTOCOL_VIOLATION
             with pytest.raises(trioquic.HandshakeError):
-                await conn.wait_handshake()
+                await conn.wait_handshake_complete()
 
 
 async def test_a_server_may_raise_its_limits(autojump_clock: Clock) -> None:
@@ -282,7 +282,7 @@ async def test_a_closed_port_ends_it_within_a_second(autojump_clock: Clock) -> N
             world, sessions=sessions, early_data=True, addresses=where, transport=transport
         ) as conn:
             with pytest.raises(trioquic.HandshakeError, match="nothing listens on UDP") as caught:
-                await conn.wait_handshake()
+                await conn.wait_handshake_complete()
             assert type(caught.value) is trioquic.HandshakeError
         assert 0.5 < trio.current_time() - began < 1.0
         assert open_sockets(world) == 0

@@ -165,7 +165,7 @@ async def test_a_bug_in_a_task_is_an_internal_error(
 
         async def block() -> None:
             async with dial(world) as conn:
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 break_core(monkeypatch)
                 conn.ping()
                 await trio.sleep_forever()

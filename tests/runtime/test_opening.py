@@ -44,7 +44,7 @@ async def test_the_block_is_entered_when_the_handshake_is_complete(
             # one round trip of 50 ms, not two: complete, and not yet confirmed
             assert trio.current_time() - start < 0.075
             assert not conn.handshake_confirmed
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             assert conn.handshake_confirmed
             assert conn.alpn == "hq-interop"
             assert conn.cipher_suite in trioquic.config.CIPHER_SUITES
@@ -281,7 +281,7 @@ async def test_the_caller_chooses_where_to_start_from(
                 assert conn.active_path.local[0] == CELLULAR
                 # the interface that has it, as if that had been named
                 assert conn.active_path.interface == "wwan0"
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 path = await conn.add_path(local=WIFI)
                 assert path.interface == "wlan0"
         # an address that is nobody's, or another interface's
@@ -323,7 +323,7 @@ async def test_a_lost_connection_leaves_the_callers_nursery(
         tls = TLSConfig(ca_data=world.server.options.credentials.ca_pem)
         async with trio.open_nursery() as nursery:
             conn = await trioquic.connect(nursery, NAME, PORT, alpn=["hq-interop"], tls=tls)
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             server_side(world).quic.close(error_code=7)
             server_side(world).flush()
             start = trio.current_time()

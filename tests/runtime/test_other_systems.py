@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import pytest
 import trio
 
+from trioquic._protocol.path.mtu import ETHERNET
 from trioquic._protocol.sending.batch import Batch
 from trioquic._runtime.sockets.native_socket import NativeSocket
+from trioquic._runtime.sockets.sockets import is_refusal
 
 IP, IPV6 = 0, 41
 SYSTEMS = ("darwin", "ios", "win32", "freebsd14")
@@ -37,7 +39,7 @@ def make(platform: str, family: int, remote: tuple[str, int]) -> tuple[NativeSoc
     plain = PlainSocket(family, socket.SOCK_DGRAM)
     plain.options = []
     plain.connect(remote)
-    return NativeSocket(plain, remote, None, platform), plain
+    return NativeSocket(plain, remote, None, ETHERNET, platform), plain
 
 
 @pytest.fixture
@@ -104,10 +106,10 @@ async def test_windows_says_reset_for_refused(peer: socket.socket) -> None:
 
     sock._sock = Resetting()  # type: ignore[assignment]
     try:
-        refusals: list[bool] = []
-        sock.on_refused = lambda: refusals.append(True)
+        errors: list[OSError] = []
+        sock.tell(errors.append)
         assert sock.receive_nowait() is None
-        assert refusals
+        assert is_refusal(errors[0])
         # the error belongs to an earlier datagram: this one still goes
         assert sock.send_nowait(Batch(b"x", 1, 0))
         assert peer.recv(10) == b"x"

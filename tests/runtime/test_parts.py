@@ -12,7 +12,7 @@ from trioquic import networks
 from trioquic._groups import alone, bug_in
 from trioquic._runtime.paths.broadcast import Broadcast
 from trioquic._runtime.timer import Timer
-from trioquic._runtime.waiting import Crowds, Reason, Waiters
+from trioquic._runtime.waiting import EventWaiters, Reason, StreamWaiters
 
 
 async def test_the_timer_fires_at_its_deadline(autojump_clock: trio.testing.MockClock) -> None:
@@ -56,11 +56,11 @@ async def test_a_timer_that_is_always_due_lets_others_live(
 
 
 async def test_crowds() -> None:
-    crowds = Crowds()
+    waiters = EventWaiters()
     woken: list[int] = []
 
     async def sleeper(number: int, reason: Reason) -> None:
-        await crowds.wait(reason)
+        await waiters.wait(reason)
         woken.append(number)
 
     async def wake(call: Callable[[], None]) -> list[int]:
@@ -74,27 +74,27 @@ async def test_crowds() -> None:
             reason = Reason.INCOMING if number < 4 else Reason.ARRIVED
             nursery.start_soon(sleeper, number, reason)
             await trio.testing.wait_all_tasks_blocked()
-        assert await wake(lambda: crowds.wake(Reason.SPARE_ID)) == []
-        assert await wake(lambda: crowds.wake_one(Reason.INCOMING)) == [0]
-        assert await wake(lambda: crowds.wake_one(Reason.INCOMING)) == [1]
-        assert await wake(lambda: crowds.wake(Reason.INCOMING)) == [2, 3]
-        assert await wake(lambda: crowds.wake(Reason.INCOMING)) == []
+        assert await wake(lambda: waiters.wake(Reason.SPARE_ID)) == []
+        assert await wake(lambda: waiters.wake_one(Reason.INCOMING)) == [0]
+        assert await wake(lambda: waiters.wake_one(Reason.INCOMING)) == [1]
+        assert await wake(lambda: waiters.wake(Reason.INCOMING)) == [2, 3]
+        assert await wake(lambda: waiters.wake(Reason.INCOMING)) == []
         nursery.start_soon(sleeper, 6, Reason.INCOMING)
         await trio.testing.wait_all_tasks_blocked()
-        assert await wake(crowds.wake_all) == [4, 5, 6]
+        assert await wake(waiters.wake_all) == [4, 5, 6]
     with trio.move_on_after(0):
-        await crowds.wait(Reason.ARRIVED)
-    assert not crowds._lots
+        await waiters.wait(Reason.ARRIVED)
+    assert not waiters._lots
 
 
 async def test_who_waits_again_at_once_is_not_forgotten() -> None:
-    crowds = Crowds()
+    waiters = EventWaiters()
     turns = 0
 
     async def sleeper(times: int) -> None:
         nonlocal turns
         for _ in range(times):
-            await crowds.wait(Reason.INCOMING)
+            await waiters.wait(Reason.INCOMING)
             turns += 1
 
     async with trio.open_nursery() as nursery:
@@ -102,14 +102,14 @@ async def test_who_waits_again_at_once_is_not_forgotten() -> None:
             nursery.start_soon(sleeper, times)
         for total in (3, 5):
             await trio.testing.wait_all_tasks_blocked()
-            crowds.wake(Reason.INCOMING)
+            waiters.wake(Reason.INCOMING)
             await trio.testing.wait_all_tasks_blocked()
             assert turns == total
-    assert not crowds._lots
+    assert not waiters._lots
 
 
 async def test_waiters() -> None:
-    waiters = Waiters()
+    waiters = StreamWaiters()
     woken: list[int] = []
 
     async def wait(number: int) -> None:

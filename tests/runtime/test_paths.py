@@ -25,7 +25,7 @@ def state_of(path: trioquic.Path) -> PathState:
 
 async def settle(conn: trioquic.Connection) -> None:
     """Let the server hand out its connection IDs."""
-    await conn.wait_confirmed()
+    await conn.wait_handshake_confirmed()
     await trio.sleep(0.5)
 
 

@@ -66,5 +66,5 @@ async def test_what_the_server_leaves_out(autojump_clock: trio.testing.MockClock
 @pytest.mark.parametrize("tickets", [False, True])
 async def test_tickets_are_counted(tickets: bool, autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world(ServerOptions(session_tickets=tickets)) as world, dial(world) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         assert conn.statistics().session_tickets == tickets

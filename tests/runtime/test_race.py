@@ -161,7 +161,7 @@ async def test_other_networks_are_not_asked_without_need(autojump_clock: Clock, 
         )
         if why == "answers":
             async with start as conn:
-                await conn.wait_handshake()
+                await conn.wait_handshake_complete()
         else:
             world.wifi.link.blackhole()
             with pytest.raises(trioquic.HandshakeError):

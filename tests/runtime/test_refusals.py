@@ -34,6 +34,12 @@ class Attempt:
     def _tell(self) -> None:
         self.told += 1
 
+    async def _refuse(self, refusals: Refusals) -> None:
+        refusals.note(OSError("no answer to the question whether somebody listens"))
+        for at in self._at:
+            await trio.sleep_until(self._began + at)
+            refusals.note(ConnectionRefusedError())
+
     async def run(self) -> float | None:
         """After how long it was believed; None if it was not."""
         self._began = trio.current_time()
@@ -45,11 +51,8 @@ class Attempt:
                 nursery.start_soon(task)
 
             refusals = Refusals(driver, self._tell, spawn, self._beside)
-            with trio.move_on_after(FOR_EVER), refusals.patience:
-                for at in self._at:
-                    await trio.sleep_until(self._began + at)
-                    refusals.note()
-                await trio.sleep_forever()
+            nursery.start_soon(self._refuse, refusals)
+            await refusals.wait(trio.Event(), self._began + FOR_EVER)
             took = trio.current_time() - self._began
             nursery.cancel_scope.cancel()
         return took if refusals.believed else None

@@ -11,6 +11,7 @@ import trio
 from tests.sessions.records import DAY, HOUR, ticket
 from trioquic import Interface, InterfaceAddress, ManualNetworks, MemorySessions
 from trioquic._protocol.events import TicketReceived
+from trioquic._protocol.path.mtu import ETHERNET
 from trioquic._protocol.sending.batch import Batch
 from trioquic._runtime.networks.system_networks import system_networks
 from trioquic._runtime.opening.session_keeper import SessionKeeper, network_of
@@ -22,7 +23,7 @@ class NoSocket(DatagramSocket):
     """A socket's addresses, without the socket."""
 
     def __init__(self, local: str, interface: str | None = None) -> None:
-        super().__init__((local, 50000), ("198.51.100.1", 443), interface)
+        super().__init__((local, 50000), ("198.51.100.1", 443), interface, ETHERNET)
 
     def receive_nowait(self) -> Received | None:
         raise AssertionError
@@ -36,7 +37,7 @@ class NoSocket(DatagramSocket):
     async def send(self, batch: Batch) -> None:
         raise AssertionError
 
-    def close(self) -> None:
+    def _close(self) -> None:
         raise AssertionError
 
 

@@ -54,7 +54,7 @@ async def meet(world: World, sessions: MemorySessions, **more: Any) -> None:
     """Connect, and stay until the server has given what it has to give."""
     more = {"networks": world.phone, **more}
     async with dial(world, sessions=sessions, **more) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         assert await get(conn, 1000)
 
 
@@ -80,7 +80,7 @@ async def test_without_a_store_nothing_is_kept(autojump_clock: Clock) -> None:
     async with phone_world(GENEROUS, ipv6=False) as world:
         for _ in range(2):
             async with dial(world) as conn:
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
             assert sent_token(world) == b""
 
 
@@ -103,7 +103,7 @@ async def test_a_token_belongs_to_the_network_on_which_it_came(autojump_clock: C
     sessions = Watched()
     async with phone_world(GENEROUS, ipv6=False) as world:
         async with dial(world, sessions=sessions, networks=world.phone) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await conn.migrate(interface="wwan0")
             assert await get(conn, 1000)
             server_side(world).give_token()
@@ -154,7 +154,7 @@ async def test_each_attempt_of_a_race_has_a_token_of_its_own(autojump_clock: Clo
         far = world.net.host("far")
         far.add_interface("eth0", FAR, delay=1.0)
         async with dial(world, sessions=sessions, networks=world.phone) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             server_side(world).give_token()
             await trio.sleep(1)
         older, newer = server_side(world).tokens
@@ -172,7 +172,7 @@ async def test_what_comes_last_is_kept_before_the_connection_is_gone(
     sessions = Watched(pause=0.5)
     async with phone_world(GENEROUS, ipv6=False) as world:
         async with dial(world, sessions=sessions, networks=world.phone) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             server_side(world).give_token()
             await trio.sleep(0.2)
             assert sessions.kept == []
@@ -187,7 +187,7 @@ async def test_a_store_that_never_returns_does_not_keep_a_connection(
     sessions = Watched(pause=math.inf)
     async with phone_world(GENEROUS, ipv6=False) as world:
         async with dial(world, sessions=sessions, networks=world.phone) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(0.1)
             start = trio.current_time()
         assert trio.current_time() - start < 5

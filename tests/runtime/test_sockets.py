@@ -16,7 +16,7 @@ from trioquic._runtime.sockets import native_socket
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.factory_socket import FactorySocket
 from trioquic._runtime.sockets.native_socket import NativeSocket
-from trioquic._runtime.sockets.sockets import DatagramSocket, Received, Remote
+from trioquic._runtime.sockets.sockets import DatagramSocket, Received, Remote, is_refusal
 from trioquic._runtime.system.route import route_mtu
 from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
 
@@ -340,15 +340,15 @@ async def test_refused_is_counted_and_goes_on(peer: socket.socket) -> None:
     address = peer.getsockname()
     peer.close()
     try:
-        refusals: list[bool] = []
-        sock.on_refused = lambda: refusals.append(True)
+        errors: list[OSError] = []
+        sock.tell(errors.append)
         assert sock.send_nowait(Batch(b"a", 1, 0))
         await trio.testing.wait_all_tasks_blocked(0.05)
         # reported by whatever comes next; the datagram itself still goes out
         assert sock.send_nowait(Batch(b"b", 1, 0))
         assert sock.errors == 1
         assert sock.datagrams_dropped == 0
-        assert refusals
+        assert is_refusal(errors[0])
         assert isinstance(sock.last_error, ConnectionRefusedError)
         with socket.socket(peer.family, socket.SOCK_DGRAM) as again:
             again.bind(address[:2])
@@ -527,12 +527,12 @@ async def test_a_socket_of_a_factory(autojump_clock: trio.testing.MockClock) -> 
             sizes = [record.size for record in world.record.select(host="phone")]
             assert sizes == [2, 2, 1]
             # nobody listens on that port
-            refusals: list[bool] = []
-            sock.on_refused = lambda: refusals.append(True)
+            errors: list[OSError] = []
+            sock.tell(errors.append)
             with trio.move_on_after(1) as scope:
                 await sock.receive()
             assert scope.cancelled_caught
-            assert refusals
+            assert is_refusal(errors[0])
             assert sock.errors >= 1
         finally:
             sock.close()

@@ -125,7 +125,7 @@ async def test_streams_of_the_server(autojump_clock: trio.testing.MockClock) -> 
 
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             quic = server_side(world).quic
             async with trio.open_nursery() as nursery:
                 for _ in range(2):
@@ -149,7 +149,7 @@ async def test_streams_of_the_server(autojump_clock: trio.testing.MockClock) -> 
 async def test_a_cancelled_accept_loses_no_stream(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             with trio.move_on_after(1):
                 await conn.accept_stream()
             quic = server_side(world).quic
@@ -292,7 +292,7 @@ async def test_key_updates(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:
             assert not conn.update_keys()
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             assert await get(conn, 10_000)
             assert conn.update_keys()
             assert not conn.update_keys()

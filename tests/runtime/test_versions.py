@@ -68,7 +68,7 @@ async def test_the_version_that_comes_of_it(
     async with phone_world(speaks(*server)) as world, dial(world, transport=transport) as conn:
         assert conn.version == expected
         assert await get(conn, 100_000) == pattern(100_000)
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         assert conn.update_keys()
         await conn.migrate(interface="wwan0")
         assert await get(conn, 1000) == pattern(1000)

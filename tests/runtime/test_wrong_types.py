@@ -124,7 +124,7 @@ async def test_connections_and_streams(autojump_clock: trio.testing.MockClock) -
         with world.phone.as_current():
             opened = trioquic.open_connection(SERVER, PORT, alpn=["h3"], tls=UNVERIFIED)
             async with opened as given:
-                await given.wait_confirmed()
+                await given.wait_handshake_confirmed()
                 conn: Any = given
                 stream: Any = await conn.open_stream()
                 await trio.sleep(1)

@@ -142,7 +142,7 @@ class Phone:
 
     async def _await_confirmation(self, conn: trioquic.Connection) -> None:
         try:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
         except (trioquic.ConnectionLostError, trio.ClosedResourceError):
             return
         self._outcome.confirmed_at = trio.current_time()

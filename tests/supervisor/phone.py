@@ -93,7 +93,7 @@ async def phone(
                         here.news = trio.Event()
 
                 nursery.start_soon(listen)
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 yield here
                 nursery.cancel_scope.cancel()
         assert shared_ids(world.record.select(host="phone")) == {}

@@ -91,7 +91,7 @@ async def close_while_adding(monkeypatch: pytest.MonkeyPatch) -> Events:
     found: Events = []
     async with phone_world() as world, trio.open_nursery() as nursery:
         async with dial(world) as conn, conn.path_events() as events:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
 
             async def add() -> None:
                 with pytest.raises(trio.ClosedResourceError):

@@ -155,7 +155,7 @@ async def test_another_port_when_a_nat_or_firewall_has_forgotten(
 ) -> None:
     """Whatever goes out from the old port is lost: the connection goes on from another one."""
     async with machine() as here, connected(here) as (conn, heard):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         old = conn.active_path
         assert old is not None
 
@@ -186,7 +186,7 @@ async def test_the_address_changes(autojump_clock: trio.testing.MockClock) -> No
     """Another lease in the middle of a download: noticed by polling, and the connection moves."""
     other = "192.0.2.11"
     async with machine() as here, connected(here) as (conn, heard):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         changed = 0.0
 
         async def change() -> None:
@@ -226,7 +226,7 @@ async def test_another_port_though_the_server_answers_no_probe(
 ) -> None:
     """As ngtcp2's while its congestion window is full of what was lost: it has to be moved to."""
     async with machine() as here, connected(here) as (conn, heard):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         old = conn.active_path
         assert old is not None
         quic = here.server.connections[0].quic

@@ -223,7 +223,7 @@ async def test_news_that_are_alike_are_looked_at_together(
 ) -> None:
     """A server may withdraw and give connection IDs with every frame of a packet."""
     async with phone_world() as world, dial(world, migration=Counting()) as conn:
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         await trio.sleep(1)
         Counting.asked.clear()
         for spare in range(60):

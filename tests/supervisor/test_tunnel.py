@@ -61,7 +61,7 @@ async def phone_with_vpn(
 
                 async with conn.path_events() as events:
                     nursery.start_soon(follow, events)
-                    await conn.wait_confirmed()
+                    await conn.wait_handshake_confirmed()
                     yield here, tunnel
                     nursery.cancel_scope.cancel()
 
@@ -284,7 +284,7 @@ async def test_where_the_system_sends_and_the_source_knows_nothing_of_may_be_a_t
                 migration=trioquic.MigrationPolicy(leave_tunnel=leave),
             ) as conn:
                 here = Phone(world=world, conn=conn)
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 await here.download(10_000)
                 tunnel.link.blackhole()
                 with trio.move_on_after(5):
@@ -314,7 +314,7 @@ async def test_names_that_only_the_application_has_are_known_by_their_addresses(
                 tls=trioquic.TLSConfig(verify=False),
                 networks=known,
             ) as conn:
-                await conn.wait_confirmed()
+                await conn.wait_handshake_confirmed()
                 world.wifi.down()
                 known.update(listed[1:])
                 await Phone(world=world, conn=conn).download(10_000)

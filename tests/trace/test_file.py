@@ -110,7 +110,7 @@ async def test_the_limit_holds_for_everything(
     transport = trioquic.TransportConfig(qlog_dir=tmp_path, qlog_limit=limit)
     async with phone_world() as world:
         async with dial(world, SERVER, transport=transport) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(1)
             for _ in range(80):
                 path = await conn.add_path(interface="wwan0")

@@ -158,7 +158,7 @@ async def test_why_a_path_failed_and_was_closed(
     transport = trioquic.TransportConfig(qlog_dir=tmp_path)
     async with phone_world() as world:
         async with dial(world, SERVER, transport=transport) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             world.cellular.link.blackhole()
             with pytest.raises(trioquic.PathValidationError):
                 await conn.migrate(interface="wwan0")
@@ -192,7 +192,7 @@ async def test_early_data(autojump_clock: trio.testing.MockClock, tmp_path: Path
     sessions = trioquic.MemorySessions()
     async with phone_world(ServerOptions(session_tickets=True)) as world:
         async with dial(world, SERVER, sessions=sessions) as conn:
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(1)
         transport = trioquic.TransportConfig(qlog_dir=tmp_path)
         async with dial(
@@ -200,7 +200,7 @@ async def test_early_data(autojump_clock: trio.testing.MockClock, tmp_path: Path
         ) as conn:
             early = await conn.open_send_stream(early_data=True)
             await early.send_all(b"at once")
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
     sent = read(only(tmp_path)).data("quic:packet_sent")
     [packet] = [p for p in sent if p["header"]["packet_type"] == "0RTT"]
     assert packet["frames"][0]["frame_type"] == "stream"
@@ -221,7 +221,7 @@ async def test_nothing_secret_is_written(
             await stream.send_all(b"PUT\r\n" + b"confidential" * 100)
             await stream.send_eof()
             answer = await stream.receive_some()
-            await conn.wait_confirmed()
+            await conn.wait_handshake_confirmed()
             await trio.sleep(1)
             tokens = [cid.stateless_reset_token for cid in server_side(world).quic._host_cids]
     file = only(directory)
@@ -245,7 +245,7 @@ async def test_with_a_real_server(certs: Certificates, tmp_path: Path) -> None:
         serve("gtlsserver", certs.server, root=tmp_path) as server,
         connect(server, "h3", local="127.0.0.1", transport=transport) as conn,
     ):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
         await conn.migrate(local="127.0.0.2")
         assert await Download(conn, f"file-{len(content)}").run() == content
     trace = read(only(directory))

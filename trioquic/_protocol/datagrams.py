@@ -53,7 +53,11 @@ class Receipt:
 
     def __init__(self) -> None:
         self.outcome = DatagramOutcome.QUEUED
-        self.awaited = False  # somebody wants to be told
+        self.awaited = False
+
+    def on_awaited(self) -> None:
+        """Somebody wants to be told of the outcome."""
+        self.awaited = True
 
 
 class _Waiting:

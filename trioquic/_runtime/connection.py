@@ -3,7 +3,7 @@
 Everything is passed on to the driver, the halves and the path set; no rule is decided here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Final
@@ -12,7 +12,7 @@ import trio
 
 from .. import _checks
 from .._construction import NoPublicConstructor, create
-from .._protocol.events import HandshakeCompleted
+from .._deprecation import deprecated
 from .._protocol.tls.state import EarlyData
 from ..config import CIPHER_SUITES, GROUPS, VERSIONS, TransportConfig
 from ..events import PathEvent
@@ -30,14 +30,8 @@ from .paths.path_set import PathSet
 from .peer import peer_parameters
 from .streams.datagrams import DatagramChannel, DatagramReceipt
 from .streams.halves import check_code
-from .streams.streams import (
-    ReceiveStream,
-    SendStream,
-    Stream,
-    make_receive_stream,
-    make_send_stream,
-    make_stream,
-)
+from .streams.opener import StreamOpener
+from .streams.streams import ReceiveStream, SendStream, Stream, make_send_stream, make_stream
 from .supervisor.supervisor import Supervisor
 from .vital_signs import health_of, wait_healthy, wait_unhealthy
 from .waiting import Reason
@@ -56,38 +50,32 @@ class Connection(
 
     __slots__ = (
         "__weakref__",
-        "_assumed",
         "_authority",
         "_broadcast",
         "_by_hand",
         "_datagrams",
         "_driver",
         "_paths",
+        "_streams",
         "_supervisor",
         "_transport",
     )
 
     _driver: Driver
+    _streams: StreamOpener
     _datagrams: DatagramChannel
     _paths: PathSet
     _by_hand: ByHand
     _supervisor: Supervisor
     _broadcast: Broadcast
     _transport: TransportConfig
-    _assumed: HandshakeCompleted
     _authority: Authority
 
     def __repr__(self) -> str:
-        state = "over" if self._driver.over else "open"
+        state = "over" if self._driver.life.over else "open"
         return f"<Connection {state}, {self.alpn}, {len(self.paths)} paths>"
 
     # -- facts -----------------------------------------------------------------------------------
-
-    @property
-    def _facts(self) -> HandshakeCompleted:
-        """Of the handshake; until that is complete, of the session that early data belongs to."""
-        completed = self._driver.completed
-        return self._assumed if completed is None else completed
 
     @property
     def handshake_complete(self) -> bool:
@@ -95,14 +83,15 @@ class Connection(
         connection sends early data."""
         return self._driver.core.handshake_complete
 
-    async def wait_handshake(self) -> None:
+    async def wait_handshake_complete(self) -> None:
         """Wait until the handshake is complete; raises `HandshakeError` if it fails. Without early
         data it is, and this returns at once. Cancellation leaves nothing behind."""
-        await trio.lowlevel.checkpoint()
-        self._driver.check_open()
-        await self._driver.handshake_over.wait()
-        if not self.handshake_complete:
-            self._driver.check_open()
+        await self._driver.life.wait_complete()
+
+    def wait_handshake(self) -> Awaitable[None]:
+        """Old name of `wait_handshake_complete`."""
+        deprecated("Connection.wait_handshake", "Connection.wait_handshake_complete")
+        return self.wait_handshake_complete()
 
     @property
     def early_data(self) -> EarlyData:
@@ -111,24 +100,24 @@ class Connection(
         While it is `OFFERED`, the facts below are those of the connection that the ticket came
         from. What was rejected is sent again by itself, under the limits that the server has now.
         """
-        return self._facts.early_data
+        return self._driver.life.facts.early_data
 
     @property
     def alpn(self) -> str:
         """The application protocol that the server chose."""
-        return self._facts.alpn
+        return self._driver.life.facts.alpn
 
     @property
     def resumed(self) -> bool:
         """Whether the server recognised a ticket of an earlier connection (RFC 8446 section 2.2):
         it is authenticated by that, and sent no certificate. See `trioquic.sessions`."""
-        return self._facts.resumed
+        return self._driver.life.facts.resumed
 
     @property
     def peer_certificates(self) -> tuple[bytes, ...]:
         """The server's certificates as it sent them, DER, its own first; when the session was
         `resumed`, those of the connection that the ticket goes back to."""
-        return self._facts.peer_certificates
+        return self._driver.life.facts.peer_certificates
 
     def authenticates(self, name: str) -> bool:
         """Whether the server may be asked as `name`, a host name in ASCII or an IP address: because
@@ -144,14 +133,14 @@ class Connection(
         """What the server stapled to its certificate to show that it was not revoked: an OCSP
         response, DER (RFC 6066 section 8), or None. It is not judged, not even whether it is about
         this certificate: trust in the certificate does not depend on it."""
-        return self._facts.ocsp_response
+        return self._driver.life.facts.ocsp_response
 
     @property
     def signed_certificate_timestamps(self) -> bytes | None:
         """The timestamps of certificate logs that the server sent with its certificate: a
         SignedCertificateTimestampList (RFC 6962 section 3.3), or None. They are not judged, and
         those inside the certificate are not among them."""
-        return self._facts.signed_certificate_timestamps
+        return self._driver.life.facts.signed_certificate_timestamps
 
     @property
     def version(self) -> str:
@@ -162,14 +151,15 @@ class Connection(
     def cipher_suite(self) -> str:
         """The name of the TLS cipher suite (RFC 8446 appendix B.4), "TLS_AES_128_GCM_SHA256" for
         instance; `trioquic.config.CIPHER_SUITES` has its number."""
-        return _name_in(CIPHER_SUITES, self._facts.cipher_suite)
+        return _name_in(CIPHER_SUITES, self._driver.life.facts.cipher_suite)
 
     @property
     def group(self) -> str | None:
         """The name of the group of the key exchange (RFC 8446 section 4.2.7), "X25519MLKEM768" for
         instance; `trioquic.config.GROUPS` has its number. None while the handshake of a connection
         with early data is not complete: each has an exchange of its own."""
-        return _name_in(GROUPS, self._facts.group) if self._facts.group else None
+        group = self._driver.life.facts.group
+        return _name_in(GROUPS, group) if group else None
 
     @property
     def peer(self) -> PeerParameters:
@@ -189,13 +179,15 @@ class Connection(
         """Whether the server has confirmed the handshake: from then on paths can be added."""
         return self._driver.core.handshake_confirmed
 
-    async def wait_confirmed(self) -> None:
+    async def wait_handshake_confirmed(self) -> None:
         """Wait until the handshake is confirmed (RFC 9001 section 4.1.2), about one round trip
         after it was complete. Cancellation leaves nothing behind."""
-        self._driver.check_open()
-        await self._driver.confirmed.wait()
-        if not self.handshake_confirmed:
-            self._driver.check_open()
+        await self._driver.life.wait_confirmed()
+
+    def wait_confirmed(self) -> Awaitable[None]:
+        """Old name of `wait_handshake_confirmed`."""
+        deprecated("Connection.wait_confirmed", "Connection.wait_handshake_confirmed")
+        return self.wait_handshake_confirmed()
 
     @property
     def health(self) -> ConnectionHealth:
@@ -216,15 +208,15 @@ class Connection(
     @property
     def closed(self) -> bool:
         """Whether the connection is over: it was lost, or this side has closed it or begun to."""
-        return self._driver.over
+        return self._driver.life.over
 
     async def wait_closed(self) -> Exception:
         """Wait until the connection is `closed`, and return what every other call raises from then
         on: a `ConnectionLostError` of the fitting kind, `HandshakeError`, or
         `trio.ClosedResourceError` after one's own close. Cancellation leaves nothing behind."""
         await trio.lowlevel.checkpoint()
-        while (refusal := self._driver.refusal) is None:
-            await self._driver.crowds.wait(Reason.HEALTH)
+        while (refusal := self._driver.life.refusal) is None:
+            await self._driver.waiters.wait(Reason.HEALTH)
         return refusal
 
     def statistics(self) -> ConnectionStatistics:
@@ -247,15 +239,12 @@ class Connection(
     def available_streams(self) -> int:
         """How many streams `open_stream` opens now without waiting for the server's credit (RFC
         9000 section 4.6); 0 when the connection is over."""
-        return self._available(True)
+        return self._streams.available(True)
 
     @property
     def available_send_streams(self) -> int:
         """The same for `open_send_stream`."""
-        return self._available(False)
-
-    def _available(self, bidirectional: bool) -> int:
-        return 0 if self._driver.over else self._driver.core.streams.openable(bidirectional)
+        return self._streams.available(False)
 
     async def open_stream(self, *, early_data: bool = False) -> Stream:
         """Open a stream that goes both ways, waiting until the server allows one more (RFC 9000
@@ -274,61 +263,21 @@ class Connection(
 
     async def _open(self, bidirectional: bool, early_data: bool) -> int:
         _checks.check(_checks.flag, "early_data", early_data)
-        await trio.lowlevel.checkpoint_if_cancelled()
-        driver = self._driver
-        driver.check_open()
-        if not early_data and not self.handshake_complete:
-            await self.wait_handshake()
-        stream_id = driver.core.streams.open(bidirectional)
-        if stream_id >= 0:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return stream_id
-        while stream_id < 0:
-            await self._wait_for_credit(bidirectional)
-            stream_id = driver.core.streams.open(bidirectional)
-        return stream_id
-
-    async def _wait_for_credit(self, bidirectional: bool) -> None:
-        reason = Reason.BIDIRECTIONAL if bidirectional else Reason.UNIDIRECTIONAL
-        # After a refusal the core has a STREAMS_BLOCKED frame to send.
-        self._driver.flush()
-        await self._driver.crowds.wait(reason)
-        self._driver.check_open()
+        return await self._streams.open(bidirectional, early_data)
 
     async def wait_open_stream_might_not_block(self) -> None:
         """Wait until `open_stream` need not wait, unless another task is faster; errors as there.
         Cancellation leaves nothing behind."""
-        await self._wait_open_might_not_block(True)
+        await self._streams.wait_might_not_block(True)
 
     async def wait_open_send_stream_might_not_block(self) -> None:
         """Wait until `open_send_stream` need not wait, as the other one for `open_stream`."""
-        await self._wait_open_might_not_block(False)
-
-    async def _wait_open_might_not_block(self, bidirectional: bool) -> None:
-        await trio.lowlevel.checkpoint()
-        self._driver.check_open()
-        while not self._available(bidirectional):
-            # is refused, which tells the server
-            self._driver.core.streams.open(bidirectional)
-            await self._wait_for_credit(bidirectional)
+        await self._streams.wait_might_not_block(False)
 
     async def accept_stream(self) -> Stream | ReceiveStream:
         """Wait for a stream that the server opens, oldest first; a `ReceiveStream` if it goes one
         way only. Any number of tasks may wait. Cancelled, no stream is lost."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        driver = self._driver
-        if driver.unusable:
-            driver.check_open()
-        if driver.incoming:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        while not driver.incoming:
-            driver.check_open()
-            await driver.crowds.wait(Reason.INCOMING)
-        stream_id = driver.incoming.pop(0)
-        # RFC 9000 section 2.1: the second bit says "one way"
-        if stream_id & 2:
-            return make_receive_stream(driver, stream_id)
-        return make_stream(driver, stream_id)
+        return await self._streams.accept()
 
     # -- datagrams -------------------------------------------------------------------------------
 
@@ -420,7 +369,7 @@ class Connection(
     def network_changed(self) -> None:
         """A hint from who knows more than the system tells: look at the networks again, and try
         again what failed a moment ago. Returns at once."""
-        self._driver.check_open()
+        self._driver.life.check_open()
         self._supervisor.hear(PolicyEvent(trigger=Trigger.HINT))
 
     def path_events(self) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[PathEvent]]:
@@ -435,7 +384,7 @@ class Connection(
 
     def update_keys(self) -> bool:
         """Start a key update (RFC 9001 section 6); False when it is too early for another one."""
-        self._driver.check_open()
+        self._driver.life.check_open()
         started = self._driver.core.update_keys()
         self._driver.flush()
         return started
@@ -443,7 +392,7 @@ class Connection(
     def ping(self) -> None:
         """Ask the server for a sign of life (RFC 9000 section 19.2); it comes as an
         acknowledgement, which keeps the connection and NATs on the way alive."""
-        self._driver.check_open()
+        self._driver.life.check_open()
         self._driver.core.ping()
         self._driver.flush()
 
@@ -467,10 +416,10 @@ class Connection(
             await trio.lowlevel.checkpoint()
         finally:
             driver.close(code, reason)
-            driver.stopped.set()
+            driver.life.stopped.set()
             # What is left to do is one datagram, and bounded in time.
             with trio.CancelScope(shield=True):
-                await driver.gone.wait()
+                await driver.life.gone.wait()
 
 
 def _name_in(numbers: Mapping[str, int], wanted: int) -> str:
@@ -485,19 +434,17 @@ def make_connection(
     supervisor: Supervisor,
     broadcast: Broadcast,
     transport: TransportConfig,
-    assumed: HandshakeCompleted,
     authority: Authority,
 ) -> Connection:
-    """The public face of a connection. `assumed` is true as long as the handshake says nothing
-    else."""
+    """The public face of a connection."""
     conn = create(Connection)
     conn._driver = driver
+    conn._streams = StreamOpener(driver)
     conn._datagrams = DatagramChannel(driver)
     conn._paths = paths
     conn._by_hand = by_hand
     conn._supervisor = supervisor
     conn._broadcast = broadcast
     conn._transport = transport
-    conn._assumed = assumed
     conn._authority = authority
     return conn

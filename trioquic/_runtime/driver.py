@@ -5,10 +5,9 @@ Path tasks bring datagrams in, stream calls and path commands change the core; e
 moves the timer. Stream calls leave it to the timer, which does it for all of one turn together.
 Nothing here awaits, so the core is never seen half-changed.
 
-A connection's end (`Terminated`) is remembered and turns into a new exception for everyone who
-waits or comes later. An exception out of the core is a bug, unless code of the application's has
-raised it: it stops the connection, and comes out as `InternalError` or `ApplicationCodeError` where
-it happened and in every later call.
+An exception out of the core is a bug, unless code of the application's has raised it: it stops the
+connection, and comes out as `InternalError` or `ApplicationCodeError` where it happened and in
+every later call (`lifecycle.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -48,16 +47,21 @@ from .._protocol.events import (
 from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
 from .asleep import LONG, Asleep
-from .endings import Wait, broken_error, handshake_error, loss_error, without_path
+from .endings import Wait
+from .lifecycle import Lifecycle
 from .sockets.sockets import Received
 from .timer import Timer
 from .tracing.trace import Trace
-from .waiting import Crowds, Reason, Waiters
+from .waiting import EventWaiters, Reason, StreamWaiters
 
 _BLOCKED_PAUSE: Final = 0.001
 
 
-class Link(Protocol):
+Keep = Callable[[TicketReceived | TokenReceived], None]
+"""Is told of what a later connection can use."""
+
+
+class PumpedLink(Protocol):
     """What the driver needs of one path at work."""
 
     @property
@@ -79,7 +83,7 @@ class PathListener(Protocol):
     """Who has the paths at work, and is told what happens to them."""
 
     @property
-    def links(self) -> Mapping[int, Link]:
+    def links(self) -> Mapping[int, PumpedLink]:
         """The paths at work, by number."""
         ...
 
@@ -98,88 +102,42 @@ class PathListener(Protocol):
 class Driver:
     """The core of one connection, and everybody who waits for it."""
 
-    def __init__(self, core: ClientConnection, trace: Trace | None = None) -> None:
+    def __init__(
+        self, core: ClientConnection, trace: Trace | None, assumed: HandshakeCompleted | None
+    ) -> None:
         self.core = core
         self.trace = trace
         self.timer = Timer()
+        self.life = Lifecycle(assumed)
         self.listener: PathListener | None = None
-        # told of what a later connection can use
-        self.on_session: Callable[[TicketReceived | TokenReceived], None] | None = None
-        self.readers = Waiters()
-        self.writers = Waiters()
-        self.crowds = Crowds()
+        self._keep: Keep | None = None
+        self.readers = StreamWaiters()
+        self.writers = StreamWaiters()
+        self.waiters = EventWaiters()
         # streams that nobody has accepted yet; as few as the server may open
         self.incoming: list[int] = []
-        self.completed: HandshakeCompleted | None = None
-        self.end: Terminated | None = None
-        self.handshake_over = trio.Event()
-        self.confirmed = trio.Event()
-        # nothing is left to do but to close the sockets
-        self.stopped = trio.Event()
-        # every socket is closed
-        self.gone = trio.Event()
-        self.closing = False
-        # there is no path now, so that is why the connection ends if it does
-        self.wait: Wait | None = None
-        self._bug: BaseException | None = None
-        # it was given up because the time for the handshake was over
-        self._timed_out = False
         self._asleep = Asleep()
         # nothing is sent before somebody has looked whether there is still a network
         self.held = False
 
-    def attach(self, listener: PathListener | None) -> None:
-        """Somebody has the paths at work, or, at the end, nobody."""
+    def attach(self, listener: PathListener) -> None:
+        """Somebody has the paths at work."""
         self.listener = listener
 
-    # -- state -----------------------------------------------------------------------------------
+    def attach_keeper(self, keep: Keep) -> None:
+        """Somebody wants what a later connection can use."""
+        self._keep = keep
 
-    @property
-    def over(self) -> bool:
-        """Whether the connection cannot be used any more."""
-        return self.closing or self.ended
-
-    @property
-    def unusable(self) -> bool:
-        """Whether not even what has arrived may be read: closed by this side, or broken."""
-        return self.closing or self._bug is not None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the core does nothing any more; while this side drains it still does."""
-        return self._bug is not None or self.end is not None
-
-    @property
-    def broken(self) -> Exception | None:
-        """What calls raise since an exception has stopped the connection; None: none has."""
-        return None if self._bug is None else broken_error(self._bug)
-
-    @property
-    def refusal(self) -> Exception | None:
-        """What a call on a connection that is over has to raise, new each time; None: it is not."""
-        if self._bug is not None:
-            return broken_error(self._bug)
-        if self.closing:
-            return trio.ClosedResourceError("the connection was closed by this side")
-        if self.end is None:
-            return None
-        if self.completed is None:
-            return handshake_error(self.end, self._timed_out)
-        return loss_error(self.end, self.wait)
-
-    def check_open(self) -> None:
-        """Raise the refusal, if there is one."""
-        refusal = self.refusal
-        if refusal is not None:
-            raise refusal
+    def detach(self) -> None:
+        """The connection is gone: let go of who would be told."""
+        self.listener = self._keep = None
 
     def set_wait(self, wait: Wait | None) -> None:
         """There is no path; or there is one, with None."""
-        before, self.wait = self.wait, wait
-        if (before is None) != (wait is None):
-            self.crowds.wake(Reason.HEALTH)
+        if self.life.on_waiting(wait):
+            self.waiters.wake(Reason.HEALTH)
 
-    def _links(self) -> tuple[Link, ...]:
+    def _links(self) -> tuple[PumpedLink, ...]:
         return () if self.listener is None else tuple(self.listener.links.values())
 
     # -- the way in and out ----------------------------------------------------------------------
@@ -197,7 +155,7 @@ class Driver:
     def flush(self) -> None:
         """Send what can be sent, tell what happened, set the timer."""
         core = self.core
-        self.timer.wanted = False
+        self.timer.on_flush()
         try:
             self.notice_sleep()
             now = trio.current_time()
@@ -218,7 +176,7 @@ class Driver:
             stopped = self.stop_for(error)
             raise stopped from stopped.__cause__
         if core.state is CoreState.CLOSED:
-            self.stopped.set()
+            self.life.stopped.set()
 
     async def run(self) -> None:
         """Flush when nobody else does, until cancelled."""
@@ -246,7 +204,7 @@ class Driver:
         out before the networks were looked at. Whether that was so; then `flush` must follow."""
         now = trio.current_time()
         slept = self._asleep.take()
-        if (slept == 0.0 and self.timer.lateness(now) < LONG) or self.ended:
+        if (slept == 0.0 and self.timer.lateness(now) < LONG) or self.life.ended:
             return False
         core = self.core
         self.timer.forget()
@@ -271,41 +229,42 @@ class Driver:
     async def drain(self, until: float) -> None:
         """Wait until all data of finished streams is acknowledged and a ticket has had its time to
         come, there is no hope for it, or the time has come."""
-        if self.timer.wanted and not self.ended:
+        if self.timer.wanted and not self.life.ended:
             # what was written to other streams is at least sent
             self.flush()
         if not self._drained:
             with trio.move_on_at(until):
                 while not self._drained:
-                    await self.crowds.wait(Reason.ARRIVED)
+                    await self.waiters.wait(Reason.ARRIVED)
 
     @property
     def _drained(self) -> bool:
-        return self.ended or (self.core.streams.drained and not self._ticket_to_come)
+        return self.life.ended or (self.core.streams.drained and not self._ticket_to_come)
 
     @property
     def _ticket_to_come(self) -> bool:
         """The answer to early data is here a round trip before the ticket for the next connection:
         a server gives that when it has our part of the handshake, and then confirms it."""
+        completed = self.life.completed
         return (
-            self.on_session is not None
-            and self.completed is not None
-            and self.completed.early_data is EarlyData.ACCEPTED
+            self._keep is not None
+            and completed is not None
+            and completed.early_data is EarlyData.ACCEPTED
             and not self.core.handshake_confirmed
         )
 
     def begin_close(self) -> None:
         """This side wants no more: every call from now on is refused, whoever waits is woken."""
         self.held = False
-        self.closing = True
+        self.life.on_closing()
         self._wake_everyone()
 
     def close(self, code: int, reason: str) -> None:
         """Tell the core to close, as far as it still can; `flush` or `send_last` sends it."""
-        if self.end is None:
-            self.closing = True
+        if self.life.end is None:
+            self.life.on_closing()
         now = trio.current_time()
-        if self._bug is None:
+        if not self.life.broken:
             self.core.close(code, reason, True, now)
             # Whoever waits may be in no scope that is cancelled: nobody else wakes them.
             self.tell()
@@ -319,26 +278,24 @@ class Driver:
     def give_up(self, reason: str, *, timed_out: bool = False) -> None:
         """No path was found in time, or the handshake came to nothing, perhaps because it has
         `timed_out`: the connection is lost, and nobody can be told."""
-        self._timed_out = timed_out
+        if timed_out:
+            self.life.on_timed_out()
         self.core.give_up(reason)
         self.flush()
 
     def stop_for(self, error: Exception) -> Exception:
         """A task of the connection cannot go on, nor can the connection; returns what to raise."""
-        if self._bug is None:
-            self._bug = error
-        self.stopped.set()
+        stopped = self.life.on_bug(error)
         self._wake_everyone()
-        return broken_error(error)
+        return stopped
 
     def _wake_everyone(self) -> None:
         self.readers.wake_all()
         self.writers.wake_all()
-        self.crowds.wake_all()
+        self.waiters.wake_all()
         for link in self._links():
             link.wake()
-        self.handshake_over.set()
-        self.confirmed.set()
+        self.life.release()
 
     # -- events ----------------------------------------------------------------------------------
 
@@ -355,12 +312,12 @@ class Driver:
                 self.readers.wake(number)
             case StreamWritable(stream_id=number):
                 self.writers.wake(number)
-                self.crowds.wake(Reason.ARRIVED)
+                self.waiters.wake(Reason.ARRIVED)
             case StreamOpened(stream_id=number):
                 self.incoming.append(number)
-                self.crowds.wake_one(Reason.INCOMING)
+                self.waiters.wake_one(Reason.INCOMING)
             case StreamsAvailable(bidirectional=kind):
-                self.crowds.wake(Reason.BIDIRECTIONAL if kind else Reason.UNIDIRECTIONAL)
+                self.waiters.wake(Reason.BIDIRECTIONAL if kind else Reason.UNIDIRECTIONAL)
             case _:
                 if self.trace is not None:
                     self.trace.on_event(event, self.core.peer_parameters)
@@ -383,26 +340,23 @@ class Driver:
                 if self.listener is not None:
                     self.listener.on_path_event(event)
             case ConnectionIdsAvailable():
-                self.crowds.wake(Reason.SPARE_ID)
+                self.waiters.wake(Reason.SPARE_ID)
                 if self.listener is not None:
                     self.listener.on_path_event(event)
             case DatagramReadable():
-                self.crowds.wake_one(Reason.DATAGRAM)
+                self.waiters.wake_one(Reason.DATAGRAM)
             case DatagramSettled():
-                self.crowds.wake(Reason.SETTLED)
+                self.waiters.wake(Reason.SETTLED)
             case TicketReceived() | TokenReceived():
-                if self.on_session is not None:
-                    self.on_session(event)
+                if self._keep is not None:
+                    self._keep(event)
             case ServerSilent() | ServerHeard():
-                self.crowds.wake(Reason.HEALTH)
+                self.waiters.wake(Reason.HEALTH)
             case HandshakeCompleted():
-                self.completed = event
-                self.handshake_over.set()
+                self.life.on_completed(event)
             case HandshakeConfirmed():
-                self.confirmed.set()
-                self.crowds.wake(Reason.ARRIVED)
+                self.life.on_confirmed()
+                self.waiters.wake(Reason.ARRIVED)
             case Terminated():
-                if self.core.active_path < 0 and self.wait is None:
-                    self.wait = without_path(trio.current_time())
-                self.end = event
+                self.life.on_terminated(event, self.core.active_path < 0)
                 self._wake_everyone()

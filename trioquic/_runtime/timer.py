@@ -53,10 +53,14 @@ class Timer:
             self.wanted = True
             self._sleeper.unpark()
 
+    def on_flush(self) -> None:
+        """What there is to send is about to be sent."""
+        self.wanted = False
+
     async def run(self, expired: Callable[[], None], flush: Callable[[], None]) -> None:
         """Call `expired` when the deadline has come, and `flush` soon after somebody asked for it,
         once for all who ask meanwhile; until cancelled. `expired` is expected to set the next
-        deadline, and both are expected to take `wanted` back."""
+        deadline, and both are expected to say `on_flush`."""
         while True:
             with trio.CancelScope(deadline=self._deadline) as scope:
                 self._scope = scope

@@ -5,34 +5,29 @@ the supervisor whether the connection could move. Nothing is kept here; whoever 
 facts wakes those who wait (`Reason.HEALTH`).
 """
 
-from typing import Final
-
 import trio
 
 from ..health import ConnectionHealth, HealthState
 from .driver import Driver
-from .endings import loss_error
 from .supervisor.supervisor import Supervisor
 from .waiting import Reason
-
-_CLOSING: Final = "the connection is being closed by this side"
 
 
 def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
     """The health now."""
     if driver.notice_sleep():
         driver.flush()
-    if driver.over:
+    if driver.life.over:
         return ConnectionHealth(
             state=HealthState.OVER,
             silent_since=None,
             can_move=False,
-            reason=_why_over(driver),
+            reason=str(driver.life.refusal),
         )
     obstacle = supervisor.obstacle
     can_move = obstacle is None
     hint = "" if obstacle is None else f"; it cannot move: {obstacle}"
-    wait = driver.wait
+    wait = driver.life.wait
     if wait is not None:
         return ConnectionHealth(
             state=HealthState.WAITING,
@@ -56,12 +51,6 @@ def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
     )
 
 
-def _why_over(driver: Driver) -> str:
-    if driver.broken is not None:
-        return str(driver.broken)
-    return _CLOSING if driver.end is None else str(loss_error(driver.end, driver.wait))
-
-
 async def wait_unhealthy(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
     """Wait until the health is not good. Cancelled, nothing is left behind."""
     await trio.lowlevel.checkpoint()
@@ -69,14 +58,14 @@ async def wait_unhealthy(driver: Driver, supervisor: Supervisor) -> ConnectionHe
         health = health_of(driver, supervisor)
         if health.state is not HealthState.GOOD:
             return health
-        await driver.crowds.wait(Reason.HEALTH)
+        await driver.waiters.wait(Reason.HEALTH)
 
 
 async def wait_healthy(driver: Driver, supervisor: Supervisor) -> None:
     """Wait until the health is good; raises what ended the connection."""
     await trio.lowlevel.checkpoint()
     while True:
-        driver.check_open()
+        driver.life.check_open()
         if health_of(driver, supervisor).state is HealthState.GOOD:
             return
-        await driver.crowds.wait(Reason.HEALTH)
+        await driver.waiters.wait(Reason.HEALTH)

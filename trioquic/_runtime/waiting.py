@@ -31,7 +31,7 @@ class Reason(Enum):
     """The connection's health has changed."""
 
 
-class Crowds:
+class EventWaiters:
     """The tasks that wait for a `Reason`, first come first served."""
 
     __slots__ = ("_lots",)
@@ -68,7 +68,7 @@ class Crowds:
             lot.unpark_all()
 
 
-class Waiters:
+class StreamWaiters:
     """At most one sleeping task for each stream; who may sleep is the caller's business."""
 
     __slots__ = ("_tasks",)

@@ -132,7 +132,7 @@ class Connections:
     async def _tell_of(self, where: str, quic: Connection) -> None:
         """Say how the connection begins."""
         with suppress(QuicError, trio.ClosedResourceError):
-            await quic.wait_handshake()
+            await quic.wait_handshake_complete()
             how = "the session resumed" if quic.resumed else "a full handshake"
             text = f"{how}{_EARLY[quic.early_data]}"
             self.tell(f"connected to {where} over QUIC {quic.version}: {text}")

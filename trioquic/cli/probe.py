@@ -176,7 +176,7 @@ async def _examine(
     findings.certificate = conn.peer_certificates[0]
     findings.peer = conn.peer
     with trio.move_on_after(patience):
-        await conn.wait_confirmed()
+        await conn.wait_handshake_confirmed()
     if not conn.handshake_confirmed:
         findings.new_port = Move(worked=False, reason="the server never confirmed the handshake")
         return

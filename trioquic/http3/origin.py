@@ -18,7 +18,7 @@ async def check_origin(quic: Connection, authority: str) -> None:
     no host, `NotAuthoritativeError`, and what ends the handshake."""
     host = _host_of(authority)
     if not quic.authenticates(host) and not quic.handshake_complete:
-        await quic.wait_handshake()
+        await quic.wait_handshake_complete()
     if not quic.authenticates(host):
         raise NotAuthoritativeError(
             f"the server was not asked as {host}, and its certificate does not name that: the"

@@ -24,7 +24,7 @@ from ...sessions import SessionStore
 from ..endpoints import check_local, check_port, ip_version, is_address
 from ..networks.system_networks import system_networks
 from .credentials import load_tls, trust_of
-from .session_keeper import SessionKeeper, Start
+from .session_keeper import FirstFlight, SessionKeeper
 
 _LONGEST_ALPN = 255  # RFC 7301 section 3.1
 _NO_ALPN = "alpn must name at least one application protocol, such as alpn=['h3']"
@@ -52,9 +52,8 @@ class Plan:
         """The versions to offer, best first."""
         return tuple([VERSIONS[name] for name in self.transport.versions])
 
-    def core_config(self, renegotiated: int, start: Start, early_data: bool) -> CoreConfig:
-        """The same for the core, with the version that a Version Negotiation packet offered, if
-        any, what an earlier connection has left, and whether early data may be sent with it."""
+    def core_config(self, first: FirstFlight) -> CoreConfig:
+        """The same for the core."""
         transport = self.transport
         stream_window = transport.initial_max_stream_data
         streams = StreamConfig(
@@ -80,14 +79,14 @@ class Plan:
             use_preferred_address=self.migration.use_preferred_address,
             congestion=guarded_congestion(transport.congestion),
             versions=self.versions,
-            first_version=start.version,
-            renegotiated=renegotiated,
+            first_version=first.version,
+            renegotiated=first.renegotiated,
             datagrams=transport.datagrams,
             datagram_buffer=transport.datagram_buffer,
             keep_tickets=self.sessions is not None,
-            resumption=start.taken.ticket,
-            early_data=early_data,
-            token=b"" if start.taken.token is None else start.taken.token.token,
+            resumption=first.taken.ticket,
+            early_data=first.early_data,
+            token=b"" if first.taken.token is None else first.taken.token.token,
         )
 
     def new_keeper(self) -> SessionKeeper | None:

@@ -25,7 +25,7 @@ from ..endpoints import ip_version
 from ..sockets.binding import bind_socket
 from ..sockets.sockets import Remote
 from .arguments import Plan, either_local, make_plan
-from .race import Race
+from .race import HappyEyeballs
 from .ways import check_networks, check_start, ways_to
 
 _NURSERY: Final = _checks.instance(trio.Nursery)
@@ -269,4 +269,4 @@ async def _serve(
     except LocalAddressError as error:
         tell(error)
         return
-    await Race(plan, remotes, ways, tell).run()
+    await HappyEyeballs(plan, remotes, ways, tell).run()

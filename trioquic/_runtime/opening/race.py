@@ -30,9 +30,9 @@ from ..connection import Connection
 from ..sockets.binding import bind_socket, connect_socket, interface_name, interface_of
 from ..sockets.sockets import DatagramSocket, Remote, is_here
 from .arguments import Plan
-from .session import Session
-from .session_keeper import NOTHING, network_of
-from .ways import Way, other_ways
+from .connection_task import ConnectionTask
+from .session_keeper import FirstFlight, network_of
+from .ways import WayToServer, other_ways
 
 _MANY_REFUSED: Final = 2
 # The server has answered, and another of its addresses would not answer otherwise.
@@ -41,10 +41,10 @@ _ANSWERS: Final = (CertificateError, AlpnError, VersionError)
 Result = Connection | Exception
 
 
-class Attempt(NamedTuple):
+class HandshakeAttempt(NamedTuple):
     """A way that is to be tried, or tried again."""
 
-    way: Way
+    way: WayToServer
     version: int = 0
     """The version that a Version Negotiation packet offered; 0: there was none."""
     beside: bool = False
@@ -52,14 +52,14 @@ class Attempt(NamedTuple):
     nothing about the server."""
 
 
-class Race:
+class HappyEyeballs:
     """All attempts of one connection, and the life of the connection that comes of them."""
 
     def __init__(
         self,
         plan: Plan,
         remotes: Sequence[Remote],
-        ways: Sequence[Way],
+        ways: Sequence[WayToServer],
         tell: Callable[[Result], None],
     ) -> None:
         self._plan = plan
@@ -75,7 +75,7 @@ class Race:
         )
         self._used: set[str] = set()
         self._refused = 0
-        self._waiting = [Attempt(way) for way in ways]
+        self._waiting = [HandshakeAttempt(way) for way in ways]
         self._running: list[trio.CancelScope] = []
         self._failures: list[Exception] = []
         self._result: Result | None = None
@@ -136,11 +136,12 @@ class Race:
         after one other address from there, as it may be the address that leads nowhere."""
         self._widens = False
         others = [
-            Attempt(way, beside=True) for way in other_ways(self._plan, self._remotes, self._used)
+            HandshakeAttempt(way, beside=True)
+            for way in other_ways(self._plan, self._remotes, self._used)
         ]
         self._waiting[1:1] = others
 
-    async def _try_beside(self, attempt: Attempt, scope: trio.CancelScope) -> None:
+    async def _try_beside(self, attempt: HandshakeAttempt, scope: trio.CancelScope) -> None:
         try:
             with scope:
                 await self._try(attempt, scope)
@@ -148,11 +149,11 @@ class Race:
             self._running.remove(scope)
             self._news.set()
 
-    async def _try(self, attempt: Attempt, scope: trio.CancelScope | None = None) -> None:
+    async def _try(self, attempt: HandshakeAttempt, scope: trio.CancelScope | None = None) -> None:
         """Try one way; with success, until the connection ends."""
         way = attempt.way
         try:
-            attempt, session = await self._open(attempt)
+            attempt, task = await self._open(attempt)
         except LocalAddressError as error:
             if self._named and way.interface == self._plan.interface:
                 self._end(error, scope)
@@ -166,45 +167,46 @@ class Race:
         except OSError as error:
             self._end(error, scope)
             return
-        failure = await session.run(
+        failure = await task.run(
             lambda connection: self._end(connection, scope),
             self._on_refused,
             attempt.beside,
         )
         if failure is None:
             return
-        if session.alternative_version:
+        if task.alternative_version:
             # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning
-            self._waiting.insert(0, attempt._replace(version=session.alternative_version))
+            self._waiting.insert(0, attempt._replace(version=task.alternative_version))
             return
         self._failures.append(failure)
-        if _is_final(failure, session.hearsay):
+        if _is_final(failure, task.hearsay):
             self._end(_summary(self._plan, self._failures), scope)
 
-    async def _open(self, attempt: Attempt) -> tuple[Attempt, Session]:
-        """A session with a socket of its own, for this attempt or a better one. Raises
+    async def _open(self, attempt: HandshakeAttempt) -> tuple[HandshakeAttempt, ConnectionTask]:
+        """A task with a socket of its own, for this attempt or a better one. Raises
         LocalAddressError, NoWayError, and OSError when it cannot write its trace."""
         plan = self._plan
         connected = await self._connect(attempt.way)
         keeper = plan.new_keeper()
         try:
-            start = NOTHING
+            first = FirstFlight()
             if keeper is not None:
                 versions = (attempt.version,) if attempt.version else plan.versions
-                start = await keeper.take(connected, versions)
-            ticket = start.taken.ticket
+                first = await keeper.take(connected, versions)
+            ticket = first.taken.ticket
             early = plan.early_data and ticket is not None and ticket.early_data
             if early and ticket is not None and not self._one_address:
                 attempt, connected, early = await self._go_where_taken(attempt, connected, ticket)
-            remote = attempt.way.remote
-            return attempt, Session(plan, remote, connected, attempt.version, keeper, start, early)
+            first = first._replace(renegotiated=attempt.version, early_data=early)
+            task = ConnectionTask(plan, attempt.way.remote, connected, keeper, first)
+            return attempt, task
         except BaseException:
             connected.close()
             raise
 
     async def _go_where_taken(
-        self, attempt: Attempt, connected: DatagramSocket, ticket: Resumption
-    ) -> tuple[Attempt, DatagramSocket, bool]:
+        self, attempt: HandshakeAttempt, connected: DatagramSocket, ticket: Resumption
+    ) -> tuple[HandshakeAttempt, DatagramSocket, bool]:
         """This attempt, or the one instead of it that leads to where the ticket came from: there
         the server is, as far as anybody can know who has not asked. Whether there is such a one,
         from the network that the ticket is for."""
@@ -228,7 +230,9 @@ class Race:
         finally:
             there.close()
 
-    def _where_taken(self, attempt: Attempt, ticket: Resumption) -> Attempt | None:
+    def _where_taken(
+        self, attempt: HandshakeAttempt, ticket: Resumption
+    ) -> HandshakeAttempt | None:
         for other in self._waiting:
             if (
                 other.way.remote.address[0] == ticket.address
@@ -238,7 +242,7 @@ class Race:
                 return other
         return None
 
-    async def _connect(self, way: Way) -> DatagramSocket:
+    async def _connect(self, way: WayToServer) -> DatagramSocket:
         plan = self._plan
         interface = way.interface
         if interface is None and plan.local is not None:
@@ -297,8 +301,7 @@ def _summary(plan: Plan, failures: list[Exception]) -> HandshakeError:
     last = failures[-1]
     alike = len({str(failure) for failure in failures}) == 1
     if isinstance(last, HandshakeError) and (alike or isinstance(last, _ANSWERS)):
-        last.attempts = tuple(failures)
-        return last
+        return last._of_all(tuple(failures))
     # the same over several networks need not be said several times
     reasons = "; ".join(dict.fromkeys(str(failure) for failure in failures))
     # where there is no way to an address, nobody was asked

@@ -16,6 +16,7 @@ from typing import Final
 import trio
 
 from ..driver import Driver
+from ..sockets.sockets import is_refusal
 
 _LEAST: Final = 2
 # From the first refusal to the last, and until it is believed, seconds. Hosts limit their ICMP
@@ -47,11 +48,13 @@ class Refusals:
         self._last_at = -inf
         self._count = 0
         # the time that the attempt is given; cancelled when it is certain that nobody is there
-        self.patience = trio.CancelScope()
+        self._patience = trio.CancelScope()
         self.believed = False
 
-    def note(self) -> None:
-        """The socket was told that nothing listens there."""
+    def note(self, error: OSError) -> None:
+        """An error of the socket's; it counts if it says that nothing listens there."""
+        if not is_refusal(error):
+            return
         now = trio.current_time()
         self._count += 1
         self._last_at = now
@@ -60,6 +63,13 @@ class Refusals:
             self._spawn(self._ask_again)
             self._first()
         self._judge(now)
+
+    async def wait(self, outcome: trio.Event, deadline: float) -> None:
+        """Wait until the attempt has an outcome, or its time is over, or it is certain that nobody
+        is there."""
+        self._patience.deadline = deadline
+        with self._patience:
+            await outcome.wait()
 
     async def _ask_again(self) -> None:
         for _ in range(2):
@@ -79,4 +89,4 @@ class Refusals:
         enough = self._count >= _LEAST and self._last_at - self._first_at >= self._spread
         if enough and now >= self._first_at + self._certain_after and not self._answered:
             self.believed = True
-            self.patience.cancel()
+            self._patience.cancel()

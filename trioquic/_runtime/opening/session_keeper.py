@@ -33,16 +33,17 @@ _LONGEST_WRITE: Final = 2.0
 _UNIQUE_LOCAL: Final = ipaddress.ip_network("fc00::/7")
 
 
-class Start(NamedTuple):
-    """What a connection starts with."""
+class FirstFlight(NamedTuple):
+    """What a connection begins with."""
 
+    renegotiated: int = 0
+    """The version that a Version Negotiation packet offered; 0: there was none."""
     taken: TakenSession = TakenSession()
     version: int = 0
     """The version of QUIC that it came from, with which the connection has to begin (RFC 9369
     section 5); 0: there is nothing."""
-
-
-NOTHING: Final = Start()
+    early_data: bool = False
+    """Whether early data may be sent."""
 
 
 class SessionKeeper:
@@ -65,15 +66,15 @@ class SessionKeeper:
         self._waiting: dict[SessionKey, list[Record]] = {}
         self._news = trio.Event()
 
-    async def take(self, socket: DatagramSocket, versions: Sequence[int]) -> Start:
+    async def take(self, socket: DatagramSocket, versions: Sequence[int]) -> FirstFlight:
         """What may be used on this socket's network, of the first of these versions of which there
         is something. It counts as used from now on: every attempt sends it at once. Cancelled,
         nothing was taken."""
         for version in versions:
             taken = await self._store.take(self._key(socket, version))
             if taken.ticket is not None or taken.token is not None:
-                return Start(taken, version)
-        return NOTHING
+                return FirstFlight(taken=taken, version=version)
+        return FirstFlight()
 
     def keep(
         self, event: TicketReceived | TokenReceived, socket: DatagramSocket, version: int

@@ -33,7 +33,7 @@ _MOST_OTHERS: Final = 16
 _TUNNEL: Final = "tunnel"
 
 
-class Way(NamedTuple):
+class WayToServer(NamedTuple):
     """One thing to try."""
 
     remote: Remote
@@ -72,11 +72,11 @@ def check_start(plan: Plan, remote: str | None) -> None:
         raise ValueError(f"{which} is no tunnel (tunnel_only)")
 
 
-def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
+def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
     """Every way that is to be tried, the best first. LocalAddressError if none may be."""
     policy = plan.migration
     if len(remotes) == 1 and _is_named(plan):
-        return [Way(remotes[0], plan.interface)]
+        return [WayToServer(remotes[0], plan.interface)]
     reach, interfaces, pairs, inside = _survey(plan, remotes)
     several = policy.start_interfaces is not None and policy.start_interfaces > 1
     limited = policy.limits(interfaces) and not all(is_own(_plain(r), interfaces) for r in remotes)
@@ -84,15 +84,17 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[Way]:
         ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
         if not inside and not policy.only_interfaces:
             # `kinds` and `metered` are about networks
-            ways += [Way(r, None) for r in remotes if is_own(_plain(r), interfaces)]
+            ways += [WayToServer(r, None) for r in remotes if is_own(_plain(r), interfaces)]
         if ways:
             return ways
         if inside or policy.only_interfaces or limited:
             return _absent(policy.only_interfaces, interfaces, remotes, reach)
-    return [Way(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))]
+    return [
+        WayToServer(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))
+    ]
 
 
-def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[Way]:
+def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[WayToServer]:
     """Ways over interfaces that are not in `used`, for when those that the system chose do not lead
     to the server in time: the metered ones last, two addresses over each before the next ones."""
     _, interfaces, pairs, _ = _survey(plan, remotes, used)
@@ -103,7 +105,7 @@ def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> 
     names = tuple(dict.fromkeys(pair.interface for pair in beside))
     order = _take_turns(_in_order(remotes, pairs))
     ways = [
-        Way(remote, name)
+        WayToServer(remote, name)
         for some in (order[:_A_PAIR], order[_A_PAIR:])
         for name in names
         for remote in some
@@ -138,11 +140,13 @@ def _survey(
 
 def _absent(
     only: Sequence[str], interfaces: Sequence[Interface], remotes: Sequence[Remote], reach: Reach
-) -> list[Way]:
+) -> list[WayToServer]:
     """Ways over interfaces that are down: the system says so when they are tried, unless they are
     up meanwhile."""
     known = {interface.name: interface.up for interface in interfaces}
-    ways = [Way(remote, name) for remote in remotes for name in only if known.get(name) is False]
+    ways = [
+        WayToServer(remote, name) for remote in remotes for name in only if known.get(name) is False
+    ]
     if ways:
         return ways
     if only and not any(name in known for name in only):
@@ -175,13 +179,13 @@ def _take_turns(remotes: Sequence[Remote]) -> list[Remote]:
 
 def _over_interfaces(
     remotes: Sequence[Remote], pairs: list[AddressPair], wanted: int | None
-) -> list[Way]:
+) -> list[WayToServer]:
     """Each address over each of the best interfaces before the next address; `wanted` of these, or
     all."""
     interfaces = list(dict.fromkeys(pair.interface for pair in pairs))[:wanted]
     possible = {(pair.remote, pair.interface) for pair in pairs}
     return [
-        Way(remote, interface)
+        WayToServer(remote, interface)
         for remote in _take_turns(_in_order(remotes, pairs))
         for interface in interfaces
         if (_plain(remote), interface) in possible

@@ -48,14 +48,14 @@ class PathAdder:
     async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Open a socket and make a candidate path of it; see `Connection.add_path`."""
         self.check_policy()
-        self._driver.check_open()
-        await self._driver.confirmed.wait()
-        self._driver.check_open()
+        self._driver.life.check_open()
+        await self._driver.life.confirmed.wait()
+        self._driver.life.check_open()
         path = await self._add(interface, local, local_port, self.server_now())
-        if self._driver.closing:
+        if self._driver.life.closing:
             # Another task has closed meanwhile; only the supervisor may add paths to a drain.
             self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
-            self._driver.check_open()
+            self._driver.life.check_open()
         return path
 
     def server_now(self) -> Remote:
@@ -130,13 +130,13 @@ class PathAdder:
             self._paths.close(link.path_id, CloseCause.NEEDED_ELSEWHERE)
         if refusal is Refusal.NO_SPARE_ID:
             with trio.move_on_after(max(_WAIT_FOR_ID * pto, _SHORTEST_WAIT_FOR_ID)):
-                await self._driver.crowds.wait(Reason.SPARE_ID)
+                await self._driver.waiters.wait(Reason.SPARE_ID)
             self._check_alive()
         return True
 
     def _check_alive(self) -> None:
-        if self._driver.ended:
-            self._driver.check_open()
+        if self._driver.life.ended:
+            self._driver.life.check_open()
 
     def check_policy(self) -> None:
         """MigrationNotAllowedError where the application's policy forbids all paths."""

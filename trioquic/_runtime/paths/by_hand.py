@@ -30,7 +30,7 @@ class ByHand:
     def migrate_to(self, path: Path) -> None:
         """Move the connection; see `Connection.migrate_to`."""
         self._adder.check_policy()
-        self._driver.check_open()
+        self._driver.life.check_open()
         link = self._paths.links.get(path.id)
         if link is None or link.handle is not path:
             if path.state is PathState.ABANDONED:
@@ -75,7 +75,7 @@ class ByHand:
             raise
         finally:
             # Where the connection ends, its paths do, too; that is nothing to tell anybody.
-            if not moved and standby is None and not self._driver.over:
+            if not moved and standby is None and not self._driver.life.over:
                 self._paths.close(new.id, cause)
         if old is not None and old is not link:
             self._paths.let_linger(old.path_id)

@@ -75,7 +75,7 @@ class PathLink:
         # Weak, for a handle holds its link: a cycle would keep all of a connection that is over
         # until a garbage collection.
         self._handle: weakref.ref[Path] | None = None
-        socket.on_error = self._on_socket_error
+        socket.tell(self._on_socket_error)
 
     # -- the tasks -------------------------------------------------------------------------------
 
@@ -189,7 +189,6 @@ class PathLink:
         """The path is over: remember what was known of it, end the task, close the socket."""
         if self._last is None:
             self._last = self._snapshot(PathState.ABANDONED)
-            self._socket.on_error = None
             self._socket.close()
             self._settle(PathAbandonedError("the path was closed"))
 
@@ -235,7 +234,7 @@ class PathLink:
     async def validate(self) -> float:
         """Challenge and wait; see `Path.validate`."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._driver.check_open()
+        self._driver.life.check_open()
         if self.closed:
             raise PathAbandonedError("the path was closed")
         try:
@@ -251,10 +250,10 @@ class PathLink:
             await settled.wait()
         finally:
             self._validating -= 1
-            if not self._validating and not self.closed and not self._driver.over:
+            if not self._validating and not self.closed and not self._driver.life.over:
                 # Without effect when it has come to its end.
                 self._driver.core.stop_validation(self.path_id)
-        self._driver.check_open()
+        self._driver.life.check_open()
         if isinstance(self._outcome, PathError):
             raise type(self._outcome)(*self._outcome.args)
         return self._outcome

@@ -117,7 +117,7 @@ class PathSet:
         self._links.clear()
         self.news.end()
         self._by_hand = None
-        self._driver.attach(None)
+        self._driver.detach()
 
     def stop_serving(self) -> None:
         """No task may be started any more."""
@@ -156,7 +156,7 @@ class PathSet:
 
     def migrate_to(self, path: Path) -> None:
         """Of a path's handle: see `Path.migrate`."""
-        self._driver.check_open()
+        self._driver.life.check_open()
         if self._by_hand is None:
             raise PathAbandonedError("the path was closed")
         self._by_hand(path)
@@ -206,7 +206,7 @@ class PathSet:
         """Give a path up, for this cause; it is gone when this returns."""
         if path_id not in self._links:
             return
-        if self._driver.ended:
+        if self._driver.life.ended:
             # The core does nothing any more, or is broken and would say so.
             self._shut(path_id, cause, reason)
             return
@@ -226,7 +226,7 @@ class PathSet:
         if link.active:
             self.lost = reason
         link.shut()
-        if self._driver.ended:
+        if self._driver.life.ended:
             return
         if self._driver.trace is not None:
             self._driver.trace.path_closed(path_id, cause.name.lower(), reason)

@@ -214,27 +214,25 @@ async def connect_socket(
         if interface is None and tie:
             way_out = _way_out(sock, remote)
             interface = None if way_out is None else _tie(sock, remote, way_out)
-        mtu = route_mtu(sock)
-        connected = _take_over(sock, remote, interface)
+        connected = _take_over(sock, remote, interface, route_mtu(sock))
         if way_out is not None and isinstance(connected, NativeSocket):
             connected.stay_with(way_out)
     except BaseException:
         sock.close()
         raise
-    connected.mtu = mtu
     return connected
 
 
 def _take_over(
-    sock: trio.socket.SocketType, remote: Remote, interface: str | None
+    sock: trio.socket.SocketType, remote: Remote, interface: str | None, mtu: int
 ) -> DatagramSocket:
     try:
         descriptor = sock.detach()
     except (NotImplementedError, AttributeError):
-        return FactorySocket(sock, remote.address, interface)
+        return FactorySocket(sock, remote.address, interface, mtu)
     plain = socket.socket(fileno=descriptor)
     try:
-        return NativeSocket(plain, remote.address, interface)
+        return NativeSocket(plain, remote.address, interface, mtu)
     except BaseException:
         plain.close()
         raise

@@ -22,10 +22,10 @@ class FactorySocket(DatagramSocket):
     """Takes over a bound and connected socket of a factory."""
 
     def __init__(
-        self, sock: trio.socket.SocketType, remote: Address, interface: str | None
+        self, sock: trio.socket.SocketType, remote: Address, interface: str | None, mtu: int
     ) -> None:
         host, port = sock.getsockname()[:2]
-        super().__init__((host, port), remote, interface)
+        super().__init__((host, port), remote, interface, mtu)
         self._sock = sock
 
     def receive_nowait(self) -> Received | None:
@@ -58,6 +58,5 @@ class FactorySocket(DatagramSocket):
                 self.note_error(error)
                 self.datagrams_dropped += 1
 
-    def close(self) -> None:
-        self.closed = True
+    def _close(self) -> None:
         self._sock.close()

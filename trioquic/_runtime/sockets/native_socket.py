@@ -28,7 +28,7 @@ import trio
 from ..._protocol.sending.batch import Batch
 from ...paths import Address
 from ..system.interface_binding import SO_BINDTODEVICE, bind_by_name, send_through
-from .sockets import DatagramSocket, Received
+from .sockets import DatagramSocket, Received, is_refusal
 
 # Linux's numbers, which the socket module does not name on all versions
 _SOL_UDP: Final = 17
@@ -102,10 +102,11 @@ class NativeSocket(DatagramSocket):
         sock: socket.socket,
         remote: Address,
         interface: str | None,
+        mtu: int,
         platform: str = sys.platform,
     ) -> None:
         host, port = sock.getsockname()[:2]
-        super().__init__((host, port), remote, interface)
+        super().__init__((host, port), remote, interface, mtu)
         sock.setblocking(False)
         self._sock = sock
         self._ipv6 = sock.family == socket.AF_INET6
@@ -273,7 +274,7 @@ class NativeSocket(DatagramSocket):
             except OSError as error:
                 if attempt == 2:
                     raise
-                if isinstance(error, (ConnectionRefusedError, ConnectionResetError)):
+                if is_refusal(error):
                     self.note_error(error)
                 elif not self._follow_interface():
                     if error.errno not in _REPORTED:
@@ -331,11 +332,9 @@ class NativeSocket(DatagramSocket):
             except trio.ClosedResourceError:
                 await self.check_open()
 
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            trio.lowlevel.notify_closing(self._sock)
-            self._sock.close()
+    def _close(self) -> None:
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
 
 
 def _is_bound(sock: socket.socket) -> bool:

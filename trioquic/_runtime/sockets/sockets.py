@@ -9,12 +9,12 @@ making a socket raises.
 
 import ipaddress
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import trio
 
-from ..._protocol.path.mtu import ETHERNET
 from ..._protocol.sending.batch import Batch
 from ...paths import Address
 
@@ -39,6 +39,12 @@ class Remote(NamedTuple):
         return self.sockaddr[0], self.sockaddr[1]
 
 
+def is_refusal(error: OSError) -> bool:
+    """Whether the other host says that nobody listens there; anyone on the way could say so."""
+    # Windows says "reset" for what others call "refused".
+    return isinstance(error, ConnectionRefusedError | ConnectionResetError)
+
+
 def is_here(remote: Address) -> bool:
     """Whether the server is on this machine: no network leads there."""
     return ipaddress.ip_address(remote[0].partition("%")[0]).is_loopback
@@ -47,20 +53,17 @@ def is_here(remote: Address) -> bool:
 class DatagramSocket(ABC):
     """A connected UDP socket. Who reads is one task, who sends is one at a time."""
 
-    def __init__(self, local: Address, remote: Address, interface: str | None) -> None:
+    def __init__(self, local: Address, remote: Address, interface: str | None, mtu: int) -> None:
         self.local = local
         self.remote = remote
         self.interface = interface
         # the largest IP packet that the way out takes
-        self.mtu = ETHERNET
+        self.mtu = mtu
         self.errors = 0
         self.last_error: OSError | None = None
         self.datagrams_dropped = 0
         self.closed = False
-        # told of every error
-        self.on_error: Callable[[OSError], None] | None = None
-        # told when the other host says that nobody listens there; anyone on the way could say so
-        self.on_refused: Callable[[], None] | None = None
+        self._listeners: list[Callable[[OSError], None]] = []
 
     @abstractmethod
     def receive_nowait(self) -> Received | None:
@@ -79,8 +82,16 @@ class DatagramSocket(ABC):
         """Send a batch that `send_nowait` did not take; cancelled, the rest of it is not sent."""
 
     @abstractmethod
+    def _close(self) -> None:
+        """Close at once; a task in `receive` or `send` gets ClosedResourceError."""
+
     def close(self) -> None:
-        """Close at once; a task in `receive` or `send` gets ClosedResourceError. Idempotent."""
+        """Close at once, as `_close`. Idempotent."""
+        if not self.closed:
+            self.closed = True
+            # who is told holds the socket
+            self._listeners.clear()
+            self._close()
 
     async def check_open(self) -> None:
         """Stop a task whose socket was closed on its way from one wait to the next."""
@@ -92,9 +103,19 @@ class DatagramSocket(ABC):
         """Count an error: refused, unreachable, too long, no buffers."""
         self.errors += 1
         self.last_error = error.with_traceback(None)
-        if self.on_error is not None:
-            self.on_error(self.last_error)
-        # Windows says "reset" for what others call "refused".
-        refused = isinstance(error, ConnectionRefusedError | ConnectionResetError)
-        if refused and self.on_refused is not None:
-            self.on_refused()
+        for listener in self._listeners:
+            listener(self.last_error)
+
+    def tell(self, listener: Callable[[OSError], None]) -> None:
+        """Tell of every error until the socket is closed."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def telling(self, listener: Callable[[OSError], None]) -> Iterator[None]:
+        """Tell of every error until the block is left."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            if not self.closed:
+                self._listeners.remove(listener)

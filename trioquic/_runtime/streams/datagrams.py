@@ -41,10 +41,10 @@ class DatagramReceipt(metaclass=NoPublicConstructor, made_by="Connection.send_da
         nothing behind.
         """
         await trio.lowlevel.checkpoint()
-        self._receipt.awaited = True
+        self._receipt.on_awaited()
         while self.outcome not in _FINAL:
-            self._driver.check_open()
-            await self._driver.crowds.wait(Reason.SETTLED)
+            self._driver.life.check_open()
+            await self._driver.waiters.wait(Reason.SETTLED)
         return self.outcome
 
 
@@ -59,7 +59,7 @@ class DatagramChannel:
     def send(self, data: bytes) -> DatagramReceipt:
         """Queue `data`, to leave with this turn."""
         driver = self._driver
-        driver.check_open()
+        driver.life.check_open()
         datagrams = driver.core.datagrams
         if not datagrams.supported:
             raise DatagramError("the server takes no datagrams")
@@ -77,16 +77,16 @@ class DatagramChannel:
         """The next one that came in."""
         await trio.lowlevel.checkpoint_if_cancelled()
         driver = self._driver
-        if driver.unusable:
-            driver.check_open()
+        if driver.life.unusable:
+            driver.life.check_open()
         data = driver.core.datagrams.take()
         if data is not None:
             await trio.lowlevel.cancel_shielded_checkpoint()
             return data
         while data is None:
-            driver.check_open()
-            await driver.crowds.wait(Reason.DATAGRAM)
-            if driver.unusable:
-                driver.check_open()
+            driver.life.check_open()
+            await driver.waiters.wait(Reason.DATAGRAM)
+            if driver.life.unusable:
+                driver.life.check_open()
             data = driver.core.datagrams.take()
         return data

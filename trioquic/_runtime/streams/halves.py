@@ -59,7 +59,7 @@ class SendHalf:
         """Raise if nothing can be sent any more."""
         if self._closed or self._finished:
             raise trio.ClosedResourceError("the stream is closed for sending")
-        self._driver.check_open()
+        self._driver.life.check_open()
         code = self._driver.core.streams.stop_code(self._id)
         if code is not None:
             raise StopSendingError(f"the peer stopped reading, code {code:#x}", error_code=code)
@@ -111,7 +111,7 @@ class SendHalf:
     def reset(self, error_code: int) -> None:
         """Give up sending: what was not delivered never will be."""
         code = check_code(error_code)
-        if self._driver.over:
+        if self._driver.life.over:
             return
         self._finished = True
         self._driver.core.streams.reset(self._id, code)
@@ -122,7 +122,7 @@ class SendHalf:
         """Which stream's data goes first."""
         _checks.check(_URGENCY, "urgency", urgency)
         _checks.check(_checks.flag, "incremental", incremental)
-        if not self._driver.over:
+        if not self._driver.life.over:
             self._driver.core.streams.set_priority(self._id, urgency, incremental)
 
     def close(self, *, abort: bool) -> None:
@@ -130,7 +130,7 @@ class SendHalf:
         if self._closed:
             return
         self._closed = True
-        if not self._finished and not self._driver.over:
+        if not self._finished and not self._driver.life.over:
             if abort:
                 self.reset(_NO_CODE)
             else:
@@ -186,8 +186,8 @@ class ReceiveHalf:
         if self._reset_code is not None:
             raise self._reset_error(self._reset_code)
         driver = self._driver
-        if driver.unusable:
-            driver.check_open()
+        if driver.life.unusable:
+            driver.life.check_open()
         streams = driver.core.streams
         data = streams.read(self._id, most, trio.current_time(), driver.core.rtt)
         if data:
@@ -202,7 +202,7 @@ class ReceiveHalf:
             self._at_end = True
             driver.flush_if_pending()
             return b""
-        driver.check_open()
+        driver.life.check_open()
         return None
 
     def _reset_error(self, code: int) -> StreamResetError:
@@ -215,7 +215,7 @@ class ReceiveHalf:
             return
         self._closed = True
         finished = self._at_end or self._reset_code is not None
-        if not finished and not self._driver.over:
+        if not finished and not self._driver.life.over:
             self._driver.core.streams.stop_sending(self._id, code)
             self._driver.timer.soon()
         self._driver.readers.wake(self._id)

@@ -110,7 +110,7 @@ class Actor:
             with trio.CancelScope() as self._opening:
                 path = await self._adder.add_candidate(candidate)
         except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
-            if not self._driver.ended:
+            if not self._driver.life.ended:
                 self._outlook.failed(candidate, trio.current_time())
                 if not isinstance(error, MigrationNotAllowedError):
                     # What section 9 forbids has been told where it was refused.

@@ -72,8 +72,8 @@ class Supervisor:
         """Supervise until `nursery`, the connection's, is cancelled. Does nothing before the
         handshake is confirmed (section 9)."""
         self._outlook.look()
-        await self._driver.confirmed.wait()
-        if not self._policy.automatic or self._driver.over:
+        await self._driver.life.confirmed.wait()
+        if not self._policy.automatic or self._driver.life.over:
             return
         # the path of the handshake, nobody has asked for it by name
         self._outlook.opened(self._driver.core.active_path, -inf)
@@ -88,9 +88,9 @@ class Supervisor:
 
     async def _look_for_ever(self) -> None:
         event = PolicyEvent(trigger=Trigger.CONFIRMED)
-        while not self._driver.ended:
+        while not self._driver.life.ended:
             deadline = await self._look(event)
-            if self._driver.ended:
+            if self._driver.life.ended:
                 return
             if trio.current_time() >= self._give_up_at():
                 # after a look, as it may be late: the program may have stood still

@@ -105,7 +105,7 @@ class PooledConnection:
                     if not http3.quic.handshake_complete:
                         self._step(Step.EARLY_DATA)
                         self.opened.set()
-                        await http3.quic.wait_handshake()
+                        await http3.quic.wait_handshake_complete()
                     self._step(Step.HANDSHAKE)
                     self.opened.set()
                     self.settled.set()

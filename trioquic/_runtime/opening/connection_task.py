@@ -31,14 +31,14 @@ from ..supervisor.supervisor import Supervisor
 from ..tracing.trace import open_trace
 from .arguments import Plan
 from .refusals import Refusals
-from .session_keeper import SessionKeeper, Start
+from .session_keeper import FirstFlight, SessionKeeper
 
 # Turns of trio's scheduler in which the application can say what goes with the ClientHello: about
 # two for each call on a stream.
 _FIRST_TURNS: Final = 16
 
 
-class Session:
+class ConnectionTask:
     """A connection from its first datagram to its last. OSError: its trace cannot be written."""
 
     def __init__(
@@ -46,24 +46,21 @@ class Session:
         plan: Plan,
         remote: Remote,
         socket: DatagramSocket,
-        renegotiated: int,
         keeper: SessionKeeper | None,
-        start: Start,
-        early_data: bool,
+        first: FirstFlight,
     ) -> None:
         self._plan = plan
         self._remote = remote
         self._socket = socket
         self._keeper = keeper
-        self._ticket = start.taken.ticket
-        config = plan.core_config(renegotiated, start, early_data)
+        config = plan.core_config(first)
         core = plan.new_core(config, trio.current_time())
         self._trace = open_trace(plan.transport, core.original_id)
         if self._trace is not None:
             core.observe(self._trace)
             own = config.parameters(core.source_id)
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
-        self._driver = Driver(core, self._trace)
+        self._driver = Driver(core, self._trace, _assumed(first))
         self._broadcast = Broadcast(plan.transport.path_event_buffer)
 
     @property
@@ -76,7 +73,7 @@ class Session:
         """Whether the attempt was ended by what needs no keys that only the server has: a Version
         Negotiation packet, or CONNECTION_CLOSE before the server's Handshake packets could be read
         (RFC 9000 section 7: Initial packets are not authenticated)."""
-        end = self._driver.end
+        end = self._driver.life.end
         if end is None:
             return False
         if end.ending is Ending.PEER_CLOSE:
@@ -105,7 +102,7 @@ class Session:
                 )
                 adder = PathAdder(driver, paths, plan.networks, plan.migration, self._broadcast)
                 if self._keeper is not None:
-                    driver.on_session = partial(self._keep, self._keeper, paths)
+                    driver.attach_keeper(partial(self._keep, self._keeper, paths))
                     nursery.start_soon(self._keeper.run)
                 supervisor = Supervisor(
                     driver, paths, adder, plan.migration, plan.networks, self._broadcast
@@ -141,78 +138,50 @@ class Session:
         plan = self._plan
         chosen = plan.interface is not None or plan.local is not None
         paths.start_first(self._socket, chosen)
-        self._socket.on_refused = refusals.note
-        told = False
+        told = driver.core.sends_early_data
         try:
-            if driver.core.sends_early_data:
-                tell()
-                told = True
-                # What is written at once goes with the ClientHello. A server that has read that
-                # begins to answer; what comes a moment later may have to wait for its pacer.
-                for _ in range(_FIRST_TURNS):
-                    await trio.lowlevel.checkpoint()
-            nursery.start_soon(driver.run)
-            driver.flush()
-            failure = await self._handshake(refusals)
+            with self._socket.telling(refusals.note):
+                if told:
+                    tell()
+                    # What is written at once goes with the ClientHello. A server that has read that
+                    # begins to answer; what comes a moment later may have to wait for its pacer.
+                    for _ in range(_FIRST_TURNS):
+                        await trio.lowlevel.checkpoint()
+                nursery.start_soon(driver.run)
+                driver.flush()
+                failure = await self._handshake(refusals)
             if failure is None and not told:
                 tell()
             # The application may also have closed a connection that was still to come.
-            elif failure is not None and not driver.closing:
+            elif failure is not None and not driver.life.closing:
                 if self._trace is not None:
                     self._trace.handshake_failed(str(failure))
                 if not told:
                     return failure
-                if driver.end is None:
+                if driver.life.end is None:
                     late = isinstance(failure, HandshakeTimeoutError)
                     driver.give_up(str(failure), timed_out=late)
-            await driver.stopped.wait()
+            await driver.life.stopped.wait()
             return None
         finally:
             paths.stop_serving()
-            self._socket.on_refused = None
 
     def _connection(self, paths: PathSet, by_hand: ByHand, supervisor: Supervisor) -> Connection:
-        """What the application gets; before the handshake is complete, the facts are those of the
-        session that it is to resume."""
-        driver = self._driver
-        facts = driver.completed
-        if facts is None:
-            ticket = self._ticket
-            assert ticket is not None
-            facts = HandshakeCompleted(
-                alpn=ticket.alpn,
-                cipher_suite=ticket.cipher_suite,
-                group=0,
-                peer_certificates=ticket.peer_certificates,
-                resumed=False,
-                ocsp_response=None,
-                signed_certificate_timestamps=None,
-                early_data=EarlyData.OFFERED,
-            )
+        """What the application gets."""
         plan = self._plan
         authority = Authority(plan.host, plan.tls)
         return make_connection(
-            driver,
-            paths,
-            by_hand,
-            supervisor,
-            self._broadcast,
-            plan.transport,
-            facts,
-            authority,
+            self._driver, paths, by_hand, supervisor, self._broadcast, plan.transport, authority
         )
 
     async def _handshake(self, refusals: Refusals) -> HandshakeError | None:
-        driver = self._driver
+        life = self._driver.life
         timeout = self._plan.transport.handshake_timeout
-        refusals.patience.deadline = trio.current_time() + timeout
-        with refusals.patience:
-            await driver.handshake_over.wait()
-        self._socket.on_refused = None
-        if driver.completed is not None and driver.end is None:
+        await refusals.wait(life.handshake_over, trio.current_time() + timeout)
+        if life.end is not None:
+            return handshake_error(life.end)
+        if life.completed is not None:
             return None
-        if driver.end is not None:
-            return handshake_error(driver.end)
         where = f"{self._remote.address[0]} port {self._remote.address[1]}"
         failure: HandshakeError
         if refusals.believed:
@@ -243,12 +212,28 @@ class Session:
         finally:
             if paths is not None:
                 paths.shut_all()
-            self._socket.on_refused = None
             self._socket.close()
             self._broadcast.close()
-            driver.on_session = None
             if self._trace is not None:
                 self._trace.end(driver.core.statistics())
-            driver.gone.set()
+            driver.life.gone.set()
             if self._keeper is not None:
                 await self._keeper.finish()
+
+
+def _assumed(first: FirstFlight) -> HandshakeCompleted | None:
+    """What holds of a connection that sends early data before its handshake is complete: what held
+    of the session that it is to resume."""
+    ticket = first.taken.ticket
+    if not first.early_data or ticket is None:
+        return None
+    return HandshakeCompleted(
+        alpn=ticket.alpn,
+        cipher_suite=ticket.cipher_suite,
+        group=0,
+        peer_certificates=ticket.peer_certificates,
+        resumed=False,
+        ocsp_response=None,
+        signed_certificate_timestamps=None,
+        early_data=EarlyData.OFFERED,
+    )
