@@ -19,8 +19,8 @@ MOST_RANGES = 64
 def upload(world: World, size: int = 400_000) -> int:
     """The client sends much; the peer gives credit for it."""
     stream_id = world.client.streams.open(True)
-    world.peer.send(APPLICATION, fr.encode_max_data(1 << 24))
-    world.peer.send(APPLICATION, fr.encode_max_stream_data(stream_id, 1 << 24))
+    world.peer.send(APPLICATION, fr.encode_integers(fr.MAX_DATA, 1 << 24))
+    world.peer.send(APPLICATION, fr.encode_integers(fr.MAX_STREAM_DATA, stream_id, 1 << 24))
     world.settle()
     assert world.client.streams.write(stream_id, bytes(size)) == size
     return stream_id

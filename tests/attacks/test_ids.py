@@ -184,7 +184,7 @@ def test_25_new_connection_id_from_a_peer_with_zero_length_ids() -> None:
 @pytest.mark.parametrize("sequence", [100, (1 << 62) - 1])
 def test_26_retirement_of_an_id_never_issued(sequence: int) -> None:
     world = World().connect()
-    world.attack(fr.encode_retire_connection_id(sequence))
+    world.attack(fr.encode_integers(fr.RETIRE_CONNECTION_ID, sequence))
     closed_with(world, PROTOCOL_VIOLATION, fr.RETIRE_CONNECTION_ID)
 
 
@@ -194,7 +194,10 @@ def test_49_retirement_of_an_id_never_sent() -> None:
     assert set(world.peer.client_ids) == {0, 1}
     world.peer.path_ids[0] = 1
     # it asks for a replacement, and retires that one as well before it can have come
-    world.attack(fr.encode_retire_connection_id(0) + fr.encode_retire_connection_id(2))
+    world.attack(
+        fr.encode_integers(fr.RETIRE_CONNECTION_ID, 0)
+        + fr.encode_integers(fr.RETIRE_CONNECTION_ID, 2)
+    )
     closed_with(world, PROTOCOL_VIOLATION, fr.RETIRE_CONNECTION_ID)
 
 
@@ -203,9 +206,9 @@ def test_49_retirement_of_an_id_whose_frame_was_lost() -> None:
     world = World(ServerScript(parameters={ACTIVE_CID_LIMIT: encode_varint(2)})).connect()
     world.peer.path_ids[0] = 1
     world.to_peer = lambda path, data: None
-    world.peer.send(APPLICATION, fr.encode_retire_connection_id(0))
+    world.peer.send(APPLICATION, fr.encode_integers(fr.RETIRE_CONNECTION_ID, 0))
     world.run_for(2 * world.delay)
-    world.peer.send(APPLICATION, fr.encode_retire_connection_id(2))
+    world.peer.send(APPLICATION, fr.encode_integers(fr.RETIRE_CONNECTION_ID, 2))
     world.run_for(2 * world.delay)
     world.to_peer = None
     world.settle()
@@ -216,7 +219,7 @@ def test_49_retirement_of_an_id_whose_frame_was_lost() -> None:
 def test_26_retirement_of_the_id_the_packet_came_in_on(sequence: int) -> None:
     world = World().connect()
     world.peer.path_ids[0] = sequence
-    world.attack(fr.encode_retire_connection_id(sequence))
+    world.attack(fr.encode_integers(fr.RETIRE_CONNECTION_ID, sequence))
     closed_with(world, PROTOCOL_VIOLATION, fr.RETIRE_CONNECTION_ID)
 
 
@@ -225,7 +228,7 @@ def test_26_a_retirement_twice_is_fine_and_the_pool_stays_small() -> None:
     for _ in range(100):
         oldest, newest = min(world.peer.client_ids), max(world.peer.client_ids)
         world.peer.path_ids[0] = newest
-        frame = fr.encode_retire_connection_id(oldest)
+        frame = fr.encode_integers(fr.RETIRE_CONNECTION_ID, oldest)
         world.peer.send(APPLICATION, frame + frame)
         del world.peer.client_ids[oldest]
         world.run_for(4 * world.delay)
@@ -242,7 +245,7 @@ def test_26_packets_to_an_id_of_ours_retired_long_ago_are_dropped() -> None:
         oldest, newest = min(world.peer.client_ids), max(world.peer.client_ids)
         world.peer.path_ids[0] = newest
         del world.peer.client_ids[oldest]
-        world.attack(fr.encode_retire_connection_id(oldest))
+        world.attack(fr.encode_integers(fr.RETIRE_CONNECTION_ID, oldest))
     before = dropped(world)
     world.peer.send(APPLICATION, fr.encode_connection_close(1, None, b""), dcid=old)
     world.settle()

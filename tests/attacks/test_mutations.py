@@ -213,7 +213,7 @@ def ends_or_goes_on(world: World, streams: bool = True) -> None:
 
 @THOROUGH
 @given(st.lists(st.tuples(payloads(), st.integers(0, 1)), min_size=1, max_size=5))
-@example([(fr.encode_reset_stream(0, 0, 0) * 2, 0)])
+@example([(fr.encode_integers(fr.RESET_STREAM, 0, 0, 0) * 2, 0)])
 @example([(b"\x1e" * 3, 1)])
 def test_arbitrary_frames_in_1_rtt_packets(sent: list[tuple[bytes, int]]) -> None:
     world = World().connect()

@@ -5,10 +5,10 @@ import pytest
 from tests.attacks.expect import goes_on
 from tests.peer.packets import APPLICATION, INITIAL
 from tests.peer.script import ServerScript
+from tests.peer.wire import encode_new_token
 from tests.peer.world import World
 from trioquic._protocol import events as ev
 from trioquic._protocol.handshake.for_later import LONGEST_NEW_TOKEN
-from trioquic._protocol.wire import frames as fr
 
 
 def initial_tokens(world: World) -> list[bytes]:
@@ -18,7 +18,7 @@ def initial_tokens(world: World) -> list[bytes]:
 def test_each_token_is_told_once() -> None:
     world = World().connect()
     for token in (b"one", b"two", b"one"):
-        world.attack(fr.encode_new_token(token))
+        world.attack(encode_new_token(token))
     assert [event.token for event in world.seen(ev.TokenReceived)] == [b"one", b"two"]
     goes_on(world)
 
@@ -26,7 +26,7 @@ def test_each_token_is_told_once() -> None:
 @pytest.mark.parametrize(("size", "told"), [(LONGEST_NEW_TOKEN, 1), (LONGEST_NEW_TOKEN + 1, 0)])
 def test_a_token_that_is_too_long_to_be_used_is_not_told(size: int, told: int) -> None:
     world = World().connect()
-    world.attack(fr.encode_new_token(bytes(size)))
+    world.attack(encode_new_token(bytes(size)))
     assert len(world.seen(ev.TokenReceived)) == told
     goes_on(world)
 
@@ -70,6 +70,6 @@ def test_the_token_of_a_retry_takes_its_place() -> None:
 def test_a_token_of_a_retry_is_not_for_later() -> None:
     world = World(ServerScript(retry=True)).connect()
     assert not world.seen(ev.TokenReceived)
-    world.peer.send(APPLICATION, fr.encode_new_token(b"for later"))
+    world.peer.send(APPLICATION, encode_new_token(b"for later"))
     world.settle()
     assert [event.token for event in world.seen(ev.TokenReceived)] == [b"for later"]

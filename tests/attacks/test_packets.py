@@ -16,6 +16,7 @@ from tests.attacks.expect import (
 from tests.attacks.handshakes import half_open
 from tests.peer.packets import APPLICATION, HANDSHAKE, INITIAL
 from tests.peer.script import ServerScript
+from tests.peer.wire import encode_new_token
 from tests.peer.world import World
 from trioquic._protocol import events as ev
 from trioquic._protocol.crypto.keys import integrity_limit
@@ -36,21 +37,21 @@ FRAMES: dict[str, bytes] = {
     "PING": b"\x01",
     "ACK": fr.encode_ack([(0, 0)], 0, None),
     "ACK_ECN": fr.encode_ack([(0, 0)], 0, (0, 0, 0)),
-    "RESET_STREAM": fr.encode_reset_stream(0, 300, 5),
-    "STOP_SENDING": fr.encode_stop_sending(0, 300),
+    "RESET_STREAM": fr.encode_integers(fr.RESET_STREAM, 0, 300, 5),
+    "STOP_SENDING": fr.encode_integers(fr.STOP_SENDING, 0, 300),
     "CRYPTO": fr.encode_crypto(0, b""),
-    "NEW_TOKEN": fr.encode_new_token(b"token"),
+    "NEW_TOKEN": encode_new_token(b"token"),
     "STREAM": stream_frame(0, 70, b"x"),
-    "MAX_DATA": fr.encode_max_data(1 << 21),
-    "MAX_STREAM_DATA": fr.encode_max_stream_data(0, 1 << 20),
-    "MAX_STREAMS_BIDI": fr.encode_max_streams(True, 200),
-    "MAX_STREAMS_UNI": fr.encode_max_streams(False, 200),
-    "DATA_BLOCKED": fr.encode_data_blocked(1000),
-    "STREAM_DATA_BLOCKED": fr.encode_stream_data_blocked(0, 1000),
-    "STREAMS_BLOCKED_BIDI": fr.encode_streams_blocked(True, 100),
-    "STREAMS_BLOCKED_UNI": fr.encode_streams_blocked(False, 100),
+    "MAX_DATA": fr.encode_integers(fr.MAX_DATA, 1 << 21),
+    "MAX_STREAM_DATA": fr.encode_integers(fr.MAX_STREAM_DATA, 0, 1 << 20),
+    "MAX_STREAMS_BIDI": fr.encode_integers(fr.MAX_STREAMS_BIDI, 200),
+    "MAX_STREAMS_UNI": fr.encode_integers(fr.MAX_STREAMS_UNI, 200),
+    "DATA_BLOCKED": fr.encode_integers(fr.DATA_BLOCKED, 1000),
+    "STREAM_DATA_BLOCKED": fr.encode_integers(fr.STREAM_DATA_BLOCKED, 0, 1000),
+    "STREAMS_BLOCKED_BIDI": fr.encode_integers(fr.STREAMS_BLOCKED_BIDI, 100),
+    "STREAMS_BLOCKED_UNI": fr.encode_integers(fr.STREAMS_BLOCKED_UNI, 100),
     "NEW_CONNECTION_ID": fr.encode_new_connection_id(300, 0, b"another1", TOKEN),
-    "RETIRE_CONNECTION_ID": fr.encode_retire_connection_id(1),
+    "RETIRE_CONNECTION_ID": fr.encode_integers(fr.RETIRE_CONNECTION_ID, 1),
     "PATH_CHALLENGE": fr.encode_path_challenge(b"\xffhallenge"[:8]),
     "PATH_RESPONSE": fr.encode_path_response(b"\xffesponse"[:8]),
     "CONNECTION_CLOSE": fr.encode_connection_close(300, 6, b"bye"),

@@ -59,11 +59,11 @@ def test_34_data_beyond_the_connections_limit() -> None:
 def test_34_final_sizes_count_against_the_limits() -> None:
     """RFC 9000 section 4.5: a RESET_STREAM takes the credit of its final size."""
     world = small()
-    world.attack(fr.encode_reset_stream(OURS, 1, STREAM_WINDOW + 1))
+    world.attack(fr.encode_integers(fr.RESET_STREAM, OURS, 1, STREAM_WINDOW + 1))
     closed_with(world, FLOW_CONTROL_ERROR, fr.RESET_STREAM)
     world = small(initial_max_data=STREAM_WINDOW)
     world.attack(stream_frame(THEIRS, STREAM_WINDOW - 1, b"x"))
-    world.attack(fr.encode_reset_stream(THEIRS + 4, 1, 1))
+    world.attack(fr.encode_integers(fr.RESET_STREAM, THEIRS + 4, 1, 1))
     closed_with(world, FLOW_CONTROL_ERROR, fr.RESET_STREAM)
 
 
@@ -76,10 +76,10 @@ def test_34_more_streams_than_allowed(kind: int, index: int) -> None:
 
 
 LIMIT_FRAMES = {
-    "RESET_STREAM": lambda number: fr.encode_reset_stream(number, 1, 0),
-    "STOP_SENDING": lambda number: fr.encode_stop_sending(number, 1),
-    "MAX_STREAM_DATA": lambda number: fr.encode_max_stream_data(number, 1),
-    "STREAM_DATA_BLOCKED": lambda number: fr.encode_stream_data_blocked(number, 1),
+    "RESET_STREAM": lambda number: fr.encode_integers(fr.RESET_STREAM, number, 1, 0),
+    "STOP_SENDING": lambda number: fr.encode_integers(fr.STOP_SENDING, number, 1),
+    "MAX_STREAM_DATA": lambda number: fr.encode_integers(fr.MAX_STREAM_DATA, number, 1),
+    "STREAM_DATA_BLOCKED": lambda number: fr.encode_integers(fr.STREAM_DATA_BLOCKED, number, 1),
 }
 
 
@@ -108,13 +108,16 @@ WITH_FIN = stream_frame(OURS, 0, b"0123456789", True)
         (WITH_FIN, stream_frame(OURS, 0, b"01234567890", True)),
         (WITH_FIN, stream_frame(OURS, 0, b"012345678", True)),
         (WITH_FIN, stream_frame(OURS, 3, b"", True)),
-        (WITH_FIN, fr.encode_reset_stream(OURS, 1, 9)),
-        (WITH_FIN, fr.encode_reset_stream(OURS, 1, 11)),
+        (WITH_FIN, fr.encode_integers(fr.RESET_STREAM, OURS, 1, 9)),
+        (WITH_FIN, fr.encode_integers(fr.RESET_STREAM, OURS, 1, 11)),
         (stream_frame(OURS, 5, b"x"), stream_frame(OURS, 0, b"012", True)),
-        (stream_frame(OURS, 5, b"x"), fr.encode_reset_stream(OURS, 1, 5)),
-        (fr.encode_reset_stream(OURS, 1, 5), fr.encode_reset_stream(OURS, 1, 6)),
-        (fr.encode_reset_stream(OURS, 1, 5), stream_frame(OURS, 5, b"x")),
-        (fr.encode_reset_stream(OURS, 1, 5), stream_frame(OURS, 4, b"", True)),
+        (stream_frame(OURS, 5, b"x"), fr.encode_integers(fr.RESET_STREAM, OURS, 1, 5)),
+        (
+            fr.encode_integers(fr.RESET_STREAM, OURS, 1, 5),
+            fr.encode_integers(fr.RESET_STREAM, OURS, 1, 6),
+        ),
+        (fr.encode_integers(fr.RESET_STREAM, OURS, 1, 5), stream_frame(OURS, 5, b"x")),
+        (fr.encode_integers(fr.RESET_STREAM, OURS, 1, 5), stream_frame(OURS, 4, b"", True)),
     ],
 )
 def test_34_a_final_size_that_changes(first: bytes, second: bytes) -> None:
@@ -127,16 +130,28 @@ def test_34_a_final_size_that_changes(first: bytes, second: bytes) -> None:
 
 WRONG_DIRECTION = {
     "STREAM on our one-way stream": stream_frame(OURS_UNI, 0, b"x"),
-    "RESET_STREAM on our one-way stream": fr.encode_reset_stream(OURS_UNI, 1, 0),
-    "STREAM_DATA_BLOCKED on our one-way stream": fr.encode_stream_data_blocked(OURS_UNI, 1),
-    "STOP_SENDING on their one-way stream": fr.encode_stop_sending(THEIRS_UNI, 1),
-    "MAX_STREAM_DATA on their one-way stream": fr.encode_max_stream_data(THEIRS_UNI, 1),
+    "RESET_STREAM on our one-way stream": fr.encode_integers(fr.RESET_STREAM, OURS_UNI, 1, 0),
+    "STREAM_DATA_BLOCKED on our one-way stream": fr.encode_integers(
+        fr.STREAM_DATA_BLOCKED, OURS_UNI, 1
+    ),
+    "STOP_SENDING on their one-way stream": fr.encode_integers(fr.STOP_SENDING, THEIRS_UNI, 1),
+    "MAX_STREAM_DATA on their one-way stream": fr.encode_integers(
+        fr.MAX_STREAM_DATA, THEIRS_UNI, 1
+    ),
     "STREAM on a stream we have not opened": stream_frame(OURS + 4, 0, b"x"),
-    "RESET_STREAM on a stream we have not opened": fr.encode_reset_stream(OURS + 4, 1, 0),
-    "STOP_SENDING on a stream we have not opened": fr.encode_stop_sending(OURS + 4, 1),
-    "MAX_STREAM_DATA on a stream we have not opened": fr.encode_max_stream_data(OURS + 4, 1),
-    "MAX_STREAM_DATA on a one-way stream not opened": fr.encode_max_stream_data(OURS_UNI + 4, 1),
-    "STOP_SENDING on a one-way stream not opened": fr.encode_stop_sending(OURS_UNI + 4, 1),
+    "RESET_STREAM on a stream we have not opened": fr.encode_integers(
+        fr.RESET_STREAM, OURS + 4, 1, 0
+    ),
+    "STOP_SENDING on a stream we have not opened": fr.encode_integers(fr.STOP_SENDING, OURS + 4, 1),
+    "MAX_STREAM_DATA on a stream we have not opened": fr.encode_integers(
+        fr.MAX_STREAM_DATA, OURS + 4, 1
+    ),
+    "MAX_STREAM_DATA on a one-way stream not opened": fr.encode_integers(
+        fr.MAX_STREAM_DATA, OURS_UNI + 4, 1
+    ),
+    "STOP_SENDING on a one-way stream not opened": fr.encode_integers(
+        fr.STOP_SENDING, OURS_UNI + 4, 1
+    ),
 }
 
 
@@ -257,7 +272,9 @@ def test_37_reset_churn_leaves_nothing_behind() -> None:
     opened = 0
     for round_number in range(600):
         stream_id = round_number << 2 | THEIRS_UNI
-        frame = stream_frame(stream_id, 0, b"x") + fr.encode_reset_stream(stream_id, 7, 1)
+        frame = stream_frame(stream_id, 0, b"x") + fr.encode_integers(
+            fr.RESET_STREAM, stream_id, 7, 1
+        )
         world.peer.send(APPLICATION, frame)
         world.run_for(4 * world.delay)
         assert world.terminated is None
@@ -275,11 +292,13 @@ def test_37_reset_churn_before_an_application_that_does_not_look() -> None:
     world = small()
     for round_number in range(STREAMS):
         stream_id = round_number << 2 | THEIRS
-        world.attack(stream_frame(stream_id, 0, b"x") + fr.encode_reset_stream(stream_id, 7, 1))
+        world.attack(
+            stream_frame(stream_id, 0, b"x") + fr.encode_integers(fr.RESET_STREAM, stream_id, 7, 1)
+        )
     world.run_for(5.0)
     assert not world.peer.frames(fr.MAX_STREAMS_BIDI)
     assert len(world.client.streams._inventory.streams) == 2 + STREAMS
-    world.attack(fr.encode_reset_stream(STREAMS << 2 | THEIRS, 7, 0))
+    world.attack(fr.encode_integers(fr.RESET_STREAM, STREAMS << 2 | THEIRS, 7, 0))
     closed_with(world, STREAM_LIMIT_ERROR, fr.RESET_STREAM)
 
 
@@ -302,8 +321,10 @@ def test_37_stop_sending_churn() -> None:
         assert stream_id >= 0
         world.client.streams.write(stream_id, bytes(3000))
         world.run_for(2 * world.delay)
-        frame = fr.encode_stop_sending(stream_id, 9) + stream_frame(stream_id, 0, b"", True)
-        limit = fr.encode_max_streams(True, stream_id // 4 + 100)
+        frame = fr.encode_integers(fr.STOP_SENDING, stream_id, 9) + stream_frame(
+            stream_id, 0, b"", True
+        )
+        limit = fr.encode_integers(fr.MAX_STREAMS_BIDI, stream_id // 4 + 100)
         world.peer.send(APPLICATION, frame + limit)
         world.run_for(4 * world.delay)
         assert world.client.streams.stop_code(stream_id) == 9
@@ -319,11 +340,13 @@ def test_37_floods_of_control_frames_queue_nothing() -> None:
     before = len(world.peer.packets)
     frames = [
         b"\x01" * 300,
-        b"".join(fr.encode_max_data(DATA_WINDOW + n) for n in range(150)),
-        b"".join(fr.encode_max_stream_data(OURS, STREAM_WINDOW + n) for n in range(150)),
-        b"".join(fr.encode_data_blocked(n) for n in range(150)),
-        b"".join(fr.encode_streams_blocked(True, n) for n in range(150)),
-        b"".join(fr.encode_stream_data_blocked(OURS, n) for n in range(150)),
+        b"".join(fr.encode_integers(fr.MAX_DATA, DATA_WINDOW + n) for n in range(150)),
+        b"".join(
+            fr.encode_integers(fr.MAX_STREAM_DATA, OURS, STREAM_WINDOW + n) for n in range(150)
+        ),
+        b"".join(fr.encode_integers(fr.DATA_BLOCKED, n) for n in range(150)),
+        b"".join(fr.encode_integers(fr.STREAMS_BLOCKED_BIDI, n) for n in range(150)),
+        b"".join(fr.encode_integers(fr.STREAM_DATA_BLOCKED, OURS, n) for n in range(150)),
     ]
     for _ in range(20):
         for frame in frames:

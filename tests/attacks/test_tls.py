@@ -36,6 +36,7 @@ from tests.peer.tls_server import (
     new_session_ticket,
     opaque,
 )
+from tests.peer.wire import encode_new_token
 from tests.peer.world import World
 from trioquic._protocol import events as ev
 from trioquic._protocol.errors import (
@@ -273,7 +274,7 @@ def test_17_empty_new_token() -> None:
 def test_17_tokens_are_capped() -> None:
     world = World().connect()
     for number in range(100):
-        world.peer.send(APPLICATION, fr.encode_new_token(b"token %d" % number + bytes(500)))
+        world.peer.send(APPLICATION, encode_new_token(b"token %d" % number + bytes(500)))
         world.run_for(2 * world.delay)
     assert 1 <= len(world.seen(ev.TokenReceived)) <= 16
     goes_on(world)

@@ -163,10 +163,10 @@ def test_streams_beyond_the_new_limit_wait_for_it() -> None:
     assert [bytes(w.peer.streams[s]) for s in streams] == [DATA, DATA, b"", b""]
     # section 4.6: the peer is told what is missing
     assert 2 in [f for p in w.peer.packets for f in p.all(fr.STREAMS_BLOCKED_BIDI)]
-    w.attack(fr.encode_max_streams(True, 3))
+    w.attack(fr.encode_integers(fr.MAX_STREAMS_BIDI, 3))
     assert w.peer.streams[streams[2]] == DATA
     assert not any(p.has(fr.RESET_STREAM) for p in w.peer.packets)
-    w.attack(fr.encode_max_streams(True, 5))
+    w.attack(fr.encode_integers(fr.MAX_STREAMS_BIDI, 5))
     [given_up] = [f for p in w.peer.packets for f in p.all(fr.RESET_STREAM)]
     assert given_up == (streams[3], 9, 0)
     assert w.client.streams.openable(True) == 1

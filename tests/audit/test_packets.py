@@ -4,13 +4,10 @@ import pytest
 
 from tests.attacks.expect import dropped, goes_on
 from tests.peer.packets import APPLICATION, HANDSHAKE, seal
-from tests.peer.script import ServerScript
+from tests.peer.script import GREASE_QUIC_BIT, ServerScript
 from tests.peer.world import World
 from trioquic._protocol.wire import frames as fr
-from trioquic._protocol.wire.transport_parameters import (
-    GREASE_QUIC_BIT,
-    decode_transport_parameters_untrusted,
-)
+from trioquic._protocol.wire.transport_parameters import decode_transport_parameters_untrusted
 from trioquic._protocol.wire.varint import Reader
 from trioquic._protocol.wire.versions import SPOKEN, VERSION_1
 

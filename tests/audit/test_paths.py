@@ -151,7 +151,7 @@ def test_a_peer_that_would_hold_many_ids_is_given_a_few() -> None:
     world = World(ServerScript(parameters={ACTIVE_CID_LIMIT: encode_varint(7)})).connect()
     assert sorted(world.peer.client_ids) == [0, 1, 2, 3, 4]
     world.peer.path_ids[0] = 1
-    world.attack(fr.encode_retire_connection_id(0))
+    world.attack(fr.encode_integers(fr.RETIRE_CONNECTION_ID, 0))
     assert sorted(world.peer.client_ids) == [0, 1, 2, 3, 4, 5]
 
 

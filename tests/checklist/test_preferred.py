@@ -14,7 +14,7 @@ from tests.peer.world import LOCAL, REMOTE, World
 from trioquic._protocol.events import Ending
 from trioquic._protocol.path.preferred import judge_preferred
 from trioquic._protocol.path.refusal import PathRefusedError, Refusal
-from trioquic._protocol.wire.transport_parameters import PreferredAddress
+from trioquic._protocol.wire.transport_parameters import PreferredAddressParameter
 
 ID = b"prefer-1"
 TOKEN = b"0123456789abcdef"
@@ -41,7 +41,7 @@ def usable(server: str, preferred: str) -> bool:
 def judge(server: str, preferred: str) -> tuple[tuple[str, int] | None, str]:
     six = ":" in preferred
     here = (preferred, 443)
-    offer = PreferredAddress(
+    offer = PreferredAddressParameter(
         ipv4=None if six else here,
         ipv6=here if six else None,
         connection_id=ID,

@@ -133,7 +133,7 @@ def test_06_the_peer_is_given_as_many_ids_as_it_may_hold() -> None:
     assert sorted(world.peer.client_ids) == [0, 1, 2, 3, 4]
     assert len({cid for cid, _ in world.peer.client_ids.values()}) == 5
     world.peer.path_ids[0] = 4
-    world.attack(fr.encode_retire_connection_id(0))
+    world.attack(fr.encode_integers(fr.RETIRE_CONNECTION_ID, 0))
     assert sorted(world.peer.client_ids) == [0, 1, 2, 3, 4, 5]
 
 
@@ -147,7 +147,7 @@ def test_06_no_unvalidated_move_when_the_peer_has_no_unused_id_of_ours() -> None
         world.client.migrate(path, world.now, unvalidated=True)
     assert caught.value.refusal is Refusal.NO_SPARE_OWN_ID
     del world.peer.client_ids[0]
-    world.attack(fr.encode_retire_connection_id(0))
+    world.attack(fr.encode_integers(fr.RETIRE_CONNECTION_ID, 0))
     world.client.migrate(path, world.now, unvalidated=True)
     goes_on(world)
 
@@ -166,7 +166,7 @@ def test_06_new_connection_ids_may_travel_with_a_challenge() -> None:
     path = add(world)
     world.peer.path_ids[0] = 1
     # the retirement is known to the client at the moment when it sends its challenge
-    packet = world.peer.seal(APPLICATION, fr.encode_retire_connection_id(0))
+    packet = world.peer.seal(APPLICATION, fr.encode_integers(fr.RETIRE_CONNECTION_ID, 0))
     world.client.receive(0, packet, len(packet), 0, world.now)
     world.client.validate(path, world.now)
     batch = world.client.transmit(path, world.now)

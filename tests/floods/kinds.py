@@ -11,6 +11,7 @@ from itertools import count, cycle
 
 from tests.peer.packets import APPLICATION
 from tests.peer.tls_server import new_session_ticket
+from tests.peer.wire import encode_new_token
 from tests.peer.world import World
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.frames import encode_stream_header
@@ -90,12 +91,18 @@ def opened(_world: World) -> Iterator[bytes]:
 def resets(_world: World) -> Iterator[bytes]:
     """Streams that are reset, over and over."""
     streams = [number << 2 | kind for number in range(STREAMS) for kind in (1, 3)]
-    return (fr.encode_reset_stream(n, value & 0x3F, 0) for n, value in zip(cycle(streams), count()))
+    return (
+        fr.encode_integers(fr.RESET_STREAM, n, value & 0x3F, 0)
+        for n, value in zip(cycle(streams), count())
+    )
 
 
 def stops(_world: World) -> Iterator[bytes]:
     streams = [number << 2 for number in range(STREAMS)]
-    return (fr.encode_stop_sending(n, value & 0x3F) for n, value in zip(cycle(streams), count()))
+    return (
+        fr.encode_integers(fr.STOP_SENDING, n, value & 0x3F)
+        for n, value in zip(cycle(streams), count())
+    )
 
 
 # -- credit ----------------------------------------------------------------------------------------
@@ -106,19 +113,29 @@ def changing(encode: Callable[[int], bytes], below: int = 1 << 6, start: int = 0
 
 
 CREDIT: dict[str, Series] = {
-    "MAX_DATA": changing(fr.encode_max_data),
-    "MAX_DATA, rising": changing(fr.encode_max_data, 1 << 40, 1 << 21),
-    "MAX_STREAM_DATA": changing(lambda value: fr.encode_max_stream_data(OURS, value)),
+    "MAX_DATA": changing(lambda value: fr.encode_integers(fr.MAX_DATA, value)),
+    "MAX_DATA, rising": changing(
+        lambda value: fr.encode_integers(fr.MAX_DATA, value), 1 << 40, 1 << 21
+    ),
+    "MAX_STREAM_DATA": changing(lambda value: fr.encode_integers(fr.MAX_STREAM_DATA, OURS, value)),
     "MAX_STREAM_DATA, rising": changing(
-        lambda value: fr.encode_max_stream_data(value % STREAMS << 2, value), 1 << 40, 1 << 20
+        lambda value: fr.encode_integers(fr.MAX_STREAM_DATA, value % STREAMS << 2, value),
+        1 << 40,
+        1 << 20,
     ),
-    "MAX_STREAMS": changing(lambda value: fr.encode_max_streams(value & 1 == 0, value)),
+    "MAX_STREAMS": changing(
+        lambda value: fr.encode_integers(fr.MAX_STREAMS_BIDI + (value & 1), value)
+    ),
     "MAX_STREAMS, rising": changing(
-        lambda value: fr.encode_max_streams(value & 1 == 0, value), 1 << 40, 1 << 10
+        lambda value: fr.encode_integers(fr.MAX_STREAMS_BIDI + (value & 1), value), 1 << 40, 1 << 10
     ),
-    "DATA_BLOCKED": changing(fr.encode_data_blocked),
-    "STREAM_DATA_BLOCKED": changing(lambda value: fr.encode_stream_data_blocked(OURS, value)),
-    "STREAMS_BLOCKED": changing(lambda value: fr.encode_streams_blocked(value & 1 == 0, value)),
+    "DATA_BLOCKED": changing(lambda value: fr.encode_integers(fr.DATA_BLOCKED, value)),
+    "STREAM_DATA_BLOCKED": changing(
+        lambda value: fr.encode_integers(fr.STREAM_DATA_BLOCKED, OURS, value)
+    ),
+    "STREAMS_BLOCKED": changing(
+        lambda value: fr.encode_integers(fr.STREAMS_BLOCKED_BIDI + (value & 1), value)
+    ),
 }
 
 # -- handshake, tokens, IDs, paths -----------------------------------------------------------------
@@ -155,7 +172,7 @@ def tickets(world: World) -> Iterator[bytes]:
 
 
 def tokens(_world: World) -> Iterator[bytes]:
-    return (fr.encode_new_token(bytes([value & 0xFF])) for value in count())
+    return (encode_new_token(bytes([value & 0xFF])) for value in count())
 
 
 def new_ids(world: World) -> Iterator[bytes]:
@@ -175,7 +192,7 @@ def withdrawn_ids(world: World) -> Iterator[bytes]:
 
 def retirements(_world: World) -> Iterator[bytes]:
     """The client's IDs but the one in use, over and over."""
-    return (fr.encode_retire_connection_id(1 + value % 3) for value in count())
+    return (fr.encode_integers(fr.RETIRE_CONNECTION_ID, 1 + value % 3) for value in count())
 
 
 def questions(_world: World) -> Iterator[bytes]:

@@ -45,7 +45,9 @@ def challenges(world: World, path: int) -> list[Packet]:
 def upload(world: World, data: bytes) -> int:
     """Start sending, with enough credit for everything."""
     stream_id = world.client.streams.open(True)
-    credit = fr.encode_max_data(1 << 24) + fr.encode_max_stream_data(stream_id, 1 << 24)
+    credit = fr.encode_integers(fr.MAX_DATA, 1 << 24) + fr.encode_integers(
+        fr.MAX_STREAM_DATA, stream_id, 1 << 24
+    )
     world.attack(credit)
     assert world.client.streams.write(stream_id, data) == len(data)
     return stream_id

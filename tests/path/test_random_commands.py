@@ -104,7 +104,7 @@ class Chaos:
                 peer.issue_id(retire_prior_to=self.random.randrange(max(peer.issued) + 1))
             case "retire" if len(peer.client_ids) > 1:
                 oldest, newest = min(peer.client_ids), max(peer.client_ids)
-                frame = fr.encode_retire_connection_id(oldest)
+                frame = fr.encode_integers(fr.RETIRE_CONNECTION_ID, oldest)
                 peer.send(APPLICATION, frame, path=path, dcid=peer.client_ids[newest][0])
             case "reset":
                 _, token = self.random.choice(list(peer.issued.values()))

@@ -7,6 +7,7 @@ wants to write headers that a correct sender never writes (reserved bits, a forg
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.peer.wire import read_ack, read_integers
 from trioquic._protocol.crypto.keys import PacketKeys
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.packets import decode_packet_number
@@ -72,20 +73,9 @@ class Datagram:
 STREAM_KINDS = frozenset(range(fr.STREAM, fr.STREAM + 8))
 DATA_KINDS = frozenset((fr.CRYPTO, fr.NEW_TOKEN, fr.DATAGRAM, fr.DATAGRAM_WITH_LENGTH))
 SIMPLE = {
-    fr.RESET_STREAM: fr.read_reset_stream_untrusted,
-    fr.STOP_SENDING: fr.read_stop_sending_untrusted,
-    fr.MAX_DATA: fr.read_max_data_untrusted,
-    fr.MAX_STREAM_DATA: fr.read_max_stream_data_untrusted,
-    fr.MAX_STREAMS_BIDI: fr.read_stream_count_untrusted,
-    fr.MAX_STREAMS_UNI: fr.read_stream_count_untrusted,
-    fr.DATA_BLOCKED: fr.read_data_blocked_untrusted,
-    fr.STREAM_DATA_BLOCKED: fr.read_stream_data_blocked_untrusted,
-    fr.STREAMS_BLOCKED_BIDI: fr.read_stream_count_untrusted,
-    fr.STREAMS_BLOCKED_UNI: fr.read_stream_count_untrusted,
     fr.NEW_CONNECTION_ID: fr.read_new_connection_id_untrusted,
-    fr.RETIRE_CONNECTION_ID: fr.read_retire_connection_id_untrusted,
-    fr.PATH_CHALLENGE: fr.read_path_challenge_untrusted,
-    fr.PATH_RESPONSE: fr.read_path_response_untrusted,
+    fr.PATH_CHALLENGE: fr.read_path_data_untrusted,
+    fr.PATH_RESPONSE: fr.read_path_data_untrusted,
 }
 
 
@@ -120,9 +110,11 @@ def parse_frames(payload: bytes) -> tuple[Frame, ...]:
         elif kind in (fr.PING, fr.HANDSHAKE_DONE):
             frames.append(Frame(kind))
         elif kind in (fr.ACK, fr.ACK_ECN):
-            frames.append(Frame(kind, fr.read_ack_untrusted(reader, kind == fr.ACK_ECN)))
+            frames.append(Frame(kind, read_ack(reader, kind == fr.ACK_ECN)))
         elif kind in STREAM_KINDS:
             frames.append(Frame(fr.STREAM, read_data_frame(kind, reader)))
+        elif fr.INTEGERS[kind]:
+            frames.append(Frame(kind, read_integers(reader, kind)))
         elif kind in DATA_KINDS:
             frames.append(Frame(kind, read_data_frame(kind, reader)))
         elif kind in (fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP):

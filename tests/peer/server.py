@@ -8,6 +8,7 @@ the harness loses nothing unless the test asks for it.
 
 from collections import defaultdict
 
+from tests.peer.wire import encode_retry, encode_version_negotiation
 from trioquic._protocol.crypto.retry import retry_tag
 from trioquic._protocol.errors import BadPacketError
 from trioquic._protocol.wire import frames as fr
@@ -16,9 +17,7 @@ from trioquic._protocol.wire.packets import (
     INITIAL_PACKET,
     LongHeader,
     encode_long_header,
-    encode_retry,
     encode_short_header,
-    encode_version_negotiation,
     parse_long_header_untrusted,
 )
 
@@ -218,7 +217,7 @@ class ScriptedServer:
             if path == self.active_path:
                 self._new_path(path)
         for sequence in outdated:
-            self.send(APPLICATION, fr.encode_retire_connection_id(sequence))
+            self.send(APPLICATION, fr.encode_integers(fr.RETIRE_CONNECTION_ID, sequence))
 
     def _on_stream(self, stream_id: int, offset: int, data: bytes, _fin: bool) -> None:
         ready, waiting = self.streams[stream_id], self._stream_in[stream_id]
@@ -237,7 +236,7 @@ class ScriptedServer:
                 sequence = self.path_ids.pop(path)
                 if sequence not in self.path_ids.values():
                     del self.client_ids[sequence]
-                    self.send(APPLICATION, fr.encode_retire_connection_id(sequence))
+                    self.send(APPLICATION, fr.encode_integers(fr.RETIRE_CONNECTION_ID, sequence))
                 return
 
     def _on_crypto(self, space: int, offset: int, data: bytes) -> None:

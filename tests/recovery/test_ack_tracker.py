@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.peer.wire import read_ack
 from trioquic._protocol.builder import PacketBuilder
 from trioquic._protocol.recovery.ack_tracker import MAX_RANGES, AckTracker
 from trioquic._protocol.space import APPLICATION, HANDSHAKE, INITIAL
 from trioquic._protocol.token import Token
-from trioquic._protocol.wire.frames import AckFrame, read_ack_untrusted
+from trioquic._protocol.wire.frames import AckFrame
 from trioquic._protocol.wire.varint import Reader
 
 DELAY = 0.025
@@ -25,7 +26,7 @@ def write(
     assert not builder.ack_eliciting
     data = b"".join(builder.parts)
     assert len(data) <= room
-    frame = read_ack_untrusted(Reader(data, start=1), data[0] == 3)
+    frame = read_ack(Reader(data, start=1), data[0] == 3)
     return frame, builder.tokens[0] if builder.tokens else None
 
 

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 import trioquic
+from tests.peer.wire import encode_version_negotiation
 from tests.sim_server import NAME, PORT, credentials
 from tests.sim_world import CELLULAR, SERVER, SERVER6, World, simulated_world
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
@@ -17,7 +18,6 @@ from trioquic._protocol.wire.frames import encode_connection_close
 from trioquic._protocol.wire.packets import (
     INITIAL_PACKET,
     encode_long_header,
-    encode_version_negotiation,
 )
 from trioquic._runtime.opening.arguments import Plan, make_plan
 from trioquic._runtime.opening.ways import ways_to

@@ -2,6 +2,7 @@
 
 from cryptography.hazmat.primitives import hashes
 
+from tests.peer.wire import encode_retry, read_ack
 from tests.vectors import rfc9001 as v
 from trioquic._protocol.crypto.keys import (
     TLS_AES_128_GCM_SHA256,
@@ -20,7 +21,6 @@ from trioquic._protocol.wire.packets import (
     RETRY_PACKET,
     decode_packet_number,
     encode_long_header,
-    encode_retry,
     encode_short_header,
     parse_long_header_untrusted,
 )
@@ -102,7 +102,7 @@ def test_a3_server_initial_is_read() -> None:
     assert payload == v.SERVER_PAYLOAD
     reader = Reader(payload)
     assert reader.frame_type_untrusted() == frames.ACK
-    ack = frames.read_ack_untrusted(reader, False)
+    ack = read_ack(reader, False)
     assert (ack.largest, ack.delay, ack.ranges) == (0, 0, [(0, 0)])
     assert reader.frame_type_untrusted() == frames.CRYPTO
     _, start, end = frames.parse_crypto_untrusted(payload, reader.pos, reader.end)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.peer.wire import encode_new_token
 from trioquic._protocol.wire import frames
 from trioquic._protocol.wire.describe import describe_frames_untrusted
 
@@ -37,7 +38,7 @@ def described(payload: bytes, exponent: int = 3) -> list[dict[str, Any]]:
             },
         ),
         (
-            frames.encode_reset_stream(4, 7, 1000),
+            frames.encode_integers(frames.RESET_STREAM, 4, 7, 1000),
             {
                 "frame_type": "reset_stream",
                 "stream_id": 4,
@@ -47,7 +48,7 @@ def described(payload: bytes, exponent: int = 3) -> list[dict[str, Any]]:
             },
         ),
         (
-            frames.encode_stop_sending(4, 7),
+            frames.encode_integers(frames.STOP_SENDING, 4, 7),
             {"frame_type": "stop_sending", "stream_id": 4, "error": "unknown", "error_code": 7},
         ),
         (
@@ -55,7 +56,7 @@ def described(payload: bytes, exponent: int = 3) -> list[dict[str, Any]]:
             {"frame_type": "crypto", "offset": 70, "length": 6, "raw": {"length": 6}},
         ),
         (
-            frames.encode_new_token(b"secret"),
+            encode_new_token(b"secret"),
             {"frame_type": "new_token", "token": {"raw": {"length": 6}}},
         ),
         (
@@ -79,22 +80,25 @@ def described(payload: bytes, exponent: int = 3) -> list[dict[str, Any]]:
                 "raw": {"length": 6},
             },
         ),
-        (frames.encode_max_data(5), {"frame_type": "max_data", "maximum": 5}),
+        (frames.encode_integers(frames.MAX_DATA, 5), {"frame_type": "max_data", "maximum": 5}),
         (
-            frames.encode_max_stream_data(8, 5),
+            frames.encode_integers(frames.MAX_STREAM_DATA, 8, 5),
             {"frame_type": "max_stream_data", "stream_id": 8, "maximum": 5},
         ),
         (
-            frames.encode_max_streams(False, 5),
+            frames.encode_integers(frames.MAX_STREAMS_UNI, 5),
             {"frame_type": "max_streams", "stream_type": "unidirectional", "maximum": 5},
         ),
-        (frames.encode_data_blocked(5), {"frame_type": "data_blocked", "limit": 5}),
         (
-            frames.encode_stream_data_blocked(8, 5),
+            frames.encode_integers(frames.DATA_BLOCKED, 5),
+            {"frame_type": "data_blocked", "limit": 5},
+        ),
+        (
+            frames.encode_integers(frames.STREAM_DATA_BLOCKED, 8, 5),
             {"frame_type": "stream_data_blocked", "stream_id": 8, "limit": 5},
         ),
         (
-            frames.encode_streams_blocked(True, 5),
+            frames.encode_integers(frames.STREAMS_BLOCKED_BIDI, 5),
             {"frame_type": "streams_blocked", "stream_type": "bidirectional", "limit": 5},
         ),
         (
@@ -107,7 +111,7 @@ def described(payload: bytes, exponent: int = 3) -> list[dict[str, Any]]:
             },
         ),
         (
-            frames.encode_retire_connection_id(3),
+            frames.encode_integers(frames.RETIRE_CONNECTION_ID, 3),
             {"frame_type": "retire_connection_id", "sequence_number": 3},
         ),
         (

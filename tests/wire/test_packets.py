@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.peer.wire import encode_retry, encode_version_negotiation
 from trioquic._protocol.errors import BadPacketError
 from trioquic._protocol.wire.packets import (
     HANDSHAKE_PACKET,
@@ -14,9 +15,7 @@ from trioquic._protocol.wire.packets import (
     ZERO_RTT_PACKET,
     decode_packet_number,
     encode_long_header,
-    encode_retry,
     encode_short_header,
-    encode_version_negotiation,
     packet_number_length,
     parse_long_header_untrusted,
 )

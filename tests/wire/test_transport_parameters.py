@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.peer.wire import encode_server_parameters
 from trioquic._protocol.errors import TRANSPORT_PARAMETER_ERROR, BadPacketError
 from trioquic._protocol.wire.transport_parameters import (
-    PreferredAddress,
+    PreferredAddressParameter,
     TransportParameters,
     decode_transport_parameters_untrusted,
     encode_transport_parameters,
@@ -27,7 +28,7 @@ ipv4 = st.integers(1, (1 << 32) - 1).map(lambda n: str(IPv4Address(n)))
 ipv6 = st.integers(1, (1 << 128) - 1).map(lambda n: str(IPv6Address(n)))
 
 preferred_addresses = st.builds(
-    PreferredAddress,
+    PreferredAddressParameter,
     ipv4=st.none() | st.tuples(ipv4, ports),
     ipv6=st.none() | st.tuples(ipv6, ports),
     connection_id=st.binary(min_size=1, max_size=20),
@@ -77,7 +78,7 @@ def test_the_strategy_fills_every_field() -> None:
 
 @given(parameters, st.none() | st.tuples(st.just(31 * 7 + 27), st.binary(max_size=20)))
 def test_round_trip(p: TransportParameters, grease: tuple[int, bytes] | None) -> None:
-    assert decode_transport_parameters_untrusted(encode_transport_parameters(p, grease)) == p
+    assert decode_transport_parameters_untrusted(encode_server_parameters(p, grease)) == p
 
 
 def test_defaults_take_no_bytes() -> None:
@@ -164,7 +165,7 @@ def preferred(connection_id: bytes, token: bytes = bytes(16), port4: int = 443) 
 
 def test_preferred_address() -> None:
     p = decode_transport_parameters_untrusted(raw((0x0D, preferred(b"cid"))))
-    assert p.preferred_address == PreferredAddress(
+    assert p.preferred_address == PreferredAddressParameter(
         ipv4=("192.0.2.1", 443),
         ipv6=None,
         connection_id=b"cid",
@@ -211,7 +212,7 @@ def test_only_bad_packet_error_escapes_random_bytes(data: bytes) -> None:
 def test_only_bad_packet_error_escapes_mutations(
     p: TransportParameters, data: st.DataObject
 ) -> None:
-    encoded = bytearray(encode_transport_parameters(p, (0x1B, b"grease")))
+    encoded = bytearray(encode_server_parameters(p, (0x1B, b"grease")))
     at = data.draw(st.integers(0, len(encoded) - 1))
     encoded[at] = data.draw(st.integers(0, 255))
     assert error_code(bytes(encoded)) in (None, TRANSPORT_PARAMETER_ERROR)

@@ -223,7 +223,7 @@ class PeerIds:
     def write_frames(self, builder: PacketBuilder) -> None:
         """RETIRE_CONNECTION_ID for every retirement not yet sent, as far as there is room."""
         while self._to_send:
-            frame = frames.encode_retire_connection_id(self._to_send[0])
+            frame = frames.encode_integers(frames.RETIRE_CONNECTION_ID, self._to_send[0])
             if len(frame) > builder.room:
                 return
             builder.add(frame, _RetireToken(self, self._to_send.pop(0)))

@@ -28,7 +28,7 @@ from ..wire.transport_parameters import (
 )
 from .for_later import LONGEST_NEW_TOKEN
 from .negotiation import VersionChoice
-from .zero_rtt import ZeroRtt, check_limits_untrusted, recall
+from .zero_rtt import ZeroRtt, check_limits_untrusted, remembered_parameters
 
 # Initial packets are protected with AES-128-GCM (RFC 9001 section 5.2).
 _INITIAL_SUITE: Final = 0x1301
@@ -57,7 +57,7 @@ class Handshake:
         self._facts = facts
         self._own_id = own_id
         # what early data goes by until the server has given its parameters anew
-        self.remembered = recall(config.resumption) if config.early_data else None
+        self.remembered = remembered_parameters(config.resumption) if config.early_data else None
         self.tls = TlsClient(
             config.tls,
             rng=rng,
@@ -213,24 +213,12 @@ class Handshake:
 
     def _check_ids_untrusted(self, parameters: TransportParameters) -> None:
         """Section 7.3: each ID that was seen on the wire must be confirmed under TLS."""
-        for name, given, seen in (
-            (
-                "original_destination_connection_id",
-                parameters.original_destination_connection_id,
-                self.original_id,
-            ),
-            (
-                "initial_source_connection_id",
-                parameters.initial_source_connection_id,
-                self._server_id,
-            ),
-            (
-                "retry_source_connection_id",
-                parameters.retry_source_connection_id,
-                self._retry_id,
-            ),
+        for name, seen in (
+            ("original_destination_connection_id", self.original_id),
+            ("initial_source_connection_id", self._server_id),
+            ("retry_source_connection_id", self._retry_id),
         ):
-            if given != seen:
+            if getattr(parameters, name) != seen:
                 raise BadPacketError(
                     TRANSPORT_PARAMETER_ERROR, f"{name} is missing or does not match", 0x06
                 )

@@ -7,6 +7,8 @@ Only data of streams goes this way: who has recorded it can send it to the serve
 for the application to say what may.
 """
 
+from typing import Final
+
 from ..crypto.keys import PacketKeys
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..tls.resumption import Resumption
@@ -15,6 +17,21 @@ from ..wire.transport_parameters import (
     decode_transport_parameters_untrusted,
     encode_transport_parameters,
 )
+
+# the limits that a server which takes early data must not lower
+_LIMITS: Final = (
+    "active_connection_id_limit",
+    "initial_max_data",
+    "initial_max_stream_data_bidi_local",
+    "initial_max_stream_data_bidi_remote",
+    "initial_max_stream_data_uni",
+    "initial_max_streams_bidi",
+    "initial_max_streams_uni",
+    "max_datagram_frame_size",
+)
+# What else is remembered: not what is for one connection only, among it secrets and addresses
+# (RFC 9000 section 7.4.1), nor how versions were negotiated.
+_KEPT: Final = ("max_idle_timeout", "max_udp_payload_size", "disable_active_migration")
 
 
 class ZeroRtt:
@@ -31,25 +48,14 @@ class ZeroRtt:
 
 
 def remember(parameters: TransportParameters) -> bytes:
-    """What is kept of the server's parameters: not those of one connection only, among them
-    secrets and addresses (RFC 9000 section 7.4.1), nor how versions were negotiated."""
-    kept = TransportParameters(
-        max_idle_timeout=parameters.max_idle_timeout,
-        max_udp_payload_size=parameters.max_udp_payload_size,
-        initial_max_data=parameters.initial_max_data,
-        initial_max_stream_data_bidi_local=parameters.initial_max_stream_data_bidi_local,
-        initial_max_stream_data_bidi_remote=parameters.initial_max_stream_data_bidi_remote,
-        initial_max_stream_data_uni=parameters.initial_max_stream_data_uni,
-        initial_max_streams_bidi=parameters.initial_max_streams_bidi,
-        initial_max_streams_uni=parameters.initial_max_streams_uni,
-        disable_active_migration=parameters.disable_active_migration,
-        active_connection_id_limit=parameters.active_connection_id_limit,
-        max_datagram_frame_size=parameters.max_datagram_frame_size,
-    )
+    """What is kept of the server's parameters."""
+    kept = TransportParameters()
+    for name in (*_LIMITS, *_KEPT):
+        setattr(kept, name, getattr(parameters, name))
     return encode_transport_parameters(kept, None)
 
 
-def recall(resumption: Resumption | None) -> TransportParameters | None:
+def remembered_parameters(resumption: Resumption | None) -> TransportParameters | None:
     """The parameters kept with a ticket; None if there are none that can be read."""
     if resumption is None:
         return None
@@ -63,40 +69,9 @@ def recall(resumption: Resumption | None) -> TransportParameters | None:
 def check_limits_untrusted(old: TransportParameters, new: TransportParameters) -> None:
     """A server that accepts early data must not lower the limits it was sent under (RFC 9000
     section 7.4.1, RFC 9221 section 3)."""
-    for name, before, now in (
-        (
-            "active_connection_id_limit",
-            old.active_connection_id_limit,
-            new.active_connection_id_limit,
-        ),
-        ("initial_max_data", old.initial_max_data, new.initial_max_data),
-        (
-            "initial_max_stream_data_bidi_local",
-            old.initial_max_stream_data_bidi_local,
-            new.initial_max_stream_data_bidi_local,
-        ),
-        (
-            "initial_max_stream_data_bidi_remote",
-            old.initial_max_stream_data_bidi_remote,
-            new.initial_max_stream_data_bidi_remote,
-        ),
-        (
-            "initial_max_stream_data_uni",
-            old.initial_max_stream_data_uni,
-            new.initial_max_stream_data_uni,
-        ),
-        (
-            "initial_max_streams_bidi",
-            old.initial_max_streams_bidi,
-            new.initial_max_streams_bidi,
-        ),
-        ("initial_max_streams_uni", old.initial_max_streams_uni, new.initial_max_streams_uni),
-        (
-            "max_datagram_frame_size",
-            old.max_datagram_frame_size or 0,
-            new.max_datagram_frame_size or 0,
-        ),
-    ):
+    for name in _LIMITS:
+        before: int = getattr(old, name) or 0
+        now: int = getattr(new, name) or 0
         if now < before:
             raise BadPacketError(
                 PROTOCOL_VIOLATION,

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..events import Event, PreferredAddressSettled
 from ..machine import Label, advance
-from ..wire.transport_parameters import PreferredAddress as Offer
+from ..wire.transport_parameters import PreferredAddressParameter
 from .reach import GLOBAL, NOWHERE, normal, reach_of
 
 Address = tuple[str, int]
@@ -86,7 +86,9 @@ class PreferredAddress:
         """Whether the connection has moved there: the original address is left for good."""
         return self.state is PreferredState.REACHED
 
-    def on_confirmed(self, offer: Offer | None, handshake_remote: Address | None) -> None:
+    def on_confirmed(
+        self, offer: PreferredAddressParameter | None, handshake_remote: Address | None
+    ) -> None:
         """The handshake is confirmed, so it may be used from now on (section 9.6.1)."""
         self.address, reason = judge_preferred(offer, handshake_remote)
         if self.address is None and not reason:
@@ -131,7 +133,7 @@ class PreferredAddress:
 
 
 def judge_preferred(
-    preferred: Offer | None, handshake_remote: Address | None
+    preferred: PreferredAddressParameter | None, handshake_remote: Address | None
 ) -> tuple[Address | None, str]:
     """The preferred address of the family in use, if it may be used; else None, and why not, if
     there is one: an empty reason says that the server has none there, or its present one."""

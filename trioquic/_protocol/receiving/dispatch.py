@@ -16,6 +16,7 @@ from ..establishment import Establishment
 from ..path.path import Path
 from ..space import APPLICATION
 from ..wire import frames
+from ..wire.frames import INTEGERS
 from ..wire.varint import Reader, decode_varint_untrusted
 
 _PADDING_RUN: Final = bytes(64)
@@ -32,28 +33,6 @@ _EARLY_FRAMES: Final = frozenset(
     )
 )
 _DATAGRAM_FRAMES: Final = (frames.DATAGRAM, frames.DATAGRAM_WITH_LENGTH)
-
-
-def _integer_table() -> bytes:
-    """By frame type, how many integers the frame is made of; 0 for all that are made otherwise."""
-    table = bytearray(256)
-    table[frames.RESET_STREAM] = 3
-    for kind in (frames.STOP_SENDING, frames.MAX_STREAM_DATA, frames.STREAM_DATA_BLOCKED):
-        table[kind] = 2
-    for kind in (
-        frames.MAX_DATA,
-        frames.MAX_STREAMS_BIDI,
-        frames.MAX_STREAMS_UNI,
-        frames.DATA_BLOCKED,
-        frames.STREAMS_BLOCKED_BIDI,
-        frames.STREAMS_BLOCKED_UNI,
-        frames.RETIRE_CONNECTION_ID,
-    ):
-        table[kind] = 1
-    return bytes(table)
-
-
-_INTEGERS: Final = _integer_table()
 
 
 class Dispatcher:
@@ -99,7 +78,7 @@ class Dispatcher:
                 elif kind == frames.PING:
                     pos += 1
                     eliciting = True
-                elif _INTEGERS[kind] and space == APPLICATION:
+                elif INTEGERS[kind] and space == APPLICATION:
                     pos = self._integers_untrusted(payload, pos, end, own_sequence)
                     eliciting = True
                 elif kind == frames.CRYPTO:
@@ -182,10 +161,10 @@ class Dispatcher:
                 frames.read_new_connection_id_untrusted(reader)
             )
         elif kind == frames.PATH_CHALLENGE:
-            path.on_challenge_untrusted(frames.read_path_challenge_untrusted(reader))
+            path.on_challenge_untrusted(frames.read_path_data_untrusted(reader))
         else:
             # PATH_RESPONSE is all that is left
-            self._prober.on_response_untrusted(frames.read_path_response_untrusted(reader), now)
+            self._prober.on_response_untrusted(frames.read_path_data_untrusted(reader), now)
         return True
 
     def _close_untrusted(self, reader: Reader, kind: int, path: Path, now: float) -> None:
@@ -204,7 +183,7 @@ class Dispatcher:
         try:
             while pos < end:
                 kind = payload[pos]
-                count = _INTEGERS[kind]
+                count = INTEGERS[kind]
                 if not count:
                     break
                 pos += 1

@@ -351,21 +351,11 @@ class Outbound:
         return -1
 
     def _encode(self, kind: int, number: int, value: int) -> bytes:
-        if kind == frames.MAX_DATA:
-            return frames.encode_max_data(value)
-        if kind == frames.MAX_STREAM_DATA:
-            return frames.encode_max_stream_data(number, value)
         if kind == frames.RESET_STREAM:
             send = self._inventory.streams[number].send
             assert send is not None
             assert send.reset_code is not None
-            return frames.encode_reset_stream(number, send.reset_code, value)
-        if kind == frames.STOP_SENDING:
-            return frames.encode_stop_sending(number, value)
-        if kind == frames.DATA_BLOCKED:
-            return frames.encode_data_blocked(value)
-        if kind == frames.STREAM_DATA_BLOCKED:
-            return frames.encode_stream_data_blocked(number, value)
-        if kind == frames.MAX_STREAMS_BIDI or kind == frames.MAX_STREAMS_UNI:
-            return frames.encode_max_streams(kind == frames.MAX_STREAMS_BIDI, value)
-        return frames.encode_streams_blocked(kind == frames.STREAMS_BLOCKED_BIDI, value)
+            return frames.encode_integers(kind, number, send.reset_code, value)
+        if number >= 0:
+            return frames.encode_integers(kind, number, value)
+        return frames.encode_integers(kind, value)

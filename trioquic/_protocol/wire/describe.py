@@ -18,12 +18,23 @@ PACKET_TYPES: Final = ("initial", "handshake", "1RTT", "0RTT")
 _MOST_RANGES: Final = 32
 _MOST_REASON: Final = 128
 
-_STREAM_LIMITS: Final = {
-    frames.MAX_STREAMS_BIDI: ("max_streams", "bidirectional", "maximum"),
-    frames.MAX_STREAMS_UNI: ("max_streams", "unidirectional", "maximum"),
-    frames.STREAMS_BLOCKED_BIDI: ("streams_blocked", "bidirectional", "limit"),
-    frames.STREAMS_BLOCKED_UNI: ("streams_blocked", "unidirectional", "limit"),
+# what comes behind the type of a frame that is made of integers, and its name
+_INTEGERS: Final = {
+    frames.RESET_STREAM: (
+        'reset_stream","stream_id":%d,"error":"unknown","error_code":%d,"final_size":%d'
+    ),
+    frames.STOP_SENDING: 'stop_sending","stream_id":%d,"error":"unknown","error_code":%d',
+    frames.MAX_DATA: 'max_data","maximum":%d',
+    frames.MAX_STREAM_DATA: 'max_stream_data","stream_id":%d,"maximum":%d',
+    frames.MAX_STREAMS_BIDI: 'max_streams","stream_type":"bidirectional","maximum":%d',
+    frames.MAX_STREAMS_UNI: 'max_streams","stream_type":"unidirectional","maximum":%d',
+    frames.DATA_BLOCKED: 'data_blocked","limit":%d',
+    frames.STREAM_DATA_BLOCKED: 'stream_data_blocked","stream_id":%d,"limit":%d',
+    frames.STREAMS_BLOCKED_BIDI: 'streams_blocked","stream_type":"bidirectional","limit":%d',
+    frames.STREAMS_BLOCKED_UNI: 'streams_blocked","stream_type":"unidirectional","limit":%d',
+    frames.RETIRE_CONNECTION_ID: 'retire_connection_id","sequence_number":%d',
 }
+_PATH_DATA: Final = {frames.PATH_CHALLENGE: "challenge", frames.PATH_RESPONSE: "response"}
 
 
 def describe_packet_untrusted(
@@ -84,8 +95,16 @@ def _stream_untrusted(out: list[str], payload: bytes, kind: int, pos: int, end: 
 
 
 def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
+    if kind in _INTEGERS:
+        text = _INTEGERS[kind] % frames.read_integers_untrusted(reader, kind)
+        return f'{{"frame_type":"{text}}}'
+    if kind in _PATH_DATA:
+        data = frames.read_path_data_untrusted(reader).hex()
+        return f'{{"frame_type":"path_{_PATH_DATA[kind]}","data":"{data}"}}'
     if kind == frames.ACK or kind == frames.ACK_ECN:
-        ack = frames.read_ack_untrusted(reader, kind == frames.ACK_ECN)
+        ack, reader.pos = frames.parse_ack_untrusted(
+            reader.data, reader.pos, reader.end, kind == frames.ACK_ECN
+        )
         return _ack(ack, ack_delay_exponent)
     if kind == frames.PING:
         return '{"frame_type":"ping"}'
@@ -98,8 +117,10 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
             f'{{"frame_type":"crypto","offset":{offset},"length":{length}'
             f',"raw":{{"length":{length}}}}}'
         )
-    if kind <= frames.STREAMS_BLOCKED_UNI:
-        return _control_untrusted(reader, kind)
+    if kind == frames.NEW_TOKEN:
+        start, reader.pos = frames.parse_new_token_untrusted(reader.data, reader.pos, reader.end)
+        length = reader.pos - start
+        return f'{{"frame_type":"new_token","token":{{"raw":{{"length":{length}}}}}}}'
     if kind == frames.NEW_CONNECTION_ID:
         new = frames.read_new_connection_id_untrusted(reader)
         return (
@@ -107,15 +128,6 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
             f',"retire_prior_to":{new.retire_prior_to}'
             f',"connection_id":"{new.connection_id.hex()}"}}'
         )
-    if kind == frames.RETIRE_CONNECTION_ID:
-        sequence = frames.read_retire_connection_id_untrusted(reader)
-        return f'{{"frame_type":"retire_connection_id","sequence_number":{sequence}}}'
-    if kind == frames.PATH_CHALLENGE:
-        challenge = frames.read_path_challenge_untrusted(reader)
-        return f'{{"frame_type":"path_challenge","data":"{challenge.hex()}"}}'
-    if kind == frames.PATH_RESPONSE:
-        response = frames.read_path_response_untrusted(reader)
-        return f'{{"frame_type":"path_response","data":"{response.hex()}"}}'
     if kind == frames.CONNECTION_CLOSE or kind == frames.CONNECTION_CLOSE_APP:
         return _close_untrusted(reader, kind == frames.CONNECTION_CLOSE_APP)
     if kind == frames.DATAGRAM or kind == frames.DATAGRAM_WITH_LENGTH:
@@ -142,40 +154,6 @@ def _ack(ack: frames.AckFrame, exponent: int) -> str:
     if ack.ecn is not None:
         counts = f',"ect0":{ack.ecn[0]},"ect1":{ack.ecn[1]},"ce":{ack.ecn[2]}'
     return f'{{"frame_type":"ack","ack_delay":{delay:.3f},"acked_ranges":[{ranges}]{counts}}}'
-
-
-def _control_untrusted(reader: Reader, kind: int) -> str:
-    if kind == frames.MAX_DATA:
-        return f'{{"frame_type":"max_data","maximum":{frames.read_max_data_untrusted(reader)}}}'
-    if kind == frames.MAX_STREAM_DATA:
-        stream_id, limit = frames.read_max_stream_data_untrusted(reader)
-        return f'{{"frame_type":"max_stream_data","stream_id":{stream_id},"maximum":{limit}}}'
-    if kind in _STREAM_LIMITS:
-        name, direction, field = _STREAM_LIMITS[kind]
-        count = frames.read_stream_count_untrusted(reader)
-        return f'{{"frame_type":"{name}","stream_type":"{direction}","{field}":{count}}}'
-    if kind == frames.RESET_STREAM:
-        stream_id, code, final_size = frames.read_reset_stream_untrusted(reader)
-        return (
-            f'{{"frame_type":"reset_stream","stream_id":{stream_id},"error":"unknown"'
-            f',"error_code":{code},"final_size":{final_size}}}'
-        )
-    if kind == frames.STOP_SENDING:
-        stream_id, code = frames.read_stop_sending_untrusted(reader)
-        return (
-            f'{{"frame_type":"stop_sending","stream_id":{stream_id},"error":"unknown"'
-            f',"error_code":{code}}}'
-        )
-    if kind == frames.DATA_BLOCKED:
-        limit = frames.read_data_blocked_untrusted(reader)
-        return f'{{"frame_type":"data_blocked","limit":{limit}}}'
-    if kind == frames.STREAM_DATA_BLOCKED:
-        stream_id, limit = frames.read_stream_data_blocked_untrusted(reader)
-        return f'{{"frame_type":"stream_data_blocked","stream_id":{stream_id},"limit":{limit}}}'
-    # NEW_TOKEN is all that is left
-    start, reader.pos = frames.parse_new_token_untrusted(reader.data, reader.pos, reader.end)
-    length = reader.pos - start
-    return f'{{"frame_type":"new_token","token":{{"raw":{{"length":{length}}}}}}}'
 
 
 def _close_untrusted(reader: Reader, application: bool) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 
 from ..errors import FRAME_ENCODING_ERROR, BadPacketError
 from .packets import MAX_CONNECTION_ID_LENGTH
-from .varint import MAX_VARINT, Reader, decode_varint_untrusted, encode_varint
+from .varint import MAX_VARINT, ONE_BYTE, Reader, decode_varint_untrusted, encode_varint
 
 PADDING: Final = 0x00
 PING: Final = 0x01
@@ -45,6 +45,14 @@ HANDSHAKE_DONE: Final = 0x1E
 DATAGRAM: Final = 0x30  # RFC 9221 section 4
 DATAGRAM_WITH_LENGTH: Final = 0x31
 
+# the frames with a number of streams
+STREAM_COUNTS: Final = (
+    MAX_STREAMS_BIDI,
+    MAX_STREAMS_UNI,
+    STREAMS_BLOCKED_BIDI,
+    STREAMS_BLOCKED_UNI,
+)
+
 STREAM_FIN_BIT: Final = 0x01
 STREAM_LENGTH_BIT: Final = 0x02
 STREAM_OFFSET_BIT: Final = 0x04
@@ -55,8 +63,6 @@ RESET_TOKEN_LENGTH: Final = 16
 PATH_DATA_LENGTH: Final = 8
 # What an honest peer would never exceed; more ranges are checked but not remembered.
 MAX_ACK_RANGES: Final = 256
-
-_STREAM_TYPES: Final[list[bytes]] = [bytes((STREAM | bits,)) for bits in range(8)]
 
 
 class AckFrame:
@@ -126,12 +132,6 @@ def encode_ack(
     return frame
 
 
-def read_ack_untrusted(reader: Reader, with_ecn: bool) -> AckFrame:
-    """The frame at the cursor, behind its type."""
-    ack, reader.pos = parse_ack_untrusted(reader.data, reader.pos, reader.end, with_ecn)
-    return ack
-
-
 def parse_ack_untrusted(data: bytes, pos: int, end: int, with_ecn: bool) -> tuple[AckFrame, int]:
     """The frame, and the position after it. Work is linear in the bytes read: every range takes at
     least two of them. One byte for each number is by far the most frequent."""
@@ -177,28 +177,35 @@ def _bad(reason: str) -> BadPacketError:
     return BadPacketError(FRAME_ENCODING_ERROR, reason)
 
 
-# RESET_STREAM (19.4), STOP_SENDING (19.5)
+# Frames that are made of integers: RESET_STREAM and STOP_SENDING (19.4, 19.5), flow control and its
+# blocked frames (19.9 to 19.14), RETIRE_CONNECTION_ID (19.16)
 
 
-def encode_reset_stream(stream_id: int, code: int, final_size: int) -> bytes:
-    return b"\x04" + encode_varint(stream_id) + encode_varint(code) + encode_varint(final_size)
+def _integer_table() -> bytes:
+    """By frame type, how many integers the frame is made of; 0 for all that are made otherwise."""
+    table = bytearray(256)
+    table[RESET_STREAM] = 3
+    for kind in (STOP_SENDING, MAX_STREAM_DATA, STREAM_DATA_BLOCKED):
+        table[kind] = 2
+    for kind in (MAX_DATA, DATA_BLOCKED, RETIRE_CONNECTION_ID, *STREAM_COUNTS):
+        table[kind] = 1
+    return bytes(table)
 
 
-def read_reset_stream_untrusted(reader: Reader) -> tuple[int, int, int]:
-    """(stream_id, error code, final size)"""
-    stream_id = reader.varint_untrusted()
-    code = reader.varint_untrusted()
-    return stream_id, code, reader.varint_untrusted()
+INTEGERS: Final = _integer_table()
 
 
-def encode_stop_sending(stream_id: int, code: int) -> bytes:
-    return b"\x05" + encode_varint(stream_id) + encode_varint(code)
+def encode_integers(kind: int, *values: int) -> bytes:
+    """A frame that is made of integers only, in the order of section 19."""
+    return ONE_BYTE[kind] + b"".join([encode_varint(value) for value in values])
 
 
-def read_stop_sending_untrusted(reader: Reader) -> tuple[int, int]:
-    """(stream_id, error code)"""
-    stream_id = reader.varint_untrusted()
-    return stream_id, reader.varint_untrusted()
+def read_integers_untrusted(reader: Reader, kind: int) -> tuple[int, ...]:
+    """The integers of such a frame."""
+    values = tuple([reader.varint_untrusted() for _ in range(INTEGERS[kind])])
+    if kind in STREAM_COUNTS and values[0] > MAX_STREAM_COUNT:
+        raise reader.bad("a number of streams beyond 2^60")
+    return values
 
 
 # CRYPTO (19.6), NEW_TOKEN (19.7)
@@ -218,10 +225,6 @@ def parse_crypto_untrusted(data: bytes, pos: int, end: int) -> tuple[int, int, i
     if offset + size > MAX_VARINT:
         raise _bad("CRYPTO data beyond offset 2^62-1")
     return offset, pos, stop
-
-
-def encode_new_token(token: bytes) -> bytes:
-    return b"\x07" + encode_varint(len(token)) + token
 
 
 def parse_new_token_untrusted(data: bytes, pos: int, end: int) -> tuple[int, int]:
@@ -250,7 +253,7 @@ def encode_stream_header(
     if has_length:
         bits |= STREAM_LENGTH_BIT
         fields += encode_varint(length)
-    return _STREAM_TYPES[bits] + fields
+    return ONE_BYTE[STREAM | bits] + fields
 
 
 def parse_stream_untrusted(
@@ -290,62 +293,7 @@ def parse_stream_untrusted(
     return stream_id, offset, pos, stop
 
 
-# Flow control and its blocked frames (19.9 to 19.14)
-
-
-def encode_max_data(maximum: int) -> bytes:
-    return b"\x10" + encode_varint(maximum)
-
-
-def read_max_data_untrusted(reader: Reader) -> int:
-    return reader.varint_untrusted()
-
-
-def encode_max_stream_data(stream_id: int, maximum: int) -> bytes:
-    return b"\x11" + encode_varint(stream_id) + encode_varint(maximum)
-
-
-def read_max_stream_data_untrusted(reader: Reader) -> tuple[int, int]:
-    """(stream_id, maximum)"""
-    stream_id = reader.varint_untrusted()
-    return stream_id, reader.varint_untrusted()
-
-
-def encode_max_streams(bidirectional: bool, maximum: int) -> bytes:
-    return (b"\x12" if bidirectional else b"\x13") + encode_varint(maximum)
-
-
-def read_stream_count_untrusted(reader: Reader) -> int:
-    """Of MAX_STREAMS and of STREAMS_BLOCKED."""
-    count = reader.varint_untrusted()
-    if count > MAX_STREAM_COUNT:
-        raise reader.bad("a number of streams beyond 2^60")
-    return count
-
-
-def encode_data_blocked(limit: int) -> bytes:
-    return b"\x14" + encode_varint(limit)
-
-
-def read_data_blocked_untrusted(reader: Reader) -> int:
-    return reader.varint_untrusted()
-
-
-def encode_stream_data_blocked(stream_id: int, limit: int) -> bytes:
-    return b"\x15" + encode_varint(stream_id) + encode_varint(limit)
-
-
-def read_stream_data_blocked_untrusted(reader: Reader) -> tuple[int, int]:
-    """(stream_id, limit)"""
-    stream_id = reader.varint_untrusted()
-    return stream_id, reader.varint_untrusted()
-
-
-def encode_streams_blocked(bidirectional: bool, limit: int) -> bytes:
-    return (b"\x16" if bidirectional else b"\x17") + encode_varint(limit)
-
-
-# Connection IDs (19.15, 19.16)
+# NEW_CONNECTION_ID (19.15)
 
 
 def encode_new_connection_id(
@@ -373,14 +321,6 @@ def read_new_connection_id_untrusted(reader: Reader) -> NewConnectionId:
     return NewConnectionId(sequence, retire_prior_to, connection_id, reset_token)
 
 
-def encode_retire_connection_id(sequence: int) -> bytes:
-    return b"\x19" + encode_varint(sequence)
-
-
-def read_retire_connection_id_untrusted(reader: Reader) -> int:
-    return reader.varint_untrusted()
-
-
 # Path validation (19.17, 19.18)
 
 
@@ -388,15 +328,12 @@ def encode_path_challenge(data: bytes) -> bytes:
     return b"\x1a" + data
 
 
-def read_path_challenge_untrusted(reader: Reader) -> bytes:
-    return reader.take_untrusted(PATH_DATA_LENGTH)
-
-
 def encode_path_response(data: bytes) -> bytes:
     return b"\x1b" + data
 
 
-def read_path_response_untrusted(reader: Reader) -> bytes:
+def read_path_data_untrusted(reader: Reader) -> bytes:
+    """Of either of them."""
     return reader.take_untrusted(PATH_DATA_LENGTH)
 
 

@@ -161,31 +161,6 @@ def encode_short_header(
     return ONE_BYTE[first] + dcid + truncated.to_bytes(pn_length, "big")
 
 
-def encode_version_negotiation(dcid: bytes, scid: bytes, versions: tuple[int, ...]) -> bytes:
-    """A Version Negotiation packet, as a server would send it (RFC 9000 section 17.2.1)."""
-    head = b"%c\x00\x00\x00\x00%c%b%c%b" % (
-        _LONG_FORM | FIXED_BIT,
-        len(dcid),
-        dcid,
-        len(scid),
-        scid,
-    )
-    return head + b"".join([version.to_bytes(4, "big") for version in versions])
-
-
-def encode_retry(dcid: bytes, scid: bytes, token: bytes, tag: bytes) -> bytes:
-    """A Retry packet, as a server would send it; with an empty tag, what the tag is computed of."""
-    return b"%c\x00\x00\x00\x01%c%b%c%b%b%b" % (
-        _LONG_FORM | FIXED_BIT | RETRY_PACKET << 4,
-        len(dcid),
-        dcid,
-        len(scid),
-        scid,
-        token,
-        tag,
-    )
-
-
 def decode_packet_number(truncated: int, bits: int, largest: int) -> int:
     """The full packet number nearest to what is expected next (RFC 9000 appendix A.3).
 
