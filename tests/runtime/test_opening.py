@@ -133,10 +133,9 @@ def lie(world: SimWorld, *, every: float, until: float) -> None:
     async def keep_lying() -> None:
         while trio.current_time() < until:
             await trio.sleep(every)
-            for sockets in world.phone._sockets.values():
-                for sock in list(sockets):
-                    if sock._remote is not None:
-                        sock._refuse(sock._remote)
+            for sock in world.phone._ports.sockets:
+                if sock._remote is not None:
+                    sock._refuse(sock._remote)
 
     world.phone.start_soon(keep_lying)
 

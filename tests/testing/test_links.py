@@ -127,6 +127,17 @@ async def test_duplicates_arrive_twice(autojump_clock: Clock) -> None:
         assert sum(r.copy for r in record.records) == twice
 
 
+async def test_a_copy_of_a_corrupted_datagram_is_recorded_as_corrupted(
+    autojump_clock: Clock,
+) -> None:
+    async with pair(link={"corrupt": 1.0, "duplicate": 1.0}) as p:
+        record = p.net.record()
+        await p.here.send(bytes(100))
+        first, second = await p.everything()
+        assert first == second != bytes(100)
+        assert [(r.copy, r.corrupted) for r in record.records] == [(False, True), (True, True)]
+
+
 async def test_reordering_holds_some_datagrams_back(autojump_clock: Clock) -> None:
     async with pair(link={"delay": 0.02, "reorder": 0.1, "reorder_delay": 0.005}) as p:
         start = trio.current_time()

@@ -8,8 +8,7 @@ import trio
 import trio.testing
 
 from tests.testing.udp import CLIENT, PORT, SERVER, bound, pair
-from trioquic.testing import Datagram, Fate, Record, Recorder, SimulatedNetwork
-from trioquic.testing import _network as network_module
+from trioquic.testing import Datagram, Fate, Record, Recorder, SimulatedNetwork, _core
 
 Clock = trio.testing.MockClock
 
@@ -194,7 +193,7 @@ async def test_a_recorder_is_bounded(autojump_clock: Clock) -> None:
 async def test_what_is_in_flight_is_bounded(
     autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_module, "MAX_IN_FLIGHT", 10)
+    monkeypatch.setattr(_core, "MAX_IN_FLIGHT", 10)
     async with pair(link={"delay": 1.0}) as p:
         for _ in range(15):
             await p.here.send(b"x")

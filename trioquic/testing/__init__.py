@@ -19,8 +19,7 @@ under `trio.testing.MockClock(autojump_threshold=0)` in no time at all::
 Start the server in a task inside `with server.as_current():`. Nothing here is a QUIC server.
 """
 
-from ._host import Host
-from ._interface import Interface
+from ._host import Host, Interface
 from ._link import Link, LinkDirection, LinkOptions, LinkProfile
 from ._nat import Nat
 from ._network import SimulatedNetwork

@@ -1,55 +1,32 @@
 """A datagram on its way through the simulated network."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ._addresses import Endpoint
-from ._record import Entry, Fate
-
-if TYPE_CHECKING:
-    from ._sockets import SimulatedSocket
+from ._record import Fate, RecordEntry
 
 
-class Flight:
-    """The mutable thing that travels; links and NATs change it as they pass it on.
+@dataclass(slots=True, eq=False)
+class DatagramInFlight:
+    """The mutable thing that travels; links and NATs change it as they pass it on."""
 
-    `time` is the instant at which it is where it is now. It is kept apart from the clock so that
-    sums of delays are exact and do not depend on when the delivery task got its turn.
-    `refused` marks the message "port unreachable" that goes back to the socket `origin`.
-    """
-
-    __slots__ = (
-        "destination",
-        "entry",
-        "origin",
-        "original_destination",
-        "payload",
-        "refused",
-        "source",
-        "time",
-    )
-
-    def __init__(
-        self,
-        time: float,
-        source: Endpoint,
-        destination: Endpoint,
-        payload: bytes,
-        origin: "SimulatedSocket",
-    ) -> None:
-        self.time: float = time
-        self.source: Endpoint = source
-        self.destination: Endpoint = destination
-        self.payload: bytes = payload
-        self.origin: SimulatedSocket = origin
-        self.original_destination: Endpoint = destination
-        self.refused: bool = False
-        self.entry: Entry | None = None
+    time: float
+    """The instant at which it is where it is now. It is kept apart from the clock so that sums of
+    delays are exact and do not depend on when the delivery task got its turn."""
+    source: Endpoint
+    destination: Endpoint
+    payload: bytes
+    refuse: Callable[[], None]
+    """Tells the socket that sent it that "port unreachable" came back."""
+    refused: bool = False
+    """Whether it is that message."""
+    entry: RecordEntry | None = None
 
     def end(self, fate: Fate) -> None:
         """Note what became of it."""
         if self.entry is not None:
-            self.entry.fate = fate
-            self.entry.ended = self.time
+            self.entry.record = replace(self.entry.record, fate=fate, ended=self.time)
 
     def corrupt(self, position: float) -> None:
         """Change the byte that lies `position` (0 to 1) into the payload."""
@@ -61,13 +38,19 @@ class Flight:
         damaged[int(offset)] ^= 1 << int((offset - int(offset)) * 8)
         self.payload = bytes(damaged)
         if self.entry is not None:
-            self.entry.corrupted = True
+            self.entry.record = replace(self.entry.record, corrupted=True)
 
-    def duplicate(self) -> "Flight":
+    def duplicate(self) -> "DatagramInFlight":
         """A second datagram with the same content."""
-        twin = Flight(self.time, self.source, self.destination, self.payload, self.origin)
-        twin.original_destination = self.original_destination
-        twin.refused = self.refused
-        if self.entry is not None:
-            twin.entry = self.entry.twin()
-        return twin
+        return replace(self, entry=None if self.entry is None else self.entry.twin())
+
+    def answer_refused(self) -> "DatagramInFlight":
+        """The message "port unreachable", with the beginning of this one (RFC 1122, 3.2.2.1)."""
+        return replace(
+            self,
+            source=self.destination,
+            destination=self.source,
+            payload=self.payload[:8],
+            refused=True,
+            entry=None,
+        )

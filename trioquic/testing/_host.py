@@ -1,4 +1,4 @@
-"""Simulated hosts: a UDP stack with ports, and the choice of interface and source address.
+"""Simulated hosts and their interfaces: which way a datagram leaves, and with which source address.
 
 Routing follows the source: a socket that is bound to an interface or to an address sends through
 that interface and no other, as a phone with one routing table per network does. A socket bound to
@@ -8,32 +8,201 @@ the host's own addresses, or to a loopback address, never leave it and arrive at
 """
 
 import errno
+import ipaddress
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
+from typing import Any, TypeAlias, TypeVarTuple, Unpack
+
+import trio
 
 from trioquic import _checks, networks
 
 from .._construction import NoPublicConstructor, create
-from ._addresses import Endpoint, canonical, is_loopback, is_routable
+from ._addresses import (
+    Endpoint,
+    canonical,
+    family_of,
+    is_loopback,
+    is_routable,
+    overhead,
+    split_prefix,
+)
+from ._core import Core
 from ._errors import failure
-from ._flight import Flight
-from ._interface import Interface
-from ._link import LinkOptions, LinkProfile
+from ._flight import DatagramInFlight
+from ._link import Link, LinkDirection, LinkOptions, LinkProfile
 from ._nat import Nat
+from ._ports import BoundSocket, Ports
 from ._record import Fate
 
-if TYPE_CHECKING:
-    from ._network import SimulatedNetwork
-    from ._sockets import SimulatedSocket
-
-FIRST_EPHEMERAL_PORT = 49_152
-LAST_PORT = 65_535
-
+Prefix: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Args = TypeVarTuple("Args")
 
 current_host: "ContextVar[Host]" = ContextVar("trioquic.testing.current_host")
+
+
+class Interface(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
+    """One interface of a host, made by `Host.add_interface`.
+
+    `name`, `kind` ("ethernet", "wifi", "cellular", ...) and `metered` are what the host's snapshot
+    reports. `index` is its number, from 1. Of two interfaces that could carry a datagram the one
+    with the lower `metric` does, and of equals the older one.
+    """
+
+    def __init__(
+        self,
+        host: "Host",
+        shown: networks.Interface,
+        metric: int,
+        routes: Sequence[str] | None,
+        nat: Nat | None,
+        profile: LinkProfile,
+    ) -> None:
+        self.host = host
+        self.name: str = shown.name
+        self.index: int = len(host.interfaces) + 1
+        self.kind: networks.InterfaceKind = shown.kind
+        self.metered: bool | None = shown.metered
+        self.metric = metric
+        self.mtu = 1500
+        """Bytes of the largest IP packet; a larger one is refused with EMSGSIZE."""
+        self._nat = nat
+        self._up = True
+        self._routes = _parsed(routes)
+        self._prefixes: dict[str, int] = {}
+        core = host._core
+        self.link: Link = create(
+            Link,
+            create(LinkDirection, core, (host.name, self.name, "outbound"), profile, self._leave),
+            create(LinkDirection, core, (host.name, self.name, "inbound"), profile, self._arrive),
+        )
+        """The access link that this interface hangs on."""
+
+    def __repr__(self) -> str:
+        state = "up" if self._up else "down"
+        return f"<Interface {self.host.name}/{self.name} {state} {' '.join(self._prefixes)}>"
+
+    @property
+    def is_up(self) -> bool:
+        return self._up
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses, without prefix lengths, in the order in which they were added."""
+        return tuple(self._prefixes)
+
+    @property
+    def prefixes(self) -> tuple[tuple[str, int], ...]:
+        """Its addresses, each with the length of its prefix."""
+        return tuple(self._prefixes.items())
+
+    def down(self) -> None:
+        """Lose the carrier: nothing leaves or arrives, and sending fails with ENETUNREACH.
+
+        The addresses stay, as IPv4 addresses do on Linux.
+        """
+        if self._up:
+            self._up = False
+            self.host._interfaces_changed()
+
+    def up(self) -> None:
+        """Get the carrier back."""
+        if not self._up:
+            self._up = True
+            self.host._interfaces_changed()
+
+    def set_routes(self, prefixes: Sequence[str] | None) -> None:
+        """Replace the prefixes that lead through this interface; None: all addresses do. Raises
+        ValueError for what is no prefix."""
+        self._routes = _parsed(prefixes)
+        self.host._routes_changed()
+
+    def add_address(self, address: str) -> None:
+        """Add an address, with or without prefix length ("192.0.2.7", "2001:db8::7/64").
+
+        Raises ValueError if it is no numeric address, or somebody in the network has it. Hosts
+        behind different NATs may have the same private address.
+        """
+        text, length = split_prefix(address)
+        if text in self._prefixes:
+            raise ValueError(f"{self.name} already has {text}")
+        if self.host._owner_of(text) is not None:
+            raise ValueError(f"{self.host.name} already has {text}")
+        if not self._is_translated(text):
+            self.host._core.claim(text, self)
+        self._prefixes[text] = length
+        self.host._interfaces_changed()
+
+    def remove_address(self, address: str) -> None:
+        """Take an address away; sending from it then fails with EADDRNOTAVAIL.
+
+        Raises ValueError if the interface does not have it.
+        """
+        text = canonical(address)
+        if text not in self._prefixes:
+            raise ValueError(f"{self.name} does not have {text}")
+        if not self._is_translated(text):
+            self.host._core.release(text)
+        del self._prefixes[text]
+        self.host._interfaces_changed()
+
+    def _shown(self) -> networks.Interface:
+        """As trioquic sees it."""
+        return networks.Interface(
+            name=self.name,
+            index=self.index,
+            kind=self.kind,
+            up=self._up,
+            metered=self.metered,
+            addresses=tuple(
+                networks.InterfaceAddress(address=address, prefix_length=length)
+                for address, length in self._prefixes.items()
+            ),
+        )
+
+    def _is_translated(self, address: str) -> bool:
+        return self._nat is not None and self._nat._translates(address)
+
+    def _source_for(self, destination: str) -> str | None:
+        """The address to send from; None if there is none of this family."""
+        family = family_of(destination)
+        return next((a for a in self._prefixes if family_of(a) == family), None)
+
+    def _longest(self, destination: str) -> int:
+        """The length of the longest prefix that has the destination; -1 without a route."""
+        if self._routes is None:
+            return 0
+        address = ipaddress.ip_address(destination)
+        lengths = [
+            p.prefixlen for p in self._routes if p.version == address.version and address in p
+        ]
+        return max(lengths, default=-1)
+
+    def _leads_to(self, destination: str) -> bool:
+        """Whether a datagram for there can leave here."""
+        return self._source_for(destination) is not None and self._longest(destination) >= 0
+
+    def _fits(self, flight: DatagramInFlight) -> bool:
+        return len(flight.payload) + overhead(flight.destination[0]) <= self.mtu
+
+    def _leave(self, flight: DatagramInFlight) -> None:
+        """The outbound wire's end: into the core."""
+        if self._nat is not None:
+            self._nat._outward(self, flight)
+        self.host._core.route(flight)
+
+    def _take_in(self, flight: DatagramInFlight) -> bool:
+        """From the core to the inbound wire."""
+        self.link.inbound._carry(flight)
+        return True
+
+    def _arrive(self, flight: DatagramInFlight) -> None:
+        """The inbound wire's end: into the host."""
+        if not self._up:
+            self.link.inbound._drop(flight, Fate.INTERFACE_DOWN)
+        else:
+            self.host._receive(flight, self)
 
 
 class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
@@ -43,13 +212,12 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
     connected socket reports as ConnectionRefusedError from its next operation.
     """
 
-    def __init__(self, network: "SimulatedNetwork", name: str, *, icmp: bool) -> None:
-        self.network = network
+    def __init__(self, core: Core, name: str, *, icmp: bool) -> None:
         self.name = name
         self.icmp = icmp
+        self._core = core
         self._interfaces: dict[str, Interface] = {}
-        self._sockets: dict[int, list[SimulatedSocket]] = {}
-        self._next_port = FIRST_EPHEMERAL_PORT
+        self._ports = Ports()
         self._networks = networks.ManualNetworks()
 
     def __repr__(self) -> str:
@@ -75,32 +243,17 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
 
         Raises ValueError if the name or an address is taken, or an option or `kind` makes no sense.
         """
-        for field, row, value in (
-            ("name", _checks.text, name),
-            ("kind", _checks.one_of(networks.KINDS), kind),
-            ("metered", _checks.optional(_checks.flag), metered),
-            # below 0: better than what is there already
-            ("metric", _checks.whole(-_checks.LARGEST_VARINT), metric),
-        ):
-            _checks.check(row, field, value)
+        shown = networks.Interface(name=name, kind=kind, metered=metered)
+        # below 0: better than what is there already
+        _checks.check(_checks.whole(-_checks.LARGEST_VARINT), "metric", metric)
         for address in addresses:
             _checks.check(_checks.text, "address", address)
         if name in self._interfaces or name == "lo":
             raise ValueError(f"{self.name} already has an interface {name}")
-        interface = create(
-            Interface,
-            self,
-            name,
-            len(self._interfaces) + 1,
-            kind=kind,
-            metered=metered,
-            metric=metric,
-            routes=routes,
-            nat=nat,
-            profile=LinkProfile(**link),
-        )
+        profile = LinkProfile(**link)
+        interface = create(Interface, self, shown, metric, routes, nat, profile)
         if nat is not None:
-            nat._attach(interface)
+            nat._attach(self._core)
         self._interfaces[name] = interface
         self._interfaces_changed()
         try:
@@ -111,7 +264,7 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
                 interface.remove_address(added)
             del self._interfaces[name]
             if nat is not None:
-                nat._detach(interface)
+                nat._detach(self._core)
             self._interfaces_changed()
             raise
         return interface
@@ -180,7 +333,7 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
         RuntimeError if the network is not running.
         """
         with self.as_current():
-            self.network._background().start_soon(function, *args)
+            self._core.background().start_soon(function, *args)
 
     async def start(self, function: Callable[..., Awaitable[object]], *args: object) -> Any:
         """Like `start_soon`, but wait until it is ready, as `trio.Nursery.start` does.
@@ -189,28 +342,15 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
         function as well.
         """
         with self.as_current():
-            return await self.network._background().start(function, *args)
+            return await self._core.background().start(function, *args)
 
     @property
-    def open_sockets(self) -> "tuple[SimulatedSocket, ...]":
-        """The bound sockets that are not closed."""
-        return tuple(s for sockets in self._sockets.values() for s in sockets)
+    def open_sockets(self) -> tuple[trio.socket.SocketType, ...]:
+        """The bound sockets that are not closed, each a `SimulatedSocket`."""
+        return self._ports.sockets
 
     def _interfaces_changed(self) -> None:
-        self._networks.update(
-            networks.Interface(
-                name=i.name,
-                index=i.index,
-                kind=i.kind,
-                up=i.is_up,
-                metered=i.metered,
-                addresses=tuple(
-                    networks.InterfaceAddress(address=address, prefix_length=length)
-                    for address, length in i.prefixes
-                ),
-            )
-            for i in self._interfaces.values()
-        )
+        self._networks.update(interface._shown() for interface in self._interfaces.values())
 
     # Addresses and routes
 
@@ -251,72 +391,39 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
         usable = [i for i in self._interfaces.values() if i.is_up and i._leads_to(destination)]
         return min(usable, key=lambda i: (-i._longest(destination), i.metric), default=None)
 
-    # Ports
-
-    def _bind(self, sock: "SimulatedSocket", local: Endpoint) -> Endpoint:
-        """Enter a socket under its port, or under a free one for port 0; raises OSError."""
-        address, port = local
-        if address and not self._is_own(address):
-            raise failure(errno.EADDRNOTAVAIL)
-        if port == 0:
-            port = self._free_port()
-        elif any(sock._conflicts(other, address) for other in self._sockets.get(port, ())):
-            raise failure(errno.EADDRINUSE)
-        self._sockets.setdefault(port, []).append(sock)
-        return address, port
-
-    def _free_port(self) -> int:
-        for _ in range(FIRST_EPHEMERAL_PORT, LAST_PORT + 1):
-            port = self._next_port
-            self._next_port = port + 1 if port < LAST_PORT else FIRST_EPHEMERAL_PORT
-            if port not in self._sockets:
-                return port
-        raise failure(errno.EADDRINUSE)
-
-    def _unbind(self, sock: "SimulatedSocket", port: int) -> None:
-        sockets = self._sockets[port]
-        sockets.remove(sock)
-        if not sockets:
-            del self._sockets[port]
-
     # Datagrams
 
-    def _send(self, flight: Flight, interface: Interface | None) -> None:
+    def _bind(self, sock: BoundSocket, local: Endpoint) -> Endpoint:
+        """Give a socket its address and port, or a free port for port 0; raises OSError."""
+        if local[0] and not self._is_own(local[0]):
+            raise failure(errno.EADDRNOTAVAIL)
+        return self._ports.bind(sock, local)
+
+    def _send(self, flight: DatagramInFlight, interface: Interface | None) -> None:
         """Put a datagram on the wire; raises OSError if it does not fit."""
         if interface is not None and not interface._fits(flight):
             raise failure(errno.EMSGSIZE)
-        self.network._record(flight, self.name, "lo" if interface is None else interface.name)
+        self._core.record(flight, self.name, "lo" if interface is None else interface.name)
         if interface is None:
             self._receive(flight, None)
         else:
             interface.link.outbound._carry(flight)
 
-    def _receive(self, flight: Flight, interface: Interface | None) -> None:
-        """Hand a datagram that arrived to the socket it fits best."""
+    def _receive(self, flight: DatagramInFlight, interface: Interface | None) -> None:
+        """Hand a datagram that arrived to the socket it fits best. If there is none, "port
+        unreachable" goes back by the way it came (RFC 1122, 3.2.2.1)."""
         if flight.refused:
-            flight.origin._refuse(flight.original_destination)
+            flight.refuse()
             return
-        best: SimulatedSocket | None = None
-        best_score = -1
-        for sock in self._sockets.get(flight.destination[1], ()):
-            score = sock._score(flight, "" if interface is None else interface.name)
-            if score > best_score:
-                best, best_score = sock, score
-        if best is not None:
-            flight.end(Fate.DELIVERED if best._deliver(flight) else Fate.BUFFER_FULL)
+        fate = self._ports.deliver(flight, "" if interface is None else interface.name)
+        flight.end(fate)
+        if fate is not Fate.PORT_CLOSED or not self.icmp:
             return
-        flight.end(Fate.PORT_CLOSED)
-        if self.icmp:
-            self._answer_refused(flight, interface)
-
-    def _answer_refused(self, flight: Flight, interface: Interface | None) -> None:
-        """Send "port unreachable" back by the way the datagram came (RFC 1122, 3.2.2.1)."""
-        answer = Flight(
-            flight.time, flight.destination, flight.source, flight.payload[:8], flight.origin
-        )
-        answer.original_destination = flight.original_destination
-        answer.refused = True
         if interface is None:
-            self._receive(answer, None)
+            self._receive(flight.answer_refused(), None)
         elif interface.is_up:
-            interface.link.outbound._carry(answer)
+            interface.link.outbound._carry(flight.answer_refused())
+
+
+def _parsed(prefixes: Sequence[str] | None) -> tuple[Prefix, ...] | None:
+    return None if prefixes is None else tuple(ipaddress.ip_network(p) for p in prefixes)

@@ -17,12 +17,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol, TypedDict, Unpack
+from typing import Final, Literal, TypedDict, Unpack
 
 from .. import _checks
 from .._construction import NoPublicConstructor
 from ._addresses import overhead
-from ._flight import Flight
+from ._core import Core
+from ._flight import DatagramInFlight
 from ._record import Datagram, Fate, Filter
 
 
@@ -94,29 +95,19 @@ _ROWS: Final[_checks.Table] = {
 }
 
 
-class Scheduler(Protocol):
-    """What a link needs of the network."""
-
-    seed: int
-
-    def now(self) -> float: ...
-
-    def schedule(self, flight: Flight, arrive: Callable[[Flight], None]) -> bool: ...
-
-
 class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
     """One direction of an access link; made by `Host.add_interface`."""
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        core: Core,
         where: tuple[str, str, Literal["outbound", "inbound"]],
         profile: LinkProfile,
-        sink: Callable[[Flight], None],
+        sink: Callable[[DatagramInFlight], None],
     ) -> None:
-        self._scheduler = scheduler
+        self._core = core
         self._where = where
-        self._rng = random.Random(f"{scheduler.seed}/{'/'.join(where)}")
+        self._rng = random.Random(f"{core.seed}/{'/'.join(where)}")
         self._sink = sink
         self._profile = profile
         self._filters: list[Filter] = []
@@ -163,11 +154,11 @@ class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface")
         finally:
             self._filters.remove(function)
 
-    def _drop(self, flight: Flight, fate: Fate) -> None:
+    def _drop(self, flight: DatagramInFlight, fate: Fate) -> None:
         self.dropped[fate] += 1
         flight.end(fate)
 
-    def _carry(self, flight: Flight) -> None:
+    def _carry(self, flight: DatagramInFlight) -> None:
         """Take a datagram in, and let it arrive later, or never."""
         index = self.offered
         self.offered = index + 1
@@ -188,7 +179,7 @@ class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface")
             return
         self._transmit(flight, chances)
 
-    def _pass_filters(self, flight: Flight, index: int) -> bool:
+    def _pass_filters(self, flight: DatagramInFlight, index: int) -> bool:
         host, interface, direction = self._where
         for function in tuple(self._filters):
             payload = function(
@@ -208,7 +199,7 @@ class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface")
             flight.payload = bytes(payload)
         return True
 
-    def _queue(self, flight: Flight, size: int) -> bool:
+    def _queue(self, flight: DatagramInFlight, size: int) -> bool:
         """Wait for the datagrams before this one, then take the time that its own bits need."""
         profile = self._profile
         if profile.rate is None:
@@ -223,7 +214,7 @@ class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface")
         self._busy_until = flight.time = start + size * 8 / profile.rate
         return True
 
-    def _transmit(self, flight: Flight, chances: tuple[float, ...]) -> None:
+    def _transmit(self, flight: DatagramInFlight, chances: tuple[float, ...]) -> None:
         """The wire: every accident is decided here, at the moment of sending."""
         profile = self._profile
         loss, corrupt, duplicate, reorder, jitter, position = chances
@@ -246,12 +237,12 @@ class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface")
         if twin is not None:
             self._launch(twin, arrival)
 
-    def _launch(self, flight: Flight, arrival: float) -> None:
+    def _launch(self, flight: DatagramInFlight, arrival: float) -> None:
         flight.time = arrival
-        if not self._scheduler.schedule(flight, self._arrive):
+        if not self._core.schedule(flight, self._arrive):
             self._drop(flight, Fate.OVERFLOW)
 
-    def _arrive(self, flight: Flight) -> None:
+    def _arrive(self, flight: DatagramInFlight) -> None:
         if self._blackholed:
             self._drop(flight, Fate.BLACKHOLED)
         else:

@@ -9,26 +9,23 @@ about.
 """
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 from ._addresses import Endpoint, canonical, family_of
-from ._flight import Flight
-
-if TYPE_CHECKING:
-    from ._interface import Interface
+from ._core import AddressOwner, Core
+from ._flight import DatagramInFlight
 
 MAX_MAPPINGS = 65_536
 MAX_CONTACTS = 1024
 FIRST_PORT = 1024
 
 
-class Mapping:
+class NatMapping:
     """One inside endpoint and what it looks like from outside."""
 
-    __slots__ = ("contacts", "inside", "interface", "port", "used")
+    __slots__ = ("contacts", "inside", "owner", "port", "used")
 
-    def __init__(self, interface: "Interface", inside: Endpoint, port: int) -> None:
-        self.interface = interface
+    def __init__(self, owner: AddressOwner, inside: Endpoint, port: int) -> None:
+        self.owner = owner
         self.inside = inside
         self.port = port
         self.used = 0.0
@@ -52,10 +49,11 @@ class Nat:
         self._family = family_of(self._outside)
         self.timeout = timeout
         self.filtering = filtering
-        self._by_inside: OrderedDict[tuple[int, Endpoint], Mapping] = OrderedDict()
-        self._by_port: dict[int, Mapping] = {}
+        self._by_inside: OrderedDict[tuple[int, Endpoint], NatMapping] = OrderedDict()
+        self._by_port: dict[int, NatMapping] = {}
         self._next_port = FIRST_PORT
-        self._interfaces: list[Interface] = []
+        # of each interface behind it
+        self._cores: list[Core] = []
 
     @property
     def outside(self) -> str:
@@ -77,10 +75,10 @@ class Nat:
             if family_of(address) != self._family:
                 raise ValueError(f"{outside} is of another family than {self._outside}")
             if address != self._outside:
-                for interface in self._interfaces:
-                    interface.host.network._claim(address, self)
-                for interface in self._interfaces:
-                    interface.host.network._release(self._outside)
+                for core in self._cores:
+                    core.claim(address, self)
+                for core in self._cores:
+                    core.release(self._outside)
                 self._outside = address
         self._by_inside.clear()
         self._by_port.clear()
@@ -88,26 +86,27 @@ class Nat:
     def _translates(self, address: str) -> bool:
         return family_of(address) == self._family
 
-    def _attach(self, interface: "Interface") -> None:
-        interface.host.network._claim(self._outside, self)
-        self._interfaces.append(interface)
+    def _attach(self, core: Core) -> None:
+        """One more interface of this network is behind it."""
+        core.claim(self._outside, self)
+        self._cores.append(core)
 
-    def _detach(self, interface: "Interface") -> None:
-        self._interfaces.remove(interface)
-        if not self._interfaces:
-            interface.host.network._release(self._outside)
+    def _detach(self, core: Core) -> None:
+        self._cores.remove(core)
+        if core not in self._cores:
+            core.release(self._outside)
 
-    def _outward(self, interface: "Interface", flight: Flight) -> None:
+    def _outward(self, owner: AddressOwner, flight: DatagramInFlight) -> None:
         """Give the datagram its outside source."""
         if not self._translates(flight.source[0]):
             return
-        key = (id(interface), flight.source)
+        key = (id(owner), flight.source)
         mapping = self._by_inside.get(key)
         if mapping is not None and self._expired(mapping, flight.time):
             self._forget(key, mapping)
             mapping = None
         if mapping is None:
-            mapping = Mapping(interface, flight.source, self._free_port())
+            mapping = NatMapping(owner, flight.source, self._free_port())
             self._by_inside[key] = mapping
             self._by_port[mapping.port] = mapping
             if len(self._by_inside) > MAX_MAPPINGS // 2:
@@ -118,21 +117,21 @@ class Nat:
             mapping.contacts.popitem(last=False)
         flight.source = (self._outside, mapping.port)
 
-    def _inward(self, flight: Flight) -> "Interface | None":
-        """Give the datagram its inside destination, or return None for one nobody waits for."""
+    def _take_in(self, flight: DatagramInFlight) -> bool:
+        """Send the datagram on to its inside destination; False for one nobody waits for."""
         mapping = self._by_port.get(flight.destination[1])
         if mapping is None or self._expired(mapping, flight.time):
-            return None
+            return False
         if self.filtering and flight.source not in mapping.contacts:
-            return None
+            return False
         mapping.used = flight.time
         flight.destination = mapping.inside
-        return mapping.interface
+        return mapping.owner._take_in(flight)
 
-    def _expired(self, mapping: Mapping, now: float) -> bool:
+    def _expired(self, mapping: NatMapping, now: float) -> bool:
         return self.timeout is not None and now - mapping.used >= self.timeout
 
-    def _forget(self, key: tuple[int, Endpoint], mapping: Mapping) -> None:
+    def _forget(self, key: tuple[int, Endpoint], mapping: NatMapping) -> None:
         del self._by_inside[key]
         del self._by_port[mapping.port]
 

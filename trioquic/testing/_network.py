@@ -1,8 +1,7 @@
-"""The simulated network: hosts, names, an ideal core, and the datagrams in flight.
+"""The simulated network: hosts and names around an ideal core.
 
 The network takes the place of trio's socket factory and hostname resolver for the time of its
-block, so that every trio program that speaks UDP runs on it unmodified. Datagrams in flight lie in
-a heap by the time of their next event; one task sleeps until the earliest. Under
+block, so that every trio program that speaks UDP runs on it unmodified. Under
 `trio.testing.MockClock(autojump_threshold=0)` a second of network time costs no second.
 
 The same seed gives the same run: chance on the links comes from generators seeded by it, ephemeral
@@ -11,11 +10,8 @@ tasks, shuffles them from the same seed. What is left are the programs' own sour
 """
 
 import errno
-import heapq
-import math
 import socket
 from collections import Counter
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
@@ -26,17 +22,13 @@ import trio.abc
 from .. import _checks
 from .._construction import create
 from .._groups import leaves
+from ._core import Core
 from ._errors import NoCurrentHostError, failure
-from ._flight import Flight
 from ._host import Host, current_host
-from ._interface import Interface
-from ._nat import Nat
-from ._record import Datagram, Entry, Fate, Recorder
+from ._record import Fate, Recorder
 from ._resolver import Names
 from ._scheduling import SeededScheduler
 from ._sockets import SimulatedSocket
-
-MAX_IN_FLIGHT = 100_000
 
 
 class _Factory(trio.abc.SocketFactory):
@@ -85,16 +77,12 @@ class SimulatedNetwork:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
+        self._core = Core(seed)
         self._hosts: dict[str, Host] = {}
-        self._owners: dict[str, Interface | Nat] = {}
         self._names = Names()
-        self._recorders: tuple[Recorder, ...] = ()
-        self._heap: list[tuple[float, int, Flight, Callable[[Flight], None]]] = []
-        self._counter = 0
-        self._sleep: trio.CancelScope | None = None
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._scheduler = SeededScheduler(f"{seed}/scheduler")
-        self.undeliverable: Counter[Fate] = Counter()
+        self.undeliverable: Counter[Fate] = self._core.undeliverable
         """How many datagrams the core dropped, by their fate."""
 
     # Building
@@ -107,7 +95,7 @@ class SimulatedNetwork:
         _checks.check(_checks.text, "name", name)
         if name in self._hosts:
             raise ValueError(f"there is already a host {name}")
-        host = self._hosts[name] = create(Host, self, name, icmp=icmp)
+        host = self._hosts[name] = create(Host, self._core, name, icmp=icmp)
         return host
 
     @property
@@ -128,7 +116,7 @@ class SimulatedNetwork:
     def record(self, *, limit: int = 100_000, payloads: bool = False) -> Recorder:
         """Start to remember every datagram that any host sends, the newest `limit` of them."""
         recorder = create(Recorder, limit=limit, payloads=payloads)
-        self._recorders = (*self._recorders, recorder)
+        self._core.recorders += (recorder,)
         return recorder
 
     # Running
@@ -141,7 +129,7 @@ class SimulatedNetwork:
         self._scheduler.start()
         self._old_factory = trio.socket.set_custom_socket_factory(_Factory())
         self._old_resolver = trio.socket.set_custom_hostname_resolver(self._names)
-        self._nursery.start_soon(self._run)
+        self._core.start(self._nursery)
         return self
 
     async def __aexit__(
@@ -167,78 +155,11 @@ class SimulatedNetwork:
             trio.socket.set_custom_hostname_resolver(self._old_resolver)
             self._scheduler.stop()
             self._manager = None
-            self._heap.clear()
-
-    async def _run(self) -> None:
-        """Deliver what is due, and sleep until the next datagram."""
-        while True:
-            deadline = self._heap[0][0] if self._heap else math.inf
-            with trio.CancelScope(deadline=deadline) as self._sleep:
-                await trio.sleep_forever()
-            self._sleep = None
-            now = trio.current_time()
-            while self._heap and self._heap[0][0] <= now:
-                _, _, flight, arrive = heapq.heappop(self._heap)
-                arrive(flight)
-
-    # What hosts, interfaces and links call
-
-    def _background(self) -> trio.Nursery:
-        if self._manager is None:
-            raise RuntimeError("the network is not running")
-        return self._nursery
+            self._core.stop()
 
     def now(self) -> float:
         """The time on trio's clock, in seconds."""
-        return trio.current_time()
-
-    def schedule(self, flight: Flight, arrive: Callable[[Flight], None]) -> bool:
-        """Call `arrive` at the flight's time; False if there is no room for one more."""
-        if flight.time <= self.now() and not (self._heap and self._heap[0][0] <= flight.time):
-            arrive(flight)
-            return True
-        if len(self._heap) >= MAX_IN_FLIGHT or self._manager is None:
-            return False
-        self._counter += 1
-        heapq.heappush(self._heap, (flight.time, self._counter, flight, arrive))
-        if self._sleep is not None and flight.time < self._sleep.deadline:
-            self._sleep.deadline = flight.time
-        return True
-
-    def _claim(self, address: str, owner: Interface | Nat) -> None:
-        if self._owners.setdefault(address, owner) is not owner:
-            raise ValueError(f"{address} belongs to {self._owners[address]!r}")
-
-    def _release(self, address: str) -> None:
-        self._owners.pop(address, None)
-
-    def _record(self, flight: Flight, host: str, interface: str) -> None:
-        if not self._recorders:
-            return
-        sent = Datagram(
-            time=flight.time,
-            host=host,
-            interface=interface,
-            direction="outbound",
-            index=0,
-            source=flight.source,
-            destination=flight.destination,
-            payload=flight.payload,
-        )
-        flight.entry = Entry(sent, self._recorders)
-
-    def _route(self, flight: Flight) -> None:
-        """The core: from the end of one access link to the beginning of another."""
-        owner = self._owners.get(flight.destination[0])
-        fate = Fate.NO_ROUTE
-        if isinstance(owner, Nat):
-            owner = owner._inward(flight)
-            fate = Fate.NO_MAPPING
-        if owner is None:
-            self.undeliverable[fate] += 1
-            flight.end(fate)
-        else:
-            owner.link.inbound._carry(flight)
+        return self._core.now()
 
 
 def _single(errors: BaseExceptionGroup[BaseException]) -> BaseException:

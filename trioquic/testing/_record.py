@@ -8,7 +8,7 @@ of it, so that a test can count, and can assert that nothing went where it must 
 import enum
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from .._construction import NoPublicConstructor
@@ -70,35 +70,29 @@ class Record:
     """Bytes of payload."""
     payload: bytes | None
     """None if the recorder does not keep payloads."""
-    fate: Fate
-    ended: float | None
+    fate: Fate = Fate.IN_FLIGHT
+    ended: float | None = None
     """When its fate was sealed; None while it is in flight."""
-    corrupted: bool
+    corrupted: bool = False
     """Whether the link changed its bytes."""
-    copy: bool
+    copy: bool = False
     """Whether the link made it, as a duplicate."""
 
 
-class Entry:
-    """The part of a record that changes while the datagram is on its way."""
+class RecordEntry:
+    """The record of a datagram that is on its way: replaced whenever there is more to say."""
 
-    __slots__ = ("_recorders", "copy", "corrupted", "ended", "fate", "sent")
+    __slots__ = ("_recorders", "record")
 
-    def __init__(
-        self, sent: Datagram, recorders: "tuple[Recorder, ...]", *, copy: bool = False
-    ) -> None:
-        self.sent: Datagram = sent
+    def __init__(self, record: Record, recorders: "tuple[Recorder, ...]") -> None:
+        self.record: Record = record
         self._recorders = recorders
-        self.fate: Fate = Fate.IN_FLIGHT
-        self.ended: float | None = None
-        self.corrupted: bool = False
-        self.copy: bool = copy
         for recorder in recorders:
             recorder._add(self)
 
-    def twin(self) -> "Entry":
+    def twin(self) -> "RecordEntry":
         """The entry of a duplicate, in the same recorders."""
-        return Entry(self.sent, self._recorders, copy=True)
+        return RecordEntry(replace(self.record, copy=True), self._recorders)
 
 
 class Recorder(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.record"):
@@ -108,14 +102,14 @@ class Recorder(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.record")
     """
 
     def __init__(self, *, limit: int, payloads: bool) -> None:
-        self._entries: deque[Entry] = deque(maxlen=limit)
+        self._entries: deque[RecordEntry] = deque(maxlen=limit)
         self._payloads = payloads
         self.forgotten: int = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: RecordEntry) -> None:
         if len(self._entries) == self._entries.maxlen:
             self.forgotten += 1
         self._entries.append(entry)
@@ -123,7 +117,8 @@ class Recorder(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.record")
     @property
     def records(self) -> tuple[Record, ...]:
         """What is known now about every datagram, in the order of sending."""
-        return tuple(self._freeze(entry) for entry in self._entries)
+        known = (entry.record for entry in self._entries)
+        return tuple(known if self._payloads else (replace(r, payload=None) for r in known))
 
     def select(
         self,
@@ -150,25 +145,9 @@ class Recorder(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.record")
 
     def fates(self) -> Counter[Fate]:
         """How many datagrams met which fate."""
-        return Counter(entry.fate for entry in self._entries)
+        return Counter(entry.record.fate for entry in self._entries)
 
     def clear(self) -> None:
         """Forget everything recorded so far."""
         self._entries.clear()
         self.forgotten = 0
-
-    def _freeze(self, entry: Entry) -> Record:
-        sent = entry.sent
-        return Record(
-            time=sent.time,
-            host=sent.host,
-            interface=sent.interface,
-            source=sent.source,
-            destination=sent.destination,
-            size=len(sent.payload),
-            payload=sent.payload if self._payloads else None,
-            fate=entry.fate,
-            ended=entry.ended,
-            corrupted=entry.corrupted,
-            copy=entry.copy,
-        )

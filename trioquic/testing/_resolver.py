@@ -1,15 +1,13 @@
 """Names of the simulated network, as trio's hostname resolver."""
 
 import socket
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import trio
 import trio.abc
 
 from ._addresses import Endpoint, canonical, family_of, to_sockaddr
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Names(trio.abc.HostnameResolver):
@@ -22,7 +20,7 @@ class Names(trio.abc.HostnameResolver):
         self._names: dict[str, tuple[str, ...]] = {}
         self.delay = 0.0
 
-    def register(self, name: str, addresses: "Sequence[str]") -> None:
+    def register(self, name: str, addresses: Sequence[str]) -> None:
         self._names[name.lower().rstrip(".")] = tuple(canonical(a) for a in addresses)
 
     def _look_up(self, host: bytes | str | None, flags: int) -> tuple[str, ...]:

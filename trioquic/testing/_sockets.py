@@ -13,18 +13,18 @@ others are accepted, remembered and otherwise ignored.
 
 import errno
 import socket
-from collections import deque
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
 
 import trio
 
 from .._construction import NoPublicConstructor
-from ._addresses import Endpoint, family_of, from_sockaddr, to_sockaddr
+from ._addresses import Endpoint, from_sockaddr, to_sockaddr
 from ._errors import failure
-from ._flight import Flight
-from ._host import Host
-from ._interface import Interface
+from ._flight import DatagramInFlight
+from ._host import Host, Interface
+from ._ports import BOOKKEEPING, BoundSocket
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -34,9 +34,6 @@ SO_BINDTODEVICE: Final[int] = getattr(socket, "SO_BINDTODEVICE", 25)
 SO_REUSEPORT: Final[int] = getattr(socket, "SO_REUSEPORT", 15)
 MTU_OPTIONS: Final = ((socket.IPPROTO_IP, 14), (socket.IPPROTO_IPV6, 24))
 
-RECEIVE_BUFFER: Final = 212_992
-# What the system adds to each datagram, so that a flood of empty ones fills the buffer as well.
-BOOKKEEPING: Final = 64
 MAX_PAYLOAD: Final = 65_507
 LOOPBACK_MTU: Final = 65_536
 
@@ -46,32 +43,18 @@ ExceptionType: TypeAlias = type[BaseException]
 
 
 class SimulatedSocket(
-    trio.socket.SocketType,
+    BoundSocket,
     metaclass=NoPublicConstructor,
     made_by="trio.socket.socket in a block of Host.as_current",
 ):
     """A UDP socket; `trio.socket.socket` makes it while a `SimulatedNetwork` is running."""
 
     def __init__(self, host: Host, family: int, kind: int, proto: int) -> None:
-        super().__init__()
+        super().__init__(family)
         self._host = host
-        self._family = socket.AddressFamily(family)
         self._type = socket.SocketKind(kind)
         self._proto = proto
         self._options: dict[tuple[int, int], int | bytes] = {}
-        self._device = ""
-        self._reuse = False
-        self._local: Endpoint = ("", 0)
-        self._fixed_source = ""
-        self._remote: Endpoint | None = None
-        self._closed = False
-        self._error = 0
-        self._queue: deque[tuple[bytes, Endpoint]] = deque()
-        self._queued = 0
-        self._capacity = RECEIVE_BUFFER
-        self._reader: trio.lowlevel.Task | None = None
-        self.drops: int = 0
-        """Datagrams that found the receive buffer full."""
 
     # Names and options
 
@@ -86,7 +69,7 @@ class SimulatedSocket(
 
     @property
     def family(self) -> socket.AddressFamily:
-        return self._family
+        return socket.AddressFamily(self._family)
 
     @property
     def type(self) -> socket.SocketKind:
@@ -196,7 +179,7 @@ class SimulatedSocket(
             return
         self._closed = True
         if self._local[1]:
-            self._host._unbind(self, self._local[1])
+            self._host._ports.unbind(self, self._local[1])
         self._queue.clear()
         self._queued = 0
         self._wake()
@@ -225,14 +208,6 @@ class SimulatedSocket(
     def _ensure_bound(self) -> None:
         if not self._local[1]:
             self._local = self._host._bind(self, ("", 0))
-
-    def _conflicts(self, other: "SimulatedSocket", address: str) -> bool:
-        """Whether this socket, to be bound to `address`, gets in the way of another."""
-        if self._family != other._family or (self._reuse and other._reuse):
-            return False
-        if self._device and other._device and self._device != other._device:
-            return False
-        return not address or not other._local[0] or address == other._local[0]
 
     # Sending
 
@@ -275,8 +250,9 @@ class SimulatedSocket(
             raise failure(errno.EMSGSIZE)
         interface, source = self._route(remote)
         self._ensure_bound()
-        now = self._host.network.now()
-        flight = Flight(now, (source, self._local[1]), remote, payload, self)
+        now = self._host._core.now()
+        refuse = partial(self._refuse, remote)
+        flight = DatagramInFlight(now, (source, self._local[1]), remote, payload, refuse)
         self._host._send(flight, interface)
         return len(payload)
 
@@ -355,49 +331,7 @@ class SimulatedSocket(
         if self._closed:
             raise trio.ClosedResourceError("another task closed this socket")
 
-    def _wake(self) -> None:
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
-
     def _raise_pending(self) -> None:
         self._error, error = 0, self._error
         if error:
             raise failure(error)
-
-    # What the host calls
-
-    def _score(self, flight: Flight, device: str) -> int:
-        """How well a datagram fits this socket: -1 not at all, else the more the better."""
-        if self._device and device and self._device != device:
-            return -1
-        if self._family != family_of(flight.destination[0]):
-            return -1
-        score = 0
-        bound = self._local[0] or self._fixed_source
-        if bound:
-            if bound != flight.destination[0]:
-                return -1
-            score += 2
-        if self._remote is not None:
-            if self._remote != flight.source:
-                return -1
-            score += 4
-        return score + (1 if self._device else 0)
-
-    def _deliver(self, flight: Flight) -> bool:
-        """Queue a datagram; False if there is no room for it."""
-        size = len(flight.payload) + BOOKKEEPING
-        if self._queued + size > self._capacity:
-            self.drops += 1
-            return False
-        self._queue.append((flight.payload, flight.source))
-        self._queued += size
-        self._wake()
-        return True
-
-    def _refuse(self, destination: Endpoint) -> None:
-        """Port unreachable came back; only a connected socket is told (RFC 1122, 4.1.3.3)."""
-        if not self._closed and self._remote == destination:
-            self._error = errno.ECONNREFUSED
-            self._wake()
