@@ -10,14 +10,14 @@ from typing import Final
 
 from . import _checks
 from ._address.local import LocalAddress
-from ._address.pairs import PairPreferences
+from ._address.pairs import KINDS, PairPreferences
+from ._address.pairs import NoCandidate as NoCandidate  # public here, as is LeftOut
 from ._address.pairs import candidate_pairs as _candidate_pairs
 from ._address.pairs import left_out_pairs as _left_out_pairs
-from ._address.routing import LeftOut as LeftOut  # public here
+from ._address.routing import LeftOut as LeftOut
 from ._address.routing import Route, RoutingRules
 from .networks import KINDS as _ALL_KINDS
 from .networks import Interface, InterfaceKind, with_borrowed
-from .policy import KINDS
 
 _NAMES: Final = _checks.names(empty=True)
 _KINDS: Final = _checks.names(_ALL_KINDS, empty=True)
@@ -42,18 +42,6 @@ class AddressPair:
     Others follow it; a connection does not use them by itself."""
     reason: str
     """For people: what put it before the next pair (the last one: behind the previous)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoCandidate:
-    """An interface that could reach one of the server's addresses and is not used for it."""
-
-    interface: str
-    """The name of the interface."""
-    remote: str
-    """The server's address."""
-    reason: LeftOut
-    """Why not."""
 
 
 def candidate_pairs(
@@ -87,20 +75,13 @@ def candidate_pairs(
         interfaces=(*only_interfaces, *prefer_interfaces),
         kinds=tuple(prefer_kinds),
         kinds_first=not _is_default_order(prefer_kinds),
-        routing=RoutingRules(
-            routes=None if routes is None else tuple(routes),
-            only=tuple(only_interfaces),
-            leave_tunnel=leave_tunnel,
-            in_tunnel=in_tunnel,
-            tunnels=_tunnels(known, routes),
-            trusted=tuple(trusted),
-        ),
+        routing=_rules(known, routes, only_interfaces, leave_tunnel, in_tunnel, trusted),
     )
     kinds = {interface.name: interface.kind for interface in known}
     return tuple(
         AddressPair(
-            interface=pair.interface,
-            kind=kinds[pair.interface],
+            interface=pair.local.interface,
+            kind=kinds[pair.local.interface],
             metered=pair.local.metered,
             local=pair.local.address,
             remote=pair.remote,
@@ -124,18 +105,25 @@ def no_candidates(
     """What `candidate_pairs` leaves out because of the system's routes or `only_interfaces`, in
     the order of the remotes. The arguments are the same."""
     known = with_borrowed(tuple(interfaces), routes)
-    rules = RoutingRules(
+    rules = _rules(known, routes, only_interfaces, leave_tunnel, in_tunnel, trusted)
+    return _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=rules))
+
+
+def _rules(
+    interfaces: Sequence[Interface],
+    routes: Sequence[Route] | None,
+    only: Sequence[str],
+    leave_tunnel: bool,
+    in_tunnel: bool,
+    trusted: Sequence[str],
+) -> RoutingRules:
+    return RoutingRules(
         routes=None if routes is None else tuple(routes),
-        only=tuple(only_interfaces),
+        only=tuple(only),
         leave_tunnel=leave_tunnel,
         in_tunnel=in_tunnel,
-        tunnels=_tunnels(known, routes),
+        tunnels=_tunnels(interfaces, routes),
         trusted=tuple(trusted),
-    )
-    pairs = _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=rules))
-    return tuple(
-        NoCandidate(interface=pair.interface, remote=pair.remote, reason=pair.reason)
-        for pair in pairs
     )
 
 

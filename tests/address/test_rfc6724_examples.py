@@ -8,11 +8,10 @@ rule 5 decides the unchanged result already, so that rule 6, which the text name
 import pytest
 
 from tests.address.build import PLAIN, locals_of
+from tests.address.selection import order_destinations, select_source
 from trioquic._address.destination import DestinationRule as D
-from trioquic._address.destination import order_destinations
 from trioquic._address.policy_table import DEFAULT_TABLE, AddressPolicy, PolicyRow
 from trioquic._address.source import SourceRule as S
-from trioquic._address.source import select_source
 
 
 def check_source(

@@ -3,12 +3,16 @@
 import pytest
 
 from tests.address.build import PLAIN, local
+from tests.address.selection import (
+    RankedDestination,
+    order_destinations,
+    order_sources,
+    select_source,
+)
 from trioquic._address.destination import DestinationRule as D
-from trioquic._address.destination import RankedDestination, order_destinations
 from trioquic._address.local import LocalAddress
 from trioquic._address.policy_table import DEFAULT_TABLE, AddressPolicy, PolicyRow
 from trioquic._address.source import SourceRule as S
-from trioquic._address.source import order_sources, select_source
 
 GLOBAL = "2001:db8:f::1"
 

@@ -111,7 +111,7 @@ def row(prefix: str, precedence: int = 7, label: int = 7, zone: str = "") -> Pol
 
 
 def test_a_table_can_be_replaced_whole() -> None:
-    table = PolicyTable([row("::/0", 1, 1), row("10.0.0.0/8", 2, 2)])
+    table = PolicyTable((row("::/0", 1, 1), row("10.0.0.0/8", 2, 2)))
     assert table.precedence(parse_address("::1")) == 1
     assert table.precedence(parse_address("192.0.2.1")) == 1
     assert table.precedence(parse_address("10.3.2.1")) == 2
@@ -138,9 +138,9 @@ def test_a_row_with_a_zone_holds_in_that_zone_only() -> None:
 
 def test_tables_that_are_refused() -> None:
     with pytest.raises(ValueError, match="::/0"):
-        PolicyTable([row("::/1")])
+        PolicyTable((row("::/1"),))
     with pytest.raises(ValueError, match="two rows"):
-        PolicyTable([row("::/0"), row("::/0", 1, 2)])
+        PolicyTable((row("::/0"), row("::/0", 1, 2)))
     with pytest.raises(ValueError):
         row("2001:db8::1/32")
 

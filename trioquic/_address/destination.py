@@ -12,18 +12,18 @@ in the list and sort only who stands in them: c b a.
 A destination that has no source or is known to be unreachable goes last, it is not dropped.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from .address import IPV4, IPV6, Address, common_prefix_length, parse_address
-from .local import LocalAddress, resolve_zone
-from .policy_table import DEFAULT_POLICY, AddressPolicy, PolicyTable
+from .address import IPV4, IPV6, Address, common_prefix_length
+from .local import LocalAddress
+from .policy_table import AddressPolicy, PolicyTable
 from .scope import scope_of
-from .source import candidate_sources, home_rank, rank_sources
+from .source import deciding, home_rank
 
 
 class DestinationRule(Enum):
@@ -43,25 +43,7 @@ class DestinationRule(Enum):
 
 
 # In the order of the keys that `weigh` makes.
-_RULES: Final = (
-    DestinationRule.USABLE,
-    DestinationRule.MATCHING_SCOPE,
-    DestinationRule.NOT_DEPRECATED,
-    DestinationRule.HOME_ADDRESS,
-    DestinationRule.MATCHING_LABEL,
-    DestinationRule.HIGHER_PRECEDENCE,
-    DestinationRule.NATIVE_TRANSPORT,
-    DestinationRule.SMALLER_SCOPE,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankedDestination:
-    """A destination, its source, and what put it before the next (the last: behind another)."""
-
-    destination: str
-    source: LocalAddress | None
-    rule: DestinationRule
+_RULES: Final = tuple(DestinationRule)[:8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +100,9 @@ def weigh(
 
 def deciding_rule(better: Weighed, worse: Weighed) -> DestinationRule:
     """Why `better`, which stands directly before `worse` in a sorted list, does so."""
-    for rule, first, second in zip(_RULES, better.key, worse.key, strict=True):
-        if first != second:
-            return rule
+    rule = deciding(_RULES, better.key, worse.key)
+    if rule is not None:
+        return rule
     if better.version == worse.version and better.common_prefix != worse.common_prefix:
         return DestinationRule.LONGEST_PREFIX
     return DestinationRule.ORDER_GIVEN
@@ -138,46 +120,3 @@ def sort_weighed(entries: Sequence[Weighed]) -> list[Weighed]:
         }
         result.extend(next(families[entry.version]) for entry in tied)
     return result
-
-
-def order_destinations(
-    destinations: Sequence[str],
-    local_addresses: Sequence[LocalAddress],
-    *,
-    outgoing: Mapping[str, str] | None = None,
-    unreachable: Collection[str] = (),
-    policy: AddressPolicy = DEFAULT_POLICY,
-) -> tuple[RankedDestination, ...]:
-    """The destinations in the order to try them, each with its source.
-
-    `outgoing` names the interface that will send to a destination, where it is known, and
-    `unreachable` the destinations known to be unreachable; both by the text in `destinations`.
-    """
-    table = policy.table_for(local_addresses)
-    routes = outgoing or {}
-    entries = []
-    for position, text in enumerate(destinations):
-        remote = resolve_zone(parse_address(text), local_addresses)
-        interface = remote.zone or routes.get(text)
-        ranked = rank_sources(
-            remote,
-            candidate_sources(remote, local_addresses, interface),
-            outgoing=interface,
-            table=table,
-            policy=policy,
-        )
-        source = ranked[0].source if ranked else None
-        reachable = text not in unreachable
-        entries.append(
-            weigh(position, remote, source, reachable=reachable, table=table, policy=policy)
-        )
-    ordered = sort_weighed(entries)
-    rules = [deciding_rule(*two) for two in pairwise(ordered)]
-    if len(ordered) == 1:
-        rules = [DestinationRule.ONLY_ONE]
-    else:
-        rules += rules[-1:]
-    return tuple(
-        RankedDestination(destination=destinations[entry.position], source=entry.source, rule=rule)
-        for entry, rule in zip(ordered, rules, strict=True)
-    )

@@ -25,9 +25,9 @@ from .local import LocalAddress, resolve_zone
 from .policy_table import DEFAULT_POLICY, AddressPolicy, PolicyTable
 from .routing import ANYTHING, LeftOut, Routing, RoutingRules
 from .scope import LINK_LOCAL, is_loopback, is_unicast, scope_of
-from .source import RankedSource, SourceRule, candidate_sources, rank_sources
+from .source import RankedSource, SourceRule, candidate_sources, deciding, rank_sources
 
-KINDS: Final = ("ethernet", "wifi", "cellular", "other")
+KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,10 @@ class PairPreferences:
     interfaces: tuple[str, ...] = ()
     """Names of interfaces; those that are not listed come behind, tied."""
     kinds: tuple[str, ...] = KINDS
-    """Kinds of interface; those that are not listed come behind, tied."""
+    """Kinds of interface; those that are not listed come behind, tied. Metered ones are the last
+    of their kind."""
     kinds_first: bool = False
     """The order of kinds is the caller's own wish, and comes before the system's metrics."""
-    metered_last: bool = True
-    """Interfaces known to be metered come behind the others."""
     addresses: AddressPolicy = DEFAULT_POLICY
     routing: RoutingRules = ANYTHING
     """The system's routes, and what the caller says about them."""
@@ -57,9 +56,6 @@ class Pair:
     local: LocalAddress
     remote: str
     """As given; only an IPv4-mapped address is spelled as the IPv4 address it is."""
-    interface: str
-    zone: str
-    """The interface's name if the remote address needs a zone (IPv6 link-local), else empty."""
     source_rank: int
     """0: the source that RFC 6724 selects on this interface for this remote address."""
     reason: str
@@ -67,12 +63,15 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutsidePair:
-    """An interface that is no candidate for one of the server's addresses."""
+class NoCandidate:
+    """An interface that could reach one of the server's addresses and is not used for it."""
 
     interface: str
+    """The name of the interface."""
     remote: str
+    """The server's address."""
     reason: LeftOut
+    """Why not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +110,7 @@ def _rank(local: LocalAddress, preferences: PairPreferences, routing: Routing) -
         kind if preferences.kinds_first else 0,
         routing.place(local.interface),
         kind,
-        1 if local.metered and preferences.metered_last else 0,
+        1 if local.metered else 0,
     )
 
 
@@ -133,10 +132,10 @@ def _needs_zone(address: Address) -> bool:
 def _routes(
     local_addresses: Sequence[LocalAddress],
     remotes: Sequence[str],
-    table: PolicyTable,
     preferences: PairPreferences,
+    table: PolicyTable,
     routing: Routing,
-) -> tuple[list[_Route], list[OutsidePair]]:
+) -> tuple[list[_Route], list[NoCandidate]]:
     """All routes that can work, in the order of the remotes and then of the interfaces given, and
     those that the system's routes speak against."""
     by_interface: dict[str, list[LocalAddress]] = {}
@@ -165,7 +164,7 @@ def _routes(
             shown = text if given.version == IPV6 else given.text
             reason = routing.why_not(interface, resolved.mapped) if candidates else None
             if reason is not None:
-                left_out.append(OutsidePair(interface=interface, remote=shown, reason=reason))
+                left_out.append(NoCandidate(interface=interface, remote=shown, reason=reason))
             elif candidates:
                 sources = rank_sources(
                     remote,
@@ -194,13 +193,11 @@ def _boundary(
     routing: Routing, route: _Route, entry: Weighed, following: _Route, next_entry: Weighed
 ) -> str:
     """Why one route stands before the one that follows it."""
-    for reason, first, second in zip(_RANK_REASONS, route.rank, following.rank, strict=True):
-        if first != second and reason is _METRICS:
-            better, worse = route.best.interface, following.best.interface
-            return f"routes: {routing.reason(better)}, before {routing.reason(worse)}"
-        if first != second:
-            return reason
-    return f"RFC 6724 destination {deciding_rule(entry, next_entry).value}"
+    reason = deciding(_RANK_REASONS, route.rank, following.rank)
+    if reason == _METRICS:
+        better, worse = route.best.interface, following.best.interface
+        return f"routes: {routing.reason(better)}, before {routing.reason(worse)}"
+    return reason or f"RFC 6724 destination {deciding_rule(entry, next_entry).value}"
 
 
 def candidate_pairs(
@@ -212,39 +209,34 @@ def candidate_pairs(
     policy = preferences.addresses
     table = policy.table_for(local_addresses)
     routing = Routing(preferences.routing)
-    routes, _ = _routes(local_addresses, remotes, table, preferences, routing)
+    routes, _ = _routes(local_addresses, remotes, preferences, table, routing)
     weighed = [
         weigh(number, route.address, route.best, reachable=True, table=table, policy=policy)
         for number, route in enumerate(routes)
     ]
-    ordered: list[tuple[_Route, Weighed]] = [
-        (routes[entry.position], entry) for entry in _by_rank(weighed, routes)
-    ]
-    pairs: list[tuple[_Route, int]] = []
-    reasons: list[str] = []
-    for number, (route, entry) in enumerate(ordered):
-        for source_rank, ranked in enumerate(route.sources):
-            pairs.append((route, source_rank))
-            reasons.append(f"RFC 6724 source {ranked.rule.value}")
-        if number + 1 < len(ordered):
-            reasons[-1] = _boundary(routing, route, entry, *ordered[number + 1])
-        elif len(route.sources) == 1:
-            reasons[-1] = reasons[-2] if len(reasons) > 1 else "the only pair"
-    return tuple(
-        _pair(route, source_rank, reason)
-        for (route, source_rank), reason in zip(pairs, reasons, strict=True)
-    )
+    ordered = [(routes[entry.position], entry) for entry in _by_rank(weighed, routes)]
+    pairs: list[Pair] = []
+    for number, (route, entry) in enumerate(ordered, start=1):
+        reasons = [f"RFC 6724 source {ranked.rule.value}" for ranked in route.sources]
+        if number < len(ordered):
+            reasons[-1] = _boundary(routing, route, entry, *ordered[number])
+        elif len(reasons) == 1:
+            reasons[-1] = pairs[-1].reason if pairs else "the only pair"
+        for rank, (ranked, reason) in enumerate(zip(route.sources, reasons, strict=True)):
+            local, remote = ranked.source, route.remote
+            pairs.append(Pair(local=local, remote=remote, source_rank=rank, reason=reason))
+    return tuple(pairs)
 
 
 def left_out_pairs(
     local_addresses: Sequence[LocalAddress],
     remotes: Sequence[str],
     preferences: PairPreferences = DEFAULT_PREFERENCES,
-) -> tuple[OutsidePair, ...]:
+) -> tuple[NoCandidate, ...]:
     """What would be candidates, were it not for the system's routes, with the reason."""
     table = preferences.addresses.table_for(local_addresses)
     routing = Routing(preferences.routing)
-    return tuple(_routes(local_addresses, remotes, table, preferences, routing)[1])
+    return tuple(_routes(local_addresses, remotes, preferences, table, routing)[1])
 
 
 def _by_rank(weighed: list[Weighed], routes: list[_Route]) -> list[Weighed]:
@@ -253,15 +245,3 @@ def _by_rank(weighed: list[Weighed], routes: list[_Route]) -> list[Weighed]:
     for rank in sorted({route.rank for route in routes}):
         result += sort_weighed([w for w in weighed if routes[w.position].rank == rank])
     return result
-
-
-def _pair(route: _Route, source_rank: int, reason: str) -> Pair:
-    local = route.sources[source_rank].source
-    return Pair(
-        local=local,
-        remote=route.remote,
-        interface=local.interface,
-        zone=local.interface if _needs_zone(route.address) else "",
-        source_rank=source_rank,
-        reason=reason,
-    )

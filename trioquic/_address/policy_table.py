@@ -13,6 +13,7 @@ or native 6to4 address; these never replace a row (section 2.1).
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from .address import IPV6_BITS, Address, Prefix, address_of, parse_prefix
@@ -52,41 +53,29 @@ class PolicyRow:
         return self.parsed == other.parsed and self.zone == other.zone
 
 
-def _specificity(row: PolicyRow) -> tuple[int, bool]:
+def _specificity(row: PolicyRow) -> tuple[int, bool, int, str]:
     """Sorts the longest prefix to the front, and a row with a zone before one without."""
-    return -row.parsed.length, not row.zone
+    return -row.parsed.length, not row.zone, row.parsed.value, row.zone
 
 
+@dataclass(frozen=True, slots=True)
 class PolicyTable:
     """A table that has a row for every address. ValueError when it has not, or has two equal."""
 
-    __slots__ = ("_rows",)
+    rows: tuple[PolicyRow, ...]
+    """The longest prefix first, in whichever order they are given."""
 
-    def __init__(self, rows: Iterable[PolicyRow]) -> None:
-        self._rows: tuple[PolicyRow, ...] = tuple(sorted(rows, key=_specificity))
-        for number, row in enumerate(self._rows):
-            if any(row.is_for_the_same_as(other) for other in self._rows[:number]):
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", tuple(sorted(self.rows, key=_specificity)))
+        for row, following in pairwise(self.rows):
+            if row.is_for_the_same_as(following):
                 raise ValueError(f"two rows for the prefix {row.prefix}")
-        if not any(row.parsed.length == 0 and not row.zone for row in self._rows):
+        if not any(row.parsed.length == 0 and not row.zone for row in self.rows):
             raise ValueError("the policy table needs a row for ::/0")
-
-    @property
-    def rows(self) -> tuple[PolicyRow, ...]:
-        """The rows, the longest prefix first."""
-        return self._rows
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PolicyTable) and set(self._rows) == set(other._rows)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._rows))
-
-    def __repr__(self) -> str:
-        return f"PolicyTable({list(self._rows)!r})"
 
     def lookup(self, address: Address) -> PolicyRow:
         """The row that holds for the address."""
-        for row in self._rows:
+        for row in self.rows:
             if row.matches(address):
                 return row
         raise AssertionError("unreachable: the table has a row for ::/0")
@@ -100,16 +89,17 @@ class PolicyTable:
     def with_rows(self, rows: Iterable[PolicyRow]) -> "PolicyTable":
         """This table with the rows added; one for the same prefix and zone is replaced."""
         added = tuple(rows)
-        kept = [row for row in self._rows if not any(row.is_for_the_same_as(new) for new in added)]
-        return PolicyTable([*kept, *added])
+        kept = [row for row in self.rows if not any(row.is_for_the_same_as(new) for new in added)]
+        return PolicyTable((*kept, *added))
 
     def with_automatic_rows(self, local_addresses: Iterable[LocalAddress]) -> "PolicyTable":
         """This table with a row for each site that the addresses show this machine to be in."""
-        rows = list(self._rows)
-        for row in automatic_rows(local_addresses):
-            if not any(row.is_for_the_same_as(present) for present in rows):
-                rows.append(row)
-        return self if len(rows) == len(self._rows) else PolicyTable(rows)
+        rows = [
+            row
+            for row in automatic_rows(local_addresses)
+            if not any(row.is_for_the_same_as(present) for present in self.rows)
+        ]
+        return PolicyTable((*self.rows, *rows)) if rows else self
 
 
 def automatic_rows(local_addresses: Iterable[LocalAddress]) -> tuple[PolicyRow, ...]:

@@ -19,12 +19,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
-from operator import attrgetter
-from typing import Final
+from operator import itemgetter
+from typing import Final, TypeVar
 
-from .address import Address, common_prefix_length, parse_address
+from .address import Address, common_prefix_length
 from .local import LocalAddress, resolve_zone
-from .policy_table import DEFAULT_POLICY, AddressPolicy, PolicyTable
+from .policy_table import AddressPolicy, PolicyTable
 from .scope import (
     LINK_LOCAL,
     SITE_LOCAL,
@@ -33,6 +33,8 @@ from .scope import (
     is_unicast,
     scope_of,
 )
+
+R = TypeVar("R")
 
 
 class SourceRule(Enum):
@@ -53,17 +55,7 @@ class SourceRule(Enum):
 
 
 # In the order of the keys that `_key` makes.
-_RULES: Final = (
-    SourceRule.SAME_ADDRESS,
-    SourceRule.APPROPRIATE_SCOPE,
-    SourceRule.NOT_DEPRECATED,
-    SourceRule.HOME_ADDRESS,
-    SourceRule.OUTGOING_INTERFACE,
-    SourceRule.NEXT_HOP_PREFIX,
-    SourceRule.MATCHING_LABEL,
-    SourceRule.TEMPORARY,
-    SourceRule.LONGEST_PREFIX,
-)
+_RULES: Final = tuple(SourceRule)[:9]
 _BEYOND_ANY_SCOPE: Final = 0x10
 
 
@@ -75,10 +67,12 @@ class RankedSource:
     rule: SourceRule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    source: LocalAddress
-    key: tuple[int, ...]
+def deciding(rules: Sequence[R], better: Sequence[float], worse: Sequence[float]) -> R | None:
+    """The rule of the first number in which two keys differ; None if they are equal."""
+    for rule, first, second in zip(rules, better, worse, strict=True):
+        if first != second:
+            return rule
+    return None
 
 
 def candidate_sources(
@@ -147,13 +141,6 @@ def _key(
     )
 
 
-def _deciding_rule(better: _Candidate, worse: _Candidate) -> SourceRule:
-    for rule, first, second in zip(_RULES, better.key, worse.key, strict=True):
-        if first != second:
-            return rule
-    return SourceRule.ORDER_GIVEN
-
-
 def rank_sources(
     destination: Address,
     candidates: Iterable[LocalAddress],
@@ -163,45 +150,13 @@ def rank_sources(
     policy: AddressPolicy,
 ) -> tuple[RankedSource, ...]:
     """The candidates by the rules of section 5, the best first."""
-    unsorted = [
-        _Candidate(source=local, key=_key(local, destination, outgoing, table, policy))
-        for local in candidates
+    keys = [(_key(local, destination, outgoing, table, policy), local) for local in candidates]
+    keys.sort(key=itemgetter(0))
+    rules = [
+        deciding(_RULES, better, worse) or SourceRule.ORDER_GIVEN
+        for (better, _), (worse, _) in pairwise(keys)
     ]
-    ordered = sorted(unsorted, key=attrgetter("key"))
-    if len(ordered) == 1:
-        return (RankedSource(source=ordered[0].source, rule=SourceRule.ONLY_ONE),)
-    rules = [_deciding_rule(*two) for two in pairwise(ordered)]
+    rules += rules[-1:] or [SourceRule.ONLY_ONE]
     return tuple(
-        RankedSource(source=candidate.source, rule=rule)
-        for candidate, rule in zip(ordered, [*rules, *rules[-1:]], strict=True)
+        RankedSource(source=local, rule=rule) for (_, local), rule in zip(keys, rules, strict=False)
     )
-
-
-def order_sources(
-    destination: str,
-    local_addresses: Sequence[LocalAddress],
-    *,
-    outgoing: str | None = None,
-    policy: AddressPolicy = DEFAULT_POLICY,
-) -> tuple[RankedSource, ...]:
-    """All sources that could be used for a destination, the best first."""
-    remote = resolve_zone(parse_address(destination), local_addresses)
-    return rank_sources(
-        remote,
-        candidate_sources(remote, local_addresses, outgoing),
-        outgoing=remote.zone or outgoing,
-        table=policy.table_for(local_addresses),
-        policy=policy,
-    )
-
-
-def select_source(
-    destination: str,
-    local_addresses: Sequence[LocalAddress],
-    *,
-    outgoing: str | None = None,
-    policy: AddressPolicy = DEFAULT_POLICY,
-) -> RankedSource | None:
-    """Source(D): the source for a destination and the rule that chose it, None if there is none."""
-    ordered = order_sources(destination, local_addresses, outgoing=outgoing, policy=policy)
-    return ordered[0] if ordered else None
