@@ -199,12 +199,12 @@ def type_checking_lines(module: Module) -> frozenset[int]:
 
 
 def import_cycles(modules: list[Module]) -> list[list[str]]:
-    """Circles of modules that import each other when they run, each reported once."""
+    """Circles of modules that import each other, each reported once. What is imported for the type
+    checker only counts: whoever reads one of the modules has to read the others, too."""
     known = frozenset(m.name for m in modules)
     graph = {}
     for module in modules:
-        ignored = type_checking_lines(module)
-        found = {t for line, t in imports_of(module, known) if line not in ignored}
+        found = {target for _, target in imports_of(module, known)}
         graph[module.name] = sorted((found & known) - {module.name})
     cycles = []
     done: set[str] = set()

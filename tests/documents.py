@@ -76,7 +76,7 @@ def attributes(node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:
 def knobs() -> str:
     """The attributes of `MigrationPolicy`."""
     lines = ["| knob | default | meaning |", "| --- | --- | --- |"]
-    for name, _, default, text in attributes(classes("policy/_knobs.py")["MigrationPolicy"]):
+    for name, _, default, text in attributes(classes("policy/_knobs.py")["Knobs"]):
         shown = {"_NEVER": "infinity", "KINDS": ", ".join(KINDS)}.get(default, default)
         lines.append(f"| `{name}` | {shown} | {text} |")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ wishes changes the knobs, or subclasses the policy and decides itself.
 
 from collections.abc import Callable
 
+from .._address.pairs import KINDS
 from .._deprecation import renamed_attributes
 from ._actions import (
     Action,
@@ -22,7 +23,7 @@ from ._actions import (
     Suspend,
     WaitForPath,
 )
-from ._knobs import KINDS, MigrationPolicy
+from ._policy import MigrationPolicy
 from ._views import Candidate, PathInfo, PolicyEvent, Trigger, View
 
 __all__ = [

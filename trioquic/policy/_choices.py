@@ -1,19 +1,15 @@
 """Which candidates a policy would use, and which of them now."""
 
-from typing import TYPE_CHECKING
-
 from ._actions import MissConnectionID, OpenPath
+from ._knobs import Knobs
 from ._roles import network_of as _network
 from ._views import Candidate, PathInfo, View
-
-if TYPE_CHECKING:
-    from ._knobs import MigrationPolicy
 
 
 class Choices:
     """Questions about the candidates of a view, under one policy."""
 
-    def __init__(self, policy: "MigrationPolicy") -> None:
+    def __init__(self, policy: Knobs) -> None:
         self._policy = policy
 
     def usable(self, view: View) -> list[Candidate]:

@@ -7,7 +7,7 @@ well is in `_settled.py`.
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .._protocol.path.state import PathState
 from ..causes import MigrationCause
@@ -24,17 +24,15 @@ from ._actions import (
     WaitForPath,
 )
 from ._choices import Choices
+from ._knobs import Knobs
 from ._ports import other_ports
 from ._settled import Settled
 from ._views import Candidate, PathInfo, View
 
-if TYPE_CHECKING:
-    from ._knobs import MigrationPolicy
-
 _BACK: Final = MigrationCause.NETWORK_BACK
 
 
-def decide(policy: "MigrationPolicy", view: View, now: float) -> Decision:
+def decide(policy: Knobs, view: View, now: float) -> Decision:
     """The policy's decision; see `MigrationPolicy.decide`."""
     if not policy.enabled or not policy.automatic:
         return Decision()

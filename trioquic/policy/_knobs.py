@@ -1,22 +1,17 @@
 """The knobs of a policy: what they mean, which values are refused, and which networks they allow.
 
-What is decided by them is in `_decide.py` and `_settled.py`.
+What is decided by them is in `_decide.py` and `_settled.py`; `MigrationPolicy` is both.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final, Self
 
 from .. import _checks, networks
-from ._actions import Decision
-from ._decide import decide
-from ._views import PolicyEvent, View
+from .._address.pairs import KINDS
+from ..addresses import AddressPair
 
-if TYPE_CHECKING:
-    from ..addresses import AddressPair
-
-KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
 _NEVER: Final = math.inf
 _LOOPBACK: Final = "loopback"
 _TUNNEL: Final = "tunnel"
@@ -24,12 +19,8 @@ _UNKNOWN: Final = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationPolicy:
-    """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them.
-
-    Times are seconds. A PTO is the probe timeout of RFC 9002 section 6.2: about the round trip and
-    four times its variation, 1 s before one was measured, and each in a row twice the one before.
-    """
+class Knobs:
+    """What an application chooses; `MigrationPolicy` has the units."""
 
     enabled: bool = True
     """False: the connection stays on the path of its handshake; `add_path` and `migrate` raise
@@ -109,15 +100,10 @@ class MigrationPolicy:
         if self.tunnel_only and _TUNNEL not in self.kinds and not named:
             raise ValueError("tunnel_only needs 'tunnel' among kinds, or a tunnel that is named")
 
-    def inside(self) -> "MigrationPolicy":
+    def inside(self) -> Self:
         """The same for who was in a tunnel, and must stay in one (`tunnel_only`)."""
         kinds = self.kinds if _TUNNEL in self.kinds else (*self.kinds, _TUNNEL)
         return replace(self, tunnel_only=True, leave_tunnel=False, kinds=kinds)
-
-    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-        """What to do. Pure: the same arguments give the same decision. Called after every event,
-        and at the time the last decision asked for; it must not block."""
-        return decide(self, view, now)
 
     def wants(self, interface: str | None, kind: str, metered: bool | None) -> bool:
         """Whether a network of this kind may be used; who names an interface knows its kind."""
@@ -140,7 +126,7 @@ class MigrationPolicy:
             if interface.up and interface.addresses and interface.kind != _LOOPBACK
         )
 
-    def to_begin(self, pairs: "Sequence[AddressPair]") -> "list[AddressPair]":
+    def to_begin(self, pairs: Sequence[AddressPair]) -> list[AddressPair]:
         """Those that a connection may begin on, in the same order. Systems do not tell what every
         network is: such ones do where nothing else does."""
         wanted = [pair for pair in pairs if self.wants(pair.interface, pair.kind, pair.metered)]

@@ -13,11 +13,11 @@ from ..recovery.path_recovery import PathRecovery
 from ..token import Token
 from ..wire import frames
 from .attempt import Attempt
+from .life import PathLife
 from .mtu import BASE, MtuSearch
 from .responses import Responses
 from .server_room import ServerRoom
 from .spin import SpinBit
-from .state import PathLife
 
 if TYPE_CHECKING:
     from ..observer import Observer

@@ -1,4 +1,4 @@
-"""The life of a path, as three tables that do not know each other.
+"""What a path can be, as three tables that do not know each other.
 
 - *Validation* (RFC 9000 section 8.2): has the server shown that packets get there and back? What
   was shown counts until an attempt to show it again fails, or the connection leaves the path for
@@ -11,13 +11,9 @@
 `PathState` is what people are told: one word for all three.
 """
 
-from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ..machine import Label, advance
-
-if TYPE_CHECKING:
-    from ..observer import Observer
+from ..machine import Label
 
 
 class PathState(Label):
@@ -116,88 +112,3 @@ HEALTH: Final[dict[tuple[PathHealth, HealthInput], PathHealth]] = {
     (PathHealth.DEGRADED, HealthInput.ANSWER): PathHealth.GOOD,
     (PathHealth.DEGRADED, HealthInput.LEAVE): PathHealth.GOOD,
 }
-
-
-class PathLife:
-    """The three states of one path, and when each of them was last shown."""
-
-    def __init__(self, path_id: int) -> None:
-        self._path_id = path_id
-        self.validation = PathValidation.NONE
-        self.role = PathRole.STANDBY
-        self.health = PathHealth.GOOD
-        # when the server last showed that it receives what is sent here: by a PATH_RESPONSE, or
-        # by confirming the handshake
-        self.validated_at = -inf
-        # when an authentic packet last came in here
-        self.heard_at = -inf
-        # when the connection last moved here
-        self.activated_at = -inf
-        self._observer: Observer | None = None
-
-    def observe(self, observer: "Observer") -> None:
-        """Tell somebody of every step from now on."""
-        self._observer = observer
-
-    @property
-    def state(self) -> PathState:
-        """All three in one word."""
-        if self.role is PathRole.ABANDONED:
-            return PathState.ABANDONED
-        if self.role is PathRole.ACTIVE:
-            degraded = self.health is PathHealth.DEGRADED
-            return PathState.DEGRADED if degraded else PathState.ACTIVE
-        if self.validation is PathValidation.VALIDATED:
-            return PathState.VALIDATED
-        probing = self.validation is PathValidation.PROBING
-        return PathState.PROBING if probing else PathState.CANDIDATE
-
-    @property
-    def was_active(self) -> bool:
-        """Whether it carries the connection, or ever did."""
-        return self.activated_at > -inf
-
-    @property
-    def was_validated(self) -> bool:
-        """Whether the server has ever shown that it receives what is sent here."""
-        return self.validated_at > -inf
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether there is no sign yet that packets get to the server and back."""
-        return self.validated_at == -inf and self.heard_at == -inf
-
-    def on_validation(self, event: ValidationInput) -> None:
-        """A step of the validation; `on_shown` follows an answer."""
-        old = self.state
-        self.validation = advance(VALIDATION, self.validation, event)
-        self._tell(old, event)
-
-    def on_shown(self, now: float) -> None:
-        """The server has shown that it receives what is sent here."""
-        self.validated_at = now
-
-    def on_heard(self, now: float) -> None:
-        """An authentic packet came in here."""
-        self.heard_at = now
-
-    def on_activated(self, now: float) -> None:
-        """The connection moves here."""
-        self.activated_at = now
-        self.on_role(RoleInput.ACTIVATE)
-
-    def on_role(self, event: RoleInput) -> None:
-        """A step of the role."""
-        old = self.state
-        self.role = advance(ROLE, self.role, event)
-        self._tell(old, event)
-
-    def on_health(self, event: HealthInput) -> None:
-        """A step of the health."""
-        old = self.state
-        self.health = advance(HEALTH, self.health, event)
-        self._tell(old, event)
-
-    def _tell(self, old: PathState, why: Label) -> None:
-        if self._observer is not None:
-            self._observer.path_stepped(self._path_id, old, self.state, why)

@@ -1,0 +1,106 @@
+"""The life of one path: where it is in each of the three tables, and when that was last shown."""
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from ..machine import Label, advance
+from .state import (
+    HEALTH,
+    ROLE,
+    VALIDATION,
+    HealthInput,
+    PathHealth,
+    PathRole,
+    PathState,
+    PathValidation,
+    RoleInput,
+    ValidationInput,
+)
+
+if TYPE_CHECKING:
+    from ..observer import Observer
+
+
+class PathLife:
+    """The three states of one path, and when each of them was last shown."""
+
+    def __init__(self, path_id: int) -> None:
+        self._path_id = path_id
+        self.validation = PathValidation.NONE
+        self.role = PathRole.STANDBY
+        self.health = PathHealth.GOOD
+        # when the server last showed that it receives what is sent here: by a PATH_RESPONSE, or
+        # by confirming the handshake
+        self.validated_at = -inf
+        # when an authentic packet last came in here
+        self.heard_at = -inf
+        # when the connection last moved here
+        self.activated_at = -inf
+        self._observer: Observer | None = None
+
+    def observe(self, observer: "Observer") -> None:
+        """Tell somebody of every step from now on."""
+        self._observer = observer
+
+    @property
+    def state(self) -> PathState:
+        """All three in one word."""
+        if self.role is PathRole.ABANDONED:
+            return PathState.ABANDONED
+        if self.role is PathRole.ACTIVE:
+            degraded = self.health is PathHealth.DEGRADED
+            return PathState.DEGRADED if degraded else PathState.ACTIVE
+        if self.validation is PathValidation.VALIDATED:
+            return PathState.VALIDATED
+        probing = self.validation is PathValidation.PROBING
+        return PathState.PROBING if probing else PathState.CANDIDATE
+
+    @property
+    def was_active(self) -> bool:
+        """Whether it carries the connection, or ever did."""
+        return self.activated_at > -inf
+
+    @property
+    def was_validated(self) -> bool:
+        """Whether the server has ever shown that it receives what is sent here."""
+        return self.validated_at > -inf
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether there is no sign yet that packets get to the server and back."""
+        return self.validated_at == -inf and self.heard_at == -inf
+
+    def on_validation(self, event: ValidationInput) -> None:
+        """A step of the validation; `on_shown` follows an answer."""
+        old = self.state
+        self.validation = advance(VALIDATION, self.validation, event)
+        self._tell(old, event)
+
+    def on_shown(self, now: float) -> None:
+        """The server has shown that it receives what is sent here."""
+        self.validated_at = now
+
+    def on_heard(self, now: float) -> None:
+        """An authentic packet came in here."""
+        self.heard_at = now
+
+    def on_activated(self, now: float) -> None:
+        """The connection moves here."""
+        self.activated_at = now
+        self.on_role(RoleInput.ACTIVATE)
+
+    def on_role(self, event: RoleInput) -> None:
+        """A step of the role."""
+        old = self.state
+        self.role = advance(ROLE, self.role, event)
+        self._tell(old, event)
+
+    def on_health(self, event: HealthInput) -> None:
+        """A step of the health."""
+        old = self.state
+        self.health = advance(HEALTH, self.health, event)
+        self._tell(old, event)
+
+    def _tell(self, old: PathState, why: Label) -> None:
+        if self._observer is not None:
+            self._observer.path_stepped(self._path_id, old, self.state, why)
