@@ -95,8 +95,10 @@ def event_list() -> str:
 
 def path_statistics() -> str:
     """The fields of `PathStatistics`."""
+    measured = classes("_protocol/path/view.py")["PathFigures"]
     node = classes("paths.py")["PathStatistics"]
-    rows = [f"| `{name}` | {text} |" for name, _, _, text in attributes(node)]
+    told = [*attributes(measured), *attributes(node)]
+    rows = [f"| `{name}` | {text} |" for name, _, _, text in told]
     return "\n".join(["| field | meaning |", "| --- | --- |", *rows])
 
 
