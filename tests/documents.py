@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from tests import walks
+from tests import promises, walks
 from trioquic._protocol.path import mtu, preferred, state
 from trioquic.http3.client import connection
 from trioquic.policy import KINDS
@@ -66,10 +66,7 @@ def attributes(node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:
         if isinstance(attribute, ast.AnnAssign) and isinstance(attribute.target, ast.Name):
             match after:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    value = attribute.value
-                    if isinstance(value, ast.Call) and ast.unparse(value.func).endswith("checked"):
-                        value = value.args[0]
-                    default = "" if value is None else ast.unparse(value)
+                    default = "" if attribute.value is None else ast.unparse(attribute.value)
                     words = " ".join(text.split())
                     yield attribute.target.id, ast.unparse(attribute.annotation), default, words
                 case _:
@@ -98,10 +95,8 @@ def event_list() -> str:
 
 def path_statistics() -> str:
     """The fields of `PathStatistics`."""
-    measured = classes("_protocol/path/view.py")["PathFigures"]
     node = classes("paths.py")["PathStatistics"]
-    told = [*attributes(measured), *attributes(node)]
-    rows = [f"| `{name}` | {text} |" for name, _, _, text in told]
+    rows = [f"| `{name}` | {text} |" for name, _, _, text in attributes(node)]
     return "\n".join(["| field | meaning |", "| --- | --- |", *rows])
 
 
@@ -114,6 +109,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("policy.md", "knobs"): knobs,
     ("events.md", "events"): event_list,
     ("events.md", "path statistics"): path_statistics,
+    ("promises.md", "counts"): promises.counts,
     ("architecture.md", "protocol components"): lambda: components("_protocol"),
     ("architecture.md", "http client components"): lambda: components("http3/client"),
     ("architecture.md", "states of a pooled connection"): lambda: diagram(connection.STEPS),

@@ -25,7 +25,7 @@ from ._home import Home
 from ._response import make_response
 from ._tunnels import Tunnels
 
-_ROWS: Final[dict[str, _checks.Row]] = {
+_ROWS: Final[_checks.Table] = {
     "limits": _checks.instance(httpx.Limits),
     "fallback": _checks.optional(_checks.instance(httpx.AsyncBaseTransport)),
     "nursery": _checks.optional(_checks.instance(trio.Nursery)),

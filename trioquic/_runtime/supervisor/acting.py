@@ -7,6 +7,7 @@ so that the next look finds it.
 
 import trio
 
+from ... import events as public
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ...errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ...policy import (
@@ -25,6 +26,7 @@ from ...policy import (
 )
 from ..driver import Driver
 from ..paths.adding import PathAdder
+from ..paths.broadcast import Broadcast
 from ..paths.path_set import PathSet
 from .outlook import Outlook
 
@@ -38,11 +40,13 @@ class Actor:
         paths: PathSet,
         adder: PathAdder,
         outlook: Outlook,
+        broadcast: Broadcast,
     ) -> None:
         self._driver = driver
         self._paths = paths
         self._adder = adder
         self._outlook = outlook
+        self._broadcast = broadcast
         # waits for a connection ID, perhaps
         self._opening: trio.CancelScope | None = None
         # paths that there was no connection ID for, the last time the policy was asked
@@ -149,4 +153,4 @@ class Actor:
 
     def _refused(self, refusal: Refusal, reason: str = "") -> None:
         reason = reason or refusal.value
-        self._paths.news.on_refused(refusal, reason)
+        self._broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
