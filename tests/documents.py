@@ -66,7 +66,10 @@ def attributes(node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:
         if isinstance(attribute, ast.AnnAssign) and isinstance(attribute.target, ast.Name):
             match after:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    default = "" if attribute.value is None else ast.unparse(attribute.value)
+                    value = attribute.value
+                    if isinstance(value, ast.Call) and ast.unparse(value.func).endswith("checked"):
+                        value = value.args[0]
+                    default = "" if value is None else ast.unparse(value)
                     words = " ".join(text.split())
                     yield attribute.target.id, ast.unparse(attribute.annotation), default, words
                 case _:
@@ -95,8 +98,10 @@ def event_list() -> str:
 
 def path_statistics() -> str:
     """The fields of `PathStatistics`."""
+    measured = classes("_protocol/path/view.py")["PathFigures"]
     node = classes("paths.py")["PathStatistics"]
-    rows = [f"| `{name}` | {text} |" for name, _, _, text in attributes(node)]
+    told = [*attributes(measured), *attributes(node)]
+    rows = [f"| `{name}` | {text} |" for name, _, _, text in told]
     return "\n".join(["| field | meaning |", "| --- | --- |", *rows])
 
 

@@ -1,10 +1,10 @@
 """What a value from the application must be: one row for each field, one check for all.
 
-Every class of configuration has a table next to it, from the name of a field to a *row*: a function
-that gets the name and the value, and gives back what is to be kept (a tuple for a list) or raises
-TypeError for the wrong type and ValueError for the wrong value. `check_fields` runs the table
-when the object is made, so that a slip shows in the line that has it, and never later as a
-connection that quietly does less. Functions use the same rows for their arguments.
+Every field of a class of configuration has its *row* beside its default: a function that gets the
+name and the value, and gives back what is to be kept (a tuple for a list) or raises TypeError for
+the wrong type and ValueError for the wrong value. `check_fields` asks the rows when the object is
+made, so that a slip shows in the line that has it, and never later as a connection that quietly
+does less. Functions use the same rows for their arguments.
 
 Rows take no half measures: a bool is no number, a text is no sequence of texts, NaN is nothing at
 all, and a name must be one that somebody knows. Every message is one sentence that begins with the
@@ -17,23 +17,49 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import Final, TypeAlias, TypeVar
 
 T = TypeVar("T")
 Row: TypeAlias = Callable[[str, object], object]
-Table: TypeAlias = Mapping[str, Row]
 
 LARGEST_VARINT: Final = (1 << 62) - 1
 # In milliseconds it still fits into a transport parameter.
 LONGEST: Final = 1e15
+_METADATA: Final = "row"
+_rows: Final[dict[type, Mapping[str, Row]]] = {}
 _SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
 _HOST_AND_PORT: Final = re.compile(r"(?:\[.*\]|[^:]*)(?::[0-9]*)?")
 
 
-def check_fields(instance: object, table: Table) -> None:
+def checked(default: T, row: Row) -> T:
+    """The default of a field that has a row: `size: int = checked(4096, whole(0))`. A field whose
+    default is None may always be None."""
+    return field(default=default, metadata=by(optional(row) if default is None else row))
+
+
+def by(row: Row) -> Mapping[str, Row]:
+    """The same for a field without a default: `size: int = field(metadata=by(whole(0)))`."""
+    return {_METADATA: row}
+
+
+def rows_of(kind: type) -> Mapping[str, Row]:
+    """Every field that has a row, also where a subclass of the application's has given it another
+    default. Fields that it adds are its own."""
+    if kind not in _rows:
+        fields = [
+            one
+            for base in reversed(kind.__mro__)
+            for one in base.__dict__.get("__dataclass_fields__", {}).values()
+        ]
+        _rows[kind] = {f.name: f.metadata[_METADATA] for f in fields if _METADATA in f.metadata}
+    return _rows[kind]
+
+
+def check_fields(instance: object) -> None:
     """Check every field that has a row, and keep what the row makes of it. For `__post_init__` of
-    dataclasses, frozen ones as well. Fields that a subclass adds are the subclass's own."""
-    for name, row in table.items():
+    dataclasses, frozen ones as well."""
+    for name, row in rows_of(type(instance)).items():
         value = getattr(instance, name)
         kept = row(name, value)
         if kept is not value:

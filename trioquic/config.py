@@ -47,121 +47,9 @@ StrPath = str | os.PathLike[str]
 CongestionChoice: TypeAlias = Literal["cubic", "newreno"] | Callable[[int], CongestionControl]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TLSConfig:
-    """Whom to trust, and how the TLS 1.3 handshake is made (RFC 9001 section 4).
-
-    Without arguments the server's certificate must lead to one of certifi's roots and carry the
-    server's name. At most one of `ca_file`/`ca_data`, `fingerprint` and `verify=False` replaces
-    that.
-    """
-
-    ca_file: StrPath | None = None
-    """File with the trusted root certificates, in PEM (one or more) or DER (one)."""
-    ca_data: bytes | str | None = None
-    """The same as data; with `ca_file` both count."""
-    fingerprint: bytes | str | None = None
-    """SHA-256 of the server's own certificate (DER): 32 bytes, or hexadecimal with or without
-    colons. Exactly this certificate is accepted, whatever its name, issuer and dates."""
-    verify: bool = True
-    """False accepts every certificate: encryption without knowing with whom."""
-    client_cert: StrPath | None = None
-    """PEM file with the client's certificate and what leads to its root, sent if asked for."""
-    client_key: StrPath | None = None
-    """PEM file with the key of `client_cert`, not encrypted; default: it is in the same file."""
-    keylog_file: StrPath | None = None
-    """Append the secrets here in SSLKEYLOGFILE format, for debugging: whoever has the file can read
-    the connection. Default: the file that the SSLKEYLOGFILE environment variable names, if any."""
-    cipher_suites: Sequence[str] = tuple(CIPHER_SUITES)
-    """Names of `CIPHER_SUITES`, preferred first."""
-    groups: Sequence[str] = tuple(GROUPS)
-    """Names of `GROUPS`, preferred first; a key share for the first goes out with the first flight.
-    With one for X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem) goes one for X25519, if that is named
-    here, so that servers without ML-KEM need no other round trip. The first flight then has two
-    datagrams."""
-
-    def __post_init__(self) -> None:
-        _checks.check_fields(self, _TLS)
-        if self.client_key is not None and self.client_cert is None:
-            raise ValueError("client_key without client_cert")
-        has_roots = self.ca_file is not None or self.ca_data is not None
-        if has_roots + (self.fingerprint is not None) + (not self.verify) > 1:
-            raise ValueError("choose one of ca_file/ca_data, fingerprint and verify=False")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransportConfig:
-    """Times in seconds, sizes in bytes. The defaults suit downloads over the Internet.
-
-    A window is what the peer may send before the application has read; it starts at the `initial_*`
-    size and grows with what is read, up to the `max_*` size (RFC 9000 section 4.2).
-    """
-
-    idle_timeout: float = 30.0
-    """End the connection after this silence (RFC 9000 section 10.1); the server may want less, and
-    it is never less than 3 PTO. 0: never."""
-    keep_alive: float = 0.0
-    """Send a PING after this silence, so that neither the idle timeout nor a NAT ends the
-    connection (RFC 9000 section 10.1.2). 0: never."""
-    handshake_timeout: float = 10.0
-    """How long each of the server's addresses is given to complete the handshake; then it is
-    `HandshakeTimeoutError`, if no other one has done better."""
-    attempt_delay: float = 0.25
-    """After how long without success the next of the server's addresses is tried as well (RFC 8305
-    section 8: from 0.1 to 2)."""
-    drain_timeout: float = 5.0
-    """How long a close waits for finished streams to be acknowledged, and after early data for the
-    next ticket. 0: not at all."""
-    max_ack_delay: float = 0.025
-    """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms."""
-    initial_max_data: int = 2 * _MIB
-    """Window of the whole connection at the start."""
-    initial_max_stream_data: int = _MIB
-    """Window of each stream at the start."""
-    max_data: int = 24 * _MIB
-    """The most that the connection's window grows to."""
-    max_stream_data: int = 16 * _MIB
-    """The most that a stream's window grows to."""
-    max_streams_bidi: int = 100
-    """Bidirectional streams that the server may have open at once."""
-    max_streams_uni: int = 100
-    """Unidirectional streams that the server may have open at once."""
-    send_buffer: int = _MIB
-    """How much of each stream is taken from the application before it is acknowledged."""
-    congestion: CongestionChoice = "cubic"
-    """How fast each path is sent on: "cubic" (RFC 9438, with HyStart++, RFC 9406), "newreno"
-    (RFC 9002 section 7), or a callable that makes a `CongestionControl` of your own from the size
-    of a full datagram. It is called for every path, and once here to see that it works."""
-    max_datagram_size: int | None = None
-    """No UDP payload is made larger than this, also where a path would carry it (RFC 9000 section
-    14). 1200: every path keeps to that, and nothing is probed. None: what the interface sends."""
-    spin_bit: bool = True
-    """Let those on the way measure the round-trip time by a bit in each packet (RFC 9000 section
-    17.4). On some paths, chosen at random, it says nothing in any case."""
-    datagrams: bool = False
-    """Let the server send datagrams (RFC 9221). To send some, only the server has to agree."""
-    datagram_buffer: int = 256
-    """Datagrams kept each way; beyond that the oldest is dropped and counted."""
-    versions: Sequence[str] = tuple(VERSIONS)
-    """Names of `VERSIONS`, preferred first. A connection begins with "v1" if that is among them;
-    the server changes to another in its first answer, without a loss of time (RFC 9368)."""
-    path_event_buffer: int = 64
-    """Path events kept for each subscriber that does not read; more are dropped and counted."""
-    qlog_dir: StrPath | None = None
-    """Write what happens to each connection into a new file in this directory, which must exist, in
-    qlog (docs/qlog.md): packets, losses, paths and why they were changed; no keys, and nothing of
-    what streams carry. Default: the directory that the QLOGDIR environment variable names, if any.
-    A file that cannot be made is an OSError before anything is sent; when the disk is full later,
-    the trace ends with a warning and the connection goes on."""
-    qlog_limit: int = 64 * _MIB
-    """The most bytes of one trace. Packets are left out, and counted, before path events are."""
-
-    def __post_init__(self) -> None:
-        _checks.check_fields(self, _TRANSPORT)
-        if self.max_data < self.initial_max_data:
-            raise ValueError("max_data is smaller than initial_max_data")
-        if self.max_stream_data < self.initial_max_stream_data:
-            raise ValueError("max_stream_data is smaller than initial_max_stream_data")
+_DATA: Final = _checks.instance(bytes, str, wanted="bytes or str")
+_SUITE_NAMES: Final = _checks.names(CIPHER_SUITES, empty=False)
+_GROUP_NAMES: Final = _checks.names(GROUPS, empty=False)
 
 
 def _fingerprint(name: str, value: object) -> object:
@@ -204,40 +92,119 @@ def _congestion(name: str, choice: object) -> object:
     return choice
 
 
-_GROUP_NAMES: Final = _checks.names(GROUPS, empty=False)
-_TLS: Final[_checks.Table] = {
-    "ca_file": _checks.optional(_checks.path),
-    "ca_data": _checks.optional(_checks.instance(bytes, str, wanted="bytes or str")),
-    "fingerprint": _checks.optional(_fingerprint),
-    "verify": _checks.flag,
-    "client_cert": _checks.optional(_checks.path),
-    "client_key": _checks.optional(_checks.path),
-    "keylog_file": _checks.optional(_checks.path),
-    "cipher_suites": _checks.names(CIPHER_SUITES, empty=False),
-    "groups": _groups,
-}
-_TRANSPORT: Final[_checks.Table] = {
-    "idle_timeout": _checks.number(),
-    "keep_alive": _checks.number(),
-    "handshake_timeout": _checks.number(above=True),
-    "attempt_delay": _checks.number(above=True),
-    "drain_timeout": _checks.number(),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TLSConfig:
+    """Whom to trust, and how the TLS 1.3 handshake is made (RFC 9001 section 4).
+
+    Without arguments the server's certificate must lead to one of certifi's roots and carry the
+    server's name. At most one of `ca_file`/`ca_data`, `fingerprint` and `verify=False` replaces
+    that.
+    """
+
+    ca_file: StrPath | None = _checks.checked(None, _checks.path)
+    """File with the trusted root certificates, in PEM (one or more) or DER (one)."""
+    ca_data: bytes | str | None = _checks.checked(None, _DATA)
+    """The same as data; with `ca_file` both count."""
+    fingerprint: bytes | str | None = _checks.checked(None, _fingerprint)
+    """SHA-256 of the server's own certificate (DER): 32 bytes, or hexadecimal with or without
+    colons. Exactly this certificate is accepted, whatever its name, issuer and dates."""
+    verify: bool = _checks.checked(True, _checks.flag)
+    """False accepts every certificate: encryption without knowing with whom."""
+    client_cert: StrPath | None = _checks.checked(None, _checks.path)
+    """PEM file with the client's certificate and what leads to its root, sent if asked for."""
+    client_key: StrPath | None = _checks.checked(None, _checks.path)
+    """PEM file with the key of `client_cert`, not encrypted; default: it is in the same file."""
+    keylog_file: StrPath | None = _checks.checked(None, _checks.path)
+    """Append the secrets here in SSLKEYLOGFILE format, for debugging: whoever has the file can read
+    the connection. Default: the file that the SSLKEYLOGFILE environment variable names, if any."""
+    cipher_suites: Sequence[str] = _checks.checked(tuple(CIPHER_SUITES), _SUITE_NAMES)
+    """Names of `CIPHER_SUITES`, preferred first."""
+    groups: Sequence[str] = _checks.checked(tuple(GROUPS), _groups)
+    """Names of `GROUPS`, preferred first; a key share for the first goes out with the first flight.
+    With one for X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem) goes one for X25519, if that is named
+    here, so that servers without ML-KEM need no other round trip. The first flight then has two
+    datagrams."""
+
+    def __post_init__(self) -> None:
+        _checks.check_fields(self)
+        if self.client_key is not None and self.client_cert is None:
+            raise ValueError("client_key without client_cert")
+        has_roots = self.ca_file is not None or self.ca_data is not None
+        if has_roots + (self.fingerprint is not None) + (not self.verify) > 1:
+            raise ValueError("choose one of ca_file/ca_data, fingerprint and verify=False")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportConfig:
+    """Times in seconds, sizes in bytes. The defaults suit downloads over the Internet.
+
+    A window is what the peer may send before the application has read; it starts at the `initial_*`
+    size and grows with what is read, up to the `max_*` size (RFC 9000 section 4.2).
+    """
+
+    idle_timeout: float = _checks.checked(30.0, _checks.number())
+    """End the connection after this silence (RFC 9000 section 10.1); the server may want less, and
+    it is never less than 3 PTO. 0: never."""
+    keep_alive: float = _checks.checked(0.0, _checks.number())
+    """Send a PING after this silence, so that neither the idle timeout nor a NAT ends the
+    connection (RFC 9000 section 10.1.2). 0: never."""
+    handshake_timeout: float = _checks.checked(10.0, _checks.number(above=True))
+    """How long each of the server's addresses is given to complete the handshake; then it is
+    `HandshakeTimeoutError`, if no other one has done better."""
+    attempt_delay: float = _checks.checked(0.25, _checks.number(above=True))
+    """After how long without success the next of the server's addresses is tried as well (RFC 8305
+    section 8: from 0.1 to 2)."""
+    drain_timeout: float = _checks.checked(5.0, _checks.number())
+    """How long a close waits for finished streams to be acknowledged, and after early data for the
+    next ticket. 0: not at all."""
     # RFC 9000 section 18.2: values of 2**14 ms or more are invalid
-    "max_ack_delay": _checks.number(0, 16.384, above=True, below=True),
-    "initial_max_data": _checks.whole(0),
-    "initial_max_stream_data": _checks.whole(0),
-    "max_data": _checks.whole(0),
-    "max_stream_data": _checks.whole(0),
-    "max_streams_bidi": _checks.whole(0, _MOST_STREAMS),
-    "max_streams_uni": _checks.whole(0, _MOST_STREAMS),
-    "send_buffer": _checks.whole(1),
-    "congestion": _congestion,
-    "max_datagram_size": _checks.optional(_checks.whole(_BASE, _MOST_DATAGRAM)),
-    "spin_bit": _checks.flag,
-    "datagrams": _checks.flag,
-    "datagram_buffer": _checks.whole(1, 1 << 20),
-    "versions": _checks.names(VERSIONS, empty=False),
-    "path_event_buffer": _checks.whole(1, 1 << 20),
-    "qlog_dir": _checks.optional(_checks.path),
-    "qlog_limit": _checks.whole(64 * _KIB),
-}
+    max_ack_delay: float = _checks.checked(0.025, _checks.number(0, 16.384, above=True, below=True))
+    """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms."""
+    initial_max_data: int = _checks.checked(2 * _MIB, _checks.whole(0))
+    """Window of the whole connection at the start."""
+    initial_max_stream_data: int = _checks.checked(_MIB, _checks.whole(0))
+    """Window of each stream at the start."""
+    max_data: int = _checks.checked(24 * _MIB, _checks.whole(0))
+    """The most that the connection's window grows to."""
+    max_stream_data: int = _checks.checked(16 * _MIB, _checks.whole(0))
+    """The most that a stream's window grows to."""
+    max_streams_bidi: int = _checks.checked(100, _checks.whole(0, _MOST_STREAMS))
+    """Bidirectional streams that the server may have open at once."""
+    max_streams_uni: int = _checks.checked(100, _checks.whole(0, _MOST_STREAMS))
+    """Unidirectional streams that the server may have open at once."""
+    send_buffer: int = _checks.checked(_MIB, _checks.whole(1))
+    """How much of each stream is taken from the application before it is acknowledged."""
+    congestion: CongestionChoice = _checks.checked("cubic", _congestion)
+    """How fast each path is sent on: "cubic" (RFC 9438, with HyStart++, RFC 9406), "newreno"
+    (RFC 9002 section 7), or a callable that makes a `CongestionControl` of your own from the size
+    of a full datagram. It is called for every path, and once here to see that it works."""
+    max_datagram_size: int | None = _checks.checked(None, _checks.whole(_BASE, _MOST_DATAGRAM))
+    """No UDP payload is made larger than this, also where a path would carry it (RFC 9000 section
+    14). 1200: every path keeps to that, and nothing is probed. None: what the interface sends."""
+    spin_bit: bool = _checks.checked(True, _checks.flag)
+    """Let those on the way measure the round-trip time by a bit in each packet (RFC 9000 section
+    17.4). On some paths, chosen at random, it says nothing in any case."""
+    datagrams: bool = _checks.checked(False, _checks.flag)
+    """Let the server send datagrams (RFC 9221). To send some, only the server has to agree."""
+    datagram_buffer: int = _checks.checked(256, _checks.whole(1, 1 << 20))
+    """Datagrams kept each way; beyond that the oldest is dropped and counted."""
+    versions: Sequence[str] = _checks.checked(tuple(VERSIONS), _checks.names(VERSIONS, empty=False))
+    """Names of `VERSIONS`, preferred first. A connection begins with "v1" if that is among them;
+    the server changes to another in its first answer, without a loss of time (RFC 9368)."""
+    path_event_buffer: int = _checks.checked(64, _checks.whole(1, 1 << 20))
+    """Path events kept for each subscriber that does not read; more are dropped and counted."""
+    qlog_dir: StrPath | None = _checks.checked(None, _checks.path)
+    """Write what happens to each connection into a new file in this directory, which must exist, in
+    qlog (docs/qlog.md): packets, losses, paths and why they were changed; no keys, and nothing of
+    what streams carry. Default: the directory that the QLOGDIR environment variable names, if any.
+    A file that cannot be made is an OSError before anything is sent; when the disk is full later,
+    the trace ends with a warning and the connection goes on."""
+    qlog_limit: int = _checks.checked(64 * _MIB, _checks.whole(64 * _KIB))
+    """The most bytes of one trace. Packets are left out, and counted, before path events are."""
+
+    def __post_init__(self) -> None:
+        _checks.check_fields(self)
+        if self.max_data < self.initial_max_data:
+            raise ValueError("max_data is smaller than initial_max_data")
+        if self.max_stream_data < self.initial_max_stream_data:
+            raise ValueError("max_stream_data is smaller than initial_max_stream_data")

@@ -13,8 +13,8 @@ routes' metrics order the networks. Without it every interface counts.
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol, get_args, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, get_args, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import trio
@@ -39,15 +39,15 @@ class InterfaceAddress:
     mobile node's home address, RFC 6275). Raises ValueError for what is no address.
     """
 
-    address: str
-    prefix_length: int
-    deprecated: bool = False
-    temporary: bool = False
-    tentative: bool = False
-    home: bool = False
+    address: str = field(metadata=_checks.by(_checks.text))
+    prefix_length: int = field(metadata=_checks.by(_checks.whole(0, 128)))
+    deprecated: bool = _checks.checked(False, _checks.flag)
+    temporary: bool = _checks.checked(False, _checks.flag)
+    tentative: bool = _checks.checked(False, _checks.flag)
+    home: bool = _checks.checked(False, _checks.flag)
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _ADDRESS)
+        _checks.check_fields(self)
         parsed = ipaddress.ip_address(self.address.partition("%")[0])
         if not 0 <= self.prefix_length <= parsed.max_prefixlen:
             raise ValueError(f"{self.address} cannot have a prefix of {self.prefix_length} bits")
@@ -68,33 +68,15 @@ class Interface:
     name and for a `kind` that is not in `KINDS`, TypeError for wrong types.
     """
 
-    name: str
-    index: int | None = None
-    kind: InterfaceKind = "other"
-    up: bool = True
-    metered: bool | None = None
-    addresses: tuple[InterfaceAddress, ...] = ()
+    name: str = field(metadata=_checks.by(_checks.text))
+    index: int | None = _checks.checked(None, _checks.whole(0))
+    kind: InterfaceKind = _checks.checked("other", _checks.one_of(KINDS))
+    up: bool = _checks.checked(True, _checks.flag)
+    metered: bool | None = _checks.checked(None, _checks.flag)
+    addresses: tuple[InterfaceAddress, ...] = _checks.checked((), _checks.several(InterfaceAddress))
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _INTERFACE)
-
-
-_ADDRESS: Final[_checks.Table] = {
-    "address": _checks.text,
-    "prefix_length": _checks.whole(0, 128),
-    "deprecated": _checks.flag,
-    "temporary": _checks.flag,
-    "tentative": _checks.flag,
-    "home": _checks.flag,
-}
-_INTERFACE: Final[_checks.Table] = {
-    "name": _checks.text,
-    "index": _checks.optional(_checks.whole(0)),
-    "kind": _checks.one_of(KINDS),
-    "up": _checks.flag,
-    "metered": _checks.optional(_checks.flag),
-    "addresses": _checks.several(InterfaceAddress),
-}
+        _checks.check_fields(self)
 
 
 @runtime_checkable

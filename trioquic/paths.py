@@ -11,62 +11,27 @@ from typing import Protocol
 import trio
 
 from ._construction import NoPublicConstructor
+from ._protocol.path.path import Address as Address
 from ._protocol.path.state import PathState
-
-Address = tuple[str, int]
+from ._protocol.path.view import PathFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathStatistics:
+class PathStatistics(PathFigures):
     """A snapshot of one path. Times in seconds, sizes in bytes of UDP payload.
 
     Counters begin with the path and survive moves away from it and back. Of a path that was closed
     it is the last that was known.
     """
 
-    state: PathState
-    """Where the path is in its life; docs/paths.md has the diagram."""
     local: Address
     """Our IP address and UDP port."""
     remote: Address
     """The server's IP address and UDP port."""
     interface: str | None
     """The interface that the path was bound to, None if the system chooses."""
-    rtt: float | None
-    """Smoothed round-trip time (RFC 9002 section 5.3); None until there is a sample."""
-    min_rtt: float | None
-    """The shortest round trip (RFC 9002 section 5.2), since the connection moved here last."""
-    pto: float
-    """Probe timeout in seconds, with the peer's acknowledgement delay and without the doublings
-    that follow timeouts (RFC 9002 section 6.2.1)."""
-    congestion_window: int
-    """How many bytes may be in flight (RFC 9002 section 7)."""
-    bytes_in_flight: int
-    """Sent, and neither acknowledged nor lost."""
-    bytes_sent: int
-    """In all datagrams that went out here."""
-    bytes_received: int
-    """In all datagrams that came in here, also those that were then dropped."""
-    datagrams_sent: int
-    """Datagrams that went out here."""
-    datagrams_received: int
-    """Datagrams that came in here."""
-    packets_lost: int
-    """Packets that were sent here and counted as lost (RFC 9002 section 6.1)."""
-    spurious_losses: int
-    """Packets that counted as lost and were acknowledged after all."""
-    challenges_sent: int
-    """PATH_CHALLENGE frames, repetitions included (RFC 9000 section 8.2.1)."""
-    responses_sent: int
-    """Answers to the server's challenges (RFC 9000 section 8.2.2)."""
-    responses_dropped: int
-    """Challenges of the server beyond what is queued (RFC 9000 section 8.2.2)."""
-    validations: int
-    """How often the path was found to work both ways (RFC 9000 section 8.2.3)."""
     time_active: float
     """Seconds for which it has carried the connection."""
-    mtu: int
-    """The largest datagram that is sent (RFC 9000 section 14)."""
     datagrams_dropped: int
     """Datagrams that the system did not take, because of the errors counted in `socket_errors`."""
     socket_errors: int

@@ -17,7 +17,7 @@ nobody knows the routes (`routes` is None) every interface counts and all are eq
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from typing import Final
@@ -30,27 +30,20 @@ from .address import parse_address
 class Route:
     """One interface has a way to one of the addresses that were asked for."""
 
-    remote: str
+    remote: str = field(metadata=_checks.by(_checks.text))
     """The address as it was given in the question."""
-    interface: str
+    interface: str = field(metadata=_checks.by(_checks.text))
     """The name of the interface."""
     source: str | None = None
     """The address that the system would send from there; None if it does not tell."""
     metric: int | None = None
     """Lower is better, among routes of one address family; None if the system does not tell."""
-    chosen: bool = False
+    chosen: bool = _checks.checked(False, _checks.flag)
     """The system itself sends packets for this address here."""
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _ROUTE)
+        _checks.check_fields(self)
         parse_address(self.remote)
-
-
-_ROUTE: Final[_checks.Table] = {
-    "remote": _checks.text,
-    "interface": _checks.text,
-    "chosen": _checks.flag,
-}
 
 
 class LeftOut(Enum):

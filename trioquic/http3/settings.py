@@ -25,26 +25,18 @@ _LARGEST_TABLE: Final = 1 << 16
 class HTTP3Config:
     """Limits of an HTTP/3 connection; sizes in bytes."""
 
-    max_field_section_size: int = 65536
+    max_field_section_size: int = _checks.checked(65536, _checks.whole(0, 1 << 30))
     """The largest headers or trailers accepted: names and values uncompressed, and 32 for each
     field (RFC 9114 section 4.2.2)."""
-    qpack_table_capacity: int = 4096
+    qpack_table_capacity: int = _checks.checked(4096, _checks.whole(0, _LARGEST_TABLE))
     """The dynamic table that the server may fill (RFC 9204 section 3.2), at most 64 kB. 0: none."""
-    qpack_blocked_streams: int = 16
+    qpack_blocked_streams: int = _checks.checked(16, _checks.whole(0, 1 << 16))
     """Responses that may wait at once for the table's updates (RFC 9204 section 2.1.2)."""
-    max_informational: int = 16
+    max_informational: int = _checks.checked(16, _checks.whole(0, 1 << 16))
     """Interim (1xx) responses accepted for each request."""
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _ROWS)
-
-
-_ROWS: Final[_checks.Table] = {
-    "max_field_section_size": _checks.whole(0, 1 << 30),
-    "qpack_table_capacity": _checks.whole(0, _LARGEST_TABLE),
-    "qpack_blocked_streams": _checks.whole(0, 1 << 16),
-    "max_informational": _checks.whole(0, 1 << 16),
-}
+        _checks.check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from ._home import Home
 from ._response import make_response
 from ._tunnels import Tunnels
 
-_ROWS: Final[_checks.Table] = {
+_ROWS: Final[dict[str, _checks.Row]] = {
     "limits": _checks.instance(httpx.Limits),
     "fallback": _checks.optional(_checks.instance(httpx.AsyncBaseTransport)),
     "nursery": _checks.optional(_checks.instance(trio.Nursery)),

@@ -1,7 +1,7 @@
 """What a policy decides: actions, in the order in which the supervisor shall take them."""
 
 import ipaddress
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from math import inf, isnan
 from typing import Final, TypeVar
 
@@ -9,131 +9,6 @@ from .. import _checks
 from ..causes import CloseCause, MigrationCause
 from ..errors import NoPathReason
 from ._views import Candidate
-
-
-class Action:
-    """One thing that the supervisor shall do. TypeError and ValueError for odd fields."""
-
-    __slots__ = ()
-
-    def __post_init__(self) -> None:
-        _checks.check_fields(self, _ROWS.get(type(self), {}))
-
-
-_A = TypeVar("_A", bound=Action)
-
-
-@dataclass(frozen=True, slots=True)
-class ClosePath(Action):
-    """Give a path up. Closed already, nothing happens."""
-
-    path: int
-    _: KW_ONLY
-    cause: CloseCause = CloseCause.POLICY
-    """Why; told in `PathClosed`."""
-    reason: str = ""
-    """The same for people; empty: the cause says it all."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallServerBack(Action):
-    """Send something that is no probe on the active path, so that the server comes back to it
-    (RFC 9000 section 9.3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suspend(Action):
-    """Leave the active path, whose network is gone, but keep its socket and connection ID for when
-    it is back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Migrate(Action):
-    """Move the connection to a path (RFC 9000 section 9.2). What the RFC forbids is refused, and
-    told in `MigrationRefused`."""
-
-    path: int
-    _: KW_ONLY
-    cause: MigrationCause = MigrationCause.POLICY
-    """Why; told in `Migrated`."""
-    reason: str = ""
-    """The same for people; empty: the cause says it all."""
-    unvalidated: bool = False
-    """Move there also if the path is not validated; it is challenged at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAndMigrate(Action):
-    """Open a path to a candidate and move there at once, validating it at the same time (RFC 9000
-    section 9.2): where there is no other path, whatever works is better."""
-
-    candidate: Candidate
-    _: KW_ONLY
-    cause: MigrationCause = MigrationCause.POLICY
-    """Why; told in `Migrated`."""
-    reason: str = ""
-    """The same for people; empty: the cause says it all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge(Action):
-    """Challenge a path, again if need be (RFC 9000 section 8.2)."""
-
-    path: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPath(Action):
-    """Open a path to a candidate and challenge it."""
-
-    candidate: Candidate
-
-
-@dataclass(frozen=True, slots=True)
-class MissConnectionID(Action):
-    """A path to this candidate would be opened if the server had given another connection ID (RFC
-    9000 section 9.5): that is told once, in `MigrationRefused`."""
-
-    candidate: Candidate
-
-
-@dataclass(frozen=True, slots=True)
-class WaitForPath(Action):
-    """There is no way at all now."""
-
-    _: KW_ONLY
-    give_up: NoPathReason | None = None
-    """There will be none either, so end the connection with `NoPathError`, for this reason."""
-    give_up_at: float = inf
-    """When to do that, on trio's clock; until then the connection waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the supervisor shall do, and when to ask again. Empty: nothing."""
-
-    actions: tuple[Action, ...] = ()
-    _: KW_ONLY
-    look_again: float = inf
-    """When to ask again if nothing happens, on trio's clock."""
-
-    def __post_init__(self) -> None:
-        _checks.check_fields(self, _DECISION)
-
-    def of(self, kind: type[_A]) -> tuple[_A, ...]:
-        """The actions of one kind, in their order."""
-        return tuple(action for action in self.actions if isinstance(action, kind))
-
-    def without(self, *kinds: type[Action]) -> "Decision":
-        """The same decision without the actions of these kinds."""
-        rest = tuple(action for action in self.actions if not isinstance(action, kinds))
-        return replace(self, actions=rest)
-
-    @property
-    def move(self) -> Migrate | OpenAndMigrate | None:
-        """Where the connection moves; None: it stays."""
-        moves = [one for one in self.actions if isinstance(one, Migrate | OpenAndMigrate)]
-        return moves[0] if moves else None
 
 
 def _moment(name: str, value: object) -> object:
@@ -163,35 +38,142 @@ def _endpoint(name: str, value: object) -> object:
 def _candidate(name: str, value: object) -> object:
     """What a candidate is opened by, if it is not one of the view's."""
     _checks.instance(Candidate)(name, value)
-    for field, row in _CANDIDATE.items():
-        row(f"{field} of {name}", getattr(value, field))
+    for one, row in _BY.items():
+        row(f"{one} of {name}", getattr(value, one))
     return value
 
 
-_CANDIDATE: Final[_checks.Table] = {
+_BY: Final = {
     "local": _address,
     "interface": _checks.optional(_checks.text),
     "remote": _endpoint,
 }
-_PATH: Final[_checks.Table] = {"path": _checks.whole(0)}
-_WAY: Final[_checks.Table] = {"candidate": _candidate}
-_WHY: Final[_checks.Table] = {
-    "cause": _checks.instance(MigrationCause),
-    "reason": _checks.instance(str),
-}
-_ROWS: Final[dict[type[Action], _checks.Table]] = {
-    ClosePath: {**_PATH, **_WHY, "cause": _checks.instance(CloseCause)},
-    Migrate: {**_PATH, **_WHY, "unvalidated": _checks.flag},
-    OpenAndMigrate: {**_WAY, **_WHY},
-    Challenge: _PATH,
-    OpenPath: _WAY,
-    MissConnectionID: _WAY,
-    WaitForPath: {
-        "give_up": _checks.optional(_checks.instance(NoPathReason)),
-        "give_up_at": _moment,
-    },
-}
-_DECISION: Final[_checks.Table] = {
-    "actions": _checks.several(Action),
-    "look_again": _moment,
-}
+_PATH: Final = _checks.by(_checks.whole(0))
+_WAY: Final = _checks.by(_candidate)
+_CAUSE: Final = _checks.instance(MigrationCause)
+_GIVE_UP: Final = _checks.instance(NoPathReason)
+
+
+class Action:
+    """One thing that the supervisor shall do. TypeError and ValueError for odd fields."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        _checks.check_fields(self)
+
+
+_A = TypeVar("_A", bound=Action)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePath(Action):
+    """Give a path up. Closed already, nothing happens."""
+
+    path: int = field(metadata=_PATH)
+    _: KW_ONLY
+    cause: CloseCause = _checks.checked(CloseCause.POLICY, _checks.instance(CloseCause))
+    """Why; told in `PathClosed`."""
+    reason: str = _checks.checked("", _checks.instance(str))
+    """The same for people; empty: the cause says it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallServerBack(Action):
+    """Send something that is no probe on the active path, so that the server comes back to it
+    (RFC 9000 section 9.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend(Action):
+    """Leave the active path, whose network is gone, but keep its socket and connection ID for when
+    it is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate(Action):
+    """Move the connection to a path (RFC 9000 section 9.2). What the RFC forbids is refused, and
+    told in `MigrationRefused`."""
+
+    path: int = field(metadata=_PATH)
+    _: KW_ONLY
+    cause: MigrationCause = _checks.checked(MigrationCause.POLICY, _CAUSE)
+    """Why; told in `Migrated`."""
+    reason: str = _checks.checked("", _checks.instance(str))
+    """The same for people; empty: the cause says it all."""
+    unvalidated: bool = _checks.checked(False, _checks.flag)
+    """Move there also if the path is not validated; it is challenged at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAndMigrate(Action):
+    """Open a path to a candidate and move there at once, validating it at the same time (RFC 9000
+    section 9.2): where there is no other path, whatever works is better."""
+
+    candidate: Candidate = field(metadata=_WAY)
+    _: KW_ONLY
+    cause: MigrationCause = _checks.checked(MigrationCause.POLICY, _CAUSE)
+    """Why; told in `Migrated`."""
+    reason: str = _checks.checked("", _checks.instance(str))
+    """The same for people; empty: the cause says it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(Action):
+    """Challenge a path, again if need be (RFC 9000 section 8.2)."""
+
+    path: int = field(metadata=_PATH)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPath(Action):
+    """Open a path to a candidate and challenge it."""
+
+    candidate: Candidate = field(metadata=_WAY)
+
+
+@dataclass(frozen=True, slots=True)
+class MissConnectionID(Action):
+    """A path to this candidate would be opened if the server had given another connection ID (RFC
+    9000 section 9.5): that is told once, in `MigrationRefused`."""
+
+    candidate: Candidate = field(metadata=_WAY)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForPath(Action):
+    """There is no way at all now."""
+
+    _: KW_ONLY
+    give_up: NoPathReason | None = _checks.checked(None, _GIVE_UP)
+    """There will be none either, so end the connection with `NoPathError`, for this reason."""
+    give_up_at: float = _checks.checked(inf, _moment)
+    """When to do that, on trio's clock; until then the connection waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the supervisor shall do, and when to ask again. Empty: nothing."""
+
+    actions: tuple[Action, ...] = _checks.checked((), _checks.several(Action))
+    _: KW_ONLY
+    look_again: float = _checks.checked(inf, _moment)
+    """When to ask again if nothing happens, on trio's clock."""
+
+    def __post_init__(self) -> None:
+        _checks.check_fields(self)
+
+    def of(self, kind: type[_A]) -> tuple[_A, ...]:
+        """The actions of one kind, in their order."""
+        return tuple(action for action in self.actions if isinstance(action, kind))
+
+    def without(self, *kinds: type[Action]) -> "Decision":
+        """The same decision without the actions of these kinds."""
+        rest = tuple(action for action in self.actions if not isinstance(action, kinds))
+        return replace(self, actions=rest)
+
+    @property
+    def move(self) -> Migrate | OpenAndMigrate | None:
+        """Where the connection moves; None: it stays."""
+        moves = [one for one in self.actions if isinstance(one, Migrate | OpenAndMigrate)]
+        return moves[0] if moves else None

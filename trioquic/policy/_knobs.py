@@ -22,78 +22,79 @@ _UNKNOWN: Final = "other"
 class Knobs:
     """What an application chooses; `MigrationPolicy` has the units."""
 
-    enabled: bool = True
+    enabled: bool = _checks.checked(True, _checks.flag)
     """False: the connection stays on the path of its handshake; `add_path` and `migrate` raise
     `MigrationNotAllowedError`, and nothing happens by itself."""
-    automatic: bool = True
+    automatic: bool = _checks.checked(True, _checks.flag)
     """False: only the application moves the connection, with `migrate` and `migrate_to`."""
-    only_interfaces: Sequence[str] = ()
+    only_interfaces: Sequence[str] = _checks.checked((), _checks.names(empty=True))
     """*Only these*: names of the interfaces that may be used, in the order of preference; no other
     is, also not to begin on. Empty: all."""
-    interfaces: Sequence[str] = ()
+    interfaces: Sequence[str] = _checks.checked((), _checks.names(empty=True))
     """*These first*: names of interfaces in the order of preference, before all others. (*Start
     here* is `open_connection(interface=...)`.)"""
-    kinds: Sequence[str] = KINDS
+    # Without any kind nothing could be used; enabled=False says that, if it is meant.
+    kinds: Sequence[str] = _checks.checked(KINDS, _checks.names(networks.KINDS, empty=False))
     """Kinds of networks; a kind that is missing is not used, also not to begin on, unless an
     interface is named. If nothing else leads to the server, a connection may begin on a network of
     kind `other` all the same, as nobody knows what that is. Another order than the default's comes
     before the metrics of the system's routes, which come before the default's."""
-    leave_tunnel: bool = False
+    leave_tunnel: bool = _checks.checked(False, _checks.flag)
     """Whether a connection may leave a tunnel (a VPN) for a network outside it. False: where the
     system sends packets to the server through a tunnel, only tunnels are used, also while there is
     none: the connection waits for it."""
-    tunnel_only: bool = False
+    tunnel_only: bool = _checks.checked(False, _checks.flag)
     """Whether to use nothing but tunnels, also to begin: without one there is no connection. For
     who connects again after a connection in a tunnel was lost (`Connection.in_tunnel`)."""
-    metered: bool = True
+    metered: bool = _checks.checked(True, _checks.flag)
     """Whether metered networks may be used at all, also to begin, unless the connection is told to
     start there; they come after those that are not."""
-    start_interfaces: int | None = None
+    start_interfaces: int | None = _checks.checked(None, _checks.whole(1, 256))
     """From where to connect at first (RFC 8305). None: from where the system sends packets, and if
     there is no connection after `TransportConfig.attempt_delay`, beside that from every other
     interface that may be used, one after the other, metered ones last; the first to complete the
     handshake stays. 1: only from where the system sends packets. A larger number: from so many
     interfaces in the order of preference, each in its turn from the beginning."""
-    move_after: int = 1
+    move_after: int = _checks.checked(1, _checks.whole(0, infinite=True))
     """PTOs without an answer, and with nothing else heard, after which the connection moves to a
     validated standby path before that has answered again. Before, it goes where an answer comes
     from first. Infinity: always so."""
-    degraded_after: int = 3
+    degraded_after: int = _checks.checked(3, _checks.whole(1, 1 << 16))
     """PTOs in a row without an answer after which the active path counts as degraded, and the
     connection moves to a path that was asked and has not answered either, if no other has."""
-    standby: int = 1
+    standby: int = _checks.checked(1, _checks.whole(0, 256))
     """How many other paths to keep validated, so that a failover costs no validation."""
-    standby_interval: float = 25.0
+    standby_interval: float = _checks.checked(25.0, _checks.number(infinite=True))
     """Seconds after which a standby path is challenged again: before a NAT forgets it. Infinity:
     never."""
-    metered_standby_interval: float = _NEVER
+    metered_standby_interval: float = _checks.checked(_NEVER, _checks.number(infinite=True))
     """The same on a metered network; infinity: it is validated once."""
-    move_back_after: float = 1.0
+    move_back_after: float = _checks.checked(1.0, _checks.number(infinite=True))
     """Seconds a better network must have been validated before the connection returns to it. Each
     return within five minutes doubles it, up to 128 s. Infinity: never."""
-    switches_per_minute: int = 5
+    switches_per_minute: int = _checks.checked(5, _checks.whole(0))
     """How often a minute the connection may leave a path for its silence, so that two bad networks
     cause no flapping."""
-    no_path_timeout: float = _NEVER
+    no_path_timeout: float = _checks.checked(_NEVER, _checks.number(infinite=True))
     """Seconds to wait without any path before `NoPathError`; the idle timeout bounds it anyway.
     Infinity: only that."""
-    return_grace: float = 0.3
+    return_grace: float = _checks.checked(0.3, _checks.number(infinite=True))
     """Seconds to wait for the network in use to come back, as after the flap of a tunnel or a new
     lease of its address, where other networks are there, but the server forbids migration or gave
     no connection ID for them: then the end, with `NoPathError`. All that time the health is
     `WAITING`, so who watches it (`trioquic.httpx`, `trioquic fetch`) goes on elsewhere at once."""
-    use_preferred_address: bool = True
+    use_preferred_address: bool = _checks.checked(True, _checks.flag)
     """Whether to move to the server's preferred address (RFC 9000 section 9.6), and to ask both
     addresses from a new network (section 9.6.3). False: it is ignored."""
-    new_port: bool = True
+    new_port: bool = _checks.checked(True, _checks.flag)
     """Whether to try another port when the path is silent and there is no other network: a NAT or
     firewall may have forgotten the old one."""
-    linger: float = 3.0
+    linger: float = _checks.checked(3.0, _checks.number(unit="of PTOs"))
     """How long a path that was left is still listened to, in PTOs of that path, so that packets
     that were under way are not lost."""
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _ROWS)
+        _checks.check_fields(self)
         if self.tunnel_only and self.leave_tunnel:
             raise ValueError("tunnel_only and leave_tunnel contradict each other")
         named = (*self.only_interfaces, *self.interfaces)
@@ -133,29 +134,3 @@ class Knobs:
         return wanted or [
             pair for pair in pairs if pair.kind == _UNKNOWN and (self.metered or not pair.metered)
         ]
-
-
-_ROWS: Final[_checks.Table] = {
-    "enabled": _checks.flag,
-    "automatic": _checks.flag,
-    "only_interfaces": _checks.names(empty=True),
-    "interfaces": _checks.names(empty=True),
-    # Without any kind nothing could be used; enabled=False says that, if it is meant.
-    "kinds": _checks.names(networks.KINDS, empty=False),
-    "leave_tunnel": _checks.flag,
-    "tunnel_only": _checks.flag,
-    "metered": _checks.flag,
-    "start_interfaces": _checks.optional(_checks.whole(1, 256)),
-    "move_after": _checks.whole(0, infinite=True),
-    "degraded_after": _checks.whole(1, 1 << 16),
-    "standby": _checks.whole(0, 256),
-    "standby_interval": _checks.number(infinite=True),
-    "metered_standby_interval": _checks.number(infinite=True),
-    "move_back_after": _checks.number(infinite=True),
-    "switches_per_minute": _checks.whole(0),
-    "no_path_timeout": _checks.number(infinite=True),
-    "return_grace": _checks.number(infinite=True),
-    "use_preferred_address": _checks.flag,
-    "new_port": _checks.flag,
-    "linger": _checks.number(unit="of PTOs"),
-}

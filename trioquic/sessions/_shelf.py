@@ -6,7 +6,7 @@ they go when there is no room.
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from .. import _checks
@@ -31,21 +31,13 @@ class Entry(NamedTuple):
 class Limits:
     """What the user of a store has chosen. ValueError and TypeError for what cannot be."""
 
-    across_networks: bool
-    per_server: int
-    most: int
-    token_lifetime: float
+    across_networks: bool = field(metadata=_checks.by(_checks.flag))
+    per_server: int = field(metadata=_checks.by(_checks.whole(1, MOST_RECORDS)))
+    most: int = field(metadata=_checks.by(_checks.whole(1, MOST_RECORDS)))
+    token_lifetime: float = field(metadata=_checks.by(_checks.number(above=True)))
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _ROWS)
-
-
-_ROWS: Final[_checks.Table] = {
-    "across_networks": _checks.flag,
-    "per_server": _checks.whole(1, MOST_RECORDS),
-    "most": _checks.whole(1, MOST_RECORDS),
-    "token_lifetime": _checks.number(above=True),
-}
+        _checks.check_fields(self)
 
 
 class Shelf:

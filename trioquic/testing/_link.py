@@ -44,6 +44,10 @@ class LinkOptions(TypedDict, total=False):
     mtu: int
 
 
+_RATE: Final = _checks.number(above=True, infinite=True, unit="of bits per second")
+_PROBABILITY: Final = _checks.number(0, 1, unit="")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkProfile:
     """How one direction of a link behaves. Probabilities are between 0 and 1, per datagram.
@@ -51,48 +55,31 @@ class LinkProfile:
     Raises TypeError and ValueError for values that make no sense.
     """
 
-    delay: float = 0.0
+    delay: float = _checks.checked(0.0, _checks.number())
     """Seconds on the wire."""
-    jitter: float = 0.0
+    jitter: float = _checks.checked(0.0, _checks.number())
     """Up to that many seconds more, uniformly distributed; keeps the order."""
-    rate: float | None = None
+    rate: float | None = _checks.checked(None, _RATE)
     """Bits per second, IP and UDP headers included; None is without limit."""
-    queue: float = math.inf
+    queue: float = _checks.checked(math.inf, _checks.number(infinite=True))
     """The longest time in seconds that a datagram may wait for its turn, given a rate."""
-    queue_bytes: int | None = None
+    queue_bytes: int | None = _checks.checked(None, _checks.whole(0))
     """The most bytes that may wait, given a rate; None is without limit."""
-    loss: float = 0.0
-    corrupt: float = 0.0
+    loss: float = _checks.checked(0.0, _PROBABILITY)
+    corrupt: float = _checks.checked(0.0, _PROBABILITY)
     """Probability that one byte arrives changed."""
-    duplicate: float = 0.0
-    reorder: float = 0.0
+    duplicate: float = _checks.checked(0.0, _PROBABILITY)
+    reorder: float = _checks.checked(0.0, _PROBABILITY)
     """Probability that a datagram is held back, so that others may overtake it."""
-    reorder_delay: float = 0.01
+    reorder_delay: float = _checks.checked(0.01, _checks.number())
     """Seconds for which such a datagram is held back."""
-    max_burst: int | None = None
+    max_burst: int | None = _checks.checked(None, _checks.whole(1))
     """After that many losses and corruptions in a row the next datagram is spared."""
-    mtu: int = 1500
+    mtu: int = _checks.checked(1500, _checks.whole(0))
     """Bytes of the largest IP packet that gets through."""
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _ROWS)
-
-
-_PROBABILITY: Final = _checks.number(0, 1, unit="")
-_ROWS: Final[_checks.Table] = {
-    "delay": _checks.number(),
-    "jitter": _checks.number(),
-    "rate": _checks.optional(_checks.number(above=True, infinite=True, unit="of bits per second")),
-    "queue": _checks.number(infinite=True),
-    "queue_bytes": _checks.optional(_checks.whole(0)),
-    "loss": _PROBABILITY,
-    "corrupt": _PROBABILITY,
-    "duplicate": _PROBABILITY,
-    "reorder": _PROBABILITY,
-    "reorder_delay": _checks.number(),
-    "max_burst": _checks.optional(_checks.whole(1)),
-    "mtu": _checks.whole(0),
-}
+        _checks.check_fields(self)
 
 
 class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface"):

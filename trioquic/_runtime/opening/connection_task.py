@@ -100,13 +100,11 @@ class ConnectionTask:
                 paths = PathSet(
                     driver, nursery, self._remote, plan.networks, reach, self._broadcast
                 )
-                adder = PathAdder(driver, paths, plan.networks, plan.migration, self._broadcast)
+                adder = PathAdder(driver, paths, plan.networks, plan.migration)
                 if self._keeper is not None:
                     driver.attach_keeper(partial(self._keep, self._keeper, paths))
                     nursery.start_soon(self._keeper.run)
-                supervisor = Supervisor(
-                    driver, paths, adder, plan.migration, plan.networks, self._broadcast
-                )
+                supervisor = Supervisor(driver, paths, adder, plan.migration, plan.networks)
                 by_hand = ByHand(driver, paths, adder, plan.migration.linger)
                 connect = partial(self._connection, paths, by_hand, supervisor)
                 nursery.start_soon(supervisor.run, nursery)

@@ -7,7 +7,6 @@ what it has just got back.
 
 import trio
 
-from ... import events as public
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ...causes import CloseCause
 from ...errors import MigrationNotAllowedError, QuicError
@@ -19,7 +18,6 @@ from ..endings import path_error
 from ..sockets.binding import bind_socket, connect_socket, interface_of, local_error
 from ..sockets.sockets import DatagramSocket, Remote
 from ..waiting import Reason
-from .broadcast import Broadcast
 from .path_set import PathSet
 
 # How long `add` waits for a connection ID when the last ones were just given back, in PTOs and in
@@ -37,13 +35,11 @@ class PathAdder:
         paths: PathSet,
         networks: NetworkSource,
         policy: MigrationPolicy,
-        broadcast: Broadcast,
     ) -> None:
         self._driver = driver
         self._paths = paths
         self._networks = networks
         self._policy = policy
-        self._broadcast = broadcast
 
     async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Open a socket and make a candidate path of it; see `Connection.add_path`."""
@@ -147,7 +143,5 @@ class PathAdder:
         """What a refusal of the core's looks like to the application; it is told as well."""
         error = path_error(refused)
         if isinstance(error, MigrationNotAllowedError):
-            self._broadcast.send(
-                public.MigrationRefused(refusal=error.refusal, reason=error.reason)
-            )
+            self._paths.news.on_refused(error.refusal, error.reason)
         return error

@@ -8,7 +8,8 @@ and a full socket holds back data rather than packets.
 
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from dataclasses import fields
+from typing import Any, Final, Protocol
 
 import trio
 
@@ -16,6 +17,7 @@ from ..._construction import create
 from ..._protocol.lifetime import CoreState
 from ..._protocol.path.refusal import PathRefusedError
 from ..._protocol.path.state import PathState
+from ..._protocol.path.view import PathFigures
 from ..._protocol.sending.batch import Batch
 from ...causes import CloseCause
 from ...errors import PathAbandonedError, PathError, PathValidationError
@@ -24,6 +26,7 @@ from ..driver import Driver
 from ..endings import path_error
 from ..sockets.sockets import DatagramSocket, Received
 
+_FIGURES: Final = tuple(field.name for field in fields(PathFigures))
 # Bytes read before the connection may answer (acknowledge), and before other tasks get their turn.
 _FLUSH_AFTER = 128 << 10
 _YIELD_AFTER = 512 << 10
@@ -274,28 +277,14 @@ class PathLink:
         """What is known now; `state` where that is other than the core's."""
         view = self._driver.core.path_view(self.path_id)
         socket = self._socket
+        figures: dict[str, Any] = {name: getattr(view, name) for name in _FIGURES}
+        figures["state"] = state or view.state
         return PathStatistics(
-            state=state or view.state,
+            **figures,
             local=socket.local,
             remote=socket.remote,
             interface=socket.interface,
-            rtt=view.rtt,
-            min_rtt=view.min_rtt,
-            pto=view.pto,
-            congestion_window=view.congestion_window,
-            bytes_in_flight=view.bytes_in_flight,
-            bytes_sent=view.bytes_sent,
-            bytes_received=view.bytes_received,
-            datagrams_sent=view.datagrams_sent,
-            datagrams_received=view.datagrams_received,
-            packets_lost=view.packets_lost,
-            spurious_losses=view.spurious_losses,
-            challenges_sent=view.challenges_sent,
-            responses_sent=view.responses_sent,
-            responses_dropped=view.responses_dropped,
-            validations=view.validations,
             time_active=self._time_active(),
-            mtu=view.mtu,
             datagrams_dropped=socket.datagrams_dropped,
             socket_errors=socket.errors,
             last_socket_error=None if socket.last_error is None else str(socket.last_error),

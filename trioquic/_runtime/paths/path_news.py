@@ -26,7 +26,7 @@ from ..._protocol.events import (
     ServerMoved,
     ValidationFailed,
 )
-from ...causes import CloseCause, MigrationCause
+from ...causes import CloseCause, MigrationCause, Refusal
 from ...paths import Path
 from ...policy import PolicyEvent, Trigger
 from .broadcast import Broadcast
@@ -81,8 +81,9 @@ class PathNews:
         """The connection begins on this path."""
         self._last_active = path
 
-    def without_path(self) -> None:
-        """The connection has been told to be nowhere: what it was on before is of no interest."""
+    def on_waiting(self, deadline: float, reason: str) -> None:
+        """There is no path. What the connection was on before is of no interest any more."""
+        self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=reason))
         self._last_active = None
 
     def on_opened(self, path: Path) -> None:
@@ -97,6 +98,10 @@ class PathNews:
     def on_moving(self, cause: MigrationCause, reason: str) -> None:
         """The connection is about to be moved, for this cause."""
         self._cause, self._reason = cause, reason
+
+    def on_refused(self, refusal: Refusal, reason: str) -> None:
+        """A path was wanted and could not be had."""
+        self._broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
 
     # -- from the core ---------------------------------------------------------------------------
 

@@ -3,6 +3,9 @@
 A half keeps no data: the core does. It adds what the core cannot know: that one task at a time may
 use a direction, that this side has closed it, and how to wait. Every method is a checkpoint. One
 that has to wait looks at the core's state again whenever it is woken.
+
+These are bases of the public classes in `streams.py`. They are begun by a method of theirs, as the
+public classes have no constructor.
 """
 
 from typing import Final
@@ -19,7 +22,7 @@ _SIZE: Final = _checks.whole(1)
 # `receive_some()` without a size: what is there, but not so much that one call delays all others.
 _DEFAULT_READ: Final = 1 << 20
 # What the peer is told when a stream is closed without a code of the application's own
-_NO_CODE: Final = 0
+NO_CODE: Final = 0
 
 
 def check_code(error_code: int) -> int:
@@ -30,6 +33,8 @@ def check_code(error_code: int) -> int:
 
 class _OneTask:
     """Admits one task at a time; the next one gets BusyResourceError."""
+
+    __slots__ = ("_busy", "_what")
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -44,134 +49,170 @@ class _OneTask:
         self._busy = False
 
 
-class SendHalf:
-    """Sending on one stream."""
+class NumberedStream:
+    """Which stream of which connection it is."""
 
-    def __init__(self, driver: Driver, stream_id: int) -> None:
-        self._driver = driver
-        self._id = stream_id
-        self._one_task = _OneTask("sending on")
+    _driver: Driver
+    _stream_id: int
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._stream_id}>"
+
+    @property
+    def stream_id(self) -> int:
+        """The stream's number on the wire (RFC 9000 section 2.1)."""
+        return self._stream_id
+
+
+class SendingHalf(NumberedStream):
+    """What a stream has that this side sends on."""
+
+    def _begin_sending(self, driver: Driver, stream_id: int) -> None:
+        self._driver, self._stream_id = driver, stream_id
+        self._one_sender = _OneTask("sending on")
         # no more data: by send_eof, reset or close
         self._finished = False
-        self._closed = False
+        self._closed_for_sending = False
 
-    def _check(self) -> None:
+    def _check_sending(self) -> None:
         """Raise if nothing can be sent any more."""
-        if self._closed or self._finished:
+        if self._closed_for_sending or self._finished:
             raise trio.ClosedResourceError("the stream is closed for sending")
         self._driver.life.check_open()
-        code = self._driver.core.streams.stop_code(self._id)
+        code = self._driver.core.streams.stop_code(self._stream_id)
         if code is not None:
             raise StopSendingError(f"the peer stopped reading, code {code:#x}", error_code=code)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand all of `data` to the connection, waiting for room in the send buffer."""
+        """Send all of `data`, in order and reliably.
+
+        Returns when the connection has taken it (see `TransportConfig.send_buffer`), not when it
+        has arrived. Raises `StopSendingError` when the peer wants no more, `ConnectionLostError`
+        when the connection ended, `trio.ClosedResourceError` after one's own close, and
+        `trio.BusyResourceError` if another task is sending. Cancelled, any part from the front of
+        `data` may have been taken.
+        """
         _checks.check(_checks.octets, "data", data)
-        with self._one_task:
+        with self._one_sender:
             await trio.lowlevel.checkpoint_if_cancelled()
-            self._check()
+            self._check_sending()
             streams = self._driver.core.streams
             content = data if isinstance(data, bytes) else bytes(data)
-            position = streams.write(self._id, content)
+            position = streams.write(self._stream_id, content)
             self._driver.timer.soon()
             if position == len(content):
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 return
             while position < len(content):
                 await self._wait_for_room()
-                position += streams.write(self._id, content, position)
+                position += streams.write(self._stream_id, content, position)
                 self._driver.timer.soon()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until the send buffer has room."""
-        with self._one_task:
+        """Wait until `send_all` can take something at once; errors as there."""
+        with self._one_sender:
             await trio.lowlevel.checkpoint_if_cancelled()
-            self._check()
-            if self._driver.core.streams.send_room(self._id):
+            self._check_sending()
+            if self._driver.core.streams.send_room(self._stream_id):
                 await trio.lowlevel.cancel_shielded_checkpoint()
             else:
                 await self._wait_for_room()
 
     async def _wait_for_room(self) -> None:
-        while not self._driver.core.streams.send_room(self._id):
-            await self._driver.writers.wait(self._id)
-            self._check()
-
-    async def send_eof(self) -> None:
-        """End the data with a FIN."""
-        if self._closed:
-            raise trio.ClosedResourceError("the stream is closed")
-        with self._one_task:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            if not self._finished:
-                self._check()
-                self._finish()
-            await trio.lowlevel.cancel_shielded_checkpoint()
+        while not self._driver.core.streams.send_room(self._stream_id):
+            await self._driver.writers.wait(self._stream_id)
+            self._check_sending()
 
     def reset(self, error_code: int) -> None:
-        """Give up sending: what was not delivered never will be."""
+        """Give up sending: RESET_STREAM (RFC 9000 section 19.4) with an application error code.
+
+        What has not arrived yet never will; the peer's reader gets an error. Changes nothing once
+        everything was acknowledged.
+        """
         code = check_code(error_code)
         if self._driver.life.over:
             return
         self._finished = True
-        self._driver.core.streams.reset(self._id, code)
+        self._driver.core.streams.reset(self._stream_id, code)
         self._driver.timer.soon()
-        self._driver.writers.wake(self._id)
+        self._driver.writers.wake(self._stream_id)
 
-    def set_priority(self, urgency: int, incremental: bool) -> None:
-        """Which stream's data goes first."""
+    def set_priority(self, urgency: int, *, incremental: bool = False) -> None:
+        """Which stream's data leaves first: `urgency` 0 (first) to 7, 3 when it was never set.
+
+        Streams of equal urgency take turns if they are `incremental`, else the older one goes first
+        (RFC 9218 has the idea).
+        """
         _checks.check(_URGENCY, "urgency", urgency)
         _checks.check(_checks.flag, "incremental", incremental)
         if not self._driver.life.over:
-            self._driver.core.streams.set_priority(self._id, urgency, incremental)
+            self._driver.core.streams.set_priority(self._stream_id, urgency, incremental)
 
-    def close(self, *, abort: bool) -> None:
+    async def aclose(self) -> None:
+        """End the data with a FIN; what was sent is delivered as long as the connection lives.
+
+        Cancelled, it resets the stream with code 0 instead, unless that was ended before: a peer
+        never takes half of the data for all of it.
+        """
+        abort = True
+        try:
+            await trio.lowlevel.checkpoint()
+            abort = False
+        finally:
+            self._close_sending(abort=abort)
+
+    def _close_sending(self, *, abort: bool) -> None:
         """No more data: a FIN after what was accepted, or a reset if this is an abort."""
-        if self._closed:
+        if self._closed_for_sending:
             return
-        self._closed = True
+        self._closed_for_sending = True
         if not self._finished and not self._driver.life.over:
             if abort:
-                self.reset(_NO_CODE)
+                self.reset(NO_CODE)
             else:
                 self._finish()
-        self._driver.writers.wake(self._id)
+        self._driver.writers.wake(self._stream_id)
 
     def _finish(self) -> None:
         self._finished = True
         streams = self._driver.core.streams
         # After STOP_SENDING the core has reset the stream already (RFC 9000 section 3.5).
-        if streams.stop_code(self._id) is None:
-            streams.finish(self._id)
+        if streams.stop_code(self._stream_id) is None:
+            streams.finish(self._stream_id)
             self._driver.timer.soon()
 
 
-class ReceiveHalf:
-    """Receiving on one stream."""
+class ReceivingHalf(NumberedStream):
+    """What a stream has that the peer sends on."""
 
-    def __init__(self, driver: Driver, stream_id: int) -> None:
-        self._driver = driver
-        self._id = stream_id
-        self._one_task = _OneTask("receiving from")
-        self._closed = False
+    def _begin_receiving(self, driver: Driver, stream_id: int) -> None:
+        self._driver, self._stream_id = driver, stream_id
+        self._one_receiver = _OneTask("receiving from")
+        self._closed_for_receiving = False
         self._at_end = False
         self._reset_code: int | None = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Bytes that have arrived, waiting for them; b"" at the end."""
+        """The next bytes, at most `max_bytes`; b"" once the peer has sent its last.
+
+        Raises `StreamResetError` when the peer gave up, `ConnectionLostError` when the connection
+        ended (what arrived before is delivered first), `trio.ClosedResourceError` after one's own
+        close, and `trio.BusyResourceError` if another task is receiving. Cancelled, nothing is
+        lost. Reading is what gives the peer credit to send more (RFC 9000 section 4).
+        """
         if max_bytes is None:
             most = _DEFAULT_READ
         else:
             _checks.check(_SIZE, "max_bytes", max_bytes)
             most = max_bytes
-        with self._one_task:
+        with self._one_receiver:
             await trio.lowlevel.checkpoint_if_cancelled()
             data = self._take(most)
             if data is not None:
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 return data
             while data is None:
-                await self._driver.readers.wait(self._id)
+                await self._driver.readers.wait(self._stream_id)
                 data = self._take(most)
             return data
 
@@ -179,7 +220,7 @@ class ReceiveHalf:
         """Data, b"" at the end, None when there is nothing yet, or an exception.
 
         What arrived before the connection ended is still delivered."""
-        if self._closed:
+        if self._closed_for_receiving:
             raise trio.ClosedResourceError("the stream is closed for receiving")
         if self._at_end:
             return b""
@@ -189,16 +230,16 @@ class ReceiveHalf:
         if driver.life.unusable:
             driver.life.check_open()
         streams = driver.core.streams
-        data = streams.read(self._id, most, trio.current_time(), driver.core.rtt)
+        data = streams.read(self._stream_id, most, trio.current_time(), driver.core.rtt)
         if data:
             driver.flush_if_pending()
             return data
         # The order matters: the core forgets a stream whose end was seen.
-        self._reset_code = streams.reset_code(self._id)
+        self._reset_code = streams.reset_code(self._stream_id)
         if self._reset_code is not None:
             driver.flush_if_pending()
             raise self._reset_error(self._reset_code)
-        if streams.at_end(self._id):
+        if streams.at_end(self._stream_id):
             self._at_end = True
             driver.flush_if_pending()
             return b""
@@ -209,17 +250,21 @@ class ReceiveHalf:
         return StreamResetError(f"the peer reset the stream, code {code:#x}", error_code=code)
 
     def stop(self, error_code: int) -> None:
-        """Want no more: whoever waits here is woken, and the peer told."""
+        """Want no more: STOP_SENDING (RFC 9000 section 19.5) with an application error code.
+        Whoever waits here is woken."""
         code = check_code(error_code)
-        if self._closed:
+        if self._closed_for_receiving:
             return
-        self._closed = True
+        self._closed_for_receiving = True
         finished = self._at_end or self._reset_code is not None
         if not finished and not self._driver.life.over:
-            self._driver.core.streams.stop_sending(self._id, code)
+            self._driver.core.streams.stop_sending(self._stream_id, code)
             self._driver.timer.soon()
-        self._driver.readers.wake(self._id)
+        self._driver.readers.wake(self._stream_id)
 
-    def close(self) -> None:
-        """The same, without a code of the application's own."""
-        self.stop(_NO_CODE)
+    async def aclose(self) -> None:
+        """Stop with code 0 unless the end was reached. Closes also when it is cancelled."""
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            self.stop(NO_CODE)

@@ -7,7 +7,6 @@ so that the next look finds it.
 
 import trio
 
-from ... import events as public
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ...errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ...policy import (
@@ -26,7 +25,6 @@ from ...policy import (
 )
 from ..driver import Driver
 from ..paths.adding import PathAdder
-from ..paths.broadcast import Broadcast
 from ..paths.path_set import PathSet
 from .outlook import Outlook
 
@@ -40,13 +38,11 @@ class Actor:
         paths: PathSet,
         adder: PathAdder,
         outlook: Outlook,
-        broadcast: Broadcast,
     ) -> None:
         self._driver = driver
         self._paths = paths
         self._adder = adder
         self._outlook = outlook
-        self._broadcast = broadcast
         # waits for a connection ID, perhaps
         self._opening: trio.CancelScope | None = None
         # paths that there was no connection ID for, the last time the policy was asked
@@ -153,4 +149,4 @@ class Actor:
 
     def _refused(self, refusal: Refusal, reason: str = "") -> None:
         reason = reason or refusal.value
-        self._broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
+        self._paths.news.on_refused(refusal, reason)

@@ -13,14 +13,12 @@ from typing import Final
 import trio
 
 from ... import _application_code
-from ... import events as public
 from ...errors import NoPathReason
 from ...networks import NetworkSource
 from ...policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View, WaitForPath
 from ..driver import Driver
 from ..endings import Wait
 from ..paths.adding import PathAdder
-from ..paths.broadcast import Broadcast
 from ..paths.path_set import PathSet
 from .acting import Actor
 from .outlook import Outlook
@@ -39,15 +37,13 @@ class Supervisor:
         adder: PathAdder,
         policy: MigrationPolicy,
         networks: NetworkSource,
-        broadcast: Broadcast,
     ) -> None:
         self._driver = driver
         self._paths = paths
         self._policy = policy
         self._networks = networks
-        self._broadcast = broadcast
         self._outlook = Outlook(driver, paths, networks, policy)
-        self._actor = Actor(driver, paths, adder, self._outlook, broadcast)
+        self._actor = Actor(driver, paths, adder, self._outlook)
         # why to look again: what happened first since the last look
         self._due: PolicyEvent | None = None
         self._news = trio.Event()
@@ -153,8 +149,7 @@ class Supervisor:
                 deadline = min(deadline, confined.give_up_at)
         self._driver.set_wait(wait)
         if begins:
-            self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=wait.reason))
-            self._paths.news.without_path()
+            self._paths.news.on_waiting(deadline, wait.reason)
 
     def _wait(self, view: View) -> Wait:
         """What there is to say about the wait, as things are now."""

@@ -14,25 +14,28 @@ from .discovery import Mode
 
 Watch: TypeAlias = Callable[[Origin, HTTP3Connection], AbstractAsyncContextManager[object]]
 """What is done beside a connection, as a block around its life."""
+_TLS: Final = _checks.instance(TLSConfig)
+_TRANSPORT: Final = _checks.instance(TransportConfig)
+_POLICY: Final = _checks.instance(MigrationPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Those of `Client`, and what those have who stand on it."""
 
-    tls: TLSConfig = TLSConfig()  # noqa: RUF009 - frozen
-    transport: TransportConfig = TransportConfig()  # noqa: RUF009 - frozen
-    migration: MigrationPolicy = MigrationPolicy()  # noqa: RUF009 - frozen
-    networks: NetworkSource | None = None
-    sessions: SessionStore | None = None
-    early_data: bool = False
-    http3: HTTP3Config = HTTP3Config()  # noqa: RUF009 - frozen
-    interfaces: Sequence[str] = ()
-    max_connections: float = 100
-    max_idle_connections: float = 20
-    idle_expiry: float = 5.0
-    mode: Mode = "only"
-    head_start: float = 0.3
+    tls: TLSConfig = _checks.checked(TLSConfig(), _TLS)
+    transport: TransportConfig = _checks.checked(TransportConfig(), _TRANSPORT)
+    migration: MigrationPolicy = _checks.checked(MigrationPolicy(), _POLICY)
+    networks: NetworkSource | None = _checks.checked(None, _checks.instance(NetworkSource))
+    sessions: SessionStore | None = _checks.checked(None, _checks.instance(SessionStore))
+    early_data: bool = _checks.checked(False, _checks.flag)
+    http3: HTTP3Config = _checks.checked(HTTP3Config(), _checks.instance(HTTP3Config))
+    interfaces: Sequence[str] = _checks.checked((), _checks.names(empty=True, twice=True))
+    max_connections: float = _checks.checked(100, _checks.whole(0, infinite=True))
+    max_idle_connections: float = _checks.checked(20, _checks.whole(0, infinite=True))
+    idle_expiry: float = _checks.checked(5.0, _checks.number(infinite=True))
+    mode: Mode = _checks.checked("only", _checks.one_of(("direct", "alt-svc", "only")))
+    head_start: float = _checks.checked(0.3, _checks.number())
     """How long a connection may take before the way around HTTP/3 is tried, too, in seconds."""
     outage: float = 10.0
     """For how long a request goes on looking for a way while there was one a moment ago, in
@@ -43,23 +46,6 @@ class Settings:
     watch: Watch = lambda *_: nullcontext()
 
     def __post_init__(self) -> None:
-        _checks.check_fields(self, _ROWS)
+        _checks.check_fields(self)
         if self.early_data and self.sessions is None:
             raise ValueError("early_data needs sessions: it is sent with what an earlier one left")
-
-
-_ROWS: Final[_checks.Table] = {
-    "tls": _checks.instance(TLSConfig),
-    "transport": _checks.instance(TransportConfig),
-    "migration": _checks.instance(MigrationPolicy),
-    "networks": _checks.optional(_checks.instance(NetworkSource)),
-    "sessions": _checks.optional(_checks.instance(SessionStore)),
-    "early_data": _checks.flag,
-    "http3": _checks.instance(HTTP3Config),
-    "interfaces": _checks.names(empty=True, twice=True),
-    "max_connections": _checks.whole(0, infinite=True),
-    "max_idle_connections": _checks.whole(0, infinite=True),
-    "idle_expiry": _checks.number(infinite=True),
-    "mode": _checks.one_of(("direct", "alt-svc", "only")),
-    "head_start": _checks.number(),
-}
