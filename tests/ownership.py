@@ -21,6 +21,7 @@ WRITERS = {
     "on_handshake_keys": {"establishment.py"},
     "on_complete": {"establishment.py"},
     "on_confirmed": {"establishment.py"},
+    "on_observer": {"connection.py"},
     "on_active_path": {"path/table.py", "path/mover.py"},
 }
 # Records: each argument is a field.

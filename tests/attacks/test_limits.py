@@ -140,10 +140,10 @@ def test_51_a_duplicate_costs_what_a_fresh_packet_costs(
     protection."""
     world = World().connect() if space == APPLICATION else half_open(space)
     if space == APPLICATION:
-        assert world.client._handshake.one_rtt is not None
-        keys = world.client._handshake.one_rtt._read
+        assert world.client._parts.handshake.one_rtt is not None
+        keys = world.client._parts.handshake.one_rtt._read
     else:
-        found = world.client._spaces[space].read
+        found = world.client._parts.spaces[space].read
         assert found is not None
         keys = found
     trials = trials_of(keys, monkeypatch)
@@ -163,7 +163,7 @@ def test_51_a_duplicate_costs_what_a_fresh_packet_costs(
 def test_the_write_key_used_up_ends_with_a_word_and_then_in_silence() -> None:
     """RFC 9001 section 6.6, when the server never lets a key update come through."""
     world = World(ServerScript(acknowledge=False)).connect()
-    keys = world.client._handshake.one_rtt
+    keys = world.client._parts.handshake.one_rtt
     assert keys is not None
     keys.seal_limit = keys._sealed + 64
     world.client.ping()
@@ -181,7 +181,7 @@ def test_packet_numbers_used_up_end_in_silence() -> None:
     """RFC 9000 section 12.3: no CONNECTION_CLOSE, nor anything else."""
     world = World().connect()
     sent = len(world.peer.datagrams)
-    world.client._loss._numbers[APPLICATION].upcoming = (1 << 62) - 1
+    world.client._parts.loss._numbers[APPLICATION].upcoming = (1 << 62) - 1
     world.client.ping()
     world.settle()
     assert len(world.peer.datagrams) == sent

@@ -148,7 +148,7 @@ def test_2_failures_count_under_all_keys_together(space: int) -> None:
     world.peer.send_flight()
     world.connect()
     assert world.client.statistics().dropped_unauthentic == 10
-    keys = world.client._handshake.one_rtt
+    keys = world.client._parts.handshake.one_rtt
     assert keys is not None
     keys.failure_limit = 11
     for position in (-1, -2):

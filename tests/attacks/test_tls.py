@@ -287,7 +287,7 @@ def test_17_tickets_are_capped() -> None:
         world.peer.send_crypto(APPLICATION, ticket)
         world.run_for(2 * world.delay)
     assert world.client.statistics().session_tickets == 100
-    assert world.client._handshake.tls.tickets.take() == []
+    assert world.client._parts.handshake.tls.tickets.take() == []
     goes_on(world)
 
 

@@ -180,7 +180,7 @@ class Life:
         self.server.receive_datagram(data, ("192.0.2.1", path), self.now)
 
     def _check_books(self) -> None:
-        for path in self.client._loss._paths.values():
+        for path in self.client._parts.loss._paths.values():
             waiting = [p for f in path.flights for p in f.queue if p.state == OUTSTANDING]
             assert path.bytes_in_flight == sum(p.size for p in waiting if p.in_flight)
             eliciting = sum(f.eliciting for f in path.flights)

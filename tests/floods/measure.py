@@ -127,7 +127,7 @@ def send_all(world: World) -> int:
     client = world.client
     view = client.path_view(PATH)
     allowed = max(view.congestion_window, view.bytes_in_flight)
-    allowed += view.mtu * sum(client._loss.probes)
+    allowed += view.mtu * sum(client._parts.loss.probes)
     while client.transmit(PATH, world.now) is not None:
         pass
     return client.path_view(PATH).bytes_in_flight - allowed

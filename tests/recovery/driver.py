@@ -76,7 +76,7 @@ class Sender:
 
     @property
     def path(self) -> PathRecovery:
-        return self.detector.path(self.facts.active_path)
+        return self.detector._paths[self.facts.active_path]
 
     def send(
         self,

@@ -41,14 +41,14 @@ class Upload:
         end = sender.now + seconds
         while True:
             while detector.take_probe(APPLICATION) or (
-                sending and detector.send_budget(0, sender.now) > 0
+                sending and detector._paths[0].send_budget(sender.now) > 0
             ):
                 self._send()
             ack_at = self._acks[0][0] if self._acks else end
             timer_at = detector.next_deadline()
             at = min(ack_at, timer_at)
             if sending:
-                at = min(at, detector.pacer_deadline(0, sender.now))
+                at = min(at, detector._paths[0].pacer_deadline(sender.now))
             if at >= end:
                 sender.now = end
                 return (self.delivered - before) * SIZE / (self.rate * seconds)

@@ -67,7 +67,7 @@ def test_each_path_and_each_reset_has_one_of_its_own() -> None:
     sender.detector.add_path(1)
     assert len(maker.made) == 2
     old = sender.send(3)
-    sender.detector.reset_path(0)
+    sender.detector._paths[0].reset()
     assert len(maker.made) == 3
     # what was sent before says nothing to the new one, and nothing to the old one any more
     sender.now += 0.1
@@ -113,7 +113,7 @@ def test_its_window_is_obeyed_but_for_the_least() -> None:
     maker = Maker()
     sender = Sender(congestion=maker)
     control = maker.made[0]
-    assert sender.detector.send_budget(0, sender.now) == 12_000
+    assert sender.detector._paths[0].send_budget(sender.now) == 12_000
     path = sender.path.congestion
     path.on_congestion(1.0, 2.0)
     assert path.window == 6_000
@@ -133,7 +133,7 @@ def test_our_own_can_be_brought_like_a_foreign_one() -> None:
     for sender in (own, foreign):
         for _ in range(6):
             sent: list[int] = []
-            while sender.detector.send_budget(0, sender.now) > 0:
+            while sender.detector._paths[0].send_budget(sender.now) > 0:
                 sent += sender.send()
             sender.now += 0.1
             sender.ack(*sent[: len(sent) // 2], *sent[len(sent) // 2 + 2 :])

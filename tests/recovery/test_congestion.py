@@ -136,7 +136,7 @@ def test_pacing_is_not_underuse() -> None:
     sender.ack(*sent)
     window = sender.path.congestion.window
     sent = []
-    while sender.detector.send_budget(0, sender.now) > 0:
+    while sender.detector._paths[0].send_budget(sender.now) > 0:
         sent += sender.send()
     assert sender.path.bytes_in_flight < window - SIZE
     sender.now += 0.1
@@ -146,13 +146,13 @@ def test_pacing_is_not_underuse() -> None:
 
 def test_send_budget_stops_at_the_window() -> None:
     sender = Sender()
-    assert sender.detector.send_budget(0, sender.now) == 12_000
+    assert sender.detector._paths[0].send_budget(sender.now) == 12_000
     sender.send(9)
-    assert sender.detector.send_budget(0, sender.now) > 0
+    assert sender.detector._paths[0].send_budget(sender.now) > 0
     sender.send(1, size=1)
-    assert sender.detector.send_budget(0, sender.now) == 0
-    assert sender.detector.send_budget(0, sender.now) == 0
-    assert sender.detector.pacer_deadline(0, sender.now) == float("inf")
+    assert sender.detector._paths[0].send_budget(sender.now) == 0
+    assert sender.detector._paths[0].send_budget(sender.now) == 0
+    assert sender.detector._paths[0].pacer_deadline(sender.now) == float("inf")
 
 
 def outage(sender: Sender, seconds: float) -> None:

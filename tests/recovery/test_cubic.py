@@ -219,7 +219,7 @@ def test_it_is_the_default_of_every_path() -> None:
     sender = Sender()
     assert isinstance(sender.path.congestion, Cubic)
     first = sender.path.congestion
-    sender.detector.reset_path(0)
+    sender.detector._paths[0].reset()
     assert isinstance(sender.path.congestion, Cubic)
     assert sender.path.congestion is not first
     assert isinstance(sender.detector.add_path(1).congestion, Cubic)

@@ -15,12 +15,12 @@ def mark(sender: Sender, count: int, path: int = 0) -> list[int]:
     """Send packets as the path's state has it."""
     sent: list[int] = []
     for _ in range(count):
-        sent += sender.send(path=path, ecn=sender.detector.path(path).ecn.codepoint)
+        sent += sender.send(path=path, ecn=sender.detector._paths[path].ecn.codepoint)
     return sent
 
 
 def state(sender: Sender, path: int = 0) -> EcnState:
-    return sender.detector.path(path).ecn.state
+    return sender.detector._paths[path].ecn.state
 
 
 def test_table_is_complete_and_failure_is_final() -> None:
@@ -138,7 +138,7 @@ def test_each_path_is_tested_on_its_own() -> None:
 def test_reset_tests_anew() -> None:
     sender = Sender()
     sent = mark(sender, 3)
-    sender.detector.reset_path(0)
+    sender.detector._paths[0].reset()
     sender.ack(*sent)
     assert state(sender) is EcnState.TESTING
 

@@ -63,11 +63,11 @@ def test_a_window_is_spread_over_a_round_trip() -> None:
     sender.path.congestion.threshold = 1
     start = sender.now
     wakeups = 0
-    while sender.detector.pacer_deadline(0, sender.now) < float("inf"):
-        if sender.detector.send_budget(0, sender.now) > 0:
+    while sender.detector._paths[0].pacer_deadline(sender.now) < float("inf"):
+        if sender.detector._paths[0].send_budget(sender.now) > 0:
             sender.send()
         else:
-            sender.now = sender.detector.pacer_deadline(0, sender.now)
+            sender.now = sender.detector._paths[0].pacer_deadline(sender.now)
             wakeups += 1
     # 1.25 windows a round trip, less the first burst
     assert sender.now - start == pytest.approx(0.1 * 0.9 / 1.25, rel=0.05)

@@ -30,7 +30,7 @@ def test_migration_makes_no_spurious_loss() -> None:
     sender.now += 0.04
     sender.ack(*old, *new)
     assert all(sender.frame(n).acks == 1 for n in old)
-    assert sender.detector.path(0).counters.spurious == 0
+    assert sender.detector._paths[0].counters.spurious == 0
 
 
 def test_losses_of_one_path_leave_the_other_window_alone() -> None:
@@ -38,12 +38,12 @@ def test_losses_of_one_path_leave_the_other_window_alone() -> None:
     old = sender.send(8, path=0)
     migrate(sender)
     sender.send(8, path=1)
-    before = sender.detector.path(1).congestion.window
+    before = sender.detector._paths[1].congestion.window
     sender.now += 0.05
     sender.ack(old[-1])
-    assert sender.detector.path(0).congestion.congestion_events == 1
-    assert sender.detector.path(1).congestion.window == before
-    assert sender.detector.path(1).bytes_in_flight == 8 * SIZE
+    assert sender.detector._paths[0].congestion.congestion_events == 1
+    assert sender.detector._paths[1].congestion.window == before
+    assert sender.detector._paths[1].bytes_in_flight == 8 * SIZE
 
 
 def test_rtt_sample_never_comes_from_another_path() -> None:
@@ -52,13 +52,13 @@ def test_rtt_sample_never_comes_from_another_path() -> None:
     migrate(sender)
     sender.now += 3.0
     sender.ack(old)
-    assert not sender.detector.path(1).rtt.has_sample
+    assert not sender.detector._paths[1].rtt.has_sample
     # nor does an answer that came by the new path say anything about the old one
-    assert sender.detector.path(0).rtt.latest == pytest.approx(0.05)
+    assert sender.detector._paths[0].rtt.latest == pytest.approx(0.05)
     (new,) = sender.send(path=1)
     sender.now += 0.08
     sender.ack(old, new)
-    assert sender.detector.path(1).rtt.latest == pytest.approx(0.08)
+    assert sender.detector._paths[1].rtt.latest == pytest.approx(0.08)
 
 
 def test_rtt_sample_survives_older_packets_of_another_path() -> None:
@@ -68,7 +68,7 @@ def test_rtt_sample_survives_older_packets_of_another_path() -> None:
     new = sender.send(2, path=1)
     sender.now += 0.08
     assert sender.ack(*old, *new) == 4
-    assert sender.detector.path(1).rtt.latest == pytest.approx(0.08)
+    assert sender.detector._paths[1].rtt.latest == pytest.approx(0.08)
 
 
 def test_requeue_sends_everything_again_without_blame() -> None:
@@ -106,11 +106,11 @@ def test_removed_path_is_gone_and_its_late_acks_are_harmless() -> None:
     sender.detector.remove_path(0, sender.now)
     assert sender.lost() == sent
     with pytest.raises(KeyError):
-        sender.detector.path(0)
+        sender.detector._paths[0]
     assert sender.ack(*sent) == 6
     assert all(sender.frame(n).acks == 1 for n in sent)
-    assert sender.detector.path(1).bytes_in_flight == SIZE
-    assert not sender.detector.path(1).rtt.has_sample
+    assert sender.detector._paths[1].bytes_in_flight == SIZE
+    assert not sender.detector._paths[1].rtt.has_sample
 
 
 def test_timeout_of_a_standby_path_requeues_and_probes_nothing() -> None:
@@ -119,7 +119,7 @@ def test_timeout_of_a_standby_path_requeues_and_probes_nothing() -> None:
     migrate(sender)
     sender.run_timer()
     assert sender.lost() == old
-    assert sender.detector.path(0).bytes_in_flight == 0
+    assert sender.detector._paths[0].bytes_in_flight == 0
     assert not sender.detector.take_probe(APPLICATION)
     assert sender.detector.next_deadline() == float("inf")
 
@@ -128,17 +128,17 @@ def test_pto_counts_are_separate() -> None:
     sender = two_paths()
     sender.send(1, path=0)
     sender.run_timer()
-    assert sender.detector.path(0).pto_count == 1
+    assert sender.detector._paths[0].pto_count == 1
     migrate(sender)
     (new,) = sender.send(1, path=1)
     sender.ack(new)
-    assert sender.detector.path(0).pto_count == 1
-    assert sender.detector.path(1).pto_count == 0
+    assert sender.detector._paths[0].pto_count == 1
+    assert sender.detector._paths[1].pto_count == 0
 
 
 def test_new_path_starts_with_the_initial_window_and_rtt() -> None:
     sender = two_paths()
-    path = sender.detector.path(1)
+    path = sender.detector._paths[1]
     assert path.congestion.window == 12_000
     assert not path.rtt.has_sample
     assert path.rtt.pto(0.0) == pytest.approx(0.999)
@@ -151,7 +151,7 @@ def test_reset_starts_anew_and_old_packets_feed_nothing() -> None:
     sender.ack(*sent)
     assert sender.path.congestion.window == 24_000
     in_flight = sender.send(20)
-    sender.detector.reset_path(0)
+    sender.detector._paths[0].reset()
     assert sender.path.congestion.window == 12_000
     assert not sender.path.rtt.has_sample
     assert sender.path.bytes_in_flight == 20 * SIZE

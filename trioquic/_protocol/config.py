@@ -1,6 +1,7 @@
 """What the caller decides about one connection. Times in seconds, sizes in bytes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from .cid.own import OWN_ID_LENGTH
@@ -19,61 +20,38 @@ _MOST_GREASE: Final = 16
 MOST_DATAGRAM: Final = 65527
 
 
+@dataclass(slots=True, kw_only=True)
 class CoreConfig:
     """Settings of one connection; the runtime makes it from the public configuration."""
 
-    def __init__(
-        self,
-        tls: TlsClientConfig,
-        streams: StreamConfig,
-        *,
-        idle_timeout: float = 30.0,
-        keep_alive: float = 0.0,
-        max_ack_delay: float = 0.025,
-        active_connection_id_limit: int = 8,
-        max_datagram_size: int = MOST_DATAGRAM,
-        degraded_after: int = 3,
-        spin_bit: bool = True,
-        use_preferred_address: bool = True,
-        congestion: Choice = CUBIC,
-        datagrams: bool = False,
-        datagram_buffer: int = 256,
-        keep_tickets: bool = False,
-        resumption: Resumption | None = None,
-        early_data: bool = False,
-        token: bytes = b"",
-        versions: tuple[int, ...] = SPOKEN,
-        first_version: int = 0,
-        renegotiated: int = 0,
-    ) -> None:
-        self.tls = tls
-        self.streams = streams
-        self.idle_timeout = idle_timeout
-        self.keep_alive = keep_alive
-        self.max_ack_delay = max_ack_delay
-        self.active_connection_id_limit = active_connection_id_limit
-        # the search for larger datagrams than 1200 bytes ends here (path/mtu.py)
-        self.max_datagram_size = max_datagram_size
-        self.degraded_after = degraded_after
-        self.spin_bit = spin_bit
-        self.use_preferred_address = use_preferred_address
-        self.congestion = congestion
-        self.datagrams = datagrams
-        self.datagram_buffer = datagram_buffer
-        # whether anybody wants to hear of tickets
-        self.keep_tickets = keep_tickets
-        # the session to resume
-        self.resumption = resumption
-        # whether streams may send before the server has answered, if the session allows it
-        self.early_data = early_data
-        # from a NEW_TOKEN frame of an earlier connection (RFC 9000 section 8.1.3); empty: none
-        self.token = token
-        # the versions to offer, best first
-        self.versions = versions
-        # the version to begin with, as what is resumed came from it (RFC 9369 section 5); 0: any
-        self.first_version = first_version
-        # the version to begin with since a Version Negotiation packet offered it; 0: there was none
-        self.renegotiated = renegotiated
+    tls: TlsClientConfig
+    streams: StreamConfig
+    idle_timeout: float = 30.0
+    keep_alive: float = 0.0
+    max_ack_delay: float = 0.025
+    active_connection_id_limit: int = 8
+    # the search for larger datagrams than 1200 bytes ends here (path/mtu.py)
+    max_datagram_size: int = MOST_DATAGRAM
+    degraded_after: int = 3
+    spin_bit: bool = True
+    use_preferred_address: bool = True
+    congestion: Choice = CUBIC
+    datagrams: bool = False
+    datagram_buffer: int = 256
+    # whether anybody wants to hear of tickets
+    keep_tickets: bool = False
+    # the session to resume
+    resumption: Resumption | None = None
+    # whether streams may send before the server has answered, if the session allows it
+    early_data: bool = False
+    # from a NEW_TOKEN frame of an earlier connection (RFC 9000 section 8.1.3); empty: none
+    token: bytes = b""
+    # the versions to offer, best first
+    versions: tuple[int, ...] = SPOKEN
+    # the version to begin with, as what is resumed came from it (RFC 9369 section 5); 0: any
+    first_version: int = 0
+    # the version to begin with since a Version Negotiation packet offered it; 0: there was none
+    renegotiated: int = 0
 
     @property
     def original_version(self) -> int:

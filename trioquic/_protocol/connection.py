@@ -64,21 +64,11 @@ class ClientConnection:
         self, config: CoreConfig, *, rng: Callable[[int], bytes], wall_time: float, now: float
     ) -> None:
         parts = Components(config, rng, wall_time, now)
+        self._parts = parts
         self._began = now
         self._telling: list[Event] = []  # those that are being told, the next one last
-        self._events = parts.events
-        self._facts = parts.facts
-        self._spaces = parts.spaces
-        self._ids = parts.ids
-        self._lifetime = parts.lifetime
-        self._loss = parts.loss
         self.streams = parts.streams
         self.datagrams = parts.datagrams
-        self._paths = parts.paths
-        self._watch = parts.watch
-        self._prober = parts.prober
-        self._mover = parts.mover
-        self._handshake = parts.handshake
         self._liveness = Liveness()
         self._establishment = Establishment(parts)
         self._receiver = Receiver(parts, self._establishment)
@@ -87,101 +77,98 @@ class ClientConnection:
 
     def observe(self, observer: Observer) -> None:
         """Let somebody watch, from before `start` on."""
-        self._receiver.observe(observer)
-        self._outgoing.observe(observer)
-        self._loss.observe(observer)
-        self._paths.observe(observer)
+        self._parts.facts.on_observer(observer)
 
     # -- views -------------------------------------------------------------------------------------
 
     @property
     def state(self) -> CoreState:
         """Where the connection is in its life."""
-        return self._lifetime.state
+        return self._parts.lifetime.state
 
     @property
     def handshake_complete(self) -> bool:
         """The server is authenticated."""
-        return self._facts.complete
+        return self._parts.facts.complete
 
     @property
     def has_handshake_keys(self) -> bool:
         """The keys of Handshake packets are here: whoever has them, too, exchanged them with us."""
-        return self._facts.has_handshake_keys
+        return self._parts.facts.has_handshake_keys
 
     @property
     def sends_early_data(self) -> bool:
         """What is written to streams goes out before the server is authenticated (RFC 9001 section
         4.6): anybody who records it can send it to the server once more."""
-        return self._handshake.zero_rtt is not None
+        return self._parts.handshake.zero_rtt is not None
 
     @property
     def handshake_confirmed(self) -> bool:
         """Migration is possible from now on (RFC 9001 section 4.1.2)."""
-        return self._facts.confirmed
+        return self._parts.facts.confirmed
 
     @property
     def source_id(self) -> bytes:
         """The Source Connection ID of the handshake, the first of ours."""
-        return self._ids.own.first
+        return self._parts.ids.own.first
 
     @property
     def original_id(self) -> bytes:
         """The Destination Connection ID of the first Initial packet, by which traces are named."""
-        return self._handshake.original_id
+        return self._parts.handshake.original_id
 
     @property
     def version(self) -> int:
         """The version in use."""
-        return self._handshake.versions.current
+        return self._parts.handshake.versions.current
 
     @property
     def alternative_version(self) -> int:
         """What a Version Negotiation packet, which has ended this attempt, offers instead; or 0."""
-        return self._handshake.versions.alternative
+        return self._parts.handshake.versions.alternative
 
     @property
     def peer_parameters(self) -> TransportParameters | None:
         """The server's transport parameters once they are authenticated; before that those that
         early data goes by."""
-        return self._facts.peer or self._handshake.remembered
+        return self._parts.facts.peer or self._parts.handshake.remembered
 
     @property
     def active_path(self) -> int:
         """The path that carries the connection, -1 while there is none."""
-        return self._facts.active_path
+        return self._parts.facts.active_path
 
     @property
     def rtt(self) -> float:
         """Smoothed RTT of the active path, 0 while there is none: the pace of flow control."""
-        path = self._paths.active_path()
+        path = self._parts.paths.active_path()
         return 0.0 if path is None else path.recovery.rtt.smoothed
 
     @property
     def largest_datagram(self) -> int:
         """What fits into one DATAGRAM frame on the active path now (RFC 9221 section 5)."""
-        path = self._paths.active_path()
+        path = self._parts.paths.active_path()
         return 0 if path is None else self.datagrams.largest(self._outgoing.datagram_room(path))
 
     @property
     def silent_since(self) -> float:
         """Since when the server owes us an answer on any path, once that has lasted for three
         PTOs; infinity as long as it is heard."""
-        silence = self._watch.silence
+        silence = self._parts.watch.silence
         return silence.since if silence.told else inf
 
     def path_view(self, path_id: int) -> PathView:
         """A snapshot of a path; KeyError for one that was never there or is long forgotten."""
-        return self._paths.view(path_id)
+        return self._parts.paths.view(path_id)
 
     def live_paths(self) -> list[int]:
         """The paths that are not abandoned."""
-        return [path.path_id for path in self._paths.live()]
+        return [path.path_id for path in self._parts.paths.live()]
 
     def statistics(self) -> CoreStatistics:
         """A snapshot of the counters."""
         counters = self._receiver.counters
-        one_rtt = self._handshake.one_rtt
+        one_rtt = self._parts.handshake.one_rtt
         return CoreStatistics(
             packets_sent=self._outgoing.packets,
             packets_received=counters.packets,
@@ -191,62 +178,62 @@ class ClientConnection:
             dropped_duplicate=counters.dropped_duplicate,
             dropped_no_keys=counters.dropped_no_keys,
             dropped_unexpected=counters.dropped_unexpected,
-            unmatched_path_responses=self._prober.unmatched_responses,
+            unmatched_path_responses=self._parts.prober.unmatched_responses,
             key_updates=0 if one_rtt is None else one_rtt.updates,
-            spare_peer_ids=self._ids.peer.spare,
-            retiring_peer_ids=self._ids.peer.retiring,
-            active_own_ids=self._ids.own.active,
-            session_tickets=self._handshake.tls.tickets.received,
-            stray_packets=self._watch.drift.packets,
-            server_moves=self._watch.drift.moves,
+            spare_peer_ids=self._parts.ids.peer.spare,
+            retiring_peer_ids=self._parts.ids.peer.retiring,
+            active_own_ids=self._parts.ids.own.active,
+            session_tickets=self._parts.handshake.tls.tickets.received,
+            stray_packets=self._parts.watch.drift.packets,
+            server_moves=self._parts.watch.drift.moves,
         )
 
     @property
     def migration_allowed(self) -> bool:
         """Whether the server lets us move (RFC 9000 sections 9 and 18.2)."""
-        return self._paths.rules.migration_allowed
+        return self._parts.paths.rules.migration_allowed
 
     @property
     def migration_obstacle(self) -> Refusal | None:
         """Why no path can be added as long as the server does nothing about it (RFC 9000 sections
         9, 9.5 and 18.2); None as well before that is known."""
-        return self._paths.rules.obstacle
+        return self._parts.paths.rules.obstacle
 
     @property
     def preferred(self) -> PreferredAddress:
         """The server's preferred address and what became of it (RFC 9000 section 9.6); to be read
         only."""
-        return self._paths.preferred
+        return self._parts.paths.preferred
 
     @property
     def unused_own_ids(self) -> int:
         """How many connection IDs of ours the server has not used yet: it needs one for each new
         path (RFC 9000 section 5.1.1)."""
-        return self._ids.own.unused
+        return self._parts.ids.own.unused
 
     @property
     def more_ids_expected(self) -> bool:
         """Whether the server is likely to give another connection ID soon."""
-        return self._ids.peer.more_expected
+        return self._parts.ids.peer.more_expected
 
     @property
     def idle_deadline(self) -> float:
         """When the connection ends if nothing is heard; infinity if never."""
-        return self._lifetime.deadline(self._pto())
+        return self._parts.lifetime.deadline(self._pto())
 
     # -- datagrams and time ------------------------------------------------------------------------
 
     def start(self, local: Address | None, remote: Address, interface_mtu: int = ETHERNET) -> int:
         """Begin the handshake; returns the number of the path it runs on. `interface_mtu` is the
         largest IP packet that the network interface sends."""
-        path = self._paths.add_first(local, remote, interface_mtu, self._began)
+        path = self._parts.paths.add_first(local, remote, interface_mtu, self._began)
         self._establishment.start(path)
         return path.path_id
 
     def receive(self, path_id: int, data: bytes, segment_size: int, ecn: int, now: float) -> None:
         """One datagram, or several of `segment_size` bytes in one buffer. Never raises for what
         the network may deliver: the worst of it closes the connection (a Terminated event)."""
-        path = self._paths.get(path_id)
+        path = self._parts.paths.get(path_id)
         if path is None or not data:
             return
         counters = self._receiver.counters
@@ -256,19 +243,19 @@ class ClientConnection:
         except BadPacketError as error:
             self._fail(error, now)
         if counters.packets != packets:
-            self._watch.on_heard(path, now)
-            if path_id == self._facts.active_path:
+            self._parts.watch.on_heard(path, now)
+            if path_id == self._parts.facts.active_path:
                 self._liveness.on_received(now, counters.eliciting != eliciting)
-        self._watch.judge_active(now)
+        self._parts.watch.judge_active(now)
 
     def transmit(self, path_id: int, now: float) -> Batch | None:
         """The next datagrams to send on a path; call until None."""
-        path = self._paths.get(path_id)
+        path = self._parts.paths.get(path_id)
         if path is None:
             return None
-        if self._loss.next_number_hint(APPLICATION) > _LAST_NUMBER:
+        if self._parts.loss.next_number_hint(APPLICATION) > _LAST_NUMBER:
             # RFC 9000 section 12.3: no CONNECTION_CLOSE, nor anything else
-            self._lifetime.give_up("all packet numbers are used up")
+            self._parts.lifetime.give_up("all packet numbers are used up")
             return None
         try:
             batch = self._transmitter.transmit(path, now)
@@ -277,55 +264,56 @@ class ClientConnection:
             return batch
         except BadPacketError as error:
             # The write key is used up, but for what says so (RFC 9001 section 6.6).
-            if not self._lifetime.open:
+            if not self._parts.lifetime.open:
                 return None
             self._fail(error, now)
             return self.transmit(path_id, now)
 
     def next_deadline(self, now: float) -> float:
         """When `handle_deadline` or `transmit` has something to do; infinity if never."""
-        deadline = self._lifetime.deadline(self._pto())
-        if not self._lifetime.open:
+        deadline = self._parts.lifetime.deadline(self._pto())
+        if not self._parts.lifetime.open:
             return deadline
-        deadline = min(deadline, self._watch.next_deadline(), self._prober.next_deadline())
-        active = self._facts.active_path
-        if self._ids.peer.for_path(active) is None:
+        deadline = min(
+            deadline, self._parts.watch.next_deadline(), self._parts.prober.next_deadline()
+        )
+        path = self._parts.paths.active_path()
+        if path is None or self._parts.ids.peer.for_path(path.path_id) is None:
             # nothing can be sent before there is a path, so no timer for sending may wake us
             return deadline
         deadline = min(
             deadline,
-            self._lifetime.keep_alive_deadline(),
-            self._loss.next_deadline(),
+            self._parts.lifetime.keep_alive_deadline(),
+            self._parts.loss.next_deadline(),
             self._liveness_deadline(),
         )
-        path = self._paths.active_path()
-        for space in self._spaces:
-            if path is not None and self._outgoing.may_acknowledge(space, path):
+        for space in self._parts.spaces:
+            if self._outgoing.may_acknowledge(space, path):
                 deadline = min(deadline, space.acks.deadline)
         if self._outgoing.may_send_data and self._outgoing.has_data():
-            deadline = min(deadline, self._loss.pacer_deadline(active, now))
+            deadline = min(deadline, path.recovery.pacer_deadline(now))
         return deadline
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due at `now`; `transmit` should be called for every path afterwards."""
-        self._lifetime.on_deadline(now, self._pto())
-        if not self._lifetime.open:
+        self._parts.lifetime.on_deadline(now, self._pto())
+        if not self._parts.lifetime.open:
             return
-        if self._lifetime.take_keep_alive(now):
-            self._watch.announcements.ask()
+        if self._parts.lifetime.take_keep_alive(now):
+            self._parts.watch.announcements.ask()
         if now >= self._liveness_deadline():
             self._liveness.disarm()
             if self.streams.expects_data():
-                self._loss.ask()
-        self._loss.on_deadline(now)
-        self._prober.on_deadline(now)
-        self._watch.judge_active(now)
+                self._parts.loss.ask()
+        self._parts.loss.on_deadline(now)
+        self._parts.prober.on_deadline(now)
+        self._parts.watch.judge_active(now)
 
     def next_event(self) -> Event | None:
         """What happened since the last call, oldest first; None when all was told."""
         telling = self._telling
         if not telling:
-            events = self._events
+            events = self._parts.events
             if not events:
                 events.extend(self.streams.poll_events())
                 if not events:
@@ -341,42 +329,42 @@ class ClientConnection:
     ) -> int:
         """A new candidate path; PathRefusedError when the rules forbid it."""
         self._require_open()
-        return self._paths.add(local, remote, interface_mtu)
+        return self._parts.paths.add(local, remote, interface_mtu)
 
     def validate(self, path_id: int, now: float) -> None:
         """Probe a path; PathValidated or ValidationFailed follows (RFC 9000 section 8.2)."""
         self._require_open()
-        self._prober.validate(path_id, now)
+        self._parts.prober.validate(path_id, now)
 
     def stop_validation(self, path_id: int) -> None:
         """Stop probing a path without an event."""
-        self._prober.stop(path_id)
+        self._parts.prober.stop(path_id)
 
     def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
         """Move the connection to a path (RFC 9000 section 9.2); PathRefusedError if forbidden."""
         self._require_open()
-        self._mover.migrate(path_id, now, unvalidated)
+        self._parts.mover.migrate(path_id, now, unvalidated)
 
     def fail_preferred(self, reason: str) -> None:
         """The caller has found that the server's preferred address does not answer, and that this
         is not the network's fault: it is not asked again."""
-        self._paths.preferred.fail(reason)
+        self._parts.paths.preferred.fail(reason)
 
     def on_slept(self, seconds: float) -> None:
         """The caller's clock stood still for so long, and the server's did not."""
-        self._lifetime.on_slept(seconds)
+        self._parts.lifetime.on_slept(seconds)
 
     def resume(self, now: float) -> None:
         """The network of the active path is back: do not wait for any PTO."""
-        self._mover.resume(now)
+        self._parts.mover.resume(now)
 
     def suspend(self, now: float) -> None:
         """Leave the active path without another one: nothing is sent until `migrate`."""
-        self._mover.suspend(now)
+        self._parts.mover.suspend(now)
 
     def abandon(self, path_id: int, now: float) -> None:
         """Give a path up and retire its connection ID. No event tells of it."""
-        self._paths.abandon(path_id, now)
+        self._parts.paths.abandon(path_id, now)
 
     def update_keys(self) -> bool:
         """Start a key update (RFC 9001 section 6); False when it is not allowed yet."""
@@ -384,42 +372,42 @@ class ClientConnection:
 
     def repeat_initial(self, now: float) -> None:
         """Send the ClientHello again before its PTO, now and then; see `hurry_initial`."""
-        self._loss.hurry_initial(now)
+        self._parts.loss.hurry_initial(now)
 
     def give_up(self, reason: str) -> None:
         """End the connection without a word, for want of a path: Terminated follows."""
-        self._lifetime.give_up(reason)
+        self._parts.lifetime.give_up(reason)
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
-        self._watch.announcements.ask()
+        self._parts.watch.announcements.ask()
 
     def close(self, code: int, reason: str, application: bool, now: float) -> None:
         """End the connection: Terminated follows, and CONNECTION_CLOSE with the next transmit."""
         frame = CloseFrame(code, None if application else 0, reason)
-        self._lifetime.close(Ending.LOCAL_CLOSE, frame, reason, now, self._pto())
+        self._parts.lifetime.close(Ending.LOCAL_CLOSE, frame, reason, now, self._pto())
 
     # -- inside ------------------------------------------------------------------------------------
 
     def _require_open(self) -> None:
-        if not self._lifetime.open:
+        if not self._parts.lifetime.open:
             raise PathRefusedError(Refusal.CLOSED)
 
     def _fail(self, error: BadPacketError, now: float) -> None:
         frame = CloseFrame(error.code, error.frame_type, error.reason)
         alert = CRYPTO_ERROR <= error.code <= CRYPTO_ERROR + 0xFF
         ending = Ending.TLS_ERROR if alert else Ending.PROTOCOL_ERROR
-        self._lifetime.close(ending, frame, error.reason, now, self._pto())
+        self._parts.lifetime.close(ending, frame, error.reason, now, self._pto())
 
     def _liveness_deadline(self) -> float:
-        path = self._paths.active_path()
-        if path is None or not self._facts.confirmed:
+        path = self._parts.paths.active_path()
+        if path is None or not self._parts.facts.confirmed:
             return inf
         rtt = path.recovery.rtt
-        return self._liveness.deadline(rtt.smoothed, rtt.pto(self._facts.max_ack_delay))
+        return self._liveness.deadline(rtt.smoothed, rtt.pto(self._parts.facts.max_ack_delay))
 
     def _pto(self) -> float:
-        path = self._paths.active_path()
+        path = self._parts.paths.active_path()
         if path is None:
             return 0.0
-        return path.recovery.rtt.pto(self._facts.max_ack_delay)
+        return path.recovery.rtt.pto(self._parts.facts.max_ack_delay)

@@ -114,8 +114,9 @@ class Establishment:
             return False
         self._ids.peer.set_handshake_id(self._path_id, header.scid)
         # RFC 9002 section 6.3: a Retry restarts loss recovery and congestion control as well
-        self._loss.requeue_path(self._path_id, now)
-        self._loss.reset_path(self._path_id)
+        path = self._paths.require(self._path_id)
+        self._loss.requeue_path(path.path_id, now)
+        path.recovery.reset()
         return True
 
     def on_version_negotiation_untrusted(self, header: LongHeader, now: float, pto: float) -> bool:

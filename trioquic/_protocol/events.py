@@ -90,50 +90,47 @@ class ConnectionIdsAvailable(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathValidated(Event):
-    """A PATH_RESPONSE matched: `path_id` carries packets both ways (RFC 9000 section 8.2)."""
+class PathEvent(Event):
+    """Base of what happens to one path."""
 
     path_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathValidated(PathEvent):
+    """A PATH_RESPONSE matched: `path_id` carries packets both ways (RFC 9000 section 8.2)."""
+
     rtt: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationFailed(Event):
+class ValidationFailed(PathEvent):
     """Validation was given up (RFC 9000 section 8.2.4). The connection goes on, and so does the
     path."""
 
-    path_id: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathReset(Event):
+class PathReset(PathEvent):
     """A stateless reset came for the ID of this path alone: whoever is at its other end does not
     know the connection. The path is abandoned."""
 
-    path_id: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathMisled(Event):
+class PathMisled(PathEvent):
     """Something came in on a path in doubt that cannot be opened, as if from a worker of the server
     that does not know the connection. Nobody vouches for that: it is a hint."""
 
-    path_id: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerMoved(Event):
+class ServerMoved(PathEvent):
     """The server keeps sending what is no probe to a path that is not active."""
 
-    path_id: int
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathSilent(Event):
+class PathSilent(PathEvent):
     """A PTO passed on the active path without an answer: time to ask elsewhere as well."""
-
-    path_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,18 +147,16 @@ class ServerHeard(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathDegraded(Event):
+class PathDegraded(PathEvent):
     """The active path has not answered for several PTOs."""
 
-    path_id: int
     pto_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PathRecovered(Event):
+class PathRecovered(PathEvent):
     """The active path answers again after it was silent, and perhaps `degraded`."""
 
-    path_id: int
     degraded: bool
 
 

@@ -6,9 +6,12 @@ handshake, `path/table.py` and `path/mover.py` which path carries the connection
 (`tests/ownership.py` has the list).
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .wire.transport_parameters import TransportParameters
+
+if TYPE_CHECKING:
+    from .observer import Observer
 
 NO_PATH: Final = -1
 DEFAULT_MAX_ACK_DELAY: Final = 0.025  # seconds, RFC 9000 section 18.2
@@ -32,11 +35,17 @@ class ConnectionFacts:
         self.max_ack_delay = DEFAULT_MAX_ACK_DELAY
         # what both sides take (RFC 9000 section 18.2)
         self.largest_datagram = largest_datagram
+        # who writes a trace, if anybody
+        self.observer: Observer | None = None
 
     @property
     def disabled_by_peer(self) -> bool:
         """Whether the server sent disable_active_migration (RFC 9000 section 18.2)."""
         return self.peer is not None and self.peer.disable_active_migration
+
+    def on_observer(self, observer: "Observer") -> None:
+        """Somebody watches the connection from now on."""
+        self.observer = observer
 
     def on_handshake_keys(self) -> None:
         """The keys of Handshake packets have come."""

@@ -33,27 +33,6 @@ _FOR_CLOSING: Final = 64
 class OneRttKeys:
     """Opens and seals the packets of the application space."""
 
-    __slots__ = (
-        "_closing",
-        "_facts",
-        "_first_written",
-        "_highest",
-        "_last_written",
-        "_lowest",
-        "_phase_acked",
-        "_previous",
-        "_previous_until",
-        "_read",
-        "_read_next",
-        "_sealed",
-        "_write",
-        "failure_limit",
-        "read_phase",
-        "seal_limit",
-        "updates",
-        "write_phase",
-    )
-
     def __init__(
         self,
         cipher_suite: int,

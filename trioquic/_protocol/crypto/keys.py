@@ -99,20 +99,6 @@ def initial_secrets(dcid: bytes, version: int = VERSION_1) -> tuple[bytes, bytes
 class PacketKeys:
     """AEAD and header protection of one direction at one level, for one key phase."""
 
-    __slots__ = (
-        "_decrypt",
-        "_encrypt",
-        "_iv",
-        "_iv_last",
-        "_mask_context",
-        "_nonce_front",
-        "_nonce_high",
-        "_secret",
-        "_stream_masks",
-        "_version",
-        "cipher_suite",
-    )
-
     def __init__(
         self,
         cipher_suite: int,

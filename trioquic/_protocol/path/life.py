@@ -1,8 +1,8 @@
 """The life of one path: where it is in each of the three tables, and when that was last shown."""
 
 from math import inf
-from typing import TYPE_CHECKING
 
+from ..facts import ConnectionFacts
 from ..machine import Label, advance
 from .state import (
     HEALTH,
@@ -17,15 +17,13 @@ from .state import (
     ValidationInput,
 )
 
-if TYPE_CHECKING:
-    from ..observer import Observer
-
 
 class PathLife:
     """The three states of one path, and when each of them was last shown."""
 
-    def __init__(self, path_id: int) -> None:
-        self._path_id = path_id
+    def __init__(self, path_id: int, facts: ConnectionFacts) -> None:
+        self.path_id = path_id
+        self._facts = facts
         self.validation = PathValidation.NONE
         self.role = PathRole.STANDBY
         self.health = PathHealth.GOOD
@@ -36,11 +34,6 @@ class PathLife:
         self.heard_at = -inf
         # when the connection last moved here
         self.activated_at = -inf
-        self._observer: Observer | None = None
-
-    def observe(self, observer: "Observer") -> None:
-        """Tell somebody of every step from now on."""
-        self._observer = observer
 
     @property
     def state(self) -> PathState:
@@ -102,5 +95,10 @@ class PathLife:
         self._tell(old, event)
 
     def _tell(self, old: PathState, why: Label) -> None:
-        if self._observer is not None:
-            self._observer.path_stepped(self._path_id, old, self.state, why)
+        if self._facts.observer is not None:
+            self._facts.observer.path_stepped(self.path_id, old, self.state, why)
+
+    def on_datagram_size(self, old: int, new: int) -> None:
+        """Full datagrams have another size."""
+        if self._facts.observer is not None:
+            self._facts.observer.datagram_size_changed(self.path_id, old, new)

@@ -55,13 +55,13 @@ class Mover:
         self._paths.preferred.on_moved(path.remote)
 
     def _arrive(self, path: Path, now: float) -> None:
-        carried = path.life.was_active
+        returns = path.life.was_active
         path.life.on_activated(now)
         self._facts.on_active_path(path.path_id)
-        if carried:
+        if returns:
             # What was learnt then says nothing about now (section 9.4); what was probed since does.
             path.restart_size()
-            self._loss.reset_path(path.path_id)
+            path.recovery.reset()
             if path.probed_rtt >= 0.0:
                 path.recovery.rtt.update(path.probed_rtt, 0.0, now)
         # probes that got lost before are no reason to be slow now

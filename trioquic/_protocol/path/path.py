@@ -5,7 +5,7 @@ section 9.4), its maximum datagram size (section 14) and its spin bit (section 1
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..builder import PacketBuilder
 from ..recovery.ecn import EcnInput
@@ -18,9 +18,6 @@ from .mtu import BASE, MtuSearch
 from .responses import Responses
 from .server_room import ServerRoom
 from .spin import SpinBit
-
-if TYPE_CHECKING:
-    from ..observer import Observer
 
 Address = tuple[str, int]
 
@@ -78,18 +75,18 @@ class Path:
 
     def __init__(
         self,
-        path_id: int,
+        life: PathLife,
         ends: tuple[Address | None, Address],
         recovery: PathRecovery,
         search: MtuSearch,
         rng: Callable[[int], bytes],
         spin_bit: bool,
     ) -> None:
-        self.path_id = path_id
+        self.life = life
+        self.path_id = life.path_id
         self.local, self.remote = ends
         self.recovery = recovery
         self.search = search
-        self.life = PathLife(path_id)
         self.attempt = Attempt(rng)
         self.responses = Responses()
         self.spin = SpinBit(spin_bit, rng(1)[0])
@@ -103,12 +100,6 @@ class Path:
         self.stranger = False
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
-        self._observer: Observer | None = None
-
-    def observe(self, observer: "Observer") -> None:
-        """Tell somebody of what happens to the path from now on."""
-        self._observer = observer
-        self.life.observe(observer)
 
     # -- what comes in -----------------------------------------------------------------------------
 
@@ -207,8 +198,7 @@ class Path:
         """Send datagrams as large as the search has found that they may be."""
         size = self.search.size
         if size != self.mtu:
-            if self._observer is not None:
-                self._observer.datagram_size_changed(self.path_id, self.mtu, size)
+            self.life.on_datagram_size(self.mtu, size)
             self.recovery.set_datagram_size(size)
 
     def judge_size(self, now: float) -> None:

@@ -83,26 +83,15 @@ _IPV6: Final[tuple[tuple[str, int, str, tuple[int, ...]], ...]] = (
 )
 
 
-class _Row:
-    """One row, ready to be compared with."""
-
-    def __init__(self, prefix: str, reach: int, source: str, inside: tuple[int, ...]) -> None:
-        network = ipaddress.ip_network(prefix)
-        self.prefix = prefix
-        self.length = network.prefixlen
-        self.value = int(network.network_address)
-        self.mask = int(network.netmask)
-        self.reach = reach
-        self.source = source
-        self.inside = inside
+_Row = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int, str, tuple[int, ...]]
 
 
 def _longest_first(rows: list[_Row]) -> list[_Row]:
-    return sorted(rows, key=lambda row: -row.length)
+    return sorted(rows, key=lambda row: -row[0].prefixlen)
 
 
-_ROWS_4: Final = _longest_first([_Row(*row, ()) for row in _IPV4])
-_ROWS_6: Final = _longest_first([_Row(*row) for row in _IPV6])
+_ROWS_4: Final = _longest_first([(ipaddress.ip_network(row[0]), *row[1:], ()) for row in _IPV4])
+_ROWS_6: Final = _longest_first([(ipaddress.ip_network(row[0]), *row[1:]) for row in _IPV6])
 
 
 @functools.lru_cache(maxsize=64)
@@ -110,9 +99,9 @@ def reach_of(address: IpAddress) -> tuple[int, str]:
     """How far it reaches, and which row says so, for people."""
     value = int(address)
     rows = _ROWS_4 if address.version == 4 else _ROWS_6
-    row = next(row for row in rows if value & row.mask == row.value)
-    reach, because = row.reach, f"{row.prefix}, {row.source}"
-    for shift in row.inside:
+    network, reach, source, inside = next(row for row in rows if address in row[0])
+    because = f"{network}, {source}"
+    for shift in inside:
         inner = ~value if shift < 0 else value >> shift
         embedded = ipaddress.IPv4Address(inner & 0xFFFFFFFF)
         further, why = reach_of(embedded)

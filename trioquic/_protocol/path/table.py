@@ -6,7 +6,7 @@ ledger of sent packets whole. How a path is validated (`prober.py`), how the con
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..cid.ids import ConnectionIds
 from ..config import CoreConfig
@@ -14,6 +14,7 @@ from ..events import ConnectionIdsAvailable, Event, PathMisled, PathReset
 from ..facts import NO_PATH, ConnectionFacts
 from ..recovery.loss import LossDetector
 from ..wire.frames import NewConnectionId
+from .life import PathLife
 from .mtu import MtuSearch
 from .path import Address, Path
 from .preferred import PreferredAddress
@@ -21,9 +22,6 @@ from .refusal import PathRefusedError, Refusal
 from .rules import PathRules
 from .state import RoleInput
 from .view import PathView, view_of
-
-if TYPE_CHECKING:
-    from ..observer import Observer
 
 MOST_PATHS: Final = 8
 _REMEMBERED: Final = 16
@@ -52,11 +50,6 @@ class PathTable:
         self._next_id = 0
         self._live: dict[int, Path] = {}
         self._abandoned: dict[int, PathView] = {}
-        self._observer: Observer | None = None
-
-    def observe(self, observer: "Observer") -> None:
-        """Tell somebody of every path from now on."""
-        self._observer = observer
 
     # -- what is there -----------------------------------------------------------------------------
 
@@ -123,12 +116,12 @@ class PathTable:
         self._next_id += 1
         search = MtuSearch(":" in remote[0], interface_mtu, self._facts.largest_datagram)
         recovery = self._loss.add_path(path_id)
-        path = Path(path_id, (local, remote), recovery, search, self._rng, self._spin_bit)
+        life = PathLife(path_id, self._facts)
+        path = Path(life, (local, remote), recovery, search, self._rng, self._spin_bit)
         self._live[path_id] = path
-        if self._observer is not None:
-            path.observe(self._observer)
+        if self._facts.observer is not None:
             peer_id = self._ids.peer.for_path(path_id) or b""
-            self._observer.path_added(path_id, local, remote, peer_id)
+            self._facts.observer.path_added(path_id, local, remote, peer_id)
         return path
 
     def abandon(self, path_id: int, now: float) -> None:

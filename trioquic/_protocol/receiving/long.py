@@ -9,7 +9,6 @@ from ..crypto.keys import SAMPLE_LENGTH, unprotect_long_untrusted
 from ..crypto.short_headers import PN_OFFSET
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
 from ..establishment import Establishment
-from ..observer import Observer
 from ..space import HANDSHAKE, INITIAL
 from ..wire.packets import (
     HANDSHAKE_PACKET,
@@ -38,6 +37,7 @@ class LongHeaders:
         kept: KeptPackets,
         short: ShortHeaders,
     ) -> None:
+        self._facts = parts.facts
         self._spaces = parts.spaces
         self._handshake = parts.handshake
         self._own_ids = parts.ids.own
@@ -48,11 +48,6 @@ class LongHeaders:
         self._kept = kept
         self._short = short
         self._counters = strangers.counters
-        self._observer: Observer | None = None
-
-    def observe(self, observer: Observer) -> None:
-        """Tell somebody of every packet from now on."""
-        self._observer = observer
 
     def receive_untrusted(self, arrival: Arrival, datagram: bytes) -> None:
         """A datagram of coalesced packets, the first of which has a long header."""
@@ -105,9 +100,12 @@ class LongHeaders:
             used = False
         if not used:
             self._counters.dropped_unexpected += 1
-        elif self._observer is not None and header.kind not in (INITIAL_PACKET, HANDSHAKE_PACKET):
+        elif self._facts.observer is not None and header.kind not in (
+            INITIAL_PACKET,
+            HANDSHAKE_PACKET,
+        ):
             size = header.end - header.start
-            self._observer.answer_received(arrival.path.path_id, header.kind, size)
+            self._facts.observer.answer_received(arrival.path.path_id, header.kind, size)
 
     def _protected_untrusted(
         self, arrival: Arrival, datagram: bytes, header: LongHeader, index: int
@@ -144,9 +142,9 @@ class LongHeaders:
         if first & 0x0C:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a long header are set")
         self._counters.packets += 1
-        if self._observer is not None:
+        if self._facts.observer is not None:
             size = header.end - header.start
-            self._observer.packet_received(
+            self._facts.observer.packet_received(
                 arrival.now, arrival.path.path_id, index, number, size, payload
             )
         self._establishment.on_authentic_long_packet(header)

@@ -9,7 +9,6 @@ sealed is for `strangers.py`.
 from ..components import Components
 from ..establishment import Establishment
 from ..lifetime import CoreState
-from ..observer import Observer
 from ..path.path import Path
 from .arrival import Arrival, ReceiveCounters
 from .dispatch import Dispatcher
@@ -34,11 +33,6 @@ class Receiver:
             parts, establishment, dispatcher, strangers, self._kept, self._short
         )
         self.counters: ReceiveCounters = strangers.counters
-
-    def observe(self, observer: Observer) -> None:
-        """Tell somebody of every packet from now on."""
-        self._short.observe(observer)
-        self._long.observe(observer)
 
     @property
     def kept(self) -> int:

@@ -13,7 +13,6 @@ from ..components import Components
 from ..crypto.key_update import OneRttKeys
 from ..crypto.short_headers import BLOCK, MOST_HEADERS, PN_OFFSET, unmask
 from ..errors import PROTOCOL_VIOLATION, BadPacketError
-from ..observer import Observer
 from ..space import APPLICATION
 from ..wire import frames
 from ..wire.packets import AEAD_TAG_LENGTH, decode_packet_number
@@ -59,11 +58,6 @@ class ShortHeaders:
         self._known_id = parts.ids.own.first
         self._known_sequence = 0
         self._known_used_on = -1
-        self._observer: Observer | None = None
-
-    def observe(self, observer: Observer) -> None:
-        """Tell somebody of every packet from now on."""
-        self._observer = observer
 
     def receive_untrusted(
         self, arrival: Arrival, data: bytes, starts: list[int], size: int
@@ -171,9 +165,9 @@ class ShortHeaders:
         if self._known_used_on != path.path_id:
             self._known_used_on = path.path_id
             self._own_ids.mark_used(self._known_sequence, path.path_id)
-        if self._observer is not None:
+        if self._facts.observer is not None:
             size = PN_OFFSET + 1 + (first & 3) + len(payload) + AEAD_TAG_LENGTH
-            self._observer.packet_received(
+            self._facts.observer.packet_received(
                 arrival.now, path.path_id, APPLICATION, number, size, payload
             )
         eliciting = self._dispatcher.frames_untrusted(

@@ -24,15 +24,6 @@ UNKNOWN: Final = float("inf")
 class HyStart:
     """Watches the initial slow start of one path."""
 
-    __slots__ = (
-        "_baseline",
-        "_last_minimum",
-        "_minimum",
-        "_rounds",
-        "_samples",
-        "conservative",
-    )
-
     def __init__(self) -> None:
         self.conservative = False  # "conservative slow start", CSS
         self._minimum = UNKNOWN  # of this round

@@ -31,7 +31,6 @@ from .rtt import INITIAL_RTT
 from .sent import ACKED, OUTSTANDING, Ledger, SentPacket
 
 if TYPE_CHECKING:
-    from ..observer import Observer
     from ..wire.frames import AckFrame
 
 PROBES: Final = 2  # RFC 9002 section 6.2.4
@@ -70,11 +69,6 @@ class LossDetector:
         self._last_activity = NEVER
         self._hurries = 0
         self._hurried_at = -NEVER
-        self._observer: Observer | None = None
-
-    def observe(self, observer: "Observer") -> None:
-        """Tell somebody of losses and figures from now on."""
-        self._observer = observer
 
     # --- paths ------------------------------------------------------------------------------------
 
@@ -83,10 +77,6 @@ class LossDetector:
         path = PathRecovery(path_id, self._max_datagram_size, self._initial_rtt, self._congestion)
         self._paths[path_id] = path
         return path
-
-    def path(self, path_id: int) -> PathRecovery:
-        """The state of a path; KeyError for one that was removed."""
-        return self._paths[path_id]
 
     def requeue_path(self, path_id: int, now: float) -> None:
         """Have everything in flight on a path sent again, with no reaction of its controller."""
@@ -103,10 +93,6 @@ class LossDetector:
         """Requeue and forget the path. Late acknowledgements still reach the tokens."""
         self.requeue_path(path_id, now)
         del self._paths[path_id]
-
-    def reset_path(self, path_id: int) -> None:
-        """Fresh RTT and congestion state (RFC 9000 section 9.4); the ledger stays whole."""
-        self._paths[path_id].reset()
 
     # --- sending ----------------------------------------------------------------------------------
 
@@ -130,15 +116,6 @@ class LossDetector:
         self._paths[packet.path].on_sent(packet)
         if packet.ack_eliciting:
             self._last_activity = packet.time_sent
-
-    def send_budget(self, path_id: int, now: float) -> int:
-        """Bytes that window and pacer allow now: room for a full datagram at least, or 0. Probes of
-        a PTO and ACKs need not ask."""
-        return self._paths[path_id].send_budget(now)
-
-    def pacer_deadline(self, path_id: int, now: float) -> float:
-        """When the pacer allows more; inf when only an acknowledgement can help."""
-        return self._paths[path_id].pacer_deadline(now)
 
     def take_probe(self, space: int) -> bool:
         """Whether a probe is owed in a space: an ack-eliciting packet in spite of the window."""
@@ -188,8 +165,8 @@ class LossDetector:
             if self._address_validated:
                 path.on_answer()
             self._detect_lost(path, space, now)
-            if self._observer is not None:
-                self._observer.recovery_updated(path)
+            if self._facts.observer is not None:
+                self._facts.observer.recovery_updated(path)
         return len(taken)
 
     def _account_acked(self, taken: list[SentPacket], now: float) -> list[PathRecovery]:
@@ -264,10 +241,10 @@ class LossDetector:
             for packet in lost:
                 ledger.remember(packet)
                 self._tell_lost(packet)
-            if self._observer is not None:
+            if self._facts.observer is not None:
                 reordered = path.flights[space].largest_acked_seq - PACKET_THRESHOLD
                 for packet in lost:
-                    self._observer.packet_lost(
+                    self._facts.observer.packet_lost(
                         path.path_id, space, packet.number, packet.seq <= reordered
                     )
 
@@ -325,8 +302,8 @@ class LossDetector:
                 for space in SPACES:
                     if path.flights[space].loss_time <= now:
                         self._detect_lost(path, space, now)
-                if self._observer is not None:
-                    self._observer.recovery_updated(path)
+                if self._facts.observer is not None:
+                    self._facts.observer.recovery_updated(path)
             elif self._pto_deadline(path) <= now:
                 self._on_pto(path, now)
 
@@ -352,8 +329,8 @@ class LossDetector:
 
     def _on_pto(self, path: PathRecovery, now: float) -> None:
         path.on_pto()
-        if self._observer is not None:
-            self._observer.recovery_updated(path)
+        if self._facts.observer is not None:
+            self._facts.observer.recovery_updated(path)
         if path.path_id != self._facts.active_path:
             self.requeue_path(path.path_id, now)
         elif self._facts.confirmed:

@@ -42,16 +42,6 @@ _NOTHING: Final[deque[SentPacket]] = deque(maxlen=0)
 class Flight:
     """The packets of one space on one path."""
 
-    __slots__ = (
-        "eliciting",
-        "largest_acked_seq",
-        "last_eliciting_at",
-        "loss_time",
-        "most_queued",
-        "next_seq",
-        "queue",
-    )
-
     def __init__(self) -> None:
         self.queue = _NOTHING
         self.most_queued = 2 * MAX_QUIET  # before those that are forgotten are taken out

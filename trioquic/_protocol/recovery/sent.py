@@ -79,15 +79,6 @@ class SentPacket:
 class Ledger:
     """The packets of one space that wait for an acknowledgement, or for a late one."""
 
-    __slots__ = (
-        "_packets",
-        "_quiet",
-        "_remembered",
-        "_waiting",
-        "ecn",
-        "largest_acked",
-    )
-
     def __init__(self) -> None:
         self.largest_acked = -1
         self.ecn = EcnCounts()

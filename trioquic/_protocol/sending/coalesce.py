@@ -69,7 +69,7 @@ class Coalescer:
 
     def handshake_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
         """One datagram with a packet of every space that has something to say (section 12.2)."""
-        budget = self._loss.send_budget(path.path_id, now)
+        budget = path.recovery.send_budget(now)
         room = path.mtu
         expand = False
         planned: list[_Planned] = []

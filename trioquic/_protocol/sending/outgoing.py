@@ -8,7 +8,6 @@ from ..builder import PacketBuilder
 from ..cid.own import OWN_ID_LENGTH
 from ..components import Components
 from ..number_space import NumberSpace
-from ..observer import Observer
 from ..path.path import Path
 from ..recovery.sent import SentPacket
 from ..space import APPLICATION, INITIAL
@@ -36,16 +35,11 @@ class Outgoing:
         self._ids = parts.ids
         self._loss = parts.loss
         self._lifetime = parts.lifetime
-        self._observer: Observer | None = None
         self.packets = 0
         # frames of streams went out since somebody last looked
         self._wrote_streams = False
         # how the datagrams in hand are marked: one codepoint for a whole batch
         self._codepoint = 0
-
-    def observe(self, observer: Observer) -> None:
-        """Tell somebody of every packet from now on."""
-        self._observer = observer
 
     @property
     def may_send_data(self) -> bool:
@@ -136,8 +130,8 @@ class Outgoing:
         self, path: Path, space: int, number: int, size: int, payload: bytes, now: float
     ) -> None:
         """Who watches sees the frames of a packet; `space` may be ZERO_RTT."""
-        if self._observer is not None:
-            self._observer.packet_sent(now, path.path_id, space, number, size, payload)
+        if self._facts.observer is not None:
+            self._facts.observer.packet_sent(now, path.path_id, space, number, size, payload)
 
     def batch(self, path: Path, data: bytes, segment_size: int, count: int) -> Batch:
         """So many datagrams leave on the path."""

@@ -84,7 +84,7 @@ class Transmitter:
             self._loss.largest_acked(APPLICATION),
         )
         probe_size = path.probe_size(now)
-        budget = self._loss.send_budget(path.path_id, now)
+        budget = path.recovery.send_budget(now)
         if probe_size and budget and out.has_data():
             return self._mtu_probe(path, connection_id, probe_size, now)
         sealed: list[tuple[bytes, int, bytes]] = []

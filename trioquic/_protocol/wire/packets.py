@@ -36,19 +36,6 @@ FIXED_BIT: Final = 0x40
 class LongHeader:
     """One long-header packet in a datagram, from `start` to `end`."""
 
-    __slots__ = (
-        "dcid",
-        "end",
-        "integrity_tag",
-        "kind",
-        "pn_offset",
-        "scid",
-        "start",
-        "token",
-        "version",
-        "versions",
-    )
-
     def __init__(
         self, kind: int, version: int, dcid: bytes, scid: bytes, start: int, end: int
     ) -> None:

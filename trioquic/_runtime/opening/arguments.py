@@ -68,8 +68,8 @@ class Plan:
             send_buffer=transport.send_buffer,
         )
         return CoreConfig(
-            self.tls,
-            streams,
+            tls=self.tls,
+            streams=streams,
             idle_timeout=transport.idle_timeout,
             keep_alive=transport.keep_alive,
             max_ack_delay=transport.max_ack_delay,
