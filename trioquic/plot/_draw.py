@@ -82,18 +82,14 @@ def _chosen_paths(trace: Trace) -> tuple[list[PathTrack], int]:
     paths = [path for path in trace.paths if path.spans]
     if len(paths) <= _MOST_PATHS:
         return paths, 0
-    carried = {path.key for path in paths if any(s.state == "active" for s in path.spans)}
-    preferred = sorted(paths, key=lambda path: path.key not in carried)[:_MOST_PATHS]
-    keys = {path.key for path in preferred}
-    return [path for path in paths if path.key in keys], len(paths) - len(preferred)
+    first = sorted(paths, key=lambda path: all(s.state != "active" for s in path.spans))
+    keys = {path.key for path in first[:_MOST_PATHS]}
+    return [path for path in paths if path.key in keys], len(paths) - _MOST_PATHS
 
 
 def _worst(trace: Trace) -> Move | None:
     """The handover to enlarge: the one with the longest gap, or else the first."""
-    with_gap = [move for move in trace.moves if move.gap is not None]
-    if with_gap:
-        return max(with_gap, key=lambda move: move.gap.length if move.gap else 0.0)
-    return trace.moves[0] if trace.moves else None
+    return max(trace.moves, key=lambda move: move.gap.length if move.gap else -1.0, default=None)
 
 
 def _window(trace: Trace, worst: Move | None) -> tuple[float, float] | None:

@@ -102,10 +102,10 @@ class Move:
     old: str | None
     new: str
     cause: str
-    gap: Gap | None
     rtt: float | None
     """Of the path that it leads to, by the validation at the handover, or else as known before."""
-    detail: tuple[tuple[float, float], ...]
+    gap: Gap | None = None
+    detail: tuple[tuple[float, float], ...] = ()
     """Points of the trace's progress around it, finer than the curve of the whole."""
 
 

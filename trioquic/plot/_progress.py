@@ -21,8 +21,8 @@ _NEAR: Final = 0.1
 _NEAR_RTTS: Final = 2.0
 
 
-class Progress:
-    """One direction of a connection."""
+class DirectionProgress:
+    """How far one direction of a connection has come."""
 
     def __init__(self) -> None:
         self.curve = Curve()
@@ -35,7 +35,9 @@ class Progress:
         self._details: list[list[tuple[float, float]]] = []
 
     def add(self, time: float, size: int) -> None:
-        """So many bytes more."""
+        """So many bytes more, or none."""
+        if not size:
+            return
         self.total += size
         self.curve.add(time, self.total)
         if self._last is not None:

@@ -7,11 +7,12 @@ or of another type is as if it were not there.
 """
 
 import os
+from dataclasses import replace
 from typing import Any, Final
 
 from ._errors import TraceError
 from ._model import Move, PathTrack, Span, Trace
-from ._progress import Order, Outstanding, Progress
+from ._progress import DirectionProgress, Order, Outstanding
 from ._records import Records, number
 
 _MOST_PATHS: Final = 1024
@@ -60,9 +61,10 @@ class _State:
 class _Collector:
     def __init__(self) -> None:
         self._paths: dict[str, _State] = {}
-        self._moves: list[tuple[float, str | None, str, str, float | None]] = []
-        self._received = Progress()
-        self._sent = Progress()
+        # without their gaps and details, which are known at the end
+        self._moves: list[Move] = []
+        self._received = DirectionProgress()
+        self._sent = DirectionProgress()
         self._order = Order()
         self._outstanding = Outstanding()
         self._challenges: dict[str, str] = {}
@@ -115,16 +117,10 @@ class _Collector:
         upload = self._sent.total > self._received.total
         progress = self._sent if upload else self._received
         moves = [
-            Move(
-                time=time,
-                old=old,
-                new=new,
-                cause=cause,
-                rtt=rtt,
-                gap=progress.gap(index, time, rtt),
-                detail=progress.detail(index),
+            replace(
+                move, gap=progress.gap(index, move.time, move.rtt), detail=progress.detail(index)
             )
-            for index, (time, old, new, cause, rtt) in enumerate(self._moves)
+            for index, move in enumerate(self._moves)
         ]
         tracks = tuple(state.track for state in self._paths.values())
         if not self._server and tracks:
@@ -165,14 +161,9 @@ class _Collector:
             kind = frame.get("frame_type")
             if kind == "stream":
                 stream, start, length = _extent(frame)
-                gained = self._order.add(stream, start, start + length)
-                if gained:
-                    self._received.add(time, gained)
-            elif kind == "ack":
-                if _packet_type(data) == "1RTT":
-                    gained = self._outstanding.acked(_ranges(frame.get("acked_ranges")))
-                    if gained:
-                        self._sent.add(time, gained)
+                self._received.add(time, self._order.add(stream, start, start + length))
+            elif kind == "ack" and _packet_type(data) == "1RTT":
+                self._sent.add(time, self._outstanding.acked(_ranges(frame.get("acked_ranges"))))
             elif kind == "path_response":
                 asked = self._paths.get(self._challenges.get(_text(frame.get("data")), key))
                 if asked is not None and len(asked.track.responses) < _MOST_MARKS:
@@ -191,9 +182,8 @@ class _Collector:
                     track.challenges.append(time)
                 if len(self._challenges) < _MOST_CHALLENGES:
                     self._challenges[_text(frame.get("data"))] = key
-        header = data.get("header")
-        if size and isinstance(header, dict) and _packet_type(data) == "1RTT":
-            packet = number(header.get("packet_number"))
+        if size and _packet_type(data) == "1RTT":
+            packet = number(data["header"].get("packet_number"))
             if packet is not None:
                 self._outstanding.sent(int(packet), size)
 
@@ -218,9 +208,9 @@ class _Collector:
         track = self._path(time, key).track
         self._rtt(track, data.get("rtt"))
         if self._moves:
-            moved, old, new, cause, _ = self._moves[-1]
-            if new == key and time - moved < _AT_A_MOVE:
-                self._moves[-1] = (moved, old, new, cause, track.rtt)
+            move = self._moves[-1]
+            if move.new == key and time - move.time < _AT_A_MOVE:
+                self._moves[-1] = replace(move, rtt=track.rtt)
 
     def _assigned(self, time: float, data: dict[str, Any]) -> None:
         key = data.get("tuple_id", data.get("path_id"))
@@ -247,7 +237,8 @@ class _Collector:
         rtt = self._path(time, new).track.rtt
         # From a path that is gone already the move is from nowhere, as the core sees it.
         known = old if isinstance(old, str) and old in self._paths else self._carried
-        self._moves.append((time, known, new, _text(data.get("reason", data.get("cause"))), rtt))
+        cause = _text(data.get("reason", data.get("cause")))
+        self._moves.append(Move(time=time, old=known, new=new, cause=cause, rtt=rtt))
         self._received.note_move()
         self._sent.note_move()
 

@@ -40,8 +40,7 @@ def round_step(least: float) -> float:
 
 def seconds_text(seconds: float, step: float) -> str:
     """A time on an axis with such steps: as precise as those."""
-    decimals = 0 if step <= 0 else max(0, -math.floor(math.log10(step) + 1e-9))
-    return f"{seconds:.{decimals}f} s"
+    return f"{seconds:.{_decimals(step) if step > 0 else 0}f} s"
 
 
 def duration_text(seconds: float) -> str:
@@ -55,8 +54,10 @@ def bytes_text(size: float, step: float = 0.0) -> str:
     """A size in its usual unit; on an axis with such steps, as precise as those."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if max(size, step) >= unit:
-            decimals = 1
-            if step:
-                decimals = max(0, -math.floor(math.log10(step / unit) + 1e-9))
+            decimals = _decimals(step / unit) if step else 1
             return f"{size / unit:.{decimals}f} {name}"
     return f"{size:.0f} B"
+
+
+def _decimals(step: float) -> int:
+    return max(0, -math.floor(math.log10(step) + 1e-9))
