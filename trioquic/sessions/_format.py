@@ -10,11 +10,11 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 from .._protocol.tls.resumption import Resumption
-from ._records import AddressToken, Record, SessionKey
+from ._records import AddressToken, SessionKey
 from ._shelf import LARGEST_RECORD, MOST_RECORDS, Entry
 
 VERSION: Final = 1
@@ -27,6 +27,7 @@ _WHOLE: Final = re.compile(
     re.escape(f'{_HEAD}{VERSION}, "sha256": "'.encode()) + rb'([0-9a-f]{64})", "entries": (.*)\}\n',
     re.DOTALL,
 )
+_Reader: TypeAlias = Callable[[str, object], object]
 
 
 class ForeignError(ValueError):
@@ -61,117 +62,93 @@ def decode(content: bytes) -> list[Entry]:
         entries = json.loads(whole[2])
         if not isinstance(entries, list):
             raise ValueError("no list")
-        return [_decode_entry(_Fields(entry)) for entry in entries]
+        return [_decode_entry(entry) for entry in entries]
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"is damaged: {error}") from error
 
 
 def _encode_entry(entry: Entry) -> dict[str, object]:
     key, record = entry
-    return {
-        "server_name": key.server_name,
-        "port": key.port,
-        "version": key.version,
-        "network": key.network,
-        "trust": key.trust,
-        **_encode_record(record),
+    rows = _TOKEN if isinstance(record, AddressToken) else _TICKET
+    return {name: _encode_value(getattr(key, name)) for name in _KEY} | {
+        name: _encode_value(getattr(record, name)) for name in rows
     }
 
 
-def _encode_record(record: Record) -> dict[str, object]:
-    if isinstance(record, AddressToken):
-        return {"token": _text(record.token), "received_at": record.received_at}
-    return {
-        "ticket": _text(record.ticket),
-        "secret": _text(record.secret),
-        "cipher_suite": record.cipher_suite,
-        "age_add": record.age_add,
-        "issued_at": record.issued_at,
-        "expires_at": record.expires_at,
-        "alpn": record.alpn,
-        "peer_certificates": [_text(der) for der in record.peer_certificates],
-        "transport_parameters": _text(record.transport_parameters),
-        "early_data": record.early_data,
-        "address": record.address,
-    }
+def _encode_value(value: object) -> object:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return [_encode_value(one) for one in value] if isinstance(value, tuple) else value
 
 
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-class _Fields:
-    """A JSON object whose fields are asked for by name and type; ValueError for anything else."""
-
-    def __init__(self, value: object) -> None:
-        if not isinstance(value, dict):
-            raise ValueError("an entry is no object")
-        self._fields = value
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._fields
-
-    def text(self, name: str) -> str:
-        value = self._fields.get(name)
-        if not isinstance(value, str):
-            raise ValueError(f"{name} is no text")
-        return value
-
-    def integer(self, name: str) -> int:
-        value = self._fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{name} is no integer")
-        return value
-
-    def seconds(self, name: str) -> float:
-        value = self._fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name} is no number")
-        # JSON has integers that are larger than any float
-        if not -sys.float_info.max <= value <= sys.float_info.max:
-            raise ValueError(f"{name} is not finite")
-        return float(value)
-
-    def flag(self, name: str) -> bool:
-        value = self._fields.get(name)
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} is neither true nor false")
-        return value
-
-    def octets(self, name: str) -> bytes:
-        return base64.b64decode(self.text(name), validate=True)
-
-    def octets_of_each(self, name: str) -> tuple[bytes, ...]:
-        value = self._fields.get(name)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ValueError(f"{name} is no list of texts")
-        return tuple(base64.b64decode(item, validate=True) for item in value)
-
-
-def _decode_entry(fields: _Fields) -> Entry:
-    key = SessionKey(
-        server_name=fields.text("server_name"),
-        port=fields.integer("port"),
-        version=fields.integer("version"),
-        network=fields.text("network"),
-        trust=fields.text("trust"),
-    )
-    return Entry(key, _decode_record(fields))
-
-
-def _decode_record(fields: _Fields) -> Record:
+def _decode_entry(fields: object) -> Entry:
+    if not isinstance(fields, dict):
+        raise ValueError("an entry is no object")
+    key = SessionKey(**_decode_values(fields, _KEY))
     if "token" in fields:
-        return AddressToken(token=fields.octets("token"), received_at=fields.seconds("received_at"))
-    return Resumption(
-        ticket=fields.octets("ticket"),
-        secret=fields.octets("secret"),
-        cipher_suite=fields.integer("cipher_suite"),
-        age_add=fields.integer("age_add"),
-        issued_at=fields.seconds("issued_at"),
-        expires_at=fields.seconds("expires_at"),
-        alpn=fields.text("alpn"),
-        peer_certificates=fields.octets_of_each("peer_certificates"),
-        transport_parameters=fields.octets("transport_parameters"),
-        early_data=fields.flag("early_data"),
-        address=fields.text("address") if "address" in fields else "",
-    )
+        return Entry(key, AddressToken(**_decode_values(fields, _TOKEN)))
+    return Entry(key, Resumption(**_decode_values({"address": "", **fields}, _TICKET)))
+
+
+def _decode_values(fields: dict[str, object], rows: dict[str, _Reader]) -> dict[str, Any]:
+    return {name: read(name, fields.get(name)) for name, read in rows.items()}
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is no text")
+    return value
+
+
+def _integer(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} is no integer")
+    return value
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is no number")
+    # JSON has integers that are larger than any float
+    if not -sys.float_info.max <= value <= sys.float_info.max:
+        raise ValueError(f"{name} is not finite")
+    return float(value)
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is neither true nor false")
+    return value
+
+
+def _octets(name: str, value: object) -> bytes:
+    return base64.b64decode(_text(name, value), validate=True)
+
+
+def _octets_of_each(name: str, value: object) -> tuple[bytes, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is no list")
+    return tuple(_octets(f"each of {name}", item) for item in value)
+
+
+_KEY: Final[dict[str, _Reader]] = {
+    "server_name": _text,
+    "port": _integer,
+    "version": _integer,
+    "network": _text,
+    "trust": _text,
+}
+_TOKEN: Final[dict[str, _Reader]] = {"token": _octets, "received_at": _seconds}
+_TICKET: Final[dict[str, _Reader]] = {
+    "ticket": _octets,
+    "secret": _octets,
+    "cipher_suite": _integer,
+    "age_add": _integer,
+    "issued_at": _seconds,
+    "expires_at": _seconds,
+    "alpn": _text,
+    "peer_certificates": _octets_of_each,
+    "transport_parameters": _octets,
+    "early_data": _flag,
+    "address": _text,
+}
