@@ -107,6 +107,16 @@ class GuardedSessions:
             await self._store.keep(key, records)
 
 
+def _passed_on(method: str) -> Callable[..., None]:
+    """A method of `GuardedControl` that tells the application's controller."""
+
+    def call(self: "GuardedControl", *args: object) -> None:
+        with _told(self._control, method):
+            getattr(self._control, method)(*args)
+
+    return call
+
+
 class GuardedControl:
     """A congestion controller that the application has written, made for one path."""
 
@@ -134,30 +144,11 @@ class GuardedControl:
             with _told(self._control, "on_datagram_size"):
                 self._control.on_datagram_size(size)
 
-    def on_acked(self, size: int, time_sent: float, now: float) -> None:
-        """Passed on."""
-        with _told(self._control, "on_acked"):
-            self._control.on_acked(size, time_sent, now)
-
-    def on_round(self) -> None:
-        """Passed on."""
-        with _told(self._control, "on_round"):
-            self._control.on_round()
-
-    def on_rtt_sample(self, latest: float, smoothed: float) -> None:
-        """Passed on."""
-        with _told(self._control, "on_rtt_sample"):
-            self._control.on_rtt_sample(latest, smoothed)
-
-    def on_congestion(self, time_sent: float, now: float) -> None:
-        """Passed on."""
-        with _told(self._control, "on_congestion"):
-            self._control.on_congestion(time_sent, now)
-
-    def on_persistent_congestion(self) -> None:
-        """Passed on."""
-        with _told(self._control, "on_persistent_congestion"):
-            self._control.on_persistent_congestion()
+    on_acked = _passed_on("on_acked")
+    on_round = _passed_on("on_round")
+    on_rtt_sample = _passed_on("on_rtt_sample")
+    on_congestion = _passed_on("on_congestion")
+    on_persistent_congestion = _passed_on("on_persistent_congestion")
 
 
 def decide(policy: MigrationPolicy, view: View, event: PolicyEvent, now: float) -> Decision:

@@ -197,13 +197,13 @@ def one_of(known: Iterable[str]) -> Row:
     return row
 
 
-def instance(*kinds: type, wanted: str = "", hint: str = "") -> Row:
+def instance(*kinds: type, wanted: str = "") -> Row:
     """An object of one of these classes."""
     described = wanted or " or ".join(_article(kind.__name__) for kind in kinds)
 
     def row(name: str, value: object) -> object:
         if not isinstance(value, kinds):
-            raise wrong_type(name, described, value, hint)
+            raise wrong_type(name, described, value)
         return value
 
     return row

@@ -3,19 +3,8 @@
 What a stream's user must handle as "the other side is gone" is also a `trio.BrokenResourceError`;
 what follows one's own close is `trio.ClosedResourceError` and not in this tree. Plain misuse is
 `ValueError` or `TypeError`, an unknown host `socket.gaierror`, an unreadable file `OSError`, as
-everywhere in trio. Each raise makes a new instance, so that tracebacks do not grow together.
-The tree::
-
-    QuicError
-        HandshakeError: CertificateError, AlpnError, VersionError, HandshakeTimeoutError
-        ConnectionLostError: IdleTimeoutError, PeerClosedError, ProtocolError,
-            StatelessResetError, NoPathError
-        StreamResetError, StopSendingError
-        DatagramError
-        PathError: PathValidationError, PathNotValidatedError, PathAbandonedError,
-            MigrationNotAllowedError, LocalAddressError
-    ApplicationCodeError
-    InternalError
+everywhere in trio. docs/errors.md has the tree. Each raise makes a new instance, so that tracebacks
+do not grow together.
 """
 
 from enum import Enum

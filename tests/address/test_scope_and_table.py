@@ -17,11 +17,11 @@ from trioquic._address.policy_table import (
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("ff01::1", scope.INTERFACE_LOCAL),
+        ("ff01::1", 0x1),
         ("ff02::1", scope.LINK_LOCAL),
-        ("ff04::1", scope.ADMIN_LOCAL),
+        ("ff04::1", 0x4),
         ("ff05::1", scope.SITE_LOCAL),
-        ("ff18::1", scope.ORGANIZATION_LOCAL),
+        ("ff18::1", 0x8),
         ("ff0e::1", scope.GLOBAL),
         ("fe80::1%eth0", scope.LINK_LOCAL),
         ("febf::1", scope.LINK_LOCAL),

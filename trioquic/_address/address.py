@@ -63,11 +63,8 @@ class Prefix:
     length: int
 
     def contains(self, address: Address) -> bool:
-        return self.contains_number(address.mapped)
-
-    def contains_number(self, number: int) -> bool:
         shift = IPV6_BITS - self.length
-        return number >> shift == self.value >> shift
+        return address.mapped >> shift == self.value >> shift
 
 
 def address_of(mapped: int) -> Address:

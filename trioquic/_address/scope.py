@@ -12,20 +12,17 @@ from typing import Final
 
 from .address import IPV4, IPV4_BITS, Address, Prefix, parse_address, parse_prefix
 
-INTERFACE_LOCAL: Final = 0x1
 LINK_LOCAL: Final = 0x2
-ADMIN_LOCAL: Final = 0x4
 SITE_LOCAL: Final = 0x5
-ORGANIZATION_LOCAL: Final = 0x8
 GLOBAL: Final = 0xE
 
+_LOOPBACK: Final = (parse_prefix("::1/128"), parse_prefix("127.0.0.0/8"))
+# sections 3.4 and 3.2
 _LINK_LOCAL_UNICAST: Final = (
     parse_prefix("fe80::/10"),
-    parse_prefix("::1/128"),  # section 3.4
-    parse_prefix("169.254.0.0/16"),  # section 3.2, as the next
-    parse_prefix("127.0.0.0/8"),
+    parse_prefix("169.254.0.0/16"),
+    *_LOOPBACK,
 )
-_LOOPBACK: Final = (parse_prefix("::1/128"), parse_prefix("127.0.0.0/8"))
 _SITE_LOCAL_UNICAST: Final = parse_prefix("fec0::/10")
 _IPV6_MULTICAST: Final = parse_prefix("ff00::/8")
 _IPV4_MULTICAST: Final = parse_prefix("224.0.0.0/4")
@@ -45,8 +42,7 @@ _MAY_BE_DEPRECATED: Final = (
 
 
 def _in_any(address: Address, prefixes: tuple[Prefix, ...]) -> bool:
-    number = address.mapped
-    return any(prefix.contains_number(number) for prefix in prefixes)
+    return any(prefix.contains(address) for prefix in prefixes)
 
 
 def scope_of(address: Address) -> int:
