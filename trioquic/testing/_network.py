@@ -54,20 +54,7 @@ class _Factory(trio.abc.SocketFactory):
 
 
 class SimulatedNetwork:
-    """A seeded, multi-homed UDP network inside one trio program.
-
-    ::
-
-        async with SimulatedNetwork(seed=7) as net:
-            server = net.host("server")
-            server.add_interface("eth0", "198.51.100.1")
-            net.name("server.example", "198.51.100.1")
-            phone = net.host("phone")
-            wifi = phone.add_interface("wlan0", "192.0.2.10", kind="wifi", delay=0.025, rate=20e6)
-            phone.add_interface("wwan0", "203.0.113.10", kind="cellular", delay=0.04, metric=10)
-            with phone.as_current():
-                ...        # sockets made here are the phone's
-            wifi.link.blackhole()
+    """A seeded, multi-homed UDP network inside one trio program; see the example above.
 
     Hosts and interfaces may be made before the block is entered or inside it. Entering raises
     nothing; leaving cancels the hosts' background tasks, drops the datagrams in flight, gives trio

@@ -216,14 +216,7 @@ class SimulatedSocket(
 
         OSError as for `sendto`; EDESTADDRREQ if the socket is not connected.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        self._check_open()
-        self._raise_pending()
-        if self._remote is None:
-            raise failure(errno.EDESTADDRREQ)
-        size = self._transmit(bytes(data), self._remote, flags)
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        return size
+        return await self._send(data, flags)
 
     async def sendto(self, *args: Any) -> int:
         """Send one datagram: `sendto(data, address)` or `sendto(data, flags, address)`.
@@ -235,11 +228,17 @@ class SimulatedSocket(
         """
         if len(args) not in (2, 3):
             raise TypeError("sendto() takes data, optional flags, and an address")
+        return await self._send(args[0], args[1] if len(args) == 3 else 0, args[-1])
+
+    async def _send(self, data: "Buffer", flags: int, *address: Any) -> int:
+        """Send to this address, or without one to the peer."""
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_open()
         self._raise_pending()
-        flags = args[1] if len(args) == 3 else 0
-        size = self._transmit(bytes(args[0]), self._check_destination(args[-1]), flags)
+        remote = self._check_destination(*address) if address else self._remote
+        if remote is None:
+            raise failure(errno.EDESTADDRREQ)
+        size = self._transmit(bytes(data), remote, flags)
         await trio.lowlevel.cancel_shielded_checkpoint()
         return size
 
