@@ -15,7 +15,7 @@ from tests.architecture import Module, read_modules
 MOST_ATTRIBUTES = 20
 MOST_ARGUMENTS = 6
 # Where classes are the application's to make
-ABOVE = frozenset("http3 httpx testing".split())
+ABOVE = frozenset("http3 httpx".split())
 # The method of `ConnectionFacts` that says a fact, and the files that call it.
 WRITERS = {
     "on_handshake_keys": {"establishment.py"},

@@ -116,9 +116,9 @@ class Panel:
     def _draw_progress(self, points: list[tuple[float, float]]) -> None:
         if not points:
             return
-        low, high = _range(points, self._time.low, self._time.high)
-        if self._time.low <= 0:
-            low = 0.0
+        shown = self._clip(points)
+        low = shown[0][1] if shown and self._time.low > 0 else 0.0
+        high = max(shown[-1][1] if shown else 0.0, low + 1)
         # room for the line at its highest and lowest
         scale = Scale(low, high * 1.04 - low * 0.04, self._chart_bottom, self._chart_top)
         step = round_step((high - low) / 4)
@@ -128,7 +128,7 @@ class Panel:
             text = bytes_text(tick, step)
             self._canvas.text(LEFT - 8, y + 4, text, 11, fill=RECEIVED, anchor="end")
         line: list[tuple[float, float]] = []
-        for time, value in self._clip(points):
+        for time, value in shown:
             x = self._time(time)
             if line and x - line[-1][0] > _HOLD:
                 # nothing came for a while: no line may rise through that
@@ -281,11 +281,3 @@ def gap_text(gap: Gap, rtt: float | None) -> str:
     """How long it was."""
     text = f"{duration_text(gap.length)} gap"
     return text if not rtt else f"{text} = {gap.length / rtt:.1f} RTT"
-
-
-def _range(points: list[tuple[float, float]], start: float, end: float) -> tuple[float, float]:
-    before = [value for time, value in points if time <= start][-1:]
-    values = before + [value for time, value in points if start <= time <= end]
-    if not values:
-        return 0.0, 1.0
-    return values[0], max(values[-1], values[0] + 1)

@@ -137,11 +137,8 @@ class Nat:
 
     def _free_port(self) -> int:
         """The next port in turn, so that a rebinding never finds the old port again soon."""
-        while self._next_port in self._by_port:
-            self._advance_port()
-        port = self._next_port
-        self._advance_port()
-        return port
-
-    def _advance_port(self) -> None:
-        self._next_port = self._next_port + 1 if self._next_port < 65_535 else FIRST_PORT
+        while True:
+            port = self._next_port
+            self._next_port = port + 1 if port < 65_535 else FIRST_PORT
+            if port not in self._by_port:
+                return port
