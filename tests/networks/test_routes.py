@@ -64,10 +64,10 @@ def number(value: int) -> bytes:
 def test_an_answer_of_the_kernel() -> None:
     data = route_message((4, number(2)), (6, number(600)), (7, bytes([192, 0, 2, 2])))
     answer = linux_routes.read(socket.AF_INET, data)
-    assert answer == linux_routes.Answer(False, (2,), "192.0.2.2", 600)
+    assert answer == linux_routes.RouteAnswer(False, (2,), "192.0.2.2", 600)
     hops = b"".join(struct.pack("=HBBi", 8, 0, 0, index) for index in (3, 5))
     several = linux_routes.read(socket.AF_INET, route_message((9, hops)))
-    assert several == linux_routes.Answer(False, (3, 5), None, 0)
+    assert several == linux_routes.RouteAnswer(False, (3, 5), None, 0)
     own = linux_routes.read(socket.AF_INET, route_message((4, number(1)), kind=2))
     assert own is not None
     assert own.local

@@ -13,9 +13,9 @@ import trio.testing
 
 from trioquic._runtime.networks.adapters import AdapterReader
 from trioquic._runtime.networks.change_triggers import (
+    ChangeTrigger,
     Clock,
     SocketTrigger,
-    Trigger,
     tells_of_routes,
 )
 from trioquic._runtime.networks.system_networks import SystemNetworks
@@ -42,11 +42,11 @@ class FakeSystem:
     def add(self, name: str) -> None:
         self.adapters.append(FakeAdapter(name, (v4("198.51.100.1"),)))
 
-    def networks(self, trigger: Callable[[], Trigger]) -> SystemNetworks:
+    def networks(self, trigger: Callable[[], ChangeTrigger]) -> SystemNetworks:
         return SystemNetworks(self.list_adapters, AdapterReader(), trigger)
 
 
-class FakeTrigger(Trigger):
+class FakeTrigger(ChangeTrigger):
     """Fires when the test says so; what is fired while nobody waits is kept, as in a socket."""
 
     opened = 0
@@ -143,7 +143,7 @@ async def test_a_change_between_look_and_subscription(
     system = FakeSystem()
     trigger = FakeTrigger()
 
-    def open_late() -> Trigger:
+    def open_late() -> ChangeTrigger:
         system.add("wlan0")
         return trigger.open()
 

@@ -23,9 +23,9 @@ from trioquic._runtime.networks import windows_news
 from trioquic._runtime.networks.adapters import AdapterReader
 from trioquic._runtime.networks.change_triggers import (
     CallbackTrigger,
+    ChangeTrigger,
     Clock,
     SocketTrigger,
-    Trigger,
     has_network_route,
     open_trigger,
 )
@@ -65,7 +65,7 @@ async def test_windows_without_its_library_has_a_clock() -> None:
     assert isinstance(open_trigger("win32", INTERVAL), Clock)
 
 
-async def times_out(trigger: Trigger) -> bool:
+async def times_out(trigger: ChangeTrigger) -> bool:
     """Whether a wait ends by the clock and with no news."""
     start = trio.current_time()
     news = await trigger.wait()
@@ -103,7 +103,7 @@ def test_routes_in_messages_of_a_routing_socket(data: bytes, found: bool) -> Non
 
 
 @contextmanager
-def routing_socket(platform: str) -> Iterator[tuple[Trigger, socket.socket]]:
+def routing_socket(platform: str) -> Iterator[tuple[ChangeTrigger, socket.socket]]:
     """A trigger for this system, and the kernel's end of its socket."""
     asked = []
     ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -183,7 +183,7 @@ class FakeLibrary:
             function(None, 0x1234, 1)
 
 
-def windows_trigger(library: FakeLibrary) -> Trigger:
+def windows_trigger(library: FakeLibrary) -> ChangeTrigger:
     return open_trigger(
         "win32", INTERVAL, subscribe=lambda hear: windows_news.subscribe(hear, library)
     )
@@ -229,7 +229,7 @@ async def test_windows_that_refuses_has_a_clock(name: str) -> None:
 def test_a_call_after_the_end_of_trio_is_harmless() -> None:
     library = FakeLibrary()
 
-    async def subscribe() -> Trigger:
+    async def subscribe() -> ChangeTrigger:
         return windows_trigger(library)
 
     trigger = trio.run(subscribe)

@@ -65,74 +65,29 @@ _TUNNEL_DRIVERS: Final = (
     "xfrm",
 )
 
-# How names begin; the first that fits counts.
-_UNIX_NAMES: Final[tuple[tuple[str, InterfaceKind], ...]] = (
-    ("lo", "loopback"),
-    ("wwan", "cellular"),
-    ("wwp", "cellular"),
-    ("wwx", "cellular"),
-    ("rmnet", "cellular"),
-    ("ccmni", "cellular"),
-    ("pdp_ip", "cellular"),
-    ("wlan", "wifi"),
-    ("wlp", "wifi"),
-    ("wlx", "wifi"),
-    ("wlo", "wifi"),
-    ("eth", "ethernet"),
-    ("en", "ethernet"),
-    ("utun", "tunnel"),
-    ("tun", "tunnel"),
-    ("tap", "tunnel"),
-    ("wg", "tunnel"),
-    ("ppp", "tunnel"),
-    ("ipsec", "tunnel"),
-    ("ovpn", "tunnel"),
-    ("gpd", "tunnel"),
-    ("cscotun", "tunnel"),
-    ("gif", "tunnel"),
-    ("stf", "tunnel"),
-    ("tailscale", "tunnel"),
+# How names begin, and what they say
+_UNIX_NAMES: Final[tuple[tuple[InterfaceKind, tuple[str, ...]], ...]] = (
+    ("loopback", ("lo",)),
+    ("cellular", ("wwan", "wwp", "wwx", "rmnet", "ccmni", "pdp_ip")),
+    ("wifi", ("wlan", "wlp", "wlx", "wlo")),
+    ("ethernet", ("eth", "en")),
+    ("tunnel", ("utun", "tun", "tap", "wg", "ppp", "ipsec", "ovpn", "gif", "stf")),
+    ("tunnel", ("gpd", "cscotun", "tailscale")),
 )
-# What Windows' names and drivers' descriptions contain; the first that fits counts.
-_WINDOWS_WORDS: Final[tuple[tuple[str, InterfaceKind], ...]] = (
-    ("loopback", "loopback"),
+# What Windows' names and drivers' descriptions contain; the first row that fits counts.
+_WINDOWS_WORDS: Final[tuple[tuple[InterfaceKind, tuple[str, ...]], ...]] = (
+    ("loopback", ("loopback",)),
     # Windows makes these by itself, for IPv6 over IPv4: who stays in them hides nothing, and is
     # kept from the network itself.
-    ("teredo", "other"),
-    ("isatap", "other"),
-    ("6to4", "other"),
-    ("vpn", "tunnel"),
-    ("tunnel", "tunnel"),
-    ("wireguard", "tunnel"),
-    ("tap-windows", "tunnel"),
-    ("tailscale", "tunnel"),
+    ("other", ("teredo", "isatap", "6to4")),
+    ("tunnel", ("vpn", "tunnel", "wireguard", "tap-windows", "tailscale")),
     # VPNs whose drivers call themselves an Ethernet or virtual adapter
-    ("wan miniport", "tunnel"),
-    ("anyconnect", "tunnel"),
-    ("cisco secure client", "tunnel"),
-    ("pangp", "tunnel"),
-    ("globalprotect", "tunnel"),
-    ("juniper networks virtual", "tunnel"),
-    ("pulse secure", "tunnel"),
-    ("netextender", "tunnel"),
-    ("zscaler", "tunnel"),
-    ("wintun", "tunnel"),
-    ("vethernet", "other"),
-    ("bluetooth", "other"),
-    ("wi-fi direct", "other"),
-    ("cellular", "cellular"),
-    ("mobile broadband", "cellular"),
-    ("wwan", "cellular"),
-    ("lte ", "cellular"),
-    ("wi-fi", "wifi"),
-    ("wifi", "wifi"),
-    ("wlan", "wifi"),
-    ("wireless", "wifi"),
-    ("802.11", "wifi"),
-    ("ethernet", "ethernet"),
-    ("local area connection", "ethernet"),
-    ("gbe", "ethernet"),
-    ("gigabit", "ethernet"),
+    ("tunnel", ("wan miniport", "anyconnect", "cisco secure client", "pangp", "globalprotect")),
+    ("tunnel", ("juniper networks virtual", "pulse secure", "netextender", "zscaler", "wintun")),
+    ("other", ("vethernet", "bluetooth", "wi-fi direct")),
+    ("cellular", ("cellular", "mobile broadband", "wwan", "lte ")),
+    ("wifi", ("wi-fi", "wifi", "wlan", "wireless", "802.11")),
+    ("ethernet", ("ethernet", "local area connection", "gbe", "gigabit")),
 )
 
 
@@ -212,8 +167,8 @@ class AdapterReader:
 
     def kind_of(self, name: str, description: str) -> InterfaceKind:
         """What the interface is."""
-        for start, kind in _UNIX_NAMES:
-            if name.startswith(start):
+        for kind, starts in _UNIX_NAMES:
+            if name.startswith(starts):
                 return kind
         return "other"
 
@@ -315,8 +270,8 @@ class WindowsReader(AdapterReader):
 
     def kind_of(self, name: str, description: str) -> InterfaceKind:
         text = f"{name}\n{description}".lower()
-        for word, kind in _WINDOWS_WORDS:
-            if word in text:
+        for kind, words in _WINDOWS_WORDS:
+            if any(word in text for word in words):
                 return kind
         return "other"
 

@@ -19,7 +19,7 @@ import socket
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -49,19 +49,13 @@ _RECEIVE_SIZE: Final = 65_536
 _MOST_MESSAGES_AT_ONCE: Final = 64
 
 
-class MakeSocket(Protocol):
-    """Makes a socket as `socket.socket` does."""
-
-    def __call__(self, family: int, kind: int, protocol: int, /) -> socket.socket:
-        """Raises OSError where there is no such socket."""
-        ...
-
-
+MakeSocket = Callable[[int, int, int], socket.socket]
+"""Makes a socket as `socket.socket` does; OSError where there is no such socket."""
 Subscribe = Callable[[Callable[[], None]], Callable[[], None]]
 """Takes what is to be called, in any thread, when there is news; returns what ends that."""
 
 
-class Trigger(ABC):
+class ChangeTrigger(ABC):
     """Waits for a reason to look."""
 
     @abstractmethod
@@ -77,7 +71,7 @@ class Trigger(ABC):
         return None
 
 
-class Clock(Trigger):
+class Clock(ChangeTrigger):
     """A reason to look every `interval` seconds."""
 
     def __init__(self, interval: float) -> None:
@@ -88,7 +82,7 @@ class Clock(Trigger):
         return False
 
 
-class SocketTrigger(Trigger):
+class SocketTrigger(ChangeTrigger):
     """The kernel's own news. Takes over a socket that hears of them already.
 
     `tells_of_route` finds in a message what a snapshot does not show; `longest` bounds a wait.
@@ -193,7 +187,7 @@ def open_routing_socket(make_socket: MakeSocket) -> socket.socket:
     return sock
 
 
-class CallbackTrigger(Trigger):
+class CallbackTrigger(ChangeTrigger):
     """News that the system tells by calling a function, in a thread of its own."""
 
     def __init__(self, subscribe: Subscribe, longest: float) -> None:
@@ -229,7 +223,7 @@ def open_trigger(
     *,
     make_socket: MakeSocket = socket.socket,
     subscribe: Subscribe = subscribe_on_windows,
-) -> Trigger:
+) -> ChangeTrigger:
     """The best trigger that `sys.platform` has; `interval` is a clock's. The rest are seams."""
     try:
         if platform in ("linux", "android"):

@@ -7,19 +7,10 @@ changes all the time (counters, the seconds that an address has left) is no part
 and where it is forbidden (Android), there is no fingerprint and each look is a full one.
 """
 
-import struct
 import sys
 from typing import Final
 
 from ..system import netlink
-from ..system.netlink_dump import dump
-
-_NEW_LINK: Final = 16
-_GET_LINK: Final = 18
-_LINK: Final = 16  # family, type, number, flags, mask
-_LINK_NAME: Final = 3
-# Attribute 29 is a mask of what to tell; this one leaves out the counters.
-_LINK_QUESTION: Final = bytes(_LINK) + struct.pack("=HHI", 8, 29, 1 << 3)
 
 _NEW_ADDRESS: Final = 20
 _GET_ADDRESS: Final = 22
@@ -36,14 +27,13 @@ def read_fingerprint() -> Fingerprint | None:
     parts: list[bytes] = []
     try:
         with netlink.open_for_questions() as sock:
-            for kind, body in dump(sock, _GET_LINK, _LINK_QUESTION):
-                if kind == _NEW_LINK:
-                    parts.append(body[:_LINK])
-                    for name, value in netlink.attributes(body, _LINK):
-                        if name == _LINK_NAME:
-                            parts.append(value)
-                            break
-            for kind, body in dump(sock, _GET_ADDRESS, bytes(_ADDRESS)):
+            for body in netlink.links(sock):
+                parts.append(body[: netlink.LINK.size])
+                for name, value in netlink.attributes(body, netlink.LINK.size):
+                    if name == netlink.LINK_NAME:
+                        parts.append(value)
+                        break
+            for kind, body in netlink.dump(sock, _GET_ADDRESS, bytes(_ADDRESS)):
                 if kind == _NEW_ADDRESS:
                     parts.append(body[:_ADDRESS])
                     for name, value in netlink.attributes(body, _ADDRESS):

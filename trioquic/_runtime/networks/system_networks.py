@@ -24,7 +24,7 @@ import trio
 from ...networks import Interface, Route, RoutingSource, context_networks
 from ..system.system_routes import AskRoutes, route_asker_for
 from .adapters import Adapter, AdapterReader, reader_for
-from .change_triggers import Trigger, open_trigger
+from .change_triggers import ChangeTrigger, open_trigger
 from .fingerprint import Fingerprint, read_fingerprint
 
 # A handover has 50 ms for everything that is not a round trip; a look takes about 1 ms.
@@ -51,7 +51,7 @@ class SystemNetworks:
         self,
         list_adapters: Callable[[], Iterable[Adapter]] = _list_adapters,
         reader: AdapterReader | None = None,
-        trigger: Callable[[], Trigger] | None = None,
+        trigger: Callable[[], ChangeTrigger] | None = None,
         fingerprint: Callable[[], Fingerprint | None] | None = None,
         ask_routes: AskRoutes | None = None,
     ) -> None:
@@ -69,7 +69,7 @@ class SystemNetworks:
         # routes that came or went, which no snapshot shows
         self._routes = 0
         # open while a task waits; whoever opened it closes it
-        self._trigger: Trigger | None = None
+        self._trigger: ChangeTrigger | None = None
         self._news = trio.Event()
         # Each task has its own place, so that none takes away another's change.
         self._seen: WeakKeyDictionary[trio.lowlevel.Task, State] = WeakKeyDictionary()
@@ -171,7 +171,7 @@ class SystemNetworks:
             self._wake()
 
 
-def _system_trigger() -> Trigger:
+def _system_trigger() -> ChangeTrigger:
     return open_trigger(sys.platform, _POLLING_INTERVAL)
 
 

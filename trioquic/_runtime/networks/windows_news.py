@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from ..system.windows_routes import load_ip_helper
+
 _AF_UNSPEC: Final = 0
 _NOTIFICATIONS: Final = (
     "NotifyIpInterfaceChange",
@@ -28,7 +30,7 @@ def subscribe(hear: Callable[[], None], library: Any = None) -> Callable[[], Non
     """Have `hear` called, in any thread, when an interface or address changes; returns what ends
     that. OSError where there is no such library or the system refuses."""
     if library is None:
-        library = _load()
+        library = load_ip_helper()
 
     def on_change(context: object, row: object, kind: int) -> None:
         hear()
@@ -58,9 +60,3 @@ def _function_type() -> Any:
     if sys.platform == "win32":
         return ctypes.WINFUNCTYPE(*_ARGUMENTS)
     return ctypes.CFUNCTYPE(*_ARGUMENTS)
-
-
-def _load() -> Any:
-    if sys.platform == "win32":
-        return ctypes.WinDLL("iphlpapi")
-    raise OSError("only Windows has iphlpapi.dll")

@@ -25,6 +25,8 @@ from ...policy import MigrationPolicy
 
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
+_pairs_in_order = functools.lru_cache(_MOST_ANSWERS)(candidate_pairs)
+_left_out = functools.lru_cache(_MOST_ANSWERS)(no_candidates)
 _TUNNEL: Final = "tunnel"
 _LOOPBACK: Final = "loopback"
 
@@ -134,13 +136,13 @@ class Reach:
         return _pairs_in_order(
             interfaces,
             remotes,
-            tuple(policy.interfaces),
-            tuple(policy.kinds),
-            tuple(policy.only_interfaces),
-            routes,
-            policy.leave_tunnel,
-            self._stays_inside if in_tunnel is None else in_tunnel,
-            self._trusted,
+            prefer_interfaces=tuple(policy.interfaces),
+            prefer_kinds=tuple(policy.kinds),
+            only_interfaces=tuple(policy.only_interfaces),
+            routes=routes,
+            leave_tunnel=policy.leave_tunnel,
+            in_tunnel=self._stays_inside if in_tunnel is None else in_tunnel,
+            trusted=self._trusted,
         )
 
     def left_out(
@@ -154,11 +156,11 @@ class Reach:
         return _left_out(
             interfaces,
             remotes,
-            tuple(policy.only_interfaces),
-            routes,
-            policy.leave_tunnel,
-            self._stays_inside,
-            self._trusted,
+            only_interfaces=tuple(policy.only_interfaces),
+            routes=routes,
+            leave_tunnel=policy.leave_tunnel,
+            in_tunnel=self._stays_inside,
+            trusted=self._trusted,
         )
 
     def why_none(self, remotes: tuple[str, ...]) -> str:
@@ -208,49 +210,3 @@ class Reach:
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none(remotes))
         return pairs[0].interface
-
-
-@functools.lru_cache(_MOST_ANSWERS)
-def _pairs_in_order(
-    interfaces: tuple[Interface, ...],
-    remotes: tuple[str, ...],
-    prefer_interfaces: tuple[str, ...],
-    prefer_kinds: tuple[str, ...],
-    only_interfaces: tuple[str, ...],
-    routes: tuple[Route, ...] | None,
-    leave_tunnel: bool,
-    in_tunnel: bool,
-    trusted: tuple[str, ...],
-) -> tuple[AddressPair, ...]:
-    return candidate_pairs(
-        interfaces,
-        remotes,
-        prefer_interfaces=prefer_interfaces,
-        prefer_kinds=prefer_kinds,
-        only_interfaces=only_interfaces,
-        routes=routes,
-        leave_tunnel=leave_tunnel,
-        in_tunnel=in_tunnel,
-        trusted=trusted,
-    )
-
-
-@functools.lru_cache(_MOST_ANSWERS)
-def _left_out(
-    interfaces: tuple[Interface, ...],
-    remotes: tuple[str, ...],
-    only_interfaces: tuple[str, ...],
-    routes: tuple[Route, ...] | None,
-    leave_tunnel: bool,
-    in_tunnel: bool,
-    trusted: tuple[str, ...],
-) -> tuple[NoCandidate, ...]:
-    return no_candidates(
-        interfaces,
-        remotes,
-        only_interfaces=only_interfaces,
-        routes=routes,
-        leave_tunnel=leave_tunnel,
-        in_tunnel=in_tunnel,
-        trusted=trusted,
-    )

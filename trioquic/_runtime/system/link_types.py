@@ -4,23 +4,14 @@ sysfs shows the links of the namespace that mounted it, which in a container or 
 may be another one. A driver's name (IFLA_INFO_KIND) tells a WireGuard device whatever it is called.
 """
 
-import struct
 import sys
 from typing import Final
 
 from . import netlink
-from .netlink_dump import dump
 
-_NEW_LINK: Final = 16
-_GET_LINK: Final = 18
-_LINK: Final = struct.Struct("=BxHiII")  # family, type, number, flags, mask
-_NAME: Final = 3
 _INFO: Final = 18
 _INFO_KIND: Final = 1
 _NESTED: Final = 0x3FFF  # without the flags of nested attributes
-# Attribute 29 is a mask of what to tell; this one leaves out the counters.
-_QUESTION: Final = bytes(_LINK.size) + struct.pack("=HHI", 8, 29, 1 << 3)
-
 # A list is interrupted when a link comes or goes meanwhile; what is not told then is remembered.
 _TRIES: Final = 3
 
@@ -43,18 +34,17 @@ def read_link_types() -> LinkTypes:
 def _list_links() -> LinkTypes:
     found: LinkTypes = {}
     with netlink.open_for_questions() as sock:
-        for kind, body in dump(sock, _GET_LINK, _QUESTION):
-            if kind == _NEW_LINK and len(body) >= _LINK.size:
-                name, driver = _read(body)
-                found[name] = (_LINK.unpack_from(body)[1], driver)
+        for body in netlink.links(sock):
+            name, driver = _read(body)
+            found[name] = (netlink.LINK.unpack_from(body)[1], driver)
     return found
 
 
 def _read(body: bytes) -> tuple[str, str]:
     name = driver = ""
-    for kind, whole in netlink.attributes(body, _LINK.size):
+    for kind, whole in netlink.attributes(body, netlink.LINK.size):
         value = whole[netlink.VALUE :]
-        if kind == _NAME:
+        if kind == netlink.LINK_NAME:
             name = _text(value)
         elif kind & _NESTED == _INFO:
             for inner, whole_inner in netlink.attributes(value, 0):

@@ -28,7 +28,6 @@ from . import netlink
 
 _GET_ROUTE: Final = 26
 _NEW_ROUTE: Final = 24
-_ERROR: Final = 2
 _REQUEST: Final = 1
 _UNICAST: Final = 1  # a route to elsewhere
 _LOCAL: Final = 2  # to this machine itself
@@ -58,7 +57,7 @@ _NO_WAY: Final = (
 _RECEIVE_SIZE: Final = 8192
 
 
-class Answer(NamedTuple):
+class RouteAnswer(NamedTuple):
     """What the kernel says about one address."""
 
     local: bool
@@ -77,7 +76,7 @@ def ask(
     source: str | None = None,
     interface: int | None = None,
     entry: bool = False,
-) -> Answer | None:
+) -> RouteAnswer | None:
     """Ask one question on a netlink socket. None: there is no route. OSError: no answer."""
     bits = 128 if family == socket.AF_INET6 else 32
     flags = _FIB_MATCH if entry else 0
@@ -91,10 +90,10 @@ def ask(
     return read(family, sock.recv(_RECEIVE_SIZE))
 
 
-def read(family: int, data: bytes) -> Answer | None:
+def read(family: int, data: bytes) -> RouteAnswer | None:
     """The kernel's answer. None: there is no route. OSError: it is no answer."""
     for message, _, body in netlink.messages(data):
-        if message == _ERROR and len(body) >= _CODE.size:
+        if message == netlink.ERROR and len(body) >= _CODE.size:
             code = -_CODE.unpack_from(body)[0]
             if code in _NO_WAY:
                 return None
@@ -107,7 +106,7 @@ def read(family: int, data: bytes) -> Answer | None:
     raise OSError("no answer from the kernel")
 
 
-def _read_route(family: int, body: bytes, *, local: bool) -> Answer:
+def _read_route(family: int, body: bytes, *, local: bool) -> RouteAnswer:
     interfaces: list[int] = []
     source = None
     metric = 0
@@ -121,7 +120,7 @@ def _read_route(family: int, body: bytes, *, local: bool) -> Answer:
             metric = int.from_bytes(value, sys.byteorder)
         elif kind == _PREFERRED_SOURCE:
             source = socket.inet_ntop(family, value)
-    return Answer(local, tuple(interfaces), source, metric)
+    return RouteAnswer(local, tuple(interfaces), source, metric)
 
 
 def _next_hops(value: bytes) -> Iterable[int]:

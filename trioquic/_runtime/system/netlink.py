@@ -1,10 +1,11 @@
-"""Linux's rtnetlink(7), as far as three modules need it: asking, messages and their attributes.
+"""Linux's rtnetlink(7), as far as it is needed here: asking, messages and their attributes, lists.
 
 Who asks is told what the kernel says, or OSError; nobody needs privileges for it.
 """
 
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +15,21 @@ _NETLINK_ROUTE: Final = 0
 _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, sender
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
 _ALIGNMENT: Final = 4
+_REQUEST_DUMP: Final = 0x1 | 0x300
+_DONE: Final = 3
+_INTERRUPTED: Final = 0x10  # something changed while the kernel was listing
+_RECEIVE_SIZE: Final = 65_536
+_NEW_LINK: Final = 16
+_GET_LINK: Final = 18
+_LINK_MASK: Final = 29  # of what to tell
+_WITHOUT_COUNTERS: Final = 1 << 3
+
+ERROR: Final = 2
+"""The type of a message that says no."""
+LINK: Final = struct.Struct("=BxHiII")
+"""What a link's record begins with: family, hardware type, number, flags, mask."""
+LINK_NAME: Final = 3
+"""The type of the attribute with its name, which a zero byte ends."""
 
 FAMILY: Final = (_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
 """What a socket is made of that talks rtnetlink."""
@@ -64,3 +80,23 @@ def attributes(body: bytes, position: int) -> Iterator[tuple[int, bytes]]:
 
 def _aligned(length: int) -> int:
     return (length + _ALIGNMENT - 1) & -_ALIGNMENT
+
+
+def dump(sock: socket.socket, what: int, question: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and content of each message of the kernel's list; OSError if there is none."""
+    sock.send(request(what, _REQUEST_DUMP, question))
+    while True:
+        for kind, flags, body in messages(sock.recv(_RECEIVE_SIZE)):
+            if kind == ERROR or flags & _INTERRUPTED:
+                raise OSError("the kernel cannot list that now")
+            if kind == _DONE:
+                return
+            yield kind, body
+
+
+def links(sock: socket.socket) -> Iterator[bytes]:
+    """The record of each link: `LINK`, then attributes, none of which is a counter."""
+    mask = attribute(_LINK_MASK, _WITHOUT_COUNTERS.to_bytes(4, sys.byteorder))
+    for kind, body in dump(sock, _GET_LINK, bytes(LINK.size) + mask):
+        if kind == _NEW_LINK and len(body) >= LINK.size:
+            yield body

@@ -38,7 +38,7 @@ def windows_routes(
 ) -> tuple[Route, ...] | None:
     """The routes to these addresses; None where there is no such library."""
     try:
-        loaded = _load() if library is None else library
+        loaded = load_ip_helper() if library is None else library
     except OSError:
         return None
     return tuple(route for remote in remotes for route in _routes_to(loaded, interfaces, remote))
@@ -116,7 +116,8 @@ def _address_in(sockaddr: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET, sockaddr[4:8])
 
 
-def _load() -> Any:
+def load_ip_helper() -> Any:
+    """The library of the IP Helper API; OSError on other systems."""
     if sys.platform == "win32":
         return ctypes.WinDLL("iphlpapi")
     raise OSError(_NO_SUCH_FUNCTION, "only Windows has iphlpapi.dll")
