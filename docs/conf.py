@@ -65,6 +65,8 @@ def without_private_bases(
             if "._" not in above.__module__ and not above.__name__.startswith("_"):
                 bases[at] = above
                 break
+    if len(bases) > 1:
+        bases[:] = [base for base in bases if base is not object]
 
 
 def is_private_constructor(

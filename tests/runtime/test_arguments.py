@@ -70,7 +70,7 @@ async def refuse(target: socket.socket, **changes: Any) -> Exception:
         ({"local": "::1"}, ValueError, "differ in IP version"),
         ({"local": ("127.0.0.1", 0)}, TypeError, "local must be a str"),
         ({"local": "127.0.0.1", "local_address": "127.0.0.1"}, TypeError, "the same argument"),
-        ({"interface": ""}, ValueError, "no name of an interface"),
+        ({"interface": ""}, ValueError, "interface must be a name"),
         ({"interface": 1}, TypeError, "interface must be a str"),
         ({"tls": {"verify": False}}, TypeError, "tls must be a TLSConfig"),
         ({"transport": 3}, TypeError, "transport must be a TransportConfig"),

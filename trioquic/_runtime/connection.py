@@ -23,7 +23,7 @@ from ..policy import PolicyEvent, Trigger
 from ..statistics import ConnectionStatistics
 from .authority import Authority
 from .driver import Driver
-from .endpoints import check_local, check_port
+from .endpoints import check_local
 from .paths.broadcast import Broadcast
 from .paths.by_hand import ByHand
 from .paths.path_set import PathSet
@@ -47,19 +47,6 @@ class Connection(
     When it ends, whoever waits and every later call gets a `ConnectionLostError` of the fitting
     kind, or `trio.ClosedResourceError` after one's own close.
     """
-
-    __slots__ = (
-        "__weakref__",
-        "_authority",
-        "_broadcast",
-        "_by_hand",
-        "_datagrams",
-        "_driver",
-        "_paths",
-        "_streams",
-        "_supervisor",
-        "_transport",
-    )
 
     _driver: Driver
     _streams: StreamOpener
@@ -336,8 +323,7 @@ class Connection(
         `MigrationNotAllowedError` when the server forbids migration, has no spare connection ID, or
         the policy is switched off. Cancelled, no path is left.
         """
-        check_local(interface, local)
-        check_port("local_port", local_port, least=0)
+        check_local(interface, local, local_port)
         return await self._by_hand.add(interface, local, local_port)
 
     def migrate_to(self, path: Path) -> None:
@@ -362,8 +348,7 @@ class Connection(
         that is under way on it is lost. When this fails or is cancelled, the new path is closed
         and the connection stays where it was.
         """
-        check_local(interface, local)
-        check_port("local_port", local_port, least=0)
+        check_local(interface, local, local_port)
         return await self._by_hand.migrate(interface, local, local_port)
 
     def network_changed(self) -> None:

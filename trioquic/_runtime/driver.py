@@ -25,15 +25,9 @@ from .._protocol.events import (
     HandshakeCompleted,
     HandshakeConfirmed,
     Migrated,
-    PathDegraded,
-    PathMisled,
-    PathRecovered,
-    PathReset,
-    PathSilent,
-    PathValidated,
+    PathEvent,
     PreferredAddressSettled,
     ServerHeard,
-    ServerMoved,
     ServerSilent,
     StreamOpened,
     StreamReadable,
@@ -42,7 +36,6 @@ from .._protocol.events import (
     Terminated,
     TicketReceived,
     TokenReceived,
-    ValidationFailed,
 )
 from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
@@ -51,7 +44,7 @@ from .endings import Wait
 from .lifecycle import Lifecycle
 from .sockets.sockets import Received
 from .timer import Timer
-from .tracing.trace import Trace
+from .tracing.trace import TraceWriter
 from .waiting import EventWaiters, Reason, StreamWaiters
 
 _BLOCKED_PAUSE: Final = 0.001
@@ -90,9 +83,6 @@ class PathListener(Protocol):
     def on_path_event(self, event: Event) -> None:
         """One of the core's path events, in order."""
 
-    def on_socket_error(self, path_id: int, error: OSError) -> None:
-        """A path's socket reports an error."""
-
     def on_woken(self) -> bool:
         """Nobody listened for a while. Whether somebody looks at the networks now, and says with
         `Driver.release` that sending may go on."""
@@ -103,7 +93,7 @@ class Driver:
     """The core of one connection, and everybody who waits for it."""
 
     def __init__(
-        self, core: ClientConnection, trace: Trace | None, assumed: HandshakeCompleted | None
+        self, core: ClientConnection, trace: TraceWriter | None, assumed: HandshakeCompleted | None
     ) -> None:
         self.core = core
         self.trace = trace
@@ -325,18 +315,7 @@ class Driver:
 
     def _on_rare_event(self, event: Event) -> None:
         match event:
-            case (
-                PathValidated()
-                | ValidationFailed()
-                | PathReset()
-                | PathMisled()
-                | ServerMoved()
-                | PathSilent()
-                | PathDegraded()
-                | PathRecovered()
-                | Migrated()
-                | PreferredAddressSettled()
-            ):
+            case PathEvent() | Migrated() | PreferredAddressSettled():
                 if self.listener is not None:
                     self.listener.on_path_event(event)
             case ConnectionIdsAvailable():

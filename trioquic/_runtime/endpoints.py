@@ -4,37 +4,21 @@ import ipaddress
 from typing import Final
 
 from .. import _checks
+from .._protocol.tls.config import is_address
 
-_TEXT: Final = _checks.instance(str)
-
-
-def check_local(interface: str | None, local: str | None) -> None:
-    """An interface name and an IP address, both optional."""
-    if interface is not None:
-        _checks.check(_TEXT, "interface", interface)
-        if not interface or "\0" in interface:
-            raise ValueError(f"{interface!r} is no name of an interface")
-    if local is not None:
-        _checks.check(_TEXT, "local", local)
-        if not is_address(local):
-            raise ValueError(f"local must be an IP address, not {local!r}")
+PORT: Final = _checks.whole(1, 65535)
+_LOCAL_PORT: Final = _checks.whole(0, 65535)
+_TEXT: Final = _checks.optional(_checks.instance(str))
+_INTERFACE: Final = _checks.optional(_checks.text)
 
 
-def check_port(name: str, port: int, *, least: int) -> None:
-    """A UDP port; `least` is 0 where the system may choose."""
-    if isinstance(port, bool) or not isinstance(port, int):
-        raise TypeError(f"{name} must be an integer, not {type(port).__name__}")
-    if not least <= port <= 65535:
-        raise ValueError(f"{name} must be from {least} to 65535, not {port}")
-
-
-def is_address(text: str) -> bool:
-    """Whether this is an IP address and no name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+def check_local(interface: str | None, local: str | None, local_port: int = 0) -> None:
+    """An interface name and an IP address, both optional; port 0 lets the system choose."""
+    _checks.check(_INTERFACE, "interface", interface)
+    _checks.check(_TEXT, "local", local)
+    if local is not None and not is_address(local):
+        raise ValueError(f"local must be an IP address, not {local!r}")
+    _checks.check(_LOCAL_PORT, "local_port", local_port)
 
 
 def ip_version(address: str) -> int:

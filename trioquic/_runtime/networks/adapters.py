@@ -46,23 +46,9 @@ _LOOPBACK_TYPE: Final = 772
 # PPP, IPIP, IP6, SIT, GRE, IP6GRE, none
 _TUNNEL_TYPES: Final = (512, 768, 769, 776, 778, 823, 65534)
 # What drivers of tunnels are called; that of TUN and TAP devices is one.
-_TUNNEL_DRIVERS: Final = (
-    "tun",
-    "wireguard",
-    "amneziawg",
-    "ovpn",
-    "ovpn-dco",
-    "ppp",
-    "ipip",
-    "ip6tnl",
-    "sit",
-    "gre",
-    "gretap",
-    "ip6gre",
-    "ip6gretap",
-    "vti",
-    "vti6",
-    "xfrm",
+_TUNNEL_DRIVERS: Final = frozenset(
+    """tun wireguard amneziawg ovpn ovpn-dco ppp ipip ip6tnl sit gre gretap ip6gre ip6gretap vti
+    vti6 xfrm""".split()
 )
 
 # How names begin, and what they say

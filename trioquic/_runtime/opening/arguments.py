@@ -16,12 +16,12 @@ from ..._application_code import guarded, guarded_congestion, guarded_store
 from ..._protocol.config import MOST_DATAGRAM, CoreConfig
 from ..._protocol.connection import ClientConnection
 from ..._protocol.streams.config import StreamConfig
-from ..._protocol.tls.config import TlsClientConfig
+from ..._protocol.tls.config import TlsClientConfig, is_address
 from ...config import VERSIONS, TLSConfig, TransportConfig
 from ...networks import NetworkSource
 from ...policy import MigrationPolicy
 from ...sessions import SessionStore
-from ..endpoints import check_local, check_port, ip_version, is_address
+from ..endpoints import PORT, check_local, ip_version
 from ..networks.system_networks import system_networks
 from .credentials import load_tls, trust_of
 from .session_keeper import FirstFlight, SessionKeeper
@@ -46,6 +46,11 @@ class Plan:
     sessions: SessionStore | None
     early_data: bool
     rng: Callable[[int], bytes]
+
+    @property
+    def named(self) -> bool:
+        """Whether the application says where the connection starts."""
+        return self.interface is not None or self.local is not None
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -137,7 +142,7 @@ def make_plan(
     _checks.flag("early_data", early_data)
     if early_data and sessions is None:
         raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")
-    check_port("port", port, least=1)
+    _checks.check(PORT, "port", port)
     check_local(interface, local)
     only = migration.only_interfaces
     if interface is not None and only and interface not in only:

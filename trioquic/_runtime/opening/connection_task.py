@@ -134,8 +134,7 @@ class ConnectionTask:
         may be started after that, however it ended."""
         driver = self._driver
         plan = self._plan
-        chosen = plan.interface is not None or plan.local is not None
-        paths.start_first(self._socket, chosen)
+        paths.start_first(self._socket, plan.named)
         told = driver.core.sends_early_data
         try:
             with self._socket.telling(refusals.note):

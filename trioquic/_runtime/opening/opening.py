@@ -107,11 +107,11 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
         async with trio.open_nursery() as nursery:
             try:
                 remotes = await _find(plan)
-                outcome = _Outcome()
+                tell, outcome = trio.open_memory_channel[Connection | Exception](1)
                 # `Nursery.start` would open a nursery more, to cancel the task when we are
                 # cancelled; this one is cancelled with us.
-                nursery.start_soon(_serve, plan, remotes, outcome.tell)
-                conn = await outcome.wait()
+                nursery.start_soon(_serve, plan, remotes, tell.send_nowait)
+                conn = _connected(await outcome.receive())
                 yield conn
                 await conn.aclose()
             except BaseException as error:
@@ -169,31 +169,13 @@ async def connect(
     )
     remotes = await _find(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.
-    result = await nursery.start(_serve_there, plan, remotes)
-    if isinstance(result, Connection):
-        return result
-    raise result
+    return _connected(await nursery.start(_serve_there, plan, remotes))
 
 
-class _Outcome:
-    """What came of connecting: one task tells it, the application's waits for it."""
-
-    def __init__(self) -> None:
-        self._known = trio.Event()
-        self._result: Connection | Exception | None = None
-
-    def tell(self, result: Connection | Exception) -> None:
-        """Here is the connection, or why there is none."""
-        self._result = result
-        self._known.set()
-
-    async def wait(self) -> Connection:
-        """The connection; raises why there is none."""
-        await self._known.wait()
-        if isinstance(self._result, Connection):
-            return self._result
-        assert self._result is not None
-        raise self._result
+def _connected(result: Connection | Exception) -> Connection:
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 async def _find(plan: Plan) -> list[Remote]:
@@ -209,7 +191,7 @@ async def _find(plan: Plan) -> list[Remote]:
 async def _check_local(plan: Plan) -> None:
     """Find out that the interface or address does not exist before a name server is asked: the
     question would leave by another one."""
-    if plan.interface is None and plan.local is None:
+    if not plan.named:
         check_networks(plan)
         return
     if plan.interface is not None:

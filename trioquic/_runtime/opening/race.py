@@ -67,10 +67,9 @@ class HappyEyeballs:
         self._tell = tell
         self._one_address = len(ways) == 1
         # whether other networks may take part later, and those that do already
-        self._named = plan.interface is not None or plan.local is not None
         self._widens = (
             plan.migration.start_interfaces is None
-            and not self._named
+            and not plan.named
             and all(way.interface is None and not is_here(way.remote.address) for way in ways)
         )
         self._used: set[str] = set()
@@ -151,19 +150,18 @@ class HappyEyeballs:
 
     async def _try(self, attempt: HandshakeAttempt, scope: trio.CancelScope | None = None) -> None:
         """Try one way; with success, until the connection ends."""
-        way = attempt.way
+        plan, way = self._plan, attempt.way
         try:
-            attempt, task = await self._open(attempt)
-        except LocalAddressError as error:
-            if self._named and way.interface == self._plan.interface:
+            connected = await self._connect(way)
+        except OSError as error:
+            named = plan.named and way.interface == plan.interface
+            if named and isinstance(error, LocalAddressError):
                 self._end(error, scope)
             elif not attempt.beside:
                 self._failures.append(error)
             return
-        except NoWayError as error:
-            if not attempt.beside:
-                self._failures.append(error.reason)
-            return
+        try:
+            attempt, task = await self._prepare(attempt, connected)
         except OSError as error:
             self._end(error, scope)
             return
@@ -182,11 +180,12 @@ class HappyEyeballs:
         if _is_final(failure, task.hearsay):
             self._end(_summary(self._plan, self._failures), scope)
 
-    async def _open(self, attempt: HandshakeAttempt) -> tuple[HandshakeAttempt, ConnectionTask]:
-        """A task with a socket of its own, for this attempt or a better one. Raises
-        LocalAddressError, NoWayError, and OSError when it cannot write its trace."""
+    async def _prepare(
+        self, attempt: HandshakeAttempt, connected: DatagramSocket
+    ) -> tuple[HandshakeAttempt, ConnectionTask]:
+        """A task with this socket, for this attempt or a better one. OSError: it cannot write its
+        trace."""
         plan = self._plan
-        connected = await self._connect(attempt.way)
         keeper = plan.new_keeper()
         try:
             first = FirstFlight()
@@ -218,7 +217,7 @@ class HappyEyeballs:
         network = network_of(connected, self._plan.networks)
         try:
             there = await self._connect(other.way)
-        except (NoWayError, LocalAddressError):
+        except OSError:
             return attempt, connected, False
         try:
             # It may have had its turn meanwhile.
@@ -243,6 +242,7 @@ class HappyEyeballs:
         return None
 
     async def _connect(self, way: WayToServer) -> DatagramSocket:
+        """Raises LocalAddressError, and other OSErrors where the system knows no way there."""
         plan = self._plan
         interface = way.interface
         if interface is None and plan.local is not None:
@@ -254,11 +254,8 @@ class HappyEyeballs:
             local_port=0,
             networks=plan.networks,
         )
-        try:
-            tie = plan.migration.enabled and plan.migration.automatic
-            connected = await connect_socket(sock, way.remote, interface, tie=tie)
-        except OSError as error:
-            raise NoWayError(error) from error
+        tie = plan.migration.enabled and plan.migration.automatic
+        connected = await connect_socket(sock, way.remote, interface, tie=tie)
         if self._widens:
             self._used.add(interface_name(connected, plan.networks) or "")
         return connected
@@ -279,14 +276,6 @@ class HappyEyeballs:
             if other is not scope:
                 other.cancel()
         self._news.set()
-
-
-class NoWayError(Exception):
-    """The system knows no way to this address."""
-
-    def __init__(self, reason: OSError) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
 
 
 def _is_final(failure: HandshakeError, hearsay: bool) -> bool:

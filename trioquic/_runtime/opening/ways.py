@@ -75,12 +75,12 @@ def check_start(plan: Plan, remote: str | None) -> None:
 def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
     """Every way that is to be tried, the best first. LocalAddressError if none may be."""
     policy = plan.migration
-    if len(remotes) == 1 and _is_named(plan):
+    if len(remotes) == 1 and plan.named:
         return [WayToServer(remotes[0], plan.interface)]
     reach, interfaces, pairs, inside = _survey(plan, remotes)
     several = policy.start_interfaces is not None and policy.start_interfaces > 1
     limited = policy.limits(interfaces) and not all(is_own(_plain(r), interfaces) for r in remotes)
-    if not _is_named(plan) and (inside or policy.only_interfaces or several or limited):
+    if not plan.named and (inside or policy.only_interfaces or several or limited):
         ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
         if not inside and not policy.only_interfaces:
             # `kinds` and `metered` are about networks
@@ -114,28 +114,22 @@ def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> 
     return ways[:_MOST_OTHERS]
 
 
-def _is_named(plan: Plan) -> bool:
-    """Whether the application says where the connection starts."""
-    return plan.interface is not None or plan.local is not None
-
-
 def _survey(
     plan: Plan, remotes: Sequence[Remote], used: Collection[str] = ()
 ) -> tuple[Reach, tuple[Interface, ...], list[AddressPair], bool]:
     """The interfaces, the pairs of addresses that may be used, the best first, and whether the
     connection begins in a tunnel."""
     policy = plan.migration
-    named = _is_named(plan)
     reach = Reach(plan.networks, policy, plan.interface)
     addresses = tuple(_plain(remote) for remote in remotes)
     interfaces, routes = reach.networks(addresses)
     if plan.interface is not None:
         interfaces = tuple(i for i in interfaces if i.name == plan.interface)
-    routes = None if named else routes
+    routes = None if plan.named else routes
     inside = reach.begins_in_tunnel(interfaces, routes, used)
     found = reach.pairs(interfaces, addresses, routes, in_tunnel=inside)
     pairs = [pair for pair in found if pair.source_rank == 0]
-    return reach, interfaces, pairs if named else policy.to_begin(pairs), inside
+    return reach, interfaces, pairs if plan.named else policy.to_begin(pairs), inside
 
 
 def _absent(

@@ -40,7 +40,7 @@ class ByHand:
             self._paths.move(path.id, MigrationCause.APPLICATION)
         except PathRefusedError as refused:
             raise self._adder.refuse(refused) from None
-        self._paths.on_chosen(path.id)
+        self._paths.on_pinned(path.id)
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""

@@ -49,6 +49,9 @@ class Owner(Protocol):
     def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         """Start a task of a path."""
 
+    def on_socket_error(self, path_id: int, error: OSError) -> None:
+        """A path's socket reports an error."""
+
     def close(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
         """Give a path up."""
 
@@ -185,8 +188,8 @@ class PathLink:
                 await self._socket.send(batch)
 
     def _on_socket_error(self, error: OSError) -> None:
-        if self._driver.listener is not None and not self.closed:
-            self._driver.listener.on_socket_error(self.path_id, error)
+        if not self.closed:
+            self._owner.on_socket_error(self.path_id, error)
 
     def shut(self) -> None:
         """The path is over: remember what was known of it, end the task, close the socket."""

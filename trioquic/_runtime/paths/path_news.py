@@ -174,12 +174,12 @@ class PathNews:
         )
         self._last_active = link.handle
 
-    def on_socket_error(self, path_id: int, active: bool, error: OSError) -> None:
-        """No way out of here, says the system: a reason to look at the networks and to ask on
-        other paths, though not to believe it at once, as ICMP can be forged. Said for every
+    def on_socket_error(self, path_id: int, error: OSError) -> None:
+        """The active path has no way out, says the system: a reason to look at the networks and to
+        ask on other paths, though not to believe it at once, as ICMP can be forged. Said for every
         datagram, heard now and then."""
         now = trio.current_time()
-        if active and error.errno in _NO_WAY and now >= self._trouble_until:
+        if error.errno in _NO_WAY and now >= self._trouble_until:
             self._trouble_until = now + _BETWEEN_TROUBLES
             self._hear(Trigger.SOCKET_ERROR, path_id)
 

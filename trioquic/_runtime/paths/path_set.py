@@ -44,7 +44,7 @@ class PathSet:
         # left by `migrate`, still read for packets that were under way
         self._lingering: set[int] = set()
         # the path that the application chose, until the connection leaves its network
-        self.chosen = -1
+        self.pinned = -1
         # the path that the connection was on when it was left with none
         self.suspended = -1
         # while no path is active: why the last one is not any more
@@ -71,14 +71,14 @@ class PathSet:
     @property
     def active(self) -> Path | None:
         """The path that carries the connection."""
-        link = self._links.get(self._driver.core.active_path)
+        link = self.active_link()
         return None if link is None else link.handle
 
-    def start_first(self, socket: DatagramSocket, chosen: bool) -> PathLink:
-        """The path of the handshake; `chosen`: the application said where it begins."""
+    def start_first(self, socket: DatagramSocket, pinned: bool) -> PathLink:
+        """The path of the handshake; `pinned`: the application said where it begins."""
         path_id = self._driver.core.start(socket.local, socket.remote, socket.mtu)
-        if chosen:
-            self.chosen = path_id
+        if pinned:
+            self.pinned = path_id
         return self._start(socket, path_id)
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
@@ -133,18 +133,14 @@ class PathSet:
         if path_id in self._links:
             self._lingering.add(path_id)
 
-    def on_chosen(self, path_id: int) -> None:
+    def on_pinned(self, path_id: int) -> None:
         """The application wants the connection to be on this path."""
-        self.chosen = path_id
+        self.pinned = path_id
 
     @property
     def remote(self) -> Remote:
         """The server's address that the connection was made to."""
         return self._remote
-
-    def link(self, path_id: int) -> PathLink | None:
-        """The path at work, None if it is closed."""
-        return self._links.get(path_id)
 
     def active_link(self) -> PathLink | None:
         """The path whose socket carries the last words."""
@@ -171,13 +167,13 @@ class PathSet:
         self.news.on_moving(cause, reason)
         core = self._driver.core
         old = core.active_path
-        # the server's preferred address, or another port, from the network that was chosen
-        stays = old == self.chosen and self._same_network(old, path_id)
+        # the server's preferred address, or another port, from the network that it is pinned to
+        stays = old == self.pinned and self._same_network(old, path_id)
         core.migrate(path_id, trio.current_time(), unvalidated)
         if self._driver.trace is not None and old != path_id:
             self._driver.trace.migrated(old, path_id, cause.name.lower(), reason)
         self._lingering.discard(path_id)
-        self.chosen = path_id if stays else -1
+        self.pinned = path_id if stays else -1
         # first of all: an error of what is sent there now comes after the move
         self._driver.tell()
         self._driver.flush()
@@ -242,8 +238,8 @@ class PathSet:
 
     def on_socket_error(self, path_id: int, error: OSError) -> None:
         """A path's socket reports an error."""
-        active = path_id == self._driver.core.active_path
-        self.news.on_socket_error(path_id, active, error)
+        if path_id == self._driver.core.active_path:
+            self.news.on_socket_error(path_id, error)
 
     def on_woken(self) -> bool:
         """Nobody listened for a while; whether somebody looks at the networks now."""

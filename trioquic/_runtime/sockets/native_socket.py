@@ -62,20 +62,8 @@ _NO_SEGMENTATION: Final = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOP
 # icmp_err_convert and icmpv6_err_convert). Whoever knows both addresses and ports can send one.
 _REPORTED: Final = {
     getattr(errno, name, errno.ECONNREFUSED)
-    for name in (
-        "EACCES",
-        "ECONNREFUSED",
-        "ECONNRESET",
-        "EHOSTDOWN",
-        "EHOSTUNREACH",
-        "EMSGSIZE",
-        "ENETDOWN",
-        "ENETUNREACH",
-        "ENONET",
-        "ENOPROTOOPT",
-        "EOPNOTSUPP",
-        "EPROTO",
-    )
+    for name in """EACCES ECONNREFUSED ECONNRESET EHOSTDOWN EHOSTUNREACH EMSGSIZE ENETDOWN
+    ENETUNREACH ENONET ENOPROTOOPT EOPNOTSUPP EPROTO""".split()
 }
 _UINT16: Final = struct.Struct("=H")
 _INT: Final = struct.Struct("=i")

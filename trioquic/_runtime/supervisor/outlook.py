@@ -103,7 +103,7 @@ class Outlook:
         return self._memory.is_silent(path_id)
 
     def _way_of(self, path_id: int) -> Way | None:
-        link = self._paths.link(path_id)
+        link = self._paths.links.get(path_id)
         if link is None:
             return None
         socket = link.socket
@@ -209,12 +209,12 @@ class Outlook:
         core, paths = self._driver.core, self._paths
         found = []
         for number in core.live_paths():
-            link = paths.link(number)
+            link = paths.links.get(number)
             found.append(
                 PathSight(
                     core=core.path_view(number),
                     interface=None if link is None else link.socket.interface,
-                    pinned=number == paths.chosen,
+                    pinned=number == paths.pinned,
                     suspended=number == paths.suspended,
                 )
             )

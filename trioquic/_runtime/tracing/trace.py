@@ -58,15 +58,15 @@ _SHARE_OF_EVENTS: Final = 8
 _LAST_RECORD: Final = 2048
 
 
-def open_trace(config: TransportConfig, original_id: bytes) -> "Trace | None":
+def open_trace(config: TransportConfig, original_id: bytes) -> "TraceWriter | None":
     """The trace of a new connection, if there is to be one; OSError if it cannot be written."""
     directory = config.qlog_dir or os.environ.get("QLOGDIR")
     if not directory:
         return None
-    return Trace(directory, config.qlog_limit, original_id, trio.current_time)
+    return TraceWriter(directory, config.qlog_limit, original_id, trio.current_time)
 
 
-class Trace:
+class TraceWriter:
     """The observer of one core, and what the runtime adds."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Trace:
         # the path that the connection has moved to and that nothing has come in on since, or -1
         self._arriving = -1
         # whether any path has ever been the active one
-        self._carried = False
+        self._was_active = False
         self._figures: dict[int, tuple[float | int, ...]] = {}
         self._packets_omitted = 0
         self._events_omitted = 0
@@ -198,9 +198,9 @@ class Trace:
 
     def path_stepped(self, path_id: int, old: PathState, new: PathState, why: Label) -> None:
         """Of the core: see `Observer`."""
-        if why is RoleInput.ACTIVATE and not self._carried:
+        if why is RoleInput.ACTIVATE and not self._was_active:
             # the path of the handshake
-            self._carried = True
+            self._was_active = True
         elif why in PROGRESS:
             self._progress(path_id, PROGRESS[why])
         if why is RoleInput.ABANDON:

@@ -36,26 +36,13 @@ STATE_AFTER: Final = {
     Ending.STATELESS_RESET: "draining",
 }
 # The peer's reset token is a secret; its preferred address shows when there is a path to it.
-_PARAMETERS: Final = (
-    "disable_active_migration",
-    "max_idle_timeout",
-    "max_udp_payload_size",
-    "ack_delay_exponent",
-    "max_ack_delay",
-    "active_connection_id_limit",
-    "initial_max_data",
-    "initial_max_stream_data_bidi_local",
-    "initial_max_stream_data_bidi_remote",
-    "initial_max_stream_data_uni",
-    "initial_max_streams_bidi",
-    "initial_max_streams_uni",
-    "max_datagram_frame_size",
-)
-_PARAMETER_IDS: Final = (
-    "original_destination_connection_id",
-    "initial_source_connection_id",
-    "retry_source_connection_id",
-)
+_PARAMETERS: Final = """disable_active_migration max_idle_timeout max_udp_payload_size
+    ack_delay_exponent max_ack_delay active_connection_id_limit initial_max_data
+    initial_max_stream_data_bidi_local initial_max_stream_data_bidi_remote
+    initial_max_stream_data_uni initial_max_streams_bidi initial_max_streams_uni
+    max_datagram_frame_size""".split()
+_PARAMETER_IDS: Final = """original_destination_connection_id initial_source_connection_id
+    retry_source_connection_id""".split()
 
 
 def first_record(name: str) -> dict[str, object]:
