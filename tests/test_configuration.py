@@ -18,7 +18,7 @@ import pytest
 
 import trioquic
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig, _checks, networks
-from trioquic.http3 import HTTP3Config, Priority
+from trioquic.http3 import HTTP3Config, PoolLimits, Priority
 from trioquic.sessions import _shelf
 from trioquic.testing import LinkProfile
 
@@ -33,6 +33,7 @@ CLASSES: list[tuple[type[Any], dict[str, Any]]] = [
     (MigrationPolicy, {}),
     (HTTP3Config, {}),
     (Priority, {}),
+    (PoolLimits, {}),
     (LinkProfile, {}),
     (networks.Interface, {"name": "eth0"}),
     (networks.InterfaceAddress, {"address": "192.0.2.1", "prefix_length": 24}),

@@ -15,9 +15,10 @@ from tests.sim_server import PORT, ServerConnection, ServerOptions, credentials,
 from tests.sim_world import World, simulated_world
 from trioquic.cli import failures, transfer
 from trioquic.cli.connections import Connections
-from trioquic.cli.downloads import Job, fetch_all
+from trioquic.cli.downloads import fetch_all
+from trioquic.cli.progress import Display
 from trioquic.cli.sink import Sink
-from trioquic.cli.transfer import Transfer
+from trioquic.cli.transfer import Job
 from trioquic.http3.client.settings import Settings
 
 Clock = trio.testing.MockClock
@@ -33,15 +34,11 @@ class Memory(Sink):
     def __init__(
         self, on_cut: Callable[[], object] = lambda: None, *, for_good: bool = False
     ) -> None:
-        super().__init__(block=1)
+        super().__init__("memory", block=1)
         self.content = bytearray()
         self.finished = False
         self._on_cut: Callable[[], object] | None = on_cut
         self._for_good = for_good
-
-    @property
-    def name(self) -> str:
-        return "memory"
 
     async def _store_waiting(self) -> None:
         self._store(bytes(self._waiting))
@@ -110,17 +107,14 @@ class Files(Application):
         self._send(stream_id, pattern(SIZE)[begin:], True)
 
 
-@dataclass
-class Shown:
+class Shown(Display):
     """Remembers what was told."""
 
-    lines: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
     def tell(self, text: str) -> None:
         self.lines.append(text)
-
-    async def follow(self, transfers: Sequence[Transfer]) -> None:
-        await trio.sleep_forever()
 
 
 @dataclass
@@ -382,13 +376,14 @@ async def test_a_server_that_gives_next_to_nothing_is_given_up(autojump_clock: C
             self.asked += 1
             assert self.asked <= 4
             await self._sink.write(b"x")
-            raise transfer._RetryError("reset") from trioquic.StatelessResetError("reset")
+            raise failures.RetryError("reset") from trioquic.StatelessResetError("reset")
 
     connections = Connections(Settings(), print, 0.0)
-    job = OneByte(f"https://{AUTHORITY}/", Memory(), connections, retries=3, redirects=0)
-    with pytest.raises(failures.FetchError):
-        await job.run()
-    assert job.asked == 4
+    job = Job(url=f"https://{AUTHORITY}/", sink=Memory())
+    one = OneByte(job, connections, retries=3, redirects=0)
+    await one.run()
+    assert job.exit_code == failures.LOST
+    assert one.asked == 4
 
 
 async def test_a_server_that_is_gone_is_tried_a_few_times(autojump_clock: Clock) -> None:

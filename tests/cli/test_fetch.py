@@ -23,11 +23,9 @@ from tests.servers import caddy, gtlsserver
 from tests.servers.process import free_port
 from tests.sim_server import Credentials, ServerOptions, SimServer, pattern, serve
 from trioquic.cli import failures
-from trioquic.cli.connections import Connections
 from trioquic.cli.progress import Bars, progress_on
 from trioquic.cli.sink import File
-from trioquic.cli.transfer import Transfer
-from trioquic.http3.client.settings import Settings
+from trioquic.cli.transfer import Job
 
 SIZE = 3_000_001
 REAL = (
@@ -244,22 +242,15 @@ async def test_bars_on_a_terminal(autojump_clock: trio.testing.MockClock, tmp_pa
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, color_system=None, width=100)
     async with trio.open_nursery() as nursery:
-        connections = Connections(Settings(), print, 0.0)
-        transfers = [
-            Transfer(
-                f"https://a.example/[b{number}]:100:",
-                File(tmp_path / "x"),
-                connections,
-                retries=0,
-                redirects=0,
-            )
+        jobs = [
+            Job(url=f"https://a.example/[b{number}]:100:", sink=File(tmp_path / "x"))
             for number in range(2)
         ]
         with progress_on(console) as progress:
             bars = Bars(progress)
             with trio.move_on_after(1):
-                nursery.start_soon(_grow, transfers)
-                await bars.follow(transfers)
+                nursery.start_soon(_grow, jobs)
+                await bars.follow(jobs)
             bars.tell("moved from [a] to [b]\x1b[2J")
             shown = [(task.description, task.completed, task.total) for task in progress.tasks]
     assert shown == [("[b0]:100:", 50, 100), ("[b1]:100:", 50, 100)]
@@ -268,7 +259,7 @@ async def test_bars_on_a_terminal(autojump_clock: trio.testing.MockClock, tmp_pa
     assert "50/100 bytes" in terminal.getvalue()
 
 
-async def _grow(transfers: list[Transfer]) -> None:
-    for transfer in transfers:
-        transfer.progress.total, transfer.progress.received = 100, 50
+async def _grow(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.total, job.received = 100, 50
     await trio.lowlevel.checkpoint()

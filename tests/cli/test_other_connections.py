@@ -15,7 +15,7 @@ from tests.sim_server import PORT, credentials, pattern
 from tests.sim_world import SERVER
 from trioquic.cli import failures
 from trioquic.cli.connections import Connections
-from trioquic.cli.transfer import Transfer
+from trioquic.cli.transfer import Job, Transfer
 from trioquic.http3.client.settings import Settings
 from trioquic.http3.url import parse_url
 
@@ -220,7 +220,8 @@ async def test_who_waits_for_the_second_connection_keeps_it(autojump_clock: Cloc
             cut.set()
 
         sink = Memory(silence)
-        file = Transfer(f"{ORIGIN}/file", sink, connections, retries=3, redirects=0)
+        job = Job(url=f"{ORIGIN}/file", sink=sink)
+        file = Transfer(job, connections, retries=3, redirects=0)
         with here.world.phone.as_current():
             async with connections.opened(), trio.open_nursery() as nursery:
                 nursery.start_soon(file.run)
@@ -230,7 +231,7 @@ async def test_who_waits_for_the_second_connection_keeps_it(autojump_clock: Cloc
                 await connections.all[0].quic.wait_unhealthy()
                 nursery.start_soon(later_restored, wifi)
                 answer = await connections.get(parse_url(f"{ORIGIN}/bytes/10"), ())
-                assert connections.watched(answer) is connections.all[1]
+                assert connections.watched(answer.quic) is connections.all[1]
                 await answer.aclose()
         assert sink.content == pattern(SIZE)
         assert len(here.servers) == 2

@@ -117,7 +117,7 @@ async def test_check_asks_for_versions_where_it_connected(
 
         monkeypatch.setattr(probe, "_examine", examine_and_lose)
         with here.world.phone.as_current():
-            found = await probe.find_out(
+            found = await probe.check_server(
                 SERVER,
                 PORT,
                 alpn=["h3"],

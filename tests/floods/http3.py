@@ -27,7 +27,7 @@ from trioquic.http3.errors import ErrorCode, HTTP3Error, PeerError
 from trioquic.http3.outbox import Outbox
 from trioquic.http3.peer_streams import PeerStreams
 from trioquic.http3.request import Request
-from trioquic.http3.session import Session
+from trioquic.http3.state import ConnectionState
 
 from .http3_kinds import (
     CONFIG,
@@ -103,18 +103,18 @@ class Client:
     def __init__(self, world: World, nursery: trio.Nursery) -> None:
         self.world = world
         self._nursery = nursery
-        self.session = Session(cast(Any, None), CONFIG)
-        self._peer_streams = PeerStreams(self.session)
+        self.state = ConnectionState(cast(Any, None), CONFIG)
+        self._peer_streams = PeerStreams(self.state)
         self._streams: dict[int, CoreStream] = {}
 
     def begin(self) -> None:
-        for outbox in self.session.outboxes:
+        for outbox in self.state.outboxes:
             number = self.world.client.streams.open(False)
             self._nursery.start_soon(self._send, outbox, CoreStream(self.world, number))
         for number in range(REQUESTS):
             stream = self._streams[4 * number] = CoreStream(self.world, 4 * number)
-            request = create(Request, self.session, cast(Any, stream), "GET")
-            self.session.enter(4 * number, request)
+            request = create(Request, self.state, cast(Any, stream), "GET")
+            self.state.enter(4 * number, request)
             self._nursery.start_soon(self._read, request)
 
     async def _send(self, outbox: Outbox, stream: CoreStream) -> None:
@@ -153,14 +153,14 @@ class Client:
         try:
             self._peer_streams._count()
         except PeerError as fault:
-            self.session.fail(fault)
+            self.state.fail(fault)
         else:
             self._nursery.start_soon(read)
 
     @property
     def end(self) -> str:
         """The error that HTTP/3 has closed the connection with, if it has."""
-        fault = self.session.fault
+        fault = self.state.fault
         return "" if fault is None else ErrorCode(fault.code).name
 
 

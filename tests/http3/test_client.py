@@ -164,8 +164,6 @@ async def test_slips_are_told_before_anything_is_sent(
     ("options", "text"),
     [
         ({"early_data": True}, "early_data needs sessions"),
-        ({"max_connections": -1}, "max_connections"),
-        ({"idle_expiry": -1}, "idle_expiry"),
         ({"max_redirects": -1}, "max_redirects"),
         ({"headers": [("a b", "c")]}, "not a field name"),
     ],

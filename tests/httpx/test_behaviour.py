@@ -29,7 +29,7 @@ async def test_requests_share_a_connection() -> None:
                 nursery.start_soon(get, number)
         assert len(site.applications) == 1
         (connection,) = pool_of(client).connections
-        assert connection.idle
+        assert not connection.users
 
 
 async def test_a_response_is_read_as_it_comes() -> None:

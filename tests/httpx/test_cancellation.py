@@ -88,7 +88,7 @@ async def test_one_request_of_two(autojump_clock: trio.testing.MockClock) -> Non
                         await upload(client, pieces)
                     assert pieces.inside == 0
                 (connection,) = pool_of(client).connections
-                assert connection.idle
+                assert not connection.users
                 assert connection.http3 is not None
                 assert connection.http3.active_requests == 0
                 await beside()
@@ -106,7 +106,7 @@ async def test_the_only_request(autojump_clock: trio.testing.MockClock) -> None:
                 with cut:
                     async with client.stream("GET", f"/bytes/{SIZE}") as response:
                         assert await response.aread() == pattern(SIZE)
-                assert all(one.idle for one in pool_of(client).connections)
+                assert all(not one.users for one in pool_of(client).connections)
                 ready = [one for one in pool_of(client).connections if one.http3 is not None]
                 await trio.sleep(1)
                 assert list(pool_of(client).connections) == ready

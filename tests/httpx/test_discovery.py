@@ -398,3 +398,18 @@ def test_an_address_in_an_authority() -> None:
     endpoint = Endpoint(origin=ORIGIN, host="2001:db8::1", port=1, server_name="")
     assert endpoint.authority == "[2001:db8::1]:1"
     assert not endpoint.is_origin
+
+
+def test_who_does_not_serve_an_origin_that_was_forgotten_is_not_remembered() -> None:
+    """Also where so many requests are answered with 421 at once."""
+    discovery = Discovery("only", other_hosts=True)
+    found = []
+    for number in range(1500):
+        origin = Origin(f"{number}.example", 443)
+        discovery.learn(origin, ['h3=":444"'], 0.0, 0.0)
+        endpoint = discovery.find(origin, origin.host, 0.0)
+        assert endpoint is not None and endpoint.port == 444
+        found.append(endpoint)
+    for endpoint in found:
+        discovery.misdirected(endpoint)
+    assert len(discovery._known) == 0

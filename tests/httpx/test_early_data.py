@@ -134,7 +134,7 @@ async def test_a_request_goes_around_a_handshake_that_takes_long(autojump_clock:
             assert (await client.get("/bytes/1")).status_code == 299
             assert trio.current_time() - began == pytest.approx(0.3)
             [attempt] = pool_of(client).connections
-            assert attempt.connecting and attempt.idle
+            assert attempt.connecting and not attempt.users
 
 
 async def test_when_no_attempt_succeeds(autojump_clock: Clock) -> None:
@@ -175,7 +175,7 @@ async def test_cancelled_at_every_moment(autojump_clock: Clock) -> None:
             async with client_of() as client:
                 with cut:
                     await client.get("/bytes/1")
-                assert all(one.idle for one in pool_of(client).connections)
+                assert all(not one.users for one in pool_of(client).connections)
                 ready = [one for one in pool_of(client).connections if one.connected and one.usable]
                 await trio.sleep(1)
                 assert list(pool_of(client).connections) == ready

@@ -93,7 +93,7 @@ async def test_what_http3_cannot_send() -> None:
         with pytest.raises(httpx.LocalProtocolError):
             await client.get("/bytes/1", headers={"x-a": "a\nb"})
         assert (await client.get("/bytes/1")).status_code == 200
-        assert all(one.idle for one in pool_of(client).connections)
+        assert all(not one.users for one in pool_of(client).connections)
 
 
 class OwnError(Exception):

@@ -3,7 +3,6 @@
 import ssl
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,8 @@ from h2.settings import SettingCodes, Settings
 from tests.certificates import Certificates
 from trioquic import TLSConfig
 from trioquic.httpx._fallback import DefaultFallback, ssl_context
-from trioquic.httpx._tcp import Way
 
-from .test_tcp import Names
+from .test_tcp import Everywhere, Names
 
 
 def roots(context: ssl.SSLContext) -> set[bytes]:
@@ -123,16 +121,6 @@ def test_nobody_to_believe_is_not_everybody(
         ssl_context(TLSConfig(ca_data=data))
     with pytest.raises(ssl.SSLError):
         ssl_context(TLSConfig(ca_file=certs.ca_file, ca_data=data))
-
-
-class Everywhere:
-    """All addresses may be used."""
-
-    def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
-        return [Way(remote, None) for remote in remotes]
-
-    def holds(self, host: str) -> bool:
-        return False
 
 
 async def test_the_connect_timeout_does_not_run_while_the_pool_has_no_place() -> None:

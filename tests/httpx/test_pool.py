@@ -56,7 +56,7 @@ async def test_more_requests_than_streams(autojump_clock: Clock) -> None:
             for number in range(120):
                 nursery.start_soon(get, client, f"/bytes/{number}")
         assert len(site.applications) == 2
-        assert all(connection.idle for connection in pool_of(client).connections)
+        assert all(not connection.users for connection in pool_of(client).connections)
 
 
 async def test_an_idle_connection_expires(autojump_clock: Clock) -> None:

@@ -22,8 +22,8 @@ from trioquic import (
 from trioquic.http3.client import tunnels as hosts_inside
 from trioquic.http3.client.tunnels import HostsInside
 from trioquic.httpx import _tcp
-from trioquic.httpx._tcp import Backend, Way
-from trioquic.httpx._tunnels import Tunnels
+from trioquic.httpx._tcp import Backend
+from trioquic.httpx._tunnels import TCPRoute, Tunnels
 
 IPV4, IPV6 = "198.51.100.1", "2001:db8:5::1"
 HOST = "a.example"
@@ -60,14 +60,17 @@ class Nobody(Names):
         raise OSError("no such name")
 
 
-class Everywhere:
+class Everywhere(Tunnels):
     """Goes to every address, until the host belongs into a tunnel."""
 
     held = False
     interface: Interface | None = None
 
-    def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
-        return [Way(remote, self.interface) for remote in remotes]
+    def __init__(self) -> None:
+        """It has no networks to look at."""
+
+    def routes(self, host: str, remotes: Sequence[str]) -> list[TCPRoute]:
+        return [TCPRoute(remote, self.interface) for remote in remotes]
 
     def holds(self, host: str) -> bool:
         return self.held
@@ -151,17 +154,17 @@ async def test_addresses_of_both_families_take_turns() -> None:
     tried: list[str] = []
 
     class Watched(Everywhere):
-        def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
+        def routes(self, host: str, remotes: Sequence[str]) -> list[TCPRoute]:
             tried.extend(remotes)
-            return super().ways(host, remotes)
+            return super().routes(host, remotes)
 
     refused = ["::1", "100::1", "100::2", "127.0.0.1", "::ffff:127.0.0.2", "127.0.0.1"]
     trio.socket.set_custom_hostname_resolver(Names(*refused))
     with pytest.raises(httpcore.ConnectError):
         await Backend(Watched()).connect_tcp(HOST, 9, timeout=10)
     assert tried == ["::1", "100::1", "100::2", "127.0.0.1", "127.0.0.2"]
-    ways = [Way(remote, None) for remote in tried]
-    order = [way.remote for way in _tcp._take_turns(ways)]
+    routes = [TCPRoute(remote, None) for remote in tried]
+    order = [route.remote for route in _tcp._take_turns(routes)]
     assert order == ["::1", "127.0.0.1", "100::1", "127.0.0.2", "100::2"]
 
 
@@ -220,29 +223,29 @@ LO = Interface(
 async def test_the_other_family_beside_a_tunnel() -> None:
     networks = Half([ETH0, TUN0])
     tunnels = tunnels_of(networks, MigrationPolicy())
-    assert tunnels.ways(HOST, [IPV6, IPV4]) == [Way(IPV4, TUN0)]
+    assert tunnels.routes(HOST, [IPV6, IPV4]) == [TCPRoute(IPV4, TUN0)]
     assert tunnels.holds(HOST)
     networks.update([ETH0])
     with pytest.raises(OSError, match=r"the tunnel to a\.example is gone"):
-        tunnels.ways(HOST, [IPV6, IPV4])
+        tunnels.routes(HOST, [IPV6, IPV4])
     with pytest.raises(httpx.ConnectError, match=r"the tunnel to a\.example is gone"):
         tunnels.check(HOST)
     # others follow the system's routes
-    assert tunnels.ways("b.example", [IPV6]) == [Way(IPV6, None)]
+    assert tunnels.routes("b.example", [IPV6]) == [TCPRoute(IPV6, None)]
     left = tunnels_of(Half([ETH0, TUN0]), MigrationPolicy(leave_tunnel=True))
-    assert left.ways(HOST, [IPV6, IPV4]) == [Way(IPV6, None), Way(IPV4, None)]
+    assert left.routes(HOST, [IPV6, IPV4]) == [TCPRoute(IPV6, None), TCPRoute(IPV4, None)]
     only = tunnels_of(Half([ETH0, TUN0]), MigrationPolicy(only_interfaces=["eth0"]))
-    assert only.ways(HOST, [IPV4, IPV6]) == [Way(IPV6, ETH0), Way(IPV4, ETH0)]
+    assert only.routes(HOST, [IPV4, IPV6]) == [TCPRoute(IPV6, ETH0), TCPRoute(IPV4, ETH0)]
     # this machine is reached over an interface as well
     with pytest.raises(OSError, match=r"no way to localhost over eth0"):
-        only.ways("localhost", ["127.0.0.1"])
+        only.routes("localhost", ["127.0.0.1"])
     lo = MigrationPolicy(only_interfaces=["eth0", "lo"])
-    assert tunnels_of(Half([ETH0, LO]), lo).ways("localhost", ["127.0.0.1"]) == [
-        Way("127.0.0.1", LO)
+    assert tunnels_of(Half([ETH0, LO]), lo).routes("localhost", ["127.0.0.1"]) == [
+        TCPRoute("127.0.0.1", LO)
     ]
     never = tunnels_of(Half([ETH0]), MigrationPolicy(tunnel_only=True))
     with pytest.raises(OSError, match="is gone"):
-        never.ways("b.example", [IPV4])
+        never.routes("b.example", [IPV4])
 
 
 @pytest.mark.parametrize(
@@ -259,13 +262,13 @@ async def test_the_fallback_uses_no_network_that_is_forbidden(
     wwan0 = Interface(name="wwan0", kind="cellular", metered=True, addresses=(address,))
     networks = ManualNetworks([wwan0, ETH0])
     tunnels = tunnels_of(networks, policy)
-    assert tunnels.ways(HOST, [IPV4]) == [Way(IPV4, ETH0)]
+    assert tunnels.routes(HOST, [IPV4]) == [TCPRoute(IPV4, ETH0)]
     networks.update([wwan0])
     with pytest.raises(OSError, match=rf"no way to a\.example may be used \({why}\)"):
-        tunnels.ways(HOST, [IPV4])
+        tunnels.routes(HOST, [IPV4])
     # no network leads to this machine, and what is not known is not forbidden
-    assert tunnels.ways("localhost", ["127.0.0.1"]) == [Way("127.0.0.1", None)]
-    assert tunnels_of(ManualNetworks(), policy).ways(HOST, [IPV4]) == [Way(IPV4, None)]
+    assert tunnels.routes("localhost", ["127.0.0.1"]) == [TCPRoute("127.0.0.1", None)]
+    assert tunnels_of(ManualNetworks(), policy).routes(HOST, [IPV4]) == [TCPRoute(IPV4, None)]
 
 
 async def test_a_fallback_of_the_users_own_is_used_where_the_routes_lead_inside() -> None:
@@ -294,7 +297,7 @@ async def test_very_many_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_inside, "_MOST", 3)
     tunnels = tunnels_of(Half([TUN0]), MigrationPolicy())
     for number in range(3):
-        tunnels.ways(f"{number}.example", [IPV4])
+        tunnels.routes(f"{number}.example", [IPV4])
     assert tunnels.holds("0.example") and not tunnels.holds("3.example")
-    tunnels.ways("3.example", [IPV4])
+    tunnels.routes("3.example", [IPV4])
     assert tunnels.holds("0.example") and tunnels.holds("4.example")

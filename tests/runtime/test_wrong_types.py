@@ -182,8 +182,7 @@ async def test_http3(autojump_clock: trio.testing.MockClock) -> None:
             ):
                 http: Any = opened
                 request: Any = await http.open_request("POST", "https", "server.example", "/wait")
-                head = http3.ResponseHead(status=200, headers=())
-                answer: Any = create(http3.Response, Exchange(request, conn), head, URL)
+                answer: Any = create(http3.Response, Exchange(request, conn), URL)
                 await trio.sleep(1)
                 pairs = r"headers must be a sequence of \(name, value\) pairs, not "
                 one = "each name and value in headers must be bytes or str, not int"

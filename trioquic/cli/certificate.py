@@ -9,6 +9,7 @@ each piece that cannot be read says that, and the others are shown.
 import hashlib
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from cryptography import x509
@@ -22,28 +23,20 @@ def describe_certificate(der: bytes) -> dict[str, Any]:
     """Owner, names, issuer, the last day and the fingerprint; never raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        certificate = _or(None, lambda: x509.load_der_x509_certificate(der))
+        load = partial(x509.load_der_x509_certificate, der)
         no_names: list[str] = []
         return {
-            "subject": _or(UNREADABLE, lambda: _known(certificate).subject.rfc4514_string()),
-            "names": _or(no_names, lambda: _names(_known(certificate))),
-            "issuer": _or(UNREADABLE, lambda: _known(certificate).issuer.rfc4514_string()),
-            "not_after": _or(
-                UNREADABLE, lambda: _known(certificate).not_valid_after_utc.isoformat()
-            ),
+            "subject": _or(UNREADABLE, lambda: load().subject.rfc4514_string()),
+            "names": _or(no_names, lambda: _names(load().extensions)),
+            "issuer": _or(UNREADABLE, lambda: load().issuer.rfc4514_string()),
+            "not_after": _or(UNREADABLE, lambda: load().not_valid_after_utc.isoformat()),
             "sha256": hashlib.sha256(der).hexdigest(),
         }
 
 
-def _known(certificate: x509.Certificate | None) -> x509.Certificate:
-    if certificate is None:
-        raise ValueError("no certificate")
-    return certificate
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    kind = x509.SubjectAlternativeName
-    return [str(name.value) for name in certificate.extensions.get_extension_for_class(kind).value]
+def _names(extensions: x509.Extensions) -> list[str]:
+    found = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return [str(name.value) for name in found.value]
 
 
 def _or(otherwise: T, read: Callable[[], T]) -> T:

@@ -10,7 +10,7 @@ from rich.table import Table
 from . import options
 from .certificate import describe_certificate
 from .console import USAGE, fail, output, print_json, run, safe, split_host
-from .probe import Findings, Move, exit_code, find_out
+from .probe import Findings, MoveResult, check_server, exit_code
 from .versions import is_reserved, version_name
 
 
@@ -44,7 +44,7 @@ def check(
     tls = options.tls_config(cafile, insecure)
 
     async def examine() -> Findings:
-        return await find_out(
+        return await check_server(
             host,
             port,
             alpn=alpn,
@@ -138,7 +138,7 @@ def _add_migration(table: Table, found: Findings) -> None:
         table.add_row(f"move to {name}", _move(move))
 
 
-def _move(move: Move) -> str:
+def _move(move: MoveResult) -> str:
     if move.worked:
         return f"[green]works[/green], {move.local} to {move.remote}, {_milliseconds(move.rtt)}"
     return f"[red]no[/red]: {safe(move.reason or '')}"

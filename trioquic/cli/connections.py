@@ -4,28 +4,22 @@ them while they live."""
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import trio
 
-from .. import (
-    Connection,
-    EarlyData,
-    HandshakeError,
-    QuicError,
-    system_networks,
-)
-from ..http3 import Headers, HTTP3Connection
+from .. import Connection, EarlyData, HandshakeError, QuicError, system_networks
+from ..http3 import Headers, HTTP3Connection, PoolLimits
 from ..http3.background import background
-from ..http3.client.attempt import Answer
 from ..http3.client.call import Call
 from ..http3.client.connection import PooledConnection
 from ..http3.client.origins import Origins, open_origins
 from ..http3.client.settings import Settings
-from ..http3.url import Origin, Target
+from ..http3.exchange import Exchange
+from ..http3.url import Target
 from .console import host_and_port
-from .handovers import Handovers
+from .handovers import WatchedConnection
 
 _EARLY: Final = {
     EarlyData.NONE: "",
@@ -35,13 +29,9 @@ _EARLY: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """One connection, and what its paths did."""
-
-    origin: Origin
-    quic: Connection
-    handovers: Handovers
+_NO_LIMITS: Final = PoolLimits(
+    max_connections=math.inf, max_idle_connections=math.inf, idle_expiry=math.inf
+)
 
 
 class Connections:
@@ -58,9 +48,9 @@ class Connections:
         self.settings = settings
         self.tell = tell
         self._verbose = verbose
-        self.all: list[Watched] = []
+        self.all: list[WatchedConnection] = []
         self._began = began
-        self._left: set[PooledConnection] = set()
+        self._left: set[WatchedConnection] = set()
         self._origins: Origins | None = None
 
     @asynccontextmanager
@@ -69,9 +59,7 @@ class Connections:
         gracefully."""
         settings = replace(
             self.settings,
-            max_connections=math.inf,
-            max_idle_connections=math.inf,
-            idle_expiry=math.inf,
+            limits=_NO_LIMITS,
             # a download has its own way to wait
             outage=0.0,
             seek=True,
@@ -80,45 +68,45 @@ class Connections:
         async with open_origins(settings) as self._origins:
             yield
 
-    async def get(self, target: Target, headers: Headers) -> Answer:
-        """The answer to a GET request. Raises `RequestFailedError`."""
+    async def get(self, target: Target, headers: Headers) -> Exchange:
+        """A GET request whose response has begun. Raises `RequestFailedError`."""
         assert self._origins is not None
         call = Call(
             method="GET",
             origin=target.origin,
-            server_name=target.origin.host,
             authority=target.authority,
             path=target.path,
             fields=headers,
         )
-        answer = await self._origins.send(call)
-        assert isinstance(answer, Answer)
-        return answer
+        exchange = await self._origins.router.send(call)
+        assert isinstance(exchange, Exchange)
+        return exchange
 
-    def watched(self, answer: Answer) -> Watched:
-        """The connection of an answer."""
-        return next(one for one in self.all if one.quic is answer.exchange.quic)
+    def watched(self, quic: Connection) -> WatchedConnection:
+        """Which one this is."""
+        return next(one for one in self.all if one.quic is quic)
 
     async def pause(self, seconds: float) -> None:
         """Wait, at most until the networks change."""
         with trio.move_on_after(seconds):
             await (self.settings.networks or system_networks()).wait_changed()
 
-    def leave(self, connection: PooledConnection) -> None:
+    def leave(self, connection: WatchedConnection) -> None:
         """Somebody goes on over another connection than this one."""
         if connection not in self._left:
             self._left.add(connection)
-            where = host_and_port(*connection.endpoint.origin)
+            where = host_and_port(*connection.origin)
             self.tell(f"no answer from {where}: going on over a new connection")
 
     @asynccontextmanager
-    async def _watch(self, origin: Origin, http: HTTP3Connection) -> AsyncGenerator[None]:
-        quic, where = http.quic, host_and_port(*origin)
-        handovers = Handovers(quic, began=self._began, tell=self.tell)
-        self.all.append(Watched(origin=origin, quic=quic, handovers=handovers))
+    async def _watch(self, pooled: PooledConnection, http: HTTP3Connection) -> AsyncGenerator[None]:
+        quic = http.quic
+        watched = WatchedConnection(pooled, quic, began=self._began, tell=self.tell)
+        where = host_and_port(*watched.origin)
+        self.all.append(watched)
         early = not quic.handshake_complete
         async with quic.path_events() as events, background("trioquic.cli") as nursery:
-            nursery.start_soon(handovers.follow, events)
+            nursery.start_soon(watched.follow, events)
             if self._verbose:
                 nursery.start_soon(self._tell_of, where, quic)
             try:

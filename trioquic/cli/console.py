@@ -33,25 +33,16 @@ _WIDTH_OF_FILES: Final = 200
 def run(function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
     """`trio.run`; Ctrl-C ends the process with 130, without a traceback. SIGTERM and SIGHUP clean
     up like it, and end the process with 128 and their number, as the shells say it."""
-    results: list[T] = []
     with _ended_like_control_c() as received:
         try:
             # Ctrl-C ends the command as a whole. In whatever runs just then it would end that
             # first, a connection perhaps, and who uses it would take it for lost.
-            results.append(
-                trio.run(function, *args, restrict_keyboard_interrupt_to_checkpoints=True)
-            )
-        except KeyboardInterrupt:
-            sys.exit(_code_of(received))
-        except BaseExceptionGroup as group:
-            if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(group)):
-                sys.exit(_code_of(received))
-            raise
-    return results[0]
-
-
-def _code_of(received: list[int]) -> int:
-    return 128 + received[0] if received else INTERRUPTED
+            return trio.run(function, *args, restrict_keyboard_interrupt_to_checkpoints=True)
+        except BaseException as error:
+            some = leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+            if not any(isinstance(one, KeyboardInterrupt) for one in some):
+                raise
+    sys.exit(128 + received[0] if received else INTERRUPTED)
 
 
 @contextmanager

@@ -3,7 +3,20 @@
 import socket
 from typing import Final
 
-from .. import CertificateError, LocalAddressError, QuicError, TLSConfig
+import trio
+
+from .. import (
+    CertificateError,
+    ConnectionLostError,
+    IdleTimeoutError,
+    LocalAddressError,
+    NoPathError,
+    NoPathReason,
+    QuicError,
+    StatelessResetError,
+    TLSConfig,
+)
+from ..http3 import HTTP3Error, RequestRejectedError
 
 BAD_URL: Final = 3
 UNKNOWN_HOST: Final = 6
@@ -30,6 +43,20 @@ class FetchError(Exception):
         self.exit_code = exit_code
 
 
+class RetryError(Exception):
+    """What may work on another connection; the cause says what happened."""
+
+    @property
+    def is_over_elsewhere(self) -> bool:
+        """Whether a connection was lost without the network or the server being at fault now: there
+        is nothing to wait for."""
+        error = self.__cause__
+        if isinstance(error, NoPathError):
+            return error.reason in (NoPathReason.MIGRATION_FORBIDDEN, NoPathReason.NO_CONNECTION_ID)
+        # one that was waited for long enough; one that the server knows nothing of any more
+        return isinstance(error, IdleTimeoutError | StatelessResetError)
+
+
 def connecting_failed(error: Exception, tls: TLSConfig) -> FetchError:
     """No connection came to be, with these files."""
     if isinstance(error, CertificateError):
@@ -45,3 +72,10 @@ def connecting_failed(error: Exception, tls: TLSConfig) -> FetchError:
         return FetchError(BAD_URL, str(error))
     # what is left is the files with certificates, keys and secrets
     return FetchError(BAD_FILE, str(error))
+
+
+def request_failed(error: Exception) -> FetchError | RetryError:
+    """A request that was sent has failed: by something that passes, or not."""
+    if isinstance(error, ConnectionLostError | RequestRejectedError | trio.ClosedResourceError):
+        return RetryError(str(error))
+    return FetchError(HTTP3 if isinstance(error, HTTP3Error) else BAD_URL, str(error))

@@ -13,10 +13,11 @@ from .._checks import without_password
 from ..http3.client.settings import Settings
 from . import failures, kept, options
 from .console import cannot_write, complain, print_json, run
-from .downloads import Job, fetch_all
+from .downloads import fetch_all
 from .outputs import StandardOutput, sink_for
 from .progress import display
 from .sink import File, Sink
+from .transfer import Job
 from .urls import is_https
 
 # A server may think for long, and standard output may be a pager: neither is silence.
@@ -61,7 +62,18 @@ _KEEP_ALIVE: Final = 10.0
     help="Write a trace of each connection there (docs/qlog.md).",
 )
 @click.option("--keylog", metavar="FILE", help="Append TLS secrets there (SSLKEYLOGFILE format).")
-@kept.options
+@click.option(
+    "--sessions",
+    metavar="FILE",
+    help="Keep there what lets the next connection start faster (docs/sessions.md)"
+    " [sessions.json in the user's folder for state].",
+)
+@click.option("--no-sessions", is_flag=True, help="Keep nothing, use nothing.")
+@click.option(
+    "--early-data/--no-early-data",
+    default=True,
+    help="Send requests with the first datagram to a server that was visited before [on].",
+)
 def fetch(
     urls: tuple[str, ...],
     outputs: tuple[str, ...],
@@ -81,7 +93,9 @@ def fetch(
     as_json: bool,
     qlog: str | None,
     keylog: str | None,
-    choice: kept.Choice,
+    sessions: str | None,
+    no_sessions: bool,
+    early_data: bool,
 ) -> None:
     """Get files over HTTP/3. A download goes on when the network under it changes.
 
@@ -98,8 +112,8 @@ def fetch(
     if as_json and any(isinstance(job.sink, StandardOutput) for job in jobs):
         raise click.UsageError("--json is for standard output: give every URL a file, -o or -O")
     _check_start(interfaces, only_interfaces)
-    tell = _ignore if silent else complain
-    start = choice.start(tell)
+    tell = (lambda text: None) if silent else complain
+    store = kept.open_sessions(sessions, no_sessions, tell)
     tls = options.tls_config(cafile, insecure, keylog)
     with options.refused():
         settings = Settings(
@@ -113,8 +127,8 @@ def fetch(
                 interfaces=prefer_interfaces,
                 leave_tunnel=leave_tunnel,
             ),
-            sessions=start.sessions,
-            early_data=start.early_data,
+            sessions=store,
+            early_data=early_data and store is not None,
         )
     redirects = max_redirs if location else 0
     with display(silent=silent) as screen, kept.trouble_told(screen.tell):
@@ -146,10 +160,6 @@ def _check_start(start: Sequence[str], only: Sequence[str]) -> None:
     outside = [name for name in start if only and name not in only]
     if outside:
         raise click.UsageError(f"--interface {outside[0]} is not among --only-interface")
-
-
-def _ignore(text: str) -> None:
-    """Nobody wants to know."""
 
 
 def _jobs(urls: Sequence[str], outputs: Sequence[str], remote_name: bool) -> list[Job]:

@@ -1,4 +1,4 @@
-"""What the paths of one connection did during a download, told while it happens and summed up.
+"""A connection, and what its paths did during downloads: told while it happens, and summed up.
 
 The gap of a handover is the longest time without content around it: a pause that began before the
 first second after the move was over, and ended after the move. Content that was under way on the
@@ -25,13 +25,17 @@ from .. import (
     ValidationFailed,
     WaitingForPath,
 )
+from ..http3.client.connection import PooledConnection
+from ..http3.url import Origin
 
 # after a handover, in seconds
 _AROUND: Final = 1.0
 # A download may take days; of the first handovers nobody asks then.
 _MOST_REMEMBERED: Final = 1000
-
-Tell = Callable[[str], None]
+# of a path's statistics, what is told to programs
+_FACTS: Final = tuple(
+    "interface local remote rtt bytes_received bytes_sent packets_lost time_active".split()
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,11 +54,20 @@ class Handover:
     """Seconds without content around it; None if no content came after it."""
 
 
-class Handovers:
-    """Follows one connection's path events."""
+class WatchedConnection:
+    """Follows the path events of a connection. `began`: when the command did, on trio's clock."""
 
-    def __init__(self, conn: Connection, *, began: float, tell: Tell) -> None:
-        self._conn = conn
+    def __init__(
+        self,
+        pooled: PooledConnection,
+        quic: Connection,
+        *,
+        began: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.pooled = pooled
+        self.quic = quic
+        self.origin: Origin = pooled.endpoint.origin
         self._began = began
         self._tell = tell
         self._paths: dict[int, Path] = {}
@@ -63,11 +76,11 @@ class Handovers:
         self._where = ""
         self._waiting = False
         self._told: set[str] = set()
-        self.all: list[Handover] = []
+        self.handovers: list[Handover] = []
 
     async def follow(self, events: trio.MemoryReceiveChannel[PathEvent]) -> None:
         """Until the connection ends."""
-        self._remember(self._conn.active_path)
+        self._remember(self.quic.active_path)
         async for event in events:
             self._note(event)
 
@@ -93,7 +106,7 @@ class Handovers:
     @property
     def where(self) -> str:
         """Over which path content comes now, or came at last, for people."""
-        path = self._conn.active_path
+        path = self.quic.active_path
         if path is not None:
             self._where = describe(path)
         return "no network" if self._waiting else self._where
@@ -102,25 +115,13 @@ class Handovers:
     def statistics(self) -> list[dict[str, Any]]:
         """What each path did that has carried the connection, and each that is open, in their
         order; closed ones as they were last."""
-        for path in self._conn.paths:
+        for path in self.quic.paths:
             self._remember(path)
         found = []
         for number in sorted(self._paths):
             now = self._paths[number].statistics()
-            found.append(
-                {
-                    "id": number,
-                    "state": now.state.value,
-                    "interface": now.interface,
-                    "local": now.local,
-                    "remote": now.remote,
-                    "rtt": now.rtt,
-                    "bytes_received": now.bytes_received,
-                    "bytes_sent": now.bytes_sent,
-                    "packets_lost": now.packets_lost,
-                    "time_active": now.time_active,
-                }
-            )
+            facts = {name: getattr(now, name) for name in _FACTS}
+            found.append({"id": number, "state": now.state.value, **facts})
         return found
 
     def _remember(self, path: Path | None) -> None:
@@ -144,10 +145,10 @@ class Handovers:
                 cause=event.cause.name.lower(),
                 reason=event.reason,
             )
-            self.all.append(self._settling)
-            del self.all[:-_MOST_REMEMBERED]
+            self.handovers.append(self._settling)
+            del self.handovers[:-_MOST_REMEMBERED]
         text = _in_words(event)
-        if isinstance(event, WaitingForPath) and not self._conn.health.can_move:
+        if isinstance(event, WaitingForPath) and not self.quic.health.can_move:
             text = "the network is gone, and this connection cannot move to another one"
         # silent paths are asked again and again
         if isinstance(event, Migrated | PathRecovered):

@@ -4,81 +4,37 @@ The folder is where each system wants what a program has found out, that is neit
 cache to be emptied at will. It says which servers were visited, so it is made for its owner only.
 """
 
-import functools
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO, TypeVar
+from typing import Final, TextIO
 
 import click
 
 from .. import FileSessions
 from ..sessions import SessionFileWarning
 
-T = TypeVar("T")
 _FILE: Final = "sessions.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """How connections are to begin."""
-
-    sessions: FileSessions | None
-    """None: like the first one, always."""
-    early_data: bool
-    """Whether requests that are safe to make twice may go out before the server has answered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What the user says about it."""
-
-    file: str | None
-    keep: bool
-    early_data: bool
-
-    def start(self, tell: Callable[[str], None]) -> Start:
-        """Open the store; what prevents that is told, and nothing is kept then."""
-        sessions = None
-        if self.file is not None:
-            sessions = FileSessions(self.file)
-        elif self.keep:
-            try:
-                sessions = FileSessions(make_default_file())
-            except (OSError, RuntimeError) as error:
-                tell(f"no sessions are kept, as there is no place for them: {error}")
-        return Start(sessions=sessions, early_data=self.early_data and sessions is not None)
-
-
-def options(command: Callable[..., T]) -> Callable[..., T]:
-    """`--sessions FILE`, `--no-sessions`, `--early-data`, which become a `Choice`: `start`."""
-
-    @click.option(
-        "--sessions",
-        metavar="FILE",
-        help="Keep there what lets the next connection start faster (docs/sessions.md)"
-        " [sessions.json in the user's folder for state].",
-    )
-    @click.option("--no-sessions", is_flag=True, help="Keep nothing, use nothing.")
-    @click.option(
-        "--early-data/--no-early-data",
-        default=True,
-        help="Send requests with the first datagram to a server that was visited before [on].",
-    )
-    @functools.wraps(command)
-    def with_choice(
-        *args: Any, sessions: str | None, no_sessions: bool, early_data: bool, **rest: Any
-    ) -> T:
-        if sessions is not None and no_sessions:
-            raise click.UsageError("--sessions and --no-sessions exclude each other")
-        choice = Choice(file=sessions, keep=not no_sessions, early_data=early_data)
-        return command(*args, choice=choice, **rest)
-
-    return with_choice
+def open_sessions(
+    file: str | None, no_sessions: bool, tell: Callable[[str], None]
+) -> FileSessions | None:
+    """The store that the options ask for, in the default place if `file` is None; None: connections
+    begin like the first one, always. What prevents that is told, and nothing is kept then."""
+    if file is not None and no_sessions:
+        raise click.UsageError("--sessions and --no-sessions exclude each other")
+    if file is not None:
+        return FileSessions(file)
+    if not no_sessions:
+        try:
+            return FileSessions(make_default_file())
+        except (OSError, RuntimeError) as error:
+            tell(f"no sessions are kept, as there is no place for them: {error}")
+    return None
 
 
 def make_default_file() -> Path:

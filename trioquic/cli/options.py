@@ -2,59 +2,47 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import click
 
 from .. import TLSConfig
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def cafile(command: Command) -> Command:
-    """`--cafile FILE`"""
-    text = "Trust the certificates in this file (PEM) instead of the public authorities'."
-    return click.option("--cafile", type=click.Path(exists=True, dir_okay=False), help=text)(
-        command
-    )
+def _names(option: str, parameter: str, text: str) -> Option:
+    """An option that may come any number of times."""
+    return click.option(option, parameter, multiple=True, metavar="NAME", help=text)
 
 
-def insecure(command: Command) -> Command:
-    """`--insecure`"""
-    text = "Accept any certificate. Nobody knows who answers then."
-    return click.option("--insecure", is_flag=True, help=text)(command)
+cafile: Option = click.option(
+    "--cafile",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Trust the certificates in this file (PEM) instead of the public authorities'.",
+)
+insecure: Option = click.option(
+    "--insecure", is_flag=True, help="Accept any certificate. Nobody knows who answers then."
+)
+prefer_interfaces: Option = _names(
+    "--prefer-interface", "prefer_interfaces", "Use these first, in this order. Repeatable."
+)
+only_interfaces: Option = _names(
+    "--only-interface", "only_interfaces", "Use only these, in this order. Repeatable."
+)
+leave_tunnel: Option = click.option(
+    "--leave-tunnel", is_flag=True, help="Allow networks outside the VPN that the system uses."
+)
 
 
-def as_json(text: str) -> Callable[[Command], Command]:
+def as_json(text: str) -> Option:
     """`--json`"""
     return click.option("--json", "as_json", is_flag=True, help=text)
 
 
-def interfaces(text: str) -> Callable[[Command], Command]:
+def interfaces(text: str) -> Option:
     """`--interface NAME`, any number of times."""
-    return click.option("--interface", "interfaces", multiple=True, metavar="NAME", help=text)
-
-
-def prefer_interfaces(command: Command) -> Command:
-    """`--prefer-interface NAME`, any number of times."""
-    text = "Use these first, in this order. Repeatable."
-    return click.option(
-        "--prefer-interface", "prefer_interfaces", multiple=True, metavar="NAME", help=text
-    )(command)
-
-
-def only_interfaces(command: Command) -> Command:
-    """`--only-interface NAME`, any number of times."""
-    text = "Use only these, in this order. Repeatable."
-    return click.option(
-        "--only-interface", "only_interfaces", multiple=True, metavar="NAME", help=text
-    )(command)
-
-
-def leave_tunnel(command: Command) -> Command:
-    """`--leave-tunnel`"""
-    text = "Allow networks outside the VPN that the system uses."
-    return click.option("--leave-tunnel", is_flag=True, help=text)(command)
+    return _names("--interface", "interfaces", text)
 
 
 @contextmanager

@@ -67,8 +67,8 @@ def _descriptor_of(name: str) -> int | None:
 class _Written(Sink):
     """Writes content as it comes."""
 
-    def __init__(self) -> None:
-        super().__init__(block=1)
+    def __init__(self, name: str) -> None:
+        super().__init__(name, block=1)
         self._may_hang = True
 
     def _write(self, block: bytes) -> None:
@@ -110,13 +110,8 @@ class StandardOutput(_Written):
     turn: str | int | None = _STANDARD_OUTPUT
 
     def __init__(self, *, binary: bool, name: str = "-") -> None:
-        super().__init__()
-        self._name = name
+        super().__init__(name)
         self._binary = binary
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     async def open(self) -> None:
         await super().open()
@@ -143,17 +138,12 @@ class Through(_Written):
     """A device, a pipe, or a `descriptor` that somebody else has opened for this process."""
 
     def __init__(self, name: str, descriptor: int | None = None) -> None:
-        super().__init__()
-        self._name = name
+        super().__init__(name)
         self._given = descriptor
         self._file: BinaryIO | None = None
         where = os.path.realpath(name)
         if where != os.devnull:
             self.turn: str | int | None = where if descriptor is None else descriptor
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     async def open(self) -> None:
         """Waits until a named pipe has a reader."""
@@ -163,7 +153,7 @@ class Through(_Written):
         if self._given is not None:
             return os.fdopen(os.dup(self._given), "wb", buffering=0)
         # not made: what had to be there is gone
-        return os.fdopen(os.open(self._name, os.O_WRONLY), "wb", buffering=0)
+        return os.fdopen(os.open(self.name, os.O_WRONLY), "wb", buffering=0)
 
     def _write_some(self, block: memoryview) -> int | None:
         assert self._file is not None

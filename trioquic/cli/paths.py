@@ -6,6 +6,7 @@ connection starts or goes where it does.
 
 import dataclasses
 import socket
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import click
@@ -45,7 +46,8 @@ def paths(
     interfaces, remotes = run(_look, host)
     routes = system_networks().routes(remotes) if remotes else None
     rules = Rules(only_interfaces=only_interfaces, routes=routes, leave_tunnel=leave_tunnel)
-    rules["in_tunnel"] = _in_tunnel(interfaces, rules)
+    # a connection would begin in a tunnel: then addresses beside it are not tried
+    rules["in_tunnel"] = leads_into_tunnel(interfaces, routes, only_interfaces)
     pairs = candidate_pairs(interfaces, remotes, prefer_interfaces=prefer_interfaces, **rules)
     left_out = no_candidates(interfaces, remotes, **rules)
     if as_json:
@@ -73,11 +75,12 @@ class Rules(TypedDict, total=False):
     in_tunnel: bool
 
 
-def _in_tunnel(interfaces: tuple[Interface, ...], rules: Rules) -> bool:
-    """Whether a connection would begin in a tunnel: then addresses beside it are not tried."""
-    only = rules["only_interfaces"]
+def leads_into_tunnel(
+    interfaces: Sequence[Interface], routes: Sequence[Route] | None, only: Sequence[str] = ()
+) -> bool:
+    """Whether the system's own route, of these, leads into a tunnel that may be used."""
     tunnels = {i.name for i in interfaces if i.kind == "tunnel" and (not only or i.name in only)}
-    return any(route.chosen and route.interface in tunnels for route in rules["routes"] or ())
+    return any(route.chosen and route.interface in tunnels for route in routes or ())
 
 
 async def _look(host: str | None) -> tuple[tuple[Interface, ...], tuple[str, ...]]:

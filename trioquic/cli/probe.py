@@ -29,6 +29,7 @@ from .. import (
 )
 from ..addresses import candidate_pairs
 from .console import host_and_port
+from .paths import leads_into_tunnel
 from .versions import offered_versions
 
 # A server follows within a round trip; more PTOs than path validation is given (RFC 9000 8.2.4)
@@ -39,7 +40,7 @@ _LONGEST_WAIT_FOR_VERSIONS: Final = 3.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Move:
+class MoveResult:
     """What became of one attempt to move the connection."""
 
     worked: bool
@@ -81,11 +82,11 @@ class Findings:
     peer: PeerParameters | None = None
     session_tickets: int | None = None
     preferred: Preferred | None = None
-    new_port: Move | None = None
-    interfaces: dict[str, Move] = field(default_factory=dict)
+    new_port: MoveResult | None = None
+    interfaces: dict[str, MoveResult] = field(default_factory=dict)
 
 
-async def find_out(
+async def check_server(
     host: str,
     port: int,
     *,
@@ -144,19 +145,15 @@ async def _ways(
             return []
         remotes = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     networks = system_networks()
-    interfaces = networks.snapshot()
-    routes = networks.routes(remotes)
-    tunnels = {interface.name for interface in interfaces if interface.kind == "tunnel"}
-    led = any(route.chosen and route.interface in tunnels for route in routes or ())
-    if not (named or inside or led):
+    interfaces, routes = networks.snapshot(), networks.routes(remotes)
+    if not (named or inside or leads_into_tunnel(interfaces, routes)):
         return [(remote, None) for remote in remotes]
     # whoever names an interface outside wants that
     pairs = candidate_pairs(
         interfaces, remotes, only_interfaces=named, routes=routes, in_tunnel=not named
     )
     by_name = {interface.name: interface for interface in interfaces}
-    ways = {(pair.remote, pair.interface): None for pair in pairs}
-    return [(remote, by_name[name]) for remote, name in ways]
+    return list(dict.fromkeys((pair.remote, by_name[pair.interface]) for pair in pairs))
 
 
 async def _examine(
@@ -178,7 +175,9 @@ async def _examine(
     with trio.move_on_after(patience):
         await conn.wait_handshake_confirmed()
     if not conn.handshake_confirmed:
-        findings.new_port = Move(worked=False, reason="the server never confirmed the handshake")
+        findings.new_port = MoveResult(
+            worked=False, reason="the server never confirmed the handshake"
+        )
         return
     findings.preferred = await _preferred(conn.peer, path, events, patience)
     findings.new_port = await _move(conn, interfaces[0] if interfaces else None)
@@ -214,13 +213,15 @@ async def _preferred(
     return found
 
 
-async def _move(conn: Connection, interface: str | None) -> Move:
+async def _move(conn: Connection, interface: str | None) -> MoveResult:
     """Move to a new port, or to an interface, and see whether the server follows."""
     try:
         path = await conn.migrate(interface)
     except PathError as error:
-        return Move(worked=False, reason=str(error))
-    found = Move(worked=False, local=host_and_port(*path.local), remote=host_and_port(*path.remote))
+        return MoveResult(worked=False, reason=str(error))
+    found = MoveResult(
+        worked=False, local=host_and_port(*path.local), remote=host_and_port(*path.remote)
+    )
     before = path.statistics().datagrams_received
     conn.ping()
     wait = max(_PTOS_TO_FOLLOW * path.statistics().pto, _SHORTEST_WAIT)

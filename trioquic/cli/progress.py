@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from .console import messages, printable, safe
-from .transfer import Transfer
+from .transfer import Job
 
 _BETWEEN_LOOKS: Final = 0.1
 # more than these are summed up in one bar
@@ -25,50 +25,33 @@ _MOST_BARS: Final = 8
 _LONGEST_NAME: Final = 30
 
 
-class Display(Protocol):
-    """What is shown while a command works."""
-
-    def tell(self, text: str) -> None:
-        """Something happened."""
-
-    async def follow(self, transfers: Sequence[Transfer]) -> None:
-        """Show how they get on until cancelled."""
-
-
-class Lines:
-    """Where nobody watches: only what happens, a line for each."""
+class Display:
+    """What is shown while a command works: where nobody watches, a line for what happens."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def tell(self, text: str) -> None:
+        """Something happened."""
         self._console.print(safe(text), soft_wrap=True)
 
-    async def follow(self, transfers: Sequence[Transfer]) -> None:
+    async def follow(self, jobs: Sequence[Job]) -> None:
+        """Show how they get on until cancelled."""
         await trio.sleep_forever()
 
 
-class Silence:
-    """Nothing at all."""
-
-    def tell(self, text: str) -> None:
-        pass
-
-    async def follow(self, transfers: Sequence[Transfer]) -> None:
-        await trio.sleep_forever()
-
-
-class Bars:
+class Bars(Display):
     """A bar for each download, or one for all if they are many; what happens goes above them."""
 
     def __init__(self, progress: Progress) -> None:
+        super().__init__(progress.console)
         self._progress = progress
 
     def tell(self, text: str) -> None:
-        self._progress.console.print(f"[yellow]{safe(text)}", soft_wrap=True)
+        self._console.print(f"[yellow]{safe(text)}", soft_wrap=True)
 
-    async def follow(self, transfers: Sequence[Transfer]) -> None:
-        groups = [[t] for t in transfers] if len(transfers) <= _MOST_BARS else [list(transfers)]
+    async def follow(self, jobs: Sequence[Job]) -> None:
+        groups = [[job] for job in jobs] if len(jobs) <= _MOST_BARS else [list(jobs)]
         bars = [(self._progress.add_task("", total=None, where=""), group) for group in groups]
         try:
             while True:
@@ -77,24 +60,23 @@ class Bars:
         finally:
             self._update(bars)
 
-    def _update(self, bars: list[tuple[TaskID, list[Transfer]]]) -> None:
+    def _update(self, bars: list[tuple[TaskID, list[Job]]]) -> None:
         for bar, group in bars:
-            totals = [transfer.progress.total for transfer in group]
-            known = [total for total in totals if total is not None]
-            used = [transfer.connection for transfer in group if transfer.connection is not None]
+            known = [job.total for job in group if job.total is not None]
+            used = [job.connection for job in group if job.connection is not None]
             self._progress.update(
                 bar,
                 description=printable(_name(group)),
-                completed=sum(transfer.progress.received for transfer in group),
-                total=sum(known) if len(known) == len(totals) else None,
-                where=printable(used[-1].handovers.where) if used else "",
+                completed=sum(job.received for job in group),
+                total=sum(known) if len(known) == len(group) else None,
+                where=printable(used[-1].where) if used else "",
             )
 
 
-def _name(group: list[Transfer]) -> str:
+def _name(group: list[Job]) -> str:
     if len(group) > 1:
         return f"{len(group)} files"
-    return group[0].progress.url.rpartition("/")[2][-_LONGEST_NAME:] or "/"
+    return group[0].final_url.rpartition("/")[2][-_LONGEST_NAME:] or "/"
 
 
 def progress_on(console: Console) -> Progress:
@@ -115,9 +97,9 @@ def display(*, silent: bool) -> Iterator[Display]:
     """What fits where standard error goes to."""
     console = messages()
     if silent:
-        yield Silence()
+        yield Display(Console(quiet=True))
     elif not console.is_terminal:
-        yield Lines(console)
+        yield Display(console)
     else:
         with progress_on(console) as progress:
             yield Bars(progress)

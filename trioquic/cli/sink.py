@@ -25,7 +25,8 @@ _MOST_OF_NAME: Final = 50
 
 
 class Sink(ABC):
-    """Takes the content of one download, in order. `size` is how much it has taken.
+    """Takes the content of one download, in order. `size` is how much it has taken, `name` what it
+    is called for people and in summaries; content is stored in blocks of `block` bytes at least.
 
     All methods raise OSError when the system does not take what they have.
     """
@@ -33,17 +34,13 @@ class Sink(ABC):
     turn: Hashable = None
     """What other sinks must not write to before this one is finished; None: nobody else can."""
 
-    def __init__(self, block: int) -> None:
+    def __init__(self, name: str, block: int) -> None:
+        self.name = name
         self.size: int = 0
         self._block = block
         self._digest = hashlib.sha256()
         self._waiting = bytearray()
         self._may_hang = False  # writing may take until somebody reads
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """For people and for summaries."""
 
     @property
     def sha256(self) -> str:
@@ -104,16 +101,12 @@ class File(Sink):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(_BLOCK)
+        super().__init__(str(path), _BLOCK)
         self._path = path
         self._target = path  # without links
         self._part: Path | None = None
         self._file: IO[bytes] | None = None
         self._in_place = False
-
-    @property
-    def name(self) -> str:
-        return str(self._path)
 
     async def open(self) -> None:
         """Make the file for the content that is not complete."""

@@ -9,29 +9,22 @@ or left for another one is: the rest of the content is then asked for on a new o
 import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import trio
 
-from .. import (
-    ConnectionLostError,
-    IdleTimeoutError,
-    NoPathError,
-    NoPathReason,
-    StatelessResetError,
-)
+from .. import ConnectionLostError
 from .._checks import without_password
-from ..http3 import Headers, HTTP3Error, RequestRejectedError, Response
+from ..http3 import Headers, HTTP3Error, Response
 from ..http3.client.client import HEADERS
-from ..http3.client.connection import PooledConnection
 from ..http3.client.redirect import is_redirect
 from ..http3.failure import RequestFailedError
-from ..http3.fields import field
 from ..http3.response import reading
 from ..http3.url import Target
 from . import failures
-from .connections import Connections, Watched
-from .failures import FetchError, connecting_failed
+from .connections import Connections
+from .failures import FetchError, RetryError, connecting_failed, request_failed
+from .handovers import WatchedConnection
 from .sink import Sink
 from .urls import redirected, target_of
 
@@ -48,13 +41,18 @@ _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19
 
 
 @dataclass(slots=True, kw_only=True)
-class Progress:
-    """How a download is getting on."""
+class Job:
+    """One URL and where its content goes; how that gets on, and what became of it."""
 
     url: str
+    """As the user has given it."""
+    sink: Sink
+    final_url: str = ""
     """Where it is now, after redirects."""
     redirects: int = 0
     """How many were followed."""
+    connection: WatchedConnection | None = None
+    """The one in use."""
     status: int | None = None
     total: int | None = None
     """Bytes of the whole content, if the server said."""
@@ -63,10 +61,39 @@ class Progress:
     """How often the rest was asked for on a new connection."""
     restarted: int = 0
     """How often all of it was."""
+    seconds: float = 0.0
+    error: str | None = None
+    exit_code: int = 0
 
+    def __post_init__(self) -> None:
+        self.final_url = without_password(self.url)
 
-class _RetryError(Exception):
-    """What may work on another connection; the cause says what happened."""
+    @property
+    def complaint(self) -> str | None:
+        """What went wrong, for people: with the URL that was asked for, and with the one where it
+        failed if redirects led there."""
+        if self.error is None:
+            return None
+        where = [without_password(self.url)]
+        if self.redirects:
+            where.append(f"redirected to {self.final_url}")
+        return ": ".join([*where, self.error])
+
+    def summary(self) -> dict[str, Any]:
+        """The result, for programs."""
+        return {
+            "url": without_password(self.url),
+            "final_url": self.final_url,
+            "status": self.status,
+            "output": self.sink.name,
+            "bytes": self.received,
+            "seconds": self.seconds,
+            "sha256": self.sink.sha256 if self.error is None else None,
+            "resumed": self.resumed,
+            "restarted": self.restarted,
+            "error": self.error,
+            "exit_code": self.exit_code,
+        }
 
 
 class _LeftError(Exception):
@@ -74,44 +101,52 @@ class _LeftError(Exception):
 
 
 class Transfer:
-    """Fetches one URL into a sink."""
+    """Fetches one URL into a sink. `retries` is how often in a row a lost connection is made again
+    without much that is new, `redirects` how many are followed."""
 
-    def __init__(
-        self, url: str, sink: Sink, connections: Connections, *, retries: int, redirects: int
-    ) -> None:
-        """`retries` is how often in a row a lost connection is made again without much that is
-        new, `redirects` how many are followed."""
-        self.progress: Progress = Progress(url=without_password(url))
-        self.connection: Watched | None = None
-        """The one in use."""
-        self._given = url
-        self._sink = sink
+    def __init__(self, job: Job, connections: Connections, *, retries: int, redirects: int) -> None:
+        self._job = job
+        self._sink = job.sink
         self._connections = connections
         self._retries = retries
-        self._follow = redirects > 0
         self._redirects = redirects
         self._etag: str | None = None
         self._last_content: float | None = None
         self._resuming = False  # no content came on this connection yet
 
     async def run(self) -> None:
-        """All of it. Raises `FetchError`; OSError when the sink does."""
-        target = target_of(self._given)
+        """Do all of the job, which knows then what became of it."""
+        job, began = self._job, trio.current_time()
+        try:
+            await self._sink.open()
+            await self._fetch()
+            await self._sink.finish()
+        except FetchError as error:
+            job.exit_code, job.error = error.exit_code, str(error)
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a name that this system's files cannot have
+            job.exit_code, job.error = failures.WRITING, str(error)
+        finally:
+            job.seconds = trio.current_time() - began
+            self._sink.discard()
+
+    async def _fetch(self) -> None:
+        target = target_of(self._job.url)
         user, authorization = target.origin, target.authorization
         tried = 0
         furthest = 0  # bytes that have come, before it was begun again perhaps
         paid = 0  # bytes for which tries were given back
         until = -math.inf  # the pause that is under way
         while True:
-            self.progress.url = target.url
+            self._job.final_url = target.url
             try:
                 # a password is for whom it was given for
                 location = await self._request(
                     target, authorization if target.origin == user else None
                 )
-            except _RetryError as error:
+            except RetryError as error:
                 size = self._sink.size
-                if size == self.progress.total:
+                if size == self._job.total:
                     # only the end of the stream was lost
                     return
                 gets_on = size >= paid + _PROGRESS
@@ -120,7 +155,7 @@ class Transfer:
                 if size > furthest:
                     furthest = size
                     at_once = gets_on or tried < self._retries
-                    if at_once and _is_over_elsewhere(error.__cause__):
+                    if at_once and error.is_over_elsewhere:
                         tried += not gets_on
                         self._connections.tell(f"connection lost: {error}; making another")
                         continue
@@ -140,12 +175,11 @@ class Transfer:
             target = self._redirect(location)
 
     def _redirect(self, location: bytes) -> Target:
-        target = redirected(self.progress.url, location)
-        if self._redirects == 0:
+        target = redirected(self._job.final_url, location)
+        if self._job.redirects == self._redirects:
             text = f"too many redirects, the last to {target.url}"
             raise FetchError(failures.REDIRECTS, text)
-        self._redirects -= 1
-        self.progress.redirects += 1
+        self._job.redirects += 1
         self._etag = None
         return target
 
@@ -153,26 +187,27 @@ class Transfer:
         """One request; where it leads if it is redirected, None when the content is complete."""
         while True:
             try:
-                answer = await self._connections.get(target, self._headers(authorization))
-                self.connection = self._connections.watched(answer)
-                async with reading(answer.exchange, target.url, answer.head) as response:
-                    return await self._take(response, answer.connection, self.connection)
+                exchange = await self._connections.get(target, self._headers(authorization))
+                connection = self._connections.watched(exchange.quic)
+                self._job.connection = connection
+                async with reading(exchange, target.url) as response:
+                    return await self._take(response, connection)
             except _LeftError:
                 continue
             except RequestFailedError as failure:
                 raise self._judged(failure) from failure.error
             except (ConnectionLostError, HTTP3Error, trio.ClosedResourceError) as error:
-                raise _lost(error) from error
+                raise request_failed(error) from error
 
     def _judged(self, failure: RequestFailedError) -> Exception:
         """What a failure before there is an answer means."""
         error = failure.error
         assert error is not None
         if not failure.unconnected:
-            return _lost(error)
+            return request_failed(error)
         fetch = connecting_failed(error, self._connections.settings.tls)
         if self._sink.size and fetch.exit_code in failures.PASSING:
-            return _RetryError(str(fetch))
+            return RetryError(str(fetch))
         return fetch
 
     def _headers(self, authorization: str | None) -> Headers:
@@ -191,27 +226,25 @@ class Transfer:
         """Whether only the rest of the content is asked for."""
         return self._sink.size > 0 and self._etag is not None
 
-    async def _next(self, response: Response, connection: PooledConnection) -> bytes:
+    async def _next(self, response: Response, connection: WatchedConnection) -> bytes:
         """The next part of the content. Whoever would have to begin again elsewhere stays, also if
         the server is not heard, and there is another connection."""
         if self._sink.size and self._etag is None:
             return await response.receive_some()
-        with connection.while_best():
+        with connection.pooled.while_best():
             return await response.receive_some()
         self._connections.leave(connection)
         raise _LeftError
 
-    async def _take(
-        self, response: Response, connection: PooledConnection, watched: Watched
-    ) -> bytes | None:
-        progress = self.progress
+    async def _take(self, response: Response, connection: WatchedConnection) -> bytes | None:
+        job = self._job
         if response.status == _NOTHING_THERE and self._wants_rest:
-            self._check_nothing_left(response.headers)
+            self._check_nothing_left(response)
             return None
-        progress.status = response.status
+        job.status = response.status
         location = response.header("location")
         if is_redirect(response.status) and location is not None:
-            if not self._follow:
+            if not self._redirects:
                 where = without_password(location)
                 text = f"status {response.status}, redirected to {where}: follow with -L"
                 raise FetchError(failures.HTTP_STATUS, text)
@@ -220,12 +253,12 @@ class Transfer:
             raise FetchError(failures.HTTP_STATUS, f"status {response.status}")
         await self._place(response)
         while chunk := await self._next(response, connection):
-            watched.handovers.content_came()
+            connection.content_came()
             self._content_came()
             await self._sink.write(chunk)
-            progress.received = self._sink.size
-        if progress.total not in (None, self._sink.size):
-            raise _RetryError("the server sent only a part of the rest")
+            job.received = self._sink.size
+        if job.total not in (None, self._sink.size):
+            raise RetryError("the server sent only a part of the rest")
         return None
 
     def _content_came(self) -> None:
@@ -238,74 +271,53 @@ class Transfer:
 
     async def _place(self, response: Response) -> None:
         """Find out which part of the content comes, and make the sink ready for it."""
-        progress = self.progress
-        here = self._sink.size
+        job, here = self._job, self._sink.size
         if response.status == _PARTIAL:
             found = _CONTENT_RANGE.fullmatch(response.header("content-range") or "")
             if self._etag is None or found is None or int(found[1]) != here:
                 raise FetchError(failures.HTTP3, "the server sent a part that nobody asked for")
-            if not self._is_the_same(response.headers, found[2]):
+            if not self._is_the_same(response, found[2]):
                 # RFC 9110 section 15.3.7.3: not to be joined; all of the new one is asked for
                 self._etag = None
-                raise _RetryError("the content is another one, and the server sent a part of it")
+                raise RetryError("the content is another one, and the server sent a part of it")
             if found[2] != "*":
-                progress.total = int(found[2])
-            progress.resumed += 1
+                job.total = int(found[2])
+            job.resumed += 1
             self._resuming = True
-            self._connections.tell(f"going on with {progress.url} at byte {here}")
+            self._connections.tell(f"going on with {job.final_url} at byte {here}")
             return
         if here:
             if not await self._sink.restart():
                 text = "the connection was lost, and what is written cannot be taken back"
                 raise FetchError(failures.LOST, text)
-            progress.restarted += 1
-            self._connections.tell(f"beginning {progress.url} again")
+            job.restarted += 1
+            self._connections.tell(f"beginning {job.final_url} again")
         length = response.header("content-length")
-        progress.received = 0
-        progress.total = None
+        job.received, job.total = 0, None
         if length is not None and response.status != _NO_CONTENT:
-            progress.total = int(length)
-        self._etag = _validator(response.headers)
+            job.total = int(length)
+        self._etag = _validator(response)
 
-    def _check_nothing_left(self, headers: Headers) -> None:
+    def _check_nothing_left(self, response: Response) -> None:
         """The server says that there is no rest (RFC 9110 section 15.5.17): only the end of the
         stream was lost, or the content has become shorter."""
-        found = _WHOLE_LENGTH.fullmatch(field(headers, "content-range") or "")
+        found = _WHOLE_LENGTH.fullmatch(response.header("content-range") or "")
         whole = found is not None and int(found[1]) == self._sink.size
-        if not whole or not self._is_the_same(headers, str(self._sink.size)):
+        if not whole or not self._is_the_same(response, str(self._sink.size)):
             self._etag = None
-            raise _RetryError("the content is another one, and shorter")
+            raise RetryError("the content is another one, and shorter")
 
-    def _is_the_same(self, headers: Headers, total: str) -> bool:
+    def _is_the_same(self, response: Response, total: str) -> bool:
         """Whether a part is of the content that is here, for all that the server says: it may not
         know If-Range. `total` is the whole's size, or "*"."""
-        etag = field(headers, "etag")
+        etag = response.header("etag")
         return etag in (None, self._etag) and (
-            total == "*" or self.progress.total in (None, int(total))
+            total == "*" or self._job.total in (None, int(total))
         )
 
 
-def _is_over_elsewhere(error: BaseException | None) -> bool:
-    """Whether a connection was lost without the network or the server being at fault now: there is
-    nothing to wait for."""
-    if isinstance(error, NoPathError):
-        return error.reason in (NoPathReason.MIGRATION_FORBIDDEN, NoPathReason.NO_CONNECTION_ID)
-    # one that was waited for long enough; one that the server knows nothing of any more
-    return isinstance(error, IdleTimeoutError | StatelessResetError)
-
-
-def _lost(error: Exception) -> Exception:
-    """What ended a request that was sent: something that passes, or not."""
-    if isinstance(error, ConnectionLostError | RequestRejectedError | trio.ClosedResourceError):
-        return _RetryError(str(error))
-    if isinstance(error, HTTP3Error):
-        return FetchError(failures.HTTP3, str(error))
-    return FetchError(failures.BAD_URL, str(error))
-
-
-def _validator(headers: Headers) -> str | None:
+def _validator(response: Response) -> str | None:
     """The ETag, if it is strong and ranges are served (RFC 9110 sections 8.8.3 and 14.3)."""
-    etag = field(headers, "etag")
-    if etag is None or not etag.startswith('"') or field(headers, "accept-ranges") == "none":
-        return None
-    return etag
+    etag = response.header("etag")
+    strong = etag is not None and etag.startswith('"')
+    return etag if strong and response.header("accept-ranges") != "none" else None

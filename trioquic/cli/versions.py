@@ -7,12 +7,14 @@ believed only as far as it repeats the connection IDs of the question.
 """
 
 import os
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 import trio
 
 from .. import Interface, bind_to_interface
 
+_T = TypeVar("_T")
 _LONG_HEADER: Final = 0x80
 _FIXED_BIT: Final = 0x40
 _SMALLEST_INITIAL: Final = 1200
@@ -70,9 +72,10 @@ async def offered_versions(
             while True:
                 with trio.move_on_after(pause):
                     try:
-                        await _send(sock, question)
+                        await _undisturbed(sock.send(question))
                         while True:
-                            versions = read_answer(await _receive(sock), destination, source)
+                            answer = await _undisturbed(sock.recv(1 << 16))
+                            versions = read_answer(answer, destination, source)
                             if versions is not None:
                                 return versions
                     except ConnectionRefusedError:
@@ -84,19 +87,11 @@ async def offered_versions(
     return None
 
 
-async def _send(sock: trio.socket.SocketType, data: bytes) -> None:
+async def _undisturbed(call: Awaitable[_T]) -> _T:
+    """What it returns. A system's opinion about an earlier datagram, or about the route now, is no
+    answer: it is to be asked again later."""
     try:
-        await sock.send(data)
-    except ConnectionRefusedError:
-        raise
-    except OSError:
-        # The system's opinion about an earlier datagram, or about the route now: ask again later.
-        await trio.sleep_forever()
-
-
-async def _receive(sock: trio.socket.SocketType) -> bytes:
-    try:
-        return await sock.recv(1 << 16)
+        return await call
     except ConnectionRefusedError:
         raise
     except OSError:

@@ -18,7 +18,7 @@ from .. import _checks
 
 try:
     from .client.client import Client
-    from .client.complete import CompleteResponse
+    from .client.settings import PoolLimits
     from .connection import HTTP3Connection, open_http3
 except ModuleNotFoundError as _error:
     _checks.tell_extra(_error, "http3", ("pylsqpack",))
@@ -38,7 +38,7 @@ from .errors import (
 from .fields import Headers, HeaderTypes, ResponseHead
 from .priority import Priority
 from .request import Request
-from .response import Response
+from .response import CompleteResponse, Response
 from .settings import HTTP3Config, PeerSettings
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "MalformedResponseError",
     "NotAuthoritativeError",
     "PeerSettings",
+    "PoolLimits",
     "Priority",
     "RedirectError",
     "Request",

@@ -1,7 +1,7 @@
 """HTTP/3 on an open QUIC connection (RFC 9114)."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakSet
 
@@ -12,15 +12,15 @@ from .._construction import NoPublicConstructor, create
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Exchange
-from .fields import HeaderTypes, completed, header_fields, pseudo_fields, request_fields
+from .fields import HeaderTypes, completed, pseudo_fields, request_fields
 from .origin import check_host_field, check_origin
 from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import Priority
 from .request import Request
-from .response import CONTENT, Content, Response, respond
-from .session import ENDINGS, Session
+from .response import Content, Response, checked_content, respond
 from .settings import HTTP3Config, PeerSettings
+from .state import ConnectionState
 from .url import parse_url
 
 _DEFAULT_CONFIG = HTTP3Config()
@@ -36,8 +36,8 @@ _taken: WeakSet[Connection] = WeakSet()
 class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
     """Requests to one server over one QUIC connection, any number at once; see `open_http3`."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, state: ConnectionState) -> None:
+        self._state = state
 
     def __repr__(self) -> str:
         state = "open" if self.available else "ending"
@@ -46,35 +46,35 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
     @property
     def quic(self) -> Connection:
         """The QUIC connection below, for its paths and statistics."""
-        return self._session.quic
+        return self._state.quic
 
     @property
     def available(self) -> bool:
         """Whether new requests can be made: no GOAWAY came, nothing failed."""
-        return self._session.available
+        return self._state.available
 
     @property
     def active_requests(self) -> int:
         """Requests under way."""
-        return len(self._session.requests)
+        return len(self._state.requests)
 
     @property
     def peer_settings(self) -> PeerSettings | None:
         """What the server has said about itself; None until it has."""
-        return self._session.settings
+        return self._state.settings
 
     async def wait_settings(self) -> PeerSettings:
         """Wait for the server's SETTINGS (RFC 9114 section 7.2.4). Raises what ended the connection
         if that comes first. Cancellation leaves nothing behind."""
-        await self._session.settings_known.wait()
-        if self._session.settings is None:
-            raise self._session.end_error()
-        return self._session.settings
+        await self._state.settings_known.wait()
+        if self._state.settings is None:
+            raise self._state.end_error()
+        return self._state.settings
 
     async def wait_closed(self) -> None:
         """Wait until this connection is of no use any more: it failed, the QUIC connection is over,
         or the server is going away and the last request is done. Raises nothing."""
-        await self._session.over.wait()
+        await self._state.over.wait()
 
     async def open_request(
         self,
@@ -109,45 +109,47 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         no Extended CONNECT, ValueError for what HTTP does not allow, and what ended the connection.
         Cancelled, the request was given up.
         """
-        _check_options(priority, early_data, any_origin)
-        _checks.check(_checks.flag, "end", end)
+        _checks.check(_PRIORITY, "priority", priority)
+        for name, value in (("early_data", early_data), ("any_origin", any_origin), ("end", end)):
+            _checks.check(_checks.flag, name, value)
         fields = pseudo_fields(method, scheme, authority, path, protocol) + request_fields(headers)
         if priority is not None:
             fields.append((b"priority", priority.field_value))
-        check_host_field(authority, headers)
-        session = self._session
-        session.check_available()
+        check_host_field(authority, fields)
+        state = self._state
+        state.check_available()
         if not any_origin and (method != "CONNECT" or protocol is not None):
-            await check_origin(session.quic, authority)
+            await check_origin(state.quic, authority)
         stream = await self._open_stream(protocol, early_data)
-        request = create(Request, session, stream, method)
-        session.enter(stream.stream_id, request)
+        request = create(Request, state, stream, method)
+        state.enter(stream.stream_id, request)
         try:
             # the wait may have been long
-            session.check_available()
+            state.check_available()
             if priority is not None:
                 stream.set_priority(priority.urgency, incremental=priority.incremental)
             await request.send_headers(fields, end=end)
         except BaseException as error:
             request.cancel()
             if isinstance(error, PeerError):
-                raise session.fail(error) from error
+                raise state.fail(error) from error
             raise
         return request
 
     async def _open_stream(self, protocol: str | None, early_data: bool) -> Stream:
-        session = self._session
+        state = self._state
         if protocol is not None and not (await self.wait_settings()).enable_connect_protocol:
             raise HTTP3Error("the server knows no Extended CONNECT (RFC 9220)")
-        await session.encoder_stream.wait_for_room()
+        await state.encoder_stream.wait_for_room()
         try:
-            return await session.quic.open_stream(early_data=early_data)
+            return await state.quic.open_stream(early_data=early_data)
         except trio.ClosedResourceError:
-            if session.ended:
-                raise session.end_error() from None
+            if state.ended:
+                raise state.end_error() from None
             raise
 
-    def request(
+    @asynccontextmanager
+    async def request(
         self,
         method: str,
         url: str,
@@ -157,7 +159,7 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         priority: Priority | None = None,
         early_data: bool = False,
         any_origin: bool = False,
-    ) -> AbstractAsyncContextManager[Response]:
+    ) -> AsyncGenerator[Response]:
         """A request and the response to it: `async with http.request("GET", url) as response`.
 
         `content` is sent while the response is read; an exception that an iterable raises cancels
@@ -166,44 +168,20 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         `early_data`, `any_origin` and errors are those of `open_request` and `Request`.
         """
         _checks.check(_URL, "url", url)
-        _checks.check(header_fields, "headers", headers)
-        _checks.check(CONTENT, "content", content)
-        _check_options(priority, early_data, any_origin)
-        return self._request(method, url, headers, content, priority, early_data, any_origin)
-
-    @asynccontextmanager
-    async def _request(
-        self,
-        method: str,
-        url: str,
-        headers: HeaderTypes,
-        content: Content | None,
-        priority: Priority | None,
-        early_data: bool,
-        any_origin: bool,
-    ) -> AsyncGenerator[Response]:
-        target = parse_url(url)
-        if isinstance(content, bytearray | memoryview):
-            content = bytes(content)
+        target, sent = parse_url(url), checked_content(content)
         request = await self.open_request(
             method,
             "https",
             target.authority,
             target.path,
-            completed(headers, target.authorization, content),
+            completed(request_fields(headers), target.authorization, sent),
             priority=priority,
-            end=content is None,
+            end=sent is None,
             early_data=early_data,
             any_origin=any_origin,
         )
-        async with respond(Exchange(request, self.quic), content, target.url) as response:
+        async with respond(Exchange(request, self.quic), sent, target.url) as response:
             yield response
-
-
-def _check_options(priority: object, early_data: object, any_origin: object) -> None:
-    _checks.check(_PRIORITY, "priority", priority)
-    _checks.check(_checks.flag, "early_data", early_data)
-    _checks.check(_checks.flag, "any_origin", any_origin)
 
 
 @asynccontextmanager
@@ -226,18 +204,18 @@ async def open_http3(
     _checks.check(_QUIC, "connection", connection)
     _checks.check(_CONFIG, "config", config)
     _take(connection)
-    session = Session(connection, config)
+    state = ConnectionState(connection, config)
     async with background() as nursery:
-        for outbox in session.outboxes:
-            nursery.start_soon(_send, session, outbox)
-        nursery.start_soon(PeerStreams(session).accept, nursery)
-        nursery.start_soon(_close_on_fault, session)
+        for outbox in state.outboxes:
+            nursery.start_soon(_send, state, outbox)
+        nursery.start_soon(PeerStreams(state).accept, nursery)
+        nursery.start_soon(_close_on_fault, state)
         try:
-            yield create(HTTP3Connection, session)
+            yield create(HTTP3Connection, state)
         except BaseException:
-            await _close_now(session, ErrorCode.H3_NO_ERROR, "")
+            await _close_now(state)
             raise
-        for request in list(session.requests.values()):
+        for request in list(state.requests.values()):
             request.cancel()
         await connection.aclose(ErrorCode.H3_NO_ERROR)
 
@@ -246,42 +224,34 @@ def _take(connection: Connection) -> None:
     """RFC 9114 section 3.1: the protocol is chosen by ALPN. Section 6.2.1: there is one control
     stream of each side."""
     if connection.alpn != "h3":
-        raise ValueError(
-            f"the connection speaks {connection.alpn!r}, not HTTP/3: open it with alpn=['h3']"
-        )
+        text = f"the connection speaks {connection.alpn!r}, not HTTP/3: open it with alpn=['h3']"
+        raise ValueError(text)
     if connection in _taken:
         raise ValueError("the connection has carried HTTP/3 already; open another one")
     _taken.add(connection)
 
 
-async def _send(session: Session, outbox: Outbox) -> None:
+async def _send(state: ConnectionState, outbox: Outbox) -> None:
     """One of our own streams, which lives as long as the connection.
 
     It may begin as early data: SETTINGS, and what QPACK says, do no harm when they come again.
     """
-    try:
-        await outbox.run(await session.quic.open_send_stream(early_data=True))
-    except StopSendingError:
-        session.fail(
-            PeerError(
-                ErrorCode.H3_CLOSED_CRITICAL_STREAM, "the server stopped reading a stream it needs"
-            )
-        )
-    except ENDINGS:
-        session.lose()
+    with state.ending():
+        try:
+            await outbox.run(await state.quic.open_send_stream(early_data=True))
+        except StopSendingError:
+            text = "the server stopped reading a stream it needs"
+            raise PeerError(ErrorCode.H3_CLOSED_CRITICAL_STREAM, text) from None
 
 
-async def _close_on_fault(session: Session) -> None:
-    await session.failed.wait()
-    if session.fault is not None:
-        await _close_now(session, session.fault.code, session.fault.reason)
+async def _close_on_fault(state: ConnectionState) -> None:
+    await state.failed.wait()
+    await _close_now(state)
 
 
-async def _close_now(session: Session, code: int, reason: str) -> None:
+async def _close_now(state: ConnectionState) -> None:
     """Close the QUIC connection without waiting for anything to be delivered."""
-    fault = session.fault
-    if fault is not None:
-        code, reason = fault.code, fault.reason
+    fault = state.fault or PeerError(ErrorCode.H3_NO_ERROR, "")
     with trio.CancelScope(shield=True) as scope:
         scope.cancel()
-        await session.quic.aclose(code, reason)
+        await state.quic.aclose(fault.code, fault.reason)

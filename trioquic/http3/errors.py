@@ -1,13 +1,4 @@
-"""HTTP/3's error codes (RFC 9114 section 8.1, RFC 9204 section 6) and this client's exceptions::
-
-    trioquic.QuicError
-        HTTP3Error
-            NotAuthoritativeError
-            RedirectError
-            StatusError
-            HTTP3ConnectionError
-            HTTP3StreamError: RequestRejectedError, MalformedResponseError,
-                FieldSectionTooLargeError
+"""HTTP/3's error codes (RFC 9114 section 8.1, RFC 9204 section 6) and this client's exceptions.
 
 A QUIC connection that is lost raises trioquic's own `ConnectionLostError`s, and what follows one's
 own close `trio.ClosedResourceError`; neither is wrapped.
@@ -114,9 +105,13 @@ def code_name(code: int) -> str:
         return f"error {code:#x}"
 
 
+def rejection(reason: str) -> RequestRejectedError:
+    return RequestRejectedError(reason, code=ErrorCode.H3_REQUEST_REJECTED)
+
+
 def stream_error(code: int, *, has_begun: bool = False) -> HTTP3StreamError:
     """What a RESET_STREAM of the server's means to the request. Who has begun to answer cannot say
     that it has done nothing (RFC 9114 section 4.1.1)."""
     if code == ErrorCode.H3_REQUEST_REJECTED and not has_begun:
-        return RequestRejectedError("the server did not process the request", code=code)
+        return rejection("the server did not process the request")
     return HTTP3StreamError("the server gave up on the response", code=code)

@@ -20,7 +20,6 @@ from .timeouts import Timeouts, stood_still
 from .upload import Upload
 
 _T = TypeVar("_T")
-NO_TIMEOUTS: Final = Timeouts()
 _EXPECTED: Final = EXPECTED[Phase.READ]
 
 
@@ -37,7 +36,7 @@ class Exchange:
         request: Request,
         quic: Connection,
         *,
-        timeouts: Timeouts = NO_TIMEOUTS,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         on_late: Callable[[], None] = _nothing,
         on_close: Callable[[], None] = _nothing,
     ) -> None:
@@ -49,6 +48,8 @@ class Exchange:
         self._upload: Upload | None = None
         self._reader: trio.CancelScope | None = None
         self._closed = False
+        self.head: ResponseHead
+        """The response's, once it was received."""
 
     @property
     def stream_id(self) -> int:
@@ -73,7 +74,8 @@ class Exchange:
     async def receive_head(self) -> ResponseHead:
         """The response's status and headers; the same when called again, also after a
         cancellation."""
-        return await self._read(self._request.receive_response)
+        self.head = await self._read(self._request.receive_response)
+        return self.head
 
     async def receive_data(self, max_bytes: int | None = None) -> bytes:
         """The next part of the response's content; b"" when it is complete."""

@@ -35,14 +35,27 @@ EXPECTED: Final[dict[Phase, tuple[type[Exception], ...]]] = {
 
 
 class RequestFailedError(Exception):
-    """`error` is None where it took longer than the request allows; `text` tells it to people."""
+    """`error` is None where it took longer than the request allows; `text` tells it to people, and
+    `over` what it went."""
 
-    def __init__(self, phase: Phase, error: Exception | None = None, text: str = "") -> None:
+    def __init__(
+        self,
+        phase: Phase,
+        error: Exception | None = None,
+        text: str = "",
+        *,
+        over: str = "over QUIC",
+    ) -> None:
         super().__init__(text or str(error) or type(error).__name__)
         self.phase = phase
         self.error = error
+        self.over = over
         self.final: bool = False
         """Whether no other way is to be tried."""
+
+    def make_final(self) -> None:
+        """No other way is to be tried."""
+        self.final = True
 
     @property
     def unconnected(self) -> bool:
@@ -56,12 +69,10 @@ class RequestFailedError(Exception):
         return self.unconnected and self.error is not None
 
 
-def no_way(
-    over_http3: RequestFailedError, around: RequestFailedError, name: str
-) -> RequestFailedError:
-    """Neither led to a connection. Every host has TCP, so what became of the way around HTTP/3,
-    which is called `name`, counts; what else was tried is told, too."""
-    text = f"over QUIC: {over_http3}; {name}: {around}"
+def no_way(over_http3: RequestFailedError, around: RequestFailedError) -> RequestFailedError:
+    """Neither led to a connection. Every host has TCP, so what became of the way around HTTP/3
+    counts; what else was tried is told, too."""
+    text = f"{over_http3.over}: {over_http3}; {around.over}: {around}"
     return RequestFailedError(Phase.CONNECT, around.error, text)
 
 

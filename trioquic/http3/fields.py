@@ -44,15 +44,10 @@ class ResponseHead:
 
     def header(self, name: str, default: str | None = None) -> str | None:
         """The value of the first field of that name, in whichever letters; `default` if there is
-        none."""
-        return field(self.headers, name, default)
-
-
-def field(headers: Headers, name: str, default: str | None = None) -> str | None:
-    """The value of the first field of that name, in whichever letters; `default` if there is none.
-    Bytes are letters of Latin-1 (RFC 9110 section 5.5)."""
-    wanted = name.lower().encode("latin-1")
-    return next((value.decode("latin-1") for key, value in headers if key == wanted), default)
+        none. Bytes are letters of Latin-1 (RFC 9110 section 5.5)."""
+        wanted = name.lower().encode("latin-1")
+        found = (value.decode("latin-1") for key, value in self.headers if key == wanted)
+        return next(found, default)
 
 
 def section_size(fields: Iterable[tuple[bytes, bytes]]) -> int:
@@ -62,12 +57,9 @@ def section_size(fields: Iterable[tuple[bytes, bytes]]) -> int:
 
 def header_fields(name: str, value: object) -> object:
     """A row for `HeaderTypes`: pairs of texts, in a sequence."""
-    if isinstance(value, Mapping):
-        raise _checks.wrong_type(
-            name, "a sequence of (name, value) pairs", value, "write list(headers.items())"
-        )
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise _checks.wrong_type(name, "a sequence of (name, value) pairs", value)
+        hint = "write list(headers.items())" if isinstance(value, Mapping) else ""
+        raise _checks.wrong_type(name, "a sequence of (name, value) pairs", value, hint)
     for pair in value:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(f"each of {name} must be a (name, value) pair, not {pair!r:.60}")
@@ -94,16 +86,18 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-def completed(headers: HeaderTypes, authorization: str | None, content: object) -> HeaderTypes:
+def completed(
+    fields: list[tuple[bytes, bytes]], authorization: str | None, content: object
+) -> Headers:
     """With the fields that a URL's user and a content of known length bring along, where the caller
     has given none."""
-    given = {_bytes(name).lower() for name, _ in headers}
-    more: list[tuple[str, str]] = []
+    given = {name for name, _ in fields}
+    more = []
     if authorization is not None and b"authorization" not in given:
-        more.append(("authorization", authorization))
+        more.append((b"authorization", authorization.encode("ascii")))
     if isinstance(content, bytes) and b"content-length" not in given:
-        more.append(("content-length", str(len(content))))
-    return (*headers, *more)
+        more.append((b"content-length", b"%d" % len(content)))
+    return (*fields, *more)
 
 
 def pseudo_fields(
@@ -165,17 +159,12 @@ def content_length(headers: Headers) -> int | None:
 
 
 def malformed(reason: str) -> MalformedResponseError:
-    return MalformedResponseError(
-        f"the response is malformed: {reason}", code=ErrorCode.H3_MESSAGE_ERROR
-    )
+    text = f"the response is malformed: {reason}"
+    return MalformedResponseError(text, code=ErrorCode.H3_MESSAGE_ERROR)
 
 
 def _bytes(text: bytes | str) -> bytes:
-    if isinstance(text, str):
-        return text.encode("latin-1")
-    if not isinstance(text, bytes):
-        raise TypeError(f"fields and control data are bytes or str, not {type(text).__name__}")
-    return text
+    return text.encode("latin-1") if isinstance(text, str) else text
 
 
 def _visible(what: str, text: str) -> bytes:

@@ -20,11 +20,10 @@ CANCEL_PUSH: Final = 0x03
 SETTINGS: Final = 0x04
 PUSH_PROMISE: Final = 0x05
 GOAWAY: Final = 0x07
-MAX_PUSH_ID: Final = 0x0D
 PRIORITY_UPDATE_REQUEST: Final = 0xF0700
-PRIORITY_UPDATE_PUSH: Final = 0xF0701
-# HTTP/2's frame types without a meaning here (section 7.2.8)
-RESERVED: Final = frozenset((0x02, 0x06, 0x08, 0x09))
+# All types with a meaning, also those of clients (MAX_PUSH_ID, PRIORITY_UPDATE) and of HTTP/2
+# (section 7.2.8). Others are passed over, wherever they come (section 9).
+DEFINED: Final = frozenset((*range(0x0A), 0x0D, PRIORITY_UPDATE_REQUEST, 0xF0701))
 
 CHUNK: Final = 1 << 16  # bytes; a stream is asked for no more at once
 # bytes that a stream is asked for at least: what is left of them when the user pauses is kept here,
@@ -34,19 +33,10 @@ _LEAST_CHUNK: Final = 1 << 12
 # one by one, which takes that much longer for each.
 _RUN: Final = 1024
 _ALONE: Final = 16
-_SHORT_TYPES: Final = RESERVED | {
-    DATA,
-    HEADERS,
-    CANCEL_PUSH,
-    SETTINGS,
-    PUSH_PROMISE,
-    GOAWAY,
-    MAX_PUSH_ID,
-}
 # By a frame's first byte, how many bytes its type has if that is at most two and means nothing in
 # HTTP/3, and else 0. Types from 0x100 to 0x3fff mean nothing.
 _MEANINGLESS: Final = bytes(
-    [kind not in _SHORT_TYPES for kind in range(0x40)] + [0] + [2] * 0x3F + [0] * 0x80
+    [kind not in DEFINED for kind in range(0x40)] + [0] + [2] * 0x3F + [0] * 0x80
 )
 
 
@@ -125,9 +115,7 @@ class FrameReader:
         while (header := self._header()) is None:
             if not await self._fill(most):
                 if self._position < len(self._chunk):
-                    raise PeerError(
-                        ErrorCode.H3_FRAME_ERROR, "the stream ends within a frame's header"
-                    )
+                    raise _cut_off()
                 return None
         self._kind, self.remaining, self._position = header
         return self._kind

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from .. import Connection
 from .errors import NotAuthoritativeError
-from .fields import HeaderTypes
 from .url import parse_url
 
 
@@ -35,12 +34,8 @@ def _host_of(authority: str) -> str:
     return parse_url(f"https://{authority}").origin.host
 
 
-def check_host_field(authority: str, headers: HeaderTypes) -> None:
+def check_host_field(authority: str, fields: list[tuple[bytes, bytes]]) -> None:
     """A Host field says the same as the control data, if there is one (section 4.3.1)."""
-    for name, value in headers:
-        if _text(name).lower() == "host" and _text(value).lower() != authority.lower():
+    for name, value in fields:
+        if name == b"host" and value.decode("latin-1").lower() != authority.lower():
             raise ValueError(f"the field host is not the authority, {authority!r}")
-
-
-def _text(part: bytes | str) -> str:
-    return part if isinstance(part, str) else part.decode("latin-1")

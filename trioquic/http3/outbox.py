@@ -30,9 +30,8 @@ class Outbox:
             return
         self._queue += data
         if len(self._queue) > MOST:
-            raise PeerError(
-                ErrorCode.H3_EXCESSIVE_LOAD, "the server does not read what it asked for"
-            )
+            text = "the server does not read what it asked for"
+            raise PeerError(ErrorCode.H3_EXCESSIVE_LOAD, text)
         if len(self._queue) > ROOM and self._room.is_set():
             self._room = trio.Event()
         self._filled.set()

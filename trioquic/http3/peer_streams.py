@@ -4,6 +4,7 @@ One task accepts them, and each has a task that reads it. Everything that the se
 them ends the connection with the error that the RFC names for it.
 """
 
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -12,38 +13,16 @@ from .. import ReceiveStream, StreamResetError
 from .errors import ErrorCode, PeerError
 from .frames import (
     CANCEL_PUSH,
-    DATA,
+    DEFINED,
     GOAWAY,
-    HEADERS,
-    MAX_PUSH_ID,
-    PRIORITY_UPDATE_PUSH,
-    PRIORITY_UPDATE_REQUEST,
-    PUSH_PROMISE,
-    RESERVED,
     SETTINGS,
     FrameReader,
     single_varint,
 )
-from .session import (
-    CONTROL_STREAM,
-    DECODER_STREAM,
-    ENCODER_STREAM,
-    ENDINGS,
-    PUSH_STREAM,
-    Session,
-)
 from .settings import MOST_SETTINGS, read_settings
+from .state import CONTROL_STREAM, DECODER_STREAM, ENCODER_STREAM, PUSH_STREAM, ConnectionState
 
 _NAMES: Final = {CONTROL_STREAM: "control", ENCODER_STREAM: "encoder", DECODER_STREAM: "decoder"}
-# what a client never gets on a control stream (section 7.2; RFC 9218 section 7.2)
-_UNEXPECTED: Final = RESERVED | {
-    DATA,
-    HEADERS,
-    PUSH_PROMISE,
-    MAX_PUSH_ID,
-    PRIORITY_UPDATE_REQUEST,
-    PRIORITY_UPDATE_PUSH,
-}
 # streams that a server may open in all, and one more for each request; reserved types are allowed
 _MOST_STREAMS: Final = 64
 _MOST_ID_FRAME: Final = 8  # bytes of a frame that is one integer
@@ -52,105 +31,86 @@ _MOST_ID_FRAME: Final = 8  # bytes of a frame that is one integer
 class PeerStreams:
     """Reads what the server opens."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, state: ConnectionState) -> None:
+        self._state = state
         self._open: set[int] = set()  # types of the critical streams that are there
         self._accepted = 0
 
     async def accept(self, nursery: trio.Nursery) -> None:
         """Accept the server's streams until the connection is over."""
-        session = self._session
-        try:
+        with self._state.ending():
             while True:
-                stream = await session.quic.accept_stream()
+                stream = await self._state.quic.accept_stream()
                 if not isinstance(stream, ReceiveStream):
-                    # section 6.1
-                    session.fail(
-                        PeerError(
-                            ErrorCode.H3_STREAM_CREATION_ERROR,
-                            "the server opened a bidirectional stream",
-                        )
-                    )
-                    return
+                    text = "the server opened a bidirectional stream (section 6.1)"
+                    raise PeerError(ErrorCode.H3_STREAM_CREATION_ERROR, text)
                 self._count()
                 nursery.start_soon(self._read, stream)
-        except PeerError as fault:
-            session.fail(fault)
-        except ENDINGS:
-            session.lose()
 
     def _count(self) -> None:
         """Three streams are all that this client knows a use for. Each other one takes a task, and
         may be five bytes for the server (section 10.5)."""
         self._accepted += 1
-        if self._accepted > _MOST_STREAMS + self._session.requests_made:
-            raise PeerError(
-                ErrorCode.H3_EXCESSIVE_LOAD, "the server opens streams of unknown types without end"
-            )
+        if self._accepted > _MOST_STREAMS + self._state.requests_made:
+            text = "the server opens streams of unknown types without end"
+            raise PeerError(ErrorCode.H3_EXCESSIVE_LOAD, text)
 
     async def _read(self, stream: ReceiveStream) -> None:
-        kind = None
-        try:
+        with self._state.ending():
             frames = FrameReader(stream)
-            kind = await frames.varint()
+            try:
+                kind = await frames.varint()
+            except StreamResetError:
+                return
             if kind in _NAMES:
-                await self._read_critical(kind, frames)
-                raise _closed(kind)
+                with suppress(StreamResetError):
+                    await self._read_critical(kind, frames)
+                text = f"the server closed its {_NAMES[kind]} stream"
+                raise PeerError(ErrorCode.H3_CLOSED_CRITICAL_STREAM, text)
             if kind == PUSH_STREAM:
                 # section 4.6: no push ID was ever allowed
-                raise PeerError(
-                    ErrorCode.H3_ID_ERROR, "the server pushes, which it was not asked to"
-                )
+                raise PeerError(ErrorCode.H3_ID_ERROR, "a push, which the server was not asked for")
             if kind is not None:
                 # section 6.2.3: not an error of the connection
                 stream.stop(ErrorCode.H3_STREAM_CREATION_ERROR)
-        except StreamResetError:
-            if kind in _NAMES:
-                self._session.fail(_closed(kind))
-        except PeerError as fault:
-            self._session.fail(fault)
-        except ENDINGS:
-            self._session.lose()
 
     async def _read_critical(self, kind: int, frames: FrameReader) -> None:
         if kind in self._open:
-            raise PeerError(
-                ErrorCode.H3_STREAM_CREATION_ERROR, f"a second {_NAMES[kind]} stream was opened"
-            )
+            text = f"a second {_NAMES[kind]} stream was opened"
+            raise PeerError(ErrorCode.H3_STREAM_CREATION_ERROR, text)
         self._open.add(kind)
         if kind == CONTROL_STREAM:
             await self._read_control(frames)
         elif kind == ENCODER_STREAM:
             while data := await frames.unframed():
-                self._session.decoder.on_encoder_stream(data)
+                self._state.decoder.on_encoder_stream(data)
         else:
             while data := await frames.unframed():
-                self._session.encoder.on_decoder_stream(data)
+                self._state.encoder.on_decoder_stream(data)
 
     async def _read_control(self, frames: FrameReader) -> None:
-        session = self._session
+        state = self._state
         kind = await frames.frame()
         if kind is not None and kind != SETTINGS:
-            raise PeerError(
-                ErrorCode.H3_MISSING_SETTINGS, f"the first frame is of type {kind:#x}, not SETTINGS"
-            )
+            text = f"the first frame is of type {kind:#x}, not SETTINGS"
+            raise PeerError(ErrorCode.H3_MISSING_SETTINGS, text)
         while kind is not None:
             if kind == SETTINGS:
-                if session.settings is not None:
+                if state.settings is not None:
                     raise PeerError(ErrorCode.H3_FRAME_UNEXPECTED, "SETTINGS came a second time")
-                session.on_settings(read_settings(await _payload(frames, MOST_SETTINGS)))
+                state.on_settings(read_settings(await _payload(frames, MOST_SETTINGS)))
             elif kind == GOAWAY:
                 payload = await _payload(frames, _MOST_ID_FRAME)
-                session.on_goaway(single_varint(payload, "GOAWAY"))
+                state.on_goaway(single_varint(payload, "GOAWAY"))
             elif kind == CANCEL_PUSH:
                 payload = await _payload(frames, _MOST_ID_FRAME)
                 number = single_varint(payload, "CANCEL_PUSH")
                 # section 7.2.3: no push ID was ever allowed
                 raise PeerError(ErrorCode.H3_ID_ERROR, f"CANCEL_PUSH of push {number}")
-            elif kind in _UNEXPECTED:
-                raise PeerError(
-                    ErrorCode.H3_FRAME_UNEXPECTED, f"frame type {kind:#x} on the control stream"
-                )
+            elif kind in DEFINED:
+                # section 7.2; RFC 9218 section 7.2
+                text = f"frame type {kind:#x} on the control stream"
+                raise PeerError(ErrorCode.H3_FRAME_UNEXPECTED, text)
             else:
                 await frames.skip()
             kind = await frames.frame()
@@ -161,8 +121,3 @@ async def _payload(frames: FrameReader, most: int) -> bytes:
         code = ErrorCode.H3_FRAME_ERROR if most == _MOST_ID_FRAME else ErrorCode.H3_EXCESSIVE_LOAD
         raise PeerError(code, f"a frame of {frames.remaining} bytes on the control stream")
     return await frames.whole()
-
-
-def _closed(kind: int | None) -> PeerError:
-    name = _NAMES.get(-1 if kind is None else kind, "")
-    return PeerError(ErrorCode.H3_CLOSED_CRITICAL_STREAM, f"the server closed its {name} stream")

@@ -44,9 +44,8 @@ class Decoder:
             raise _too_large(f"{length} bytes of compressed header fields")
         self._unfinished[stream_id] = length
         if sum(self._unfinished.values()) > max(_MOST_UNFINISHED, 4 * self._most_size):
-            raise PeerError(
-                ErrorCode.H3_EXCESSIVE_LOAD, "the server completes none of its header sections"
-            )
+            text = "the server completes none of its header sections"
+            raise PeerError(ErrorCode.H3_EXCESSIVE_LOAD, text)
 
     def feed(self, stream_id: int, section: bytes) -> _Fields | None:
         """The section's fields; None if it has to wait for the dynamic table: see `blocked`.
@@ -149,10 +148,8 @@ class Encoder:
         """A compressed section. Raises FieldSectionTooLargeError if the server would refuse it."""
         size = section_size(fields)
         if self._most_size is not None and size > self._most_size:
-            raise FieldSectionTooLargeError(
-                f"header fields of {size} bytes; the server takes {self._most_size}",
-                code=ErrorCode.H3_REQUEST_CANCELLED,
-            )
+            text = f"header fields of {size} bytes; the server takes {self._most_size}"
+            raise FieldSectionTooLargeError(text, code=ErrorCode.H3_REQUEST_CANCELLED)
         updates, section = self._encoder.encode(stream_id, fields)
         self._outbox.put(updates)
         return section
@@ -170,6 +167,5 @@ def _failed(error: Exception) -> PeerError:
 
 
 def _too_large(what: str) -> FieldSectionTooLargeError:
-    return FieldSectionTooLargeError(
-        f"the server sent {what}, more than is accepted", code=ErrorCode.H3_EXCESSIVE_LOAD
-    )
+    text = f"the server sent {what}, more than is accepted"
+    return FieldSectionTooLargeError(text, code=ErrorCode.H3_EXCESSIVE_LOAD)

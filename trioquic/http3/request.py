@@ -11,7 +11,7 @@ import trio
 
 from .. import StopSendingError, Stream, StreamResetError, _checks
 from .._construction import NoPublicConstructor
-from .errors import ErrorCode, HTTP3StreamError, PeerError, RequestRejectedError, stream_error
+from .errors import ErrorCode, HTTP3StreamError, PeerError, rejection, stream_error
 from .fields import (
     Headers,
     HeaderTypes,
@@ -23,34 +23,19 @@ from .fields import (
     request_fields,
 )
 from .frames import (
-    CANCEL_PUSH,
     CHUNK,
     DATA,
-    GOAWAY,
+    DEFINED,
     HEADERS,
-    MAX_PUSH_ID,
-    PRIORITY_UPDATE_PUSH,
-    PRIORITY_UPDATE_REQUEST,
     PUSH_PROMISE,
-    RESERVED,
-    SETTINGS,
     FrameReader,
     encode_frame,
     encode_varint,
 )
 from .priority import Priority, encode_priority_update
-from .session import Session
+from .state import ConnectionState
 
 MOST: Final = _checks.optional(_checks.whole(1))
-# what no server sends on a request's stream (section 7.2; RFC 9218 section 7.2)
-_UNEXPECTED: Final = RESERVED | {
-    CANCEL_PUSH,
-    SETTINGS,
-    GOAWAY,
-    MAX_PUSH_ID,
-    PRIORITY_UPDATE_REQUEST,
-    PRIORITY_UPDATE_PUSH,
-}
 # up to this size it is cheaper to copy data behind its frame header than to send it by itself
 _SMALL: Final = 1 << 15
 # A response that was sent together with a GOAWAY is read first: so long, in seconds, and for this
@@ -73,8 +58,8 @@ class Request(
     data, and `trio.ClosedResourceError` after one's own `cancel` or `aclose`.
     """
 
-    def __init__(self, session: Session, stream: Stream, method: str) -> None:
-        self._session = session
+    def __init__(self, state: ConnectionState, stream: Stream, method: str) -> None:
+        self._state = state
         self._stream = stream
         self._frames = FrameReader(stream)
         self._method = method
@@ -154,7 +139,7 @@ class Request(
 
     async def _send_section(self, fields: list[tuple[bytes, bytes]]) -> None:
         # encoded and queued without a pause, so that QPACK sees the sections in their order
-        section = self._session.encoder.encode(self.stream_id, fields)
+        section = self._state.encoder.encode(self.stream_id, fields)
         await self._send(encode_frame(HEADERS, section))
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
@@ -229,7 +214,7 @@ class Request(
                     self._reader = None
             if not self._has_begun:
                 self.cancel()
-                raise self._rejection()
+                raise rejection("the server went away without processing the request")
 
     @property
     def _has_begun(self) -> bool:
@@ -238,7 +223,7 @@ class Request(
 
     def _set_grace(self) -> None:
         if self._rejected and self._reader is not None and not self._has_begun:
-            path = self._session.quic.active_path
+            path = self._state.quic.active_path
             rtt = None if path is None else path.rtt
             grace = max(_GRACE, _REORDERING * (rtt or 0.0))
             self._reader.deadline = trio.current_time() + grace
@@ -261,22 +246,19 @@ class Request(
                 )
                 return self._head
             self._informational.append(head)
-            if len(self._informational) > self._session.config.max_informational:
-                raise HTTP3StreamError(
-                    "the server sends interim responses without end",
-                    code=ErrorCode.H3_EXCESSIVE_LOAD,
-                )
+            if len(self._informational) > self._state.config.max_informational:
+                text = "the server sends interim responses without end"
+                raise HTTP3StreamError(text, code=ErrorCode.H3_EXCESSIVE_LOAD)
 
     async def _next_data(self, most: int) -> bytes:
         while not self._complete:
             kind = await self._frame(most)
             if kind is None:
                 if self._expected is not None and self._content != self._expected:
-                    raise malformed(
-                        f"{self._content} bytes came where content-length says {self._expected}"
-                    )
-                self._complete = True
-                self._end()
+                    text = f"{self._content} bytes came where content-length says {self._expected}"
+                    raise malformed(text)
+                self._complete = self._received = True
+                self._forget_if_done()
             elif kind == HEADERS and self._trailers is None and not self._is_tunnel:
                 self._trailers = read_fields(await self._section())
             elif kind == DATA and self._trailers is None:
@@ -296,7 +278,7 @@ class Request(
         return HEADERS if self._blocked else await self._frames.frame(most)
 
     async def _section(self) -> list[tuple[bytes, bytes]]:
-        decoder = self._session.decoder
+        decoder = self._state.decoder
         if not self._blocked:
             decoder.begin(self.stream_id, self._frames.remaining)
             fields = decoder.feed(self.stream_id, await self._frames.whole())
@@ -312,24 +294,20 @@ class Request(
         if kind == PUSH_PROMISE:
             # section 7.2.5: no push ID was ever allowed
             raise PeerError(ErrorCode.H3_ID_ERROR, "PUSH_PROMISE, which was not asked for")
-        if kind in _UNEXPECTED or kind in (DATA, HEADERS):
-            raise PeerError(
-                ErrorCode.H3_FRAME_UNEXPECTED, f"frame type {kind:#x} at this place of a response"
-            )
+        if kind in DEFINED:
+            # section 7.2; RFC 9218 section 7.2
+            text = f"frame type {kind:#x} at this place of a response"
+            raise PeerError(ErrorCode.H3_FRAME_UNEXPECTED, text)
         await self._frames.skip()
 
     def _length(self, head: ResponseHead) -> int | None:
         if self._method == "HEAD" or head.status in _WITHOUT_CONTENT:
             return 0
-        return None if self._is_connect else content_length(head.headers)
-
-    @property
-    def _is_connect(self) -> bool:
-        return self._method == "CONNECT"
+        return None if self._method == "CONNECT" else content_length(head.headers)
 
     @property
     def _is_tunnel(self) -> bool:
-        return self._is_connect and self._head is not None and self._head.status < 300
+        return self._method == "CONNECT" and self._head is not None and self._head.status < 300
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -337,7 +315,7 @@ class Request(
         """Change which response the server should send first (RFC 9218 section 7). Returns at once;
         when very many such changes wait to be sent, the server is not told of this one."""
         self._stream.set_priority(priority.urgency, incremental=priority.incremental)
-        self._session.control.offer(encode_priority_update(self.stream_id, priority))
+        self._state.control.offer(encode_priority_update(self.stream_id, priority))
 
     def cancel(self, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Give up what is not complete, both ways (section 4.1.1). Whoever waits is woken."""
@@ -348,7 +326,7 @@ class Request(
         if not self._sent:
             self._sent = True
             self._stream.reset(error_code)
-        self._session.forget(self.stream_id)
+        self._state.forget(self.stream_id)
 
     def reject(self) -> None:
         """The server has said that it will not process this request (section 5.2): unless it has
@@ -361,7 +339,7 @@ class Request(
             self._stream.reset(ErrorCode.H3_REQUEST_CANCELLED)
         if self._reader is None:
             # whoever comes to read is told
-            self._session.forget(self.stream_id)
+            self._state.forget(self.stream_id)
         else:
             self._set_grace()
 
@@ -372,28 +350,24 @@ class Request(
         finally:
             self.cancel()
 
-    def _end(self) -> None:
-        self._received = True
-        self._forget_if_done()
-
     def _forget_if_done(self) -> None:
         if self._sent and self._received:
-            self._session.forget(self.stream_id)
+            self._state.forget(self.stream_id)
 
     def _stop_decoding(self) -> None:
         """What comes of field sections is not read any more (RFC 9204 section 2.2.2.2)."""
         self._received = True
         try:
-            self._session.decoder.cancel(self.stream_id)
+            self._state.decoder.cancel(self.stream_id)
         except PeerError as fault:
-            self._session.fail(fault)
+            self._state.fail(fault)
 
     def _translated(
         self, error: PeerError | StreamResetError | trio.ClosedResourceError
     ) -> Exception:
         """What the user gets for what happened to the stream."""
         if isinstance(error, PeerError):
-            return self._session.fail(error)
+            return self._state.fail(error)
         if isinstance(error, StreamResetError):
             if not self._received:
                 self._stop_decoding()
@@ -401,13 +375,7 @@ class Request(
             return stream_error(error.error_code, has_begun=self._has_begun)
         if self._rejected and not self._has_begun:
             # whatever has become of the connection since
-            return self._rejection()
-        if self._session.ended:
-            return self._session.end_error()
+            return rejection("the server went away without processing the request")
+        if self._state.ended:
+            return self._state.end_error()
         return error
-
-    def _rejection(self) -> RequestRejectedError:
-        return RequestRejectedError(
-            "the server went away without processing the request",
-            code=ErrorCode.H3_REQUEST_REJECTED,
-        )

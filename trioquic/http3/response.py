@@ -1,25 +1,29 @@
-"""A request with its content, and the response to it, as one block: `HTTP3Connection.request`."""
+"""Responses, all there or read while they come, and a request with its response as one block."""
 
+import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 import trio
 
 from .. import Connection, _checks
 from .._construction import NoPublicConstructor, create
 from .background import background
-from .errors import HTTP3Error
+from .errors import HTTP3Error, StatusError
 from .exchange import Exchange
 from .failure import unwrapped
 from .fields import Headers, ResponseHead
 from .request import MOST
 
 _READ: Final = _checks.optional(_checks.whole(0))
+_CHARSET: Final = re.compile(r';[ \t]*charset="?([A-Za-z0-9._:+-]+)', re.IGNORECASE)
 
 Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
 """A request's content: all of it, or piece by piece."""
-CONTENT: Final = _checks.optional(
+_CONTENT: Final = _checks.optional(
     _checks.instance(
         bytes,
         bytearray,
@@ -30,12 +34,17 @@ CONTENT: Final = _checks.optional(
 )
 
 
+def checked_content(content: Content | None) -> AsyncIterable[bytes] | bytes | None:
+    """What is to be sent. Raises TypeError."""
+    _checks.check(_CONTENT, "content", content)
+    return bytes(content) if isinstance(content, bytearray | memoryview) else content
+
+
 class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request"):
     """A response whose content is read while it comes: `async for chunk in response`."""
 
-    def __init__(self, exchange: Exchange, head: ResponseHead, url: str) -> None:
+    def __init__(self, exchange: Exchange, url: str) -> None:
         self._exchange = exchange
-        self._head = head
         self._url = url
         self._kept = b""  # what a `read` that failed had got
 
@@ -55,21 +64,21 @@ class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request")
     @property
     def status(self) -> int:
         """The status code (RFC 9110 section 15)."""
-        return self._head.status
+        return self._exchange.head.status
 
     @property
     def headers(self) -> Headers:
-        return self._head.headers
+        return self._exchange.head.headers
 
     def header(self, name: str, default: str | None = None) -> str | None:
         """The value of the first field of that name, in whichever letters; `default` if there is
         none."""
-        return self._head.header(name, default)
+        return self._exchange.head.header(name, default)
 
     @property
     def informational(self) -> tuple[ResponseHead, ...]:
         """The interim (1xx) responses that came before."""
-        return self._head.informational
+        return self._exchange.head.informational
 
     @property
     def trailers(self) -> Headers:
@@ -115,17 +124,44 @@ class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request")
         return b"".join(chunks)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteResponse(ResponseHead):
+    """What `Client.request` and its like return: head and content."""
+
+    url: str
+    """What was asked for, without user and fragment; after redirects, the last URL."""
+    content: bytes
+    trailers: Headers = ()
+
+    @property
+    def text(self) -> str:
+        """The content as text: of the charset that its Content-Type names, or UTF-8. What is none
+        becomes U+FFFD."""
+        found = _CHARSET.search(self.header("content-type") or "")
+        try:
+            return self.content.decode(found[1] if found else "utf-8", "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """What the content says in JSON (RFC 8259). Raises ValueError for what is none."""
+        return json.loads(self.content)
+
+    def raise_for_status(self) -> "CompleteResponse":
+        """This response, if its status says success (2xx); raises `StatusError` if not."""
+        if not 200 <= self.status < 300:
+            raise StatusError(self.status, self.url)
+        return self
+
+
 @asynccontextmanager
-async def reading(
-    exchange: Exchange, url: str, head: ResponseHead | None = None
-) -> AsyncGenerator[Response]:
+async def reading(exchange: Exchange, url: str) -> AsyncGenerator[Response]:
     """A response as a block, at the end of which the request is cancelled if it is not complete.
-    What its content raises comes out, unless something else does. None: the head is awaited."""
+    What its content raises comes out, unless something else does."""
     try:
-        if head is None:
-            with unwrapped():
-                head = await exchange.receive_head()
-        yield create(Response, exchange, head, url)
+        with unwrapped():
+            await exchange.receive_head()
+        yield create(Response, exchange, url)
     finally:
         await exchange.aclose()
     if exchange.upload_failure is not None:

@@ -1,14 +1,14 @@
 """The way around HTTP/3: the transport for all that does not go over it.
 
-It is made when it is first needed. What a response that came this way says of its origin's places
-is heeded as well (RFC 7838).
+What a response that came this way says of its origin's places is heeded as well (RFC 7838).
 """
 
 import httpx
 import trio
 
-from .. import TLSConfig
+from ..http3 import ResponseHead
 from ..http3.client.origins import Origins
+from ..http3.client.settings import Settings
 from ..http3.failure import Phase, RequestFailedError
 from ._failures import CLOSED, NO_CONNECTION
 from ._fallback import DefaultFallback
@@ -16,33 +16,26 @@ from ._fields import origin_of, timeouts_of
 from ._tunnels import Tunnels
 
 
-class Around:
-    """Sends requests through `given`, or the default fallback with this trust and these limits."""
+class AroundHTTP3:
+    """Sends requests through `given`, or through the default fallback with these settings and
+    limits."""
 
     def __init__(
         self,
         origins: Origins,
-        tunnels: Tunnels,
+        settings: Settings,
         given: httpx.AsyncBaseTransport | None,
-        tls: TLSConfig,
         limits: httpx.Limits,
     ) -> None:
         self._origins = origins
-        self._tunnels = tunnels
-        self._tls = tls
-        self._limits = limits
+        self._tunnels = Tunnels(origins.networks, settings.migration, origins.inside)
         self._given = given
-        self._default: DefaultFallback | None = None
+        self._default = DefaultFallback(settings.tls, limits, self._tunnels)
+        self._over = "over TCP" if given is None else "through the fallback"
 
     async def aclose(self) -> None:
-        """Close the default fallback, if there is one."""
-        if self._default is not None:
-            await self._default.aclose()
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return "over TCP" if self._given is None else "through the fallback"
+        """Close the default fallback."""
+        await self._default.aclose()
 
     async def send(self, request: httpx.Request, began: float) -> httpx.Response:
         """The response to a request that is under way since then, its body unread. Raises
@@ -52,10 +45,10 @@ class Around:
             spent = trio.current_time() - began
             response = await fallback.handle_async_request(_with_less_time(request, spent))
         except NO_CONNECTION as error:
-            raise RequestFailedError(Phase.CONNECT, error) from error
+            raise RequestFailedError(Phase.CONNECT, error, over=self._over) from error
         fields = tuple((name.lower(), value) for name, value in response.headers.raw)
-        origin, status = origin_of(request), response.status_code
-        self._origins.discovery.heard(origin, status, fields, trio.current_time())
+        head = ResponseHead(status=response.status_code, headers=fields)
+        self._origins.discovery.heard(origin_of(request), head, trio.current_time())
         return response
 
     async def _find(self, request: httpx.Request) -> httpx.AsyncBaseTransport:
@@ -67,8 +60,6 @@ class Around:
         origin = origin_of(request)
         if self._given is None:
             self._tunnels.check(origin.host)
-            if self._default is None:
-                self._default = DefaultFallback(self._tls, self._limits, self._tunnels)
             return self._default
         # it takes an answer of the resolver
         with trio.move_on_after(timeouts_of(request).connect):

@@ -20,7 +20,8 @@ import trio
 
 from .. import TLSConfig
 from ._failures import CLOSED
-from ._tcp import Backend, Ways
+from ._tcp import Backend
+from ._tunnels import Tunnels
 
 
 class _Connection(httpcore.AsyncHTTPConnection):
@@ -69,7 +70,7 @@ class _Pool(httpcore.AsyncConnectionPool):
 class _Transport(httpx.AsyncHTTPTransport):
     """httpx's, with a network of ours below, which its constructor does not take."""
 
-    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, ways: Ways) -> None:
+    def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, tunnels: Tunnels) -> None:
         super().__init__(verify=context)
         self._pool = _Pool(
             ssl_context=context,
@@ -78,18 +79,18 @@ class _Transport(httpx.AsyncHTTPTransport):
             keepalive_expiry=limits.keepalive_expiry,
             http1=True,
             http2=importlib.util.find_spec("h2") is not None,
-            network_backend=Backend(ways),
+            network_backend=Backend(tunnels),
         )
 
 
 class DefaultFallback(httpx.AsyncBaseTransport):
-    """httpx's transport that believes whom `tls` believes and goes where `ways` lead. HTTP/2 needs
-    the package h2."""
+    """httpx's transport, made when it is first needed, that believes whom `tls` believes and goes
+    where `tunnels` allow it. HTTP/2 needs the package h2."""
 
-    def __init__(self, tls: TLSConfig, limits: httpx.Limits, ways: Ways) -> None:
+    def __init__(self, tls: TLSConfig, limits: httpx.Limits, tunnels: Tunnels) -> None:
         self._tls = tls
         self._limits = limits
-        self._ways = ways
+        self._tunnels = tunnels
         self._making = trio.Lock()
         self._inner: httpx.AsyncHTTPTransport | None = None
         self._under_way: set[trio.CancelScope] = set()
@@ -114,7 +115,7 @@ class DefaultFallback(httpx.AsyncBaseTransport):
 
     def _make(self) -> httpx.AsyncHTTPTransport:
         try:
-            return _Transport(ssl_context(self._tls), self._limits, self._ways)
+            return _Transport(ssl_context(self._tls), self._limits, self._tunnels)
         except OSError as error:
             # ssl.SSLError is one
             raise httpx.ConnectError(str(error)) from error

@@ -5,7 +5,7 @@ TCP connection. HTTP/3 has the first as control data and has no place for the re
 """
 
 import math
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable
 from typing import Final
 
 import httpx
@@ -22,14 +22,13 @@ _HTTPS_PORT: Final = 443
 def call_of(request: httpx.Request) -> Call:
     """The request as HTTP/3 makes it."""
     origin, authority = origin_of(request), authority_of(request)
-    server_name = request.extensions.get("sni_hostname")
     target: bytes = request.extensions.get("target", request.url.raw_path)
     # a host that the user has named beside the URL's is the user's own choice
     chosen = "sni_hostname" in request.extensions
     return Call(
         method=request.method,
         origin=origin,
-        server_name=server_name or origin.host,
+        server_name=request.extensions.get("sni_hostname"),
         authority=authority,
         path=target.decode("ascii"),
         fields=tuple(request_fields(request)),
@@ -94,8 +93,5 @@ def received_fields(fields: Headers) -> list[tuple[bytes, bytes]]:
     crumbs = [value for name, value in fields if name == b"cookie"]
     if len(crumbs) < 2:
         return list(fields)
-    return [*_without(fields, b"cookie"), (b"cookie", b"; ".join(crumbs))]
-
-
-def _without(fields: Headers, unwanted: bytes) -> Iterable[tuple[bytes, bytes]]:
-    return ((name, value) for name, value in fields if name != unwanted)
+    rest = [(name, value) for name, value in fields if name != b"cookie"]
+    return [*rest, (b"cookie", b"; ".join(crumbs))]

@@ -98,11 +98,6 @@ class Home:
         self._ended: trio.Event | None = None
         self._scope = trio.CancelScope()
 
-    @property
-    def closed(self) -> bool:
-        """Whether no more requests are taken."""
-        return self._closing.is_set()
-
     async def enter(self) -> None:
         """Begin, or come in once more. Raises RuntimeError where that cannot work."""
         self._check()
@@ -114,20 +109,20 @@ class Home:
             )
         await trio.lowlevel.checkpoint()
         if not self._depth:
-            await self._begin()
+            if self._given is not None:
+                await self.ensure()
+            else:
+                self._shelter = await self._start_in_shelter()
         self._depth += 1
 
-    async def _begin(self) -> None:
-        if self._given is not None:
-            await self.ensure()
-            return
+    async def _start_in_shelter(self) -> _Shelter:
         shelter = await _Shelter.enter()
         try:
             await self._start(shelter.nursery)
         except BaseException as error:
             await shelter.leave(error)
             raise
-        self._shelter = shelter
+        return shelter
 
     async def ensure(self) -> None:
         """Begin if that has not been done and a nursery is given. Raises RuntimeError where a
@@ -145,7 +140,7 @@ class Home:
     def _check(self) -> None:
         if not trio.lowlevel.in_trio_task():
             raise RuntimeError(_NO_TRIO)
-        if self.closed:
+        if self._closing.is_set():
             raise RuntimeError(_CLOSED)
 
     async def _start(self, nursery: trio.Nursery) -> None:
@@ -165,7 +160,7 @@ class Home:
         if self._ended.is_set():
             # as soon as it had begun
             self._closing.set()
-        if self.closed:
+        if self._closing.is_set():
             await self._ended.wait()
             self._check()
 

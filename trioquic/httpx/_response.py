@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import httpx
 import trio
 
-from ..http3.client.attempt import Answer
 from ..http3.exchange import Exchange
 from ._failures import translated
 from ._fields import received_fields
@@ -44,10 +43,9 @@ class ResponseStream(httpx.AsyncByteStream):
         await self._exchange.aclose()
 
 
-def make_response(answer: Answer, write_timeout: float) -> httpx.Response:
+def make_response(exchange: Exchange, write_timeout: float) -> httpx.Response:
     """The response to a request, its body not read yet."""
-    exchange, head = answer.exchange, answer.head
-    trailers = httpx.Headers()
+    head, trailers = exchange.head, httpx.Headers()
     return httpx.Response(
         head.status,
         headers=received_fields(head.headers),

@@ -8,52 +8,30 @@ tried as RFC 8305 section 5 wants it; what the system does not let us bind is no
 
 # ruff: noqa: ASYNC109 - the timeouts are httpcore's
 
-import ipaddress
 import math
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import httpcore
 import trio
 
-from .. import Interface, bind_to_interface
+from .. import bind_to_interface
 from .._groups import alone
+from ._tunnels import Resolved, TCPRoute, Tunnels, resolve
 
 # RFC 8305 section 8
 _ATTEMPT_DELAY: Final = 0.25
-_SocketAddress = tuple[Any, ...]
-_Resolved = tuple[int, int, int, str, _SocketAddress]
-
-
-class Way(NamedTuple):
-    """One of a host's addresses, and the interface to go there by; None: the system's choice."""
-
-    remote: str
-    interface: Interface | None
-
-
-class Ways(Protocol):
-    """Who knows the ways."""
-
-    def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
-        """Those to a host with these addresses, the best first. Raises OSError if none may be
-        used."""
-        ...
-
-    def holds(self, host: str) -> bool:
-        """Whether nothing to this host may follow the system's routes."""
-        ...
 
 
 class Backend(httpcore.AsyncNetworkBackend):
     """How httpcore reaches the network."""
 
-    def __init__(self, ways: Ways) -> None:
-        self._ways = ways
+    def __init__(self, tunnels: Tunnels) -> None:
+        self._tunnels = tunnels
 
     async def connect_tcp(
         self,
@@ -64,13 +42,12 @@ class Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """A connection to one of the host's addresses. Raises httpcore's exceptions."""
-        with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
-            with trio.fail_after(math.inf if timeout is None else timeout):
-                found = await resolve(host, port)
-                ways = _take_turns(self._ways.ways(host, list(found)))
-                sock, way = await _first([(found[way.remote], way) for way in ways])
-        inside = way.interface is not None and way.interface.kind == "tunnel"
-        return _Stream(trio.SocketStream(sock), lambda: not inside and self._ways.holds(host))
+        with _translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
+            found = await resolve(host, port)
+            routes = _take_turns(self._tunnels.routes(host, list(found)))
+            sock, route = await _first([(found[route.remote], route) for route in routes])
+        inside = route.interface is not None and route.interface.kind == "tunnel"
+        return _Stream(trio.SocketStream(sock), lambda: not inside and self._tunnels.holds(host))
 
     async def sleep(self, seconds: float) -> None:
         """Between httpcore's attempts."""
@@ -88,16 +65,14 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._is_astray = is_astray
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with _translated(httpcore.ReadTimeout, httpcore.ReadError):
-            with trio.fail_after(math.inf if timeout is None else timeout):
-                return bytes(await self._stream.receive_some(max_bytes))
+        with _translated(timeout, httpcore.ReadTimeout, httpcore.ReadError):
+            return bytes(await self._stream.receive_some(max_bytes))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with _translated(httpcore.WriteTimeout, httpcore.WriteError):
+        with _translated(timeout, httpcore.WriteTimeout, httpcore.WriteError):
             if self._is_astray():
                 raise trio.BrokenResourceError("the connection is outside the tunnel")
-            with trio.fail_after(math.inf if timeout is None else timeout):
-                await self._stream.send_all(buffer)
+            await self._stream.send_all(buffer)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -112,9 +87,8 @@ class _Stream(httpcore.AsyncNetworkStream):
             self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True
         )
         try:
-            with _translated(httpcore.ConnectTimeout, httpcore.ConnectError):
-                with trio.fail_after(math.inf if timeout is None else timeout):
-                    await stream.do_handshake()
+            with _translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
+                await stream.do_handshake()
         except BaseException:
             await self.aclose()
             raise
@@ -140,54 +114,40 @@ class _Stream(httpcore.AsyncNetworkStream):
         return None
 
 
-async def resolve(host: str, port: int) -> dict[str, _Resolved]:
-    """A host's addresses, in the order of the resolver, and for each what `socket.getaddrinfo` says
-    of it. An IPv4-mapped one is named as the IPv4 address it is. Raises OSError."""
-    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses: dict[str, _Resolved] = {}
-    for one in found:
-        addresses.setdefault(_plain(str(one[4][0])), one)
-    return addresses
-
-
-def _plain(address: str) -> str:
-    parsed = ipaddress.ip_address(address)
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return address if mapped is None else str(mapped)
-
-
-def _take_turns(ways: list[Way]) -> list[Way]:
-    """The first way's family begins, then the other one has its turn (RFC 8305 section 4): a family
-    that is broken costs one attempt."""
-    families: dict[bool, list[Way]] = {}
-    for way in ways:
-        families.setdefault(":" in way.remote, []).append(way)
+def _take_turns(routes: list[TCPRoute]) -> list[TCPRoute]:
+    """The first route's family begins, then the other one has its turn (RFC 8305 section 4): a
+    family that is broken costs one attempt."""
+    families: dict[bool, list[TCPRoute]] = {}
+    for route in routes:
+        families.setdefault(":" in route.remote, []).append(route)
     rounds = zip_longest(*families.values())
-    return [way for one_round in rounds for way in one_round if way is not None]
+    return [route for one_round in rounds for route in one_round if route is not None]
 
 
-async def _first(ways: list[tuple[_Resolved, Way]]) -> tuple[trio.socket.SocketType, Way]:
-    """The first way on which there is a connection, each with a start before the next one. Raises
+async def _first(
+    routes: list[tuple[Resolved, TCPRoute]],
+) -> tuple[trio.socket.SocketType, TCPRoute]:
+    """The first route on which there is a connection, each with a start before the next one. Raises
     OSError if there is none."""
-    winners: list[tuple[trio.socket.SocketType, Way]] = []
+    winners: list[tuple[trio.socket.SocketType, TCPRoute]] = []
     errors: list[OSError] = []
 
-    async def attempt(resolved: _Resolved, way: Way, failed: trio.Event) -> None:
+    async def attempt(resolved: Resolved, route: TCPRoute, failed: trio.Event) -> None:
         try:
-            sock = await _connected(resolved, way)
+            sock = await _connected(resolved, route)
         except OSError as error:
             # also of a family that the system does not have
             errors.append(error)
             failed.set()
         else:
-            winners.append((sock, way))
+            winners.append((sock, route))
             nursery.cancel_scope.cancel()
 
     try:
         async with trio.open_nursery() as nursery:
-            for resolved, way in ways:
+            for resolved, route in routes:
                 failed = trio.Event()
-                nursery.start_soon(attempt, resolved, way, failed)
+                nursery.start_soon(attempt, resolved, route, failed)
                 with trio.move_on_after(_ATTEMPT_DELAY):
                     await failed.wait()
     except BaseExceptionGroup as group:
@@ -202,11 +162,11 @@ async def _first(ways: list[tuple[_Resolved, Way]]) -> tuple[trio.socket.SocketT
     raise errors[0]
 
 
-async def _connected(resolved: _Resolved, way: Way) -> trio.socket.SocketType:
+async def _connected(resolved: Resolved, route: TCPRoute) -> trio.socket.SocketType:
     sock = trio.socket.socket(resolved[0], socket.SOCK_STREAM)
     try:
-        if way.interface is not None:
-            bind_to_interface(sock, way.interface)
+        if route.interface is not None:
+            bind_to_interface(sock, route.interface)
         await sock.connect(resolved[4])
     except BaseException:
         sock.close()
@@ -214,18 +174,21 @@ async def _connected(resolved: _Resolved, way: Way) -> trio.socket.SocketType:
     return sock
 
 
-def _close(some: list[tuple[trio.socket.SocketType, Way]]) -> None:
+def _close(some: list[tuple[trio.socket.SocketType, TCPRoute]]) -> None:
     for sock, _ in some:
         sock.close()
 
 
 @contextmanager
-def _translated(timeout: type[Exception], otherwise: type[Exception]) -> Iterator[None]:
-    """trio's exceptions as httpcore's."""
+def _translated(
+    timeout: float | None, late: type[Exception], otherwise: type[Exception]
+) -> Iterator[None]:
+    """`timeout` seconds at most; trio's exceptions as httpcore's."""
     try:
-        yield
+        with trio.fail_after(math.inf if timeout is None else timeout):
+            yield
     except trio.TooSlowError as error:
-        raise timeout(str(error)) from error
+        raise late(str(error)) from error
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
         # trio says what OpenSSL says in the cause
         raise otherwise(str(error) or str(error.__cause__ or "")) from error

@@ -12,18 +12,16 @@ import trio
 
 from .. import MigrationPolicy, NetworkSource, TLSConfig, TransportConfig, _checks
 from ..http3 import HTTP3Config
-from ..http3.client.attempt import Answer
 from ..http3.client.discovery import Mode
 from ..http3.client.origins import Origins, open_origins
-from ..http3.client.router import Detour
-from ..http3.client.settings import Settings
+from ..http3.client.settings import PoolLimits, Settings
+from ..http3.exchange import Exchange
 from ..sessions import SessionStore
-from ._around import Around
+from ._around import AroundHTTP3
 from ._failures import check_host, translated
 from ._fields import call_of, origin_of
 from ._home import Home
 from ._response import make_response
-from ._tunnels import Tunnels
 
 _ROWS: Final[dict[str, _checks.Row]] = {
     "limits": _checks.instance(httpx.Limits),
@@ -45,10 +43,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
     `mode` says when HTTP/3 is used for https URLs:
 
     - "direct": it is tried first. A host that has no HTTP/3, or no connection after `head_start`
-      seconds (at most half of httpx's connect timeout), is asked through `fallback`. An attempt
-      that takes longer goes on, for later requests; one that fails is not repeated for ten
-      seconds, twice that each time it fails again, five minutes at most; or until the network
-      changes.
+      seconds (at most half of httpx's connect timeout), is asked through `fallback`.
     - "alt-svc": `fallback` is asked first, HTTP/3 is used where the origin advertises it (RFC 7838,
       RFC 9114 section 3.1.1).
     - "only": there is nothing else; errors of HTTP/3 are raised.
@@ -101,9 +96,11 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             early_data=early_data,
             http3=http3,
             head_start=head_start,
-            max_connections=_number(limits.max_connections),
-            max_idle_connections=_number(limits.max_keepalive_connections),
-            idle_expiry=_number(limits.keepalive_expiry),
+            limits=PoolLimits(
+                max_connections=_number(limits.max_connections),
+                max_idle_connections=_number(limits.max_keepalive_connections),
+                idle_expiry=_number(limits.keepalive_expiry),
+            ),
         )
         if mode == "only" and fallback is not None:
             raise ValueError('mode "only" has no fallback')
@@ -113,7 +110,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._fallback = fallback
         self._home = Home(nursery, self._live)
         self._origins: Origins | None = None
-        self._around: Around | None = None
+        self._around: AroundHTTP3 | None = None
 
     def __repr__(self) -> str:
         return f"<HTTP3Transport {self._settings.mode}>"
@@ -151,10 +148,8 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             async with open_origins(settings) as origins:
                 self._origins = origins
                 if settings.mode != "only":
-                    tunnels = Tunnels(origins.networks, settings.migration, origins.inside)
-                    around = Around(origins, tunnels, fallback, settings.tls, self._limits)
-                    stack.push_async_callback(around.aclose)
-                    self._around = around
+                    self._around = AroundHTTP3(origins, settings, fallback, self._limits)
+                    stack.push_async_callback(self._around.aclose)
                 yield
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -181,9 +176,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
                 raise httpx.UnsupportedProtocol(f"HTTP/3 is for https URLs, not for {scheme}")
             return await around.send(request, trio.current_time())
         call = call_of(request)
-        detour = None if around is None else Detour(around.name, partial(around.send, request))
-        response = await self._origins.send(call, detour)
-        if isinstance(response, Answer):
+        detour = None if around is None else partial(around.send, request)
+        response = await self._origins.router.send(call, detour)
+        if isinstance(response, Exchange):
             return make_response(response, call.timeouts.write)
         assert isinstance(response, httpx.Response)
         return response

@@ -4,24 +4,35 @@ A way around HTTP/3 would follow the system's routes, which lead outside when a 
 So a host that was reached through a tunnel (`http3/client/tunnels.py`) is reached through tunnels
 only, whichever way.
 
-TCP connections are made by `_tcp.py` over the ways that are found here, which are those of a QUIC
+TCP connections are made by `_tcp.py` over the routes that are found here, which are those of a QUIC
 connection. A transport that the application has brought follows the system's routes; it is used
 only where they lead it inside, to whichever of the host's addresses.
 """
 
 import errno
+import ipaddress
+import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import httpx
+import trio
 
-from .. import LocalAddressError, MigrationPolicy, NetworkSource
+from .. import Interface, LocalAddressError, MigrationPolicy, NetworkSource
 from ..addresses import AddressPair, candidate_pairs
 from ..http3.client.tunnels import HostsInside
 from ..networks import is_own, routes_of
-from ._tcp import Way, resolve
 
 _TUNNEL: Final = "tunnel"
+Resolved = tuple[int, int, int, str, tuple[Any, ...]]
+"""What `socket.getaddrinfo` says of one address."""
+
+
+class TCPRoute(NamedTuple):
+    """One of a host's addresses, and the interface to go there by; None: the system's choice."""
+
+    remote: str
+    interface: Interface | None
 
 
 class Tunnels:
@@ -33,7 +44,10 @@ class Tunnels:
         self._networks = networks
         self._policy = policy
         self._inside = inside
-        self.holds = inside.holds
+
+    def holds(self, host: str) -> bool:
+        """Whether nothing to this host may leave the tunnels."""
+        return self._inside.holds(host)
 
     def check(self, host: str) -> None:
         """Raises httpx.ConnectError if the host is to be reached through a tunnel, and there is
@@ -41,8 +55,8 @@ class Tunnels:
         if self.holds(host) and not self._tunnels():
             raise httpx.ConnectError(_gone(host))
 
-    def ways(self, host: str, remotes: Sequence[str]) -> list[Way]:
-        """The ways to a host with these addresses, the best first. Raises LocalAddressError if none
+    def routes(self, host: str, remotes: Sequence[str]) -> list[TCPRoute]:
+        """Those to a host with these addresses, the best first. Raises LocalAddressError if none
         may be used."""
         policy = self._policy
         inside = self.holds(host) or any(self._led_inside(remotes) or ())
@@ -50,7 +64,7 @@ class Tunnels:
         here = [remote for remote in remotes if is_own(remote, interfaces)]
         limited = policy.limits(interfaces) and len(here) < len(remotes)
         if not inside and not policy.only_interfaces and not limited:
-            return [Way(remote, None) for remote in remotes]
+            return [TCPRoute(remote, None) for remote in remotes]
         named = {interface.name: interface for interface in interfaces}
         pairs = candidate_pairs(
             interfaces,
@@ -63,16 +77,16 @@ class Tunnels:
             in_tunnel=inside,
         )
         best = policy.to_begin([pair for pair in pairs if pair.source_rank == 0])
-        ways = [Way(pair.remote, named[pair.interface]) for pair in best]
+        found = [TCPRoute(pair.remote, named[pair.interface]) for pair in best]
         if not inside and not policy.only_interfaces:
             # `kinds` and `metered` are about networks; none leads to this machine
-            ways += [Way(remote, None) for remote in here]
-        if not ways:
+            found += [TCPRoute(remote, None) for remote in here]
+        if not found:
             text = _gone(host) if inside else f"no way to {host} {_why(policy, pairs)}"
             raise LocalAddressError(errno.ENETUNREACH, text)
         if inside:
             self._inside.note(host)
-        return ways
+        return found
 
     async def check_system(self, host: str, port: int) -> None:
         """Make sure that a transport which follows the system's routes stays inside, if the host is
@@ -115,6 +129,17 @@ class Tunnels:
         tunnels = self._tunnels()
         inside = {route.remote for route in routes if route.chosen and route.interface in tunnels}
         return [remote in inside for remote in remotes]
+
+
+async def resolve(host: str, port: int) -> dict[str, Resolved]:
+    """A host's addresses, in the order of the resolver. An IPv4-mapped one is named as the IPv4
+    address it is. Raises OSError."""
+    addresses: dict[str, Resolved] = {}
+    for one in await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        address = str(one[4][0])
+        mapped = getattr(ipaddress.ip_address(address), "ipv4_mapped", None)
+        addresses.setdefault(str(mapped or address), one)
+    return addresses
 
 
 def _why(policy: MigrationPolicy, pairs: Sequence[AddressPair]) -> str:

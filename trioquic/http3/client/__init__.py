@@ -1,2 +1,2 @@
 """Requests to any number of origins, over connections that are opened, kept and replaced as they
-need it. `origins.py` says who owns what."""
+need it (docs/architecture.md)."""

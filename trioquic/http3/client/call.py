@@ -20,7 +20,6 @@ from typing import Final
 
 from ... import ConnectionLostError, PeerClosedError, ProtocolError
 from ..errors import RequestRejectedError
-from ..exchange import NO_TIMEOUTS
 from ..failure import RequestFailedError
 from ..fields import Headers
 from ..priority import Priority
@@ -44,16 +43,16 @@ class Call:
 
     method: str
     origin: Origin
-    server_name: str
-    """What the certificate must name."""
     authority: str
     path: str
     fields: Headers
+    server_name: str | None = None
+    """What the certificate must name, if not the origin's host."""
     content: AsyncIterable[bytes] | bytes | None = None
     priority: Priority | None = None
     any_origin: bool = False
     """Whether it is for a server that answers for the authority or not (RFC 9114 section 3.3)."""
-    timeouts: Timeouts = NO_TIMEOUTS
+    timeouts: Timeouts = Timeouts()  # noqa: RUF009 - frozen
 
     @property
     def can_be_repeated(self) -> bool:

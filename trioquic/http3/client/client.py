@@ -17,18 +17,17 @@ from ..._construction import create
 from ...sessions import SessionStore
 from ..connection import HTTP3Connection
 from ..errors import RedirectError
+from ..exchange import Exchange
 from ..failure import unwrapped
 from ..fields import HeaderTypes, completed, pseudo_fields, request_fields
 from ..priority import Priority
-from ..response import CONTENT, Content, Response, reading
+from ..response import CompleteResponse, Content, Response, checked_content, reading
 from ..settings import HTTP3Config
 from ..url import parse_url
-from .attempt import Answer
 from .call import Call
-from .complete import CompleteResponse
 from .origins import Origins, open_origins
-from .redirect import Wish, is_redirect, led_by
-from .settings import Settings
+from .redirect import after_redirect, is_redirect
+from .settings import PoolLimits, Settings
 
 HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
 # Once its response is complete a request may be so, too: as long as it gets on, in seconds
@@ -67,9 +66,8 @@ class Client:
     records them can send them to the server again (RFC 8470). `headers` go with every request,
     unless it has fields of the same name; by default they say `user-agent` and `accept`.
 
-    At most `max_connections` are open at once, and `max_idle_connections` of them without a request
-    for at most `idle_expiry` seconds. Where an origin names other places for HTTP/3 in Alt-Svc
-    fields (RFC 7838), these are used.
+    `limits` bound how many connections there are. Where an origin names other places for HTTP/3 in
+    Alt-Svc fields (RFC 7838), these are used.
 
     There are no timeouts but those of `transport`; use trio's cancel scopes. Works on trio, and
     on anyio's trio backend. Raises ValueError and TypeError for settings that cannot be right.
@@ -86,11 +84,9 @@ class Client:
         sessions: SessionStore | None = None,
         early_data: bool = False,
         http3: HTTP3Config = HTTP3Config(),  # noqa: B008 - frozen
+        limits: PoolLimits = PoolLimits(),  # noqa: B008 - frozen
         headers: HeaderTypes = (),
         max_redirects: int = 10,
-        max_connections: float = 100,
-        max_idle_connections: float = 20,
-        idle_expiry: float = 5.0,
     ) -> None:
         self._headers = tuple(request_fields(headers))
         _checks.check(_checks.whole(0), "max_redirects", max_redirects)
@@ -104,9 +100,7 @@ class Client:
             sessions=sessions,
             early_data=early_data,
             http3=http3,
-            max_connections=max_connections,
-            max_idle_connections=max_idle_connections,
-            idle_expiry=idle_expiry,
+            limits=limits,
         )
         self._block: AbstractAsyncContextManager[Origins] | None = None
         self._origins: Origins | None = None
@@ -168,22 +162,22 @@ class Client:
         is cancelled, and nothing of it is left.
         """
         _checks.check(_LIMIT, "max_bytes", max_bytes)
-        wish = self._wish(method, url, headers, content, json)
-        answer, reached = await self._follow(wish, priority, self._most(max_redirects))
-        async with aclosing(answer):
-            response = create(Response, answer.exchange, answer.head, reached)
-            received = await response.read(max_bytes=max_bytes)
-            await answer.exchange.wait_uploaded(_STILL)
+        call, url = self._call(method, url, headers, content, json, priority)
+        exchange, url = await self._follow(call, url, max_redirects)
+        async with aclosing(exchange):
+            received = await create(Response, exchange, url).read(max_bytes=max_bytes)
+            await exchange.wait_uploaded(_STILL)
         return CompleteResponse(
-            status=answer.head.status,
-            headers=answer.head.headers,
-            informational=answer.head.informational,
-            url=reached,
+            status=exchange.head.status,
+            headers=exchange.head.headers,
+            informational=exchange.head.informational,
+            url=url,
             content=received,
-            trailers=response.trailers,
+            trailers=exchange.trailers,
         )
 
-    def stream(
+    @asynccontextmanager
+    async def stream(
         self,
         method: str,
         url: str,
@@ -193,18 +187,12 @@ class Client:
         json: Any = None,
         priority: Priority | None = None,
         max_redirects: int | None = None,
-    ) -> AbstractAsyncContextManager[Response]:
+    ) -> AsyncGenerator[Response]:
         """The same, with a response that is read while it comes: `async with client.stream("GET",
         url) as response`. Leaving the block cancels what is not complete."""
-        wish = self._wish(method, url, headers, content, json)
-        return self._stream(wish, priority, self._most(max_redirects))
-
-    @asynccontextmanager
-    async def _stream(
-        self, wish: Wish, priority: Priority | None, redirects: int
-    ) -> AsyncGenerator[Response]:
-        answer, reached = await self._follow(wish, priority, redirects)
-        async with reading(answer.exchange, reached, answer.head) as response:
+        call, url = self._call(method, url, headers, content, json, priority)
+        exchange, url = await self._follow(call, url, max_redirects)
+        async with reading(exchange, url) as response:
             yield response
 
     async def get(self, url: str, **more: Unpack[Options]) -> CompleteResponse:
@@ -227,70 +215,61 @@ class Client:
         """The same with DELETE."""
         return await self.request("DELETE", url, **more)
 
-    def _most(self, redirects: int | None) -> int:
-        _checks.check(_LIMIT, "max_redirects", redirects)
-        return self._redirects if redirects is None else redirects
-
-    def _wish(
-        self, method: str, url: str, headers: HeaderTypes, content: Content | None, json: Any
-    ) -> Wish:
-        """All that can be checked is checked here, before anything is sent."""
+    def _call(
+        self,
+        method: str,
+        url: str,
+        headers: HeaderTypes,
+        content: Content | None,
+        json: Any,
+        priority: Priority | None,
+    ) -> tuple[Call, str]:
+        """The request, and its URL as the server is asked for it. What can be checked is checked
+        here, before anything is sent."""
         _checks.check(_URL, "url", url)
-        _checks.check(CONTENT, "content", content)
+        _checks.check(_PRIORITY, "priority", priority)
+        sent = checked_content(content)
         if content is not None and json is not None:
             raise ValueError("content and json exclude each other")
         target, fields = parse_url(url), request_fields(headers)
         pseudo_fields(method, "https", target.authority, target.path, None)
         given = {name for name, _ in fields}
         if json is not None:
-            content = json_text.dumps(json).encode()
+            sent = json_text.dumps(json).encode()
             if b"content-type" not in given:
                 fields.append((b"content-type", b"application/json"))
-        elif isinstance(content, bytearray | memoryview):
-            content = bytes(content)
         own = {name for name, _ in self._headers}
         fields += [(name, value) for name, value in self._headers if name not in given]
         fields += [(name, value) for name, value in HEADERS if name not in given | own]
-        return Wish(
+        call = Call(
             method=method,
-            target=target,
-            headers=tuple(fields),
-            content=content,
-            authorization=target.authorization,
+            origin=target.origin,
+            authority=target.authority,
+            path=target.path,
+            fields=completed(fields, target.authorization, sent),
+            content=sent,
+            priority=priority,
         )
+        return call, target.url
 
     async def _follow(
-        self, wish: Wish, priority: Priority | None, redirects: int
-    ) -> tuple[Answer, str]:
+        self, call: Call, url: str, max_redirects: int | None
+    ) -> tuple[Exchange, str]:
         """The response that redirects lead to, its content unread, and its URL."""
-        _checks.check(_PRIORITY, "priority", priority)
+        _checks.check(_LIMIT, "max_redirects", max_redirects)
+        most = self._redirects if max_redirects is None else max_redirects
         if self._origins is None:
             raise RuntimeError("http3.Client needs a place for its tasks: use `async with`")
         followed = 0
         while True:
             with unwrapped():
-                answer = await self._origins.send(_call_of(wish, priority))
-            assert isinstance(answer, Answer)
-            status, location = answer.head.status, answer.head.header("location")
-            if not redirects or location is None or not is_redirect(status):
-                return answer, wish.target.url
-            await answer.aclose()
-            if followed == redirects:
-                raise RedirectError(f"more than {redirects} redirects, the last to {location!r}")
+                exchange = await self._origins.router.send(call)
+            assert isinstance(exchange, Exchange)
+            status, location = exchange.head.status, exchange.head.header("location")
+            if not most or location is None or not is_redirect(status):
+                return exchange, url
+            await exchange.aclose()
+            if followed == most:
+                raise RedirectError(f"more than {most} redirects, the last to {location!r}")
             followed += 1
-            wish = led_by(status, location.encode("latin-1"), wish)
-
-
-def _call_of(wish: Wish, priority: Priority | None) -> Call:
-    target, content = wish.target, wish.content
-    assert not isinstance(content, bytearray | memoryview)
-    return Call(
-        method=wish.method,
-        origin=target.origin,
-        server_name=target.origin.host,
-        authority=target.authority,
-        path=target.path,
-        fields=tuple(request_fields(completed(wish.headers, wish.authorization, content))),
-        content=content,
-        priority=priority,
-    )
+            call, url = after_redirect(call, url, status, location.encode("latin-1"))

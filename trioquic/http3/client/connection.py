@@ -4,15 +4,14 @@ The task opens the connection, tells so, and serves it: until the connection is 
 until it has been idle for too long, or until it is told to end. What goes wrong is kept for the
 requests that wait for it. How many requests it can take is counted here, decided in the pool.
 
-Its states are a table, drawn in docs/architecture.md. A ready connection is in doubt while what it
-asked has no answer on any path, or there is no path; that is the QUIC connection's to know. It gets
-no requests then, and those that wait for a response are told, as they may have another way; when
-the server is heard again it is as good as before.
+A ready connection is in doubt while what it asked has no answer on any path, or there is no path;
+that is the QUIC connection's to know. It gets no requests then, and those that wait for a response
+are told, as they may have another way; when the server is heard again it is as good as before.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, suppress
 from enum import Enum
 from typing import Final
 
@@ -27,9 +26,8 @@ from .discovery import Endpoint
 # servers to allow at least as many
 EXPECTED_STREAMS = 100
 
-Opener = Callable[[Endpoint, bool, float | None], AbstractAsyncContextManager[HTTP3Connection]]
-"""Connects to the endpoint. The second argument is `open_connection`'s `early_data`; with the third
-it is a connection beside one that is not heard, and so many seconds are for each address."""
+Opener = Callable[["PooledConnection"], AbstractAsyncContextManager[HTTP3Connection]]
+"""Connects it, for as long as the block lasts."""
 
 
 class State(Enum):
@@ -61,14 +59,22 @@ STEPS: Final[dict[tuple[State, Step], State]] = {
 
 
 class PooledConnection:
-    """A connection to one endpoint, or the attempt to make one."""
+    """A connection to one endpoint, or the attempt to make one. `early_data` is that of
+    `open_connection`; with `patience` it is one beside another that is not heard, and so many
+    seconds are for each address. `changed` hears when its state is another one."""
 
     def __init__(
-        self, endpoint: Endpoint, *, early_data: bool, patience: float | None = None
+        self,
+        endpoint: Endpoint,
+        changed: Callable[["PooledConnection"], None],
+        *,
+        early_data: bool,
+        patience: float | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self._early_data = early_data
-        self._patience = patience
+        self._changed = changed
+        self.early_data = early_data
+        self.patience = patience
         self.started_at: float = trio.current_time()
         self.http3: HTTP3Connection | None = None
         self.error: Exception | None = None
@@ -96,11 +102,11 @@ class PooledConnection:
     def _step(self, step: Step) -> None:
         self._state = STEPS[self._state, step]
 
-    async def run(self, open_http3: Opener, tell: Callable[["PooledConnection"], None]) -> None:
-        """Serve to the end. `tell` hears when the state has changed."""
+    async def run(self, open_http3: Opener) -> None:
+        """Serve to the end."""
         try:
             with self._attempt:
-                async with open_http3(self.endpoint, self._early_data, self._patience) as http3:
+                async with open_http3(self) as http3:
                     self.http3 = http3
                     if not http3.quic.handshake_complete:
                         self._step(Step.EARLY_DATA)
@@ -109,9 +115,9 @@ class PooledConnection:
                     self._step(Step.HANDSHAKE)
                     self.opened.set()
                     self.settled.set()
-                    tell(self)
+                    self._changed(self)
                     with self._stay:
-                        await self._serve(http3, tell)
+                        await self._serve(http3)
         except Exception as error:
             self.error = error
         finally:
@@ -119,19 +125,15 @@ class PooledConnection:
             self.opened.set()
             self.settled.set()
             _cancel(self._while_doubtful)
-            tell(self)
+            self._changed(self)
 
-    async def _serve(
-        self, http3: HTTP3Connection, tell: Callable[["PooledConnection"], None]
-    ) -> None:
+    async def _serve(self, http3: HTTP3Connection) -> None:
         async with background() as nursery:
-            nursery.start_soon(self._watch_room, http3.quic, tell)
-            nursery.start_soon(self._watch_health, http3.quic, tell)
+            nursery.start_soon(self._watch_room, http3.quic)
+            nursery.start_soon(self._watch_health, http3.quic)
             await http3.wait_closed()
 
-    async def _watch_room(
-        self, quic: Connection, tell: Callable[["PooledConnection"], None]
-    ) -> None:
+    async def _watch_room(self, quic: Connection) -> None:
         """The server's credit for streams comes whenever it likes."""
         while True:
             await self._wanted.wait()
@@ -140,26 +142,21 @@ class PooledConnection:
                 await quic.wait_open_stream_might_not_block()
             except (QuicError, trio.ClosedResourceError):
                 return
-            tell(self)
+            self._changed(self)
 
-    async def _watch_health(
-        self, quic: Connection, tell: Callable[["PooledConnection"], None]
-    ) -> None:
-        try:
+    async def _watch_health(self, quic: Connection) -> None:
+        with suppress(QuicError, trio.ClosedResourceError):
             while True:
                 await quic.wait_unhealthy()
                 _cancel(self._while_good)
-                tell(self)
+                self._changed(self)
                 await quic.wait_healthy()
                 self._left = False
                 _cancel(self._while_doubtful)
-                tell(self)
-        except (QuicError, trio.ClosedResourceError):
-            return
+                self._changed(self)
 
     def while_good(self) -> AbstractContextManager[None]:
-        """Leave the block when the connection is in doubt; what it waits for must be willing to be
-        cancelled."""
+        """Leave the block when the connection is in doubt."""
         return _entered(self._while_good, self.doubtful)
 
     def while_doubtful(self) -> AbstractContextManager[None]:
@@ -186,7 +183,6 @@ class PooledConnection:
 
     @property
     def connecting(self) -> bool:
-        """Whether the attempt goes on."""
         return self._state in (State.CONNECTING, State.EARLY)
 
     @property
@@ -236,11 +232,6 @@ class PooledConnection:
         return self.connecting or (self.http3 is not None and self.http3.available)
 
     @property
-    def idle(self) -> bool:
-        """Whether nobody uses it or waits for it."""
-        return not self.users
-
-    @property
     def room(self) -> int:
         """How many requests more it takes without letting them wait for a stream; less than 0 when
         some wait already."""
@@ -250,13 +241,11 @@ class PooledConnection:
         return self.http3.quic.available_streams - max(0, without_stream)
 
     def take(self) -> None:
-        """One request more."""
         self.users += 1
         self.idle_since = math.inf
         self._stay.deadline = math.inf
 
     def release(self) -> None:
-        """One request less."""
         self.users -= 1
         if not self.users:
             self.idle_since = trio.current_time()

@@ -1,8 +1,7 @@
 """Where an origin's HTTP/3 is, as far as this client knows.
 
 Two memories, both bounded: what origins have said of themselves in Alt-Svc fields (RFC 7838), and
-which places did not answer. Time is an argument. Whoever sends a request asks for a place, and
-tells what came of it.
+which places did not answer. Whoever sends a request asks for a place, and tells what came of it.
 
 A place that failed is left alone for a while, which doubles each time it fails again. After that it
 is tried once more, but no request waits for it until it has worked.
@@ -13,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
 
-from ..fields import Headers, field
+from ..fields import ResponseHead
 from ..url import Origin
-from .alt_svc import Alternative, parse_alt_svc
+from .alt_svc import parse_alt_svc
 
 MISDIRECTED: Final = 421
 """Not served here (RFC 9110 section 15.5.20)."""
@@ -55,7 +54,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    alternative: Alternative
+    place: tuple[str, int]
+    persist: bool
     expiry: float
 
 
@@ -81,26 +81,17 @@ class Discovery:
 
     def find(self, origin: Origin, server_name: str, now: float) -> Endpoint | None:
         """Where to try HTTP/3; None: nowhere at the moment."""
-        for known in self._fresh(origin, now):
-            host = known.alternative.host or origin.host
-            if not self._is_broken(origin, host, known.alternative.port, now):
-                return Endpoint(
-                    origin=origin,
-                    host=host,
-                    port=known.alternative.port,
-                    server_name=server_name,
-                )
+        if origin in self._known:
+            self._known.move_to_end(origin)
+        for known in self._known.get(origin, ()):
+            host, port = known.place
+            if now < known.expiry and not self._is_broken(origin, host, port, now):
+                return Endpoint(origin=origin, host=host, port=port, server_name=server_name)
         if self._mode == "alt-svc":
             return None
         if self._mode == "direct" and self._is_broken(origin, *origin, now):
             return None
         return Endpoint(origin=origin, host=origin.host, port=origin.port, server_name=server_name)
-
-    def _fresh(self, origin: Origin, now: float) -> tuple[_Known, ...]:
-        if origin not in self._known:
-            return ()
-        self._known.move_to_end(origin)
-        return tuple(known for known in self._known[origin] if now < known.expiry)
 
     def _is_broken(self, origin: Origin, host: str, port: int, now: float) -> bool:
         broken = self._broken.get((origin, host, port))
@@ -110,35 +101,34 @@ class Discovery:
         """A response of the origin had these Alt-Svc fields, and was `age` seconds old: they
         replace what the origin has said before (RFC 7838 section 3.1)."""
         alternatives = parse_alt_svc(values)
-        if alternatives is None:
-            return
+        if alternatives is not None:
+            known = [
+                _Known((one.host or origin.host, one.port), one.persist, now + one.max_age - age)
+                for one in alternatives
+                if self._other_hosts or one.host in ("", origin.host)
+            ]
+            self._keep(origin, known)
+
+    def _keep(self, origin: Origin, known: Iterable[_Known]) -> None:
+        """That is all that is known of it now."""
+        kept = tuple(known)
         self._known.pop(origin, None)
-        known = tuple(
-            _Known(alternative, now + alternative.max_age - age)
-            for alternative in alternatives
-            if self._other_hosts or alternative.host in ("", origin.host)
-        )
-        if known:
-            self._known[origin] = known
+        if kept:
+            self._known[origin] = kept
             _shorten(self._known)
 
-    def heard(self, origin: Origin, status: int, fields: Headers, now: float) -> None:
+    def heard(self, origin: Origin, head: ResponseHead, now: float) -> None:
         """What a response says of the origin's places."""
-        values = [value.decode("latin-1") for name, value in fields if name == b"alt-svc"]
-        if values and status != MISDIRECTED:
-            age = field(fields, "age", "")
+        values = [value.decode("latin-1") for name, value in head.headers if name == b"alt-svc"]
+        if values and head.status != MISDIRECTED:
+            age = head.header("age")
             seconds = float(age) if age and age.isascii() and age.isdigit() else 0.0
             self.learn(origin, values, seconds, now)
 
     def misdirected(self, endpoint: Endpoint) -> None:
         """The alternative says that it does not serve this origin: 421 (RFC 7838 section 6)."""
-        origin = endpoint.origin
-        self._known[origin] = tuple(
-            known
-            for known in self._known.get(origin, ())
-            if (known.alternative.host or origin.host, known.alternative.port)
-            != (endpoint.host, endpoint.port)
-        )
+        known, place = self._known.get(endpoint.origin, ()), (endpoint.host, endpoint.port)
+        self._keep(endpoint.origin, [one for one in known if one.place != place])
 
     def is_doubtful(self, endpoint: Endpoint) -> bool:
         """Whether it has failed, and has not worked since."""
@@ -164,11 +154,7 @@ class Discovery:
         """What was so on another network need not be so here (RFC 7838 section 2.2)."""
         self._broken.clear()
         for origin, known in list(self._known.items()):
-            kept = tuple(one for one in known if one.alternative.persist)
-            if kept:
-                self._known[origin] = kept
-            else:
-                del self._known[origin]
+            self._keep(origin, [one for one in known if one.persist])
 
 
 def _key(endpoint: Endpoint) -> tuple[Origin, str, int]:

@@ -1,10 +1,7 @@
 """The origins that a client speaks to: the places where each is, its connections, its requests.
 
-Who knows what: `Discovery` the places of an origin, and which of them did not answer; `Pool` the
-connections, and who waits for one; `PooledConnection` the state of one, in a task of its own;
-`HostsInside` which hosts were reached through a tunnel; `Router` how a request gets to its answer,
-and `Call` how often it may be sent. `http3.Client`, the transport for httpx and the command line
-stand on this module; nothing in it is for applications.
+`http3.Client`, the transport for httpx and the command line stand on this module; nothing in it is
+for applications. docs/architecture.md says which component owns what.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -18,11 +15,10 @@ from ... import NetworkSource, open_connection, system_networks
 from ..._application_code import guarded
 from ..background import background
 from ..connection import HTTP3Connection, open_http3
-from .call import Call
-from .discovery import Discovery, Endpoint
+from .connection import PooledConnection
+from .discovery import Discovery
 from .pool import Pool
-from .race import Response
-from .router import Detour, Router
+from .router import Router
 from .settings import Settings
 from .tunnels import HostsInside
 
@@ -42,21 +38,14 @@ class Origins:
         # RFC 7838 section 2.1: elsewhere only a certificate shows that it is the same origin
         other_hosts = settings.tls.verify
         self.discovery: Discovery = Discovery(settings.mode, other_hosts=other_hosts)
-        self.pool: Pool = Pool(
-            nursery, self._open_http3, settings, self._tell, self.networks.wait_changed
-        )
-        self._router = Router(nursery, self.pool, self.discovery, settings)
+        self.pool: Pool = Pool(nursery, self._open_http3, settings, self.discovery, self.networks)
+        self.router: Router = Router(nursery, self.pool, self.discovery, settings)
         nursery.start_soon(self._watch_networks)
 
-    async def send(self, call: Call, detour: Detour | None = None) -> Response:
-        """As `Router.send`."""
-        return await self._router.send(call, detour)
-
     @asynccontextmanager
-    async def _open_http3(
-        self, endpoint: Endpoint, early_data: bool, patience: float | None
-    ) -> AsyncGenerator[HTTP3Connection]:
-        settings, host = self._settings, endpoint.origin.host
+    async def _open_http3(self, pooled: PooledConnection) -> AsyncGenerator[HTTP3Connection]:
+        settings, endpoint, patience = self._settings, pooled.endpoint, pooled.patience
+        host = endpoint.origin.host
         migration, interface = settings.migration, _first_up(self.networks, settings.interfaces)
         if self.inside.holds(host):
             # what was begun in a tunnel is not ended beside it
@@ -79,19 +68,13 @@ class Origins:
                 networks=self.networks,
                 interface=interface,
                 sessions=settings.sessions,
-                early_data=early_data,
+                early_data=pooled.early_data,
             ) as connection,
             open_http3(connection, settings.http3) as http3,
         ):
             with self.inside.watching(host, connection):
-                async with settings.watch(endpoint.origin, http3):
+                async with settings.watch(pooled, http3):
                     yield http3
-
-    def _tell(self, endpoint: Endpoint, worked: bool) -> None:
-        if worked:
-            self.discovery.worked(endpoint)
-        else:
-            self.discovery.failed(endpoint, trio.current_time())
 
     async def _watch_networks(self) -> None:
         """What was found out about hosts holds on this network only."""

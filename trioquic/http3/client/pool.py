@@ -5,8 +5,8 @@ Every change (a request comes or goes; a connection settles, ends, or is allowed
 its endpoint that has room for a stream. RFC 9114 section 3.3 wants one connection to a server; a
 second one is made where the first is full, and others in place of those that take no more requests.
 
-A connection in doubt gets no requests; when another one has been made in its place it is kept only
-for what is under way on it. An idle connection gives its place to one that is needed.
+When another one has been made in place of a connection in doubt, that is kept only for what is
+under way on it. An idle connection gives its place to one that is needed.
 
 For whoever can ask for the rest of a response elsewhere (`Settings.seek`), others are tried beside
 a connection in doubt as soon as that is known, over every interface that may be used, until one of
@@ -14,18 +14,17 @@ them is there or the first one is heard again.
 """
 
 import math
-from collections.abc import Awaitable, Callable
 from types import NoneType
 from typing import Final
 
 import trio
 
-from ... import ApplicationCodeError, InternalError, LocalAddressError
-from ..failure import CLOSED, Phase, RequestFailedError, during
+from ... import ApplicationCodeError, InternalError, LocalAddressError, NetworkSource
+from ..failure import CLOSED, Phase, RequestFailedError
 from ..timeouts import Timeouts, wait_until
 from ..url import Origin
 from .connection import Opener, PooledConnection
-from .discovery import Endpoint
+from .discovery import Discovery, Endpoint
 from .settings import Settings
 from .slot import PoolSlot
 
@@ -35,8 +34,6 @@ _MOST_TO_ONE: Final = 2
 _OUTAGE: Final = 5.0
 # What is wrong on this machine; None: nothing, the attempt was cancelled
 _OWN_FAULTS: Final = (LocalAddressError, ApplicationCodeError, InternalError, NoneType)
-
-
 # A connection that is sought beside one that is not heard is given so long at first, in seconds,
 # and twice that each time: what was sent into a network that was dead then is sent again late
 _FIRST_PATIENCE: Final = 3.0
@@ -45,8 +42,10 @@ _LONGEST_PAUSE: Final = 4.0
 
 
 class _Waiter:
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, connect: float, patience: float) -> None:
         self.endpoint = endpoint
+        self.connect = connect
+        self.patience = patience
         self.slot: PoolSlot | None = None
         self.woken = trio.Event()
 
@@ -59,21 +58,19 @@ class Pool:
         nursery: trio.Nursery,
         open_http3: Opener,
         settings: Settings,
-        tell_outcome: Callable[[Endpoint, bool], None],
-        wait_networks_changed: Callable[[], Awaitable[None]],
+        discovery: Discovery,
+        networks: NetworkSource,
     ) -> None:
         self._nursery = nursery
         self._open_http3 = open_http3
-        self._tell_outcome = tell_outcome
-        self._wait_networks_changed = wait_networks_changed
+        self._discovery = discovery
+        self._networks = networks
         self.early_data: bool = settings.early_data
         self._seeks = settings.seek
         self._seeking: set[PooledConnection] = set()
         # the last attempt could send early data there, and failed
         self._not_early: set[Endpoint] = set()
-        self._most = settings.max_connections
-        self._most_idle = min(self._most, settings.max_idle_connections)
-        self._expiry = settings.idle_expiry
+        self._limits = settings.limits
         self._connections: list[PooledConnection] = []
         # they gave way to others, and are being closed
         self._leaving: list[PooledConnection] = []
@@ -97,16 +94,11 @@ class Pool:
         Raises `RequestFailedError`. Cancelled, the slot is free again, and an
         attempt that nobody waits for is given up.
         """
-        slot = await self._wait_for_slot(endpoint, trio.current_time() + timeouts.pool)
-        slot.begin(timeouts.connect, patience)
-        return slot
-
-    async def _wait_for_slot(self, endpoint: Endpoint, deadline: float) -> PoolSlot:
-        waiter = _Waiter(endpoint)
+        waiter = _Waiter(endpoint, timeouts.connect, patience)
         self._waiters.append(waiter)
         self._assign()
         try:
-            await wait_until(waiter.woken, deadline)
+            await wait_until(waiter.woken, trio.current_time() + timeouts.pool)
         except BaseException:
             if waiter.slot is not None:
                 waiter.slot.abandon()
@@ -117,21 +109,22 @@ class Pool:
         if waiter.slot is not None:
             return waiter.slot
         if self._closed:
-            with during(Phase.CONNECT):
-                raise trio.ClosedResourceError(CLOSED)
+            raise RequestFailedError(Phase.CONNECT, trio.ClosedResourceError(CLOSED))
         text = f"no free connection to {endpoint.authority} in time"
         raise RequestFailedError(Phase.SLOT, text=text)
 
     def tidy(self, connection: PooledConnection) -> None:
         """A request has left the connection."""
         if not connection.users and not connection.connecting:
-            connection.expire_after(self._expiry)
-            idle = [
-                one for one in self._connections if one.usable and one.idle and not one.connecting
-            ]
-            if len(idle) > self._most_idle:
+            connection.expire_after(self._limits.idle_expiry)
+            idle = [one for one in self._idle if one.usable and not one.connecting]
+            if len(idle) > min(self._limits.max_connections, self._limits.max_idle_connections):
                 min(idle, key=lambda one: one.idle_since).end()
         self._assign()
+
+    @property
+    def _idle(self) -> list[PooledConnection]:
+        return [one for one in self._connections if not one.users]
 
     @property
     def closed(self) -> bool:
@@ -164,18 +157,14 @@ class Pool:
 
     def has_outage(self, origin: Origin) -> bool:
         """Whether there was a connection to the origin a moment ago, and now there is none."""
-        now = trio.current_time()
-        lost = now < self._lost.get(origin, -math.inf) + _OUTAGE
-        return lost or any(
-            one.doubtful and one.endpoint.origin == origin for one in self._connections
-        )
+        if trio.current_time() < self._lost.get(origin, -math.inf) + _OUTAGE:
+            return True
+        return any(one.doubtful for one in self._connections if one.endpoint.origin == origin)
 
     def is_ready(self, origin: Origin) -> bool:
         """Whether a connection to the origin can be used without waiting for it."""
-        return any(
-            one.usable and one.connected and one.endpoint.origin == origin
-            for one in self._connections
-        )
+        known = [one for one in self._connections if one.endpoint.origin == origin]
+        return any(one.usable and one.connected for one in known)
 
     async def wait_ready(self, origin: Origin, seconds: float) -> None:
         """Wait until `is_ready`, at most so long."""
@@ -201,17 +190,17 @@ class Pool:
         self._assign()
 
     def _on_ready(self, connection: PooledConnection) -> None:
-        self._tell_outcome(connection.endpoint, True)
+        self._discovery.worked(connection.endpoint)
         self._lost.pop(connection.endpoint.origin, None)
         self._ready.set()
         self._ready = trio.Event()
         for other in self._connections:
             # what is under way on it, and nothing else, may still come
             if other.doubtful and other.endpoint == connection.endpoint:
-                if other.idle:
-                    other.abort()
-                else:
+                if other.users:
                     other.leave()
+                else:
+                    other.abort()
 
     def _on_doubt(self, connection: PooledConnection) -> None:
         if any(one.connected for one in self._usable(connection.endpoint)):
@@ -230,10 +219,10 @@ class Pool:
                 await other.settled.wait()
                 if not other.connected:
                     with trio.move_on_after(pause):
-                        await self._wait_networks_changed()
+                        await self._networks.wait_changed()
                     patience, pause = patience * 2, min(pause * 2, _LONGEST_PAUSE)
         self._seeking.discard(silent)
-        if not silent.over and other is not None and other.connecting and other.idle:
+        if not silent.over and other is not None and other.connecting and not other.users:
             # heard again; whoever needs it when it is over finds it with the other one
             other.end()
 
@@ -244,7 +233,7 @@ class Pool:
         elif connection.http3 is None:
             # what is wrong on this machine is not the place's fault
             if not isinstance(connection.error, _OWN_FAULTS):
-                self._tell_outcome(connection.endpoint, False)
+                self._discovery.failed(connection.endpoint, trio.current_time())
         elif not connection.ended_here:
             now = trio.current_time()
             lost = {o: at for o, at in self._lost.items() if now < at + _OUTAGE}
@@ -255,7 +244,7 @@ class Pool:
             connection = None if self._closed else self._connection_for(waiter.endpoint)
             if connection is not None:
                 connection.take()
-                waiter.slot = PoolSlot(connection, self.tidy)
+                waiter.slot = PoolSlot(connection, self.tidy, waiter.connect, waiter.patience)
             if connection is not None or self._closed:
                 self._waiters.remove(waiter)
                 waiter.woken.set()
@@ -275,12 +264,11 @@ class Pool:
         return [one for one in self._connections if one.endpoint == endpoint and one.usable]
 
     def _make_room(self) -> bool:
-        if len(self._connections) < self._most:
+        if len(self._connections) < self._limits.max_connections:
             return True
-        idle = [one for one in self._connections if one.idle]
-        if not idle:
+        oldest = min(self._idle, key=lambda one: one.idle_since, default=None)
+        if oldest is None:
             return False
-        oldest = min(idle, key=lambda one: one.idle_since)
         oldest.end()
         self._connections.remove(oldest)
         self._leaving.append(oldest)
@@ -288,7 +276,9 @@ class Pool:
 
     def _start(self, endpoint: Endpoint, patience: float | None = None) -> PooledConnection:
         early_data = self.early_data and endpoint not in self._not_early and patience is None
-        connection = PooledConnection(endpoint, early_data=early_data, patience=patience)
+        connection = PooledConnection(
+            endpoint, self._changed, early_data=early_data, patience=patience
+        )
         self._connections.append(connection)
-        self._nursery.start_soon(connection.run, self._open_http3, self._changed)
+        self._nursery.start_soon(connection.run, self._open_http3)
         return connection

@@ -8,60 +8,52 @@ silent connection is heard first after all, it wins.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, NamedTuple, Protocol, TypeGuard
+from typing import Final, Protocol, TypeAlias, TypeGuard
 
 import trio
 
 from ..background import background
 from ..failure import RequestFailedError, no_way
-from .way import Way
+from .route import HTTP3Route
 
 
-class Response(Protocol):
-    """An `Answer`, or what came around HTTP/3."""
+class Begun(Protocol):
+    """A response that has begun: an `Exchange`, or what came around HTTP/3."""
 
     async def aclose(self) -> None:
         """Cancel what is not complete."""
 
 
+Around: TypeAlias = Callable[[], Awaitable[Begun]]
+"""The way around HTTP/3."""
+
 # Over HTTP/3, the first one included
-_MOST_WAYS: Final = 3
+_MOST_ROUTES: Final = 3
 
 
-class Around(NamedTuple):
-    """The way around HTTP/3, and what to call it."""
+class RouteRace:
+    """`make_route` makes another way over HTTP/3, or None; `around` is the one around it, or
+    None."""
 
-    name: str
-    go: Callable[[], Awaitable[Response]]
-
-
-class Race:
-    """`make_way` makes another way over HTTP/3, or None; `around` is the one around it, or None."""
-
-    def __init__(
-        self,
-        make_way: Callable[[], Way | None],
-        around: Around | None,
-    ) -> None:
-        self._make_way = make_way
+    def __init__(self, make_route: Callable[[], HTTP3Route | None], around: Around | None) -> None:
+        self._make_route = make_route
         self._around = around
-        self._ways = 1
+        self._routes = 1
         self._running = 0
         self._decided = trio.Event()
-        self._winner: Response | None = None
+        self._winner: Begun | None = None
         self._errors: list[Exception] = []
         # what became of the way around, if it led nowhere
         self._nowhere: RequestFailedError | None = None
-        self._name = "" if around is None else around.name
         self._nursery: trio.Nursery
 
-    async def run(self, first: Way) -> Response:
+    async def run(self, first: HTTP3Route) -> Begun:
         """The response; `first` was left where it waits. Raises what went wrong on the way that
         says most about it."""
         try:
             async with background() as nursery:
                 self._nursery = nursery
-                if not self._company(first) or first.is_under_way:
+                if not self._add_company(first) or first.is_under_way:
                     self._start(partial(first.advance, calm=False))
                 await self._decided.wait()
         except BaseException:
@@ -79,20 +71,20 @@ class Race:
         first = self._errors[0]
         if self._nowhere is None or not _may_be_helped(first):
             return first
-        return no_way(first, self._nowhere, self._name)
+        return no_way(first, self._nowhere)
 
-    def _company(self, way: Way) -> bool:
-        """`way` keeps its request waiting: start the next one, if there is one."""
-        if way.in_doubt:
-            return self._start_way() or self._start_around()
-        return self._start_around() or self._start_way()
+    def _add_company(self, route: HTTP3Route) -> bool:
+        """`route` keeps its request waiting: start the next one, if there is one."""
+        if route.in_doubt:
+            return self._start_route() or self._start_around()
+        return self._start_around() or self._start_route()
 
-    def _start_way(self) -> bool:
-        way = self._make_way() if self._ways < _MOST_WAYS else None
-        if way is None:
+    def _start_route(self) -> bool:
+        route = self._make_route() if self._routes < _MOST_ROUTES else None
+        if route is None:
             return False
-        self._ways += 1
-        self._start(partial(self._follow, way))
+        self._routes += 1
+        self._start(partial(self._follow, route))
         return True
 
     def _start_around(self) -> bool:
@@ -102,25 +94,25 @@ class Race:
         self._start(partial(self._go_around, around))
         return True
 
-    async def _go_around(self, around: Around) -> Response | None:
+    async def _go_around(self, around: Around) -> Begun | None:
         try:
-            return await around.go()
+            return await around()
         except RequestFailedError as failure:
             self._nowhere = failure
             return None
 
-    async def _follow(self, way: Way) -> Response | None:
-        response = await way.advance(calm=True)
+    async def _follow(self, route: HTTP3Route) -> Begun | None:
+        response = await route.advance(calm=True)
         if response is None:
-            self._company(way)
-            response = await way.advance(calm=False)
+            self._add_company(route)
+            response = await route.advance(calm=False)
         return response
 
-    def _start(self, way: Callable[[], Awaitable[Response | None]]) -> None:
+    def _start(self, way: Callable[[], Awaitable[Begun | None]]) -> None:
         self._running += 1
         self._nursery.start_soon(self._run, way)
 
-    async def _run(self, way: Callable[[], Awaitable[Response | None]]) -> None:
+    async def _run(self, way: Callable[[], Awaitable[Begun | None]]) -> None:
         response = None
         try:
             response = await way()
@@ -151,7 +143,7 @@ def _may_be_helped(error: Exception) -> TypeGuard[RequestFailedError]:
     return isinstance(error, RequestFailedError) and error.unconnected and not error.final
 
 
-async def _give_up(response: Response | None) -> None:
+async def _give_up(response: Begun | None) -> None:
     """Close a response that nobody gets, also when cancelled."""
     if response is not None:
         with trio.CancelScope(shield=True):

@@ -1,12 +1,12 @@
 """Where a redirect leads, and with which request (RFC 9110 section 15.4)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from ..errors import RedirectError
 from ..fields import Headers
-from ..response import Content
-from ..url import Target, joined, parse_url
+from ..url import joined, parse_url
+from .call import Call
 
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _SEE_OTHER: Final = 303
@@ -20,42 +20,31 @@ _OF_CONTENT: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the application wants, or is led to."""
-
-    method: str
-    target: Target
-    headers: Headers
-    content: Content | None
-    authorization: str | None
-    """That of the user in the URL that the application gave, for the origin of that."""
-
-
 def is_redirect(status: int) -> bool:
     """Whether a response with a Location sends to another URL."""
     return status in _REDIRECTS
 
 
-def led_by(status: int, location: bytes, wish: Wish) -> Wish:
-    """The request that follows a redirect. Raises `RedirectError`."""
+def after_redirect(call: Call, url: str, status: int, location: bytes) -> tuple[Call, str]:
+    """The request that follows a redirect of the one for `url`, and its URL. Raises
+    `RedirectError`."""
     try:
-        target = parse_url(joined(wish.target.url, location))
+        target = parse_url(joined(url, location))
     except ValueError as error:
         raise RedirectError(f"redirected to what cannot be asked for: {error}") from None
-    method, headers = wish.method, wish.headers
+    method, fields, content = call.method, call.fields, call.content
     gets = status == _SEE_OTHER or (status in _BECOMES_GET and method == "POST")
     if gets and method not in ("GET", "HEAD"):
-        method = "GET"
-        headers = _without(headers, _OF_CONTENT)
-        wish = replace(wish, content=None)
-    if wish.content is not None and not isinstance(wish.content, bytes):
+        method, content = "GET", None
+        fields = _without(fields, _OF_CONTENT)
+    if content is not None and not isinstance(content, bytes):
         raise RedirectError("redirected, and the content is not there to be sent once more")
-    if target.origin != wish.target.origin:
-        headers = _without(headers, _OF_ORIGIN)
-        wish = replace(wish, authorization=None)
-    return replace(wish, method=method, target=target, headers=headers)
+    if target.origin != call.origin:
+        fields = _without(fields, _OF_ORIGIN)
+    origin, authority, path = target.origin, target.authority, target.path
+    call = replace(call, origin=origin, authority=authority, path=path)
+    return replace(call, method=method, fields=fields, content=content), target.url
 
 
-def _without(headers: Headers, names: frozenset[bytes]) -> Headers:
-    return tuple((name, value) for name, value in headers if name not in names)
+def _without(fields: Headers, names: frozenset[bytes]) -> Headers:
+    return tuple((name, value) for name, value in fields if name not in names)

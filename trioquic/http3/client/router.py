@@ -11,32 +11,28 @@ that comes back, is found then.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import trio
 
 from ... import CertificateError
+from ..exchange import Exchange
 from ..failure import Phase, RequestFailedError, no_way
-from .attempt import Answer
 from .call import Call, is_the_networks
 from .discovery import Discovery
 from .pool import Pool
-from .race import Around, Race, Response
+from .race import Around, Begun, RouteRace
+from .route import HTTP3Route
 from .settings import Settings
-from .way import Way
 
 # While there is an outage: seconds until the next look, doubling
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 0.8
 
 
-class Detour(NamedTuple):
-    """The way around HTTP/3, and what to call it."""
-
-    name: str
-    go: Callable[[float], Awaitable[Response]]
-    """For a request that has begun at this time. Raises `RequestFailedError` if there is no
-    connection."""
+Detour: TypeAlias = Callable[[float], Awaitable[Begun]]
+"""The way around HTTP/3 for a request that has begun at this time (trio's clock). Raises
+`RequestFailedError`, which says `over` what, if there is no connection."""
 
 
 class Router:
@@ -51,13 +47,12 @@ class Router:
         self._head_start = None if settings.mode == "only" else settings.head_start
         self._longest_outage = settings.outage
 
-    async def send(self, call: Call, detour: Detour | None = None) -> Response:
-        """The response, its content unread: an `Answer`, or what `detour` returns.
+    async def send(self, call: Call, detour: Detour | None = None) -> Begun:
+        """The response, its content unread: an `Exchange`, or what `detour` returns.
 
         Raises `RequestFailedError`, and what the request's content and `detour` raise.
         """
-        connect = call.timeouts.connect
-        deadline = trio.current_time() + min(connect, self._longest_outage)
+        deadline = trio.current_time() + min(call.timeouts.connect, self._longest_outage)
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -77,77 +72,76 @@ class Router:
             return False
         return failure.unconnected or (call.can_be_doubled and is_the_networks(failure))
 
-    async def _send(self, call: Call, detour: Detour | None) -> Response:
-        around = None
+    async def _send(self, call: Call, detour: Detour | None) -> Begun:
+        around: Around | None = None
         if detour is not None:
-            go = partial(self._go_around, call, detour, trio.current_time())
-            around = Around(detour.name, go)
-        way = self._make_way(call)
-        if way is None:
+            around = partial(self._go_around, call, detour, trio.current_time())
+        route = self._make_route(call)
+        if route is None:
             assert around is not None
-            return await around.go()
+            return await around()
         try:
-            answer = await way.advance(calm=True)
+            exchange = await route.advance(calm=True)
         except RequestFailedError as failure:
             if around is None or failure.final or not failure.attempt_failed:
                 raise
             return await _after(failure, around)
-        if answer is not None:
-            return answer
+        if exchange is not None:
+            return exchange
         if call.can_be_doubled:
-            return await self._race(call, way, around)
+            return await self._race(call, route, around)
         if around is None:
-            return await self._elsewhere(call, way)
-        await way.drop()
+            return await self._elsewhere(call, route)
+        await route.drop()
         try:
-            late = RequestFailedError(Phase.CONNECT, text="no answer so far")
-            return await _after(late, around)
+            no_answer = RequestFailedError(Phase.CONNECT, text="no answer so far")
+            return await _after(no_answer, around)
         except RequestFailedError as failure:
             if failure.unconnected and self._pool.is_ready(call.origin):
                 # nothing was sent yet, and meanwhile there is a connection
-                if (late_way := self._make_way(call)) is not None:
-                    if (answer := await late_way.advance(calm=False)) is not None:
-                        return answer
+                if (late := self._make_route(call)) is not None:
+                    if (exchange := await late.advance(calm=False)) is not None:
+                        return exchange
             raise
 
-    def _make_way(self, call: Call) -> Way | None:
-        way = Way(self._nursery, self._pool, self._discovery, call, self._head_start)
-        return way if way.next_place() else None
+    def _make_route(self, call: Call) -> HTTP3Route | None:
+        route = HTTP3Route(self._nursery, self._pool, self._discovery, call, self._head_start)
+        return route if route.next_place() else None
 
-    async def _elsewhere(self, call: Call, way: Way) -> Answer:
+    async def _elsewhere(self, call: Call, route: HTTP3Route) -> Exchange:
         """The place does not answer soon, and there are only other places."""
-        await way.drop()
-        way.remember_failure()
-        if not way.next_place():
+        await route.drop()
+        route.remember_failure()
+        if not route.next_place():
             text = f"no connection to {call.origin.host} in time"
             raise RequestFailedError(Phase.CONNECT, text=text)
-        answer = await way.advance(calm=False)
-        assert answer is not None
-        return answer
+        exchange = await route.advance(calm=False)
+        assert exchange is not None
+        return exchange
 
-    async def _race(self, call: Call, way: Way, around: Around | None) -> Response:
-        if around is None and not way.in_doubt:
-            way.remember_failure()
+    async def _race(self, call: Call, route: HTTP3Route, around: Around | None) -> Begun:
+        if around is None and not route.in_doubt:
+            route.remember_failure()
         try:
-            return await Race(partial(self._make_way, call), around).run(way)
+            return await RouteRace(partial(self._make_route, call), around).run(route)
         except RequestFailedError as failure:
             if failure.unconnected:
                 # nothing else of the origin's can be reached either
                 self._discovery.forgive(call.origin)
             raise
 
-    async def _go_around(self, call: Call, detour: Detour, began: float) -> Response:
+    async def _go_around(self, call: Call, detour: Detour, began: float) -> Begun:
         try:
-            return await detour.go(began)
+            return await detour(began)
         except RequestFailedError as failure:
             if failure.unconnected:
                 self._discovery.forgive(call.origin)
             raise
 
 
-async def _after(failure: RequestFailedError, around: Around) -> Response:
+async def _after(failure: RequestFailedError, around: Around) -> Begun:
     """The response that comes around HTTP/3, where that has failed."""
     try:
-        return await around.go()
+        return await around()
     except RequestFailedError as error:
-        raise no_way(failure, error, around.name) from error.error
+        raise no_way(failure, error) from error.error

@@ -9,14 +9,31 @@ from ... import MigrationPolicy, NetworkSource, TLSConfig, TransportConfig, _che
 from ...sessions import SessionStore
 from ..connection import HTTP3Connection
 from ..settings import HTTP3Config
-from ..url import Origin
+from .connection import PooledConnection
 from .discovery import Mode
 
-Watch: TypeAlias = Callable[[Origin, HTTP3Connection], AbstractAsyncContextManager[object]]
+Watch: TypeAlias = Callable[
+    [PooledConnection, HTTP3Connection], AbstractAsyncContextManager[object]
+]
 """What is done beside a connection, as a block around its life."""
 _TLS: Final = _checks.instance(TLSConfig)
 _TRANSPORT: Final = _checks.instance(TransportConfig)
 _POLICY: Final = _checks.instance(MigrationPolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """How many connections a client keeps, and for how long; `math.inf` where there is no limit."""
+
+    max_connections: float = _checks.checked(100, _checks.whole(0, infinite=True))
+    """Open at once."""
+    max_idle_connections: float = _checks.checked(20, _checks.whole(0, infinite=True))
+    """Of these without a request."""
+    idle_expiry: float = _checks.checked(5.0, _checks.number(infinite=True))
+    """Seconds that one stays open without a request."""
+
+    def __post_init__(self) -> None:
+        _checks.check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +48,7 @@ class Settings:
     early_data: bool = _checks.checked(False, _checks.flag)
     http3: HTTP3Config = _checks.checked(HTTP3Config(), _checks.instance(HTTP3Config))
     interfaces: Sequence[str] = _checks.checked((), _checks.names(empty=True, twice=True))
-    max_connections: float = _checks.checked(100, _checks.whole(0, infinite=True))
-    max_idle_connections: float = _checks.checked(20, _checks.whole(0, infinite=True))
-    idle_expiry: float = _checks.checked(5.0, _checks.number(infinite=True))
+    limits: PoolLimits = _checks.checked(PoolLimits(), _checks.instance(PoolLimits))
     mode: Mode = _checks.checked("only", _checks.one_of(("direct", "alt-svc", "only")))
     head_start: float = _checks.checked(0.3, _checks.number())
     """How long a connection may take before the way around HTTP/3 is tried, too, in seconds."""

@@ -11,44 +11,43 @@ from .connection import PooledConnection
 
 
 class PoolSlot:
-    """It is released once, whatever happens; `tidy` hears of that."""
+    """Its request waits for the connection for `connect` seconds, and for as long as the connection
+    is not older than `patience` seconds. It is released once, whatever happens; `tidy` hears of
+    that."""
 
     def __init__(
-        self, connection: PooledConnection, tidy: Callable[[PooledConnection], None]
+        self,
+        connection: PooledConnection,
+        tidy: Callable[[PooledConnection], None],
+        connect: float,
+        patience: float,
     ) -> None:
         self.connection = connection
         self._tidy = tidy
+        self._deadline = trio.current_time() + connect
+        self._late = connection.started_at + patience
         self._released = False
-        self._late = self._deadline = math.inf
-        self.overdue: bool = False
-        """Whether the patience has been over once: the attempt goes on without its request."""
+        self._overdue = False  # the patience was over: the attempt goes on without the request
         self.early: bool = False
         """Whether its request goes out before the handshake is complete."""
-
-    def begin(self, connect: float, patience: float) -> None:
-        """The request waits for the connection from now on: for `connect` seconds, and for as long
-        as the connection is not older than `patience` seconds."""
-        self._deadline = trio.current_time() + connect
-        self._late = self.connection.started_at + patience
 
     async def wait_early(self) -> bool:
         """Wait until requests can be sent; whether this one is `early` then. Raises
         `RequestFailedError`."""
-        await self._wait(self.connection.opened)
+        await self._wait(self.connection.opened, self._late)
         self.early = self.connection.takes_early_data
         return self.early
 
     async def wait_connected(self, *, patiently: bool = False) -> bool:
         """Wait until the handshake is complete; False if the patience is over. The attempt goes on
         by itself then. Raises `RequestFailedError`."""
-        return await self._wait(self.connection.settled, patiently=patiently)
+        return await self._wait(self.connection.settled, math.inf if patiently else self._late)
 
-    async def _wait(self, event: trio.Event, *, patiently: bool = False) -> bool:
+    async def _wait(self, event: trio.Event, late: float) -> bool:
         connection = self.connection
-        late = math.inf if patiently else self._late
         if not await wait_until(event, min(late, self._deadline)):
             if late <= self._deadline:
-                self.overdue = True
+                self._overdue = True
                 return False
             text = f"no connection to {connection.endpoint.authority} in time"
             raise RequestFailedError(Phase.CONNECT, text=text)
@@ -67,5 +66,5 @@ class PoolSlot:
     def abandon(self) -> None:
         """`release`, and an attempt to connect that nobody waits for any more is given up."""
         self.release()
-        if self.connection.connecting and self.connection.idle and not self.overdue:
+        if self.connection.connecting and not self.connection.users and not self._overdue:
             self.connection.end()

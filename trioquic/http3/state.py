@@ -4,12 +4,14 @@ Faults of the server are reported here from anywhere, without waiting; one task 
 connection for them. Whoever waits on a stream is woken by that, and asks here what to raise.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import trio
 
 from .. import Connection, ConnectionLostError, HandshakeError
-from .errors import ErrorCode, HTTP3ConnectionError, PeerError, RequestRejectedError
+from .errors import ErrorCode, HTTP3ConnectionError, PeerError, rejection
 from .frames import encode_varint
 from .outbox import Outbox
 from .qpack import Decoder, Encoder
@@ -30,7 +32,7 @@ ENDINGS = (ConnectionLostError, HandshakeError, trio.ClosedResourceError)
 
 
 class OpenRequest(Protocol):
-    """What the session knows of a request."""
+    """What is known of a request here."""
 
     def reject(self) -> None:
         """The server will not process it."""
@@ -39,8 +41,8 @@ class OpenRequest(Protocol):
         """Give it up."""
 
 
-class Session:
-    """The state of one HTTP/3 connection."""
+class ConnectionState:
+    """Who does something for the connection, or waits for it, has one of these in common."""
 
     def __init__(self, quic: Connection, config: HTTP3Config) -> None:
         self.quic = quic
@@ -65,7 +67,6 @@ class Session:
     # -- what the server says --------------------------------------------------------------------
 
     def on_settings(self, settings: PeerSettings) -> None:
-        """The server's SETTINGS came in."""
         self.settings = settings
         self.encoder.on_settings(settings)
         self.settings_known.set()
@@ -88,12 +89,10 @@ class Session:
     # -- requests --------------------------------------------------------------------------------
 
     def enter(self, stream_id: int, request: OpenRequest) -> None:
-        """A request begins."""
         self.requests[stream_id] = request
         self.requests_made += 1
 
     def forget(self, stream_id: int) -> None:
-        """A request is over."""
         self.requests.pop(stream_id, None)
         self._end_if_done()
 
@@ -104,17 +103,14 @@ class Session:
     @property
     def available(self) -> bool:
         """Whether a new request can be made."""
-        return self.going_away is None and self.fault is None and not self._lost
+        return self.going_away is None and not self.ended
 
     def check_available(self) -> None:
         """Raise why no new request can be made, if so."""
-        if self.fault is not None or self._lost:
+        if self.ended:
             raise self.end_error()
         if self.going_away is not None:
-            raise RequestRejectedError(
-                "the server is going away: a new connection is needed",
-                code=ErrorCode.H3_REQUEST_REJECTED,
-            )
+            raise rejection("the server is going away: a new connection is needed")
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -126,10 +122,16 @@ class Session:
             self._end()
         return HTTP3ConnectionError(self.fault.reason, code=self.fault.code)
 
-    def lose(self) -> None:
-        """The QUIC connection is over, for whatever reason."""
-        self._lost = True
-        self._end()
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """What goes wrong in the block ends the connection."""
+        try:
+            yield
+        except PeerError as fault:
+            self.fail(fault)
+        except ENDINGS:
+            self._lost = True
+            self._end()
 
     def _end(self) -> None:
         self.over.set()
