@@ -230,6 +230,7 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
             "--interface a is not among --only-interface",
         ),
         (["https://a.example/", "--qlog", f"{__file__}/no"], "does not exist"),
+        (["https://a.example/", "--keylog", ""], "keylog_file must be the path of a file"),
     ],
 )
 def test_usage(arguments: list[str], reason: str) -> None:

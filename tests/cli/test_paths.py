@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cli.run import invoke
 
 
@@ -49,3 +51,10 @@ def test_an_unknown_host() -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("trioquic: no such host: ")
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("option", ["--only-interface", "--prefer-interface"])
+def test_names_that_are_none(option: str) -> None:
+    result = invoke("paths", "127.0.0.1", option, "")
+    assert result.exit_code == 2
+    assert "'' is no name" in result.stderr

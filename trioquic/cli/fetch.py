@@ -114,10 +114,9 @@ def fetch(
     _check_start(interfaces, only_interfaces)
     tell = (lambda text: None) if silent else complain
     store = kept.open_sessions(sessions, no_sessions, tell)
-    tls = options.tls_config(cafile, insecure, keylog)
     with options.refused():
         settings = Settings(
-            tls=tls,
+            tls=options.tls_config(cafile, insecure, keylog),
             transport=TransportConfig(
                 handshake_timeout=connect_timeout, keep_alive=_KEEP_ALIVE, qlog_dir=qlog
             ),

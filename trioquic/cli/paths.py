@@ -48,8 +48,9 @@ def paths(
     rules = Rules(only_interfaces=only_interfaces, routes=routes, leave_tunnel=leave_tunnel)
     # a connection would begin in a tunnel: then addresses beside it are not tried
     rules["in_tunnel"] = leads_into_tunnel(interfaces, routes, only_interfaces)
-    pairs = candidate_pairs(interfaces, remotes, prefer_interfaces=prefer_interfaces, **rules)
-    left_out = no_candidates(interfaces, remotes, **rules)
+    with options.refused():
+        pairs = candidate_pairs(interfaces, remotes, prefer_interfaces=prefer_interfaces, **rules)
+        left_out = no_candidates(interfaces, remotes, **rules)
     if as_json:
         print_json(_document(host, interfaces, remotes, pairs, routes, left_out))
         return
