@@ -46,7 +46,6 @@ _SHA256_SIZE: Final = 32
 StrPath = str | os.PathLike[str]
 CongestionChoice: TypeAlias = Literal["cubic", "newreno"] | Callable[[int], CongestionControl]
 
-
 _DATA: Final = _checks.instance(bytes, str, wanted="bytes or str")
 _SUITE_NAMES: Final = _checks.names(CIPHER_SUITES, empty=False)
 _GROUP_NAMES: Final = _checks.names(GROUPS, empty=False)
@@ -86,9 +85,7 @@ def _congestion(name: str, choice: object) -> object:
     missing = [member for member in _choice.MEMBERS if not hasattr(control, member)]
     if missing:
         raise TypeError(f"{name}: {type(control).__name__} lacks {', '.join(missing)}")
-    window = control.window
-    if isinstance(window, bool) or not isinstance(window, int):
-        raise _checks.wrong_type(f"{name}: window", "an integer", window)
+    _checks.whole(-_checks.LARGEST_VARINT)(f"{name}: window", control.window)
     return choice
 
 

@@ -8,7 +8,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import trio
 
@@ -16,6 +16,8 @@ from ._flight import DatagramInFlight
 from ._record import Fate, Record, RecordEntry, Recorder
 
 MAX_IN_FLIGHT = 100_000
+Arrive: TypeAlias = Callable[[DatagramInFlight], None]
+"""Where a datagram is at its time."""
 
 
 class AddressOwner(Protocol):
@@ -34,8 +36,7 @@ class Core:
         self.recorders: tuple[Recorder, ...] = ()
         self.undeliverable: Counter[Fate] = Counter()
         self._owners: dict[str, AddressOwner] = {}
-        self._heap: list[tuple[float, int, DatagramInFlight, Callable[[DatagramInFlight], None]]]
-        self._heap = []
+        self._heap: list[tuple[float, int, DatagramInFlight, Arrive]] = []
         self._counter = 0
         self._sleep: trio.CancelScope | None = None
         self._nursery: trio.Nursery | None = None
@@ -74,9 +75,7 @@ class Core:
                 _, _, flight, arrive = heapq.heappop(self._heap)
                 arrive(flight)
 
-    def schedule(
-        self, flight: DatagramInFlight, arrive: Callable[[DatagramInFlight], None]
-    ) -> bool:
+    def schedule(self, flight: DatagramInFlight, arrive: Arrive) -> bool:
         """Call `arrive` at the flight's time; False if there is no room for one more."""
         if flight.time <= self.now() and not (self._heap and self._heap[0][0] <= flight.time):
             arrive(flight)

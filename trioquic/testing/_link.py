@@ -14,7 +14,7 @@ therefore meets the same fate in every run with that seed, whatever happens on o
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypedDict, Unpack
@@ -22,7 +22,7 @@ from typing import Final, Literal, TypedDict, Unpack
 from .. import _checks
 from .._construction import NoPublicConstructor
 from ._addresses import overhead
-from ._core import Core
+from ._core import Arrive, Core
 from ._flight import DatagramInFlight
 from ._record import Datagram, Fate, Filter
 
@@ -90,7 +90,7 @@ class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface")
         core: Core,
         where: tuple[str, str, Literal["outbound", "inbound"]],
         profile: LinkProfile,
-        sink: Callable[[DatagramInFlight], None],
+        sink: Arrive,
     ) -> None:
         self._core = core
         self._where = where
