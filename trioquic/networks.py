@@ -11,6 +11,7 @@ routes' metrics order the networks. Without it every interface counts.
 """
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -150,10 +151,7 @@ def with_borrowed(
         if route.source is not None:
             borrowed.setdefault(route.interface, {})[route.source] = None
     return tuple(
-        _with_addresses(interface, borrowed[interface.name])
-        if interface.name in borrowed
-        else interface
-        for interface in interfaces
+        _with_addresses(interface, borrowed.get(interface.name, ())) for interface in interfaces
     )
 
 
@@ -288,9 +286,7 @@ def _checked_metrics(metrics: Mapping[str, int]) -> dict[str, int]:
 
 def _checked(interfaces: Iterable[Interface]) -> tuple[Interface, ...]:
     result = _checks.tuple_of(Interface, "interfaces", interfaces)
-    names = set()
-    for interface in result:
-        if interface.name in names:
-            raise ValueError(f"two interfaces are called {interface.name!r}")
-        names.add(interface.name)
+    for name, number in Counter(interface.name for interface in result).items():
+        if number > 1:
+            raise ValueError(f"two interfaces are called {name!r}")
     return result
