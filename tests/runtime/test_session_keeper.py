@@ -4,6 +4,7 @@ import dataclasses
 import ipaddress
 import socket as stdlib_socket
 import time
+from functools import partial
 
 import pytest
 import trio
@@ -17,6 +18,7 @@ from trioquic._runtime.networks.system_networks import system_networks
 from trioquic._runtime.opening.session_keeper import SessionKeeper, network_of
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.sockets import DatagramSocket, Received, Remote
+from trioquic.sessions import SessionKey
 
 
 class NoSocket(DatagramSocket):
@@ -106,7 +108,8 @@ async def test_a_ticket_comes_when_the_clock_says_so(late: float) -> None:
     store = MemorySessions()
     here = networks("wlan0 8.8.8.8/24")
     socket = NoSocket("8.8.8.8")
-    keeper = SessionKeeper(store, here, server_name="a.example", port=443, trust="")
+    key = partial(SessionKey, server_name="a.example", port=443, trust="")
+    keeper = SessionKeeper(store, here, key)
     record = dataclasses.replace(ticket(age=late), expires_at=time.time() + DAY)
     keeper.keep(TicketReceived(resumption=record), socket, 1)
     await keeper.finish()

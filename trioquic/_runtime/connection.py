@@ -334,7 +334,7 @@ class Connection(
         """
         if not isinstance(path, Path):
             raise TypeError(f"path must be a Path, not {type(path).__name__}")
-        self._by_hand.migrate_to(path)
+        self._paths.migrate_to(path)
 
     async def migrate(
         self, interface: str | None = None, local: str | None = None, *, local_port: int = 0

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import idna
 
@@ -20,7 +21,7 @@ from ..._protocol.tls.config import TlsClientConfig, is_address
 from ...config import VERSIONS, TLSConfig, TransportConfig
 from ...networks import NetworkSource
 from ...policy import MigrationPolicy
-from ...sessions import SessionStore
+from ...sessions import SessionKey, SessionStore
 from ..endpoints import PORT, check_local, ip_version
 from ..networks.system_networks import system_networks
 from .credentials import load_tls, trust_of
@@ -98,13 +99,9 @@ class Plan:
         """Who takes from the store and puts into it: one for each attempt. None: nobody."""
         if self.sessions is None:
             return None
-        return SessionKeeper(
-            self.sessions,
-            self.networks,
-            server_name=(self.tls.server_name or self.host).lower(),
-            port=self.port,
-            trust=trust_of(self.tls),
-        )
+        name = (self.tls.server_name or self.host).lower()
+        new_key = partial(SessionKey, server_name=name, port=self.port, trust=trust_of(self.tls))
+        return SessionKeeper(self.sessions, self.networks, new_key)
 
     def new_core(self, config: CoreConfig, now: float) -> ClientConnection:
         """A fresh core: one for each attempt."""

@@ -18,7 +18,7 @@ Putting into the store is a task of the connection's nursery, as a store may wai
 import dataclasses
 import ipaddress
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import trio
@@ -53,16 +53,12 @@ class SessionKeeper:
         self,
         store: SessionStore,
         networks: NetworkSource,
-        *,
-        server_name: str,
-        port: int,
-        trust: str,
+        new_key: Callable[..., SessionKey],
     ) -> None:
         self._store = store
         self._networks = networks
-        self._server_name = server_name
-        self._port = port
-        self._trust = trust
+        # wants the version and the network
+        self._new_key = new_key
         self._waiting: dict[SessionKey, list[Record]] = {}
         self._news = trio.Event()
 
@@ -102,13 +98,7 @@ class SessionKeeper:
                 await self._store.keep(key, records)
 
     def _key(self, socket: DatagramSocket, version: int) -> SessionKey:
-        return SessionKey(
-            server_name=self._server_name,
-            port=self._port,
-            version=version,
-            network=network_of(socket, self._networks),
-            trust=self._trust,
-        )
+        return self._new_key(version=version, network=network_of(socket, self._networks))
 
 
 def _come_at(record: Resumption, now: float) -> Resumption:

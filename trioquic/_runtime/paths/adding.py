@@ -9,12 +9,10 @@ import trio
 
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ...causes import CloseCause
-from ...errors import MigrationNotAllowedError, QuicError
 from ...networks import NetworkSource
 from ...paths import Path
 from ...policy import Candidate, MigrationPolicy
 from ..driver import Driver
-from ..endings import path_error
 from ..sockets.binding import bind_socket, connect_socket, interface_of, local_error
 from ..sockets.sockets import DatagramSocket, Remote
 from ..waiting import Reason
@@ -43,7 +41,7 @@ class PathAdder:
 
     async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Open a socket and make a candidate path of it; see `Connection.add_path`."""
-        self.check_policy()
+        self._paths.reach.check_policy()
         self._driver.life.check_open()
         await self._driver.life.confirmed.wait()
         self._driver.life.check_open()
@@ -109,7 +107,7 @@ class PathAdder:
             except PathRefusedError as refused:
                 lacking = refused.refusal
                 if lacking in remedied or not await self._make_room(lacking):
-                    raise self.refuse(refused) from None
+                    raise self._paths.news.refuse(refused) from None
                 remedied.add(lacking)
 
     async def _make_room(self, refusal: Refusal) -> bool:
@@ -133,15 +131,3 @@ class PathAdder:
     def _check_alive(self) -> None:
         if self._driver.life.ended:
             self._driver.life.check_open()
-
-    def check_policy(self) -> None:
-        """MigrationNotAllowedError where the application's policy forbids all paths."""
-        if not self._policy.enabled:
-            raise MigrationNotAllowedError(Refusal.POLICY, "MigrationPolicy.enabled is False")
-
-    def refuse(self, refused: PathRefusedError) -> QuicError:
-        """What a refusal of the core's looks like to the application; it is told as well."""
-        error = path_error(refused)
-        if isinstance(error, MigrationNotAllowedError):
-            self._paths.news.on_refused(error.refusal, error.reason)
-        return error

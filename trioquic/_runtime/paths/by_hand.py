@@ -1,10 +1,9 @@
-"""Moves that the application asks for: `Connection.migrate_to` and `Connection.migrate`."""
+"""Paths that the application asks for: `Connection.add_path` and `Connection.migrate`."""
 
 import trio
 
-from ..._protocol.path.refusal import PathRefusedError
 from ..._protocol.path.state import PathState
-from ...causes import CloseCause, MigrationCause
+from ...causes import CloseCause
 from ...errors import PathAbandonedError, PathValidationError
 from ...paths import Path
 from ..driver import Driver
@@ -14,33 +13,17 @@ from .path_set import PathSet
 
 
 class ByHand:
-    """The application's own moves; `linger`: how long a path that was left is read, in PTOs."""
+    """The application's own paths; `linger`: how long a path that was left is read, in PTOs."""
 
     def __init__(self, driver: Driver, paths: PathSet, adder: PathAdder, linger: float) -> None:
         self._driver = driver
         self._paths = paths
         self._adder = adder
         self._linger = linger
-        paths.serve(self.migrate_to)
 
     async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """A candidate path; see `Connection.add_path`."""
         return await self._adder.add(interface, local, local_port)
-
-    def migrate_to(self, path: Path) -> None:
-        """Move the connection; see `Connection.migrate_to`."""
-        self._adder.check_policy()
-        self._driver.life.check_open()
-        link = self._paths.links.get(path.id)
-        if link is None or link.handle is not path:
-            if path.state is PathState.ABANDONED:
-                raise PathAbandonedError("the path was closed")
-            raise ValueError(f"{path} belongs to another connection")
-        try:
-            self._paths.move(path.id, MigrationCause.APPLICATION)
-        except PathRefusedError as refused:
-            raise self._adder.refuse(refused) from None
-        self._paths.on_pinned(path.id)
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
@@ -68,7 +51,7 @@ class ByHand:
         try:
             await new.validate()
             old = self._paths.active_link()
-            self.migrate_to(new)
+            self._paths.migrate_to(new)
             moved = True
         except PathValidationError:
             cause = CloseCause.NO_ANSWER

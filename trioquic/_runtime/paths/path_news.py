@@ -26,9 +26,12 @@ from ..._protocol.events import (
     ServerMoved,
     ValidationFailed,
 )
+from ..._protocol.path.refusal import PathRefusedError
 from ...causes import CloseCause, MigrationCause, Refusal
+from ...errors import MigrationNotAllowedError, QuicError
 from ...paths import Path
 from ...policy import PolicyEvent, Trigger
+from ..endings import path_error
 from .broadcast import Broadcast
 from .path_link import PathLink
 
@@ -102,6 +105,13 @@ class PathNews:
     def on_refused(self, refusal: Refusal, reason: str) -> None:
         """A path was wanted and could not be had."""
         self._broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
+
+    def refuse(self, refused: PathRefusedError) -> QuicError:
+        """What a refusal of the core's looks like to the application; it is told as well."""
+        error = path_error(refused)
+        if isinstance(error, MigrationNotAllowedError):
+            self.on_refused(error.refusal, error.reason)
+        return error
 
     # -- from the core ---------------------------------------------------------------------------
 

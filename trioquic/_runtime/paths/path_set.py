@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import trio
 
 from ..._protocol.events import Event, PathReset
+from ..._protocol.path.refusal import PathRefusedError
+from ..._protocol.path.state import PathState
 from ...causes import CloseCause, MigrationCause
 from ...errors import PathAbandonedError
 from ...networks import NetworkSource
@@ -36,21 +38,20 @@ class PathSet:
     ) -> None:
         self._driver = driver
         self._nursery = nursery
-        self._remote = remote
+        # the server's address that the connection was made to
+        self.remote = remote
         self._networks = networks
         self.reach = reach
         self._links: dict[int, PathLink] = {}
         self.news = PathNews(self._links, broadcast)
         # left by `migrate`, still read for packets that were under way
-        self._lingering: set[int] = set()
+        self.lingering: set[int] = set()
         # the path that the application chose, until the connection leaves its network
         self.pinned = -1
         # the path that the connection was on when it was left with none
         self.suspended = -1
         # while no path is active: why the last one is not any more
         self.lost = ""
-        # who moves the connection for the application
-        self._by_hand: Callable[[Path], None] | None = None
         # Whether there may be new tasks. A path that comes after the end, in the moment before
         # everybody is told of it, gets none, and is shut with the others.
         self._serving = True
@@ -116,48 +117,37 @@ class PathSet:
             link.shut()
         self._links.clear()
         self.news.end()
-        self._by_hand = None
         self._driver.detach()
 
     def stop_serving(self) -> None:
         """No task may be started any more."""
         self._serving = False
 
-    @property
-    def lingering(self) -> frozenset[int]:
-        """Paths that were left by hand, and are read for what was under way."""
-        return frozenset(self._lingering)
-
     def let_linger(self, path_id: int) -> None:
         """A path was left by hand; it may be closed already."""
         if path_id in self._links:
-            self._lingering.add(path_id)
-
-    def on_pinned(self, path_id: int) -> None:
-        """The application wants the connection to be on this path."""
-        self.pinned = path_id
-
-    @property
-    def remote(self) -> Remote:
-        """The server's address that the connection was made to."""
-        return self._remote
+            self.lingering.add(path_id)
 
     def active_link(self) -> PathLink | None:
         """The path whose socket carries the last words."""
         return self._links.get(self._driver.core.active_path)
 
-    def serve(self, by_hand: Callable[[Path], None]) -> None:
-        """This moves the connection to a path when the application wants it."""
-        self._by_hand = by_hand
+    # -- moving ----------------------------------------------------------------------------------
 
     def migrate_to(self, path: Path) -> None:
-        """Of a path's handle: see `Path.migrate`."""
+        """Move the connection for the application; see `Connection.migrate_to`."""
+        self.reach.check_policy()
         self._driver.life.check_open()
-        if self._by_hand is None:
-            raise PathAbandonedError("the path was closed")
-        self._by_hand(path)
-
-    # -- moving ----------------------------------------------------------------------------------
+        link = self._links.get(path.id)
+        if link is None or link.handle is not path:
+            if path.state is PathState.ABANDONED:
+                raise PathAbandonedError("the path was closed")
+            raise ValueError(f"{path} belongs to another connection")
+        try:
+            self.move(path.id, MigrationCause.APPLICATION)
+        except PathRefusedError as refused:
+            raise self.news.refuse(refused) from None
+        self.pinned = path.id
 
     def move(
         self, path_id: int, cause: MigrationCause, reason: str = "", unvalidated: bool = False
@@ -172,7 +162,7 @@ class PathSet:
         core.migrate(path_id, trio.current_time(), unvalidated)
         if self._driver.trace is not None and old != path_id:
             self._driver.trace.migrated(old, path_id, cause.name.lower(), reason)
-        self._lingering.discard(path_id)
+        self.lingering.discard(path_id)
         self.pinned = path_id if stays else -1
         # first of all: an error of what is sent there now comes after the move
         self._driver.tell()
@@ -218,7 +208,7 @@ class PathSet:
         if link is None:
             return
         reason = reason or cause.value
-        self._lingering.discard(path_id)
+        self.lingering.discard(path_id)
         if link.active:
             self.lost = reason
         link.shut()

@@ -19,7 +19,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from ...addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_candidates
-from ...errors import LocalAddressError
+from ...causes import Refusal
+from ...errors import LocalAddressError, MigrationNotAllowedError
 from ...networks import Interface, NetworkSource, Route, is_own, routes_of, with_borrowed
 from ...policy import MigrationPolicy
 
@@ -59,6 +60,11 @@ class Reach:
         # the connection is on an interface that the source does not list, and its name if known
         self._unlisted = False
         self._unlisted_name: str | None = None
+
+    def check_policy(self) -> None:
+        """MigrationNotAllowedError where the application's policy forbids other paths."""
+        if not self._policy.enabled:
+            raise MigrationNotAllowedError(Refusal.POLICY, "MigrationPolicy.enabled is False")
 
     @property
     def in_tunnel(self) -> bool:

@@ -19,6 +19,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from ...networks import Interface
@@ -53,12 +54,9 @@ class OptionSocket(Protocol):
     def setsockopt(self, level: int, optname: int, value: int | bytes, /) -> None: ...
 
 
-class InterfaceBinder(Protocol):
-    """Ties a socket of an address family to the interface with this name and index."""
-
-    def __call__(self, sock: OptionSocket, family: int, name: str, index: int | None, /) -> None:
-        """Raises OSError if the system refuses."""
-        ...
+InterfaceBinder = Callable[[OptionSocket, int, str, int | None], None]
+"""Ties a socket of an address family to the interface with this name and index; OSError if the
+system refuses."""
 
 
 def bind_by_name(sock: OptionSocket, family: int, name: str, index: int | None, /) -> None:
