@@ -141,9 +141,8 @@ class Transfer:
             self._job.final_url = target.url
             try:
                 # a password is for whom it was given for
-                location = await self._request(
-                    target, authorization if target.origin == user else None
-                )
+                given = authorization if target.origin == user else None
+                location = await self._request(target, given)
             except RetryError as error:
                 size = self._sink.size
                 if size == self._job.total:

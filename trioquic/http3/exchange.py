@@ -95,7 +95,8 @@ class Exchange:
                 self._raise_upload_failure()
 
     async def _read(self, receive: Callable[[], Awaitable[_T]]) -> _T:
-        if self._is_plain:
+        if self._upload is None and self._timeouts.read == math.inf:
+            # nothing but the response can end it
             try:
                 return await receive()
             except _EXPECTED as error:
@@ -118,11 +119,6 @@ class Exchange:
                 break
         self._on_late()
         raise RequestFailedError(Phase.READ, text="nothing came from the server in time")
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether nothing but the response can end a read."""
-        return self._upload is None and self._timeouts.read == math.inf
 
     def _set_deadline(self) -> None:
         if self._reader is not None:

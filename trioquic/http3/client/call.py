@@ -75,15 +75,11 @@ class Call:
         if failed_early:
             # the next connection sends no early data
             return _MOST_REPETITIONS if failure.attempt_failed else 0
-        if not self._was_not_done(failure):
-            return 0
-        return _MOST_OVER_NETWORKS if is_the_networks(failure) else _MOST_REPETITIONS
-
-    def _was_not_done(self, failure: RequestFailedError) -> bool:
-        """Whether it is known to do no harm when it is sent once more, on another connection."""
-        if isinstance(failure.error, RequestRejectedError):
-            return self.can_be_repeated
-        return isinstance(failure.error, ConnectionLostError) and self.can_be_doubled
+        rejected = isinstance(failure.error, RequestRejectedError)
+        lost = isinstance(failure.error, ConnectionLostError)
+        if (rejected and self.can_be_repeated) or (lost and self.can_be_doubled):
+            return _MOST_OVER_NETWORKS if is_the_networks(failure) else _MOST_REPETITIONS
+        return 0
 
 
 def is_the_networks(failure: RequestFailedError) -> bool:

@@ -88,7 +88,9 @@ class Client:
         headers: HeaderTypes = (),
         max_redirects: int = 10,
     ) -> None:
-        self._headers = tuple(request_fields(headers))
+        own = request_fields(headers)
+        given = {name for name, _ in own}
+        self._headers = (*own, *(one for one in HEADERS if one[0] not in given))
         _checks.check(_checks.whole(0), "max_redirects", max_redirects)
         self._redirects = max_redirects
         self._settings = Settings(
@@ -238,9 +240,7 @@ class Client:
             sent = json_text.dumps(json).encode()
             if b"content-type" not in given:
                 fields.append((b"content-type", b"application/json"))
-        own = {name for name, _ in self._headers}
         fields += [(name, value) for name, value in self._headers if name not in given]
-        fields += [(name, value) for name, value in HEADERS if name not in given | own]
         call = Call(
             method=method,
             origin=target.origin,
