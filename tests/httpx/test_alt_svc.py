@@ -47,7 +47,19 @@ def test_what_it_says(text: str, expected: list[Alternative]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "h3", "h3=:443", 'h3=":443', 'h3=":443";', 'h3=":443" ma=1', "Clear", 'h3="a" x'],
+    [
+        "",
+        " ",
+        ",",
+        " , ,",
+        "h3",
+        "h3=:443",
+        'h3=":443',
+        'h3=":443";',
+        'h3=":443" ma=1',
+        "Clear",
+        'h3="a" x',
+    ],
 )
 def test_what_is_not_well_formed_says_nothing(text: str) -> None:
     assert parse_alt_svc([text]) is None

@@ -12,10 +12,10 @@ _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PARAMETER: Final = re.compile(rf"({_TOKEN})=({_TOKEN}|{_QUOTED})")
 _ALTERNATIVE: Final = re.compile(
-    rf"({_TOKEN})=({_QUOTED})((?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*)[ \t]*(?:,|$)"
+    rf"[ \t,]*({_TOKEN})=({_QUOTED})"
+    rf"((?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*)[ \t]*(?:,|$)"
 )
-_CLEAR: Final = re.compile(r"clear[ \t]*(?:,|$)")
-_BETWEEN: Final = re.compile(r"[ \t,]*")
+_CLEAR: Final = re.compile(r"[ \t,]*clear[ \t]*(?:,|$)")
 # a name or an IPv4 address, or an IPv6 address in brackets, or nothing; then the port
 _AUTHORITY: Final = re.compile(r"([0-9A-Za-z._~%-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
@@ -44,12 +44,12 @@ def parse_alt_svc(values: Iterable[str]) -> tuple[Alternative, ...] | None:
 
     An empty tuple takes back all that was said before; None says nothing.
     """
-    text = ",".join(values).strip(" \t")
+    text = ",".join(values).strip(" \t,")
     if not text or len(text) > _MOST_TEXT:
         return None
     found: list[Alternative] = []
     position = 0
-    while (position := _end_of(_BETWEEN, text, position)) < len(text):
+    while position < len(text):
         if _CLEAR.match(text, position):
             return ()
         match = _ALTERNATIVE.match(text, position)
@@ -60,11 +60,6 @@ def parse_alt_svc(values: Iterable[str]) -> tuple[Alternative, ...] | None:
         if alternative is not None and len(found) < _MOST_ALTERNATIVES:
             found.append(alternative)
     return tuple(found)
-
-
-def _end_of(pattern: re.Pattern[str], text: str, position: int) -> int:
-    match = pattern.match(text, position)
-    return position if match is None else match.end()
 
 
 def _http3(protocol: str, authority: str, parameters: str) -> Alternative | None:
