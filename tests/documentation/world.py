@@ -147,6 +147,7 @@ def plain_names() -> dict[str, Any]:
         "links": [link],
         "LowestRtt": LowestRtt,
         "PolicyEvent": trioquic.policy.PolicyEvent,
+        "Migrate": trioquic.policy.Migrate,
         "Trigger": trioquic.policy.Trigger,
         "view": replace(sample.VIEW, paths=(sample.WIFI, replace(sample.CELLULAR, rtt=0.03))),
         "now": sample.NOW,
