@@ -80,8 +80,17 @@ def knobs() -> str:
     """The attributes of `MigrationPolicy`."""
     lines = ["| knob | default | meaning |", "| --- | --- | --- |"]
     for name, _, default, text in attributes(classes("policy/_knobs.py")["Knobs"]):
-        shown = {"_NEVER": "infinity", "KINDS": ", ".join(KINDS)}.get(default, default)
+        shown = {"inf": "infinity", "KINDS": ", ".join(KINDS)}.get(default, default)
         lines.append(f"| `{name}` | {shown} | {text} |")
+    return "\n".join(lines)
+
+
+def actions() -> str:
+    """What a policy can decide."""
+    lines = ["| action | what the supervisor does |", "| --- | --- |"]
+    for name, node in classes("policy/_actions.py").items():
+        if [ast.unparse(base) for base in node.bases] == ["Action"]:
+            lines.append(f"| `{name}` | {' '.join((ast.get_docstring(node) or '').split())} |")
     return "\n".join(lines)
 
 
@@ -112,6 +121,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("paths.md", "preferred address"): lambda: diagram(preferred.TRANSITIONS),
     ("path_mtu.md", "search states"): lambda: diagram(mtu.TRANSITIONS),
     ("policy.md", "knobs"): knobs,
+    ("policy.md", "actions"): actions,
     ("events.md", "events"): event_list,
     ("events.md", "path statistics"): path_statistics,
     ("promises.md", "counts"): promises.counts,

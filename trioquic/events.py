@@ -116,7 +116,7 @@ class ServerMoved(PathEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationRefused(PathEvent):
-    """A new path was wanted and could not be had. The connection stays as it is."""
+    """A path or a move was wanted and could not be had. The connection stays as it is."""
 
     refusal: Refusal
     """Which rule of RFC 9000 section 9 forbids it, or what is missing (a spare connection ID,
@@ -128,12 +128,13 @@ class MigrationRefused(PathEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingForPath(PathEvent):
     """No path is left and there is nothing to make one of. Streams are kept; the next network ends
-    the wait with `Migrated`."""
+    the wait with `Migrated`. Where the server lets the connection use none but the network that is
+    gone, its path is kept, and that it is back is not told (`Connection.wait_healthy` returns)."""
 
     deadline: float
-    """When the connection is given up with `NoPathError`, on trio's clock in seconds:
-    `MigrationPolicy.no_path_timeout` or the idle timeout, whichever comes first. Infinity: never.
-    """
+    """When the connection is given up with `NoPathError`, on trio's clock in seconds, as things are
+    now: after `MigrationPolicy.no_path_timeout`, the idle timeout, or `return_grace` where the
+    server forbids to use the other networks, whichever comes first. Infinity: never."""
     reason: str = ""
     """What is missing: any network, a route to the server, or the tunnel that the connection was
     in and does not leave (`MigrationPolicy.leave_tunnel`)."""

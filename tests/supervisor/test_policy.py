@@ -201,6 +201,14 @@ def test_963_with_few_connection_ids_the_preferred_address_is_asked_first(spare:
     assert [candidate.preferred for candidate in asked] == [True, False][:spare]
 
 
+def test_963_both_addresses_are_asked_in_whatever_order_the_candidates_come() -> None:
+    """RFC 6724 may put another network between them."""
+    there = replace(WAY, local="203.0.113.20", interface="wwan1")
+    ways = [replace(WAY, remote=PREFERRED, preferred=True), WAY]
+    view = replace(VIEW, candidates=(WAY, there, ways[0]))
+    assert list(opened(POLICY.decide(view, TIME, NOW))) == ways
+
+
 def test_a_path_that_the_application_chose_is_kept() -> None:
     back = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW - 60)
     here = replace(CELLULAR, state=PathState.ACTIVE)
@@ -286,6 +294,24 @@ def test_a_standby_that_is_being_validated_is_waited_for() -> None:
 def test_bad_knobs(knob: str, value: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         MigrationPolicy(**{knob: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("preferred", [False, True])
+def test_no_move_to_a_path_that_is_closed_in_the_same_breath(preferred: bool) -> None:
+    """Its address is gone while its interface, which is the better one, has got another."""
+    active = replace(CELLULAR, state=PathState.ACTIVE)
+    gone = replace(
+        WIFI, state=PathState.VALIDATED, proven_at=NOW - 5, usable=False, preferred=preferred
+    )
+    decision = POLICY.decide(replace(VIEW, active=active, paths=(gone, active)), TIME, NOW)
+    assert (closed(decision), goal(decision)) == ((gone.id,), None)
+
+
+def test_no_move_to_a_path_whose_network_is_gone_while_it_was_probed() -> None:
+    silent = replace(SILENT, unanswered_ptos=3)
+    gone = replace(CELLULAR, state=PathState.PROBING, probing=True, usable=False, opened_at=NOW - 2)
+    view = replace(VIEW, active=silent, paths=(silent, gone))
+    assert goal(POLICY.decide(view, TIME, NOW)) is None
 
 
 GONE = replace(WIFI, usable=False, trouble="wlan0 is down")

@@ -23,7 +23,7 @@ from ._actions import (
     Suspend,
     WaitForPath,
 )
-from ._policy import MigrationPolicy
+from ._decide import MigrationPolicy
 from ._views import Candidate, PathInfo, PolicyEvent, Trigger, View
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a policy decides: actions, in the order in which the supervisor shall take them."""
+"""What a policy decides: actions, which the supervisor takes in their order."""
 
 import ipaddress
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -92,8 +92,8 @@ class Suspend(Action):
 
 @dataclass(frozen=True, slots=True)
 class Migrate(Action):
-    """Move the connection to a path (RFC 9000 section 9.2). What the RFC forbids is refused, and
-    told in `MigrationRefused`."""
+    """Move the connection to a path (RFC 9000 section 9.2), unless it is there. What the RFC
+    forbids is refused, and told in `MigrationRefused`."""
 
     path: int = field(metadata=_PATH)
     _: KW_ONLY
@@ -120,14 +120,16 @@ class OpenAndMigrate(Action):
 
 @dataclass(frozen=True, slots=True)
 class Challenge(Action):
-    """Challenge a path, again if need be (RFC 9000 section 8.2)."""
+    """Challenge a path (RFC 9000 section 8.2), also one that has answered before. While an answer
+    is waited for, nothing happens: challenges are repeated by themselves (section 8.2.1)."""
 
     path: int = field(metadata=_PATH)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPath(Action):
-    """Open a path to a candidate and challenge it."""
+    """Open a path to a candidate and challenge it. What cannot be opened is told in
+    `MigrationRefused`, and is no candidate for a while."""
 
     candidate: Candidate = field(metadata=_WAY)
 
@@ -142,23 +144,31 @@ class MissConnectionID(Action):
 
 @dataclass(frozen=True, slots=True)
 class WaitForPath(Action):
-    """There is no way at all now."""
+    """There is no way at all now: `WaitingForPath` is told, if no other action of the decision has
+    moved the connection."""
 
     _: KW_ONLY
     give_up: NoPathReason | None = _checks.checked(None, _GIVE_UP)
     """There will be none either, so end the connection with `NoPathError`, for this reason."""
     give_up_at: float = _checks.checked(inf, _moment)
-    """When to do that, on trio's clock; until then the connection waits."""
+    """When to do that, on trio's clock in seconds, if the policy still says so then; until then the
+    connection waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the supervisor shall do, and when to ask again. Empty: nothing."""
+    """What the supervisor shall do, one action after the other, and when to ask again. Empty:
+    nothing. TypeError for what is no action or no time.
+
+    While a path is being opened, the networks may change, and the active path may be another one or
+    fall silent. Then the rest of the actions is out of date: nothing comes of it, and the policy is
+    asked again.
+    """
 
     actions: tuple[Action, ...] = _checks.checked((), _checks.several(Action))
     _: KW_ONLY
     look_again: float = _checks.checked(inf, _moment)
-    """When to ask again if nothing happens, on trio's clock."""
+    """When to ask again if nothing happens, on trio's clock in seconds."""
 
     def __post_init__(self) -> None:
         _checks.check_fields(self)

@@ -2,7 +2,7 @@
 
 from ._actions import MissConnectionID, OpenPath
 from ._knobs import Knobs
-from ._roles import network_of as _network
+from ._roles import network_of
 from ._views import Candidate, PathInfo, View
 
 
@@ -25,15 +25,9 @@ class Choices:
         ]
 
     def others(self, view: View, active: PathInfo) -> list[Candidate]:
-        """Candidates on networks that no path uses; one each."""
-        used = {_network(path.interface, path.local[0]) for path in view.paths if path.usable}
-        used.add(_network(active.interface, active.local[0]))
-        found: list[Candidate] = []
-        for candidate in self.usable(view):
-            network = _network(candidate.interface, candidate.local)
-            if network not in used and not candidate.new_port:
-                found.append(candidate)
-        return found
+        """Candidates on networks that no path uses."""
+        used = {network_of(path) for path in (active, *view.paths) if path.usable}
+        return [c for c in self.usable(view) if network_of(c) not in used and not c.new_port]
 
     def open(
         self, view: View, ways: tuple[Candidate, ...]
@@ -42,20 +36,12 @@ class Choices:
         spare = view.spare_ids
         return (*map(OpenPath, ways[:spare]), *map(MissConnectionID, ways[spare:]))
 
-    def some(self, candidates: list[Candidate], networks: int) -> tuple[Candidate, ...]:
-        """The first networks' candidates. Section 9.6.3: both server addresses of one network are
+    def some(self, candidates: list[Candidate], most: int) -> tuple[Candidate, ...]:
+        """Those on the first networks. Section 9.6.3: both server addresses of one network are
         asked at the same time; the preferred one comes first, should there be one ID only."""
-        chosen: list[Candidate] = []
-        seen: list[tuple[str | None, str | None]] = []
-        for candidate in candidates:
-            network = _network(candidate.interface, candidate.local)
-            if network not in seen:
-                if len(seen) == networks:
-                    break
-                seen.append(network)
-            chosen.append(candidate)
-        chosen.sort(key=lambda candidate: not candidate.preferred)
-        return tuple(chosen)
+        networks = list(dict.fromkeys(network_of(c) for c in candidates))[:most]
+        chosen = [c for c in candidates if network_of(c) in networks]
+        return tuple(sorted(chosen, key=lambda candidate: not candidate.preferred))
 
     def ways_to_preferred(self, view: View, active: PathInfo) -> tuple[Candidate, ...]:
         """The best way to the preferred address from the network in use, while it is not tried."""

@@ -1,11 +1,11 @@
-"""What to do when a connection has no path, one that is in doubt, or one that is silent.
+"""The policy, and what it does about no path, one that is in doubt, or one that is silent.
 
 Pure functions over a `View`: the same arguments give the same decision. What to do while all is
 well is in `_settled.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
@@ -27,37 +27,47 @@ from ._choices import Choices
 from ._knobs import Knobs
 from ._ports import other_ports
 from ._settled import Settled
-from ._views import Candidate, PathInfo, View
+from ._views import Candidate, PathInfo, PolicyEvent, View
 
 _BACK: Final = MigrationCause.NETWORK_BACK
 
 
-def decide(policy: Knobs, view: View, now: float) -> Decision:
-    """The policy's decision; see `MigrationPolicy.decide`."""
-    if not policy.enabled or not policy.automatic:
-        return Decision()
-    urgent = _Urgent(policy)
-    active = view.active
-    gone = [close for path in view.paths if (close := roles.why_gone(path, view)) is not None]
-    view = replace(view, paths=tuple(p for p in view.paths if not p.outside or p == active))
-    if active is None or any(close.path == active.id for close in gone):
-        return urgent.without_path(view, gone, now)
-    if active.doubtful:
-        return urgent.doubtful(view, active, now)
-    if active.silent_since < inf:
-        # Nothing reaches the server, so what is given up brings no new connection ID: only what
-        # can be used no more goes, and the others are asked again.
-        gone = [roles.without_network(path) for path in view.paths if not path.usable]
-        decision = urgent.silent(view, active, now)
-    else:
-        decision = Settled(policy).decide(view, active, now)
-    closed = {close.path for close in gone}
-    rest = [
-        action
-        for action in decision.actions
-        if not isinstance(action, ClosePath | Challenge) or action.path not in closed
-    ]
-    return replace(decision, actions=(*gone, *rest))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationPolicy(Knobs):
+    """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them.
+
+    Times are seconds. A PTO is the probe timeout of RFC 9002 section 6.2: about the round trip and
+    four times its variation, 1 s before one was measured, and each in a row twice the one before.
+    """
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        """What to do. Pure: the same arguments give the same decision. Called once for all that has
+        happened since the last call, and at the time that the last decision asked for; it must not
+        block. `now` is trio's clock, in seconds."""
+        if not self.enabled or not self.automatic:
+            return Decision()
+        urgent = _Urgent(self)
+        active = view.active
+        gone = [close for path in view.paths if (close := roles.why_gone(path, view)) is not None]
+        view = replace(view, paths=tuple(p for p in view.paths if not p.outside or p == active))
+        if active is None or any(close.path == active.id for close in gone):
+            return urgent.without_path(view, gone, now)
+        if active.doubtful:
+            return urgent.doubtful(view, active, now)
+        if active.silent_since < inf:
+            # Nothing reaches the server, so what is given up brings no new connection ID: only what
+            # can be used no more goes, and the others are asked again.
+            gone = [roles.without_network(path) for path in view.paths if not path.usable]
+            decision = urgent.silent(view, active, now)
+        else:
+            decision = Settled(self).decide(view, active, now)
+        closed = {close.path for close in gone}
+        rest = [
+            action
+            for action in decision.actions
+            if not isinstance(action, ClosePath | Challenge) or action.path not in closed
+        ]
+        return replace(decision, actions=(*gone, *rest))
 
 
 class _Urgent(Choices):

@@ -3,16 +3,15 @@
 What is decided by them is in `_decide.py` and `_settled.py`; `MigrationPolicy` is both.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final, Self
 
 from .. import _checks, networks
 from .._address.pairs import KINDS
 from ..addresses import AddressPair
 
-_NEVER: Final = math.inf
 _LOOPBACK: Final = "loopback"
 _TUNNEL: Final = "tunnel"
 _UNKNOWN: Final = "other"
@@ -67,7 +66,7 @@ class Knobs:
     standby_interval: float = _checks.checked(25.0, _checks.number(infinite=True))
     """Seconds after which a standby path is challenged again: before a NAT forgets it. Infinity:
     never."""
-    metered_standby_interval: float = _checks.checked(_NEVER, _checks.number(infinite=True))
+    metered_standby_interval: float = _checks.checked(inf, _checks.number(infinite=True))
     """The same on a metered network; infinity: it is validated once."""
     move_back_after: float = _checks.checked(1.0, _checks.number(infinite=True))
     """Seconds a better network must have been validated before the connection returns to it. Each
@@ -75,7 +74,7 @@ class Knobs:
     switches_per_minute: int = _checks.checked(5, _checks.whole(0))
     """How often a minute the connection may leave a path for its silence, so that two bad networks
     cause no flapping."""
-    no_path_timeout: float = _checks.checked(_NEVER, _checks.number(infinite=True))
+    no_path_timeout: float = _checks.checked(inf, _checks.number(infinite=True))
     """Seconds to wait without any path before `NoPathError`; the idle timeout bounds it anyway.
     Infinity: only that."""
     return_grace: float = _checks.checked(0.3, _checks.number(infinite=True))

@@ -45,7 +45,7 @@ def other_ports(
     asking = {p: _patient_until(p, few) for p in view.paths if p.state is PathState.PROBING}
     asking = {path: until for path, until in asking.items() if now < until}
     room = min(_MOST_PATHS - len(view.paths), max(1, view.answerable) - len(asking))
-    for network in dict.fromkeys(network_of(c.interface, c.local) for c in candidates):
+    for network in dict.fromkeys(network_of(c) for c in candidates):
         asked = on_network(view, network)
         if view.active in asked and any(path not in asked for path in asking):
             # Another network is being asked, which is better than another port on this one.
@@ -61,7 +61,7 @@ def other_ports(
         if now < until:
             look_again = min(look_again, until)
             continue
-        ways = [c for c in candidates if network_of(c.interface, c.local) == network]
+        ways = [c for c in candidates if network_of(c) == network]
         strangers = sum(path.misled for path in asked) + max(c.misled for c in ways)
         chosen += ways * max(1, min(strangers, room_there // len(ways)))
     if len(chosen) > room:
@@ -79,14 +79,12 @@ def unanswered(
     """Candidates on the networks of standbys that have not answered, or where ports have met
     somebody else, while there are fewer standbys than there should be."""
     ready = [path for path in elsewhere if path.state is PathState.VALIDATED]
-    proven = {network_of(path.interface, path.local[0]) for path in ready}
+    proven = {network_of(path) for path in ready}
     if len(proven) >= max(1, standbys) or view.called_back > 1:
         return []
-    networks = {
-        network_of(path.interface, path.local[0]) for path in elsewhere if path.opened_by_supervisor
-    }
-    networks |= {network_of(c.interface, c.local) for c in chosen if c.misled}
-    return [c for c in candidates if network_of(c.interface, c.local) in networks]
+    networks = {network_of(path) for path in elsewhere if path.opened_by_supervisor}
+    networks |= {network_of(c) for c in chosen if c.misled}
+    return [c for c in candidates if network_of(c) in networks]
 
 
 def _patient_until(path: PathInfo, patient: bool) -> float:

@@ -18,11 +18,7 @@ Network = tuple[str | None, str | None]
 
 def on_network(view: View, network: Network) -> list[PathInfo]:
     """The paths of a network that is there."""
-    return [
-        path
-        for path in view.paths
-        if path.usable and network_of(path.interface, path.local[0]) == network
-    ]
+    return [path for path in view.paths if path.usable and network_of(path) == network]
 
 
 def answers(path: PathInfo) -> bool:
@@ -32,8 +28,13 @@ def answers(path: PathInfo) -> bool:
     return path.state is PathState.VALIDATED
 
 
-def network_of(interface: str | None, local: str) -> Network:
+def network_of(way: PathInfo | Candidate) -> Network:
     """What goes and comes together: an interface, or an address where that is not known."""
+    return network(way.interface, way.local if isinstance(way, Candidate) else way.local[0])
+
+
+def network(interface: str | None, local: str) -> Network:
+    """The same of an interface and an address."""
     return (interface, None) if interface is not None else (None, local)
 
 
@@ -168,10 +169,10 @@ def may_hear(
     goes where it hears more than that, and begins there with a new window (section 9.4). Another
     network comes first, then the port that was opened last."""
     asked = [p for p in _asked(view, frozenset(), allowed) if now >= p.opened_at + _LONG_ENOUGH]
-    home = network_of(active.interface, active.local[0])
+    home = network_of(active)
     return min(
         asked,
-        key=lambda p: (network_of(p.interface, p.local[0]) == home, p.rank, -p.opened_at),
+        key=lambda p: (network_of(p) == home, p.rank, -p.opened_at),
         default=None,
     )
 
@@ -180,7 +181,8 @@ def _asked(view: View, gone: Set[int], allowed: Set[tuple[str, tuple[str, int]]]
     return [
         path
         for path in view.paths
-        if path.state is PathState.PROBING
+        if path.usable
+        and path.state is PathState.PROBING
         and path.id not in gone
         and not path.misled
         and not (path.preferred and view.preferred_pending)

@@ -13,10 +13,9 @@ from . import _roles as roles
 from ._actions import Action, CallServerBack, Challenge, ClosePath, Decision, Migrate, OpenPath
 from ._choices import Choices
 from ._ports import other_ports, unanswered
-from ._roles import network_of as _network
+from ._roles import network_of
 from ._views import Candidate, PathInfo, View
 
-_NEVER: Final = inf
 _MINUTE: Final = 60.0
 # A server that goes elsewhere once more is not called back again: it has its own mind.
 _MOST_CALLS: Final = 2
@@ -37,7 +36,8 @@ class Settled(Choices):
         better = [
             path
             for path in view.paths
-            if path.state is PathState.VALIDATED
+            if path.usable
+            and path.state is PathState.VALIDATED
             and path.rank < active.rank
             and path.preferred == active.preferred
             and not active.pinned
@@ -51,10 +51,10 @@ class Settled(Choices):
                 return Decision((Migrate(path.id, cause=cause, reason=reason),))
             look_again = min(look_again, ready_at)
         standbys = roles.standbys_of(view, active)
-        home = _network(active.interface, active.local[0])
-        elsewhere = [p for p in standbys if _network(p.interface, p.local[0]) != home]
+        home = network_of(active)
+        elsewhere = [p for p in standbys if network_of(p) != home]
         wanted = 0 if view.called_back >= _MOST_CALLS else self._policy.standby
-        missing = max(0, wanted - len({_network(p.interface, p.local[0]) for p in elsewhere}))
+        missing = max(0, wanted - len({network_of(p) for p in elsewhere}))
         ways = self.some(self.others(view, active), missing)
         if not ways:
             ways = self.some(self._improvements(view, active), 1)
@@ -92,7 +92,7 @@ class Settled(Choices):
         waiting = [
             p for p in standbys if p.misled and p.opened_by_supervisor and p.id not in useless
         ]
-        again = min([roles.answer_due(path, active) for path in waiting], default=_NEVER)
+        again = min([roles.answer_due(path, active) for path in waiting], default=inf)
         if view.called_back:
             for path in roles.twins_of(view, active):
                 useless.pop(path.id, None)
@@ -130,8 +130,8 @@ class Settled(Choices):
             return None
         # A packet that is no probe brings it back (section 9.3), or another port does, where it
         # goes to each path once, when that is new, and stays (picoquic).
-        home = _network(active.interface, active.local[0])
-        ways = [c for c in self.usable(view) if _network(c.interface, c.local) == home]
+        home = network_of(active)
+        ways = [c for c in self.usable(view) if network_of(c) == home]
         ways = [
             c
             for c in ways
@@ -153,16 +153,18 @@ class Settled(Choices):
         if not self._policy.use_preferred_address:
             return None
         if not active.preferred:
-            home = _network(active.interface, active.local[0])
+            home = network_of(active)
             reached = [
                 path
                 for path in view.paths
-                if path.preferred and path.state is PathState.VALIDATED
+                if path.preferred
+                and path.usable
+                and path.state is PathState.VALIDATED
                 # the server's other address is no reason to leave the application's network
-                if not active.pinned or _network(path.interface, path.local[0]) == home
+                and (not active.pinned or network_of(path) == home)
             ]
             if reached:
-                best = min(reached, key=lambda p: _network(p.interface, p.local[0]) != home)
+                best = min(reached, key=lambda p: network_of(p) != home)
                 return Decision((Migrate(best.id, cause=MigrationCause.PREFERRED_ADDRESS),))
         if active.preferred:
             cause = CloseCause.PREFERRED_ADDRESS
@@ -172,7 +174,7 @@ class Settled(Choices):
         return Decision(tuple(map(OpenPath, ways))) if ways and view.spare_ids else None
 
     def _improvements(self, view: View, active: PathInfo) -> list[Candidate]:
-        if self._policy.move_back_after == _NEVER or active.pinned:
+        if self._policy.move_back_after == inf or active.pinned:
             return []
         return [c for c in self.others(view, active) if c.rank < active.rank]
 

@@ -4,15 +4,12 @@ The supervisor makes a `View` of what is there and a `PolicyEvent` of what happe
 find these names in `trioquic.policy`.
 """
 
-import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from math import inf
 
 from .._deprecation import deprecated
 from .._protocol.path.state import PathState
-
-_NEVER: Final = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +17,15 @@ class Candidate:
     """A pair of addresses that could become a path. Candidates come in order, the best first."""
 
     local: str
+    """Our IP address, without a zone; the port is chosen by the system."""
     interface: str | None
+    """The name of the interface."""
     kind: str
+    """What the interface is: one of `KINDS`."""
     metered: bool | None
+    """Whether its traffic costs; None if unknown."""
     remote: tuple[str, int]
+    """The server's IP address and UDP port."""
     preferred: bool
     """Leads to the server's preferred address (RFC 9000 section 9.6)."""
     rank: int
@@ -38,13 +40,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathInfo:
-    """A path as the policy sees it. Times are seconds on trio's clock."""
+    """A path as the policy sees it. Points in time (`..._at`, `..._since`) are those of trio's
+    clock, in seconds. Fields that a `Candidate` has as well mean the same."""
 
     id: int
+    """Its number, `Path.id`."""
     state: PathState
+    """Where it is in its life; docs/paths.md has the diagram."""
     local: tuple[str, int]
+    """Our IP address and UDP port."""
     remote: tuple[str, int]
     interface: str | None
+    """The name of the interface; None if nobody knows which one has its address."""
     kind: str
     metered: bool | None
     preferred: bool
@@ -56,9 +63,13 @@ class PathInfo:
     silent_since: float
     """When the active path's unanswered probes began; +inf while it answers."""
     rtt: float | None
+    """Smoothed round-trip time in seconds (RFC 9002 section 5.3); None until there is a sample."""
     pto: float
+    """Probe timeout in seconds, not doubled for timeouts (RFC 9002 section 6.2.1)."""
     unanswered_ptos: int
+    """How many PTOs in a row have passed without an acknowledgement."""
     probing: bool
+    """It was challenged, and an answer is waited for (RFC 9000 section 8.2)."""
     opened_by_supervisor: bool
     """Not opened by the application."""
     trouble: str = ""
@@ -73,7 +84,7 @@ class PathInfo:
     """It has worked, its network was gone and is back, and nothing was tried there since."""
     suspended: bool = False
     """The connection was here when it was last left without a path."""
-    opened_at: float = -_NEVER
+    opened_at: float = -inf
     """When the supervisor opened it; -inf for others and the path of the handshake."""
     server_moves: int = 0
     """How often the server has begun to send here while another path was active, and the policy was
@@ -84,7 +95,7 @@ class PathInfo:
     """Its socket found no way out while it was active, and there was no answer since."""
     visited: bool = False
     """The connection is on this network, or was before."""
-    retry_at: float = -_NEVER
+    retry_at: float = -inf
     """When to challenge it again after that was in vain."""
     pinned: bool = False
     """The application said that the connection begins here, or moved it here, and it has stayed on
@@ -114,14 +125,16 @@ class View:
     preferred_pending: bool
     """The server has a preferred address that was neither reached nor found unreachable."""
     switches: tuple[float, ...]
-    """When the connection left a path that had fallen silent, in the last minute."""
+    """When the policy moved the connection from a path that had fallen silent, in the last minute;
+    oldest first."""
     returns: tuple[float, ...]
-    """When the connection went back to a better network, oldest first."""
+    """When the policy moved the connection from a path that worked, to a better network or to where
+    the server had gone or for a reason of its own, in the last five minutes; oldest first."""
     next_candidate_at: float
     """When a candidate that failed may be tried again; +inf if there is none."""
     lost: str = ""
     """Why there is no active path, or it is not usable; empty if it is."""
-    lost_at: float = -_NEVER
+    lost_at: float = -inf
     """Since when that is so; +inf while the active path is usable."""
 
 

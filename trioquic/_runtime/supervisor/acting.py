@@ -1,13 +1,17 @@
 """What the supervisor does: a policy's decision carried out on the paths of one connection.
 
 Each step is done when its call returns: a path that is closed is gone, a connection that moved has
-sent its first packet on the other path. What cannot be done is told (`MigrationRefused`) and noted,
-so that the next look finds it.
+sent its first packet on the other path. Only a path that is opened is waited for: what happens
+meanwhile may put the rest of the decision out of date, and then the next look decides. What cannot
+be done is told (`MigrationRefused`) and noted, so that the next look finds it.
 """
+
+from typing import Final
 
 import trio
 
 from ..._protocol.path.refusal import PathRefusedError, Refusal
+from ...causes import CloseCause, MigrationCause
 from ...errors import LocalAddressError, MigrationNotAllowedError, QuicError
 from ...policy import (
     Action,
@@ -26,39 +30,48 @@ from ...policy import (
 from ..driver import Driver
 from ..paths.adding import PathAdder
 from ..paths.path_set import PathSet
-from .outlook import Outlook
+from .memory import Memory
+
+# Moves from a path that works, but for those to the preferred address and to another port: they
+# are bounded, as they could go to and fro for ever.
+_BY_CHOICE: Final = (
+    MigrationCause.BETTER_NETWORK,
+    MigrationCause.SERVER_MOVED,
+    MigrationCause.POLICY,
+)
 
 
 class Actor:
     """Carries decisions out."""
 
-    def __init__(
-        self,
-        driver: Driver,
-        paths: PathSet,
-        adder: PathAdder,
-        outlook: Outlook,
-    ) -> None:
+    def __init__(self, driver: Driver, paths: PathSet, adder: PathAdder, memory: Memory) -> None:
         self._driver = driver
         self._paths = paths
         self._adder = adder
-        self._outlook = outlook
-        # waits for a connection ID, perhaps
+        self._memory = memory
+        # while a path is being opened, which may wait for a connection ID
         self._opening: trio.CancelScope | None = None
+        # the active path when that began, and whether something happened that could not wait
+        self._active = -1
+        self._interrupted = False
         # paths that there was no connection ID for, the last time the policy was asked
         self._missed: tuple[str, ...] = ()
 
-    def interrupt(self) -> None:
-        """Wait for no connection ID any more."""
-        if self._opening is not None:
+    def hear(self, urgent: bool) -> None:
+        """Something happened, which may be `urgent`, or concern the active path: then the path that
+        is being opened is not waited for, and the rest of the decision is not carried out."""
+        if self._opening is not None and (urgent or self._driver.core.active_path != self._active):
+            self._interrupted = True
             self._opening.cancel()
 
     async def carry_out(self, decision: Decision, view: View) -> bool:
         """One action after the other. False: a path could not be opened, and nothing else may
-        happen when that may be tried again."""
-        done = True
+        happen when that may be tried again; or the rest is out of date."""
+        self._interrupted, done = False, True
         for action in decision.actions:
             done &= await self._take(action, view)
+            if self._interrupted or self._driver.life.ended:
+                return False
         self._report_missed(decision.of(MissConnectionID))
         return done
 
@@ -67,22 +80,23 @@ class Actor:
             case ClosePath():
                 self._paths.close(action.path, action.cause, action.reason)
             case CallServerBack():
-                self._outlook.called_back()
+                self._memory.on_called_back()
                 self._driver.core.ping()
                 self._driver.flush()
             case Suspend():
-                self._paths.suspend(view.lost)
+                self._paths.suspend(view.lost or CloseCause.POLICY.value)
             case Migrate():
                 self._move(action.path, action, action.unvalidated)
                 if action.unvalidated:
                     self._challenge(action.path)
             case Challenge():
-                self._challenge(action.path)
+                if not self._is_challenged(action.path):
+                    self._challenge(action.path)
             case OpenPath() | OpenAndMigrate():
                 opened = await self._open(action.candidate)
                 if opened is None:
                     return False
-                if isinstance(action, OpenAndMigrate):
+                if isinstance(action, OpenAndMigrate) and not self._interrupted:
                     self._move(opened, action, unvalidated=True)
                 self._challenge(opened)
         return True
@@ -101,23 +115,36 @@ class Actor:
         """A path of a candidate; None, and a note of why, when it cannot be had."""
         if self._driver.held:
             return None
+        core = self._driver.core
+        if candidate.remote not in (self._paths.remote.address, core.preferred.address):
+            # Section 9: there are no other addresses of the server.
+            self._refused(Refusal.POLICY, f"{candidate.remote[0]} is no address of the server")
+            return None
         path = None
+        way = candidate.local, candidate.interface, candidate.remote
+        self._active = core.active_path
         try:
             with trio.CancelScope() as self._opening:
                 path = await self._adder.add_candidate(candidate)
         except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
             if not self._driver.life.ended:
-                self._outlook.failed(candidate, trio.current_time())
+                self._memory.rest(way, trio.current_time())
                 if not isinstance(error, MigrationNotAllowedError):
                     # What section 9 forbids has been told where it was refused.
                     self._refused(Refusal.NO_SOCKET, str(error))
             return None
         finally:
             self._opening = None
-        if path is None:
+        if path is None or self._driver.life.ended:
             return None
-        self._outlook.opened(path.id, trio.current_time())
+        self._memory.of(path.id).on_opened(way, trio.current_time())
         return path.id
+
+    def _is_challenged(self, number: int) -> bool:
+        """Whether an answer is waited for: to begin again would mean to challenge at the pace of
+        the decisions (RFC 9000 section 8.2.1)."""
+        core = self._driver.core
+        return number in core.live_paths() and core.path_view(number).validating
 
     def _challenge(self, number: int) -> None:
         try:
@@ -129,13 +156,18 @@ class Actor:
 
     def _move(self, number: int, move: Migrate | OpenAndMigrate, unvalidated: bool) -> None:
         old = self._driver.core.active_path
-        silent = self._outlook.silent(old)
+        if number == old:
+            return
+        silent = self._memory.is_silent(old)
         try:
             self._paths.move(number, move.cause, move.reason, unvalidated)
         except PathRefusedError as refused:
             self._refused(refused.refusal)
             return
-        self._outlook.moved(silent, bool(old >= 0 and not silent), trio.current_time())
+        if silent:
+            self._memory.on_switched(trio.current_time())
+        elif old >= 0 and move.cause in _BY_CHOICE:
+            self._memory.on_returned(trio.current_time())
 
     def _report_missed(self, missed: tuple[MissConnectionID, ...]) -> None:
         """Say once what cannot be probed for want of a connection ID (section 9.5)."""
@@ -148,5 +180,4 @@ class Actor:
         self._missed = tuple(ways)
 
     def _refused(self, refusal: Refusal, reason: str = "") -> None:
-        reason = reason or refusal.value
-        self._paths.news.on_refused(refusal, reason)
+        self._paths.news.on_refused(refusal, reason or refusal.value)

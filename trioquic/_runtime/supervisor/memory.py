@@ -62,9 +62,12 @@ class PathNotes:
         self.routed |= now > -inf
         self.way = way
 
-    def on_seen(self, named: bool, listed: bool) -> None:
-        """The networks were looked at."""
+    def on_named(self, named: bool) -> None:
+        """Whether its interface is among those of the source, by its name."""
         self.named |= named
+
+    def on_listed(self, listed: bool) -> None:
+        """Whether its address is among those of an interface."""
         self.listed |= listed
 
     def on_standing(self, has_route: bool, usable: bool, doubtful: bool) -> None:
@@ -74,24 +77,18 @@ class PathNotes:
 
     def on_validated(self, now: float) -> None:
         """It answered a challenge."""
-        if self.silent_since < inf:
-            self.silence_ended = now
         self.proven_at = now
         self._failures = 0
-        self._answers()
+        self._end_silence(now)
 
-    def on_recovered(self, now: float) -> None:
-        """It answers after silence."""
+    def on_active(self, now: float) -> None:
+        """The connection moved here, or it is here and hears answers after silence."""
+        self.server_moves = 0
+        self._end_silence(now)
+
+    def _end_silence(self, now: float) -> None:
         if self.silent_since < inf:
             self.silence_ended = now
-        self.on_moved()
-
-    def on_moved(self) -> None:
-        """The connection is here."""
-        self.server_moves = 0
-        self._answers()
-
-    def _answers(self) -> None:
         self.silent_since = inf
         self.no_way = False
         self.away = False

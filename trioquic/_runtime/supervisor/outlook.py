@@ -8,16 +8,16 @@ connection was, and how often it moved.
 from math import inf
 from typing import Final
 
-from ..._protocol.path.refusal import Refusal
 from ..._protocol.path.state import PathState
-from ...networks import NetworkSource
-from ...policy import Candidate, MigrationPolicy, PolicyEvent, Trigger, View
-from ...policy._roles import network_of
+from ...networks import Interface, NetworkSource, Route
+from ...policy import PolicyEvent, Trigger, View
+from ...policy._roles import network
 from ..driver import Driver
+from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
 from ..sockets.sockets import is_here
 from .memory import Memory, Way
-from .sight import PathSight, Sight, home_of, is_named, standing_of, view_of
+from .sight import PathSight, Remote, Sight, home_of, paths_of, view_of
 
 # Validation takes so long at least before it is given up (RFC 9000 section 8.2.4).
 _ATTEMPT: Final = 3.0
@@ -27,29 +27,30 @@ class Outlook:
     """Facts about paths and networks, and the view made of them."""
 
     def __init__(
-        self, driver: Driver, paths: PathSet, networks: NetworkSource, policy: MigrationPolicy
+        self, driver: Driver, paths: PathSet, networks: NetworkSource, memory: Memory
     ) -> None:
         self._driver = driver
         self._paths = paths
         self._networks = networks
-        self._policy = policy
-        self._memory = Memory()
+        self._memory = memory
         # what the networks and routes were when candidates that failed were last forgiven
         self._last_networks: object = None
 
     # -- news --------------------------------------------------------------------------------------
 
-    def note(self, event: PolicyEvent, now: float) -> None:
-        """Keep what an event says."""
+    def note(self, event: PolicyEvent, now: float) -> bool:
+        """Keep what an event says. Whether the networks may be others now."""
         trigger = event.trigger
-        if trigger in (Trigger.HINT, Trigger.WOKEN) or (
+        changed = trigger in (Trigger.HINT, Trigger.WOKEN) or (
             trigger is Trigger.NETWORKS and self._networks_changed()
-        ):
+        )
+        if changed:
             self._memory.forgive()
         if trigger is Trigger.WOKEN:
             self._memory.on_woken()
         if event.path is not None:
             self._note_path(trigger, event.path, now)
+        return changed
 
     def _note_path(self, trigger: Trigger, number: int, now: float) -> None:
         notes = self._memory.of(number)
@@ -61,11 +62,8 @@ class Outlook:
                 if notes.silent_since == inf and number == self._driver.core.active_path:
                     self._memory.end_rests()
                 notes.on_silent(trigger is Trigger.SOCKET_ERROR, now)
-            case Trigger.RECOVERED:
-                notes.on_recovered(now)
-                self.look()
-            case Trigger.MOVED:
-                notes.on_moved()
+            case Trigger.RECOVERED | Trigger.MOVED:
+                notes.on_active(now)
                 # also if it has moved on before the next view
                 self.look()
             case Trigger.RESET | Trigger.MISLED:
@@ -79,28 +77,10 @@ class Outlook:
             case Trigger.CLOSED:
                 self._memory.keep(self._driver.core.live_paths())
 
-    def moved(self, old_was_silent: bool, better: bool, now: float) -> None:
-        """The connection moved by the policy's decision."""
-        if old_was_silent:
-            self._memory.on_switched(now)
-        elif better:
-            self._memory.on_returned(now)
-
-    def called_back(self) -> None:
-        """The server was called back."""
-        self._memory.on_called_back()
-
-    def opened(self, path_id: int, now: float) -> None:
-        """The supervisor opened a path; -inf: it is that of the handshake."""
-        self._memory.of(path_id).on_opened(self._way_of(path_id), now)
-
-    def failed(self, candidate: Candidate, now: float) -> None:
-        """A candidate could not be opened."""
-        self._memory.rest((candidate.local, candidate.interface, candidate.remote), now)
-
-    def silent(self, path_id: int) -> bool:
-        """Whether a path has unanswered probes."""
-        return self._memory.is_silent(path_id)
+    def on_begun(self) -> None:
+        """The supervisor begins. Nobody has asked for the path of the handshake by name."""
+        path_id = self._driver.core.active_path
+        self._memory.of(path_id).on_opened(self._way_of(path_id), -inf)
 
     def _way_of(self, path_id: int) -> Way | None:
         link = self._paths.links.get(path_id)
@@ -146,54 +126,71 @@ class Outlook:
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """Note which paths are on networks that are known now: those that vanish later were lost,
-        also if that happens before anybody is asked for a decision."""
-        interfaces, _ = self._paths.reach.networks(tuple(self._remotes()))
-        for path in self._path_sights():
-            number = path.core.path_id
-            notes = self._memory.of(number)
-            notes.on_seen(is_named(path, interfaces), False)
-            home, listed = home_of(path, interfaces, notes.named)
-            notes.on_seen(False, listed)
-            if number != self._driver.core.active_path:
-                continue
-            # another network may only happen to have the range of an address that is gone
-            if home is not None and (listed or (notes.named and not notes.listed)):
-                local = path.core.local or ("", 0)
-                self._memory.on_network(network_of(home.name, local[0]))
-                self._paths.reach.note_path(home, path.pinned)
-            elif home is None and not notes.listed and not is_here(path.core.remote):
-                self._paths.reach.note_unlisted(path.interface)
+    def look(self) -> tuple[tuple[PathSight, ...], tuple[Interface, ...], tuple[Route, ...] | None]:
+        """The paths, and the networks and routes as they are now. Notes which paths are on networks
+        that are known: those that vanish later were lost, also if that happens before anybody is
+        asked for a decision."""
+        interfaces, routes = self._paths.reach.networks(_addresses(self._servers()))
+        core, sights = self._driver.core, []
+        for number in core.live_paths():
+            link = self._paths.links.get(number)
+            if link is not None:
+                sights.append(self._path_sight(link, interfaces))
+                if number == core.active_path:
+                    self._note_active(sights[-1])
+        return tuple(sights), interfaces, routes
+
+    def _path_sight(self, link: PathLink, interfaces: tuple[Interface, ...]) -> PathSight:
+        number, socket = link.path_id, link.socket
+        notes = self._memory.of(number)
+        notes.on_named(any(interface.name == socket.interface for interface in interfaces))
+        home, listed = home_of(socket.local[0], socket.interface, interfaces, notes.named)
+        notes.on_listed(listed)
+        return PathSight(
+            core=self._driver.core.path_view(number),
+            local=socket.local,
+            interface=socket.interface,
+            home=home,
+            listed=listed,
+            pinned=number == self._paths.pinned,
+            suspended=number == self._paths.suspended,
+        )
+
+    def _note_active(self, path: PathSight) -> None:
+        notes, home = self._memory.of(path.core.path_id), path.home
+        # another network may only happen to have the range of an address that is gone
+        if home is not None and (path.listed or (notes.named and not notes.listed)):
+            self._memory.on_network(network(home.name, path.local[0]))
+            self._paths.reach.note_path(home, path.pinned)
+        elif home is None and not notes.listed and not is_here(path.core.remote):
+            self._paths.reach.note_unlisted(path.interface)
 
     def view(self, now: float) -> View:
         """Everything a policy may look at, as it is now."""
-        self.look()
         sight = self._sight()
         self._memory.keep(path.core.path_id for path in sight.paths)
-        standings = {}
-        for path in sight.paths:
-            notes = self._memory.of(path.core.path_id)
-            standing = standing_of(sight, path, notes)
-            notes.on_standing(standing.has_route, standing.usable, path.core.doubtful)
-            standings[path.core.path_id] = standing
-        active = standings.get(sight.active)
-        self._memory.on_lost(active is None or not active.usable, now)
-        return view_of(sight, standings, self._memory, now)
+        paths = paths_of(sight, self._memory)
+        usable = False
+        for path in paths:
+            has_route = sight.has_route(path.interface, path.remote)
+            self._memory.of(path.id).on_standing(has_route, path.usable, path.doubtful)
+            usable |= path.usable and path.id == sight.active
+        self._memory.on_lost(not usable, now)
+        return view_of(sight, paths, self._memory, now)
 
     def _sight(self) -> Sight:
-        core, reach = self._driver.core, self._paths.reach
-        remotes = self._remotes()
-        interfaces, routes = reach.networks(tuple(remotes))
-        left_out = reach.left_out(interfaces, tuple(remotes), routes)
+        paths, interfaces, routes = self.look()
+        core, reach, servers = self._driver.core, self._paths.reach, self._servers()
+        remotes = _addresses(servers)
+        left_out = reach.left_out(interfaces, remotes, routes)
         return Sight(
-            paths=self._path_sights(),
+            paths=paths,
             active=core.active_path,
-            interfaces=interfaces,
             pairs=tuple(
-                (pair, *remotes[pair.remote])
-                for pair in reach.pairs(interfaces, tuple(remotes), routes)
-                if pair.source_rank == 0 and pair.remote in remotes
+                (pair, remote, preferred)
+                for pair in reach.pairs(interfaces, remotes, routes)
+                for remote, preferred in servers
+                if pair.source_rank == 0 and pair.remote == remote[0]
             ),
             left_out={(left.interface, left.remote): left.reason for left in left_out},
             outside=frozenset(each.name for each in interfaces if reach.is_outside(each)),
@@ -205,54 +202,28 @@ class Outlook:
             lost=self._paths.lost,
         )
 
-    def _path_sights(self) -> tuple[PathSight, ...]:
-        core, paths = self._driver.core, self._paths
-        found = []
-        for number in core.live_paths():
-            link = paths.links.get(number)
-            found.append(
-                PathSight(
-                    core=core.path_view(number),
-                    interface=None if link is None else link.socket.interface,
-                    pinned=number == paths.pinned,
-                    suspended=number == paths.suspended,
-                )
-            )
-        return tuple(found)
-
-    def _remotes(self) -> dict[str, tuple[tuple[str, int], bool]]:
-        """The server's addresses with their ports, and which is the preferred one."""
+    def _servers(self) -> list[tuple[Remote, bool]]:
+        """The server's addresses that may be used now, and which is the preferred one."""
         preferred = self._driver.core.preferred
-        remotes: dict[str, tuple[tuple[str, int], bool]] = {}
-        if not preferred.reached:
-            remotes[self._paths.remote.address[0]] = (self._paths.remote.address, False)
-        address = preferred.address
-        if address is not None and (preferred.reached or preferred.open):
-            remotes.setdefault(address[0], (address, True))
-        return remotes
+        servers = [] if preferred.reached else [(self._paths.remote.address, False)]
+        if preferred.address is not None and (preferred.reached or preferred.open):
+            servers.append((preferred.address, True))
+        return servers
 
     def _networks_changed(self) -> bool:
         """Whether the news is one for this connection. A source that tells of no routes may have
         heard of one: that is news whenever it says so."""
-        routes = self._paths.reach.routes(tuple(self._remotes()))
-        networks = (self._networks.snapshot(), routes)
-        changed = routes is None or networks != self._last_networks
-        self._last_networks = networks
-        return changed
+        routes = self._paths.reach.routes(_addresses(self._servers()))
+        before, self._last_networks = self._last_networks, (self._networks.snapshot(), routes)
+        return before is not None and (routes is None or before != self._last_networks)
 
     # -- for people --------------------------------------------------------------------------------
 
     def why_waiting(self) -> str:
         """What is missing while there is no path."""
-        return self._paths.reach.why_none(tuple(self._remotes()))
+        return self._paths.reach.why_none(_addresses(self._servers()))
 
-    def obstacle(self) -> str | None:
-        """Why the connection cannot be moved, None if it may: whether that is possible now, the
-        networks and the peer's connection IDs tell."""
-        core = self._driver.core
-        if not self._policy.enabled:
-            return "MigrationPolicy.enabled is False"
-        refusal = core.migration_obstacle
-        if refusal is None or (refusal is Refusal.DISABLED_BY_PEER and core.preferred.open):
-            return None
-        return refusal.value
+
+def _addresses(servers: list[tuple[Remote, bool]]) -> tuple[str, ...]:
+    """Without their ports, which no route depends on."""
+    return tuple(dict.fromkeys(remote[0] for remote, _ in servers))

@@ -1,9 +1,9 @@
 """What is there at one moment, and the view that a policy gets of it.
 
-`Sight` is a snapshot of the core's paths and of the networks; `standing_of` says of a path whether
-its network is there; `view_of` puts both together with what is remembered. They are pure: the same
-arguments give the same answer. A path whose address was never seen in a snapshot (a loopback
-alias, an address that the system chose on an interface nobody lists) counts as usable.
+`Sight` is a snapshot of the core's paths and of the networks; `paths_of` and `view_of` put it
+together with what is remembered. They are pure: the same arguments give the same answer. A path
+whose address was never seen in a snapshot (a loopback alias, an address that the system chose on an
+interface nobody lists) counts as usable.
 """
 
 import functools
@@ -15,7 +15,7 @@ from ..._protocol.path.view import PathView
 from ...addresses import AddressPair, LeftOut
 from ...networks import Interface
 from ...policy import Candidate, PathInfo, View
-from ...policy._roles import network_of
+from ...policy._roles import network
 from .memory import Memory, PathNotes
 
 # Connections to the same server from the same networks ask the same questions.
@@ -26,10 +26,15 @@ Remote = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathSight:
-    """A path: the core's view, and the interface that its socket is tied to."""
+    """A path: the core's view, what its socket is bound to, and the interface that this is."""
 
     core: PathView
+    local: Remote
     interface: str | None
+    """What the socket is tied to, by the name that the system has for it."""
+    home: Interface | None
+    listed: bool
+    """Whether its address is among those of `home`."""
     pinned: bool
     suspended: bool
 
@@ -40,7 +45,6 @@ class Sight:
 
     paths: tuple[PathSight, ...]
     active: int
-    interfaces: tuple[Interface, ...]
     pairs: tuple[tuple[AddressPair, Remote, bool], ...]
     """Every pair in order, with the server's address and whether it is the preferred one."""
     left_out: dict[tuple[str, str], LeftOut]
@@ -54,27 +58,16 @@ class Sight:
     answerable: int
     lost: str
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Whether the network of one path is there."""
-
-    home: Interface | None
-    name: str | None
-    usable: bool
-    trouble: str
-    has_route: bool
-    outside: bool
+    def has_route(self, interface: str | None, remote: Remote) -> bool:
+        """Whether the system has a route to the server there, or knows of none at all."""
+        return self.left_out.get((interface or "", remote[0])) is not LeftOut.NO_ROUTE
 
 
 def home_of(
-    path: PathSight, interfaces: tuple[Interface, ...], named: bool
+    address: str, name: str | None, interfaces: tuple[Interface, ...], named: bool
 ) -> tuple[Interface | None, bool]:
-    """The interface of a path, and whether its address is listed there. `named`: the source knows
-    the interface by the name that the system has for it."""
-    local = path.core.local
-    address = "" if local is None else local[0]
-    name = path.interface
+    """The interface of a path from this address, tied to the interface of this name, and whether
+    the address is listed there. `named`: the source knows the interface by that name."""
     home, listed = _interface_of(address, name if named else None, interfaces)
     if name is not None and not listed:
         # Tied to it with an address of another one; or the application does not know it, and
@@ -83,50 +76,15 @@ def home_of(
     return home, listed
 
 
-def is_named(path: PathSight, interfaces: tuple[Interface, ...]) -> bool:
-    """Whether the interface of a path is among these by its name."""
-    return any(interface.name == path.interface for interface in interfaces)
-
-
-def standing_of(sight: Sight, path: PathSight, notes: PathNotes) -> Standing:
-    """Whether the network of a path is there."""
-    home, listed = home_of(path, sight.interfaces, notes.named)
-    name = home.name if home is not None else path.interface
-    local = path.core.local or ("", 0)
-    if listed or notes.named:
-        usable = home is not None and home.up and listed >= notes.listed
-    else:
-        usable = not notes.listed
-    trouble = "" if usable else _trouble(local[0], name, home, listed)
-    against = sight.left_out.get((name or "", path.core.remote[0]))
-    has_route = against is not LeftOut.NO_ROUTE
-    if not has_route and usable and notes.routed:
-        # One that never had a route carries packets all the same.
-        usable, trouble = False, f"{name} has no route to the server any more"
-    outside = against is LeftOut.OUTSIDE_TUNNEL
-    return Standing(
-        home=home,
-        name=name,
-        usable=usable,
-        trouble=trouble,
-        has_route=has_route,
-        outside=outside or (home is not None and home.name in sight.outside),
-    )
-
-
-def view_of(sight: Sight, standings: dict[int, Standing], memory: Memory, now: float) -> View:
+def view_of(sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: float) -> View:
     """Everything a policy may look at, as it is now."""
-    ranks = _ranks(sight.pairs)
-    paths = tuple(
-        _path_info(sight, path, standings[path.core.path_id], memory, ranks) for path in sight.paths
-    )
     active = next((path for path in paths if path.id == sight.active), None)
     # of a network that is gone nothing is to come
     ways = [(pair.local, pair.interface, remote) for pair, remote, _ in sight.pairs]
     return View(
         active=active,
         paths=paths,
-        candidates=_candidates(sight, paths, memory, ranks, now),
+        candidates=_candidates(sight, paths, memory, now),
         spare_ids=sight.spare_ids,
         answerable=sight.answerable,
         called_back=memory.called_back,
@@ -141,12 +99,9 @@ def view_of(sight: Sight, standings: dict[int, Standing], memory: Memory, now: f
 
 
 def _candidates(
-    sight: Sight,
-    paths: tuple[PathInfo, ...],
-    memory: Memory,
-    ranks: dict[str, int],
-    now: float,
+    sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: float
 ) -> tuple[Candidate, ...]:
+    ranks = _ranks(sight)
     used = {(path.local[0], path.remote) for path in paths}
     return tuple(
         Candidate(
@@ -166,24 +121,30 @@ def _candidates(
     )
 
 
-def _path_info(
-    sight: Sight, path: PathSight, standing: Standing, memory: Memory, ranks: dict[str, int]
-) -> PathInfo:
-    core, home, name = path.core, standing.home, standing.name
+def paths_of(sight: Sight, memory: Memory) -> tuple[PathInfo, ...]:
+    """The paths as a policy sees them."""
+    ranks = _ranks(sight)
+    return tuple(_path_info(sight, path, memory, ranks) for path in sight.paths)
+
+
+def _path_info(sight: Sight, path: PathSight, memory: Memory, ranks: dict[str, int]) -> PathInfo:
+    core, home = path.core, path.home
+    name = path.interface if home is None else home.name
     notes = memory.of(core.path_id)
-    local = core.local or ("", 0)
+    trouble = _trouble(sight, path, name, notes)
+    outside = sight.left_out.get((name or "", core.remote[0])) is LeftOut.OUTSIDE_TUNNEL
     return PathInfo(
         id=core.path_id,
         state=core.state,
-        local=local,
+        local=path.local,
         remote=core.remote,
         interface=name,
-        kind=home.kind if home is not None else "other",
-        metered=home.metered if home is not None else None,
+        kind="other" if home is None else home.kind,
+        metered=None if home is None else home.metered,
         preferred=core.remote == sight.preferred,
-        rank=ranks.get(name, len(ranks)) if name is not None else len(ranks),
-        usable=standing.usable,
-        trouble=standing.trouble,
+        rank=len(ranks) if name is None else ranks.get(name, len(ranks)),
+        usable=not trouble,
+        trouble=trouble,
         proven_at=notes.proven_at,
         silent_since=notes.silent_since,
         rtt=core.rtt,
@@ -193,17 +154,35 @@ def _path_info(
         opened_by_supervisor=notes.by_supervisor,
         doubtful=core.doubtful,
         misled=core.stranger,
-        returned=notes.away and standing.usable,
+        returned=notes.away and not trouble,
         suspended=path.suspended,
         opened_at=notes.opened_at,
         retry_at=notes.retry_at,
         challenges_sent=core.challenges_sent,
         no_way=notes.no_way,
-        visited=memory.was_on(network_of(name, local[0])),
+        visited=memory.was_on(network(name, path.local[0])),
         server_moves=notes.server_moves,
         pinned=path.pinned,
-        outside=standing.outside,
+        outside=outside or (home is not None and home.name in sight.outside),
     )
+
+
+def _trouble(sight: Sight, path: PathSight, name: str | None, notes: PathNotes) -> str:
+    """What is wrong with the network of a path; empty if it is there."""
+    home, address = path.home, path.local[0]
+    if path.listed or notes.named:
+        usable = home is not None and home.up and path.listed >= notes.listed
+    else:
+        usable = not notes.listed
+    if usable:
+        # One that never had a route carries packets all the same.
+        lost_route = notes.routed and not sight.has_route(name, path.core.remote)
+        return f"{name} has no route to the server any more" if lost_route else ""
+    if home is not None and not home.up:
+        return f"{home.name} is down"
+    if home is None and name is not None:
+        return f"{name} is gone, or its address {address}"
+    return f"the address {address} is gone"
 
 
 @functools.lru_cache(_MOST_ANSWERS)
@@ -227,18 +206,9 @@ def _interface_of(
     return inside, False
 
 
-def _trouble(address: str, name: str | None, home: Interface | None, listed: bool) -> str:
-    """What is wrong with the network of a path that is not usable."""
-    if home is not None and not home.up:
-        return f"{home.name} is down"
-    if home is None and name is not None:
-        return f"{name} is gone, or its address {address}"
-    return f"the address {address} is gone"
-
-
-def _ranks(pairs: tuple[tuple[AddressPair, Remote, bool], ...]) -> dict[str, int]:
+def _ranks(sight: Sight) -> dict[str, int]:
     """Interfaces by the position of their first pair."""
     ranks: dict[str, int] = {}
-    for pair, _, _ in pairs:
+    for pair, _, _ in sight.pairs:
         ranks.setdefault(pair.interface, len(ranks))
     return ranks

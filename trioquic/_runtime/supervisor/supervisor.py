@@ -7,23 +7,30 @@ decided here, and nobody else acts by itself: the application's own `add_path` a
 their way beside it.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import Final
 
 import trio
 
 from ... import _application_code
+from ..._protocol.path.refusal import Refusal
 from ...errors import NoPathReason
 from ...networks import NetworkSource
-from ...policy import Decision, MigrationPolicy, PolicyEvent, Trigger, View, WaitForPath
+from ...policy import MigrationPolicy, PolicyEvent, Trigger, View, WaitForPath
 from ..driver import Driver
 from ..endings import Wait
 from ..paths.adding import PathAdder
 from ..paths.path_set import PathSet
 from .acting import Actor
+from .memory import Memory
 from .outlook import Outlook
 
-# A policy that asks to be asked again at once must not keep the machine busy.
+# What puts a decision out of date, beside changed networks and another active path
+_URGENT: Final = (Trigger.SILENT, Trigger.SOCKET_ERROR)
+# A policy that wants to be asked again at once, or that moves to and fro, must not keep the program
+# busy: after so many looks in a row there is a pause before each, seconds.
+_MOST_IN_A_ROW: Final = 4
 _SHORTEST_PAUSE: Final = 0.005
 
 
@@ -42,8 +49,9 @@ class Supervisor:
         self._paths = paths
         self._policy = policy
         self._networks = networks
-        self._outlook = Outlook(driver, paths, networks, policy)
-        self._actor = Actor(driver, paths, adder, self._outlook)
+        memory = Memory()
+        self._outlook = Outlook(driver, paths, networks, memory)
+        self._actor = Actor(driver, paths, adder, memory)
         # why to look again: what happened first since the last look
         self._due: PolicyEvent | None = None
         self._news = trio.Event()
@@ -55,11 +63,9 @@ class Supervisor:
     def hear(self, event: PolicyEvent) -> None:
         """Something happened: the policy will be asked. Not at once, as each look costs what dozens
         of packets do, and a server can fill one with connection IDs."""
-        self._outlook.note(event, trio.current_time())
-        if event.trigger is Trigger.WOKEN:
-            self._woken = True
-            # nothing is sent before the networks were looked at, so nothing would come of the wait
-            self._actor.interrupt()
+        changed = self._outlook.note(event, trio.current_time())
+        self._woken |= event.trigger is Trigger.WOKEN
+        self._actor.hear(urgent=changed or event.trigger in _URGENT)
         if self._due is None:
             self._due = event
             self._news.set()
@@ -71,8 +77,7 @@ class Supervisor:
         await self._driver.life.confirmed.wait()
         if not self._policy.automatic or self._driver.life.over:
             return
-        # the path of the handshake, nobody has asked for it by name
-        self._outlook.opened(self._driver.core.active_path, -inf)
+        self._outlook.on_begun()
         nursery.start_soon(self._watch_networks)
         self.listening = True
         await self._look_for_ever()
@@ -84,6 +89,7 @@ class Supervisor:
 
     async def _look_for_ever(self) -> None:
         event = PolicyEvent(trigger=Trigger.CONFIRMED)
+        in_a_row = 0
         while not self._driver.life.ended:
             deadline = await self._look(event)
             if self._driver.life.ended:
@@ -93,12 +99,13 @@ class Supervisor:
                 seconds = self._policy.no_path_timeout
                 self._driver.give_up(f"no path for {seconds:g} s, MigrationPolicy.no_path_timeout")
                 return
+            in_a_row += 1
             if self._due is None:
                 self._news = trio.Event()
                 with trio.move_on_at(deadline):
                     await self._news.wait()
-            elif event.trigger is Trigger.TIME and self._due.trigger is Trigger.TIME:
-                # It wants again what could not be had.
+                in_a_row = 0
+            elif in_a_row >= _MOST_IN_A_ROW:
                 await trio.sleep(_SHORTEST_PAUSE)
             event = PolicyEvent(trigger=Trigger.TIME) if self._due is None else self._due
 
@@ -108,71 +115,70 @@ class Supervisor:
         now = trio.current_time()
         view = self._outlook.view(now)
         decision = _application_code.decide(self._policy, view, event, now)
-        for wait in decision.of(WaitForPath):
-            if wait.give_up is not None and now >= wait.give_up_at:
-                self._give_up(wait.give_up, view, now)
-                return inf
         woken, self._woken = self._woken, False
         self._driver.release()
         done = await self._actor.carry_out(decision, view)
         if not done:
             # Some candidate rests now; nothing else may happen when that is over.
             self.hear(PolicyEvent(trigger=Trigger.TIME))
-        self._wait_or_not(decision, view)
+        waits = decision.of(WaitForPath)
+        if not self._driver.life.ended:
+            self._wait_or_not(waits, view, now)
+        if self._driver.life.ended:
+            return inf
         if woken:
             self._actor.ask_everywhere(view)
-        return max(min(decision.look_again, self._give_up_at()), now + _SHORTEST_PAUSE)
+        again = min(decision.look_again, _end_of(waits), self._give_up_at())
+        return max(again, now + _SHORTEST_PAUSE)
 
     # -- without a path ----------------------------------------------------------------------------
 
-    def _wait_or_not(self, decision: Decision, view: View) -> None:
+    def _wait_or_not(self, waits: Sequence[WaitForPath], view: View, now: float) -> None:
+        core = self._driver.core
+        before = -1 if view.active is None else view.active.id
+        if core.active_path not in (-1, before):
+            # The connection moved: to wait was meant for the case that it could not.
+            waits = ()
         # A move that the core refused, and nothing else that has happened meanwhile
-        stuck = self._driver.core.active_path < 0 and self._due is None
-        waits = decision.of(WaitForPath)
+        stuck = core.active_path < 0 and self._due is None
         if not waits and not stuck:
             waited = self._waiting_since < inf
             self._waiting_since = inf
             self._driver.set_wait(None)
-            if waited and view.active is not None and view.active.usable:
+            if waited and view.active and view.active.usable and core.active_path == before:
                 # it was kept, and its network is back
-                self._driver.core.resume(trio.current_time())
+                core.resume(trio.current_time())
                 self._driver.flush()
             return
         begins = self._waiting_since == inf
         if begins:
             self._waiting_since = trio.current_time()
-        deadline = min(self._give_up_at(), self._driver.core.idle_deadline)
-        wait = self._wait(view)
-        for confined in waits:
-            if confined.give_up is not None:
-                wait = self._confinement(confined.give_up, view)
-                deadline = min(deadline, confined.give_up_at)
+        wait = self._wait(waits, view)
         self._driver.set_wait(wait)
-        if begins:
+        if now >= _end_of(waits):
+            self._driver.give_up("no path")
+        elif begins:
+            deadline = min(_end_of(waits), self._give_up_at(), core.idle_deadline)
             self._paths.news.on_waiting(deadline, wait.reason)
 
-    def _wait(self, view: View) -> Wait:
+    def _wait(self, waits: Sequence[WaitForPath], view: View) -> Wait:
         """What there is to say about the wait, as things are now."""
-        wants = self._policy.wants
-        there = any(wants(c.interface, c.kind, c.metered) for c in view.candidates)
-        blame, others = NoPathReason.NO_NETWORK, self._outlook.why_waiting()
-        if there or view.next_candidate_at < inf:
-            blame, others = NoPathReason.TIMEOUT, "other networks did not lead to the server"
+        blame = next((each.give_up for each in waits if each.give_up is not None), None)
+        if blame is None:
+            wants = self._policy.wants
+            there = any(wants(c.interface, c.kind, c.metered) for c in view.candidates)
+            tried = there or view.next_candidate_at < inf
+            blame = NoPathReason.TIMEOUT if tried else NoPathReason.NO_NETWORK
+        match blame:
+            case NoPathReason.NO_NETWORK:
+                others = self._outlook.why_waiting()
+            case NoPathReason.TIMEOUT:
+                others = "other networks did not lead to the server"
+            case _:
+                # There are networks, and the server is to blame that they cannot be used.
+                others = f"{blame.value}: {self.obstacle or 'those that it gave are used'}"
         reason = f"{view.lost or 'there is no path'}, and {others}"
         return Wait(since=self._waiting_since, blame=blame, reason=reason)
-
-    def _confinement(self, blame: NoPathReason, view: View) -> Wait:
-        """There are networks, and the server is to blame that they cannot be used."""
-        reason = f"{_confined(blame, view)}: {self._why_confined()}"
-        return Wait(since=self._waiting_since, blame=blame, reason=reason)
-
-    def _give_up(self, blame: NoPathReason, view: View, now: float) -> None:
-        since = min(self._waiting_since, now)
-        self._driver.set_wait(Wait(since=since, blame=blame, reason=self._why_confined()))
-        self._driver.give_up(_confined(blame, view))
-
-    def _why_confined(self) -> str:
-        return self.obstacle or "those that it gave are used"
 
     def _give_up_at(self) -> float:
         # the idle timeout is the core's own matter
@@ -180,9 +186,17 @@ class Supervisor:
 
     @property
     def obstacle(self) -> str | None:
-        """Why the connection can move nowhere, whatever networks there are; None if it may."""
-        return self._outlook.obstacle()
+        """Why the connection cannot be moved, None if it may: whether that is possible now, the
+        networks and the peer's connection IDs tell."""
+        core = self._driver.core
+        if not self._policy.enabled:
+            return "MigrationPolicy.enabled is False"
+        refusal = core.migration_obstacle
+        if refusal is None or (refusal is Refusal.DISABLED_BY_PEER and core.preferred.open):
+            return None
+        return refusal.value
 
 
-def _confined(blame: NoPathReason, view: View) -> str:
-    return f"{view.lost or 'there is no path'}, and {blame.value}"
+def _end_of(waits: Sequence[WaitForPath]) -> float:
+    """When the policy gives the connection up; infinity if it does not."""
+    return min([each.give_up_at for each in waits if each.give_up is not None], default=inf)
