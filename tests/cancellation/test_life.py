@@ -59,7 +59,7 @@ ELSEWHERE = (
     # a policy that insists on what cannot be had: tests/supervisor/test_custom_policy.py
     "supervisor.py: await trio.sleep(_SHORTEST_PAUSE)",
     # many errors in a row
-    "factory_socket.py: await trio.sleep(_PAUSE)",
+    "factory_socket.py: await trio.sleep(PAUSE)",
 )
 
 

@@ -101,7 +101,7 @@ async def test_cancelled_at_every_moment() -> None:
         "self.check_open()",
         "self.check_open()",
         # many errors in a row
-        "trio.sleep(_PAUSE)",
+        "trio.sleep(PAUSE)",
         # a full socket: below
         "trio.lowlevel.wait_writable(self._sock)",
         # another device has the name of the one before (tests/lab/test_device_again.py)

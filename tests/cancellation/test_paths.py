@@ -226,7 +226,7 @@ async def test_path_events(autojump_clock: trio.testing.MockClock) -> None:
                     trioquic.PathValidated,
                     trioquic.Migrated,
                 ]
-                assert not conn._broadcast._channels
+                assert not conn._paths.news.broadcast._channels
             await b.nothing_left()
 
     await sweep(case, least=8)

@@ -14,7 +14,7 @@ from .. import _checks
 from .._construction import NoPublicConstructor, create
 from .._deprecation import deprecated
 from .._protocol.tls.state import EarlyData
-from ..config import CIPHER_SUITES, GROUPS, VERSIONS, TransportConfig
+from ..config import CIPHER_SUITES, GROUPS, VERSIONS
 from ..events import PathEvent
 from ..health import ConnectionHealth
 from ..paths import Path
@@ -24,7 +24,6 @@ from ..statistics import ConnectionStatistics
 from .authority import Authority
 from .driver import Driver
 from .endpoints import check_local
-from .paths.broadcast import Broadcast
 from .paths.by_hand import ByHand
 from .paths.path_set import PathSet
 from .peer import peer_parameters
@@ -54,8 +53,6 @@ class Connection(
     _paths: PathSet
     _by_hand: ByHand
     _supervisor: Supervisor
-    _broadcast: Broadcast
-    _transport: TransportConfig
     _authority: Authority
 
     def __repr__(self) -> str:
@@ -216,7 +213,7 @@ class Connection(
             datagrams_lost=datagrams.lost,
             datagrams_dropped_sending=datagrams.dropped_sending,
             datagrams_dropped_receiving=datagrams.dropped_receiving,
-            path_events_dropped=self._broadcast.dropped,
+            path_events_dropped=self._paths.news.broadcast.dropped,
             paths=tuple(path.statistics() for path in self.paths),
         )
 
@@ -363,7 +360,7 @@ class Connection(
         The channel ends with the connection. It holds `TransportConfig.path_event_buffer` events;
         what is beyond is dropped and counted in `statistics().path_events_dropped`.
         """
-        return self._broadcast.subscribe()
+        return self._paths.news.broadcast.subscribe()
 
     # -- the rest --------------------------------------------------------------------------------
 
@@ -397,7 +394,7 @@ class Connection(
         driver.begin_close()
         try:
             # When several tasks close, all of them wait: none cuts short what another waits for.
-            await driver.drain(trio.current_time() + self._transport.drain_timeout)
+            await driver.drain()
             await trio.lowlevel.checkpoint()
         finally:
             driver.close(code, reason)
@@ -417,8 +414,6 @@ def make_connection(
     paths: PathSet,
     by_hand: ByHand,
     supervisor: Supervisor,
-    broadcast: Broadcast,
-    transport: TransportConfig,
     authority: Authority,
 ) -> Connection:
     """The public face of a connection."""
@@ -429,7 +424,5 @@ def make_connection(
     conn._paths = paths
     conn._by_hand = by_hand
     conn._supervisor = supervisor
-    conn._broadcast = broadcast
-    conn._transport = transport
     conn._authority = authority
     return conn

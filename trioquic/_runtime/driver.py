@@ -93,10 +93,15 @@ class Driver:
     """The core of one connection, and everybody who waits for it."""
 
     def __init__(
-        self, core: ClientConnection, trace: TraceWriter | None, assumed: HandshakeCompleted | None
+        self,
+        core: ClientConnection,
+        trace: TraceWriter | None,
+        drain_timeout: float,
+        assumed: HandshakeCompleted | None,
     ) -> None:
         self.core = core
         self.trace = trace
+        self._drain_timeout = drain_timeout
         self.timer = Timer()
         self.life = Lifecycle(assumed)
         self.listener: PathListener | None = None
@@ -216,9 +221,10 @@ class Driver:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    async def drain(self, until: float) -> None:
+    async def drain(self) -> None:
         """Wait until all data of finished streams is acknowledged and a ticket has had its time to
         come, there is no hope for it, or the time has come."""
+        until = trio.current_time() + self._drain_timeout
         if self.timer.wanted and not self.life.ended:
             # what was written to other streams is at least sent
             self.flush()

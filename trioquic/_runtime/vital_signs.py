@@ -17,37 +17,28 @@ def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
     """The health now."""
     if driver.notice_sleep():
         driver.flush()
-    if driver.life.over:
+    life = driver.life
+    if life.over:
         return ConnectionHealth(
-            state=HealthState.OVER,
-            silent_since=None,
-            can_move=False,
-            reason=str(driver.life.refusal),
+            state=HealthState.OVER, silent_since=None, can_move=False, reason=str(life.refusal)
         )
     obstacle = supervisor.obstacle
     can_move = obstacle is None
     hint = "" if obstacle is None else f"; it cannot move: {obstacle}"
-    wait = driver.life.wait
-    if wait is not None:
-        return ConnectionHealth(
-            state=HealthState.WAITING,
-            silent_since=wait.since,
-            can_move=can_move and not wait.confined,
-            reason=f"there is no path: {wait.reason}{'' if wait.confined else hint}",
-        )
-    since = driver.core.silent_since
-    if since <= trio.current_time():
-        return ConnectionHealth(
-            state=HealthState.SILENT,
-            silent_since=since,
-            can_move=can_move,
-            reason=f"the server has not answered for three PTOs, on any path{hint}",
-        )
+    since: float | None = driver.core.silent_since
+    if life.wait is not None:
+        state, since = HealthState.WAITING, life.wait.since
+        reason = f"there is no path: {life.wait.reason}"
+        if life.wait.confined:
+            can_move, hint = False, ""
+    elif driver.core.silent_since <= trio.current_time():
+        state = HealthState.SILENT
+        reason = "the server has not answered for three PTOs, on any path"
+    else:
+        state, since = HealthState.GOOD, None
+        reason = "nothing speaks against it"
     return ConnectionHealth(
-        state=HealthState.GOOD,
-        silent_since=None,
-        can_move=can_move,
-        reason=f"nothing speaks against it{hint}",
+        state=state, silent_since=since, can_move=can_move, reason=f"{reason}{hint}"
     )
 
 

@@ -1,15 +1,8 @@
 """From what ifaddr reports to `Interface` records, enriched by what the operating system tells.
 
 ifaddr is the truth about names, indexes and addresses. It knows neither what an interface is nor
-whether it works, so a reader per operating system adds that:
-
-- Linux: the interface's flags (an ioctl, which is right in every network namespace), rtnetlink and
-  sysfs for the kind, `/proc/net/if_inet6` for the flags of IPv6 addresses. Whatever cannot be read
-  (Android lets programs read little of it) is guessed from names.
-- Apple and the BSDs, Windows: names by convention; an interface works if it has addresses, because
-  these systems take them away with the link.
-
-No reader knows whether an interface is metered.
+whether it works, so a reader per operating system adds that. No reader knows whether an interface
+is metered.
 """
 
 import ipaddress
@@ -102,7 +95,9 @@ class Adapter(Protocol):
 
 
 class AdapterReader:
-    """Makes records of adapters by names only; what systems say on top is for subclasses."""
+    """Makes records of adapters by the conventions for names; what systems say on top is for
+    subclasses. An interface works if it has addresses: these systems take them away with the link.
+    """
 
     def __init__(self) -> None:
         # By name and index: what an interface is does not change, and is slow to find out.
@@ -168,7 +163,10 @@ class AdapterReader:
 
 
 class LinuxReader(AdapterReader):
-    """Asks the kernel. The arguments are the seams."""
+    """Asks the kernel: an ioctl for the flags, which is right in every network namespace, rtnetlink
+    and sysfs for the kind, `/proc/net/if_inet6` for the flags of IPv6 addresses. Whatever cannot be
+    read (Android lets programs read little of it) is guessed from names. The arguments are seams.
+    """
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class ConnectionTask:
             core.observe(self._trace)
             own = config.parameters(core.source_id)
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
-        self._driver = Driver(core, self._trace, _assumed(first))
+        self._driver = Driver(core, self._trace, plan.transport.drain_timeout, _assumed(first))
         self._broadcast = Broadcast(plan.transport.path_event_buffer)
 
     @property
@@ -106,7 +106,8 @@ class ConnectionTask:
                     nursery.start_soon(self._keeper.run)
                 supervisor = Supervisor(driver, paths, adder, plan.migration, plan.networks)
                 by_hand = ByHand(driver, paths, adder, plan.migration.linger)
-                connect = partial(self._connection, paths, by_hand, supervisor)
+                authority = Authority(plan.host, plan.tls)
+                connect = partial(make_connection, driver, paths, by_hand, supervisor, authority)
                 nursery.start_soon(supervisor.run, nursery)
                 refusals = Refusals(driver, refused, nursery.start_soon, beside)
                 failure = await self._serve(nursery, paths, refusals, lambda: tell(connect()))
@@ -162,14 +163,6 @@ class ConnectionTask:
             return None
         finally:
             paths.stop_serving()
-
-    def _connection(self, paths: PathSet, by_hand: ByHand, supervisor: Supervisor) -> Connection:
-        """What the application gets."""
-        plan = self._plan
-        authority = Authority(plan.host, plan.tls)
-        return make_connection(
-            self._driver, paths, by_hand, supervisor, self._broadcast, plan.transport, authority
-        )
 
     async def _handshake(self, refusals: Refusals) -> HandshakeError | None:
         life = self._driver.life

@@ -5,9 +5,6 @@ An attempt begins when the one before has failed, was told that nobody listens t
 told so, as it may be a lie of somebody on the way (`refusals.py`). A completed handshake cancels
 all others; each of them closes its socket and tells its server, with one datagram, that nobody is
 coming.
-
-The first attempts leave the choice of the network to the system. When that has led nowhere for
-`attempt_delay`, the other networks take part as well: which those are is asked only then.
 """
 
 import math
@@ -131,7 +128,8 @@ class HappyEyeballs:
         self._news.set()
 
     def _widen(self) -> None:
-        """The system's choice has not led to the server in time: the other networks take part,
+        """The first attempts leave the choice of the network to the system. It has not led to the
+        server within `attempt_delay`: the other networks take part, which are asked for only now,
         after one other address from there, as it may be the address that leads nowhere."""
         self._widens = False
         others = [

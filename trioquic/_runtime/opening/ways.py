@@ -4,9 +4,6 @@ A way is one of the server's addresses, from an interface or from wherever the s
 addresses come in the order of RFC 6724, as far as this machine's own addresses are known, and the
 two families take turns, so that one broken family costs one attempt.
 
-Where the system sends packets nothing may answer, though its interface is up. So the others get
-their turn when that has not led to the server in time: `other_ways`.
-
 If the system sends packets to one of the addresses through a tunnel, only ways through tunnels are
 tried (`reach.py`): the addresses that its routes lead beside the tunnel would show whose they are.
 
@@ -96,7 +93,8 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
 
 def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[WayToServer]:
     """Ways over interfaces that are not in `used`, for when those that the system chose do not lead
-    to the server in time: the metered ones last, two addresses over each before the next ones."""
+    to the server in time, though they are up: the metered ones last, two addresses over each before
+    the next ones."""
     _, interfaces, pairs, _ = _survey(plan, remotes, used)
     metered = {interface.name for interface in interfaces if interface.metered}
     beside = [pair for pair in pairs if pair.interface not in used]

@@ -64,7 +64,7 @@ class PathNews:
 
     def __init__(self, links: Mapping[int, PathLink], broadcast: Broadcast) -> None:
         self._links = links
-        self._broadcast = broadcast
+        self.broadcast = broadcast
         self._listener: Listener | None = None
         self._cause, self._reason = MigrationCause.POLICY, ""
         self._trouble_until = -inf
@@ -86,17 +86,17 @@ class PathNews:
 
     def on_waiting(self, deadline: float, reason: str) -> None:
         """There is no path. What the connection was on before is of no interest any more."""
-        self._broadcast.send(public.WaitingForPath(deadline=deadline, reason=reason))
+        self.broadcast.send(public.WaitingForPath(deadline=deadline, reason=reason))
         self._last_active = None
 
     def on_opened(self, path: Path) -> None:
         """There is another path."""
-        self._broadcast.send(public.PathOpened(path=path))
+        self.broadcast.send(public.PathOpened(path=path))
 
     def on_closed(self, path: Path, cause: CloseCause, reason: str) -> None:
         """A path is gone."""
         self._hear(Trigger.CLOSED, path.id)
-        self._broadcast.send(public.PathClosed(path=path, cause=cause, reason=reason))
+        self.broadcast.send(public.PathClosed(path=path, cause=cause, reason=reason))
 
     def on_moving(self, cause: MigrationCause, reason: str) -> None:
         """The connection is about to be moved, for this cause."""
@@ -104,7 +104,7 @@ class PathNews:
 
     def on_refused(self, refusal: Refusal, reason: str) -> None:
         """A path was wanted and could not be had."""
-        self._broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
+        self.broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
 
     def refuse(self, refused: PathRefusedError) -> QuicError:
         """What a refusal of the core's looks like to the application; it is told as well."""
@@ -122,7 +122,7 @@ class PathNews:
                 # paths are possible now that were not before
                 self._hear(Trigger.IDS)
             case PreferredAddressSettled(used=used, reason=reason):
-                self._broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
+                self.broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
             case PathReset(path_id=number):
                 # that it is closed is told by who closes it
                 self._hear(Trigger.RESET, number)
@@ -150,21 +150,21 @@ class PathNews:
             case PathValidated(rtt=rtt):
                 link.on_validated(rtt)
                 self._hear(Trigger.VALIDATED, link.path_id)
-                self._broadcast.send(public.PathValidated(path=path, rtt=rtt))
+                self.broadcast.send(public.PathValidated(path=path, rtt=rtt))
             case ValidationFailed(reason=reason):
                 link.on_failed(reason)
                 self._hear(Trigger.VALIDATION_FAILED, link.path_id)
-                self._broadcast.send(public.ValidationFailed(path=path, reason=reason))
+                self.broadcast.send(public.ValidationFailed(path=path, reason=reason))
             case PathDegraded():
                 self._hear(Trigger.DEGRADED, link.path_id)
-                self._broadcast.send(public.PathDegraded(path=path))
+                self.broadcast.send(public.PathDegraded(path=path))
             case PathRecovered(degraded=degraded):
                 self._hear(Trigger.RECOVERED, link.path_id)
                 if degraded:
-                    self._broadcast.send(public.PathRecovered(path=path))
+                    self.broadcast.send(public.PathRecovered(path=path))
             case ServerMoved():
                 self._hear(Trigger.SERVER_MOVED, link.path_id)
-                self._broadcast.send(public.ServerMoved(path=path))
+                self.broadcast.send(public.ServerMoved(path=path))
 
     def _moved(self, old: int, new: int) -> None:
         link, left = self._links.get(new), self._links.get(old)
@@ -174,7 +174,7 @@ class PathNews:
             left.set_active(False)
         link.set_active(True)
         self._hear(Trigger.MOVED, new)
-        self._broadcast.send(
+        self.broadcast.send(
             public.Migrated(
                 old=self._last_active if left is None else left.handle,
                 new=link.handle,

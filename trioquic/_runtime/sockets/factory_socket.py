@@ -10,12 +10,9 @@ import trio
 
 from ..._protocol.sending.batch import Batch
 from ...paths import Address
-from .sockets import DatagramSocket, Received
+from .sockets import MOST_ERRORS_IN_A_ROW, PAUSE, DatagramSocket, Received
 
 _RECEIVE_SIZE: Final = 65_536
-# The pace of a reader that meets nothing but errors
-_PAUSE: Final = 0.1
-_MOST_ERRORS_IN_A_ROW: Final = 16
 
 
 class FactorySocket(DatagramSocket):
@@ -41,8 +38,8 @@ class FactorySocket(DatagramSocket):
                 await self.check_open()
                 self.note_error(error)
                 errors += 1
-            if errors >= _MOST_ERRORS_IN_A_ROW:
-                await trio.sleep(_PAUSE)
+            if errors >= MOST_ERRORS_IN_A_ROW:
+                await trio.sleep(PAUSE)
 
     def send_nowait(self, batch: Batch) -> bool:
         return False

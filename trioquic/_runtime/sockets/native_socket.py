@@ -28,7 +28,7 @@ import trio
 from ..._protocol.sending.batch import Batch
 from ...paths import Address
 from ..system.interface_binding import SO_BINDTODEVICE, bind_by_name, send_through
-from .sockets import DatagramSocket, Received, is_refusal
+from .sockets import MOST_ERRORS_IN_A_ROW, PAUSE, DatagramSocket, Received, is_refusal
 
 # Linux's numbers, which the socket module does not name on all versions
 _SOL_UDP: Final = 17
@@ -53,9 +53,6 @@ _ANCILLARY_SIZE: Final = 128
 _KERNEL_BUFFER: Final = 4 << 20
 # So many datagrams that waited for us, one behind the other, and the kernel is to join them.
 _MANY_WAITING: Final = 8
-# This many errors without a datagram between them, and the reader slows down to this pace.
-_MOST_ERRORS_IN_A_ROW: Final = 16
-_PAUSE: Final = 0.1
 # No hardware or no kernel support for UDP_SEGMENT
 _NO_SEGMENTATION: Final = (errno.EIO, errno.EINVAL, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 # What the next call on a socket reports after an ICMP message, on one system or another (Linux:
@@ -202,8 +199,8 @@ class NativeSocket(DatagramSocket):
             received = self.receive_nowait()
             if received is not None:
                 return received
-            if self._errors_in_a_row >= _MOST_ERRORS_IN_A_ROW:
-                await trio.sleep(_PAUSE)
+            if self._errors_in_a_row >= MOST_ERRORS_IN_A_ROW:
+                await trio.sleep(PAUSE)
 
     # -- sending ---------------------------------------------------------------------------------
 

@@ -11,12 +11,16 @@ import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import trio
 
 from ..._protocol.sending.batch import Batch
 from ...paths import Address
+
+# This many errors without a datagram between them, and a reader slows down to this pace.
+MOST_ERRORS_IN_A_ROW: Final = 16
+PAUSE: Final = 0.1
 
 
 class Received(NamedTuple):
