@@ -128,3 +128,25 @@ async def test_nothing_is_told_of_paths_after_the_end(
         here.world.wifi.down()
         await trio.sleep(0.2)
         assert [event for at, event in here.events if at >= ended] == []
+
+
+async def test_networks_that_cannot_be_used_do_not_prolong_the_wait(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that no socket can be bound to is tried again and again; the time runs on, and the wait
+    is told once."""
+    policy = MigrationPolicy(no_path_timeout=5.0)
+    async with phone(policy=policy, prepare=lambda world: world.cellular.down()) as here:
+        here.world.wifi.down()
+        gone = trio.current_time()
+        await here.until(trioquic.WaitingForPath)
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise trioquic.LocalAddressError(24, "too many open files")
+
+        monkeypatch.setattr(adding, "bind_socket", refuse)
+        here.world.cellular.up()
+        with trio.fail_after(6), pytest.raises(trioquic.NoPathError):
+            await here.conn.wait_healthy()
+        assert trio.current_time() == pytest.approx(gone + 5.0, abs=0.01)
+        assert len(here.heard(trioquic.WaitingForPath)) == 1

@@ -56,7 +56,6 @@ class Supervisor:
         self._due: PolicyEvent | None = None
         self._news = trio.Event()
         self._woken = False
-        self._waiting_since = inf
         self.listening = False
         paths.news.attach(self)
 
@@ -139,29 +138,28 @@ class Supervisor:
         if core.active_path not in (-1, before):
             # The connection moved: to wait was meant for the case that it could not.
             waits = ()
-        # A move that the core refused, and nothing else that has happened meanwhile
-        stuck = core.active_path < 0 and self._due is None
-        if not waits and not stuck:
-            waited = self._waiting_since < inf
-            self._waiting_since = inf
+        waited = self._driver.life.wait
+        if not waits and core.active_path < 0 and self._due is not None:
+            # Nothing is decided yet: a path could not be opened, and the next look is due.
+            return
+        if not waits and core.active_path >= 0:
             self._driver.set_wait(None)
             if waited and view.active and view.active.usable and core.active_path == before:
                 # it was kept, and its network is back
                 core.resume(trio.current_time())
                 self._driver.flush()
             return
-        begins = self._waiting_since == inf
-        if begins:
-            self._waiting_since = trio.current_time()
-        wait = self._wait(waits, view)
+        # nothing can be done now, or the core has refused the move
+        since = trio.current_time() if waited is None else waited.since
+        wait = self._wait(waits, view, since)
         self._driver.set_wait(wait)
         if now >= _end_of(waits):
             self._driver.give_up("no path")
-        elif begins:
+        elif waited is None:
             deadline = min(_end_of(waits), self._give_up_at(), core.idle_deadline)
             self._paths.news.on_waiting(deadline, wait.reason)
 
-    def _wait(self, waits: Sequence[WaitForPath], view: View) -> Wait:
+    def _wait(self, waits: Sequence[WaitForPath], view: View, since: float) -> Wait:
         """What there is to say about the wait, as things are now."""
         blame = next((each.give_up for each in waits if each.give_up is not None), None)
         if blame is None:
@@ -178,11 +176,12 @@ class Supervisor:
                 # There are networks, and the server is to blame that they cannot be used.
                 others = f"{blame.value}: {self.obstacle or 'those that it gave are used'}"
         reason = f"{view.lost or 'there is no path'}, and {others}"
-        return Wait(since=self._waiting_since, blame=blame, reason=reason)
+        return Wait(since=since, blame=blame, reason=reason)
 
     def _give_up_at(self) -> float:
         # the idle timeout is the core's own matter
-        return self._waiting_since + self._policy.no_path_timeout
+        wait = self._driver.life.wait
+        return inf if wait is None else wait.since + self._policy.no_path_timeout
 
     @property
     def obstacle(self) -> str | None:
