@@ -6,7 +6,7 @@ is bounded: the last ones are remembered.
 
 from collections.abc import Iterable
 from math import inf
-from typing import Final
+from typing import Final, TypeVar
 
 from ...policy._roles import Network
 
@@ -24,8 +24,20 @@ _MOST_REMEMBERED: Final = 64
 Way = tuple[str, str | None, tuple[str, int]]
 
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+
 def _rest(times: int) -> float:
     return min(_FIRST_REST * 2.0**times, _LONGEST_REST)
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    """As the last one; the first ones are forgotten when there are many."""
+    known.pop(key, None)
+    known[key] = value
+    while len(known) > _MOST_REMEMBERED:
+        del known[next(iter(known))]
 
 
 class PathNotes:
@@ -178,9 +190,7 @@ class Memory:
         if now < until:
             # another port of a try that has failed already
             return
-        self._rests[way] = (times + 1, now + _rest(times))
-        while len(self._rests) > _MOST_REMEMBERED:
-            del self._rests[next(iter(self._rests))]
+        _remember(self._rests, way, (times + 1, now + _rest(times)))
 
     def rests(self, way: Way, now: float) -> bool:
         """Whether a candidate is to be left alone."""
@@ -212,7 +222,7 @@ class Memory:
     def on_stranger(self, way: Way, now: float) -> bool:
         """Somebody answers there who does not know the connection: another port is tried, but not
         for ever. Whether it is enough now."""
-        self._misled[way] = self._misled.get(way, 0) + 1
+        _remember(self._misled, way, self.misled(way) + 1)
         if self._misled[way] < _MOST_PORTS:
             return False
         del self._misled[way]
@@ -243,9 +253,7 @@ class Memory:
 
     def on_network(self, network: Network) -> None:
         """The connection is there."""
-        self._visited[network] = None
-        while len(self._visited) > _MOST_REMEMBERED:
-            del self._visited[next(iter(self._visited))]
+        _remember(self._visited, network, None)
 
     def was_on(self, network: Network) -> bool:
         """Whether the connection is there, or was."""

@@ -1,0 +1,40 @@
+"""What the supervisor remembers is true, and bounded."""
+
+from math import inf
+
+import pytest
+
+from trioquic._runtime.supervisor.memory import Memory, PathNotes, Way
+
+
+def way(number: int) -> Way:
+    return f"192.0.2.{number}", "wlan0", ("198.51.100.1", 4433)
+
+
+@pytest.mark.parametrize("event", ["on_validated", "on_active"])
+def test_a_path_that_was_silent_has_not_answered_all_the_time(event: str) -> None:
+    """Also if the connection moved there because its network was back: it is not known to answer,
+    so that the silence of the preferred address says nothing yet (RFC 9000 section 9.6.3)."""
+    notes = PathNotes()
+    notes.on_silent(no_way=False, now=10.0)
+    getattr(notes, event)(12.0)
+    assert (notes.silent_since, notes.silence_ended) == (inf, 12.0)
+
+
+def test_only_the_last_ones_are_remembered() -> None:
+    memory = Memory()
+    for number in range(200):
+        memory.rest(way(number), 0.0)
+        # it fails again and again
+        memory.rest(way(0), number * 100.0)
+        memory.on_stranger(way(number), 0.0)
+        memory.on_network((None, way(number)[0]))
+        memory.on_switched(float(number))
+        memory.on_returned(float(number))
+    ways = [way(number) for number in range(200)]
+    assert sum(memory.rests(one, 0.5) for one in ways) == 64
+    assert memory.rests(way(0), 199 * 100.0 + 1.0)
+    assert sum(memory.misled(one) for one in ways) == 64
+    assert sum(memory.was_on((None, one[0])) for one in ways) == 64
+    assert memory.was_on((None, way(199)[0]))
+    assert len(memory.switches(-1e9)) == len(memory.returns(-1e9)) == 64
