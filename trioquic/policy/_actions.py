@@ -185,5 +185,5 @@ class Decision:
     @property
     def move(self) -> Migrate | OpenAndMigrate | None:
         """Where the connection moves; None: it stays."""
-        moves = [one for one in self.actions if isinstance(one, Migrate | OpenAndMigrate)]
-        return moves[0] if moves else None
+        moves = (one for one in self.actions if isinstance(one, Migrate | OpenAndMigrate))
+        return next(moves, None)

@@ -1,5 +1,6 @@
 """Which candidates a policy would use, and which of them now."""
 
+from .._protocol.path.state import PathState
 from ._actions import MissConnectionID, OpenPath
 from ._knobs import Knobs
 from ._roles import network_of
@@ -28,6 +29,19 @@ class Choices:
         """Candidates on networks that no path uses."""
         used = {network_of(path) for path in (active, *view.paths) if path.usable}
         return [c for c in self.usable(view) if network_of(c) not in used and not c.new_port]
+
+    def asked(self, view: View) -> list[PathInfo]:
+        """Paths that were challenged, may be used, and may yet answer."""
+        ways = {(candidate.local, candidate.remote) for candidate in self.usable(view)}
+        return [
+            path
+            for path in view.paths
+            if path.usable
+            and path.state is PathState.PROBING
+            and not path.misled
+            and not (path.preferred and view.preferred_pending)
+            and (path.local[0], path.remote) in ways
+        ]
 
     def open(
         self, view: View, ways: tuple[Candidate, ...]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
-from .._protocol.path.state import PathState
 from ..causes import MigrationCause
 from ..errors import NoPathReason
 from . import _roles as roles
@@ -77,8 +76,7 @@ class _Urgent(Choices):
 
     def without_path(self, view: View, gone: list[ClosePath], now: float) -> Decision:
         cause, reason = MigrationCause.NETWORK_GONE, f"the active path is gone: {view.lost}"
-        left = {close.path for close in gone}
-        ready = [p for p in view.paths if p.id not in left and p.state is PathState.VALIDATED]
+        ready = roles.validated(view)
         if ready:
             # Of several ports the one that was in use: to there the server's packets go.
             best = max(ready, key=lambda p: (p.preferred, -p.rank, p.suspended, p.proven_at))
@@ -89,14 +87,12 @@ class _Urgent(Choices):
         # while nothing else is proven nothing is gained by giving it up.
         kept = [path for path in view.paths if not path.usable and not path.doubtful]
         gone = [close for close in gone if all(close.path != path.id for path in kept)]
-        returned = [path for path in view.paths if path.returned]
-        if returned:
-            best = roles.best_returned(returned)
-            return Decision((*gone, Migrate(best.id, cause=_BACK, unvalidated=True)))
+        back = roles.best_returned(view)
+        if back is not None:
+            return Decision((*gone, Migrate(back.id, cause=_BACK, unvalidated=True)))
         # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
         ways = [c for c in self.usable(view) if not (c.preferred and view.preferred_pending)]
-        left = {close.path for close in gone}
-        asked = roles.may_answer(view, left, {(c.local, c.remote) for c in self.usable(view)})
+        asked = roles.may_answer(self.asked(view))
         may_open = view.migration_allowed and view.spare_ids > 0
         if not view.answerable and ((may_open and ways) or asked is not None):
             # Section 5.1.1: the server needs an unused ID of ours there, and gets a new one for
@@ -116,14 +112,13 @@ class _Urgent(Choices):
 
     def doubtful(self, view: View, active: PathInfo, now: float) -> Decision:
         """The connection has moved to a path that was not proven, and there is no answer yet."""
-        proven = [p for p in view.paths if p.usable and p.state is PathState.VALIDATED]
+        proven = roles.validated(view)
         if proven:
             best = max(proven, key=lambda path: (path.preferred, -path.rank, path.proven_at))
             return Decision((Migrate(best.id, cause=MigrationCause.ANOTHER_ANSWERS),))
-        returned = [path for path in view.paths if path.returned]
-        if returned:
-            best = roles.best_returned(returned)
-            return Decision((Migrate(best.id, cause=_BACK, unvalidated=True),))
+        back = roles.best_returned(view)
+        if back is not None:
+            return Decision((Migrate(back.id, cause=_BACK, unvalidated=True),))
         return self._ask_around(view, active, now)
 
     def _ask_around(self, view: View, active: PathInfo, now: float) -> Decision:
@@ -135,8 +130,7 @@ class _Urgent(Choices):
             [now + active.pto, view.next_candidate_at, *(p.retry_at for p in due if p not in ripe)]
         )
         ways = self.some(self.others(view, active), 2)
-        proven = any(path.state is PathState.VALIDATED for path in view.paths if path.usable)
-        if not ways and self._policy.new_port and not proven:
+        if not ways and self._policy.new_port and not roles.validated(view):
             # only networks in use are left: another port there, or another address
             ways, again = other_ports(view, self.usable(view), now)
             look_again = min(look_again, again)
@@ -177,8 +171,7 @@ class _Urgent(Choices):
             return Decision((move, *(Challenge(p.id) for p in unheard if not p.probing)))
         patient = active.unanswered_ptos < self._policy.degraded_after
         if target is None and may_switch and not patient and view.answerable:
-            ways = {(c.local, c.remote) for c in self.usable(view)}
-            deaf = roles.may_hear(view, active, now, ways)
+            deaf = roles.may_hear(self.asked(view), active, now)
             if deaf is not None:
                 cause = MigrationCause.NO_PROBE_ANSWERED
                 return Decision((Migrate(deaf.id, cause=cause, unvalidated=True),))

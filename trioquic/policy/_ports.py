@@ -42,12 +42,12 @@ def other_ports(
     chosen: list[Candidate] = []
     look_again = inf
     few = view.answerable <= 1
-    asking = {p: _patient_until(p, few) for p in view.paths if p.state is PathState.PROBING}
-    asking = {path: until for path, until in asking.items() if now < until}
+    probed = [path for path in view.paths if path.state is PathState.PROBING]
+    asking = {p.id: until for p in probed if now < (until := _patient_until(p, few))}
     room = min(_MOST_PATHS - len(view.paths), max(1, view.answerable) - len(asking))
     for network in dict.fromkeys(network_of(c) for c in candidates):
         asked = on_network(view, network)
-        if view.active in asked and any(path not in asked for path in asking):
+        if view.active in asked and asking.keys() - {path.id for path in asked}:
             # Another network is being asked, which is better than another port on this one.
             look_again = min([look_again, *asking.values()])
             continue

@@ -1,6 +1,6 @@
 """What the policy asks about one path: whether it works, what it is good for, what it is not."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from math import inf
 
 from .._protocol.path.state import PathState
@@ -36,6 +36,11 @@ def network_of(way: PathInfo | Candidate) -> Network:
 def network(interface: str | None, local: str) -> Network:
     """The same of an interface and an address."""
     return (interface, None) if interface is not None else (None, local)
+
+
+def validated(view: View) -> list[PathInfo]:
+    """The paths that stand by and have answered, as far as their networks are there."""
+    return [path for path in view.paths if path.usable and path.state is PathState.VALIDATED]
 
 
 def standbys_of(view: View, active: PathInfo) -> list[PathInfo]:
@@ -138,9 +143,10 @@ def without_network(path: PathInfo) -> ClosePath:
     return ClosePath(path.id, cause=CloseCause.NETWORK_GONE, reason=reason)
 
 
-def best_returned(paths: Sequence[PathInfo]) -> PathInfo:
+def best_returned(view: View) -> PathInfo | None:
     """Of paths whose network is back, none of them proven: the port that was in use."""
-    return min(paths, key=lambda path: (path.rank, not path.suspended))
+    returned = [path for path in view.paths if path.returned]
+    return min(returned, key=lambda path: (path.rank, not path.suspended), default=None)
 
 
 def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) -> list[ClosePath]:
@@ -151,43 +157,24 @@ def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) ->
     return [without_network(path) for path in order[:1]]
 
 
-def may_answer(
-    view: View, gone: Set[int], allowed: Set[tuple[str, tuple[str, int]]]
-) -> PathInfo | None:
+def may_answer(asked: Sequence[PathInfo]) -> PathInfo | None:
     """A path that was challenged before the active one was gone, and may yet answer: of several
     ports the last one, which the server may have taken notice of in place of the others."""
-    asked = _asked(view, gone, allowed)
     return min(asked, key=lambda path: (path.rank, -path.opened_at), default=None)
 
 
-def may_hear(
-    view: View, active: PathInfo, now: float, allowed: Set[tuple[str, tuple[str, int]]]
-) -> PathInfo | None:
+def may_hear(asked: Sequence[PathInfo], active: PathInfo, now: float) -> PathInfo | None:
     """Where to go when no probe is answered while the active path is silent.
 
     A server whose congestion window is full of what was lost may answer no probe (ngtcp2 0.12). It
     goes where it hears more than that, and begins there with a new window (section 9.4). Another
     network comes first, then the port that was opened last."""
-    asked = [p for p in _asked(view, frozenset(), allowed) if now >= p.opened_at + _LONG_ENOUGH]
     home = network_of(active)
     return min(
-        asked,
-        key=lambda p: (network_of(p) == home, p.rank, -p.opened_at),
+        [path for path in asked if now >= path.opened_at + _LONG_ENOUGH],
+        key=lambda path: (network_of(path) == home, path.rank, -path.opened_at),
         default=None,
     )
-
-
-def _asked(view: View, gone: Set[int], allowed: Set[tuple[str, tuple[str, int]]]) -> list[PathInfo]:
-    return [
-        path
-        for path in view.paths
-        if path.usable
-        and path.state is PathState.PROBING
-        and path.id not in gone
-        and not path.misled
-        and not (path.preferred and view.preferred_pending)
-        and (path.local[0], path.remote) in allowed
-    ]
 
 
 def refuge(view: View, active: PathInfo, move_after: float) -> PathInfo | None:
@@ -195,11 +182,7 @@ def refuge(view: View, active: PathInfo, move_after: float) -> PathInfo | None:
 
     A server whose window is full of what was lost may answer no probe, but it will answer when
     the connection moves (section 9.4: it starts with a new window there)."""
-    ready = [
-        path
-        for path in view.paths
-        if path.id != active.id and path.usable and path.state is PathState.VALIDATED
-    ]
+    ready = [path for path in validated(view) if path.id != active.id]
     answered = [path for path in ready if path.proven_at >= active.silent_since]
     if not answered and active.unanswered_ptos < move_after:
         return None

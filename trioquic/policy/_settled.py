@@ -19,6 +19,8 @@ from ._views import Candidate, PathInfo, View
 _MINUTE: Final = 60.0
 # A server that goes elsewhere once more is not called back again: it has its own mind.
 _MOST_CALLS: Final = 2
+# Seconds before the return to a better network, however often the connection has returned
+_LONGEST_PATIENCE: Final = 128.0
 # of another network, while none has answered
 _PORTS_OF_A_STANDBY: Final = 3
 
@@ -35,16 +37,12 @@ class Settled(Choices):
             return answer
         better = [
             path
-            for path in view.paths
-            if path.usable
-            and path.state is PathState.VALIDATED
-            and path.rank < active.rank
-            and path.preferred == active.preferred
-            and not active.pinned
+            for path in roles.validated(view)
+            if path.rank < active.rank and path.preferred == active.preferred and not active.pinned
         ]
         look_again = view.next_candidate_at
         for path in sorted(better, key=lambda path: path.rank):
-            ready_at = path.proven_at + self._patience(view, now)
+            ready_at = path.proven_at + self._patience(view)
             if now >= ready_at:
                 reason = f"a better network is {'back' if path.visited else 'there'}"
                 cause = MigrationCause.BETTER_NETWORK
@@ -131,12 +129,9 @@ class Settled(Choices):
         # A packet that is no probe brings it back (section 9.3), or another port does, where it
         # goes to each path once, when that is new, and stays (picoquic).
         home = network_of(active)
-        ways = [c for c in self.usable(view) if network_of(c) == home]
-        ways = [
-            c
-            for c in ways
-            if c.remote == active.remote and self._policy.new_port and view.spare_ids
-        ]
+        ways = [c for c in self.usable(view) if network_of(c) == home and c.remote == active.remote]
+        if not self._policy.new_port or not view.spare_ids:
+            ways = []
         actions: list[Action] = []
         if view.called_back and not ways:
             # It goes wherever a challenge was answered, so none is sent elsewhere any more.
@@ -156,10 +151,8 @@ class Settled(Choices):
             home = network_of(active)
             reached = [
                 path
-                for path in view.paths
+                for path in roles.validated(view)
                 if path.preferred
-                and path.usable
-                and path.state is PathState.VALIDATED
                 # the server's other address is no reason to leave the application's network
                 and (not active.pinned or network_of(path) == home)
             ]
@@ -184,8 +177,6 @@ class Settled(Choices):
         )
         return path.proven_at + interval
 
-    def _patience(self, view: View, now: float) -> float:
-        recent = sum(1 for at in view.returns if now - at < 300.0)
-        return min(
-            self._policy.move_back_after * 2.0**recent, max(128.0, self._policy.move_back_after)
-        )
+    def _patience(self, view: View) -> float:
+        first = self._policy.move_back_after
+        return min(first * 2.0 ** len(view.returns), max(_LONGEST_PATIENCE, first))
