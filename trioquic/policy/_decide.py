@@ -35,8 +35,9 @@ _BACK: Final = MigrationCause.NETWORK_BACK
 class MigrationPolicy(Knobs):
     """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them.
 
-    Times are seconds. A PTO is the probe timeout of RFC 9002 section 6.2: about the round trip and
-    four times its variation, 1 s before one was measured, and each in a row twice the one before.
+    Times are seconds, or PTOs where it says so. A PTO is the probe timeout of RFC 9002 section 6.2:
+    about the round trip and four times its variation, 1 s before one was measured, and each in a
+    row twice the one before.
     """
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:

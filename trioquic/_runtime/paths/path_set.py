@@ -75,12 +75,12 @@ class PathSet:
         link = self.active_link()
         return None if link is None else link.handle
 
-    def start_first(self, socket: DatagramSocket, pinned: bool) -> PathLink:
+    def start_first(self, socket: DatagramSocket, pinned: bool) -> None:
         """The path of the handshake; `pinned`: the application said where it begins."""
         path_id = self._driver.core.start(socket.local, socket.remote, socket.mtu)
         if pinned:
             self.pinned = path_id
-        return self._start(socket, path_id)
+        self._start(socket, path_id)
 
     def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
         if self._driver.trace is not None:
