@@ -335,6 +335,18 @@ async def test_an_address_of_a_tunnel_that_is_gone_belongs_to_no_other_network(
         assert outside(here.world) == []
 
 
+@pytest.mark.parametrize("automatic", [True, False])
+async def test_who_moves_out_of_a_tunnel_by_name_is_in_none_any_more(
+    autojump_clock: trio.testing.MockClock, automatic: bool
+) -> None:
+    async with phone_with_vpn(migration=trioquic.MigrationPolicy(automatic=automatic)) as (here, _):
+        assert here.conn.in_tunnel
+        await here.conn.migrate(interface="wlan0")
+        assert not here.conn.in_tunnel
+        # so that the system's choice is as good as any
+        await here.conn.add_path()
+
+
 async def test_a_tunnel_that_comes_later_is_moved_into(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

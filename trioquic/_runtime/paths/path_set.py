@@ -147,7 +147,6 @@ class PathSet:
             self.move(path.id, MigrationCause.APPLICATION)
         except PathRefusedError as refused:
             raise self.news.refuse(refused) from None
-        self.pinned = path.id
 
     def move(
         self, path_id: int, cause: MigrationCause, reason: str = "", unvalidated: bool = False
@@ -157,8 +156,10 @@ class PathSet:
         self.news.on_moving(cause, reason)
         core = self._driver.core
         old = core.active_path
-        # the server's preferred address, or another port, from the network that it is pinned to
-        stays = old == self.pinned and self._same_network(old, path_id)
+        # the application wants it; or the server's preferred address, or another port, from the
+        # network that it is pinned to
+        by_hand = cause is MigrationCause.APPLICATION
+        stays = by_hand or (old == self.pinned and self._same_network(old, path_id))
         core.migrate(path_id, trio.current_time(), unvalidated)
         if self._driver.trace is not None and old != path_id:
             self._driver.trace.migrated(old, path_id, cause.name.lower(), reason)
