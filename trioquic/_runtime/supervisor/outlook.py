@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from ..._protocol.path.state import PathState
-from ...networks import Interface, NetworkSource, Route
+from ...networks import Interface, Route
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import network
 from ..driver import Driver
@@ -26,15 +26,12 @@ _ATTEMPT: Final = 3.0
 class Outlook:
     """Facts about paths and networks, and the view made of them."""
 
-    def __init__(
-        self, driver: Driver, paths: PathSet, networks: NetworkSource, memory: Memory
-    ) -> None:
+    def __init__(self, driver: Driver, paths: PathSet, memory: Memory) -> None:
         self._driver = driver
         self._paths = paths
-        self._networks = networks
         self._memory = memory
-        # what the networks and routes were when candidates that failed were last forgiven
-        self._last_networks: object = None
+        # the networks and routes when the source last told of a change
+        self._last_networks: tuple[object, object] | None = None
 
     # -- news --------------------------------------------------------------------------------------
 
@@ -213,9 +210,9 @@ class Outlook:
     def _networks_changed(self) -> bool:
         """Whether the news is one for this connection. A source that tells of no routes may have
         heard of one: that is news whenever it says so."""
-        routes = self._paths.reach.routes(_addresses(self._servers()))
-        before, self._last_networks = self._last_networks, (self._networks.snapshot(), routes)
-        return before is not None and (routes is None or before != self._last_networks)
+        before = self._last_networks
+        self._last_networks = now = self._paths.reach.networks(_addresses(self._servers()))
+        return before is not None and (now[1] is None or now != before)
 
     # -- for people --------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ class Supervisor:
         self._policy = policy
         self._networks = networks
         memory = Memory()
-        self._outlook = Outlook(driver, paths, networks, memory)
+        self._outlook = Outlook(driver, paths, memory)
         self._actor = Actor(driver, paths, adder, memory)
         # why to look again: what happened first since the last look
         self._due: PolicyEvent | None = None
