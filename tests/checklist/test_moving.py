@@ -19,6 +19,7 @@ from tests.peer.script import (
     ServerScript,
 )
 from tests.peer.world import World
+from tests.streams.harness import buffered
 from trioquic._protocol.events import (
     Ending,
     Migrated,
@@ -154,7 +155,7 @@ def test_16_packets_of_the_old_path_are_acknowledged_over_the_new_one() -> None:
     stream_id = upload(world, data)
     world.run_until(lambda: len(world.peer.stream(stream_id)) > 100_000)
     world.client.migrate(path, world.now)
-    world.run_until(lambda: world.client.streams.send_buffered(stream_id) == 0)
+    world.run_until(lambda: buffered(world.client.streams, stream_id) == 0)
     assert world.peer.stream(stream_id) == data
     for number in (0, path):
         view = world.client.path_view(number)

@@ -7,7 +7,10 @@ import pytest
 from tests.peer.packets import read_data_frame
 from trioquic._protocol.builder import PacketBuilder
 from trioquic._protocol.errors import BadPacketError
-from trioquic._protocol.streams import StreamConfig, StreamTable
+from trioquic._protocol.streams.config import StreamConfig
+from trioquic._protocol.streams.receive_half import ReceiveState
+from trioquic._protocol.streams.send_half import SendState
+from trioquic._protocol.streams.table import StreamTable
 from trioquic._protocol.token import Token
 from trioquic._protocol.wire import frames
 from trioquic._protocol.wire.transport_parameters import TransportParameters
@@ -128,3 +131,27 @@ def sent_frames(source: Any, room: int = ROOM) -> list[Frame]:
 def refused(code: int) -> pytest.RaisesExc[BadPacketError]:
     """The peer's frame is refused with this error code."""
     return pytest.raises(BadPacketError, check=lambda error: error.code == code)
+
+
+def send_state(table: StreamTable, number: int) -> SendState:
+    """The state of the sending half, also of a stream that was reclaimed."""
+    _stream, half = table._sender(number)
+    if half is not None:
+        return half.state
+    stopped = table._inventory.codes(number)[1] is not None
+    return SendState.RESET_RECVD if stopped else SendState.DATA_RECVD
+
+
+def receive_state(table: StreamTable, number: int) -> ReceiveState:
+    """The state of the receiving half, also of a stream that was reclaimed."""
+    _stream, half = table._receiver(number)
+    if half is not None:
+        return half.state
+    was_reset = table._inventory.codes(number)[0] is not None
+    return ReceiveState.RESET_READ if was_reset else ReceiveState.DATA_READ
+
+
+def buffered(table: StreamTable, number: int) -> int:
+    """Bytes written and not yet acknowledged."""
+    _stream, half = table._sender(number)
+    return half.buffered if half is not None else 0

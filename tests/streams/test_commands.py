@@ -2,10 +2,22 @@
 
 import pytest
 
-from tests.streams.harness import config, limits, make, send, send_all, sent_frames
+from tests.streams.harness import (
+    buffered,
+    config,
+    limits,
+    make,
+    receive_state,
+    send,
+    send_all,
+    send_state,
+    sent_frames,
+)
 from trioquic._protocol.errors import CommandError
 from trioquic._protocol.events import Event, StreamOpened, StreamReadable, StreamWritable
-from trioquic._protocol.streams import ReceiveState, SendState, StreamTable
+from trioquic._protocol.streams.receive_half import ReceiveState
+from trioquic._protocol.streams.send_half import SendState
+from trioquic._protocol.streams.table import StreamTable
 
 
 def opened(bidirectional: bool = True) -> tuple[StreamTable, int]:
@@ -28,14 +40,14 @@ def test_numbers() -> None:
 def test_a_request_and_its_answer() -> None:
     table, number = opened()
     assert table.write(number, b"GET /") == 5
-    assert table.send_buffered(number) == 5
+    assert buffered(table, number) == 5
     assert not table.all_acked(number)
     table.finish(number)
     assert not table.drained
-    assert table.send_state(number) is SendState.READY
+    assert send_state(table, number) is SendState.READY
     packet = send(table)
     assert packet.frames == [("STREAM", number, 0, b"GET /", True)]
-    assert table.send_state(number) is SendState.DATA_SENT
+    assert send_state(table, number) is SendState.DATA_SENT
     packet.acked()
     assert table.drained
     assert table.all_acked(number)
@@ -50,7 +62,7 @@ def test_a_request_and_its_answer() -> None:
     assert not table.at_end(number)
     table.on_stream_untrusted(number, 3, b"", True)
     assert table.poll_events() == [StreamReadable(stream_id=number)]
-    assert table.receive_state(number) is ReceiveState.DATA_RECVD
+    assert receive_state(table, number) is ReceiveState.DATA_RECVD
     assert table.at_end(number)
     assert number not in table._streams
 
@@ -67,7 +79,7 @@ def assert_reclaimed(table: StreamTable, number: int) -> None:
         table.on_stream_data_blocked_untrusted(number, 1)
     if number & 3 != 3:
         assert table.all_acked(number)
-        assert table.send_buffered(number) == 0
+        assert buffered(table, number) == 0
         assert table.send_room(number) == 0
         table.finish(number)
         table.reset(number, 1)
@@ -86,8 +98,8 @@ def test_a_stream_we_only_send_on() -> None:
     table.finish(number)
     assert deliver(table) == [StreamWritable(stream_id=number)]
     assert_reclaimed(table, number)
-    assert table.send_state(number) is SendState.DATA_RECVD
-    for view in (table.at_end, table.readable, table.receive_state, table.reset_code):
+    assert send_state(table, number) is SendState.DATA_RECVD
+    for view in (table.at_end, table.readable, table.reset_code):
         with pytest.raises(CommandError):
             view(number)
     with pytest.raises(CommandError):
@@ -110,7 +122,7 @@ def test_a_stream_we_only_receive_on() -> None:
         table.set_priority(3, 0, True)
     assert table.read(3, 100, 0.0, 0.0) == b"hello"
     assert_reclaimed(table, 3)
-    assert table.receive_state(3) is ReceiveState.DATA_READ
+    assert receive_state(table, 3) is ReceiveState.DATA_READ
 
 
 def test_a_stream_of_the_peers_both_ways() -> None:
@@ -180,17 +192,17 @@ def test_the_peer_resets() -> None:
     table.poll_events()
     table.on_reset_stream_untrusted(number, 77, 10)
     assert table.poll_events() == [StreamReadable(stream_id=number)]
-    assert table.receive_state(number) is ReceiveState.RESET_RECVD
+    assert receive_state(table, number) is ReceiveState.RESET_RECVD
     assert table.readable(number)
     assert table.read(number, 10, 0.0, 0.0) == b""
     assert not table.at_end(number)
     assert table.reset_code(number) == 77
-    assert table.receive_state(number) is ReceiveState.RESET_READ
+    assert receive_state(table, number) is ReceiveState.RESET_READ
     table.finish(number)
     deliver(table)
     assert_reclaimed(table, number)
     assert table.reset_code(number) == 77
-    assert table.receive_state(number) is ReceiveState.RESET_READ
+    assert receive_state(table, number) is ReceiveState.RESET_READ
 
 
 def test_a_reset_gives_the_connections_credit_back() -> None:
@@ -223,14 +235,14 @@ def test_we_reset() -> None:
     packet.lost()
     reset = send(table)
     assert reset.frames == [("RESET_STREAM", number, 42, sent)]
-    assert table.send_state(number) is SendState.RESET_SENT
+    assert send_state(table, number) is SendState.RESET_SENT
     with pytest.raises(CommandError):
         table.write(number, b"x")
     with pytest.raises(CommandError):
         table.finish(number)
     reset.lost()
     assert deliver(table) == [StreamWritable(stream_id=number)]
-    assert table.send_state(number) is SendState.RESET_RECVD
+    assert send_state(table, number) is SendState.RESET_RECVD
     assert table.all_acked(number)
     reset.lost()
     assert not table.has_pending()
@@ -245,7 +257,7 @@ def test_a_reset_after_everything_arrived_is_too_late() -> None:
     deliver(table)
     table.reset(number, 1)
     assert sent_frames(table) == []
-    assert table.send_state(number) is SendState.DATA_RECVD
+    assert send_state(table, number) is SendState.DATA_RECVD
 
 
 def test_the_peer_stops_us() -> None:
@@ -267,7 +279,7 @@ def test_the_peer_stops_us() -> None:
     assert table.read(number, 1, 0.0, 0.0) == b""
     assert_reclaimed(table, number)
     assert table.stop_code(number) == 99
-    assert table.send_state(number) is SendState.RESET_RECVD
+    assert send_state(table, number) is SendState.RESET_RECVD
 
 
 def test_a_stop_after_all_arrived_or_after_our_reset_changes_nothing() -> None:

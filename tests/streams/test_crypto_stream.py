@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from tests.streams.harness import Packet, refused, send, send_all, sent_frames
 from trioquic._protocol.errors import CRYPTO_BUFFER_EXCEEDED
-from trioquic._protocol.streams import CryptoStream
-from trioquic._protocol.streams.crypto_stream import DEFAULT_LIMIT
+from trioquic._protocol.streams.crypto_stream import DEFAULT_LIMIT, CryptoStream
 
 CONTENT = random.Random(3).randbytes(20_000)
 

@@ -10,7 +10,7 @@ from trioquic._protocol.errors import (
     STREAM_STATE_ERROR,
 )
 from trioquic._protocol.events import StreamOpened, StreamsAvailable
-from trioquic._protocol.streams import StreamTable
+from trioquic._protocol.streams.table import StreamTable
 
 OURS_BIDI, PEER_BIDI, OURS_UNI, PEER_UNI = 0, 1, 2, 3
 

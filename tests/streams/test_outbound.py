@@ -1,8 +1,8 @@
 """What goes into packets, in which order, and what becomes of it (RFC 9000 section 13.3)."""
 
-from tests.streams.harness import config, limits, make, send, send_all, sent_frames
+from tests.streams.harness import config, limits, make, send, send_all, send_state, sent_frames
 from trioquic._protocol.builder import PacketBuilder
-from trioquic._protocol.streams import SendState
+from trioquic._protocol.streams.send_half import SendState
 from trioquic._protocol.wire import frames
 
 
@@ -270,7 +270,7 @@ def test_lost_then_acknowledged_is_not_sent_again() -> None:
     for packet in packets:
         packet.acked()
     assert not table.has_pending()
-    assert table.send_state(number) is SendState.DATA_RECVD
+    assert send_state(table, number) is SendState.DATA_RECVD
 
 
 def test_a_probe_may_repeat_what_is_still_under_way() -> None:

@@ -48,7 +48,11 @@ def test_a_model_of_bytes(writes: list[int], seed: int, frame: int) -> None:
             else:
                 buffer.on_lost(low, high)
                 lost.update(set(range(low, high)) - acked)
-        assert {n for low, high in buffer.lost for n in range(low, high)} == lost
+        assert {
+            n
+            for low, high in zip(buffer.lost.starts, buffer.lost.ends, strict=True)
+            for n in range(low, high)
+        } == lost
         base = 0
         while base in acked:
             base += 1

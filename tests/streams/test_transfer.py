@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.streams.harness import Packet, config, limits, make, send
 from trioquic._protocol.errors import BadPacketError, CommandError
-from trioquic._protocol.streams import StreamTable
 from trioquic._protocol.streams.reassembly import Reassembly
+from trioquic._protocol.streams.table import StreamTable
 
 CONTENT = random.Random(4).randbytes(1 << 16)
 

@@ -10,7 +10,6 @@ The set has no bound of its own. Whoever feeds it with what a peer sends looks a
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 
 
 class RangeSet:
@@ -75,20 +74,9 @@ class RangeSet:
         index = bisect_right(self.starts, value) - 1
         return index >= 0 and value < self.ends[index]
 
-    def covers(self, low: int, high: int) -> bool:
-        """Whether all of `low <= n < high` are members (true for an empty range)."""
-        if low >= high:
-            return True
-        index = bisect_right(self.starts, low) - 1
-        return index >= 0 and high <= self.ends[index]
-
     def first(self) -> tuple[int, int]:
         """The lowest range; IndexError when the set is empty."""
         return self.starts[0], self.ends[0]
-
-    def last(self) -> tuple[int, int]:
-        """The highest range; IndexError when the set is empty."""
-        return self.starts[-1], self.ends[-1]
 
     def pop_first(self) -> tuple[int, int]:
         """Remove the lowest range and return it; IndexError when the set is empty."""
@@ -98,13 +86,6 @@ class RangeSet:
         """Remove everything."""
         self.starts.clear()
         self.ends.clear()
-
-    def total(self) -> int:
-        """How many integers are members."""
-        return sum(self.ends) - sum(self.starts)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(list(zip(self.starts, self.ends, strict=True)))
 
     def __len__(self) -> int:
         """The number of ranges (not of members)."""

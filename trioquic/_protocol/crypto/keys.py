@@ -202,13 +202,7 @@ def _key_length(cipher_suite: int) -> int:
 
 def protect(keys: PacketKeys, header: bytes, pn_length: int, sealed: bytes) -> bytes:
     """The finished packet. `header` ends with the packet number (RFC 9001 section 5.4)."""
-    sample = sealed[4 - pn_length : 20 - pn_length]
-    if len(sample) != SAMPLE_LENGTH:
-        raise ValueError("payload too short for a header protection sample")
-    parts: list[bytes] = []
-    _add_masked(parts, header, len(header) - pn_length, keys.masks(sample), 0)
-    parts.append(sealed)
-    return b"".join(parts)
+    return protect_batch(keys, [(header, len(header) - pn_length, sealed)])
 
 
 def protect_batch(keys: PacketKeys, packets: list[tuple[bytes, int, bytes]]) -> bytes:

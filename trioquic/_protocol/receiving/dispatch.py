@@ -21,18 +21,6 @@ from ..wire.varint import Reader, decode_varint_untrusted
 
 _PADDING_RUN: Final = bytes(64)
 _SHORT_RUN: Final = 8
-# RFC 9000 section 12.4: what Initial and Handshake packets may carry
-_EARLY_FRAMES: Final = frozenset(
-    (
-        frames.PADDING,
-        frames.PING,
-        frames.ACK,
-        frames.ACK_ECN,
-        frames.CRYPTO,
-        frames.CONNECTION_CLOSE,
-    )
-)
-_DATAGRAM_FRAMES: Final = (frames.DATAGRAM, frames.DATAGRAM_WITH_LENGTH)
 
 
 class Dispatcher:
@@ -146,10 +134,11 @@ class Dispatcher:
     ) -> bool:
         kind = reader.frame_type_untrusted()
         if kind > frames.HANDSHAKE_DONE:
-            if kind in _DATAGRAM_FRAMES:
+            if kind & ~1 == frames.DATAGRAM:
                 raise BadPacketError(PROTOCOL_VIOLATION, "DATAGRAM in an early packet", kind)
             raise BadPacketError(FRAME_ENCODING_ERROR, f"unknown frame type {kind:#x}", kind)
-        if space != APPLICATION and kind not in _EARLY_FRAMES:
+        # section 12.4; the others that an early packet may carry never come here
+        if space != APPLICATION and kind != frames.CONNECTION_CLOSE:
             raise BadPacketError(
                 PROTOCOL_VIOLATION, f"frame type {kind:#x} in an early packet", kind
             )

@@ -7,7 +7,6 @@ spares a round trip; the bound spares memory, as anybody can send what looks lik
 from typing import Final
 
 from ..components import Components
-from ..space import HANDSHAKE
 from .arrival import Arrival, ReceiveCounters
 
 _MOST_KEPT: Final = 32
@@ -18,18 +17,13 @@ class KeptPackets:
 
     def __init__(self, parts: Components, counters: ReceiveCounters) -> None:
         self._facts = parts.facts
-        self._spaces = parts.spaces
         self._loss = parts.loss
         self._counters = counters
         self._kept: list[tuple[Arrival, bytes]] = []
         self._at_stage = 0
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def _stage(self) -> int:
-        stage = 0 if self._spaces[HANDSHAKE].read is None else 1
-        return 2 if self._facts.complete else stage
+        return int(self._facts.has_handshake_keys) + int(self._facts.complete)
 
     def keep(self, arrival: Arrival, packet: bytes) -> None:
         """There are no keys for this packet yet."""

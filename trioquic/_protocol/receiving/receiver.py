@@ -34,11 +34,6 @@ class Receiver:
         )
         self.counters: ReceiveCounters = strangers.counters
 
-    @property
-    def kept(self) -> int:
-        """How many packets wait for their keys."""
-        return len(self._kept)
-
     def receive_untrusted(
         self, path: Path, data: bytes, segment_size: int, ecn: int, now: float
     ) -> None:

@@ -8,7 +8,7 @@ it is any object with the members of `CongestionControl`, made anew for each pat
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from .congestion import MINIMUM_WINDOW_DATAGRAMS, CongestionController, NewReno
+from .congestion import CongestionController, NewReno
 from .control import CongestionControl
 from .cubic import Cubic
 
@@ -36,12 +36,11 @@ class Foreign(CongestionController):
         super().__init__(max_datagram_size)
         self._control = control
         self._tell_size: Callable[[int], None] | None = getattr(control, "on_datagram_size", None)
-        self._least = MINIMUM_WINDOW_DATAGRAMS * max_datagram_size
         self._look()
 
     def _look(self) -> None:
         # with a smaller window than this nothing would ever be sent again
-        self.window = max(self._control.window, self._least)
+        self.window = max(self._control.window, self._least())
 
     @property
     def in_slow_start(self) -> bool:
@@ -51,7 +50,6 @@ class Foreign(CongestionController):
     def on_datagram_size(self, size: int) -> None:
         """Pass it on, if the user's wants to know."""
         self.max_datagram_size = size
-        self._least = MINIMUM_WINDOW_DATAGRAMS * size
         if self._tell_size is not None:
             self._tell_size(size)
         self._look()

@@ -29,6 +29,9 @@ class CongestionController:
         self.window = initial_window(max_datagram_size)
         self.threshold: int = UNLIMITED  # ssthresh
         self.congestion_events = 0
+        # a recovery period ends when a packet sent after its start is acknowledged (7.3.2);
+        # comparing send times says the same without another state
+        self.recovery_start = float("-inf")
 
     @property
     def in_slow_start(self) -> bool:
@@ -39,7 +42,7 @@ class CongestionController:
         """Full datagrams have another size from now on. The window, in bytes, is what it was (RFC
         8899 section 3), unless it has become less than two of them since the probe was sent."""
         self.max_datagram_size = size
-        self.window = max(self.window, MINIMUM_WINDOW_DATAGRAMS * size)
+        self.window = max(self.window, self._least())
 
     def on_acked(self, size: int, time_sent: float, now: float) -> None:
         """A packet was acknowledged that was sent while the window was in full use (7.8)."""
@@ -52,12 +55,26 @@ class CongestionController:
         """The RTT was measured (section 5)."""
 
     def on_congestion(self, time_sent: float, now: float) -> None:
-        """The packet sent at `time_sent` was lost, or the network marked it."""
-        raise NotImplementedError
+        """The packet sent at `time_sent` was lost, or the network marked it: the window shrinks,
+        once for all losses of one window (7.3.2)."""
+        if time_sent > self.recovery_start:
+            self.recovery_start = now
+            self.congestion_events += 1
+            self.threshold = max(self._reduced(), self._least())
+            self.window = self.threshold
 
     def on_persistent_congestion(self) -> None:
-        """Nothing got through for a long time (7.6)."""
+        """Nothing got through for a long time: down to the minimum, and slow start again up to the
+        threshold (7.6.2)."""
+        self.window = self._least()
+        self.recovery_start = float("-inf")
+
+    def _reduced(self) -> int:
+        """The window after a congestion event, which begins with this."""
         raise NotImplementedError
+
+    def _least(self) -> int:
+        return MINIMUM_WINDOW_DATAGRAMS * self.max_datagram_size
 
 
 class NewReno(CongestionController):
@@ -65,9 +82,6 @@ class NewReno(CongestionController):
 
     def __init__(self, max_datagram_size: int) -> None:
         super().__init__(max_datagram_size)
-        # a recovery period ends when a packet sent after its start is acknowledged (7.3.2);
-        # comparing send times says the same without another state
-        self.recovery_start = float("-inf")
         self._credit = 0  # bytes acknowledged towards the next step in avoidance
 
     def on_acked(self, size: int, time_sent: float, now: float) -> None:
@@ -82,18 +96,10 @@ class NewReno(CongestionController):
             self._credit -= self.window
             self.window += self.max_datagram_size
 
-    def on_congestion(self, time_sent: float, now: float) -> None:
-        """Halve, once for all losses of one window (7.3.2)."""
-        if time_sent <= self.recovery_start:
-            return
-        self.recovery_start = now
-        self.congestion_events += 1
-        self.threshold = max(self.window // 2, MINIMUM_WINDOW_DATAGRAMS * self.max_datagram_size)
-        self.window = self.threshold
+    def _reduced(self) -> int:
         self._credit = 0
+        return self.window // 2
 
     def on_persistent_congestion(self) -> None:
-        """Down to the minimum, and slow start again up to the threshold (7.6.2)."""
-        self.window = MINIMUM_WINDOW_DATAGRAMS * self.max_datagram_size
-        self.recovery_start = float("-inf")
+        super().on_persistent_congestion()
         self._credit = 0

@@ -19,7 +19,7 @@ acknowledgement that did until the sending of the packet that does next.
 from math import cbrt
 from typing import Final
 
-from .congestion import MINIMUM_WINDOW_DATAGRAMS, UNLIMITED, CongestionController
+from .congestion import UNLIMITED, CongestionController
 from .hystart import HyStart
 
 C: Final = 0.4  # section 5.1, in datagrams per second cubed
@@ -36,8 +36,6 @@ class Cubic(CongestionController):
 
     def __init__(self, max_datagram_size: int) -> None:
         super().__init__(max_datagram_size)
-        # as in NewReno: packets sent until here belong to a congestion event that was answered
-        self.recovery_start = -NEVER
         self._hystart = HyStart()
         self._rtt = 0.0  # smoothed
         self._w_max = 0.0  # 0: no loss has told it
@@ -108,31 +106,23 @@ class Cubic(CongestionController):
         super().on_datagram_size(size)
         self._leave_avoidance()
 
-    def on_congestion(self, time_sent: float, now: float) -> None:
-        """Reduce to seven tenths, once for all losses of one window (4.6)."""
-        beta = BETA
-        if time_sent <= self.recovery_start:
-            return
-        self.recovery_start = now
-        self.congestion_events += 1
-        if self.threshold == UNLIMITED:
-            # The first slow start has about doubled the window since the packet was sent. Seven
-            # tenths of that would overflow the queue again (4.10 leaves it to us).
-            beta = OVERSHOT_BETA
+    def _reduced(self) -> int:
+        """Seven tenths (4.6)."""
+        # The first slow start has about doubled the window since the packet was sent. Seven tenths
+        # of that would overflow the queue again (4.10 leaves it to us).
+        beta = OVERSHOT_BETA if self.threshold == UNLIMITED else BETA
         # RFC 9406 section 4.3: it ends with the first loss, and no later slow start has it
         self._hystart.conservative = False
         window = self.window
         # section 4.7: a window that did not come back to W_max has new competitors: make room
         self._w_max = window * FAST_CONVERGENCE if window < self._w_max else float(window)
         self._prior = window
-        self.threshold = max(int(window * beta), MINIMUM_WINDOW_DATAGRAMS * self.max_datagram_size)
-        self.window = self.threshold
         self._leave_avoidance()
+        return int(window * beta)
 
     def on_persistent_congestion(self) -> None:
-        """Down to the minimum, slow start up to the threshold, and no W_max any more (4.8)."""
-        self.window = MINIMUM_WINDOW_DATAGRAMS * self.max_datagram_size
-        self.recovery_start = -NEVER
+        """There is no W_max any more (4.8)."""
+        super().on_persistent_congestion()
         self._w_max = 0.0
         self._leave_avoidance()
 

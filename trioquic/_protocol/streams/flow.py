@@ -70,13 +70,9 @@ class SendCredit:
         """How many more bytes of new stream data may be sent."""
         return self.limit - self.used
 
-    def raise_to(self, limit: int) -> bool:
-        """MAX_DATA; a smaller value than before means nothing. True when there was none left."""
-        exhausted = self.used >= self.limit
-        if limit <= self.limit:
-            return False
-        self.limit = limit
-        return exhausted
+    def raise_to(self, limit: int) -> None:
+        """MAX_DATA; a smaller value than before means nothing."""
+        self.limit = max(self.limit, limit)
 
     def restart(self) -> None:
         """Nothing counts that was used, nor the limit."""

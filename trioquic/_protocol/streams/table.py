@@ -25,7 +25,7 @@ from .notices import Notices
 from .outbound import Outbound
 from .receive_half import ReceiveHalf, ReceiveState
 from .scheduler import URGENCIES
-from .send_half import SendHalf, SendState
+from .send_half import SendHalf
 
 
 class StreamTable:
@@ -138,24 +138,6 @@ class StreamTable:
         """All data of finished streams was acknowledged."""
         return self._outbound.drained
 
-    def receive_state(self, stream_id: int) -> ReceiveState:
-        """Section 3.2's state; a reclaimed stream was read to its end."""
-        _stream, half = self._receiver(stream_id)
-        if half is not None:
-            return half.state
-        if self._inventory.codes(stream_id)[0] is not None:
-            return ReceiveState.RESET_READ
-        return ReceiveState.DATA_READ
-
-    def send_state(self, stream_id: int) -> SendState:
-        """Section 3.1's state; a reclaimed stream's data has arrived, unless it was stopped."""
-        _stream, half = self._sender(stream_id)
-        if half is not None:
-            return half.state
-        if self._inventory.codes(stream_id)[1] is not None:
-            return SendState.RESET_RECVD
-        return SendState.DATA_RECVD
-
     def at_end(self, stream_id: int) -> bool:
         """All data was read, and there is no more to come."""
         stream, half = self._receiver(stream_id)
@@ -185,11 +167,6 @@ class StreamTable:
         """A reader would learn something: bytes, the end, a reset."""
         _stream, half = self._receiver(stream_id)
         return half is None or half.readable
-
-    def send_buffered(self, stream_id: int) -> int:
-        """Bytes written and not yet acknowledged."""
-        _stream, half = self._sender(stream_id)
-        return half.buffered if half is not None else 0
 
     def send_room(self, stream_id: int) -> int:
         """How many bytes `write` would take."""
@@ -246,14 +223,10 @@ class StreamTable:
 
     def on_reset_stream_untrusted(self, stream_id: int, code: int, final_size: int) -> None:
         """RESET_STREAM (section 19.4)."""
-        stream = self._streams.get(stream_id)
-        half = stream.receive if stream is not None else None
+        stream = self._inventory.find_untrusted(stream_id, False, frames.RESET_STREAM)
+        half = None if stream is None else stream.receive
         if stream is None or half is None:
-            stream = self._inventory.find_untrusted(stream_id, False, frames.RESET_STREAM)
-            if stream is None:
-                return
-            half = stream.receive
-            assert half is not None
+            return
         if half.state is ReceiveState.RESET_RECVD and final_size == half.final_size:
             return
         growth = half.on_reset_untrusted(code, final_size)
@@ -268,14 +241,10 @@ class StreamTable:
 
     def on_stop_sending_untrusted(self, stream_id: int, code: int) -> None:
         """STOP_SENDING (section 19.5): answered with RESET_STREAM and the same code (3.5)."""
-        stream = self._streams.get(stream_id)
-        half = stream.send if stream is not None else None
+        stream = self._inventory.find_untrusted(stream_id, True, frames.STOP_SENDING)
+        half = None if stream is None else stream.send
         if stream is None or half is None:
-            stream = self._inventory.find_untrusted(stream_id, True, frames.STOP_SENDING)
-            if stream is None:
-                return
-            half = stream.send
-            assert half is not None
+            return
         if half.stop_code is not None or half.terminal or half.was_reset:
             return
         half.stop_code = code
@@ -288,14 +257,10 @@ class StreamTable:
 
     def on_max_stream_data_untrusted(self, stream_id: int, limit: int) -> None:
         """MAX_STREAM_DATA (section 19.10)."""
-        stream = self._streams.get(stream_id)
-        half = stream.send if stream is not None else None
+        stream = self._inventory.find_untrusted(stream_id, True, frames.MAX_STREAM_DATA)
+        half = None if stream is None else stream.send
         if stream is None or half is None:
-            stream = self._inventory.find_untrusted(stream_id, True, frames.MAX_STREAM_DATA)
-            if stream is None:
-                return
-            half = stream.send
-            assert half is not None
+            return
         if limit > half.limit:
             half.limit = limit
             self._outbound.refresh(stream)
@@ -308,9 +273,7 @@ class StreamTable:
 
     def on_stream_data_blocked_untrusted(self, stream_id: int, limit: int) -> None:
         """STREAM_DATA_BLOCKED (section 19.13): may open the stream, is only news otherwise."""
-        stream = self._streams.get(stream_id)
-        if stream is None or stream.receive is None:
-            self._inventory.find_untrusted(stream_id, False, frames.STREAM_DATA_BLOCKED)
+        self._inventory.find_untrusted(stream_id, False, frames.STREAM_DATA_BLOCKED)
 
     # Frames out
 
