@@ -140,7 +140,7 @@ def send_streams(task: Task) -> Figures:
     for stream_id in streams:
         client.streams.write(stream_id, share)
     spent = time.process_time() - start
-    while any(client.streams.send_buffered(stream_id) for stream_id in streams):
+    while not all(client.streams.all_acked(stream_id) for stream_id in streams):
         world.now += ROUND_TRIP
         spent += send_window(world)
         peer.acknowledge(APPLICATION)

@@ -8,7 +8,7 @@ from tests.peer.script import ServerScript
 from tests.peer.wire import encode_new_token
 from tests.peer.world import World
 from trioquic._protocol import events as ev
-from trioquic._protocol.handshake.for_later import LONGEST_NEW_TOKEN
+from trioquic._protocol.handshake.future_connections import LONGEST_NEW_TOKEN
 
 
 def initial_tokens(world: World) -> list[bytes]:

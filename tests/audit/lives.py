@@ -181,9 +181,9 @@ class Life:
 
     def _check_books(self) -> None:
         for path in self.client._parts.loss._paths.values():
-            waiting = [p for f in path.flights for p in f.queue if p.state == OUTSTANDING]
+            waiting = [p for f in path.in_flight for p in f.queue if p.state == OUTSTANDING]
             assert path.bytes_in_flight == sum(p.size for p in waiting if p.in_flight)
-            eliciting = sum(f.eliciting for f in path.flights)
+            eliciting = sum(f.eliciting for f in path.in_flight)
             assert eliciting == sum(p.ack_eliciting for p in waiting)
         window = self.client.streams._window
         assert window.consumed <= window.received <= window.limit

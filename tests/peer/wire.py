@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address
 
 from trioquic._protocol.wire import frames as fr
-from trioquic._protocol.wire.packets import FIXED_BIT, RETRY_PACKET
+from trioquic._protocol.wire.packets import QUIC_BIT, RETRY_PACKET
 from trioquic._protocol.wire.transport_parameters import (
     PREFERRED_ADDRESS,
     STATELESS_RESET_TOKEN,
@@ -22,14 +22,14 @@ def encode_new_token(token: bytes) -> bytes:
 
 def encode_version_negotiation(dcid: bytes, scid: bytes, versions: tuple[int, ...]) -> bytes:
     """A Version Negotiation packet (RFC 9000 section 17.2.1)."""
-    head = b"%c\x00\x00\x00\x00" % (LONG_FORM | FIXED_BIT)
+    head = b"%c\x00\x00\x00\x00" % (LONG_FORM | QUIC_BIT)
     ids = b"%c%b%c%b" % (len(dcid), dcid, len(scid), scid)
     return head + ids + b"".join([version.to_bytes(4, "big") for version in versions])
 
 
 def encode_retry(dcid: bytes, scid: bytes, token: bytes, tag: bytes) -> bytes:
     """A Retry packet (section 17.2.5); with an empty tag, what the tag is computed of."""
-    head = b"%c\x00\x00\x00\x01" % (LONG_FORM | FIXED_BIT | RETRY_PACKET << 4)
+    head = b"%c\x00\x00\x00\x01" % (LONG_FORM | QUIC_BIT | RETRY_PACKET << 4)
     return head + b"%c%b%c%b%b%b" % (len(dcid), dcid, len(scid), scid, token, tag)
 
 

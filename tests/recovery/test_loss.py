@@ -144,13 +144,13 @@ def test_packets_nobody_has_to_acknowledge_are_forgotten() -> None:
     sender = Sender()
     sender.send(10_000, eliciting=False)
     assert sender.path.bytes_in_flight == 0
-    assert len(sender.path.flights[APPLICATION].queue) == MAX_QUIET
+    assert len(sender.path.in_flight[APPLICATION].queue) == MAX_QUIET
     assert sender.detector.next_deadline() == float("inf")
     sender.send()
     sender.now += 0.1
     assert sender.ack(*range(10_001)) == MAX_QUIET + 1
     assert sender.path.counters.lost == 0
-    assert len(sender.path.flights[APPLICATION].queue) == 0
+    assert len(sender.path.in_flight[APPLICATION].queue) == 0
 
 
 def test_nor_are_they_kept_behind_one_that_is_not_acknowledged() -> None:
@@ -158,10 +158,10 @@ def test_nor_are_they_kept_behind_one_that_is_not_acknowledged() -> None:
     sender = Sender()
     sender.send()
     sender.send(10_000, eliciting=False)
-    assert len(sender.path.flights[APPLICATION].queue) <= 4 * MAX_QUIET
+    assert len(sender.path.in_flight[APPLICATION].queue) <= 4 * MAX_QUIET
     sender.now += 0.1
     assert sender.ack(*range(10_001)) == MAX_QUIET + 1
-    assert len(sender.path.flights[APPLICATION].queue) == 0
+    assert len(sender.path.in_flight[APPLICATION].queue) == 0
 
 
 def test_quiet_packets_count_for_the_packet_threshold_but_not_as_losses() -> None:
@@ -240,10 +240,10 @@ def test_random_traffic_keeps_the_books(seed: int) -> None:
             settled_once |= chosen
         if sender.detector.next_deadline() <= sender.now:
             sender.detector.on_deadline(sender.now)
-        queue = sender.path.flights[APPLICATION].queue
+        queue = sender.path.in_flight[APPLICATION].queue
         outstanding = [p for p in queue if p.state == 0]
         assert sender.path.bytes_in_flight == sum(p.size for p in outstanding if p.in_flight)
-        assert sender.path.flights[APPLICATION].eliciting == sum(
+        assert sender.path.in_flight[APPLICATION].eliciting == sum(
             p.ack_eliciting for p in outstanding
         )
     for (_, number), frame in sender.frames.items():

@@ -8,8 +8,8 @@ from tests.peer.packets import read_data_frame
 from trioquic._protocol.builder import PacketBuilder
 from trioquic._protocol.errors import BadPacketError
 from trioquic._protocol.streams.config import StreamConfig
-from trioquic._protocol.streams.receive_half import ReceiveState
-from trioquic._protocol.streams.send_half import SendState
+from trioquic._protocol.streams.receiving_part import ReceiveState
+from trioquic._protocol.streams.sending_part import SendState
 from trioquic._protocol.streams.table import StreamTable
 from trioquic._protocol.token import Token
 from trioquic._protocol.wire import frames

@@ -15,8 +15,8 @@ from tests.streams.harness import (
 )
 from trioquic._protocol.errors import CommandError
 from trioquic._protocol.events import Event, StreamOpened, StreamReadable, StreamWritable
-from trioquic._protocol.streams.receive_half import ReceiveState
-from trioquic._protocol.streams.send_half import SendState
+from trioquic._protocol.streams.receiving_part import ReceiveState
+from trioquic._protocol.streams.sending_part import SendState
 from trioquic._protocol.streams.table import StreamTable
 
 

@@ -2,7 +2,7 @@
 
 from tests.streams.harness import config, limits, make, send, send_all, send_state, sent_frames
 from trioquic._protocol.builder import PacketBuilder
-from trioquic._protocol.streams.send_half import SendState
+from trioquic._protocol.streams.sending_part import SendState
 from trioquic._protocol.wire import frames
 
 

@@ -16,7 +16,7 @@ from tests.sim_server import PORT, ServerOptions
 from tests.sim_workers import Strangers, Workers
 from tests.sim_world import PREFERRED
 from trioquic import CloseCause, MigrationCause, MigrationPolicy
-from trioquic._protocol.path.path import Path as CorePath
+from trioquic._protocol.path.path import NetworkPath
 from trioquic._runtime.paths import adding
 from trioquic._runtime.sockets import binding
 from trioquic.policy import ClosePath, Decision, Migrate, PolicyEvent, View
@@ -154,8 +154,8 @@ async def standby_does_not_answer(_: pytest.MonkeyPatch) -> Events:
 
 
 async def no_room_to_ask(monkeypatch: pytest.MonkeyPatch) -> Events:
-    admits = CorePath.admits_probe
-    monkeypatch.setattr(CorePath, "admits_probe", lambda path: not path.path_id and admits(path))
+    admits = NetworkPath.admits_probe
+    monkeypatch.setattr(NetworkPath, "admits_probe", lambda path: not path.path_id and admits(path))
     async with phone() as here:
         return await until(here, CloseCause.NOT_ASKED)
 

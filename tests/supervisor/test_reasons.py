@@ -12,7 +12,7 @@ import trioquic
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import PREFERRED, World
 from trioquic import NoPathReason
-from trioquic._protocol.path.path import Path as CorePath
+from trioquic._protocol.path.path import NetworkPath
 from trioquic._runtime.supervisor.supervisor import Supervisor
 from trioquic.causes import CloseCause
 from trioquic.policy import PolicyEvent, Trigger
@@ -202,9 +202,9 @@ async def test_a_port_that_is_not_needed_is_given_up_for_one_that_works(
 async def test_a_preferred_address_that_was_not_asked_may_answer_yet(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admits = CorePath.admits_probe
+    admits = NetworkPath.admits_probe
     monkeypatch.setattr(
-        CorePath, "admits_probe", lambda path: path.remote[0] != PREFERRED and admits(path)
+        NetworkPath, "admits_probe", lambda path: path.remote[0] != PREFERRED and admits(path)
     )
     options = ServerOptions(preferred_ipv4=(PREFERRED, PORT))
     async with phone(options=options, prepare=lambda world: world.cellular.down()) as here:

@@ -11,7 +11,7 @@ from .config import CoreConfig
 from .datagrams import Datagrams
 from .events import Event
 from .facts import ConnectionFacts
-from .handshake.for_later import ForLater
+from .handshake.future_connections import FutureConnections
 from .handshake.handshake import Handshake
 from .lifetime import Lifetime
 from .number_space import new_spaces
@@ -44,6 +44,8 @@ class Components:
         self.handshake = Handshake(
             config, self.spaces, self.ids.own.first, self.facts, rng, wall_time
         )
-        self.for_later = ForLater(config.keep_tickets, wall_time, now)
+        self.future = FutureConnections(
+            config.keep_tickets, self.facts, self.events, wall_time, now
+        )
         # what is random of 1-RTT packets is drawn when they are made
         self.rng = rng

@@ -7,7 +7,7 @@ that can be read from top to bottom: limits before streams, connection IDs befor
 
 from .components import Components
 from .events import Ending, HandshakeConfirmed
-from .path.path import Path
+from .path.path import NetworkPath
 from .space import APPLICATION, HANDSHAKE, INITIAL
 from .wire.packets import LongHeader
 from .wire.transport_parameters import TransportParameters
@@ -18,7 +18,7 @@ class Establishment:
 
     def __init__(self, parts: Components) -> None:
         self._handshake = parts.handshake
-        self._for_later = parts.for_later
+        self._future = parts.future
         self._facts = parts.facts
         self._spaces = parts.spaces
         self._ids = parts.ids
@@ -31,7 +31,7 @@ class Establishment:
         # the path of the handshake
         self._path_id = -1
 
-    def start(self, path: Path) -> None:
+    def start(self, path: NetworkPath) -> None:
         """The handshake begins on this path: `transmit` sends the ClientHello there."""
         handshake = self._handshake
         self._path_id = path.path_id
@@ -60,7 +60,7 @@ class Establishment:
             self._streams.restart()
         if handshake.tls.complete and not self._facts.complete:
             self._complete_untrusted()
-        self._for_later.take_tickets(handshake.tls, self._facts, self._events, now)
+        self._future.take_tickets(handshake.tls, now)
 
     def _complete_untrusted(self) -> None:
         """The server is authenticated, and so is what it says of itself."""
@@ -96,10 +96,6 @@ class Establishment:
     def _discard(self, space: int) -> None:
         self._spaces[space].discard()
         self._loss.discard_space(space)
-
-    def on_new_token_untrusted(self, token: bytes) -> None:
-        """NEW_TOKEN (section 19.7)."""
-        self._for_later.on_new_token_untrusted(token, self._events)
 
     # -- before the server is known ----------------------------------------------------------------
 

@@ -131,7 +131,7 @@ class Lifetime:
             self._advance(LifeInput.EXPIRE)
             seconds = self._idle_timeout
             reason = f"nothing was heard from the server for the idle timeout of {seconds:g} s"
-            self._terminate(Ending.IDLE_TIMEOUT, 0, None, reason, False)
+            self._terminate(Ending.IDLE_TIMEOUT, reason)
         elif self.state is not CoreState.CLOSED:
             self._advance(LifeInput.EXPIRE)
         self._end_at = inf
@@ -140,7 +140,7 @@ class Lifetime:
         """End the connection in silence: there is no way to tell the peer."""
         if self.open:
             self._advance(LifeInput.EXPIRE)
-            self._terminate(Ending.GIVEN_UP, 0, None, reason, False)
+            self._terminate(Ending.GIVEN_UP, reason)
 
     # -- beginning and end -------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Lifetime:
         self._end_at = now + 3 * pto if frame is not None else now
         code = 0 if frame is None else frame.code
         frame_type = None if frame is None else frame.frame_type
-        self._terminate(ending, code, frame_type, text, frame is None or frame_type is None)
+        self._terminate(ending, text, code, frame_type, frame_type is None)
 
     def on_peer_close(
         self, code: int, frame_type: int | None, reason: bytes, now: float, pto: float
@@ -177,16 +177,14 @@ class Lifetime:
             text = _printable(reason)
             if not text and frame_type is not None:
                 text = error_name(code)
-            self._terminate(Ending.PEER_CLOSE, code, frame_type, text, frame_type is None)
+            self._terminate(Ending.PEER_CLOSE, text, code, frame_type, frame_type is None)
 
     def on_stateless_reset(self, now: float, pto: float) -> None:
         """The server has lost the connection (section 10.3)."""
         if not self.open:
             return
         self._drain(now, pto)
-        self._terminate(
-            Ending.STATELESS_RESET, 0, None, "the server no longer knows this connection", False
-        )
+        self._terminate(Ending.STATELESS_RESET, "the server no longer knows this connection")
 
     def take_close_frame(self) -> CloseFrame | None:
         """The CONNECTION_CLOSE frame that is to go out now."""
@@ -212,7 +210,12 @@ class Lifetime:
         self.open = self.state is CoreState.HANDSHAKING or self.state is CoreState.CONNECTED
 
     def _terminate(
-        self, ending: Ending, code: int, frame_type: int | None, reason: str, application: bool
+        self,
+        ending: Ending,
+        reason: str,
+        code: int = 0,
+        frame_type: int | None = None,
+        application: bool = False,
     ) -> None:
         self._events.append(
             Terminated(

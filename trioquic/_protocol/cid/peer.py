@@ -128,9 +128,7 @@ class PeerIds:
         """NEW_CONNECTION_ID (section 19.15): retire first, then add, then count. If too few IDs
         are left for all paths, the active path is served first."""
         if self.zero_length:
-            raise BadPacketError(
-                PROTOCOL_VIOLATION, "NEW_CONNECTION_ID from a peer with zero-length IDs", 0x18
-            )
+            raise _refused(PROTOCOL_VIOLATION, "NEW_CONNECTION_ID from a peer with zero-length IDs")
         known = self._is_known_untrusted(frame)
         if frame.retire_prior_to > self._retire_prior_to:
             self._retire_prior_to = frame.retire_prior_to
@@ -156,14 +154,10 @@ class PeerIds:
             if known.sequence == frame.sequence:
                 token = known.reset_token
                 if not same_id or (token is not None and token != frame.reset_token):
-                    raise BadPacketError(
-                        PROTOCOL_VIOLATION, "sequence number reused with another ID", 0x18
-                    )
+                    raise _refused(PROTOCOL_VIOLATION, "sequence number reused with another ID")
                 return True
             if same_id:
-                raise BadPacketError(
-                    PROTOCOL_VIOLATION, "connection ID reused with another number", 0x18
-                )
+                raise _refused(PROTOCOL_VIOLATION, "connection ID reused with another number")
         return self._retired.contains(frame.sequence)
 
     def _replace_outdated(self, active_path: int) -> None:
@@ -183,13 +177,9 @@ class PeerIds:
 
     def _check_limits_untrusted(self) -> None:
         if len(self._unused) + len(self._bound) > self.limit:
-            raise BadPacketError(
-                CONNECTION_ID_LIMIT_ERROR, "more connection IDs than allowed", 0x18
-            )
+            raise _refused(CONNECTION_ID_LIMIT_ERROR, "more connection IDs than allowed")
         if len(self._retiring) > 2 * self.limit or len(self._retired) > _MAX_RETIRED_RANGES:
-            raise BadPacketError(
-                CONNECTION_ID_LIMIT_ERROR, "too many retirements outstanding", 0x18
-            )
+            raise _refused(CONNECTION_ID_LIMIT_ERROR, "too many retirements outstanding")
 
     # -- paths -------------------------------------------------------------------------------------
 
@@ -238,3 +228,7 @@ class PeerIds:
         """A retirement is never forgotten."""
         if sequence in self._retiring and sequence not in self._to_send:
             self._to_send.append(sequence)
+
+
+def _refused(code: int, reason: str) -> BadPacketError:
+    return BadPacketError(code, reason, frames.NEW_CONNECTION_ID)

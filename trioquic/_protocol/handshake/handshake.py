@@ -26,7 +26,7 @@ from ..wire.transport_parameters import (
     TransportParameters,
     decode_transport_parameters_untrusted,
 )
-from .for_later import LONGEST_NEW_TOKEN
+from .future_connections import LONGEST_NEW_TOKEN
 from .negotiation import VersionChoice
 from .zero_rtt import ZeroRtt, check_limits_untrusted, remembered_parameters
 

@@ -7,7 +7,7 @@ since the connection was last on it. What was under way where nothing answers is
 from ..events import Event, Migrated
 from ..facts import NO_PATH, ConnectionFacts
 from ..recovery.loss import LossDetector
-from .path import Path
+from .path import NetworkPath
 from .prober import Prober
 from .state import HealthInput, PathHealth, PathValidation, RoleInput, ValidationInput
 from .table import PathTable
@@ -48,13 +48,13 @@ class Mover:
             self._leave(old, now)
         self._arrive(path, now)
         if not left_well:
-            path.room.on_moved_from_silence(now)
+            path.amplification.on_moved_from_silence(now)
         self._watch.on_moved(old_id == NO_PATH, now)
         self._events.append(Migrated(old=old_id, new=path_id))
         # what became of the preferred address is told after the move there
         self._paths.preferred.on_moved(path.remote)
 
-    def _arrive(self, path: Path, now: float) -> None:
+    def _arrive(self, path: NetworkPath, now: float) -> None:
         returns = path.life.was_active
         path.life.on_activated(now)
         self._facts.on_active_path(path.path_id)
@@ -67,7 +67,7 @@ class Mover:
         # probes that got lost before are no reason to be slow now
         path.recovery.on_answer()
 
-    def _leave(self, old: Path, now: float) -> None:
+    def _leave(self, old: NetworkPath, now: float) -> None:
         old.forget_probes()
         life = old.life
         silent = life.health is PathHealth.DEGRADED or old.recovery.pto_count > 0

@@ -12,11 +12,11 @@ from ..recovery.ecn import EcnInput
 from ..recovery.path_recovery import PathRecovery
 from ..token import Token
 from ..wire import frames
+from .amplification import AmplificationLimit
 from .attempt import Attempt
 from .life import PathLife
 from .mtu import BASE, MtuSearch
 from .responses import Responses
-from .server_room import ServerRoom
 from .spin import SpinBit
 
 Address = tuple[str, int]
@@ -35,7 +35,7 @@ class MtuProbe(Token):
 
     __slots__ = ("_number", "_path", "_size")
 
-    def __init__(self, path: "Path", size: int) -> None:
+    def __init__(self, path: "NetworkPath", size: int) -> None:
         self._path = path
         self._size = size
         self._number = path.search.number
@@ -70,7 +70,7 @@ class Traffic:
         self.datagrams_received += count
 
 
-class Path:
+class NetworkPath:
     """The protocol's side of one path."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Path:
         self.attempt = Attempt(rng)
         self.responses = Responses()
         self.spin = SpinBit(spin_bit, rng(1)[0])
-        self.room = ServerRoom()
+        self.amplification = AmplificationLimit()
         self.traffic = Traffic()
         # how often it was found to work both ways, and what the last PATH_RESPONSE said of its
         # round trip since the connection left this path, -1 for nothing
@@ -110,14 +110,14 @@ class Path:
         if number > self.largest_received:
             self.largest_received = number
 
-    def on_stranger(self) -> None:
+    def on_undecryptable(self) -> None:
         """Something came in that nobody we talk to has sealed."""
         self.stranger = True
 
     def on_challenge_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
         self.responses.add_untrusted(data)
-        self.room.on_trusted()
+        self.amplification.on_validated()
 
     def on_answered(self, rtt: float, now: float) -> None:
         """A challenge of this path was answered, after so many seconds."""
@@ -132,12 +132,12 @@ class Path:
 
     # -- probes ------------------------------------------------------------------------------------
 
-    def starves_server(self, now: float) -> bool:
+    def limits_server(self, now: float) -> bool:
         """Whether what goes out here is padded, so that the server can answer."""
-        room = self.room
-        if room.trusted:
+        limit = self.amplification
+        if limit.validated:
             return False
-        return room.is_wanting(self.traffic.bytes_sent, self.traffic.bytes_received, now)
+        return limit.holds_up(self.traffic.bytes_sent, self.traffic.bytes_received, now)
 
     def admits_probe(self) -> bool:
         """Whether the congestion window has room for a datagram that asks no pacer (RFC 9002

@@ -1,4 +1,4 @@
-"""Path validation of all paths (RFC 9000 section 8.2): begun, answered, given up.
+"""NetworkPath validation of all paths (RFC 9000 section 8.2): begun, answered, given up.
 
 A response validates the path that its challenge was sent on, whichever way it came, and a path that
 does not answer fails alone.
@@ -10,7 +10,7 @@ from ..cid.peer import PeerIds
 from ..events import Event, PathValidated, ValidationFailed
 from ..facts import ConnectionFacts
 from .attempt import INITIAL_PTO
-from .path import Path
+from .path import NetworkPath
 from .refusal import PathRefusedError, Refusal
 from .state import PathRole, PathValidation, ValidationInput
 from .table import PathTable
@@ -59,7 +59,7 @@ class Prober:
         if path is not None and path.attempt.running:
             self.interrupt(path)
 
-    def interrupt(self, path: Path) -> None:
+    def interrupt(self, path: NetworkPath) -> None:
         """An attempt, if there is one, comes to nothing."""
         path.attempt.stop()
         if path.life.validation is PathValidation.PROBING:
@@ -75,7 +75,7 @@ class Prober:
                 return
         self.unmatched_responses += 1
 
-    def _on_validated(self, path: Path, rtt: float, now: float) -> None:
+    def _on_validated(self, path: NetworkPath, rtt: float, now: float) -> None:
         path.on_answered(rtt, now)
         self._paths.rules.on_answer_from(path.remote)
         recovery = path.recovery
@@ -106,7 +106,7 @@ class Prober:
             if path.attempt.running and now >= path.attempt.give_up_at:
                 self._give_up(path)
 
-    def _give_up(self, path: Path) -> None:
+    def _give_up(self, path: NetworkPath) -> None:
         reason = self._why_unanswered(path)
         active = path.life.role is PathRole.ACTIVE
         if active and not path.recovery.pto_count:
@@ -120,7 +120,7 @@ class Prober:
             self._paths.on_probe_over(path)
         self._events.append(ValidationFailed(path_id=path.path_id, reason=reason))
 
-    def _why_unanswered(self, path: Path) -> str:
+    def _why_unanswered(self, path: NetworkPath) -> str:
         """Why a validation that takes no longer came to nothing. Who was not asked did not fail to
         answer. A challenge goes out as soon as it can, so what is in its way now always was."""
         if path.attempt.outstanding:

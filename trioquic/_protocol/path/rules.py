@@ -5,7 +5,7 @@ Pure rules over plain facts. Every refusal has a reason that a person can read.
 
 from ..cid.ids import ConnectionIds
 from ..facts import ConnectionFacts
-from .path import Address, Path
+from .path import Address, NetworkPath
 from .preferred import PreferredAddress
 from .refusal import PathRefusedError, Refusal
 from .state import PathValidation
@@ -71,12 +71,12 @@ class PathRules:
         if self._disabled and remote == self.handshake_remote and elsewhere:
             raise PathRefusedError(Refusal.DISABLED_BY_PEER)
 
-    def check_id(self, path: Path) -> None:
+    def check_id(self, path: NetworkPath) -> None:
         """Section 9.5: a path has a connection ID of its own, unless the server withdrew it."""
         if self._ids.peer.for_path(path.path_id) is None:
             raise PathRefusedError(Refusal.NO_SPARE_ID)
 
-    def check_move(self, path: Path, unvalidated: bool) -> None:
+    def check_move(self, path: NetworkPath, unvalidated: bool) -> None:
         """Raise PathRefusedError unless the connection may move to this path (section 9.2).
 
         Section 9.2 allows to move to a known address of the server before the path is validated, if

@@ -16,7 +16,7 @@ from ..recovery.loss import LossDetector
 from ..wire.frames import NewConnectionId
 from .life import PathLife
 from .mtu import MtuSearch
-from .path import Address, Path
+from .path import Address, NetworkPath
 from .preferred import PreferredAddress
 from .refusal import PathRefusedError, Refusal
 from .rules import PathRules
@@ -48,23 +48,23 @@ class PathTable:
         self.preferred = PreferredAddress(config.use_preferred_address, events)
         self.rules = PathRules(facts, ids, self.preferred)
         self._next_id = 0
-        self._live: dict[int, Path] = {}
+        self._live: dict[int, NetworkPath] = {}
         self._abandoned: dict[int, PathView] = {}
 
     # -- what is there -----------------------------------------------------------------------------
 
-    def get(self, path_id: int) -> Path | None:
+    def get(self, path_id: int) -> NetworkPath | None:
         """The live path of this number, or None."""
         return self._live.get(path_id)
 
-    def require(self, path_id: int) -> Path:
+    def require(self, path_id: int) -> NetworkPath:
         """The live path of this number; PathRefusedError if it is none."""
         path = self._live.get(path_id)
         if path is None:
             raise PathRefusedError(Refusal.ABANDONED)
         return path
 
-    def live(self) -> list[Path]:
+    def live(self) -> list[NetworkPath]:
         """All paths that are not abandoned."""
         return list(self._live.values())
 
@@ -73,7 +73,7 @@ class PathTable:
         """Whether packets may come over more than one path."""
         return len(self._live) > 1
 
-    def active_path(self) -> Path | None:
+    def active_path(self) -> NetworkPath | None:
         """The path that carries the connection, None while there is none."""
         return self._live.get(self._facts.active_path)
 
@@ -92,13 +92,13 @@ class PathTable:
 
     def add_first(
         self, local: Address | None, remote: Address, interface_mtu: int, now: float
-    ) -> Path:
+    ) -> NetworkPath:
         """The path of the handshake: active from the beginning."""
         self.rules.on_first_path(local, remote)
         path = self._create(local, remote, interface_mtu)
         path.life.on_activated(now)
         # section 8.1: the handshake validates the client's address
-        path.room.on_trusted()
+        path.amplification.on_validated()
         self._facts.on_active_path(path.path_id)
         return path
 
@@ -111,13 +111,13 @@ class PathTable:
             raise PathRefusedError(Refusal.NO_SPARE_ID)
         return self._create(local, remote, interface_mtu).path_id
 
-    def _create(self, local: Address | None, remote: Address, interface_mtu: int) -> Path:
+    def _create(self, local: Address | None, remote: Address, interface_mtu: int) -> NetworkPath:
         path_id = self._next_id
         self._next_id += 1
         search = MtuSearch(":" in remote[0], interface_mtu, self._facts.largest_datagram)
         recovery = self._loss.add_path(path_id)
         life = PathLife(path_id, self._facts)
-        path = Path(life, (local, remote), recovery, search, self._rng, self._spin_bit)
+        path = NetworkPath(life, (local, remote), recovery, search, self._rng, self._spin_bit)
         self._live[path_id] = path
         if self._facts.observer is not None:
             peer_id = self._ids.peer.for_path(path_id) or b""
@@ -141,7 +141,7 @@ class PathTable:
         self._ids.peer.release(path_id)
         self._ids.own.on_path_gone(path_id)
 
-    def on_probe_over(self, path: Path) -> None:
+    def on_probe_over(self, path: NetworkPath) -> None:
         """A path was probed in vain, or is gone."""
         remote = path.remote
         if not any(p.attempt.running for p in self._live.values() if p.remote == remote):
@@ -165,11 +165,11 @@ class PathTable:
 
     # -- somebody who does not know the connection -------------------------------------------------
 
-    def on_stranger(self, path: Path) -> None:
+    def on_undecryptable(self, path: NetworkPath) -> None:
         """What came in on a path cannot be opened. On one in doubt it may be the answer of somebody
         who does not know the connection, such as another worker of the server."""
         if path.life.doubtful and not path.stranger:
-            path.on_stranger()
+            path.on_undecryptable()
             self._events.append(PathMisled(path_id=path.path_id))
 
     def may_outlive_reset(self, path_ids: list[int]) -> bool:

@@ -7,7 +7,7 @@ cannot be compiled, so this file is not.)
 
 from dataclasses import dataclass
 
-from .path import Address, Path
+from .path import Address, NetworkPath
 from .state import PathState
 
 
@@ -67,7 +67,7 @@ class PathView(PathFigures):
     """Something came in here before that, and it was not from whom we talk to."""
 
 
-def view_of(path: Path, max_ack_delay: float) -> PathView:
+def view_of(path: NetworkPath, max_ack_delay: float) -> PathView:
     """The path as it is now; `max_ack_delay` is the server's, in seconds."""
     recovery = path.recovery
     rtt = recovery.rtt

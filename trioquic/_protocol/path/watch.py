@@ -18,7 +18,7 @@ from ..events import (
 from ..facts import ConnectionFacts
 from .announcements import Announcements
 from .drift import Drift
-from .path import Path
+from .path import NetworkPath
 from .silence import Silence
 from .state import HealthInput, PathHealth, PathValidation
 from .table import PathTable
@@ -47,7 +47,7 @@ class Watch:
 
     # -- what comes in -----------------------------------------------------------------------------
 
-    def on_heard(self, path: Path, now: float) -> None:
+    def on_heard(self, path: NetworkPath, now: float) -> None:
         """Authentic packets came in on a path."""
         path.life.on_heard(now)
         active = self._paths.active_path()
@@ -56,7 +56,7 @@ class Watch:
             self.drift.on_active(path.largest_received)
             self.announcements.on_heard()
 
-    def on_stray(self, path: Path, number: int, now: float) -> None:
+    def on_stray(self, path: NetworkPath, number: int, now: float) -> None:
         """A packet that is more than a probe came in on a path that is not active."""
         active = self._paths.active_path()
         if active is None or not self._facts.confirmed:
@@ -100,11 +100,11 @@ class Watch:
         elif count == 0 or (health is PathHealth.SILENT and now < self._unheard_from(path)):
             self._recover(path)
 
-    def _fall_silent(self, path: Path) -> None:
+    def _fall_silent(self, path: NetworkPath) -> None:
         path.life.on_health(HealthInput.MISS)
         self._events.append(PathSilent(path_id=path.path_id))
 
-    def degrade(self, path: Path) -> None:
+    def degrade(self, path: NetworkPath) -> None:
         """The active path answers neither probes nor challenges: it counts as degraded."""
         if path.life.health is PathHealth.GOOD:
             self._fall_silent(path)
@@ -113,19 +113,19 @@ class Watch:
             count = path.recovery.pto_count
             self._events.append(PathDegraded(path_id=path.path_id, pto_count=count))
 
-    def _recover(self, path: Path) -> None:
+    def _recover(self, path: NetworkPath) -> None:
         degraded = path.life.health is PathHealth.DEGRADED
         path.life.on_health(HealthInput.ANSWER)
         self._events.append(PathRecovered(path_id=path.path_id, degraded=degraded))
 
-    def _pto(self, path: Path) -> float:
+    def _pto(self, path: NetworkPath) -> float:
         return path.recovery.rtt.pto(self._facts.max_ack_delay)
 
-    def _unheard_from(self, path: Path) -> float:
+    def _unheard_from(self, path: NetworkPath) -> float:
         # A lost PING is no silence as long as other packets come in.
         return path.life.heard_at + max(self._pto(path), _SHORTEST_SILENCE)
 
-    def _longest_pto(self, active: Path) -> float:
+    def _longest_pto(self, active: NetworkPath) -> float:
         """Of the active path, and of others that may be asked when that is silent."""
         longest = _SHORTEST_SILENCE
         for path in self._paths.live():

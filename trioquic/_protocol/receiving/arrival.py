@@ -1,6 +1,6 @@
 """What all datagrams of one read have in common, and the counters of what came in."""
 
-from ..path.path import Path
+from ..path.path import NetworkPath
 
 
 class Arrival:
@@ -8,7 +8,7 @@ class Arrival:
 
     __slots__ = ("ecn", "now", "path", "pto")
 
-    def __init__(self, path: Path, ecn: int, now: float, pto: float) -> None:
+    def __init__(self, path: NetworkPath, ecn: int, now: float, pto: float) -> None:
         self.path = path
         self.ecn = ecn
         self.now = now

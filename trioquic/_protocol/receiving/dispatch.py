@@ -13,7 +13,7 @@ from typing import Final
 from ..components import Components
 from ..errors import FRAME_ENCODING_ERROR, PROTOCOL_VIOLATION, BadPacketError
 from ..establishment import Establishment
-from ..path.path import Path
+from ..path.path import NetworkPath
 from ..space import APPLICATION
 from ..wire import frames
 from ..wire.frames import INTEGERS
@@ -37,9 +37,10 @@ class Dispatcher:
         self._prober = parts.prober
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime
+        self._future = parts.future
 
     def frames_untrusted(
-        self, payload: bytes, space: int, path: Path, own_sequence: int, now: float
+        self, payload: bytes, space: int, path: NetworkPath, own_sequence: int, now: float
     ) -> bool:
         """Process all frames; returns whether the packet asks for an acknowledgement."""
         pos = 0
@@ -74,7 +75,7 @@ class Dispatcher:
                     eliciting = True
                 elif kind == frames.NEW_TOKEN and space == APPLICATION:
                     start, pos = frames.parse_new_token_untrusted(payload, pos + 1, end)
-                    self._establishment.on_new_token_untrusted(payload[start:pos])
+                    self._future.on_new_token_untrusted(payload[start:pos])
                     eliciting = True
                 elif kind & 0xFE == frames.DATAGRAM and space == APPLICATION:
                     pos = self._datagrams_untrusted(payload, pos, end)
@@ -130,7 +131,7 @@ class Dispatcher:
         return pos
 
     def _other_untrusted(
-        self, reader: Reader, space: int, path: Path, own_sequence: int, now: float
+        self, reader: Reader, space: int, path: NetworkPath, own_sequence: int, now: float
     ) -> bool:
         kind = reader.frame_type_untrusted()
         if kind > frames.HANDSHAKE_DONE:
@@ -156,7 +157,7 @@ class Dispatcher:
             self._prober.on_response_untrusted(frames.read_path_data_untrusted(reader), now)
         return True
 
-    def _close_untrusted(self, reader: Reader, kind: int, path: Path, now: float) -> None:
+    def _close_untrusted(self, reader: Reader, kind: int, path: NetworkPath, now: float) -> None:
         code, frame_type, reason = frames.read_connection_close_untrusted(
             reader, kind == frames.CONNECTION_CLOSE_APP
         )

@@ -22,7 +22,7 @@ from .arrival import Arrival
 from .dispatch import Dispatcher
 from .kept import KeptPackets
 from .short import ShortHeaders
-from .strangers import Strangers
+from .undecryptable import Undecryptable
 
 
 class LongHeaders:
@@ -33,7 +33,7 @@ class LongHeaders:
         parts: Components,
         establishment: Establishment,
         dispatcher: Dispatcher,
-        strangers: Strangers,
+        undecryptable: Undecryptable,
         kept: KeptPackets,
         short: ShortHeaders,
     ) -> None:
@@ -44,10 +44,10 @@ class LongHeaders:
         self._lifetime = parts.lifetime
         self._establishment = establishment
         self._dispatcher = dispatcher
-        self._strangers = strangers
+        self._undecryptable = undecryptable
         self._kept = kept
         self._short = short
-        self._counters = strangers.counters
+        self._counters = undecryptable.counters
 
     def receive_untrusted(self, arrival: Arrival, datagram: bytes) -> None:
         """A datagram of coalesced packets, the first of which has a long header."""
@@ -56,7 +56,7 @@ class LongHeaders:
         self._coalesced_untrusted(arrival, datagram)
         if counters.packets + counters.dropped_duplicate == authentic:
             # Section 10.3: in another version a stateless reset may have this form.
-            self._strangers.on_undecryptable(arrival, datagram)
+            self._undecryptable.on_datagram(arrival, datagram)
         self._replay_untrusted()
 
     def _coalesced_untrusted(self, arrival: Arrival, datagram: bytes) -> None:
@@ -134,7 +134,7 @@ class LongHeaders:
             return True
         payload = keys.open(number, plain_header, sealed)
         if payload is None:
-            self._strangers.count_forgery_untrusted()
+            self._undecryptable.on_forged_untrusted()
             return True
         if space.acks.is_duplicate(number):
             self._counters.dropped_duplicate += 1

@@ -3,19 +3,19 @@
 Nothing is believed before it is authenticated; what fails is dropped and counted, and may only turn
 out to be a stateless reset. Short headers go one way (`short.py`), the datagrams of the handshake
 another (`long.py`), what comes before its keys waits (`kept.py`), and what nobody we talk to has
-sealed is for `strangers.py`.
+sealed is for `undecryptable.py`.
 """
 
 from ..components import Components
 from ..establishment import Establishment
 from ..lifetime import CoreState
-from ..path.path import Path
+from ..path.path import NetworkPath
 from .arrival import Arrival, ReceiveCounters
 from .dispatch import Dispatcher
 from .kept import KeptPackets
 from .long import LongHeaders
 from .short import ShortHeaders
-from .strangers import Strangers
+from .undecryptable import Undecryptable
 
 
 class Receiver:
@@ -26,16 +26,16 @@ class Receiver:
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime
         dispatcher = Dispatcher(parts, establishment)
-        strangers = Strangers(parts)
-        self._kept = KeptPackets(parts, strangers.counters)
-        self._short = ShortHeaders(parts, dispatcher, strangers, self._kept)
+        undecryptable = Undecryptable(parts)
+        self._kept = KeptPackets(parts, undecryptable.counters)
+        self._short = ShortHeaders(parts, dispatcher, undecryptable, self._kept)
         self._long = LongHeaders(
-            parts, establishment, dispatcher, strangers, self._kept, self._short
+            parts, establishment, dispatcher, undecryptable, self._kept, self._short
         )
-        self.counters: ReceiveCounters = strangers.counters
+        self.counters: ReceiveCounters = undecryptable.counters
 
     def receive_untrusted(
-        self, path: Path, data: bytes, segment_size: int, ecn: int, now: float
+        self, path: NetworkPath, data: bytes, segment_size: int, ecn: int, now: float
     ) -> None:
         """One datagram, or several of `segment_size` bytes put together by the kernel.
 

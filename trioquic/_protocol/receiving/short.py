@@ -19,7 +19,7 @@ from ..wire.packets import AEAD_TAG_LENGTH, decode_packet_number
 from .arrival import Arrival
 from .dispatch import Dispatcher
 from .kept import KeptPackets
-from .strangers import Strangers
+from .undecryptable import Undecryptable
 
 # What a packet begins with that probes a path (section 9.1); see `_only_probes`.
 _PROBING: Final = (
@@ -40,7 +40,7 @@ class ShortHeaders:
         self,
         parts: Components,
         dispatcher: Dispatcher,
-        strangers: Strangers,
+        undecryptable: Undecryptable,
         kept: KeptPackets,
     ) -> None:
         self._facts = parts.facts
@@ -51,9 +51,9 @@ class ShortHeaders:
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime
         self._dispatcher = dispatcher
-        self._strangers = strangers
+        self._undecryptable = undecryptable
         self._kept = kept
-        self._counters = strangers.counters
+        self._counters = undecryptable.counters
         # the ID that came in last, and where: mostly it is the next one as well
         self._known_id = parts.ids.own.first
         self._known_sequence = 0
@@ -85,7 +85,7 @@ class ShortHeaders:
             if len(packet) < _SHORTEST_SHORT:
                 # RFC 9001 section 5.4.2
                 self._counters.dropped_malformed += 1
-                self._strangers.on_undecryptable(arrival, packet)
+                self._undecryptable.on_datagram(arrival, packet)
             elif keys:
                 found.append(start)
             elif self._own_ids.in_header(packet):
@@ -115,7 +115,7 @@ class ShortHeaders:
                 self._short_packet_untrusted(arrival, keys, plain, block, data, start, end)
             else:
                 self._counters.dropped_unknown_id += 1
-                self._strangers.on_undecryptable(arrival, data[start:end])
+                self._undecryptable.on_datagram(arrival, data[start:end])
             block += BLOCK
 
     def _short_packet_untrusted(
@@ -147,8 +147,8 @@ class ShortHeaders:
             if number >= 0:
                 payload = keys.open(number, phase, header, sealed, arrival.now, arrival.pto)
         if payload is None:
-            self._strangers.count_forgery_untrusted()
-            self._strangers.on_undecryptable(arrival, data[start:end])
+            self._undecryptable.on_forged_untrusted()
+            self._undecryptable.on_datagram(arrival, data[start:end])
         elif number <= largest and self._acks.is_duplicate(number):
             self._counters.dropped_duplicate += 1
         else:

@@ -128,7 +128,7 @@ class LossDetector:
         """Owe two probes with no PTO, when nothing is in flight that has one: a single one might
         get lost, and two are acknowledged at once."""
         path = self._paths.get(self._facts.active_path)
-        if path is not None and not path.flights[APPLICATION].eliciting:
+        if path is not None and not path.in_flight[APPLICATION].eliciting:
             self.probes[APPLICATION] = max(self.probes[APPLICATION], PROBES)
 
     # --- acknowledgements -------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class LossDetector:
                 ledger.remember(packet)
                 self._tell_lost(packet)
             if self._facts.observer is not None:
-                reordered = path.flights[space].largest_acked_seq - PACKET_THRESHOLD
+                reordered = path.in_flight[space].largest_acked_seq - PACKET_THRESHOLD
                 for packet in lost:
                     self._facts.observer.packet_lost(
                         path.path_id, space, packet.number, packet.seq <= reordered
@@ -300,7 +300,7 @@ class LossDetector:
         for path in list(self._paths.values()):
             if path.loss_time() != NEVER:
                 for space in SPACES:
-                    if path.flights[space].loss_time <= now:
+                    if path.in_flight[space].loss_time <= now:
                         self._detect_lost(path, space, now)
                 if self._facts.observer is not None:
                     self._facts.observer.recovery_updated(path)
@@ -340,7 +340,7 @@ class LossDetector:
 
     def _on_handshake_pto(self, path: PathRecovery, now: float) -> None:
         # section 6.2.4: data in flight in other spaces is probed too, for it shares the datagram
-        eliciting = [space for space in SPACES if path.flights[space].eliciting > 0]
+        eliciting = [space for space in SPACES if path.in_flight[space].eliciting > 0]
         if not eliciting or eliciting == [APPLICATION]:
             eliciting.append(HANDSHAKE if self._facts.has_handshake_keys else INITIAL)
             self._last_activity = now

@@ -39,7 +39,7 @@ NEVER: Final = float("inf")
 _NOTHING: Final[deque[SentPacket]] = deque(maxlen=0)
 
 
-class Flight:
+class PacketsInFlight:
     """The packets of one space on one path."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class PathRecovery:
         self.congestion: CongestionController = new_controller(congestion, max_datagram_size)
         self.pacer = Pacer()
         self.ecn = EcnValidator()
-        self.flights: list[Flight] = [Flight() for _ in SPACES]
+        self.in_flight: list[PacketsInFlight] = [PacketsInFlight() for _ in SPACES]
         self.bytes_in_flight = 0
         self.pto_count = 0
         self.counters = RecoveryCounters()
@@ -108,7 +108,7 @@ class PathRecovery:
     def on_sent(self, packet: SentPacket) -> None:
         """Account a packet and put it in its flight."""
         space = packet.space
-        flight = self.flights[space]
+        flight = self.in_flight[space]
         seq = flight.next_seq
         flight.next_seq = seq + 1
         packet.seq = seq
@@ -131,7 +131,7 @@ class PathRecovery:
         if self.bytes_in_flight + self.needed > self.congestion.window:
             self._full_until[space] = seq
 
-    def _trim(self, flight: Flight) -> None:
+    def _trim(self, flight: PacketsInFlight) -> None:
         # packets that elicit nothing are forgotten in time (sent.py), with no ACK to trim by
         queue = flight.queue
         while queue and queue[0].state != OUTSTANDING:
@@ -158,7 +158,7 @@ class PathRecovery:
         paced = self.pacer.budget(now, self._rate(), self.needed)
         if paced == 0 and 2 * self.bytes_in_flight >= self.congestion.window:
             # section 7.8: held back by pacing is not the same as having nothing to send
-            flight = self.flights[APPLICATION]
+            flight = self.in_flight[APPLICATION]
             self._full_until[APPLICATION] = flight.next_seq - 1
         return min(room, paced)
 
@@ -176,7 +176,7 @@ class PathRecovery:
         """Full datagrams have another size from now on; what is in flight proves nothing more."""
         self.max_datagram_size = size
         self.needed = size
-        self.large_losses.restart(self.flights[APPLICATION].next_seq - 1)
+        self.large_losses.restart(self.in_flight[APPLICATION].next_seq - 1)
         self.congestion.on_datagram_size(size)
 
     # --- acknowledgement and loss -----------------------------------------------------------------
@@ -184,7 +184,7 @@ class PathRecovery:
     def on_acked(self, packet: SentPacket, now: float) -> None:
         """An outstanding packet was acknowledged."""
         space = packet.space
-        flight = self.flights[space]
+        flight = self.in_flight[space]
         if packet.seq > flight.largest_acked_seq:
             flight.largest_acked_seq = packet.seq
         if not packet.in_flight:
@@ -205,7 +205,7 @@ class PathRecovery:
         if packet.state == LOST and packet.in_flight:
             self.counters.spurious += 1
             self.large_losses.on_acked(packet.size, packet.seq)
-        flight = self.flights[packet.space]
+        flight = self.in_flight[packet.space]
         if packet.seq > flight.largest_acked_seq:
             flight.largest_acked_seq = packet.seq
 
@@ -225,7 +225,7 @@ class PathRecovery:
 
     def detect_lost(self, space: int, now: float, max_ack_delay: float) -> list[SentPacket]:
         """Remove the packets that are lost by now (6.1), and let the controller know."""
-        flight = self.flights[space]
+        flight = self.in_flight[space]
         flight.loss_time = NEVER
         queue = flight.queue
         largest = flight.largest_acked_seq
@@ -269,7 +269,7 @@ class PathRecovery:
     def _persistent_duration(self, max_ack_delay: float) -> float:
         return self.rtt.pto(max_ack_delay) * PERSISTENT_CONGESTION_THRESHOLD
 
-    def _on_lost(self, flight: Flight, lost: list[SentPacket], now: float) -> None:
+    def _on_lost(self, flight: PacketsInFlight, lost: list[SentPacket], now: float) -> None:
         latest: SentPacket | None = None
         for packet in lost:
             packet.state = LOST
@@ -291,7 +291,7 @@ class PathRecovery:
 
     def give_up(self, space: int) -> list[SentPacket]:
         """Take everything outstanding out of flight, with no judgement about the network."""
-        flight = self.flights[space]
+        flight = self.in_flight[space]
         given_up = [packet for packet in flight.queue if packet.state == OUTSTANDING]
         flight.clear()
         for packet in given_up:
@@ -310,7 +310,7 @@ class PathRecovery:
         self.ecn = EcnValidator()
         self.pto_count = 0
         self._full_until = [-1 for _ in SPACES]
-        self._round_end = self.flights[APPLICATION].next_seq - 1
+        self._round_end = self.in_flight[APPLICATION].next_seq - 1
 
     def on_answer(self) -> None:
         """The path answers, or has another chance to: the PTO begins anew without its backoff."""
@@ -325,7 +325,7 @@ class PathRecovery:
     def awaits_acks(self) -> bool:
         """Whether something is outstanding that the peer has to acknowledge."""
         eliciting = 0
-        for flight in self.flights:
+        for flight in self.in_flight:
             eliciting += flight.eliciting
         return eliciting > 0
 
@@ -333,7 +333,7 @@ class PathRecovery:
 
     def loss_time(self) -> float:
         """The earliest time at which the time threshold makes a packet lost."""
-        return min(flight.loss_time for flight in self.flights)
+        return min(flight.loss_time for flight in self.in_flight)
 
     def pto_period(self, space: int, max_ack_delay: float) -> float:
         """The PTO with its backoff; the peer delays ACKs in 1-RTT only (6.2.1)."""
@@ -342,7 +342,7 @@ class PathRecovery:
 
     def pto_deadline(self, space: int, max_ack_delay: float) -> float:
         """When the PTO of a space expires; never, with nothing outstanding to be acknowledged."""
-        flight = self.flights[space]
+        flight = self.in_flight[space]
         if flight.eliciting == 0:
             return NEVER
         return flight.last_eliciting_at + self.pto_period(space, max_ack_delay)
@@ -350,7 +350,7 @@ class PathRecovery:
     def probe_candidates(self, space: int, count: int) -> list[SentPacket]:
         """The oldest outstanding packets whose frames a probe has not repeated yet."""
         found: list[SentPacket] = []
-        for packet in self.flights[space].queue:
+        for packet in self.in_flight[space].queue:
             if packet.state == OUTSTANDING and packet.ack_eliciting and not packet.requeued:
                 found.append(packet)
                 if len(found) == count:

@@ -14,7 +14,7 @@ from ..errors import APPLICATION_ERROR
 from ..establishment import Establishment
 from ..lifetime import CloseFrame
 from ..number_space import NumberSpace
-from ..path.path import MINIMUM_DATAGRAM, Path
+from ..path.path import MINIMUM_DATAGRAM, NetworkPath
 from ..space import APPLICATION, HANDSHAKE, INITIAL, ZERO_RTT
 from ..wire import frames
 from ..wire.packets import (
@@ -25,8 +25,8 @@ from ..wire.packets import (
     encode_short_header,
 )
 from .batch import Batch
-from .fixed_bits import FixedBits
 from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
+from .quic_bit import QuicBit
 
 _PING_FRAME: Final = bytes((frames.PING,))
 
@@ -55,11 +55,11 @@ class Coalescer:
         parts: Components,
         outgoing: Outgoing,
         establishment: Establishment,
-        fixed_bits: FixedBits,
+        quic_bit: QuicBit,
     ) -> None:
         self._out = outgoing
         self._establishment = establishment
-        self._fixed_bits = fixed_bits
+        self._quic_bit = quic_bit
         self._facts = parts.facts
         self._spaces = parts.spaces
         self._handshake = parts.handshake
@@ -67,7 +67,9 @@ class Coalescer:
         self._lifetime = parts.lifetime
         self._own_id = parts.ids.own.first
 
-    def handshake_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+    def handshake_datagram(
+        self, path: NetworkPath, connection_id: bytes, now: float
+    ) -> Batch | None:
         """One datagram with a packet of every space that has something to say (section 12.2)."""
         budget = path.recovery.send_budget(now)
         room = path.mtu
@@ -88,7 +90,12 @@ class Coalescer:
         return self._seal_planned(path, connection_id, planned, expand, now)
 
     def _fill(
-        self, space: NumberSpace, path: Path, builder: PacketBuilder, allowed: bool, now: float
+        self,
+        space: NumberSpace,
+        path: NetworkPath,
+        builder: PacketBuilder,
+        allowed: bool,
+        now: float,
     ) -> bool:
         """Choose a packet's frames; returns whether its datagram must be expanded."""
         probe = self._loss.take_probe(space.index)
@@ -139,7 +146,7 @@ class Coalescer:
 
     def _seal_planned(
         self,
-        path: Path,
+        path: NetworkPath,
         connection_id: bytes,
         planned: list[_Planned],
         expand: bool,
@@ -165,7 +172,9 @@ class Coalescer:
         datagram = b"".join(parts)
         return self._out.batch(path, datagram, len(datagram), 1)
 
-    def _seal_one(self, path: Path, connection_id: bytes, packet: _Planned, now: float) -> bytes:
+    def _seal_one(
+        self, path: NetworkPath, connection_id: bytes, packet: _Planned, now: float
+    ) -> bytes:
         payload = b"".join(packet.builder.parts)
         keys = self._handshake.one_rtt
         told = packet.space
@@ -176,7 +185,7 @@ class Coalescer:
                 NUMBER_LENGTH,
                 keys.write_phase,
                 path.spin.next(),
-                self._fixed_bits.draw(),
+                self._quic_bit.draw(),
             )
             sealed = keys.seal(packet.number, header, payload)
             writer: PacketKeys = keys.writer
@@ -209,7 +218,7 @@ class Coalescer:
         kind = INITIAL_PACKET if space == INITIAL else HANDSHAKE_PACKET
         return kind, write, self._handshake.versions.current
 
-    def closing_datagram(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+    def closing_datagram(self, path: NetworkPath, connection_id: bytes, now: float) -> Batch | None:
         """CONNECTION_CLOSE in every space the peer may be able to read (section 10.2.3)."""
         frame = self._lifetime.take_close_frame()
         if frame is None:

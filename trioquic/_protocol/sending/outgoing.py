@@ -8,7 +8,7 @@ from ..builder import PacketBuilder
 from ..cid.own import OWN_ID_LENGTH
 from ..components import Components
 from ..number_space import NumberSpace
-from ..path.path import Path
+from ..path.path import NetworkPath
 from ..recovery.sent import SentPacket
 from ..space import APPLICATION, INITIAL
 from .batch import Batch
@@ -57,19 +57,19 @@ class Outgoing:
             or self._crypto.crypto.has_pending()
         )
 
-    def may_acknowledge(self, space: NumberSpace, path: Path) -> bool:
+    def may_acknowledge(self, space: NumberSpace, path: NetworkPath) -> bool:
         """Whether an ACK may travel alone. What has an Initial packet in it is padded, and so it
         counts against the window like anything else (RFC 9002 section 2)."""
         return not space.discarded and (space.index != INITIAL or path.admits_probe())
 
-    def datagram_room(self, path: Path) -> int:
+    def datagram_room(self, path: NetworkPath) -> int:
         """What a full 1-RTT packet of the path takes; 0 without a connection ID."""
         connection_id = self._ids.peer.for_path(path.path_id)
         if connection_id is None:
             return 0
         return path.mtu - 1 - len(connection_id) - NUMBER_LENGTH - TAG
 
-    def write_data(self, builder: PacketBuilder, path: Path) -> None:
+    def write_data(self, builder: PacketBuilder, path: NetworkPath) -> None:
         """Fill a 1-RTT packet with what is most urgent."""
         if self._crypto.crypto.has_pending():
             self._crypto.crypto.write_frames(builder)
@@ -89,14 +89,14 @@ class Outgoing:
         wrote, self._wrote_streams = self._wrote_streams, False
         return wrote
 
-    def begin(self, path: Path, now: float) -> None:
+    def begin(self, path: NetworkPath, now: float) -> None:
         """Datagrams for this path are about to be made, all marked alike."""
         path.doubt_marks(now)
         self._codepoint = path.recovery.ecn.codepoint
 
     def enter(
         self,
-        path: Path,
+        path: NetworkPath,
         space: int,
         number: int,
         size: int,
@@ -127,13 +127,13 @@ class Outgoing:
                 self._silence.on_asked(now)
 
     def tell(
-        self, path: Path, space: int, number: int, size: int, payload: bytes, now: float
+        self, path: NetworkPath, space: int, number: int, size: int, payload: bytes, now: float
     ) -> None:
         """Who watches sees the frames of a packet; `space` may be ZERO_RTT."""
         if self._facts.observer is not None:
             self._facts.observer.packet_sent(now, path.path_id, space, number, size, payload)
 
-    def batch(self, path: Path, data: bytes, segment_size: int, count: int) -> Batch:
+    def batch(self, path: NetworkPath, data: bytes, segment_size: int, count: int) -> Batch:
         """So many datagrams leave on the path."""
         path.traffic.on_sent(len(data), count)
         return Batch(data, segment_size, self._codepoint)

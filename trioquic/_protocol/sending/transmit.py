@@ -14,14 +14,14 @@ from ..config import ACK_DELAY_EXPONENT
 from ..crypto.key_update import OneRttKeys
 from ..crypto.keys import protect_batch
 from ..establishment import Establishment
-from ..path.path import MINIMUM_DATAGRAM, MtuProbe, Path
+from ..path.path import MINIMUM_DATAGRAM, MtuProbe, NetworkPath
 from ..space import APPLICATION
 from ..wire import frames
 from ..wire.packets import encode_short_header, packet_number_length
 from .batch import Batch
 from .coalesce import Coalescer
-from .fixed_bits import FixedBits
 from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
+from .quic_bit import QuicBit
 
 _MOST_SEGMENTS: Final = 54
 _MOST_BYTES: Final = 65_000
@@ -33,8 +33,8 @@ class Transmitter:
 
     def __init__(self, parts: Components, outgoing: Outgoing, establishment: Establishment) -> None:
         self._out = outgoing
-        self._fixed_bits = FixedBits(parts.facts, parts.rng)
-        self._coalescer = Coalescer(parts, outgoing, establishment, self._fixed_bits)
+        self._quic_bit = QuicBit(parts.facts, parts.rng)
+        self._coalescer = Coalescer(parts, outgoing, establishment, self._quic_bit)
         self._facts = parts.facts
         self._handshake = parts.handshake
         self._acks = parts.spaces[APPLICATION].acks
@@ -43,7 +43,7 @@ class Transmitter:
         self._loss = parts.loss
         self._lifetime = parts.lifetime
 
-    def transmit(self, path: Path, now: float) -> Batch | None:
+    def transmit(self, path: NetworkPath, now: float) -> Batch | None:
         """The next datagrams for this path, or None when there is nothing to send there now."""
         connection_id = self._ids.peer.for_path(path.path_id)
         if connection_id is None:
@@ -72,7 +72,7 @@ class Transmitter:
 
     # -- the active path ---------------------------------------------------------------------------
 
-    def _batch(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+    def _batch(self, path: NetworkPath, connection_id: bytes, now: float) -> Batch | None:
         out = self._out
         keys = self._keys()
         if keys.update_due:
@@ -109,7 +109,7 @@ class Transmitter:
         return out.batch(path, datagrams, len(header) + len(body), len(sealed))
 
     def _data_packet(
-        self, path: Path, connection_id: bytes, number_length: int, budget: int, now: float
+        self, path: NetworkPath, connection_id: bytes, number_length: int, budget: int, now: float
     ) -> tuple[bytes, int, bytes] | None:
         """One 1-RTT packet with whatever is most urgent, or None."""
         out = self._out
@@ -144,7 +144,7 @@ class Transmitter:
             builder.add(_PING_FRAME)
         if builder.size == 0:
             return None
-        if not padded and path.starves_server(now) and path.admits_probe():
+        if not padded and path.limits_server(now) and path.admits_probe():
             padded = True
             if not builder.ack_eliciting:
                 # with padding it is in flight, and only an acknowledgement takes it out again
@@ -155,7 +155,7 @@ class Transmitter:
 
     def _seal_short(
         self,
-        path: Path,
+        path: NetworkPath,
         connection_id: bytes,
         number_length: int,
         builder: PacketBuilder,
@@ -173,7 +173,7 @@ class Transmitter:
             number_length,
             keys.write_phase,
             path.spin.next(),
-            self._fixed_bits.draw(),
+            self._quic_bit.draw(),
         )
         # RFC 9001 section 5.4.2: the sample must lie within the packet. An ACK that is alone is
         # long enough without PADDING.
@@ -188,7 +188,7 @@ class Transmitter:
         out.enter(path, APPLICATION, number, size, builder, padded, now)
         return header, 1 + len(connection_id), sealed
 
-    def _mtu_probe(self, path: Path, connection_id: bytes, size: int, now: float) -> Batch:
+    def _mtu_probe(self, path: NetworkPath, connection_id: bytes, size: int, now: float) -> Batch:
         """A datagram of this size that carries nothing which matters (section 14.4)."""
         keys = self._keys()
         builder = PacketBuilder(size - 1 - len(connection_id) - NUMBER_LENGTH - TAG)
@@ -201,7 +201,7 @@ class Transmitter:
         datagram = protect_batch(keys.writer, [packet])
         return self._out.batch(path, datagram, len(datagram), 1)
 
-    def _probe(self, path: Path, connection_id: bytes, now: float) -> Batch | None:
+    def _probe(self, path: NetworkPath, connection_id: bytes, now: float) -> Batch | None:
         """A datagram of probing frames for a path that does not carry the connection."""
         if not path.has_probe(now):
             return None

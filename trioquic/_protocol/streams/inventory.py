@@ -19,9 +19,9 @@ from ..wire.transport_parameters import TransportParameters
 from .config import StreamConfig
 from .control import ControlQueue
 from .notices import Notices
-from .receive_half import ReceiveHalf
+from .receiving_part import ReceivingPart
 from .scheduler import DEFAULT_URGENCY
-from .send_half import SendHalf
+from .sending_part import SendingPart
 
 PEER_BIT: Final = 0x01
 ONE_WAY_BIT: Final = 0x02
@@ -29,12 +29,14 @@ ONE_WAY_BIT: Final = 0x02
 REMEMBERED_CODES: Final = 1024
 
 
-class Stream:
-    """One stream: its halves, as far as it has them, and its place in the order of sending."""
+class StreamParts:
+    """One stream: its parts, as far as it has them, and its place in the order of sending."""
 
     __slots__ = ("incremental", "number", "receive", "send", "urgency")
 
-    def __init__(self, number: int, send: SendHalf | None, receive: ReceiveHalf | None) -> None:
+    def __init__(
+        self, number: int, send: SendingPart | None, receive: ReceivingPart | None
+    ) -> None:
         self.number = number
         self.send = send
         self.receive = receive
@@ -43,7 +45,7 @@ class Stream:
 
     @property
     def done(self) -> bool:
-        """Both halves are at their ends and whoever reads knows it."""
+        """Both parts are at their ends and whoever reads knows it."""
         return (self.send is None or self.send.terminal) and (
             self.receive is None or self.receive.done
         )
@@ -56,7 +58,7 @@ class Inventory:
         self._config = config
         self._control = control
         self._notices = notices
-        self.streams: dict[int, Stream] = {}
+        self.streams: dict[int, StreamParts] = {}
         self._opened = [0, 0]  # how many we opened
         self._may_open = [0, 0]  # how many the peer lets us open in all
         self._blocked_at = [-1, -1]  # the limit that STREAMS_BLOCKED was sent for
@@ -69,7 +71,7 @@ class Inventory:
         # opened for early data that was refused, and not within the peer's limits yet
         self.held: set[int] = set()
 
-    def apply_peer_limits(self, parameters: TransportParameters) -> list[Stream]:
+    def apply_peer_limits(self, parameters: TransportParameters) -> list[StreamParts]:
         """The peer's transport parameters are here. Returns the streams whose limit was raised."""
         self._send_limits = [
             # section 18.2: "remote" streams of the peer's parameters are those that we open
@@ -79,15 +81,15 @@ class Inventory:
         ]
         self.raise_stream_limit(True, parameters.initial_max_streams_bidi)
         self.raise_stream_limit(False, parameters.initial_max_streams_uni)
-        raised: list[Stream] = []
+        raised: list[StreamParts] = []
         for stream in self.streams.values():
-            half = stream.send
-            if half is not None and half.limit < self._send_limit(stream.number):
-                half.limit = self._send_limit(stream.number)
+            part = stream.send
+            if part is not None and part.limit < self._send_limit(stream.number):
+                part.limit = self._send_limit(stream.number)
                 raised.append(stream)
         return raised
 
-    def open(self, bidirectional: bool) -> Stream | None:
+    def open(self, bidirectional: bool) -> StreamParts | None:
         """Open a stream, or ask the peer for credit (section 4.6) and return None."""
         kind = 0 if bidirectional else 1
         if self._opened[kind] >= self._may_open[kind]:
@@ -109,7 +111,7 @@ class Inventory:
         self._blocked_at = [-1, -1]
         self.held.update(self.streams)
 
-    def release(self) -> list[Stream]:
+    def release(self) -> list[StreamParts]:
         """The streams that were held and that the peer's limits allow now."""
         free = [
             number for number in sorted(self.held) if number >> 2 < self._may_open[number >> 1 & 1]
@@ -135,10 +137,10 @@ class Inventory:
         """What MAX_STREAMS is to say."""
         return self._peer_may_open[kind]
 
-    def find_untrusted(self, number: int, for_sender: bool, frame_type: int) -> Stream | None:
+    def find_untrusted(self, number: int, for_sender: bool, frame_type: int) -> StreamParts | None:
         """The stream that a frame from the peer names; None when it is gone.
 
-        `for_sender`: the frame speaks to our sending half. The returned stream has the half.
+        `for_sender`: the frame speaks to our sending part. The returned stream has the part.
         """
         stream = self.streams.get(number)
         if number & ONE_WAY_BIT and bool(number & PEER_BIT) == for_sender:
@@ -177,7 +179,7 @@ class Inventory:
         if not self.existed(number):
             raise CommandError(f"there is no stream {number}")
 
-    def reclaim(self, stream: Stream) -> None:
+    def reclaim(self, stream: StreamParts) -> None:
         """Forget the stream if nothing more can happen to it."""
         number = stream.number
         if not stream.done or number not in self.streams:
@@ -200,22 +202,22 @@ class Inventory:
             self._blocked_at[kind] = limit
             self._control.add(STREAMS_BLOCKED_BIDI + kind)
 
-    def _create(self, number: int) -> Stream:
+    def _create(self, number: int) -> StreamParts:
         config = self._config
         one_way = bool(number & ONE_WAY_BIT)
         by_peer = bool(number & PEER_BIT)
-        send: SendHalf | None = None
-        receive: ReceiveHalf | None = None
+        send: SendingPart | None = None
+        receive: ReceivingPart | None = None
         if not (one_way and by_peer):
-            send = SendHalf(self._send_limit(number), config.send_buffer)
+            send = SendingPart(self._send_limit(number), config.send_buffer)
         if by_peer or not one_way:
             window = config.initial_max_stream_data_bidi_local
             if one_way:
                 window = config.initial_max_stream_data_uni
             elif by_peer:
                 window = config.initial_max_stream_data_bidi_remote
-            receive = ReceiveHalf(window, config.max_stream_window)
-        stream = Stream(number, send, receive)
+            receive = ReceivingPart(window, config.max_stream_window)
+        stream = StreamParts(number, send, receive)
         self.streams[number] = stream
         return stream
 
@@ -243,7 +245,7 @@ class Inventory:
             return self._send_limits[2]
         return self._send_limits[number >> 1 & 1]
 
-    def _remember_codes(self, stream: Stream) -> None:
+    def _remember_codes(self, stream: StreamParts) -> None:
         reset = stream.receive.reset_code if stream.receive is not None else None
         stop = stream.send.stop_code if stream.send is not None else None
         if reset is None and stop is None:

@@ -18,10 +18,10 @@ from ..wire import frames
 from ..wire.varint import varint_size
 from .control import ControlQueue
 from .flow import ReceiveWindow, SendCredit
-from .inventory import Inventory, Stream
+from .inventory import Inventory, StreamParts
 from .notices import Notices
 from .scheduler import NOTHING, Scheduler
-from .send_half import SendState
+from .sending_part import SendState
 
 # Do not put the beginning of a longer piece into what is left of a packet below this size
 MIN_PIECE: Final = 32
@@ -33,7 +33,7 @@ class DataToken(Token):
     __slots__ = ("fin", "high", "low", "outbound", "stream")
 
     def __init__(
-        self, outbound: "Outbound", stream: Stream, low: int, high: int, fin: bool
+        self, outbound: "Outbound", stream: StreamParts, low: int, high: int, fin: bool
     ) -> None:
         self.outbound = outbound
         self.stream = stream
@@ -68,7 +68,7 @@ class ControlToken(Token):
 
 
 class Outbound:
-    """Frames out. `refresh` is to be called for a stream whose sending half has changed."""
+    """Frames out. `refresh` is to be called for a stream whose sending part has changed."""
 
     def __init__(
         self,
@@ -105,28 +105,28 @@ class Outbound:
             return True
         return self._fresh.urgency < NOTHING and self._credit.available > 0
 
-    def refresh(self, stream: Stream) -> None:
+    def refresh(self, stream: StreamParts) -> None:
         """Put the stream among those that have something to send, or take it out."""
-        half = stream.send
-        assert half is not None
+        part = stream.send
+        assert part is not None
         number = stream.number
         if self._inventory.held and number in self._inventory.held:
             return
-        if half.has_free:
+        if part.has_free:
             self._free.add(number, stream.urgency, stream.incremental)
         else:
             self._free.remove(number)
-        if half.has_fresh:
+        if part.has_fresh:
             self._fresh.add(number, stream.urgency, stream.incremental)
             if self._credit.available <= 0:
                 self._note_blocked()
             return
         self._fresh.remove(number)
-        if half.blocked and half.blocked_at != half.limit:
-            half.blocked_at = half.limit
+        if part.blocked and part.blocked_at != part.limit:
+            part.blocked_at = part.limit
             self._control.add(frames.STREAM_DATA_BLOCKED, number)
 
-    def reorder(self, stream: Stream, urgency: int, incremental: bool) -> None:
+    def reorder(self, stream: StreamParts, urgency: int, incremental: bool) -> None:
         """Change the stream's place in the order of sending."""
         self._free.remove(stream.number)
         self._fresh.remove(stream.number)
@@ -134,16 +134,16 @@ class Outbound:
         stream.incremental = incremental
         self.refresh(stream)
 
-    def finish(self, stream: Stream) -> None:
+    def finish(self, stream: StreamParts) -> None:
         """The application has written the stream's last byte."""
         self._finishing.add(stream.number)
         self.refresh(stream)
 
-    def reset(self, stream: Stream, code: int) -> None:
+    def reset(self, stream: StreamParts, code: int) -> None:
         """Give up the data of the stream; RESET_STREAM tells the peer (section 3.1)."""
-        half = stream.send
-        assert half is not None
-        if half.reset(code):
+        part = stream.send
+        assert part is not None
+        if part.reset(code):
             self._finishing.discard(stream.number)
             self._control.add(frames.RESET_STREAM, stream.number)
             self.refresh(stream)
@@ -157,7 +157,7 @@ class Outbound:
             if stream.send is not None:
                 stream.send.restart()
 
-    def resume(self, stream: Stream) -> None:
+    def resume(self, stream: StreamParts) -> None:
         """The peer allows a stream that was held."""
         send, receive = stream.send, stream.receive
         if send is not None and send.was_reset:
@@ -193,30 +193,30 @@ class Outbound:
         if len(control):
             self._write_control(builder)
 
-    def on_data_acked(self, stream: Stream, low: int, high: int, fin: bool) -> None:
+    def on_data_acked(self, stream: StreamParts, low: int, high: int, fin: bool) -> None:
         """A STREAM frame has arrived."""
-        half = stream.send
-        assert half is not None
-        buffer = half.buffer
+        part = stream.send
+        assert part is not None
+        buffer = part.buffer
         base = buffer.base
-        half.on_acked(low, high, fin)
+        part.on_acked(low, high, fin)
         freed = buffer.base - base
         if freed or fin:
-            room = half.room
-            if room >= half.wake_room > room - freed or half.all_acked:
+            room = part.room
+            if room >= part.wake_room > room - freed or part.all_acked:
                 self._notices.writable[stream.number] = None
         if stream.number in self._free:
             self.refresh(stream)
-        if half.state is SendState.DATA_RECVD:
+        if part.state is SendState.DATA_RECVD:
             self._finishing.discard(stream.number)
             self._inventory.reclaim(stream)
 
-    def on_data_lost(self, stream: Stream, low: int, high: int, fin: bool) -> None:
+    def on_data_lost(self, stream: StreamParts, low: int, high: int, fin: bool) -> None:
         """A STREAM frame must go out again, as far as it still matters."""
-        half = stream.send
-        assert half is not None
-        if not half.terminal:
-            half.on_lost(low, high, fin)
+        part = stream.send
+        assert part is not None
+        if not part.terminal:
+            part.on_lost(low, high, fin)
             self.refresh(stream)
 
     def on_reset_acked(self, number: int) -> None:
@@ -232,34 +232,34 @@ class Outbound:
         if value == self._value(kind, number):
             self._control.add(kind, number)
 
-    def _after_turn(self, scheduler: Scheduler, stream: Stream) -> None:
+    def _after_turn(self, scheduler: Scheduler, stream: StreamParts) -> None:
         """The stream sent a frame. In most cases it has more, and only the turn passes on."""
-        half = stream.send
-        assert half is not None
-        if scheduler is self._free or not half.has_fresh:
+        part = stream.send
+        assert part is not None
+        if scheduler is self._free or not part.has_fresh:
             self.refresh(stream)
             if stream.number not in scheduler:
                 return
         scheduler.served()
 
-    def _write_fresh(self, builder: PacketBuilder, stream: Stream) -> bool:
+    def _write_fresh(self, builder: PacketBuilder, stream: StreamParts) -> bool:
         """One frame of new bytes, with the FIN if they are the last. False: no room for it."""
-        half = stream.send
-        assert half is not None
-        buffer = half.buffer
+        part = stream.send
+        assert part is not None
+        buffer = part.buffer
         low = buffer.sent
-        high = min(buffer.end, half.limit, low + self._credit.available)
+        high = min(buffer.end, part.limit, low + self._credit.available)
         high = self._write_data(builder, stream, low, high)
         if high < 0:
             return False
         self._credit.used += high - low
         return True
 
-    def _write_again(self, builder: PacketBuilder, stream: Stream) -> bool:
+    def _write_again(self, builder: PacketBuilder, stream: StreamParts) -> bool:
         """One frame of lost bytes, or a lone FIN. False: no room for it."""
-        half = stream.send
-        assert half is not None
-        buffer = half.buffer
+        part = stream.send
+        assert part is not None
+        buffer = part.buffer
         lost = buffer.lost
         if lost.ends:
             low, high = lost.first()
@@ -271,13 +271,13 @@ class Outbound:
         lost.remove(low, high)
         return True
 
-    def _write_data(self, builder: PacketBuilder, stream: Stream, low: int, high: int) -> int:
+    def _write_data(self, builder: PacketBuilder, stream: StreamParts, low: int, high: int) -> int:
         """One STREAM frame from `low`, as far towards `high` as fits. Returns where it ends, or -1.
 
         Only a frame that fills the packet exactly goes without its length (section 19.8).
         """
-        half = stream.send
-        assert half is not None
+        part = stream.send
+        assert part is not None
         number = stream.number
         size = high - low
         room = builder.room - 1 - varint_size(number)
@@ -291,12 +291,12 @@ class Outbound:
         else:
             size = room
         high = low + size
-        buffer = half.buffer
-        fin = half.finished and high == buffer.end
+        buffer = part.buffer
+        fin = part.finished and high == buffer.end
         header = frames.encode_stream_header(number, low, size, fin, has_length)
         data = buffer.slice(low, high) if size else b""
         builder.add_data(header, data, DataToken(self, stream, low, high, fin))
-        half.on_sent(high, fin)
+        part.on_sent(high, fin)
         return high
 
     def _write_control(self, builder: PacketBuilder) -> None:
@@ -334,7 +334,7 @@ class Outbound:
             return self._credit.limit if blocked else -1
         return self._inventory.blocked_limit(kind - frames.STREAMS_BLOCKED_BIDI)
 
-    def _stream_value(self, kind: int, stream: Stream) -> int:
+    def _stream_value(self, kind: int, stream: StreamParts) -> int:
         send = stream.send
         receive = stream.receive
         if kind == frames.RESET_STREAM:

@@ -4,11 +4,11 @@ Three groups of methods. Commands come from the application; misuse is a Command
 questions about one stream, and go on answering after its state was reclaimed. Frames come from the
 peer; what RFC 9000 does not allow is a BadPacketError with the code that section 4 or 19 names.
 
-A stream's state is reclaimed when its sending half is at its end and the reader has learned of the
+A stream's state is reclaimed when its sending part is at its end and the reader has learned of the
 end of the other: a `read` that reaches it, or `at_end` or `reset_code` saying so, counts as that.
 
-The way of incoming data: the stream's limit and final size are checked by its half, the
-connection's limit here; then the bytes lie in the half's reassembly until `read` takes them.
+The way of incoming data: the stream's limit and final size are checked by its part, the
+connection's limit here; then the bytes lie in the part's reassembly until `read` takes them.
 Credit is given back by `read`, or when nobody will read any more.
 """
 
@@ -20,12 +20,12 @@ from ..wire.transport_parameters import TransportParameters
 from .config import StreamConfig
 from .control import ControlQueue
 from .flow import ReceiveWindow, SendCredit
-from .inventory import Inventory, Stream
+from .inventory import Inventory, StreamParts
 from .notices import Notices
 from .outbound import Outbound
-from .receive_half import ReceiveHalf, ReceiveState
+from .receiving_part import ReceiveState, ReceivingPart
 from .scheduler import URGENCIES
-from .send_half import SendHalf
+from .sending_part import SendingPart
 
 
 class StreamTable:
@@ -69,65 +69,65 @@ class StreamTable:
 
     def write(self, stream_id: int, data: bytes, start: int = 0) -> int:
         """Buffer what there is room for of `data[start:]` and return how many bytes that was."""
-        stream, half = self._sender(stream_id)
-        if half is None:
+        stream, part = self._sender(stream_id)
+        if part is None:
             raise CommandError(f"stream {stream_id} is closed for sending")
-        accepted = half.write(data, start)
+        accepted = part.write(data, start)
         if accepted and stream is not None:
             self._outbound.refresh(stream)
         return accepted
 
     def finish(self, stream_id: int) -> None:
         """No more will be written: the FIN follows the data. Saying it again changes nothing."""
-        stream, half = self._sender(stream_id)
-        if stream is not None and half is not None and half.finish():
+        stream, part = self._sender(stream_id)
+        if stream is not None and part is not None and part.finish():
             self._outbound.finish(stream)
 
     def reset(self, stream_id: int, code: int) -> None:
         """Give up sending, with RESET_STREAM. Too late or repeated, it changes nothing."""
-        stream, half = self._sender(stream_id)
-        if stream is not None and half is not None:
+        stream, part = self._sender(stream_id)
+        if stream is not None and part is not None:
             self._outbound.reset(stream, code)
 
     def stop_sending(self, stream_id: int, code: int) -> None:
         """Read no more, and ask the peer to send no more (section 3.5). Idempotent."""
-        stream, half = self._receiver(stream_id)
-        if stream is None or half is None or half.stop_code is not None:
+        stream, part = self._receiver(stream_id)
+        if stream is None or part is None or part.stop_code is not None:
             return
-        half.stop(code)
-        half.note_end_seen()
-        self._release(half.abandon())
+        part.stop(code)
+        part.note_end_seen()
+        self._release(part.abandon())
         self._control.add(frames.STOP_SENDING, stream_id)
         self._inventory.reclaim(stream)
 
     def read(self, stream_id: int, max_bytes: int, now: float, rtt: float) -> bytes:
         """Take at most `max_bytes`; b"" when there is nothing now, at the end, or after a reset."""
         stream = self._streams.get(stream_id)
-        half = stream.receive if stream is not None else None
-        if stream is None or half is None:
+        part = stream.receive if stream is not None else None
+        if stream is None or part is None:
             self._receiver(stream_id)
             return b""
-        if half.stop_code is not None:
+        if part.stop_code is not None:
             raise CommandError(f"stream {stream_id} was stopped; it cannot be read")
-        data = half.data.take(max_bytes)
+        data = part.data.take(max_bytes)
         if data:
             size = len(data)
-            window = half.window
-            if window.consume(size, now, rtt) and half.final_size < 0:
+            window = part.window
+            if window.consume(size, now, rtt) and part.final_size < 0:
                 self._control.add(frames.MAX_STREAM_DATA, stream_id)
                 # one stream that needs more must not be held up by the connection's window
                 self._window.grow(window.window + window.window // 2)
             if self._window.consume(size, now, rtt):
                 self._control.add(frames.MAX_DATA)
-        if half.at_end:
-            self._note_end_seen(stream, half)
+        if part.at_end:
+            self._note_end_seen(stream, part)
         return data
 
     def set_priority(self, stream_id: int, urgency: int, incremental: bool) -> None:
         """Urgency 0 (first) to 7, and whether the stream shares its turns with its equals."""
         if not 0 <= urgency < URGENCIES:
             raise CommandError(f"urgency {urgency} is not between 0 and {URGENCIES - 1}")
-        stream, _half = self._sender(stream_id)
+        stream, _part = self._sender(stream_id)
         if stream is not None:
             self._outbound.reorder(stream, urgency, incremental)
 
@@ -140,43 +140,43 @@ class StreamTable:
 
     def at_end(self, stream_id: int) -> bool:
         """All data was read, and there is no more to come."""
-        stream, half = self._receiver(stream_id)
-        if stream is None or half is None:
+        stream, part = self._receiver(stream_id)
+        if stream is None or part is None:
             return True
-        if not half.at_end:
+        if not part.at_end:
             return False
-        self._note_end_seen(stream, half)
+        self._note_end_seen(stream, part)
         return True
 
     def reset_code(self, stream_id: int) -> int | None:
         """The error code of the peer's RESET_STREAM, if it sent one."""
-        stream, half = self._receiver(stream_id)
-        if stream is None or half is None:
+        stream, part = self._receiver(stream_id)
+        if stream is None or part is None:
             return self._inventory.codes(stream_id)[0]
-        code = half.reset_code
+        code = part.reset_code
         if code is not None:
-            self._note_end_seen(stream, half)
+            self._note_end_seen(stream, part)
         return code
 
     def stop_code(self, stream_id: int) -> int | None:
         """The error code of the peer's STOP_SENDING, if it came before all data had arrived."""
-        _stream, half = self._sender(stream_id)
-        return half.stop_code if half is not None else self._inventory.codes(stream_id)[1]
+        _stream, part = self._sender(stream_id)
+        return part.stop_code if part is not None else self._inventory.codes(stream_id)[1]
 
     def readable(self, stream_id: int) -> bool:
         """A reader would learn something: bytes, the end, a reset."""
-        _stream, half = self._receiver(stream_id)
-        return half is None or half.readable
+        _stream, part = self._receiver(stream_id)
+        return part is None or part.readable
 
     def send_room(self, stream_id: int) -> int:
         """How many bytes `write` would take."""
-        _stream, half = self._sender(stream_id)
-        return half.room if half is not None else 0
+        _stream, part = self._sender(stream_id)
+        return part.room if part is not None else 0
 
     def all_acked(self, stream_id: int) -> bool:
         """Everything written (and the FIN, or the reset) was acknowledged."""
-        _stream, half = self._sender(stream_id)
-        return half is None or half.all_acked
+        _stream, part = self._sender(stream_id)
+        return part is None or part.all_acked
 
     def poll_events(self) -> list[Event]:
         """What happened since the last call, once per stream and kind."""
@@ -186,9 +186,9 @@ class StreamTable:
         """Whether the peer owes us something: the answer on a stream of ours, or what is missing
         in the middle of any. Its own streams may be quiet for ever. Looks at all streams."""
         for stream in self._streams.values():
-            half = stream.receive
-            if half is not None and half.accepts_data:
-                if not stream.number & 1 or half.data.has_gap:
+            part = stream.receive
+            if part is not None and part.accepts_data:
+                if not stream.number & 1 or part.data.has_gap:
                     return True
         return False
 
@@ -197,57 +197,57 @@ class StreamTable:
     def on_stream_untrusted(self, stream_id: int, offset: int, data: bytes, fin: bool) -> None:
         """STREAM (section 19.8)."""
         stream = self._streams.get(stream_id)
-        half = stream.receive if stream is not None else None
-        if stream is None or half is None:
+        part = stream.receive if stream is not None else None
+        if stream is None or part is None:
             stream = self._inventory.find_untrusted(stream_id, False, frames.STREAM)
             if stream is None:
                 return
-            half = stream.receive
-            assert half is not None
+            part = stream.receive
+            assert part is not None
         end = offset + len(data)
-        known = end <= half.data.ready or (not data and end <= half.window.received)
-        if known and (not fin or end == half.final_size):
+        known = end <= part.data.ready or (not data and end <= part.window.received)
+        if known and (not fin or end == part.final_size):
             # all of it was here, and so was its FIN
             return
-        growth = half.on_data_untrusted(offset, data, fin)
+        growth = part.on_data_untrusted(offset, data, fin)
         if growth:
             window = self._window
             window.received += growth
             if window.received > window.limit:
                 self._refuse_untrusted(frames.STREAM)
-        if half.stop_code is not None:
-            self._release(half.abandon())
+        if part.stop_code is not None:
+            self._release(part.abandon())
             self._inventory.reclaim(stream)
-        elif half.data.ready > half.data.read or (half.final_size >= 0 and half.readable):
+        elif part.data.ready > part.data.read or (part.final_size >= 0 and part.readable):
             self._notices.readable[stream_id] = None
 
     def on_reset_stream_untrusted(self, stream_id: int, code: int, final_size: int) -> None:
         """RESET_STREAM (section 19.4)."""
         stream = self._inventory.find_untrusted(stream_id, False, frames.RESET_STREAM)
-        half = None if stream is None else stream.receive
-        if stream is None or half is None:
+        part = None if stream is None else stream.receive
+        if stream is None or part is None:
             return
-        if half.state is ReceiveState.RESET_RECVD and final_size == half.final_size:
+        if part.state is ReceiveState.RESET_RECVD and final_size == part.final_size:
             return
-        growth = half.on_reset_untrusted(code, final_size)
+        growth = part.on_reset_untrusted(code, final_size)
         self._window.received += growth
         if self._window.received > self._window.limit:
             self._refuse_untrusted(frames.RESET_STREAM)
-        if half.reset_code is not None or half.stop_code is not None:
-            self._release(half.abandon())
-        if half.stop_code is None:
+        if part.reset_code is not None or part.stop_code is not None:
+            self._release(part.abandon())
+        if part.stop_code is None:
             self._notices.readable[stream_id] = None
         self._inventory.reclaim(stream)
 
     def on_stop_sending_untrusted(self, stream_id: int, code: int) -> None:
         """STOP_SENDING (section 19.5): answered with RESET_STREAM and the same code (3.5)."""
         stream = self._inventory.find_untrusted(stream_id, True, frames.STOP_SENDING)
-        half = None if stream is None else stream.send
-        if stream is None or half is None:
+        part = None if stream is None else stream.send
+        if stream is None or part is None:
             return
-        if half.stop_code is not None or half.terminal or half.was_reset:
+        if part.stop_code is not None or part.terminal or part.was_reset:
             return
-        half.stop_code = code
+        part.stop_code = code
         self._outbound.reset(stream, code)
         self._notices.writable[stream_id] = None
 
@@ -258,11 +258,11 @@ class StreamTable:
     def on_max_stream_data_untrusted(self, stream_id: int, limit: int) -> None:
         """MAX_STREAM_DATA (section 19.10)."""
         stream = self._inventory.find_untrusted(stream_id, True, frames.MAX_STREAM_DATA)
-        half = None if stream is None else stream.send
-        if stream is None or half is None:
+        part = None if stream is None else stream.send
+        if stream is None or part is None:
             return
-        if limit > half.limit:
-            half.limit = limit
+        if limit > part.limit:
+            part.limit = limit
             self._outbound.refresh(stream)
 
     def on_max_streams_untrusted(self, bidirectional: bool, count: int) -> None:
@@ -285,8 +285,8 @@ class StreamTable:
         """Fill the packet's room."""
         self._outbound.write_frames(builder)
 
-    def _sender(self, stream_id: int) -> tuple[Stream | None, SendHalf | None]:
-        """The stream and its sending half; (None, None) when it is gone."""
+    def _sender(self, stream_id: int) -> tuple[StreamParts | None, SendingPart | None]:
+        """The stream and its sending part; (None, None) when it is gone."""
         stream = self._streams.get(stream_id)
         if stream is not None and stream.send is not None:
             return stream, stream.send
@@ -295,8 +295,8 @@ class StreamTable:
             raise CommandError(f"stream {stream_id} is receive-only")
         return None, None
 
-    def _receiver(self, stream_id: int) -> tuple[Stream | None, ReceiveHalf | None]:
-        """The stream and its receiving half; (None, None) when it is gone."""
+    def _receiver(self, stream_id: int) -> tuple[StreamParts | None, ReceivingPart | None]:
+        """The stream and its receiving part; (None, None) when it is gone."""
         stream = self._streams.get(stream_id)
         if stream is not None and stream.receive is not None:
             return stream, stream.receive
@@ -305,8 +305,8 @@ class StreamTable:
             raise CommandError(f"stream {stream_id} is send-only")
         return None, None
 
-    def _note_end_seen(self, stream: Stream, half: ReceiveHalf) -> None:
-        half.note_end_seen()
+    def _note_end_seen(self, stream: StreamParts, part: ReceivingPart) -> None:
+        part.note_end_seen()
         self._inventory.reclaim(stream)
 
     def _release_held(self) -> None:

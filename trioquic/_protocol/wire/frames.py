@@ -321,7 +321,7 @@ def read_new_connection_id_untrusted(reader: Reader) -> NewConnectionId:
     return NewConnectionId(sequence, retire_prior_to, connection_id, reset_token)
 
 
-# Path validation (19.17, 19.18)
+# NetworkPath validation (19.17, 19.18)
 
 
 def encode_path_challenge(data: bytes) -> bytes:

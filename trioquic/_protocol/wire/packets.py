@@ -30,7 +30,7 @@ AEAD_TAG_LENGTH: Final = 16
 
 # first byte: header form, and the fixed bit that both versions demand
 _LONG_FORM: Final = 0x80
-FIXED_BIT: Final = 0x40
+QUIC_BIT: Final = 0x40
 
 
 class LongHeader:
@@ -126,7 +126,7 @@ def encode_long_header(
     if length > 0x3FFF:
         raise ValueError(f"packet of {length} bytes is too long for a two-byte Length")
     head = b"%c%b%c%b%c%b" % (
-        _LONG_FORM | FIXED_BIT | type_bits_of(version, kind) << 4 | pn_length - 1,
+        _LONG_FORM | QUIC_BIT | type_bits_of(version, kind) << 4 | pn_length - 1,
         version.to_bytes(4, "big"),
         len(dcid),
         dcid,
@@ -140,10 +140,10 @@ def encode_long_header(
 
 
 def encode_short_header(
-    dcid: bytes, pn: int, pn_length: int, key_phase: int, spin: int, fixed_bit: int = FIXED_BIT
+    dcid: bytes, pn: int, pn_length: int, key_phase: int, spin: int, quic_bit: int = QUIC_BIT
 ) -> bytes:
     """An unprotected 1-RTT header (RFC 9000 section 17.3.1)."""
-    first = fixed_bit | spin << 5 | key_phase << 2 | pn_length - 1
+    first = quic_bit | spin << 5 | key_phase << 2 | pn_length - 1
     truncated = pn & (1 << 8 * pn_length) - 1
     return ONE_BYTE[first] + dcid + truncated.to_bytes(pn_length, "big")
 

@@ -12,11 +12,11 @@ from trioquic._protocol.errors import (
     IllegalTransitionError,
 )
 from trioquic._protocol.machine import advance
-from trioquic._protocol.streams.receive_half import (
+from trioquic._protocol.streams.receiving_part import (
     RECEIVE_TABLE,
-    ReceiveHalf,
     ReceiveInput,
     ReceiveState,
+    ReceivingPart,
 )
 
 RECV, SIZE_KNOWN, DATA_RECVD = (
@@ -50,37 +50,37 @@ def test_every_state_and_input(state: ReceiveState, step: ReceiveInput) -> None:
             advance(RECEIVE_TABLE, state, step)
 
 
-def started(half: ReceiveHalf) -> None:
+def started(half: ReceivingPart) -> None:
     assert half.on_data_untrusted(0, b"01234", False) == 5
 
 
-def size_known(half: ReceiveHalf) -> None:
+def size_known(half: ReceivingPart) -> None:
     started(half)
     assert half.on_data_untrusted(8, b"89", True) == 5
 
 
-def complete(half: ReceiveHalf) -> None:
+def complete(half: ReceivingPart) -> None:
     size_known(half)
     assert half.on_data_untrusted(5, b"567", False) == 0
 
 
-def read(half: ReceiveHalf) -> None:
+def read(half: ReceivingPart) -> None:
     complete(half)
     assert half.data.take(100) == b"0123456789"
     half.note_end_seen()
 
 
-def reset(half: ReceiveHalf) -> None:
+def reset(half: ReceivingPart) -> None:
     started(half)
     assert half.on_reset_untrusted(7, 10) == 5
 
 
-def reset_read(half: ReceiveHalf) -> None:
+def reset_read(half: ReceivingPart) -> None:
     reset(half)
     half.note_end_seen()
 
 
-STATES: dict[ReceiveState, Callable[[ReceiveHalf], None]] = {
+STATES: dict[ReceiveState, Callable[[ReceivingPart], None]] = {
     RECV: started,
     SIZE_KNOWN: size_known,
     DATA_RECVD: complete,
@@ -90,8 +90,8 @@ STATES: dict[ReceiveState, Callable[[ReceiveHalf], None]] = {
 }
 
 
-def in_state(state: ReceiveState) -> ReceiveHalf:
-    half = ReceiveHalf(100, 100)
+def in_state(state: ReceiveState) -> ReceivingPart:
+    half = ReceivingPart(100, 100)
     STATES[state](half)
     assert half.state is state
     return half
@@ -150,7 +150,7 @@ def test_a_final_size_equal_to_what_was_received() -> None:
 
 
 def test_an_empty_stream() -> None:
-    half = ReceiveHalf(0, 0)
+    half = ReceivingPart(0, 0)
     assert half.on_data_untrusted(0, b"", True) == 0
     assert half.state is DATA_RECVD
     assert half.at_end
@@ -158,7 +158,7 @@ def test_an_empty_stream() -> None:
 
 
 def test_data_beyond_the_limit_of_the_stream() -> None:
-    half = ReceiveHalf(10, 10)
+    half = ReceivingPart(10, 10)
     assert half.on_data_untrusted(0, b"0123456789", False) == 10
     with refused(FLOW_CONTROL_ERROR):
         half.on_data_untrusted(10, b"a", False)
@@ -175,7 +175,7 @@ def test_readable_and_at_end(state: ReceiveState) -> None:
 
 
 def test_nothing_to_read() -> None:
-    half = ReceiveHalf(10, 10)
+    half = ReceivingPart(10, 10)
     assert not half.readable
     half.on_data_untrusted(1, b"1", True)
     assert not half.readable
@@ -210,7 +210,7 @@ def test_the_end_is_not_seen_before_the_data_is_read() -> None:
 def test_no_number_of_gaps_is_too_many() -> None:
     """attacks 35: loss on the way may do the same as malice, so it ends nothing."""
     window = 1 << 14
-    half = ReceiveHalf(window, window)
+    half = ReceivingPart(window, window)
     for offset in range(1, window, 2):
         half.on_data_untrusted(offset, b"x", offset == window - 1)
     assert not half.readable

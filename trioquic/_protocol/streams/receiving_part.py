@@ -7,7 +7,7 @@ A reset that comes when all data is here changes nothing: the data is delivered,
 allows. A reset that comes earlier drops what was not read.
 
 Once the application has asked the peer to stop (STOP_SENDING), data is counted and thrown away.
-The half lasts until the final size is known, since both sides must agree on what the stream took of
+It lasts until the final size is known, since both sides must agree on what the stream took of
 the connection's flow control (sections 3.5 and 4.5).
 """
 
@@ -55,7 +55,7 @@ RECEIVE_TABLE: Final[dict[tuple[ReceiveState, ReceiveInput], ReceiveState]] = {
 }
 
 
-class ReceiveHalf:
+class ReceivingPart:
     """State and data of one receiving direction."""
 
     __slots__ = ("data", "final_size", "reset_code", "state", "stop_code", "window")

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from ..facts import ConnectionFacts
-from ..wire.packets import FIXED_BIT
+from ..wire.packets import QUIC_BIT
 
 # Drawn together: asking the system for each packet's bit would cost as much as a frame does.
 _AT_ONCE: Final = 64
 
 
-class FixedBits:
+class QuicBit:
     """The bits of the packets to come."""
 
     def __init__(self, facts: ConnectionFacts, rng: Callable[[int], bytes]) -> None:
@@ -24,9 +24,9 @@ class FixedBits:
         rely on it (section 3.1)."""
         peer = self._facts.peer
         if peer is None or not peer.grease_quic_bit:
-            return FIXED_BIT
+            return QUIC_BIT
         if self._left == 0:
             self._dice = self._rng(_AT_ONCE)
             self._left = _AT_ONCE
         self._left -= 1
-        return self._dice[self._left] & FIXED_BIT
+        return self._dice[self._left] & QUIC_BIT

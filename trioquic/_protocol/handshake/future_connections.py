@@ -19,20 +19,27 @@ _MOST_TOKENS: Final = 16
 LONGEST_NEW_TOKEN: Final = 600
 
 
-class ForLater:
+class FutureConnections:
     """`keep_tickets`: somebody wants them. `wall_time` was it, in seconds since 1970, when the
     connection's own clock said `began`."""
 
-    def __init__(self, keep_tickets: bool, wall_time: float, began: float) -> None:
+    def __init__(
+        self,
+        keep_tickets: bool,
+        facts: ConnectionFacts,
+        events: list[Event],
+        wall_time: float,
+        began: float,
+    ) -> None:
+        self._facts = facts
+        self._events = events
         self._keep_tickets = keep_tickets
         self._wall_time = wall_time
         self._began = began
         self._tickets = 0
         self._tokens: list[bytes] = []
 
-    def take_tickets(
-        self, tls: TlsClient, facts: ConnectionFacts, events: list[Event], now: float
-    ) -> None:
+    def take_tickets(self, tls: TlsClient, now: float) -> None:
         """Pass on what resumes this session, if anybody wants it."""
         tickets = tls.tickets.take()
         if not tickets or not self._keep_tickets:
@@ -41,14 +48,16 @@ class ForLater:
         del tickets[_MOST_TICKETS - self._tickets :]
         self._tickets += len(tickets)
         wall_time = self._wall_time + (now - self._began)
-        kept = b"" if facts.peer is None else remember(facts.peer)
+        peer = self._facts.peer
+        kept = b"" if peer is None else remember(peer)
         for ticket in tickets:
             if ticket.lifetime:
-                events.append(TicketReceived(resumption=tls.resume_with(ticket, wall_time, kept)))
+                resumption = tls.resume_with(ticket, wall_time, kept)
+                self._events.append(TicketReceived(resumption=resumption))
 
-    def on_new_token_untrusted(self, token: bytes, events: list[Event]) -> None:
+    def on_new_token_untrusted(self, token: bytes) -> None:
         """NEW_TOKEN: pass it on, unless it is the repair of a loss that was none (section 19.7)."""
         told = self._tokens
         if len(token) <= LONGEST_NEW_TOKEN and len(told) < _MOST_TOKENS and token not in told:
             told.append(token)
-            events.append(TokenReceived(token=token))
+            self._events.append(TokenReceived(token=token))

@@ -19,25 +19,25 @@ _MOST_ROOM: Final = 256_000
 _UNASKED: Final = 8.0
 
 
-class ServerRoom:
+class AmplificationLimit:
     """What the server may send on one path."""
 
     def __init__(self) -> None:
         # the server has validated this address or begun to: it has challenged it, or the handshake
         # was made here
-        self.trusted = False
+        self.validated = False
         # when the connection moved here from a path that answered no more, or from none
         self._needed_since = -inf
 
-    def on_trusted(self) -> None:
+    def on_validated(self) -> None:
         """The server has validated this address, or begun to."""
-        self.trusted = True
+        self.validated = True
 
     def on_moved_from_silence(self, now: float) -> None:
         """The connection moved here, and what was under way elsewhere is lost."""
         self._needed_since = now
 
-    def is_wanting(self, sent: int, received: int, now: float) -> bool:
+    def holds_up(self, sent: int, received: int, now: float) -> bool:
         """Whether what goes out is to be padded; with the bytes sent and received on the path."""
         if now >= self._needed_since + _UNASKED:
             return False

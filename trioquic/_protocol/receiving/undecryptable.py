@@ -14,7 +14,7 @@ from .arrival import Arrival, ReceiveCounters
 _SHORTEST_RESET: Final = 21
 
 
-class Strangers:
+class Undecryptable:
     """Judges datagrams that nobody we talk to has sealed; `counters` has all that came in."""
 
     def __init__(self, parts: Components) -> None:
@@ -25,7 +25,7 @@ class Strangers:
         self._lifetime = parts.lifetime
         self.counters = ReceiveCounters()
 
-    def count_forgery_untrusted(self) -> None:
+    def on_forged_untrusted(self) -> None:
         """A packet did not authenticate. RFC 9001 section 6.6: all keys of the connection together
         may fail so often."""
         counters = self.counters
@@ -34,14 +34,14 @@ class Strangers:
         if keys is not None and counters.dropped_unauthentic > keys.failure_limit:
             raise BadPacketError(AEAD_LIMIT_REACHED, "too many packets failed authentication")
 
-    def on_undecryptable(self, arrival: Arrival, datagram: bytes) -> None:
+    def on_datagram(self, arrival: Arrival, datagram: bytes) -> None:
         """It may be a stateless reset: then the last 16 bytes are a token we know (10.3.1)."""
         if len(datagram) < _SHORTEST_RESET or not self._facts.complete:
             return
         path_ids = self._paths.ids_with_remote(arrival.path.remote)
         reset = self._peer_ids.paths_reset_by(datagram[-16:], path_ids)
         if not reset:
-            self._paths.on_stranger(arrival.path)
+            self._paths.on_undecryptable(arrival.path)
         elif self._paths.may_outlive_reset(reset):
             for path_id in reset:
                 self._paths.on_reset(path_id, arrival.now)

@@ -4,7 +4,7 @@
     READY, SEND, DATA_SENT -- reset --> RESET_SENT -- acknowledged --> RESET_RECVD
     SEND, DATA_SENT -- early data refused (RFC 9001 section 4.6.2) --> READY
 
-The half knows what may be sent, what must be sent again and what was acknowledged. When and in
+It knows what may be sent, what must be sent again and what was acknowledged. When and in
 which packet is for `outbound.py` to decide. Two kinds of sending differ in what they need:
 
     fresh   bytes that never went out; they need credit of the stream and of the connection
@@ -59,7 +59,7 @@ SEND_TABLE: Final[dict[tuple[SendState, SendInput], SendState]] = {
 }
 
 
-class SendHalf:
+class SendingPart:
     """State and data of one sending direction."""
 
     __slots__ = (
@@ -96,7 +96,7 @@ class SendHalf:
 
     @property
     def was_reset(self) -> bool:
-        """The half was reset, so that its data need not arrive."""
+        """It was reset, so that its data need not arrive."""
         return self.reset_code is not None
 
     @property

@@ -7,7 +7,7 @@ import pytest
 
 from trioquic._protocol.errors import CommandError, IllegalTransitionError
 from trioquic._protocol.machine import advance
-from trioquic._protocol.streams.send_half import SEND_TABLE, SendHalf, SendInput, SendState
+from trioquic._protocol.streams.sending_part import SEND_TABLE, SendingPart, SendInput, SendState
 
 READY, SEND, DATA_SENT = SendState.READY, SendState.SEND, SendState.DATA_SENT
 DATA_RECVD, RESET_SENT, RESET_RECVD = (
@@ -41,41 +41,41 @@ def test_every_state_and_input(state: SendState, step: SendInput) -> None:
             advance(SEND_TABLE, state, step)
 
 
-def make() -> SendHalf:
-    half = SendHalf(limit=100, capacity=100)
+def make() -> SendingPart:
+    half = SendingPart(limit=100, capacity=100)
     assert half.write(b"0123456789", 0) == 10
     return half
 
 
-def sent(half: SendHalf) -> None:
+def sent(half: SendingPart) -> None:
     half.on_sent(10, False)
 
 
-def finished(half: SendHalf) -> None:
+def finished(half: SendingPart) -> None:
     half.finish()
     half.on_sent(10, True)
 
 
-def acked(half: SendHalf) -> None:
+def acked(half: SendingPart) -> None:
     finished(half)
     half.on_acked(0, 10, True)
 
 
-def reset(half: SendHalf) -> None:
+def reset(half: SendingPart) -> None:
     half.on_sent(10, False)
     assert half.reset(7)
 
 
-def reset_acked(half: SendHalf) -> None:
+def reset_acked(half: SendingPart) -> None:
     reset(half)
     half.on_reset_acked()
 
 
-def nothing(half: SendHalf) -> None:
+def nothing(half: SendingPart) -> None:
     pass
 
 
-STATES: dict[SendState, Callable[[SendHalf], None]] = {
+STATES: dict[SendState, Callable[[SendingPart], None]] = {
     READY: nothing,
     SEND: sent,
     DATA_SENT: finished,
@@ -85,7 +85,7 @@ STATES: dict[SendState, Callable[[SendHalf], None]] = {
 }
 
 
-def in_state(state: SendState) -> SendHalf:
+def in_state(state: SendState) -> SendingPart:
     half = make()
     STATES[state](half)
     assert half.state is state
@@ -181,7 +181,7 @@ def test_a_lost_fin_goes_again_unless_it_arrived_otherwise() -> None:
 
 
 def test_capacity_bounds_what_is_taken_and_start_skips_without_copying() -> None:
-    half = SendHalf(limit=1000, capacity=16)
+    half = SendingPart(limit=1000, capacity=16)
     assert half.write(b"0123456789", 2) == 8
     assert half.write(b"0123456789abc", 0) == 8
     assert half.room == 0
@@ -194,7 +194,7 @@ def test_capacity_bounds_what_is_taken_and_start_skips_without_copying() -> None
 
 
 def test_new_bytes_need_the_streams_credit_and_a_lone_fin_does_not() -> None:
-    half = SendHalf(limit=4, capacity=100)
+    half = SendingPart(limit=4, capacity=100)
     half.write(b"01234567", 0)
     assert half.has_fresh
     assert not half.blocked
