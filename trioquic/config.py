@@ -14,6 +14,7 @@ from ._deprecation import deprecated
 from ._protocol.config import MOST_DATAGRAM as _MOST_DATAGRAM
 from ._protocol.path.mtu import BASE as _BASE
 from ._protocol.recovery import choice as _choice
+from ._protocol.recovery import control as _control
 from ._protocol.recovery.control import CongestionControl as CongestionControl
 from ._protocol.tls import key_exchange as _key_exchange
 from ._protocol.wire import versions as _versions
@@ -82,7 +83,7 @@ def _congestion(name: str, choice: object) -> object:
     if not callable(choice):
         raise _checks.wrong_type(name, "a name or a callable", choice)
     control = choice(_BASE)
-    missing = [member for member in _choice.MEMBERS if not hasattr(control, member)]
+    missing = [member for member in _control.MEMBERS if not hasattr(control, member)]
     if missing:
         raise TypeError(f"{name}: {type(control).__name__} lacks {', '.join(missing)}")
     _checks.whole(-_checks.LARGEST_VARINT)(f"{name}: window", control.window)

@@ -15,7 +15,7 @@ SMALLEST = 1200
 
 def questions(count: int, first: int = 0) -> bytes:
     return b"".join(
-        fr.encode_path_challenge(number.to_bytes(8, "big"))
+        fr.encode_path_data(fr.PATH_CHALLENGE, number.to_bytes(8, "big"))
         for number in range(first, first + count)
     )
 

@@ -26,7 +26,7 @@ def test_43_before_their_keys(space: int) -> None:
     for size in range(1, 29):
         for last in range(1, size + 1):
             spoofer.joined(size, 2, last, known=True)
-    assert len(world.client._receiver._kept._kept) == 0
+    assert len(world.client._receiver._long._undecryptable._kept) == 0
     world.peer.send_flight()
     world.connect()
     goes_on(world)
@@ -83,7 +83,7 @@ def test_43_long_headers_without_a_sample(space: int) -> None:
     for size in range(20):
         world.inject(front + (0x4000 | size).to_bytes(2, "big") + bytes(size))
     assert dropped(world) - before == 20
-    assert len(world.client._receiver._kept._kept) == 0
+    assert len(world.client._receiver._long._undecryptable._kept) == 0
     world.peer.send_flight()
     world.connect()
     goes_on(world)

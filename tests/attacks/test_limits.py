@@ -36,7 +36,7 @@ def test_47_junk_with_foreign_ids_is_not_kept_and_causes_nothing(cut: int) -> No
         for datagram in junk(stranger):
             world.inject(datagram)
         world.run_for(0.001)
-    assert len(world.client._receiver._kept._kept) == 0
+    assert len(world.client._receiver._long._undecryptable._kept) == 0
     assert dropped(world) - before == 100
     assert len(world.peer.datagrams) == sent, "the ClientHello is not repeated"
     world.peer.send_flight()
@@ -53,7 +53,7 @@ def test_47_junk_with_our_id_costs_little() -> None:
         for datagram in junk(world.client.source_id):
             world.inject(datagram)
         world.run_for(0.0001)
-    assert len(world.client._receiver._kept._kept) <= 64
+    assert len(world.client._receiver._long._undecryptable._kept) <= 64
     assert len(world.peer.datagrams) - sent <= 12
     world.peer.send_flight()
     world.connect()

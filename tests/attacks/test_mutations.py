@@ -179,8 +179,8 @@ WELL_FORMED = st.one_of(
         st.binary(min_size=1, max_size=20),
         st.binary(min_size=16, max_size=16),
     ),
-    st.builds(fr.encode_path_challenge, st.binary(min_size=8, max_size=8)),
-    st.builds(fr.encode_path_response, st.binary(min_size=8, max_size=8)),
+    st.builds(fr.encode_path_data, st.just(fr.PATH_CHALLENGE), st.binary(min_size=8, max_size=8)),
+    st.builds(fr.encode_path_data, st.just(fr.PATH_RESPONSE), st.binary(min_size=8, max_size=8)),
 )
 
 

@@ -52,8 +52,8 @@ FRAMES: dict[str, bytes] = {
     "STREAMS_BLOCKED_UNI": fr.encode_integers(fr.STREAMS_BLOCKED_UNI, 100),
     "NEW_CONNECTION_ID": fr.encode_new_connection_id(300, 0, b"another1", TOKEN),
     "RETIRE_CONNECTION_ID": fr.encode_integers(fr.RETIRE_CONNECTION_ID, 1),
-    "PATH_CHALLENGE": fr.encode_path_challenge(b"\xffhallenge"[:8]),
-    "PATH_RESPONSE": fr.encode_path_response(b"\xffesponse"[:8]),
+    "PATH_CHALLENGE": fr.encode_path_data(fr.PATH_CHALLENGE, b"\xffhallenge"[:8]),
+    "PATH_RESPONSE": fr.encode_path_data(fr.PATH_RESPONSE, b"\xffesponse"[:8]),
     "CONNECTION_CLOSE": fr.encode_connection_close(300, 6, b"bye"),
     "CONNECTION_CLOSE_APP": fr.encode_connection_close(300, None, b"bye"),
     "HANDSHAKE_DONE": b"\x1e",
@@ -265,7 +265,7 @@ def test_7_packets_before_their_keys_wait_in_a_bounded_buffer() -> None:
         world.peer.send(APPLICATION, stream_frame(3, number, b"%d" % (number % 10)))
     world.settle()
     assert not released(world)
-    kept = len(world.client._receiver._kept._kept)
+    kept = len(world.client._receiver._long._undecryptable._kept)
     assert 1 <= kept <= 64
     assert world.client.statistics().dropped_no_keys == 200 - kept
     world.peer.script.send_crypto = True

@@ -35,7 +35,7 @@ TOKEN = b"0123456789abcdef"
 
 def challenges(count: int, mark: bytes) -> bytes:
     data = [mark + number.to_bytes(4, "big") for number in range(count)]
-    return b"".join(fr.encode_path_challenge(each) for each in data)
+    return b"".join(fr.encode_path_data(fr.PATH_CHALLENGE, each) for each in data)
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
@@ -89,11 +89,11 @@ def test_29_wrong_path_response_is_ignored() -> None:
     (sent,) = world.peer.sent_on(path)[0].all(fr.PATH_CHALLENGE)
     wrong = [bytes(8), sent[::-1], sent[:7] + bytes([sent[7] ^ 1])]
     for data in wrong:
-        world.peer.send(APPLICATION, fr.encode_path_response(data), path=path)
+        world.peer.send(APPLICATION, fr.encode_path_data(fr.PATH_RESPONSE, data), path=path)
     world.run_for(4 * world.delay)
     assert not world.seen(PathValidated)
     assert world.client.statistics().unmatched_path_responses == len(wrong)
-    world.peer.send(APPLICATION, fr.encode_path_response(sent), path=path)
+    world.peer.send(APPLICATION, fr.encode_path_data(fr.PATH_RESPONSE, sent), path=path)
     world.run_for(4 * world.delay)
     assert len(world.seen(PathValidated)) == 1
     goes_on(world)

@@ -77,7 +77,9 @@ def test_09_small_challenges_and_responses_are_accepted() -> None:
     world.client.validate(path, world.now)
     world.run_until(lambda: challenges(world, path))
     (data,) = challenges(world, path)[0].all(fr.PATH_CHALLENGE)
-    small = fr.encode_path_response(data) + fr.encode_path_challenge(b"smallest")
+    small = fr.encode_path_data(fr.PATH_RESPONSE, data) + fr.encode_path_data(
+        fr.PATH_CHALLENGE, b"smallest"
+    )
     world.peer.send(APPLICATION, small, path=path)
     world.settle()
     assert [e.path_id for e in world.seen(PathValidated)] == [path]
@@ -114,7 +116,7 @@ def test_11_a_response_on_another_path_validates_the_challenged_one() -> None:
         world.client.validate(path, world.now)
     world.run_until(lambda: challenges(world, first) and challenges(world, second))
     (data,) = challenges(world, second)[0].all(fr.PATH_CHALLENGE)
-    world.peer.send(APPLICATION, fr.encode_path_response(data), path=0)
+    world.peer.send(APPLICATION, fr.encode_path_data(fr.PATH_RESPONSE, data), path=0)
     world.run_for(2 * world.delay)
     assert [e.path_id for e in world.seen(PathValidated)] == [second]
     assert world.client.path_view(second).state is PathState.VALIDATED
@@ -140,7 +142,7 @@ def test_11_every_outstanding_challenge_may_be_answered(answered: int) -> None:
     world.client.validate(path, world.now)
     world.run_until(lambda: len(challenges(world, path)) >= 4)
     (data,) = challenges(world, path)[answered].all(fr.PATH_CHALLENGE)
-    world.peer.send(APPLICATION, fr.encode_path_response(data), path=path)
+    world.peer.send(APPLICATION, fr.encode_path_data(fr.PATH_RESPONSE, data), path=path)
     world.run_for(2 * world.delay)
     (event,) = world.seen(PathValidated)
     sent = challenges(world, path)[answered].now - world.delay

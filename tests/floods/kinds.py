@@ -196,11 +196,11 @@ def retirements(_world: World) -> Iterator[bytes]:
 
 
 def questions(_world: World) -> Iterator[bytes]:
-    return (fr.encode_path_challenge(value.to_bytes(8, "big")) for value in count())
+    return (fr.encode_path_data(fr.PATH_CHALLENGE, value.to_bytes(8, "big")) for value in count())
 
 
 def answers(_world: World) -> Iterator[bytes]:
-    return (fr.encode_path_response(value.to_bytes(8, "big")) for value in count())
+    return (fr.encode_path_data(fr.PATH_RESPONSE, value.to_bytes(8, "big")) for value in count())
 
 
 # -- the rest --------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def test_54_acknowledged_probes_are_none(alone: bool) -> None:
         world.run_until(lambda: world.peer.packets[-1].path == path)
         probe = world.peer.packets[-1]
         ack = fr.encode_ack([(probe.number, probe.number)], 0, None)
-        response = fr.encode_path_response(probe.all(fr.PATH_CHALLENGE)[0])
+        response = fr.encode_path_data(fr.PATH_RESPONSE, probe.all(fr.PATH_CHALLENGE)[0])
         for payload in (ack, response) if alone else (ack + response,):
             world.peer.send(APPLICATION, payload, path=path)
         world.run_for(4.0)

@@ -37,7 +37,7 @@ def test_an_answer_to_the_old_active_path_after_the_move() -> None:
     world.run_for(0.5)
     assert world.client.path_view(0).pto_count > 0
     world.client.migrate(path, world.now)
-    world.peer.send(APPLICATION, fr.encode_path_response(data), path=0)
+    world.peer.send(APPLICATION, fr.encode_path_data(fr.PATH_RESPONSE, data), path=0)
     world.run_for(4 * world.delay)
     assert world.client.path_view(0).state is PathState.VALIDATED
     world.peer.script.acknowledge = True
@@ -64,7 +64,7 @@ def standby_by_hand(world: World) -> int:
     world.client.validate(path, world.now)
     world.run_until(lambda: challenges(world, path))
     (data,) = challenges(world, path)[0].all(fr.PATH_CHALLENGE)
-    world.peer.send(APPLICATION, fr.encode_path_response(data), path=path)
+    world.peer.send(APPLICATION, fr.encode_path_data(fr.PATH_RESPONSE, data), path=path)
     world.settle()
     assert world.client.path_view(path).state is PathState.VALIDATED
     return path

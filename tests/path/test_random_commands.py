@@ -99,7 +99,7 @@ class Chaos:
             case "challenge":
                 peer.challenge(path)
             case "response":
-                peer.send(APPLICATION, fr.encode_path_response(bytes(8)), path=path)
+                peer.send(APPLICATION, fr.encode_path_data(fr.PATH_RESPONSE, bytes(8)), path=path)
             case "new_id":
                 peer.issue_id(retire_prior_to=self.random.randrange(max(peer.issued) + 1))
             case "retire" if len(peer.client_ids) > 1:

@@ -202,7 +202,12 @@ class ScriptedServer:
                 self._leave_path(self.issued[value][0])
             self._supply_ids()
         elif frame.kind == fr.PATH_CHALLENGE and self.script.answer_challenges:
-            self.send(APPLICATION, fr.encode_path_response(value), path=packet.path, pad_to=1200)
+            self.send(
+                APPLICATION,
+                fr.encode_path_data(fr.PATH_RESPONSE, value),
+                path=packet.path,
+                pad_to=1200,
+            )
         elif frame.kind in (fr.CONNECTION_CLOSE, fr.CONNECTION_CLOSE_APP) and not self.close:
             self.close = value
             self.close_packet = packet
@@ -421,7 +426,7 @@ class ScriptedServer:
         """A PATH_CHALLENGE of the server's own."""
         data = data or b"chal" + len(self.challenges).to_bytes(4, "big")
         self.challenges[data] = path
-        self.send(APPLICATION, fr.encode_path_challenge(data), path=path, pad_to=1200)
+        self.send(APPLICATION, fr.encode_path_data(fr.PATH_CHALLENGE, data), path=path, pad_to=1200)
 
     def send_retry(self, tag: bytes | None = None, token: bytes | None = None) -> None:
         assert self.original_dcid is not None

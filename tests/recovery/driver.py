@@ -36,14 +36,10 @@ def no_randomness(count: int) -> bytes:
 class Sender:
     """Sends packets into a `LossDetector` and acknowledges them."""
 
-    def __init__(
-        self, confirmed: bool = True, initial_rtt: float = 0.333, congestion: Choice = CUBIC
-    ) -> None:
+    def __init__(self, confirmed: bool = True, congestion: Choice = CUBIC) -> None:
         self.facts = ConnectionFacts()
         self.facts.on_active_path(0)
-        self.detector = LossDetector(
-            self.facts, no_randomness, initial_rtt=initial_rtt, congestion=congestion
-        )
+        self.detector = LossDetector(self.facts, no_randomness, congestion=congestion)
         # tests count packets: none is left out (test_numbers.py is about those that are)
         self.detector._numbers = [PacketNumbers(no_randomness, skipping=False) for _ in SPACES]
         self.detector.add_path(0)

@@ -24,7 +24,7 @@ from trioquic.testing import Record
 SCENARIO = SCENARIOS["travel-outages"]
 STRANGER = bytes(8)
 PING = bytes([fr.PING])
-CHALLENGE = fr.encode_path_challenge(b"new data") + bytes(1162)
+CHALLENGE = fr.encode_path_data(fr.PATH_CHALLENGE, b"new data") + bytes(1162)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_08_and_09_bad_probes(journey: tuple[Case, Outcome]) -> None:
     assert ["challenge in" in text for text in violations(case, small)] == [True]
     packets = open_packets(mine(outcome), outcome.secrets)
     data = next(packet.all(fr.PATH_CHALLENGE)[0] for packet in packets if packet.probing)
-    again = fr.encode_path_challenge(data) + bytes(1162)
+    again = fr.encode_path_data(fr.PATH_CHALLENGE, data) + bytes(1162)
     twice = forge(outcome, again, source=(CELLULAR, 1), destination=(SERVER, PORT))
     assert ["2 times" in text for text in violations(case, twice)] == [True]
 

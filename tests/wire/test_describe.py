@@ -115,11 +115,11 @@ def described(payload: bytes, exponent: int = 3) -> list[dict[str, Any]]:
             {"frame_type": "retire_connection_id", "sequence_number": 3},
         ),
         (
-            frames.encode_path_challenge(b"12345678"),
+            frames.encode_path_data(frames.PATH_CHALLENGE, b"12345678"),
             {"frame_type": "path_challenge", "data": b"12345678".hex()},
         ),
         (
-            frames.encode_path_response(b"12345678"),
+            frames.encode_path_data(frames.PATH_RESPONSE, b"12345678"),
             {"frame_type": "path_response", "data": b"12345678".hex()},
         ),
         (

@@ -103,8 +103,8 @@ def any_frame(draw: st.DrawFn) -> tuple[int, bytes, Any]:
             (high, low, cid, token),
         ),
         f.RETIRE_CONNECTION_ID: (f.encode_integers(f.RETIRE_CONNECTION_ID, a), a),
-        f.PATH_CHALLENGE: (f.encode_path_challenge(token[:8]), token[:8]),
-        f.PATH_RESPONSE: (f.encode_path_response(token[:8]), token[:8]),
+        f.PATH_CHALLENGE: (f.encode_path_data(f.PATH_CHALLENGE, token[:8]), token[:8]),
+        f.PATH_RESPONSE: (f.encode_path_data(f.PATH_RESPONSE, token[:8]), token[:8]),
         f.DATAGRAM: (b"\x30" + data, data),
         f.DATAGRAM_WITH_LENGTH: (f.encode_datagram_header(len(data)) + data, data),
         f.CONNECTION_CLOSE: (f.encode_connection_close(a, b, data), (a, b, data)),
@@ -268,8 +268,8 @@ def test_frames_have_their_numbers() -> None:
     assert f.encode_integers(f.STREAMS_BLOCKED_UNI, 1) == b"\x17\x01"
     assert f.encode_new_connection_id(2, 1, b"c", bytes(16)) == b"\x18\x02\x01\x01c" + bytes(16)
     assert f.encode_integers(f.RETIRE_CONNECTION_ID, 1) == b"\x19\x01"
-    assert f.encode_path_challenge(b"12345678") == b"\x1a12345678"
-    assert f.encode_path_response(b"12345678") == b"\x1b12345678"
+    assert f.encode_path_data(f.PATH_CHALLENGE, b"12345678") == b"\x1a12345678"
+    assert f.encode_path_data(f.PATH_RESPONSE, b"12345678") == b"\x1b12345678"
     assert f.encode_connection_close(1, 2, b"r") == b"\x1c\x01\x02\x01r"
     assert f.encode_connection_close(1, None, b"r") == b"\x1d\x01\x01r"
     assert (f.PADDING, f.PING, f.HANDSHAKE_DONE) == (0, 1, 0x1E)

@@ -1,7 +1,7 @@
 """The components of one connection, made in the order in which they need each other.
 
-Whoever wires itself up takes from here what it needs, in its constructor, and does not keep the
-rest: the façade, the receiving and the sending side, and the place that applies the handshake.
+The receiving and the sending side take from here what they need; the façade and the place that
+applies the handshake, which speak to nearly all of them, keep this.
 """
 
 from collections.abc import Callable

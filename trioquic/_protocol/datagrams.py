@@ -1,12 +1,10 @@
 """Unreliable datagrams (RFC 9221): DATAGRAM frames, both ways.
 
 Sent ones go out in order, before data of streams, under congestion control, and are never sent
-again. Received ones wait for a reader. Both queues are bounded in number, and what is received in
-bytes, too, for no flow control does that. Who falls behind loses the oldest, for in what is sent
-this way news matter more than completeness. All that is dropped is counted.
-
-A path decides how large a packet is, so what fitted when it was queued may not fit the path that
-the connection has moved to: it is dropped when its turn comes.
+again. Received ones wait for a reader. Both queues are bounded, as no flow control does that: who
+falls behind loses the oldest, for in what is sent this way news matter more than completeness. A
+datagram that does not fit the path that the connection has moved to is dropped when its turn comes.
+All that is dropped is counted.
 """
 
 from collections import deque
@@ -60,16 +58,6 @@ class Receipt:
         self.awaited = True
 
 
-class _Waiting:
-    """A datagram that was not sent yet."""
-
-    __slots__ = ("data", "receipt")
-
-    def __init__(self, data: bytes, receipt: Receipt) -> None:
-        self.data = data
-        self.receipt = receipt
-
-
 class DatagramToken(Token):
     """A datagram on its way."""
 
@@ -96,7 +84,7 @@ class Datagrams:
         self._events = events
         self._peer_limit = 0  # the largest frame that the peer takes, 0: none
         # made when they are needed: an empty deque takes 760 bytes
-        self._outgoing: deque[_Waiting] | None = None
+        self._outgoing: deque[tuple[bytes, Receipt]] | None = None
         self._incoming: deque[bytes] | None = None
         self._incoming_bytes = 0
         self._most_bytes = max(_LEAST_BYTES, buffer * _USUAL_SIZE)
@@ -130,9 +118,9 @@ class Datagrams:
         queue = self._outgoing
         if queue is None:
             queue = self._outgoing = deque()
-        queue.append(_Waiting(data, receipt))
+        queue.append((data, receipt))
         if len(queue) > self._buffer:
-            self._drop(queue.popleft())
+            self._drop(queue.popleft()[1])
         return receipt
 
     def has_pending(self) -> bool:
@@ -146,19 +134,19 @@ class Datagrams:
             return
         largest = self.largest(full_room)
         while queue:
-            waiting = queue[0]
-            size = len(waiting.data)
+            data, receipt = queue[0]
+            size = len(data)
             # The peer may take none at all, not even empty ones.
             if size > largest or size + _SHORT_OVERHEAD > self._peer_limit:
-                self._drop(queue.popleft())
+                self._drop(queue.popleft()[1])
                 continue
             header = encode_datagram_header(size)
             if len(header) + size > builder.room:
                 return
             queue.popleft()
-            builder.add_data(header, waiting.data, DatagramToken(self, waiting.receipt))
+            builder.add_data(header, data, DatagramToken(self, receipt))
             self.sent += 1
-            waiting.receipt.outcome = DatagramOutcome.SENT
+            receipt.outcome = DatagramOutcome.SENT
 
     def settle(self, receipt: Receipt, outcome: DatagramOutcome) -> None:
         """Note what became of a datagram, and tell it if anybody waits for that."""
@@ -166,9 +154,9 @@ class Datagrams:
         if receipt.awaited:
             self._events.append(DatagramSettled())
 
-    def _drop(self, waiting: _Waiting) -> None:
+    def _drop(self, receipt: Receipt) -> None:
         self.dropped_sending += 1
-        self.settle(waiting.receipt, DatagramOutcome.DROPPED)
+        self.settle(receipt, DatagramOutcome.DROPPED)
 
     # -- receiving ---------------------------------------------------------------------------------
 

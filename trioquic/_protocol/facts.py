@@ -38,11 +38,6 @@ class ConnectionFacts:
         # who writes a trace, if anybody
         self.observer: Observer | None = None
 
-    @property
-    def disabled_by_peer(self) -> bool:
-        """Whether the server sent disable_active_migration (RFC 9000 section 18.2)."""
-        return self.peer is not None and self.peer.disable_active_migration
-
     def on_observer(self, observer: "Observer") -> None:
         """Somebody watches the connection from now on."""
         self.observer = observer

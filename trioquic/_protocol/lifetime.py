@@ -83,8 +83,6 @@ class Lifetime:
         self.close_frame: CloseFrame | None = None
         self.close_pending = False
 
-    # -- idle timeout and keep-alive ---------------------------------------------------------------
-
     def on_packet_received(self, now: float) -> None:
         """An authentic packet was processed: the idle timer starts anew."""
         self._restarted_at = now
@@ -141,8 +139,6 @@ class Lifetime:
         if self.open:
             self._advance(LifeInput.EXPIRE)
             self._terminate(Ending.GIVEN_UP, reason)
-
-    # -- beginning and end -------------------------------------------------------------------------
 
     def on_complete(self, peer_timeout: float) -> None:
         """The handshake is complete. The smaller of both sides' idle timeouts counts; 0 means none

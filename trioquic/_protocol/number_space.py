@@ -29,10 +29,10 @@ class NumberSpace:
         self.write: PacketKeys | None = None
         self.discarded = False
 
-    def install(self, read: PacketKeys, write: PacketKeys) -> None:
-        """Packets of this space are opened and sealed with these keys from now on."""
-        self.read = read
-        self.write = write
+    def install(self, suite: int, read: bytes, write: bytes, version: int) -> None:
+        """Packets are opened and sealed with keys that follow from these secrets from now on."""
+        self.read = PacketKeys.derive(suite, read, version)
+        self.write = PacketKeys.derive(suite, write, version)
 
     def discard(self) -> None:
         """Forget keys and data; packets of this space are dropped from now on."""

@@ -1,9 +1,7 @@
 """What somebody who writes a trace gets to see of a connection.
 
-The core has no log. It has one observer or none, and looks whether there is one at the few places
-that everything comes through: a packet opened, a packet sealed, an ACK processed, a path's step. An
-observer decides nothing and must not call back. It is told in the order in which things happen; the
-time is told with packets only, as it is the runtime's and has the connection's clock at hand.
+The core has no log. It has one observer or none (`facts.py`), which decides nothing and must not
+call back. It is told in the order in which things happen; the time is told with packets only.
 
 This is a protocol and no base class, as observers are written in plain Python, compiled or not; and
 for the same reason it is itself never compiled (see setup.py).

@@ -1,12 +1,9 @@
 """A set of integers kept as sorted, disjoint, half-open ranges.
 
 Used for the packet numbers that were received and for the bytes of a stream that were received,
-acknowledged or must be sent again. All of them have the same habit: nearly every change touches the
-last range, so that case is handled before any search. The others cost one bisection and one list
-splice. The ranges are two parallel lists of ints (no tuple per range is kept), and neighbours are
-always joined: `ends[i] < starts[i + 1]`.
-
-The set has no bound of its own. Whoever feeds it with what a peer sends looks at `len()` and drops.
+acknowledged or must be sent again. Nearly every change touches the last range, so that case is
+handled before any search. The ranges are two parallel lists of ints (no tuple per range is kept),
+and neighbours are always joined: `ends[i] < starts[i + 1]`. The set has no bound of its own.
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,12 +1,10 @@
 """The connection IDs we give to the server (RFC 9000 section 5.1.1).
 
 All are of one length, so that a short header can be read without asking. The server always has a
-few unused ones: it needs one to answer us on each new path.
-
-Who retires them is the server. Some keep the ID of a path that we gave up for as long as the
-connection lives, and after a few such paths have nothing left to answer a probe with. So when the
-unused ones run out while others belong to no path any more, Retire Prior To asks for all of the
-old ones back (section 5.1.2), once at a time.
+few unused ones: it needs one to answer us on each new path. Who retires them is the server. Some
+keep the ID of a path that we gave up for as long as the connection lives, and at last have nothing
+left to answer a probe with. So when the unused ones run out while others belong to no path any
+more, Retire Prior To asks for all of the old ones back (section 5.1.2), once at a time.
 """
 
 from collections.abc import Callable
@@ -45,11 +43,11 @@ class OwnIds:
         first = rng(OWN_ID_LENGTH)
         self.first = first
         self._by_id: dict[bytes, int] = {first: 0}
-        self._by_sequence: dict[int, bytes] = {0: first}
+        # with the token of a stateless reset, which the first one has none of
+        self._by_sequence: dict[int, tuple[bytes, bytes]] = {0: (first, b"")}
         # Retired by the peer, but packets that it sent before may still come, on a slower path for
         # instance: dropping them would look like loss. Only the newest are kept.
         self._late: dict[bytes, int] = {}
-        self._reset_tokens: dict[int, bytes] = {}
         self._next_sequence = 1
         # this one and those above have not been in a frame yet: they go out in order
         self._never_sent = 1
@@ -68,11 +66,8 @@ class OwnIds:
     @property
     def unused(self) -> int:
         """How many of them the peer has not used yet (section 5.1.1 asks for one to migrate)."""
-        return sum(
-            1
-            for sequence in self._by_sequence
-            if sequence >= self._retire_prior_to and sequence not in self._used
-        )
+        fresh = self._by_sequence.keys() - self._used
+        return sum(1 for sequence in fresh if sequence >= self._retire_prior_to)
 
     def sequence_of(self, connection_id: bytes) -> int:
         """The number of one of our IDs, -1 for a stranger. The first sight of an ID uses it up."""
@@ -122,14 +117,14 @@ class OwnIds:
             raise BadPacketError(PROTOCOL_VIOLATION, "retired an ID that was never sent", 0x19)
         if sequence == arrived_on:
             raise BadPacketError(PROTOCOL_VIOLATION, "retired the ID it was sent to", 0x19)
-        connection_id = self._by_sequence.pop(sequence, None)
-        if connection_id is None:
+        retired = self._by_sequence.pop(sequence, None)
+        if retired is None:
             return
+        connection_id = retired[0]
         del self._by_id[connection_id]
         self._late[connection_id] = sequence
         if len(self._late) > _MOST_ISSUED:
             del self._late[next(iter(self._late))]
-        self._reset_tokens.pop(sequence, None)
         self._used.discard(sequence)
         self._replenish()
 
@@ -140,8 +135,7 @@ class OwnIds:
             sequence = self._next_sequence
             self._next_sequence += 1
             self._by_id[connection_id] = sequence
-            self._by_sequence[sequence] = connection_id
-            self._reset_tokens[sequence] = self._rng(16)
+            self._by_sequence[sequence] = connection_id, self._rng(16)
             # Before those that are offered again: the server may have them in use already, and one
             # that gives back what Retire Prior To names must have something to go on with.
             fresh = sum([1 for other in self._to_send if other >= self._never_sent])
@@ -155,16 +149,12 @@ class OwnIds:
         """NEW_CONNECTION_ID frames; probing frames, they may travel with a PATH_CHALLENGE."""
         while self._to_send:
             sequence = self._to_send[0]
-            connection_id = self._by_sequence.get(sequence)
-            if connection_id is None:
+            issued = self._by_sequence.get(sequence)
+            if issued is None:
                 self._to_send.pop(0)
                 continue
-            frame = frames.encode_new_connection_id(
-                sequence,
-                min(self._retire_prior_to, sequence),
-                connection_id,
-                self._reset_tokens[sequence],
-            )
+            prior = min(self._retire_prior_to, sequence)
+            frame = frames.encode_new_connection_id(sequence, prior, *issued)
             if len(frame) > builder.room:
                 return
             self._to_send.pop(0)

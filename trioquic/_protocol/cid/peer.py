@@ -8,6 +8,7 @@ be on their way is bounded, because the peer can force retirements by raising Re
 
 import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..builder import PacketBuilder
 from ..errors import CONNECTION_ID_LIMIT_ERROR, PROTOCOL_VIOLATION, BadPacketError
@@ -19,15 +20,13 @@ from ..wire import frames
 _MAX_RETIRED_RANGES = 64
 
 
+@dataclass(slots=True)
 class PeerId:
     """One connection ID of the peer, with the token of a stateless reset that belongs to it."""
 
-    __slots__ = ("connection_id", "reset_token", "sequence")
-
-    def __init__(self, sequence: int, connection_id: bytes, reset_token: bytes | None) -> None:
-        self.sequence = sequence
-        self.connection_id = connection_id
-        self.reset_token = reset_token
+    sequence: int
+    connection_id: bytes
+    reset_token: bytes | None
 
 
 class _RetireToken(Token):

@@ -1,21 +1,15 @@
 """The 1-RTT keys of both directions and their updates (RFC 9001 section 6).
 
-Two generations are counted, one for reading and one for writing. At rest they are equal. Either
-side may start an update:
+Two generations are counted, one for reading and one for writing; at rest they are equal. When this
+side starts an update, the write generation goes one ahead, and the read generation follows with the
+peer's first packet in the new phase. When the peer does, both move with a packet of the other phase
+bit, and a number above all of the current phase, that the next keys open.
 
-- This side starts (`initiate_update`): the write generation goes one ahead. The read generation
-  follows with the peer's first packet in the new phase.
-- The peer starts: a packet with the other phase bit and a number above all of the current read
-  phase opens with the next keys. Both generations move.
-
-Nothing moves before such a packet has authenticated: a forged phase bit costs a trial with keys
-that exist already, and changes nothing. The keys before the current ones are kept for three PTOs
-to open packets that were overtaken, and to recognise a peer that goes back to them (section 6.4).
-Every received packet costs one trial, whatever its phase bit and number say, so that timing does
-not tell which keys there are (section 9.5); during those three PTOs a forgery may cost two.
-
-Header protection does not change in an update, so one context for each direction serves all
-phases.
+Nothing moves before such a packet has authenticated. The keys before the current ones are kept for
+three PTOs to open packets that were overtaken, and to recognise a peer that goes back to them
+(section 6.4). Every received packet costs one trial, whatever its phase bit and number say, so that
+timing does not tell which keys there are (section 9.5); during those three PTOs a forgery may cost
+two. Header protection does not change in an update.
 """
 
 from typing import Final

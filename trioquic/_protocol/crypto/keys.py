@@ -1,17 +1,11 @@
 """Packet protection keys (RFC 9001 section 5): AEAD and header protection for one direction.
 
-A PacketKeys is made of one traffic secret and lives as long as it. The AEAD object and the header
-protection context are made once: building them costs more than a packet. The nonce is the IV as
-an integer XOR the packet number. `masks` takes the samples of many packets at once, because one
-call into the AES code costs the same for one block and for sixty-four. That code works on a stream
-and keeps what is less than a block, so `masks` takes none. All but the last byte of the nonce are
-kept from packet to packet.
-
-With AES the mask of a packet is its sample encrypted as one block; with ChaCha20 the sample is
-counter and nonce of a key stream. Both give 16 bytes for each sample, of which 5 are used.
-
-`protect`, `protect_batch` and `unprotect_long_untrusted` put the header protection onto whole
-packets. Short headers that come in are taken apart by `receive`.
+A PacketKeys is made of one traffic secret and lives as long as it, and so do its AEAD object and
+its header protection context: building them costs more than a packet. `masks` takes the samples of
+many packets at once, because one call into the AES code costs the same for one block and for
+sixty-four. With AES the mask of a packet is its sample encrypted as one block; with ChaCha20 the
+sample is counter and nonce of a key stream. Both give 16 bytes for each sample, of which 5 are
+used. Short headers that come in are unmasked elsewhere (short_headers.py).
 """
 
 from collections.abc import Callable
@@ -45,26 +39,29 @@ _IV_LENGTH: Final = 12
 _ZEROS: Final = bytes(SAMPLE_LENGTH)
 
 
+# Of each suite its hash function (RFC 8446 appendix B.4), the length of its keys, how many packets
+# one key may seal and how many of a connection may fail authentication (RFC 9001 section 6.6); with
+# ChaCha20 it may seal as many as there are packet numbers
+_SUITES: Final[dict[int, tuple[hashes.HashAlgorithm, int, int, int]]] = {
+    TLS_AES_128_GCM_SHA256: (hashes.SHA256(), 16, 1 << 23, 1 << 52),
+    TLS_AES_256_GCM_SHA384: (hashes.SHA384(), 32, 1 << 23, 1 << 52),
+    TLS_CHACHA20_POLY1305_SHA256: (hashes.SHA256(), 32, 1 << 62, 1 << 36),
+}
+
+
 def suite_hash(cipher_suite: int) -> hashes.HashAlgorithm:
-    """The hash function that goes with a TLS 1.3 cipher suite (RFC 8446 appendix B.4)."""
-    if cipher_suite == TLS_AES_256_GCM_SHA384:
-        return hashes.SHA384()
-    return hashes.SHA256()
+    """The hash function that goes with a TLS 1.3 cipher suite."""
+    return _SUITES[cipher_suite][0]
 
 
 def confidentiality_limit(cipher_suite: int) -> int:
-    """How many packets one key may seal (RFC 9001 section 6.6)."""
-    if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
-        # more than there are packet numbers
-        return 1 << 62
-    return 1 << 23
+    """How many packets one key may seal."""
+    return _SUITES[cipher_suite][2]
 
 
 def integrity_limit(cipher_suite: int) -> int:
-    """How many packets of a connection may fail authentication (RFC 9001 section 6.6)."""
-    if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
-        return 1 << 36
-    return 1 << 52
+    """How many packets of a connection may fail authentication."""
+    return _SUITES[cipher_suite][3]
 
 
 def hkdf_expand_label(
@@ -107,7 +104,7 @@ class PacketKeys:
         mask_context: CipherContext,
         version: int,
     ) -> None:
-        key = _expand_label(keyed, _label(b"key", version), _key_length(cipher_suite))
+        key = _expand_label(keyed, _label(b"key", version), _SUITES[cipher_suite][1])
         iv = _expand_label(keyed, _label(b"iv", version), _IV_LENGTH)
         aead: AESGCM | ChaCha20Poly1305
         if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
@@ -131,7 +128,7 @@ class PacketKeys:
     def derive(cipher_suite: int, secret: bytes, version: int = VERSION_1) -> "PacketKeys":
         """The keys of a new level, from its traffic secret (RFC 9001 section 5.1)."""
         keyed = HMAC(secret, suite_hash(cipher_suite))
-        hp = _expand_label(keyed, _label(b"hp", version), _key_length(cipher_suite))
+        hp = _expand_label(keyed, _label(b"hp", version), _SUITES[cipher_suite][1])
         cipher: Cipher[None] | Cipher[modes.ECB]
         if cipher_suite == TLS_CHACHA20_POLY1305_SHA256:
             cipher = Cipher(algorithms.ChaCha20(hp, _ZEROS), mode=None)
@@ -190,14 +187,6 @@ class PacketKeys:
 def _label(name: bytes, version: int) -> bytes:
     """RFC 9001 section 5.1, RFC 9369 section 3.3.2."""
     return (b"quicv2 " if version == VERSION_2 else b"quic ") + name
-
-
-def _key_length(cipher_suite: int) -> int:
-    if cipher_suite == TLS_AES_128_GCM_SHA256:
-        return 16
-    if cipher_suite in (TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256):
-        return 32
-    raise ValueError(f"not a cipher suite of QUIC version 1: {cipher_suite:#06x}")
 
 
 def protect(keys: PacketKeys, header: bytes, pn_length: int, sealed: bytes) -> bytes:

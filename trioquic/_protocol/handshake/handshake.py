@@ -22,10 +22,7 @@ from ..tls.alerts import NO_APPLICATION_PROTOCOL, tls_error
 from ..tls.client import TlsClient
 from ..tls.state import EarlyData
 from ..wire.packets import LongHeader
-from ..wire.transport_parameters import (
-    TransportParameters,
-    decode_transport_parameters_untrusted,
-)
+from ..wire.transport_parameters import TransportParameters, decode_transport_parameters_untrusted
 from .future_connections import LONGEST_NEW_TOKEN
 from .negotiation import VersionChoice
 from .zero_rtt import ZeroRtt, check_limits_untrusted, remembered_parameters
@@ -96,10 +93,7 @@ class Handshake:
     def _install_initial_keys(self, connection_id: bytes) -> None:
         version = self.versions.current
         client, server = initial_secrets(connection_id, version)
-        self._spaces[INITIAL].install(
-            PacketKeys.derive(_INITIAL_SUITE, server, version),
-            PacketKeys.derive(_INITIAL_SUITE, client, version),
-        )
+        self._spaces[INITIAL].install(_INITIAL_SUITE, server, client, version)
         self._initial_id = connection_id
         self._other_keys.clear()
 
@@ -111,11 +105,7 @@ class Handshake:
             self._spaces[secret.level - 1].crypto.check_consumed_untrusted()
             suite = secret.cipher_suite
             if secret.level == HANDSHAKE:
-                space = self._spaces[HANDSHAKE]
-                space.install(
-                    PacketKeys.derive(suite, secret.read, version),
-                    PacketKeys.derive(suite, secret.write, version),
-                )
+                self._spaces[HANDSHAKE].install(suite, secret.read, secret.write, version)
             elif secret.level == APPLICATION:
                 self.one_rtt = OneRttKeys(suite, secret.read, secret.write, self._facts, version)
 

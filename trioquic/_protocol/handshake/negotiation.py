@@ -3,8 +3,7 @@
 It begins with one version and names all it could speak in its authenticated transport parameters.
 The server may answer in another of these: the first of its packets in another version that can be
 opened says which, or its first CRYPTO frame that it stays with the original one (RFC 9369 section
-4.1). From then on only that version counts. Before, it may have acknowledged the first part of a
-ClientHello in the original version, as it had not read all of it.
+4.1). Before, it may have acknowledged the first part of a ClientHello in the original version.
 
 What it says of versions in its own parameters must agree with what happened, so that nobody on the
 way can talk the two into an older version: neither by rewriting a packet's version nor by forging a

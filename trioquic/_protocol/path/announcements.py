@@ -1,11 +1,10 @@
 """What the server must hear from the active path without delay (RFC 9000 sections 9.2 and 13.2).
 
 After a move a packet that is no probe shows the server where the client is, and what was received
-is said again: the last ACK went out on the old path, perhaps into nothing, and a peer that hears
-nothing of its losses waits for its own PTO. When the first packet comes in on the new path, that is
-acknowledged with a PING: what the server had under way on the old path may be lost, and it can know
-that only from the acknowledgement of something newer, such as this (section 13.2.1 allows no bare
-ACK of an ACK).
+is said again: the last ACK may have gone out into nothing. When the first packet comes in on the
+new path, that is acknowledged with a PING: what the server had under way on the old path may be
+lost, and it can know that only from the acknowledgement of something newer, such as this (section
+13.2.1 allows no bare ACK of an ACK).
 """
 
 
@@ -24,18 +23,13 @@ class Announcements:
 
     def on_moved(self) -> None:
         """The connection moved, or its path is there again."""
-        self._say()
-        self.arriving = True
+        self.ping_needed = self.ack_needed = self.arriving = True
 
     def on_heard(self) -> None:
         """Something came in on the active path."""
         if self.arriving:
             self.arriving = False
-            self._say()
-
-    def _say(self) -> None:
-        self.ping_needed = True
-        self.ack_needed = True
+            self.ping_needed = self.ack_needed = True
 
     def on_ping_sent(self) -> None:
         """A packet that elicits an acknowledgement is made."""

@@ -4,10 +4,9 @@ A server sends to where the newest packet that is no probe came from (RFC 9000 s
 that follows the last path that answered its challenge instead takes a whole download to a standby
 path, which may be slow or cost money, and nothing fails by that.
 
-What was under way when the connection moved comes in on the old path for a while: its numbers are
-lower than those on the new one, and before anything came in there it is given three PTOs. Newer
-packets that carry more than probing frames, and keep coming for longer than a PTO with none newer
-on the active path, are the server's choice.
+What was under way when the connection moved comes in on the old path for a while: before anything
+came in on the new one it is given three PTOs. Packets with higher numbers that carry more than
+probing frames, and keep coming for longer than a PTO, are the server's choice.
 """
 
 from math import inf

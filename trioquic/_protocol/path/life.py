@@ -49,16 +49,6 @@ class PathLife:
         return PathState.PROBING if probing else PathState.CANDIDATE
 
     @property
-    def was_active(self) -> bool:
-        """Whether it carries the connection, or ever did."""
-        return self.activated_at > -inf
-
-    @property
-    def was_validated(self) -> bool:
-        """Whether the server has ever shown that it receives what is sent here."""
-        return self.validated_at > -inf
-
-    @property
     def doubtful(self) -> bool:
         """Whether there is no sign yet that packets get to the server and back."""
         return self.validated_at == -inf and self.heard_at == -inf

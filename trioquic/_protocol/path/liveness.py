@@ -1,16 +1,14 @@
 """Notices that the peer has fallen silent although data is expected.
 
-A client that only receives has nothing in flight whose loss it could notice (its ACKs are never
-acknowledged), so the death of its path would go unseen until the idle timeout. While a stream
-expects data and nothing arrives for longer than the path's recent rhythm explains, two PINGs are
-due; what becomes of them is then a matter of the PTO (RFC 9002 section 6.2). With anything in
-flight that is to be acknowledged it is the PTO's matter already.
+A client that only receives has nothing in flight whose loss it could notice, so the death of its
+path would go unseen until the idle timeout. While a stream expects data and nothing arrives for
+longer than the path's recent rhythm explains, two PINGs are due; what becomes of them is then a
+matter of the PTO (RFC 9002 section 6.2).
 
 The rhythm: a quarter more than the round trip, or than the recent gap between packets, but no more
 than two PTOs, so that a path's death is noticed within three. Asking in vain costs two small
 packets, asking late costs the whole connection's time. Who waits long for an answer (a long poll)
-is asked less often, at a quarter of the time that has passed since there was data. An idle
-connection is never disturbed.
+is asked less often, at a quarter of the time that has passed since there was data.
 """
 
 from math import inf

@@ -4,6 +4,8 @@ The old path stands by, with what it has shown; the new one begins with what was
 since the connection was last on it. What was under way where nothing answers is sent again at once.
 """
 
+from math import inf
+
 from ..events import Event, Migrated
 from ..facts import NO_PATH, ConnectionFacts
 from ..recovery.loss import LossDetector
@@ -55,7 +57,7 @@ class Mover:
         self._paths.preferred.on_moved(path.remote)
 
     def _arrive(self, path: NetworkPath, now: float) -> None:
-        returns = path.life.was_active
+        returns = path.life.activated_at > -inf
         path.life.on_activated(now)
         self._facts.on_active_path(path.path_id)
         if returns:
@@ -74,7 +76,7 @@ class Mover:
         if silent:
             # Nothing answers there: do not wait for its backed-off PTO to send the data again.
             self._loss.requeue_path(old.path_id, now)
-        works = life.was_validated and not silent
+        works = life.validated_at > -inf and not silent
         life.on_validation(ValidationInput.WORKS if works else ValidationInput.LAPSE)
         if old.attempt.running and life.validation is PathValidation.NONE:
             # it was being validated while it was active, and still is

@@ -1,23 +1,18 @@
 """How large a datagram one path carries: the search of DPLPMTUD (RFC 8899, RFC 9000 section 14.3).
 
-A path begins with the 1200 bytes that every QUIC path must carry. A probe is a datagram of the size
-in question that carries nothing which matters: acknowledged, it raises the size; lost three times,
-it refuses the size. The largest size that the interface can send goes first, for that is usually
-right. Then Ethernet's, then those between what works and what does not, halving a list of sizes
-that networks really have. So a search ends after six sizes and eighteen losses at most. A size that
-is more than a quarter of the congestion window must wait for a larger one; smaller ones are tried
-meanwhile.
+A probe is a datagram that carries nothing which matters: acknowledged, it raises the size; lost
+three times, it refuses the size. The largest size that the interface can send goes first, for that
+is usually right; then Ethernet's, then those between what works and what does not, halving a list
+of sizes that networks really have: six sizes and eighteen losses at most. A size that is more than
+a quarter of the congestion window must wait for a larger one.
 
-Nothing here has a timer. A probe follows full datagrams of data only, with more data behind it:
-who does not fill datagrams needs no larger ones, and an idle connection stays idle. The data behind
-it makes its loss known soon, so it needs no timeout of its own either, and its loss is a matter of
-its size, of which the congestion controller hears nothing (section 14.4).
+Nothing here has a timer. A probe follows full datagrams of data only, with more data behind it,
+which makes its loss known soon: an idle connection stays idle. The congestion controller hears
+nothing of that loss (section 14.4).
 
-A path may also carry large datagrams no more, without a word: a black hole (RFC 8899 section 4.3).
-Recovery counts how often large ones were lost since one arrived, and probe timeouts send small
-ones, so that there are acknowledgements by which to count. The path then falls back to 1200 bytes,
-and the search begins again after a patience that doubles each time, until the path was well for
-twenty minutes.
+A path may also carry large datagrams no more, without a word: a black hole (RFC 8899 section 4.3,
+`recovery/large_losses.py`). It falls back to 1200 bytes, and the search begins again after a
+patience that doubles each time, until the path was well for twenty minutes.
 """
 
 from math import inf
@@ -167,8 +162,6 @@ class MtuSearch:
             return sizes.index(ethernet)
         return (self._works + self._refused) // 2
 
-    # -- what becomes of probes --------------------------------------------------------------------
-
     def on_probe_sent(self, size: int) -> None:
         """A probe is on its way. The next one has to follow data again."""
         self._on_its_way = size
@@ -194,8 +187,6 @@ class MtuSearch:
         self._losses[place] += 1
         if self._losses[place] == _MOST_PROBES:
             self._refused = min(self._refused, place)
-
-    # -- beginning again ---------------------------------------------------------------------------
 
     def fall(self, now: float) -> None:
         """Datagrams larger than the base arrive no more."""

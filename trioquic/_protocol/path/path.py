@@ -101,8 +101,6 @@ class NetworkPath:
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
 
-    # -- what comes in -----------------------------------------------------------------------------
-
     def on_packet(self, number: int, first_byte: int, newest: bool) -> None:
         """An authentic 1-RTT packet; `newest` of all that the connection has received."""
         if newest:
@@ -129,8 +127,6 @@ class NetworkPath:
     def forget_probes(self) -> None:
         """The connection leaves: what was probed until now says nothing about its return."""
         self.probed_rtt = -1.0
-
-    # -- probes ------------------------------------------------------------------------------------
 
     def limits_server(self, now: float) -> bool:
         """Whether what goes out here is padded, so that the server can answer."""
@@ -165,7 +161,8 @@ class NetworkPath:
         repeated."""
         wrote = self.responses.write(builder)
         if self.attempt.wants_challenge(now) and builder.room >= 9:
-            builder.add_probing(frames.encode_path_challenge(self.attempt.new_challenge(now)))
+            challenge = self.attempt.new_challenge(now)
+            builder.add_probing(frames.encode_path_data(frames.PATH_CHALLENGE, challenge))
             wrote = True
         return wrote
 
@@ -176,8 +173,6 @@ class NetworkPath:
         if not attempt.running or self.admits_probe():
             return attempt.deadline()
         return attempt.give_up_at
-
-    # -- the size of datagrams ---------------------------------------------------------------------
 
     @property
     def mtu(self) -> int:

@@ -53,14 +53,8 @@ TRANSITIONS: Final[dict[tuple[PreferredState, PreferredInput], PreferredState]] 
     (PreferredState.PROBING, PreferredInput.UNCLEAR): PreferredState.PENDING,
     (PreferredState.PROBING, PreferredInput.FAIL): PreferredState.FAILED,
     (PreferredState.PROBING, PreferredInput.MOVE): PreferredState.REACHED,
-    (PreferredState.FAILED, PreferredInput.PROBE): PreferredState.FAILED,
-    (PreferredState.FAILED, PreferredInput.UNCLEAR): PreferredState.FAILED,
     (PreferredState.FAILED, PreferredInput.MOVE): PreferredState.REACHED,
-    (PreferredState.IGNORED, PreferredInput.PROBE): PreferredState.IGNORED,
-    (PreferredState.IGNORED, PreferredInput.UNCLEAR): PreferredState.IGNORED,
     (PreferredState.IGNORED, PreferredInput.MOVE): PreferredState.REACHED,
-    (PreferredState.REACHED, PreferredInput.PROBE): PreferredState.REACHED,
-    (PreferredState.REACHED, PreferredInput.UNCLEAR): PreferredState.REACHED,
     (PreferredState.REACHED, PreferredInput.MOVE): PreferredState.REACHED,
 }
 
@@ -103,12 +97,12 @@ class PreferredAddress:
 
     def on_probe(self, remote: Address) -> None:
         """A path to this address of the server is being probed."""
-        if remote == self.address:
+        if remote == self.address and self.open:
             self._step(PreferredInput.PROBE)
 
     def on_unanswered(self, remote: Address) -> None:
         """No path to this address is being probed any more, and the last one did not answer."""
-        if remote == self.address:
+        if remote == self.address and self.open:
             self._step(PreferredInput.UNCLEAR)
 
     def fail(self, reason: str) -> None:

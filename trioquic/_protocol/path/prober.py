@@ -87,8 +87,6 @@ class Prober:
         path.life.on_validation(ValidationInput.ANSWER)
         self._events.append(PathValidated(path_id=path.path_id, rtt=rtt))
 
-    # -- time --------------------------------------------------------------------------------------
-
     def next_deadline(self) -> float:
         """When a challenge is to be repeated, or a validation given up."""
         deadline = inf
@@ -109,15 +107,12 @@ class Prober:
     def _give_up(self, path: NetworkPath) -> None:
         reason = self._why_unanswered(path)
         active = path.life.role is PathRole.ACTIVE
-        if active and not path.recovery.pto_count:
-            # It may well work: then what else it carries is acknowledged.
-            self.interrupt(path)
-        else:
-            path.attempt.stop()
+        # One that carries the connection may well work: then what else it carries is acknowledged.
+        if not active or path.recovery.pto_count:
             path.life.on_validation(ValidationInput.FAIL)
             if active:
                 self._watch.degrade(path)
-            self._paths.on_probe_over(path)
+        self.interrupt(path)
         self._events.append(ValidationFailed(path_id=path.path_id, reason=reason))
 
     def _why_unanswered(self, path: NetworkPath) -> str:

@@ -1,14 +1,11 @@
 """How far an IP address reaches, by the registries of special-purpose addresses (RFC 6890).
 
-The two tables below are IANA's "IPv4 Special-Purpose Address Registry" and "IPv6 Special-Purpose
-Address Registry", with what the registries leave to others: multicast, and IPv6 outside of what is
-given out for unicast (RFC 4291 section 2.4). The row with the longest prefix counts, as it does
-there. They stand here because Python's `is_global` differs from version to version, and because
-an IPv6 address may hold an IPv4 address that a gateway on the way takes out again: such a row says
-where it is, and the address inside is judged.
-
-What cannot be seen: a NAT64 prefix that a network has chosen for itself (RFC 6052 section 2.2)
-looks like any other address.
+The two tables are IANA's for IPv4 and IPv6, with what they leave to others: multicast, and IPv6
+outside of what is given out for unicast (RFC 4291 section 2.4). The row with the longest prefix
+counts. They stand here because Python's `is_global` differs from version to version, and because an
+IPv6 address may hold an IPv4 address that a gateway on the way takes out again: such a row says
+where it is, and the address inside is judged. A NAT64 prefix that a network has chosen for itself
+(RFC 6052 section 2.2) cannot be told from any other address.
 """
 
 import functools

@@ -54,7 +54,7 @@ class Responses:
         """All that may go out, as far as there is room; no token, as none is ever repeated."""
         count = min(self.due, builder.room // _FRAME_SIZE)
         for data in self.waiting[:count]:
-            builder.add_probing(frames.encode_path_response(data))
+            builder.add_probing(frames.encode_path_data(frames.PATH_RESPONSE, data))
         del self.waiting[:count]
         self.sent += count
         self.written = count

@@ -38,7 +38,9 @@ class PathRules:
     @property
     def _disabled(self) -> bool:
         # Section 9: on the preferred address migration is allowed even where it was disabled.
-        return self._facts.disabled_by_peer and not self._preferred.reached
+        peer = self._facts.peer
+        disabled = peer is not None and peer.disable_active_migration
+        return disabled and not self._preferred.reached
 
     @property
     def migration_allowed(self) -> bool:

@@ -147,8 +147,6 @@ class PathTable:
         if not any(p.attempt.running for p in self._live.values() if p.remote == remote):
             self.preferred.on_unanswered(remote)
 
-    # -- the handshake -----------------------------------------------------------------------------
-
     def on_complete(self) -> None:
         """The server has said how large its datagrams may be."""
         for path in self._live.values():
@@ -163,8 +161,6 @@ class PathTable:
         offer = None if peer is None else peer.preferred_address
         self.preferred.on_confirmed(offer, self.rules.handshake_remote)
 
-    # -- somebody who does not know the connection -------------------------------------------------
-
     def on_undecryptable(self, path: NetworkPath) -> None:
         """What came in on a path cannot be opened. On one in doubt it may be the answer of somebody
         who does not know the connection, such as another worker of the server."""
@@ -172,8 +168,8 @@ class PathTable:
             path.on_undecryptable()
             self._events.append(PathMisled(path_id=path.path_id))
 
-    def may_outlive_reset(self, path_ids: list[int]) -> bool:
-        """Whether a stateless reset for the IDs of these paths ends them alone (section 10.3.1).
+    def on_reset(self, path_ids: list[int], now: float) -> bool:
+        """A stateless reset for the IDs of these paths (section 10.3.1). False: it ends more.
 
         A probe may reach somebody who does not know the connection: a worker that the kernel chose
         by the new port, or a server behind a load balancer that goes by addresses. That says
@@ -184,14 +180,12 @@ class PathTable:
             path = self._live.get(path_id)
             if path_id == self._facts.active_path and path is not None and not path.life.doubtful:
                 return False
-        return self._ids.peer.spare > 0 or len(self._live) > len(path_ids)
-
-    def on_reset(self, path_id: int, now: float) -> None:
-        """A stateless reset ends this path."""
-        self.abandon(path_id, now)
-        self._events.append(PathReset(path_id=path_id))
-
-    # -- the peer's IDs ----------------------------------------------------------------------------
+        if self._ids.peer.spare == 0 and len(self._live) <= len(path_ids):
+            return False
+        for path_id in path_ids:
+            self.abandon(path_id, now)
+            self._events.append(PathReset(path_id=path_id))
+        return True
 
     def on_new_connection_id_untrusted(self, frame: NewConnectionId) -> None:
         """A new ID may make a path possible that was refused before."""

@@ -8,13 +8,7 @@ degraded when several have (RFC 9002 section 6.2). `silence.py` asks the same of
 from math import inf
 from typing import Final
 
-from ..events import (
-    Event,
-    PathDegraded,
-    PathRecovered,
-    PathSilent,
-    ServerMoved,
-)
+from ..events import Event, PathDegraded, PathRecovered, PathSilent, ServerMoved
 from ..facts import ConnectionFacts
 from .announcements import Announcements
 from .drift import Drift
@@ -45,8 +39,6 @@ class Watch:
         self.drift = Drift()
         self.silence = Silence(events)
 
-    # -- what comes in -----------------------------------------------------------------------------
-
     def on_heard(self, path: NetworkPath, now: float) -> None:
         """Authentic packets came in on a path."""
         path.life.on_heard(now)
@@ -76,8 +68,6 @@ class Watch:
         if from_nowhere:
             self.silence.on_first_path(now)
         self.announcements.on_moved()
-
-    # -- the active path ---------------------------------------------------------------------------
 
     def judge_active(self, now: float) -> None:
         """Notice that the active path fell silent, or all of them, or that they answer again."""

@@ -164,8 +164,6 @@ class Dispatcher:
         pto = path.recovery.rtt.pto(self._facts.max_ack_delay)
         self._lifetime.on_peer_close(code, frame_type, reason, now, pto)
 
-    # -- frames of integers ------------------------------------------------------------------------
-
     def _integers_untrusted(self, payload: bytes, pos: int, end: int, own_sequence: int) -> int:
         """All frames of integers that follow each other, from `pos` on; returns where they end."""
         streams = self._streams

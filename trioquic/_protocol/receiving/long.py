@@ -20,7 +20,6 @@ from ..wire.packets import (
 )
 from .arrival import Arrival
 from .dispatch import Dispatcher
-from .kept import KeptPackets
 from .short import ShortHeaders
 from .undecryptable import Undecryptable
 
@@ -34,18 +33,12 @@ class LongHeaders:
         establishment: Establishment,
         dispatcher: Dispatcher,
         undecryptable: Undecryptable,
-        kept: KeptPackets,
         short: ShortHeaders,
     ) -> None:
-        self._facts = parts.facts
-        self._spaces = parts.spaces
-        self._handshake = parts.handshake
-        self._own_ids = parts.ids.own
-        self._lifetime = parts.lifetime
+        self._parts = parts
         self._establishment = establishment
         self._dispatcher = dispatcher
         self._undecryptable = undecryptable
-        self._kept = kept
         self._short = short
         self._counters = undecryptable.counters
 
@@ -62,7 +55,7 @@ class LongHeaders:
     def _coalesced_untrusted(self, arrival: Arrival, datagram: bytes) -> None:
         start = 0
         first_id: bytes | None = None
-        while start < len(datagram) and self._lifetime.open:
+        while start < len(datagram) and self._parts.lifetime.open:
             if not datagram[start] & 0x80:
                 if datagram[start + 1 : start + PN_OFFSET] == first_id:
                     self._short.receive_untrusted(
@@ -78,7 +71,7 @@ class LongHeaders:
                 return
             if first_id is None:
                 first_id = header.dcid
-            if header.dcid != first_id or self._own_ids.sequence_of(header.dcid) != 0:
+            if header.dcid != first_id or self._parts.ids.own.sequence_of(header.dcid) != 0:
                 # Section 12.2: coalesced packets belong to one connection, and it is ours.
                 self._counters.dropped_unknown_id += 1
                 return
@@ -100,18 +93,18 @@ class LongHeaders:
             used = False
         if not used:
             self._counters.dropped_unexpected += 1
-        elif self._facts.observer is not None and header.kind not in (
+        elif self._parts.facts.observer is not None and header.kind not in (
             INITIAL_PACKET,
             HANDSHAKE_PACKET,
         ):
             size = header.end - header.start
-            self._facts.observer.answer_received(arrival.path.path_id, header.kind, size)
+            self._parts.facts.observer.answer_received(arrival.path.path_id, header.kind, size)
 
     def _protected_untrusted(
         self, arrival: Arrival, datagram: bytes, header: LongHeader, index: int
     ) -> bool:
-        space = self._spaces[index]
-        handshake = self._handshake
+        space = self._parts.spaces[index]
+        handshake = self._parts.handshake
         if (
             space.discarded
             or not handshake.server_id_matches(header.scid)
@@ -123,7 +116,7 @@ class LongHeaders:
             if header.pn_offset + 4 + SAMPLE_LENGTH > header.end:
                 self._counters.dropped_malformed += 1
             else:
-                self._kept.keep(arrival, datagram[header.start : header.end])
+                self._undecryptable.keep(arrival, datagram[header.start : header.end])
             return True
         try:
             number, first, plain_header, sealed = unprotect_long_untrusted(
@@ -142,13 +135,13 @@ class LongHeaders:
         if first & 0x0C:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a long header are set")
         self._counters.packets += 1
-        if self._facts.observer is not None:
+        if self._parts.facts.observer is not None:
             size = header.end - header.start
-            self._facts.observer.packet_received(
+            self._parts.facts.observer.packet_received(
                 arrival.now, arrival.path.path_id, index, number, size, payload
             )
         self._establishment.on_authentic_long_packet(header)
-        self._lifetime.on_packet_received(arrival.now)
+        self._parts.lifetime.on_packet_received(arrival.now)
         eliciting = self._dispatcher.frames_untrusted(payload, index, arrival.path, 0, arrival.now)
         if not space.discarded:
             space.acks.on_received(number, arrival.now, eliciting, arrival.ecn)
@@ -156,11 +149,11 @@ class LongHeaders:
 
     def _replay_untrusted(self) -> None:
         """New keys may have come: look at what was kept."""
-        kept = self._kept.take()
-        while kept and self._lifetime.open:
+        kept = self._undecryptable.take_kept()
+        while kept and self._parts.lifetime.open:
             for arrival, packet in kept:
                 if packet[0] & 0x80:
                     self._coalesced_untrusted(arrival, packet)
                 else:
                     self._short.receive_untrusted(arrival, packet, [0], len(packet))
-            kept = self._kept.take()
+            kept = self._undecryptable.take_kept()

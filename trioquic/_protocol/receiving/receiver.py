@@ -2,8 +2,7 @@
 
 Nothing is believed before it is authenticated; what fails is dropped and counted, and may only turn
 out to be a stateless reset. Short headers go one way (`short.py`), the datagrams of the handshake
-another (`long.py`), what comes before its keys waits (`kept.py`), and what nobody we talk to has
-sealed is for `undecryptable.py`.
+another (`long.py`), and what cannot be opened, perhaps not yet, is for `undecryptable.py`.
 """
 
 from ..components import Components
@@ -12,7 +11,6 @@ from ..lifetime import CoreState
 from ..path.path import NetworkPath
 from .arrival import Arrival, ReceiveCounters
 from .dispatch import Dispatcher
-from .kept import KeptPackets
 from .long import LongHeaders
 from .short import ShortHeaders
 from .undecryptable import Undecryptable
@@ -27,11 +25,8 @@ class Receiver:
         self._lifetime = parts.lifetime
         dispatcher = Dispatcher(parts, establishment)
         undecryptable = Undecryptable(parts)
-        self._kept = KeptPackets(parts, undecryptable.counters)
-        self._short = ShortHeaders(parts, dispatcher, undecryptable, self._kept)
-        self._long = LongHeaders(
-            parts, establishment, dispatcher, undecryptable, self._kept, self._short
-        )
+        self._short = ShortHeaders(parts, dispatcher, undecryptable)
+        self._long = LongHeaders(parts, establishment, dispatcher, undecryptable, self._short)
         self.counters: ReceiveCounters = undecryptable.counters
 
     def receive_untrusted(

@@ -18,7 +18,6 @@ from ..wire import frames
 from ..wire.packets import AEAD_TAG_LENGTH, decode_packet_number
 from .arrival import Arrival
 from .dispatch import Dispatcher
-from .kept import KeptPackets
 from .undecryptable import Undecryptable
 
 # What a packet begins with that probes a path (section 9.1); see `_only_probes`.
@@ -41,7 +40,6 @@ class ShortHeaders:
         parts: Components,
         dispatcher: Dispatcher,
         undecryptable: Undecryptable,
-        kept: KeptPackets,
     ) -> None:
         self._facts = parts.facts
         self._acks = parts.spaces[APPLICATION].acks
@@ -52,7 +50,6 @@ class ShortHeaders:
         self._lifetime = parts.lifetime
         self._dispatcher = dispatcher
         self._undecryptable = undecryptable
-        self._kept = kept
         self._counters = undecryptable.counters
         # the ID that came in last, and where: mostly it is the next one as well
         self._known_id = parts.ids.own.first
@@ -89,7 +86,7 @@ class ShortHeaders:
             elif keys:
                 found.append(start)
             elif self._own_ids.in_header(packet):
-                self._kept.keep(arrival, packet)
+                self._undecryptable.keep(arrival, packet)
             else:
                 self._counters.dropped_unknown_id += 1
         return found if self._lifetime.open else []

@@ -5,15 +5,15 @@ processed once); it is capped, and everything below the range that was dropped l
 duplicate. Only the part from `_report_from` on goes into ACK frames: once the peer has acknowledged
 one of our ACK frames there is no use in repeating what it said (section 13.2.4).
 
-Raising that mark up to the frame's largest number would be wrong for a packet that came late, out
-of order, after the frame was written: no frame would ever name it. Such packets hold the mark down
-until a frame that was written after them is acknowledged. They are kept as two generations of "the
-lowest late number": the older waits for its frame, the younger collects what comes meanwhile and
-takes its turn then. So the mark goes on rising even when packets are reordered all the time.
+A packet that came late, after that frame was written, must not fall below the mark: no frame would
+ever name it. Such packets hold the mark down until a frame that was written after them is
+acknowledged. They are kept as two generations of "the lowest late number": the older waits for its
+frame, the younger collects what comes meanwhile and takes its turn then. So the mark goes on rising
+even when packets are reordered all the time.
 
-When to send (section 13.2.1 and .2): at once in Initial and Handshake, and in 1-RTT for the second
-packet that elicits an acknowledgement, for one out of order or behind a gap, and for a congestion
-mark; otherwise after the delay we promised. "At once" is a deadline that has come.
+An ACK is due (section 13.2.1 and .2) at once in Initial and Handshake, and in 1-RTT for the second
+packet that elicits one, for one out of order or behind a gap, and for a congestion mark; otherwise
+after the delay we promised.
 """
 
 from typing import Final

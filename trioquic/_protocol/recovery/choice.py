@@ -15,16 +15,6 @@ from .cubic import Cubic
 CUBIC: Final = "cubic"
 NEW_RENO: Final = "newreno"
 
-MEMBERS: Final = (
-    "window",
-    "in_slow_start",
-    "on_acked",
-    "on_round",
-    "on_rtt_sample",
-    "on_congestion",
-    "on_persistent_congestion",
-)
-
 Choice: TypeAlias = str | Callable[[int], CongestionControl]
 """`CUBIC`, `NEW_RENO`, or what makes the user's own from the size of a full datagram."""
 
@@ -55,17 +45,14 @@ class Foreign(CongestionController):
         self._look()
 
     def on_acked(self, size: int, time_sent: float, now: float) -> None:
-        """Pass it on."""
         self._control.on_acked(size, time_sent, now)
         self._look()
 
     def on_round(self) -> None:
-        """Pass it on."""
         self._control.on_round()
         self._look()
 
     def on_rtt_sample(self, latest: float, smoothed: float) -> None:
-        """Pass it on."""
         self._control.on_rtt_sample(latest, smoothed)
         self._look()
 
@@ -78,7 +65,6 @@ class Foreign(CongestionController):
             self.congestion_events += 1
 
     def on_persistent_congestion(self) -> None:
-        """Pass it on."""
         self._control.on_persistent_congestion()
         self._look()
 

@@ -4,7 +4,7 @@ A file of its own, as it is never compiled: users may derive classes from it, an
 instances of a compiled class with a plain base are not cleared.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class CongestionControl(Protocol):
@@ -50,3 +50,6 @@ class CongestionControl(Protocol):
     def on_persistent_congestion(self) -> None:
         """Nothing got through for so long that the window should begin anew (section 7.6)."""
         ...
+
+
+MEMBERS: Final = tuple([name for name in vars(CongestionControl) if not name.startswith("_")])

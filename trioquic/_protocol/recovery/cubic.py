@@ -4,12 +4,9 @@ In congestion avoidance the window follows a cubic function of the time since av
 
     W_cubic(t) = C * (t - K)^3 + W_max
 
-It comes back fast to the neighbourhood of W_max, where packets were lost last time, stays there for
-a while, and then looks faster and faster for what more there is. On paths so short or slow that
-NewReno would grow faster than that, the window follows an estimate of NewReno's (4.3).
-
-Sizes are bytes here, where the RFC counts segments. W_cubic depends on time only, so it is computed
-once for all the packets that one moment's ACK frames acknowledge.
+On paths so short or slow that NewReno would grow faster than that, the window follows an estimate
+of NewReno's (4.3). Sizes are bytes here, where the RFC counts segments. W_cubic depends on time
+only, so it is computed once for all the packets that one moment's ACK frames acknowledge.
 
 The clock of W_cubic stands still while the application sends too little to fill the window (4.2,
 5.8). Packets sent in such a time never get here (`path_recovery`); so it lasted from the last

@@ -1,13 +1,12 @@
 """Explicit congestion notification for what we send (RFC 9000 section 13.4.2, appendix A.4).
 
 Each path begins by marking its first packets ECT(0). An ACK whose counts fit what was marked shows
-that the path carries marks; marking goes on, and a rise of the CE count is a congestion event.
-Counts that cannot be, or no counts for marked packets, turn marking off on the path for good.
+that the path carries marks. Counts that cannot be, or no counts for marked packets, turn marking
+off on the path for good.
 
 A network may drop what is marked, and may begin to do so when routes change. So a PTO while testing
-ends the test, and repeated silence, of PTOs or of challenges, stops marking whatever was known:
-what is sent then goes unmarked. The acknowledgement of a marked packet that was only late confirms
-the path again.
+ends the test, and repeated silence, of PTOs or of challenges, stops marking whatever was known. The
+acknowledgement of a marked packet that was only late confirms the path again.
 
 The peer counts per packet-number space, over all paths, so the arithmetic is done once a space
 (`EcnCounts`) and the verdict goes to the paths whose packets the ACK names.

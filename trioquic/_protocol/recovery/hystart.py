@@ -1,10 +1,9 @@
 """Leaving slow start before it overflows the queue: HyStart++ (RFC 9406).
 
-Slow start doubles the window until packets are lost, and then a whole window of them is. But a
-queue that fills shows earlier, for the round trips become longer. So the smallest RTT of each round
-is held against that of the round before. Once it has risen, slow start goes on conservatively, at a
-quarter of the growth, for five rounds; if the RTT falls back meanwhile, the rise was jitter, and
-slow start is resumed. After five such rounds the window is where congestion avoidance begins.
+A queue that fills shows in longer round trips. So the smallest RTT of each round is held against
+that of the round before. Once it has risen, slow start goes on conservatively, at a quarter of the
+growth, for five rounds; if the RTT falls back meanwhile, the rise was jitter, and slow start is
+resumed. After five such rounds the window is where congestion avoidance begins.
 
 A round ends when a packet that was sent after its beginning is acknowledged. The limit L on the
 growth by one acknowledgement is infinite, for we always pace (section 4.3).

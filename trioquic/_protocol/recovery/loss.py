@@ -1,9 +1,5 @@
 """Loss detection over all spaces and paths (RFC 9002 section 6), for a client.
 
-`transmit` takes a packet number, seals a packet and reports it with `on_sent`; ACK frames come in
-through `on_ack_untrusted`; the timer through `next_deadline` and `on_deadline`. What was in a
-packet is known by its tokens only: they are told `acked()` or `lost()`.
-
 Packet numbers belong to a space and run through all paths; everything else belongs to a path:
 
 - an RTT sample goes to the path its packet was sent on, and only while that path is the active one:
@@ -27,7 +23,6 @@ from .choice import CUBIC, Choice
 from .ecn import IMPOSSIBLE
 from .numbers import PacketNumbers
 from .path_recovery import NEVER, PACKET_THRESHOLD, PathRecovery
-from .rtt import INITIAL_RTT
 from .sent import ACKED, OUTSTANDING, Ledger, SentPacket
 
 if TYPE_CHECKING:
@@ -49,16 +44,12 @@ class LossDetector:
         self,
         facts: ConnectionFacts,
         rng: Callable[[int], bytes],
-        max_datagram_size: int = 1200,
-        initial_rtt: float = INITIAL_RTT,
         congestion: Choice = CUBIC,
     ) -> None:
         self._facts = facts
         # the server has acknowledged a packet that only it can read (6.2.2.1)
         self._server_reached = False
         self.probes: list[int] = [0 for _ in SPACES]
-        self._max_datagram_size = max_datagram_size
-        self._initial_rtt = initial_rtt
         self._congestion = congestion
         self._paths: dict[int, PathRecovery] = {}
         self._ledgers: list[Ledger] = [Ledger() for _ in SPACES]
@@ -74,7 +65,7 @@ class LossDetector:
 
     def add_path(self, path_id: int) -> PathRecovery:
         """Begin with a path, with an initial window and an unknown RTT."""
-        path = PathRecovery(path_id, self._max_datagram_size, self._initial_rtt, self._congestion)
+        path = PathRecovery(path_id, self._congestion)
         self._paths[path_id] = path
         return path
 
@@ -315,7 +306,8 @@ class LossDetector:
         if self._facts.confirmed:
             # section 6.2.1: the server may not be able to read 1-RTT packets before
             return min(deadline, path.pto_deadline(APPLICATION, self._facts.max_ack_delay))
-        if deadline == NEVER and self._must_not_go_quiet(path):
+        active = path.path_id == self._facts.active_path
+        if deadline == NEVER and active and not self._address_validated:
             # section 6.2.2.1: the server may be out of anti-amplification credit
             return self._last_activity + path.pto_period(INITIAL, self._facts.max_ack_delay)
         return deadline
@@ -323,9 +315,6 @@ class LossDetector:
     @property
     def _address_validated(self) -> bool:
         return self._server_reached or self._facts.confirmed
-
-    def _must_not_go_quiet(self, path: PathRecovery) -> bool:
-        return path.path_id == self._facts.active_path and not self._address_validated
 
     def _on_pto(self, path: PathRecovery, now: float) -> None:
         path.on_pto()

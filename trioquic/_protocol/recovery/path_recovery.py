@@ -1,17 +1,13 @@
 """What recovery knows of one path: RTT, congestion controller, pacer, packets in flight, counters.
 
-Every path has its own of each (RFC 9000 section 9.4), and packets carry the path they were sent on,
-so that whatever happens to them later is accounted here and nowhere else. Within a path and a space
-packets have gapless sequence numbers; the packet threshold counts those. Were it to count packet
-numbers, the packets on the old path would look reordered as soon as a migration makes the new
-path's acknowledgements overtake them.
+Every path has its own of each (RFC 9000 section 9.4), and packets carry the path they were sent on.
+Within a path and a space packets have gapless sequence numbers; the packet threshold counts those.
+Were it to count packet numbers, the packets on the old path would look reordered as soon as a
+migration makes the new path's acknowledgements overtake them.
 
 Packets in flight wait in a deque in the order of sending. Loss detection looks at its left end
 only: where the oldest packet is not lost, no younger one is. Acknowledged packets stay in the deque
 until they reach that end, so an acknowledgement costs no search.
-
-`reset` starts a new epoch: packets sent before it still leave the bytes in flight when they are
-acknowledged or lost, but say nothing to the fresh RTT estimate and controller.
 """
 
 from collections import deque
@@ -26,6 +22,8 @@ from .pacer import Pacer
 from .rtt import INITIAL_RTT, RttEstimator
 from .sent import ACKED, FORGOTTEN, LOST, MAX_QUIET, OUTSTANDING, REQUEUED, SentPacket
 
+# of a full datagram, in bytes: what every path must carry (RFC 9000 section 14.1)
+SMALLEST: Final = 1200
 PACKET_THRESHOLD: Final = 3  # RFC 9002 section 6.1.1
 PERSISTENT_CONGESTION_THRESHOLD: Final = 3  # section 7.6.1
 MAX_BACKOFF: Final = 30  # of the PTO, in doublings; long after any idle timeout
@@ -78,19 +76,16 @@ class PathRecovery:
     def __init__(
         self,
         path_id: int,
-        max_datagram_size: int,
-        initial_rtt: float = INITIAL_RTT,
         congestion: Choice = CUBIC,
     ) -> None:
         self.path_id = path_id
-        self.max_datagram_size = max_datagram_size
+        self.max_datagram_size: int = SMALLEST
         # what window and pacer must have room for before anything goes: a full datagram at least
-        self.needed = max_datagram_size
-        self.large_losses = LargeLosses(max_datagram_size)
-        self._initial_rtt = initial_rtt
-        self.rtt = RttEstimator(initial_rtt)
+        self.needed: int = SMALLEST
+        self.large_losses = LargeLosses(SMALLEST)
+        self.rtt = RttEstimator()
         self._choice = congestion
-        self.congestion: CongestionController = new_controller(congestion, max_datagram_size)
+        self.congestion: CongestionController = new_controller(congestion, SMALLEST)
         self.pacer = Pacer()
         self.ecn = EcnValidator()
         self.in_flight: list[PacketsInFlight] = [PacketsInFlight() for _ in SPACES]
@@ -252,7 +247,7 @@ class PathRecovery:
             queue.popleft()
         if lost:
             self._on_lost(flight, lost, now)
-            if longest_run > self._persistent_duration(max_ack_delay):
+            if longest_run > self.rtt.pto(max_ack_delay) * PERSISTENT_CONGESTION_THRESHOLD:
                 self.counters.persistent_congestions += 1
                 self.congestion.on_persistent_congestion()
                 self.rtt.on_persistent_congestion()
@@ -265,9 +260,6 @@ class PathRecovery:
             and self.rtt.has_sample
             and packet.time_sent > self.rtt.first_sample_at
         )
-
-    def _persistent_duration(self, max_ack_delay: float) -> float:
-        return self.rtt.pto(max_ack_delay) * PERSISTENT_CONGESTION_THRESHOLD
 
     def _on_lost(self, flight: PacketsInFlight, lost: list[SentPacket], now: float) -> None:
         latest: SentPacket | None = None
@@ -304,7 +296,7 @@ class PathRecovery:
         """Start anew on a changed path (RFC 9000 section 9.4). What its RTT was is the first guess
         (RFC 9002 section 6.2.2)."""
         self._epoch += 1
-        self.rtt = RttEstimator(self.rtt.smoothed if self.rtt.has_sample else self._initial_rtt)
+        self.rtt = RttEstimator(self.rtt.smoothed if self.rtt.has_sample else INITIAL_RTT)
         self.congestion = new_controller(self._choice, self.max_datagram_size)
         self.pacer = Pacer()
         self.ecn = EcnValidator()

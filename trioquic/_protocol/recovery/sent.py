@@ -3,12 +3,11 @@
 It answers one question fast: which of the packets an ACK frame names are news? A peer repeats its
 ranges in every ACK, and a range may reach back to the connection's beginning, so numbers are never
 walked one by one. The numbers that are still waiting form a `RangeSet`; an ACK range is intersected
-with it, and every number in the intersection is a packet that is acknowledged for the first time.
-The work is therefore proportional to what is newly acknowledged.
+with it, and the work is proportional to what is newly acknowledged.
 
 A packet that was declared lost stays for a while (`remember`), so that a late acknowledgement can
-still tell the owners of its frames. That memory is bounded; the oldest is forgotten first. So is
-the number of packets that elicit no acknowledgement: nobody may ever acknowledge those.
+still tell the owners of its frames. That memory is bounded, and so is the number of packets that
+elicit no acknowledgement: nobody may ever acknowledge those.
 """
 
 from bisect import bisect_right

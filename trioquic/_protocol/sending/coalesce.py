@@ -4,6 +4,7 @@ Packets of several spaces share a datagram, each with the frames that its space 
 has an Initial packet in it is filled up to 1200 bytes. 0-RTT packets are made here as well.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from ..builder import PacketBuilder
@@ -22,25 +23,21 @@ from ..wire.packets import (
     INITIAL_PACKET,
     ZERO_RTT_PACKET,
     encode_long_header,
-    encode_short_header,
 )
 from .batch import Batch
 from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
-from .quic_bit import QuicBit
 
 _PING_FRAME: Final = bytes((frames.PING,))
 
 
+@dataclass(slots=True)
 class _Planned:
     """A packet of the handshake whose frames are chosen and that is not sealed yet."""
 
-    __slots__ = ("builder", "number", "overhead", "space")
-
-    def __init__(self, space: int, number: int, overhead: int, builder: PacketBuilder) -> None:
-        self.space = space
-        self.number = number
-        self.overhead = overhead
-        self.builder = builder
+    space: int
+    number: int
+    overhead: int
+    builder: PacketBuilder
 
     @property
     def size(self) -> int:
@@ -55,17 +52,10 @@ class Coalescer:
         parts: Components,
         outgoing: Outgoing,
         establishment: Establishment,
-        quic_bit: QuicBit,
     ) -> None:
         self._out = outgoing
         self._establishment = establishment
-        self._quic_bit = quic_bit
-        self._facts = parts.facts
-        self._spaces = parts.spaces
-        self._handshake = parts.handshake
-        self._loss = parts.loss
-        self._lifetime = parts.lifetime
-        self._own_id = parts.ids.own.first
+        self._parts = parts
 
     def handshake_datagram(
         self, path: NetworkPath, connection_id: bytes, now: float
@@ -75,7 +65,7 @@ class Coalescer:
         room = path.mtu
         expand = False
         planned: list[_Planned] = []
-        for space in self._spaces:
+        for space in self._parts.spaces:
             overhead = self._overhead(space.index, connection_id)
             if overhead == 0 or room <= overhead + 16:
                 continue
@@ -98,12 +88,12 @@ class Coalescer:
         now: float,
     ) -> bool:
         """Choose a packet's frames; returns whether its datagram must be expanded."""
-        probe = self._loss.take_probe(space.index)
+        probe = self._parts.loss.take_probe(space.index)
         allowed |= probe
         application = space.index == APPLICATION
         validating = application and path.has_probe(now, probe) and path.write_probe(builder, now)
         data = allowed and (space.crypto.has_pending() or (application and self._out.has_data()))
-        if application and self._handshake.zero_rtt is not None:
+        if application and self._parts.handshake.zero_rtt is not None:
             return self._fill_early(builder, data, probe)
         # A probe says it again: the last ACK may be what was lost.
         due = space.acks.ack_due(now) and self._out.may_acknowledge(space, path)
@@ -129,20 +119,20 @@ class Coalescer:
     def _overhead(self, space: int, connection_id: bytes) -> int:
         """Bytes around the frames of one packet; 0 when there are no keys to send with."""
         if space == APPLICATION:
-            if self._facts.complete:
+            if self._parts.facts.complete:
                 return 1 + len(connection_id) + NUMBER_LENGTH + TAG
-            if self._handshake.zero_rtt is None:
+            if self._parts.handshake.zero_rtt is None:
                 return 0
-        elif self._spaces[space].write is None:
+        elif self._parts.spaces[space].write is None:
             return 0
-        header = 9 + NUMBER_LENGTH + len(connection_id) + len(self._own_id) + TAG
+        header = 9 + NUMBER_LENGTH + len(connection_id) + len(self._parts.ids.own.first) + TAG
         if space == INITIAL:
-            token = len(self._handshake.token)
+            token = len(self._parts.handshake.token)
             header += token + (1 if token < 64 else 2)
         return header
 
     def _plan(self, space: int, overhead: int, builder: PacketBuilder) -> _Planned:
-        return _Planned(space, self._loss.next_packet_number(space), overhead, builder)
+        return _Planned(space, self._parts.loss.next_packet_number(space), overhead, builder)
 
     def _seal_planned(
         self,
@@ -176,17 +166,10 @@ class Coalescer:
         self, path: NetworkPath, connection_id: bytes, packet: _Planned, now: float
     ) -> bytes:
         payload = b"".join(packet.builder.parts)
-        keys = self._handshake.one_rtt
+        keys = self._parts.handshake.one_rtt
         told = packet.space
         if packet.space == APPLICATION and keys is not None:
-            header = encode_short_header(
-                connection_id,
-                packet.number,
-                NUMBER_LENGTH,
-                keys.write_phase,
-                path.spin.next(),
-                self._quic_bit.draw(),
-            )
+            header = self._out.short_header(path, connection_id, packet.number, NUMBER_LENGTH, keys)
             sealed = keys.seal(packet.number, header, payload)
             writer: PacketKeys = keys.writer
         else:
@@ -194,8 +177,8 @@ class Coalescer:
             header = encode_long_header(
                 kind,
                 connection_id,
-                self._own_id,
-                self._handshake.token if kind == INITIAL_PACKET else b"",
+                self._parts.ids.own.first,
+                self._parts.handshake.token if kind == INITIAL_PACKET else b"",
                 packet.number,
                 NUMBER_LENGTH,
                 len(payload),
@@ -209,25 +192,25 @@ class Coalescer:
 
     def _long_form(self, space: int) -> tuple[int, PacketKeys, int]:
         """Packet type, keys and version of a packet with a long header."""
-        early = self._handshake.zero_rtt
+        early = self._parts.handshake.zero_rtt
         if space == APPLICATION:
             assert early is not None
             return ZERO_RTT_PACKET, early.keys, early.version
-        write = self._spaces[space].write
+        write = self._parts.spaces[space].write
         assert write is not None
         kind = INITIAL_PACKET if space == INITIAL else HANDSHAKE_PACKET
-        return kind, write, self._handshake.versions.current
+        return kind, write, self._parts.handshake.versions.current
 
     def closing_datagram(self, path: NetworkPath, connection_id: bytes, now: float) -> Batch | None:
         """CONNECTION_CLOSE in every space the peer may be able to read (section 10.2.3)."""
-        frame = self._lifetime.take_close_frame()
+        frame = self._parts.lifetime.take_close_frame()
         if frame is None:
             return None
         planned: list[_Planned] = []
         room = path.mtu
-        for space in self._spaces:
+        for space in self._parts.spaces:
             overhead = self._overhead(space.index, connection_id)
-            if overhead == 0 or (self._facts.confirmed and space.index != APPLICATION):
+            if overhead == 0 or (self._parts.facts.confirmed and space.index != APPLICATION):
                 continue
             builder = PacketBuilder(room - overhead)
             builder.add_quiet(_encode_close(frame, space.index))
@@ -237,8 +220,8 @@ class Coalescer:
         if not planned:
             return None
         expand = planned[0].space == INITIAL
-        if self._handshake.one_rtt is not None:
-            self._handshake.one_rtt.on_closing()
+        if self._parts.handshake.one_rtt is not None:
+            self._parts.handshake.one_rtt.on_closing()
         return self._seal_planned(path, connection_id, planned, expand, now)
 
 

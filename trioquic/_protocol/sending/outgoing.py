@@ -7,11 +7,14 @@ from typing import Final
 from ..builder import PacketBuilder
 from ..cid.own import OWN_ID_LENGTH
 from ..components import Components
+from ..crypto.key_update import OneRttKeys
 from ..number_space import NumberSpace
 from ..path.path import NetworkPath
 from ..recovery.sent import SentPacket
 from ..space import APPLICATION, INITIAL
+from ..wire.packets import encode_short_header
 from .batch import Batch
+from .quic_bit import QuicBit
 
 TAG: Final = 16
 # Packet numbers of the handshake and of probes are not shortened: the size of a packet must be
@@ -40,6 +43,7 @@ class Outgoing:
         self._wrote_streams = False
         # how the datagrams in hand are marked: one codepoint for a whole batch
         self._codepoint = 0
+        self._quic_bit = QuicBit(parts.facts, parts.rng)
 
     @property
     def may_send_data(self) -> bool:
@@ -88,6 +92,14 @@ class Outgoing:
         """Whether frames of streams went out since the last call."""
         wrote, self._wrote_streams = self._wrote_streams, False
         return wrote
+
+    def short_header(
+        self, path: NetworkPath, connection_id: bytes, number: int, length: int, keys: OneRttKeys
+    ) -> bytes:
+        """The header of a 1-RTT packet, whose number takes `length` bytes."""
+        spin = path.spin.next()
+        quic_bit = self._quic_bit.draw()
+        return encode_short_header(connection_id, number, length, keys.write_phase, spin, quic_bit)
 
     def begin(self, path: NetworkPath, now: float) -> None:
         """Datagrams for this path are about to be made, all marked alike."""

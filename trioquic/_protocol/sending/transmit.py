@@ -17,11 +17,10 @@ from ..establishment import Establishment
 from ..path.path import MINIMUM_DATAGRAM, MtuProbe, NetworkPath
 from ..space import APPLICATION
 from ..wire import frames
-from ..wire.packets import encode_short_header, packet_number_length
+from ..wire.packets import packet_number_length
 from .batch import Batch
 from .coalesce import Coalescer
 from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
-from .quic_bit import QuicBit
 
 _MOST_SEGMENTS: Final = 54
 _MOST_BYTES: Final = 65_000
@@ -33,8 +32,7 @@ class Transmitter:
 
     def __init__(self, parts: Components, outgoing: Outgoing, establishment: Establishment) -> None:
         self._out = outgoing
-        self._quic_bit = QuicBit(parts.facts, parts.rng)
-        self._coalescer = Coalescer(parts, outgoing, establishment, self._quic_bit)
+        self._coalescer = Coalescer(parts, outgoing, establishment)
         self._facts = parts.facts
         self._handshake = parts.handshake
         self._acks = parts.spaces[APPLICATION].acks
@@ -69,8 +67,6 @@ class Transmitter:
         keys = self._handshake.one_rtt
         assert keys is not None
         return keys
-
-    # -- the active path ---------------------------------------------------------------------------
 
     def _batch(self, path: NetworkPath, connection_id: bytes, now: float) -> Batch | None:
         out = self._out
@@ -164,17 +160,9 @@ class Transmitter:
     ) -> tuple[bytes, int, bytes]:
         """Number, pad, seal and enter into the ledger; header protection comes later."""
         out = self._out
-        keys = self._handshake.one_rtt
-        assert keys is not None
+        keys = self._keys()
         number = self._loss.next_packet_number(APPLICATION)
-        header = encode_short_header(
-            connection_id,
-            number,
-            number_length,
-            keys.write_phase,
-            path.spin.next(),
-            self._quic_bit.draw(),
-        )
+        header = out.short_header(path, connection_id, number, number_length, keys)
         # RFC 9001 section 5.4.2: the sample must lie within the packet. An ACK that is alone is
         # long enough without PADDING.
         size = MINIMUM_DATAGRAM if padded else LEAST_DATAGRAM
@@ -190,25 +178,27 @@ class Transmitter:
 
     def _mtu_probe(self, path: NetworkPath, connection_id: bytes, size: int, now: float) -> Batch:
         """A datagram of this size that carries nothing which matters (section 14.4)."""
-        keys = self._keys()
         builder = PacketBuilder(size - 1 - len(connection_id) - NUMBER_LENGTH - TAG)
         # The PING is quiet for the ledger: it must arm no PTO, for its loss says nothing about
         # whether the path works. As PADDING it is in flight nevertheless.
         builder.add_quiet(_PING_FRAME, MtuProbe(path, size))
         builder.add_quiet(bytes(builder.room))
-        packet = self._seal_short(path, connection_id, NUMBER_LENGTH, builder, True, now)
         path.search.on_probe_sent(size)
-        datagram = protect_batch(keys.writer, [packet])
-        return self._out.batch(path, datagram, len(datagram), 1)
+        return self._alone(path, connection_id, builder, now)
 
     def _probe(self, path: NetworkPath, connection_id: bytes, now: float) -> Batch | None:
         """A datagram of probing frames for a path that does not carry the connection."""
         if not path.has_probe(now):
             return None
-        keys = self._keys()
         builder = PacketBuilder(path.mtu - 1 - len(connection_id) - NUMBER_LENGTH - TAG)
         path.write_probe(builder, now)
         self._ids.own.write_frames(builder)
+        return self._alone(path, connection_id, builder, now)
+
+    def _alone(
+        self, path: NetworkPath, connection_id: bytes, builder: PacketBuilder, now: float
+    ) -> Batch:
+        """A padded datagram of its own."""
         packet = self._seal_short(path, connection_id, NUMBER_LENGTH, builder, True, now)
-        datagram = protect_batch(keys.writer, [packet])
+        datagram = protect_batch(self._keys().writer, [packet])
         return self._out.batch(path, datagram, len(datagram), 1)

@@ -14,8 +14,7 @@ from ..wire.varint import varint_size
 from .reassembly import Reassembly
 from .send_buffer import SendBuffer
 
-MIN_LIMIT: Final = 4096
-DEFAULT_LIMIT: Final = 65536
+LIMIT: Final = 65536
 # Do not put the beginning of a longer piece into what is left of a packet below this size
 MIN_PIECE: Final = 32
 
@@ -40,10 +39,7 @@ class CryptoToken(Token):
 class CryptoStream:
     """Handshake bytes in and out at one encryption level."""
 
-    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
-        if limit < MIN_LIMIT:
-            raise ValueError(f"at least {MIN_LIMIT} bytes must be buffered")
-        self._limit = limit
+    def __init__(self) -> None:
         self._received = Reassembly()
         self._sending = SendBuffer()
         self._discarded = False
@@ -54,7 +50,7 @@ class CryptoStream:
         end = offset + len(data)
         if self._discarded or end <= received.read:
             return
-        if end > received.read + self._limit:
+        if end > received.read + LIMIT:
             raise BadPacketError(
                 CRYPTO_BUFFER_EXCEEDED,
                 f"handshake data {end - received.read} bytes ahead",
@@ -86,7 +82,7 @@ class CryptoStream:
 
     def read(self) -> bytes:
         """The bytes that are in order and were not read yet."""
-        return self._received.take(self._limit)
+        return self._received.take(LIMIT)
 
     def write(self, data: bytes) -> None:
         """Bytes for the peer."""

@@ -3,10 +3,7 @@
 `ReceiveWindow` is ours to give. The limit moves only when the reader consumes, never because data
 came in: sparse offsets or a reader that sleeps do not inflate anything. A new limit is announced
 when half of the window is used up. If the reader needed less than two round trips for that, then
-the window and not the reader or the network may be what slows the peer, and it doubles, up to a
-bound (section 4.2 leaves the policy to the receiver).
-
-`SendCredit` is the peer's to give; limits only grow (section 4.1).
+the window may be what slows the peer, and it doubles, up to a bound.
 """
 
 from typing import Final

@@ -2,12 +2,9 @@
 
 The frames that carry no data go first: they are small and often unblock somebody. Then stream data
 by the scheduler's order. Two schedulers hold the streams that have something to send: `free` those
-that need no credit (lost data, a lone FIN) and `fresh` those with new bytes within their own limit.
-On equal urgency, what was lost goes before what is new (RFC 9000 section 13.3). With the
-connection's credit used up, `fresh` waits as a whole and is not looked at.
-
-A token for every frame; see section 13.3 for what each kind does when its packet is lost: data goes
-again as it is, everything else with its newest value or not at all.
+that need no credit and `fresh` those with new bytes within their own limit. On equal urgency, what
+was lost goes before what is new (RFC 9000 section 13.3, which also says what each kind of frame
+does when its packet is lost). With the connection's credit used up, `fresh` waits as a whole.
 """
 
 from typing import Final

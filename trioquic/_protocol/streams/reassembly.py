@@ -1,19 +1,16 @@
 """Puts the data of STREAM or CRYPTO frames into order (RFC 9000 section 2.2).
 
 Offsets: `read` (handed out) <= `ready` (received without a gap). What is in order is a queue of the
-very `bytes` objects that came out of the packets: appended, handed out and joined once, never
-copied in between. It is a list, since it is mostly emptied at once, and an empty deque takes 760
-bytes, of which a connection may have many; used pieces at its front are removed when they are half
-of it. What is ahead of a gap is a sorted list of such pieces, which do not overlap.
+very `bytes` objects that came out of the packets, joined once. It is a list, since it is mostly
+emptied at once, and an empty deque takes 760 bytes. What is ahead of a gap is a sorted list of such
+pieces, which do not overlap; of overlapping data, what came first counts.
 
 A hostile peer may send the data in one-byte frames with gaps (section 21.7). So every insertion is
 a bisection, and tiny pieces are merged with their neighbours, small into large. Where gaps keep
-them apart and they are many for what they span, or so many that a new one in front of them costs
-more than its bytes do, all of them move into a mosaic, whose price does not depend on gaps
-(mosaic.py), until the last of them is closed. So what is held is less than three
+them apart and they are many for what they span, all of them move into a mosaic, whose price does
+not depend on gaps (mosaic.py), until the last of them is closed. So what is held is less than three
 bytes for each byte that flow control admits, and half a kilobyte a stream, whatever comes in
 whatever order: no number of gaps is too many, and none ends the connection.
-Overlapping data is taken from whichever frame came first.
 """
 
 from bisect import bisect_left, bisect_right
@@ -229,8 +226,6 @@ class Reassembly:
         else:
             starts[first:behind] = [low]
             pieces[first:behind] = [data]
-
-    # -- with too many gaps ------------------------------------------------------------------------
 
     def _move_into_mosaic(self) -> None:
         """From the last piece to the first, letting go of each."""

@@ -1,23 +1,16 @@
 """The receiving part of a stream (RFC 9000 section 3.2).
 
-    RECV -- FIN --> SIZE_KNOWN -- all data --> DATA_RECVD -- the application read it --> DATA_READ
-    RECV, SIZE_KNOWN -- RESET_STREAM --> RESET_RECVD -- the application was told --> RESET_READ
-
 A reset that comes when all data is here changes nothing: the data is delivered, as section 3.2
 allows. A reset that comes earlier drops what was not read.
 
-Once the application has asked the peer to stop (STOP_SENDING), data is counted and thrown away.
-It lasts until the final size is known, since both sides must agree on what the stream took of
-the connection's flow control (sections 3.5 and 4.5).
+Once the application has asked the peer to stop (STOP_SENDING), data is counted and thrown away. The
+part lasts until the final size is known, since both sides must agree on what the stream took of the
+connection's flow control (sections 3.5 and 4.5).
 """
 
 from typing import Final
 
-from ..errors import (
-    FINAL_SIZE_ERROR,
-    FLOW_CONTROL_ERROR,
-    BadPacketError,
-)
+from ..errors import FINAL_SIZE_ERROR, FLOW_CONTROL_ERROR, BadPacketError
 from ..machine import Label, advance
 from ..wire.frames import RESET_STREAM, STREAM
 from .flow import ReceiveWindow
@@ -114,8 +107,9 @@ class ReceivingPart:
         if state is ReceiveState.RECV or state is ReceiveState.SIZE_KNOWN:
             if self.stop_code is None:
                 self.data.add(offset, data)
-            if fin:
-                self._on_fin(end)
+            if fin and state is ReceiveState.RECV:
+                self.state = advance(RECEIVE_TABLE, state, ReceiveInput.FIN)
+                self.final_size = end
             if self.data.ready == self.final_size and self.state is ReceiveState.SIZE_KNOWN:
                 self.state = advance(RECEIVE_TABLE, self.state, ReceiveInput.ALL_DATA)
         return growth
@@ -148,11 +142,6 @@ class ReceivingPart:
             self.state = advance(RECEIVE_TABLE, self.state, ReceiveInput.READ_ALL)
         elif self.state is ReceiveState.RESET_RECVD:
             self.state = advance(RECEIVE_TABLE, self.state, ReceiveInput.RESET_SEEN)
-
-    def _on_fin(self, end: int) -> None:
-        if self.state is ReceiveState.RECV:
-            self.state = advance(RECEIVE_TABLE, self.state, ReceiveInput.FIN)
-            self.final_size = end
 
     def _grow_untrusted(self, end: int, frame_type: int) -> None:
         """Section 4.1: the peer may not send beyond the limit we announced."""

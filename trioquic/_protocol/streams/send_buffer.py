@@ -5,11 +5,8 @@ below went out at least once) <= `end` (everything below was written). Between `
 sets of ranges tell what was acknowledged out of order and what was lost and must go out again.
 
 Written chunks are kept as they came, so that a large write is never copied; only small ones are
-joined, which bounds the number of chunks by the size of the buffer. A piece to send is found by
-bisection. Acknowledgements normally come in order and then cost two comparisons.
-
-RFC 9000 section 2.2: data sent at an offset never changes, and section 13.3: it is sent again until
-it is acknowledged. Used by the send side of streams and by the CRYPTO streams.
+joined, which bounds the number of chunks by the size of the buffer. Data sent at an offset never
+changes (RFC 9000 section 2.2). Used by the send side of streams and by the CRYPTO streams.
 """
 
 from bisect import bisect_right

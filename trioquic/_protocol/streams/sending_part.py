@@ -1,11 +1,7 @@
 """The sending part of a stream (RFC 9000 section 3.1).
 
-    READY -- first frame --> SEND -- FIN sent --> DATA_SENT -- all acknowledged --> DATA_RECVD
-    READY, SEND, DATA_SENT -- reset --> RESET_SENT -- acknowledged --> RESET_RECVD
-    SEND, DATA_SENT -- early data refused (RFC 9001 section 4.6.2) --> READY
-
-It knows what may be sent, what must be sent again and what was acknowledged. When and in
-which packet is for `outbound.py` to decide. Two kinds of sending differ in what they need:
+It knows what may be sent, what must be sent again and what was acknowledged; when and in which
+packet is for `outbound.py` to decide. Two kinds of sending differ in what they need:
 
     fresh   bytes that never went out; they need credit of the stream and of the connection
     free    bytes that were lost, or a FIN without new bytes; flow control counts offsets, so

@@ -1,15 +1,10 @@
 """All streams of a connection: the façade of this package.
 
-Three groups of methods. Commands come from the application; misuse is a CommandError. Views answer
-questions about one stream, and go on answering after its state was reclaimed. Frames come from the
-peer; what RFC 9000 does not allow is a BadPacketError with the code that section 4 or 19 names.
-
-A stream's state is reclaimed when its sending part is at its end and the reader has learned of the
-end of the other: a `read` that reaches it, or `at_end` or `reset_code` saying so, counts as that.
-
-The way of incoming data: the stream's limit and final size are checked by its part, the
-connection's limit here; then the bytes lie in the part's reassembly until `read` takes them.
-Credit is given back by `read`, or when nobody will read any more.
+Commands come from the application; misuse is a CommandError. Views answer questions about one
+stream, and go on answering after its state was reclaimed: when its sending part is at its end and
+the reader has learned of the end of the other, by a `read` that reaches it, or by `at_end` or
+`reset_code` saying so. Frames come from the peer; what RFC 9000 does not allow is a BadPacketError
+with the code that section 4 or 19 names.
 """
 
 from ..builder import PacketBuilder

@@ -3,15 +3,11 @@
 The library parses most of a certificate only when it is asked for it: a date in the year 0, an
 extension that comes twice or a key of no kind raises something else somewhere else, long after the
 certificate was "loaded". So everything that is looked at is read here, at once, and whatever the
-library raises becomes bad_certificate (RFC 8446 section 6.2); nobody else asks the library for
-more. Names of the owner and the issuer are not parsed: odd ones, which are common, do no harm.
+library raises becomes bad_certificate (RFC 8446 section 6.2). Names of the owner and the issuer are
+not parsed: odd ones, which are common, do no harm.
 
-The loaders take the content of files (this package opens none) and raise ValueError with a text for
-people.
-
-The library warns of certificates that it will refuse one day. Its warnings are switched off here:
-a server must not be able to write into the client's terminal, and of the public roots, the ones
-that are refused are left out.
+The loaders take the content of files and raise ValueError with a text for people. The library's
+warnings are switched off: a server must not be able to write into the client's terminal.
 """
 
 import datetime

@@ -1,13 +1,10 @@
 """The TLS 1.3 client's handshake: who may speak when, and what follows from each message.
 
-CRYPTO bytes go in with `receive_untrusted`, CRYPTO bytes and traffic secrets come out with
-`take_output` and `take_secrets`. `state.TABLE` says which messages are due; a handler for each of
-them judges the content. Bytes are accepted only at the encryption level of the next message: QUIC
-discards the keys of earlier levels, and keys of later ones do not exist before the handshake
-hands them out.
-
-The server is authenticated when its Finished is verified; only then do application secrets come
-out. The first bad message ends it: the state is FAILED, and later bytes are not looked at.
+`state.TABLE` says which messages are due; a handler for each of them judges the content. Bytes are
+accepted only at the encryption level of the next message: QUIC discards the keys of earlier levels,
+and keys of later ones do not exist before the handshake hands them out. The server is authenticated
+when its Finished is verified; only then do application secrets come out. The first bad message ends
+it: the state is FAILED, and later bytes are not looked at.
 """
 
 import hmac

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from .certificates import ClientCertificate
 from .key_exchange import GROUPS
@@ -9,6 +10,7 @@ from .key_schedule import CIPHER_SUITES
 from .verify import Verification
 
 
+@dataclass(slots=True)
 class TlsClientConfig:
     """One connection's or many connections' TLS settings; never changed after construction.
 
@@ -17,31 +19,27 @@ class TlsClientConfig:
     `keylog` gets lines in the NSS format, without a line feed.
     """
 
-    def __init__(
-        self,
-        server_name: str | None,
-        alpn: tuple[str, ...],
-        verification: Verification,
-        cipher_suites: tuple[int, ...] = CIPHER_SUITES,
-        groups: tuple[int, ...] = GROUPS,
-        client_certificate: ClientCertificate | None = None,
-        keylog: Callable[[str], None] | None = None,
-    ) -> None:
-        _check_choice("cipher suite", cipher_suites, CIPHER_SUITES)
-        _check_choice("group", groups, GROUPS)
-        self.alpn_bytes = encode_alpn(alpn)
-        self.server_name = None if server_name is None else normal_name(server_name)
-        # for the server_name extension; empty for addresses (RFC 6066 section 3)
+    server_name: str | None
+    alpn: tuple[str, ...]
+    verification: Verification
+    cipher_suites: tuple[int, ...] = CIPHER_SUITES
+    groups: tuple[int, ...] = GROUPS
+    client_certificate: ClientCertificate | None = None
+    keylog: Callable[[str], None] | None = None
+    alpn_bytes: tuple[bytes, ...] = field(init=False)
+    # for the server_name extension; empty for addresses (RFC 6066 section 3)
+    sni: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        _check_choice("cipher suite", self.cipher_suites, CIPHER_SUITES)
+        _check_choice("group", self.groups, GROUPS)
+        self.alpn_bytes = encode_alpn(self.alpn)
         self.sni = b""
-        if self.server_name is not None and not is_address(self.server_name):
-            self.sni = self.server_name.encode("ascii")
-        verification.check_server_name(self.server_name)
-        self.alpn = alpn
-        self.verification = verification
-        self.cipher_suites = cipher_suites
-        self.groups = groups
-        self.client_certificate = client_certificate
-        self.keylog = keylog
+        if self.server_name is not None:
+            self.server_name = normal_name(self.server_name)
+            if not is_address(self.server_name):
+                self.sni = self.server_name.encode("ascii")
+        self.verification.check_server_name(self.server_name)
 
 
 def normal_name(server_name: str) -> str:

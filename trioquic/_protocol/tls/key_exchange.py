@@ -2,10 +2,8 @@
 
 Diffie-Hellman is that of RFC 8446 sections 4.2.8.2 and 7.4.2. X25519MLKEM768 adds ML-KEM (FIPS 203)
 to X25519, so that a recording of the connection stays secret from a quantum computer to come, and
-is as good as X25519 should ML-KEM turn out weak (draft-ietf-tls-ecdhe-mlkem).
-
-Private keys come from the caller's source of randomness, so that a simulation can be replayed. A
-key share lives for one handshake.
+is as good as X25519 should ML-KEM turn out weak (draft-ietf-tls-ecdhe-mlkem). Private keys come
+from the caller's source of randomness, so that a simulation can be replayed.
 """
 
 from collections.abc import Callable

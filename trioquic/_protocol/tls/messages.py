@@ -9,18 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import PROTOCOL_VIOLATION
-from .alerts import (
-    ILLEGAL_PARAMETER,
-    MISSING_EXTENSION,
-    quic_error,
-    tls_error,
-)
+from .alerts import ILLEGAL_PARAMETER, MISSING_EXTENSION, quic_error, tls_error
 from .codec import Cursor, numbers_untrusted, vector8, vector16, vector24
-from .extensions import (
-    EARLY_DATA,
-    SIGNATURE_ALGORITHMS,
-    read_extensions_untrusted,
-)
+from .extensions import EARLY_DATA, SIGNATURE_ALGORITHMS, read_extensions_untrusted
 
 CLIENT_HELLO: Final = 1
 SERVER_HELLO: Final = 2

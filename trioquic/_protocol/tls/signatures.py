@@ -1,8 +1,7 @@
 """Signatures of CertificateVerify (RFC 8446 section 4.4.3), both ways.
 
-A scheme fixes the kind of key, the curve and the hash, so a key fits a scheme or it doesn't. The
-PKCS#1 schemes are offered for the signatures *inside* certificates only (section 4.2.3); a server
-that uses one to prove possession of its key is refused.
+The PKCS#1 schemes are offered for the signatures *inside* certificates only (section 4.2.3); a
+server that uses one to prove possession of its key is refused.
 """
 
 from typing import Final
@@ -23,15 +22,17 @@ RSA_PSS_RSAE_SHA384: Final = 0x0805
 RSA_PSS_RSAE_SHA512: Final = 0x0806
 ED25519: Final = 0x0807
 
-# In the order of preference; also what we sign with ourselves
-HANDSHAKE_SCHEMES: Final = (
-    ECDSA_SECP256R1_SHA256,
-    ED25519,
-    ECDSA_SECP384R1_SHA384,
-    RSA_PSS_RSAE_SHA256,
-    RSA_PSS_RSAE_SHA384,
-    RSA_PSS_RSAE_SHA512,
-)
+# In the order of preference, with the kind of key (or its curve) and the hash that a scheme fixes;
+# also what we sign with ourselves
+_SCHEMES: Final[dict[int, tuple[str, hashes.HashAlgorithm]]] = {
+    ECDSA_SECP256R1_SHA256: ("secp256r1", hashes.SHA256()),
+    ED25519: ("Ed25519", hashes.SHA512()),
+    ECDSA_SECP384R1_SHA384: ("secp384r1", hashes.SHA384()),
+    RSA_PSS_RSAE_SHA256: ("RSA", hashes.SHA256()),
+    RSA_PSS_RSAE_SHA384: ("RSA", hashes.SHA384()),
+    RSA_PSS_RSAE_SHA512: ("RSA", hashes.SHA512()),
+}
+HANDSHAKE_SCHEMES: Final = tuple(_SCHEMES)
 OFFERED_SCHEMES: Final = (
     *HANDSHAKE_SCHEMES,
     RSA_PKCS1_SHA256,
@@ -48,14 +49,6 @@ def signed_content(context: bytes, transcript_hash: bytes) -> bytes:
     return b" " * 64 + context + b"\x00" + transcript_hash
 
 
-def _hash_of(scheme: int) -> hashes.HashAlgorithm:
-    if scheme in (ECDSA_SECP384R1_SHA384, RSA_PSS_RSAE_SHA384):
-        return hashes.SHA384()
-    if scheme == RSA_PSS_RSAE_SHA512:
-        return hashes.SHA512()
-    return hashes.SHA256()
-
-
 def _pss(algorithm: hashes.HashAlgorithm) -> padding.PSS:
     # RFC 8446 section 4.2.3: the salt is as long as the digest
     return padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
@@ -63,16 +56,14 @@ def _pss(algorithm: hashes.HashAlgorithm) -> padding.PSS:
 
 def _fits(scheme: int, key: PublicKeyTypes | PrivateKeyTypes) -> bool:
     """Whether a key of this kind can make or check signatures of this scheme."""
+    kind = ""
     if isinstance(key, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)):
-        curve = key.curve.name
-        return (scheme == ECDSA_SECP256R1_SHA256 and curve == "secp256r1") or (
-            scheme == ECDSA_SECP384R1_SHA384 and curve == "secp384r1"
-        )
-    if isinstance(key, (rsa.RSAPublicKey, rsa.RSAPrivateKey)):
-        return scheme in (RSA_PSS_RSAE_SHA256, RSA_PSS_RSAE_SHA384, RSA_PSS_RSAE_SHA512)
-    return scheme == ED25519 and isinstance(
-        key, (ed25519.Ed25519PublicKey, ed25519.Ed25519PrivateKey)
-    )
+        kind = key.curve.name
+    elif isinstance(key, (rsa.RSAPublicKey, rsa.RSAPrivateKey)):
+        kind = "RSA"
+    elif isinstance(key, (ed25519.Ed25519PublicKey, ed25519.Ed25519PrivateKey)):
+        kind = "Ed25519"
+    return kind == _SCHEMES[scheme][0]
 
 
 def verify_untrusted(
@@ -84,7 +75,7 @@ def verify_untrusted(
     if not _fits(scheme, key):
         raise tls_error(ILLEGAL_PARAMETER, f"signature scheme {scheme:#06x} does not fit the key")
     content = signed_content(SERVER_CONTEXT, transcript_hash)
-    algorithm = _hash_of(scheme)
+    algorithm = _SCHEMES[scheme][1]
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, content, ec.ECDSA(algorithm))
@@ -112,7 +103,7 @@ def choose_scheme(key: PrivateKeyTypes, wanted: tuple[int, ...]) -> int | None:
 def sign(key: PrivateKeyTypes, scheme: int, transcript_hash: bytes) -> bytes:
     """The signature of our CertificateVerify; `scheme` comes from `choose_scheme`."""
     content = signed_content(CLIENT_CONTEXT, transcript_hash)
-    algorithm = _hash_of(scheme)
+    algorithm = _SCHEMES[scheme][1]
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key.sign(content, ec.ECDSA(algorithm))
     if isinstance(key, rsa.RSAPrivateKey):

@@ -52,33 +52,18 @@ class EarlyData(Label):
 
 TABLE: Final[dict[tuple[TlsState, TlsInput], TlsState]] = {
     (TlsState.START, TlsInput.START): TlsState.WAIT_SERVER_HELLO,
-    (
-        TlsState.WAIT_SERVER_HELLO,
-        TlsInput.HELLO_RETRY_REQUEST,
-    ): TlsState.WAIT_SECOND_SERVER_HELLO,
+    (TlsState.WAIT_SERVER_HELLO, TlsInput.HELLO_RETRY_REQUEST): TlsState.WAIT_SECOND_SERVER_HELLO,
     (TlsState.WAIT_SERVER_HELLO, TlsInput.SERVER_HELLO): TlsState.WAIT_ENCRYPTED_EXTENSIONS,
     # A second HelloRetryRequest has no row: RFC 8446 section 4.1.4 wants unexpected_message.
-    (
-        TlsState.WAIT_SECOND_SERVER_HELLO,
-        TlsInput.SERVER_HELLO,
-    ): TlsState.WAIT_ENCRYPTED_EXTENSIONS,
+    (TlsState.WAIT_SECOND_SERVER_HELLO, TlsInput.SERVER_HELLO): TlsState.WAIT_ENCRYPTED_EXTENSIONS,
     (
         TlsState.WAIT_ENCRYPTED_EXTENSIONS,
         TlsInput.ENCRYPTED_EXTENSIONS,
     ): TlsState.WAIT_CERTIFICATE_OR_REQUEST,
     # The ticket's secret authenticates the server: no Certificate follows, and none is asked for.
-    (
-        TlsState.WAIT_ENCRYPTED_EXTENSIONS,
-        TlsInput.RESUMED_EXTENSIONS,
-    ): TlsState.WAIT_FINISHED,
-    (
-        TlsState.WAIT_CERTIFICATE_OR_REQUEST,
-        TlsInput.CERTIFICATE_REQUEST,
-    ): TlsState.WAIT_CERTIFICATE,
-    (
-        TlsState.WAIT_CERTIFICATE_OR_REQUEST,
-        TlsInput.CERTIFICATE,
-    ): TlsState.WAIT_CERTIFICATE_VERIFY,
+    (TlsState.WAIT_ENCRYPTED_EXTENSIONS, TlsInput.RESUMED_EXTENSIONS): TlsState.WAIT_FINISHED,
+    (TlsState.WAIT_CERTIFICATE_OR_REQUEST, TlsInput.CERTIFICATE_REQUEST): TlsState.WAIT_CERTIFICATE,
+    (TlsState.WAIT_CERTIFICATE_OR_REQUEST, TlsInput.CERTIFICATE): TlsState.WAIT_CERTIFICATE_VERIFY,
     (TlsState.WAIT_CERTIFICATE, TlsInput.CERTIFICATE): TlsState.WAIT_CERTIFICATE_VERIFY,
     (TlsState.WAIT_CERTIFICATE_VERIFY, TlsInput.CERTIFICATE_VERIFY): TlsState.WAIT_FINISHED,
     (TlsState.WAIT_FINISHED, TlsInput.FINISHED): TlsState.CONNECTED,

@@ -5,9 +5,6 @@ web's policy, for public roots. The relaxed one is for roots that the caller sup
 authorities often mark extensions critical or leave some out, and a self-signed certificate that
 the caller named as its own root is accepted, while names, dates, signatures and purposes are
 checked all the same.
-
-The package only says *that* a chain fails. `_diagnose` finds out what to tell the person who has
-to repair it, and the alert that goes with it (RFC 8446 section 6.2).
 """
 
 import datetime

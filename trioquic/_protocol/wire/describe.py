@@ -84,14 +84,15 @@ def describe_frames_untrusted(payload: bytes, ack_delay_exponent: int) -> str:
 
 def _stream_untrusted(out: list[str], payload: bytes, kind: int, pos: int, end: int) -> int:
     stream_id, offset, start, stop = frames.parse_stream_untrusted(payload, kind, pos, end)
-    length = stop - start
     fin = ',"fin":true' if kind & frames.STREAM_FIN_BIT else ""
-    # The drafts have moved the length into `raw`; qvis looks for it where it was.
-    out.append(
-        f'{{"frame_type":"stream","stream_id":{stream_id},"offset":{offset},"length":{length}'
-        f'{fin},"raw":{{"length":{length}}}}}'
-    )
+    place = f'"stream_id":{stream_id},"offset":{offset}'
+    out.append(f'{{"frame_type":"stream",{place}{_lengths(stop - start, fin)}}}')
     return stop
+
+
+def _lengths(length: int, between: str = "") -> str:
+    # The drafts have moved the length into `raw`; qvis looks for it where it was.
+    return f',"length":{length}{between},"raw":{{"length":{length}}}'
 
 
 def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
@@ -112,11 +113,7 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
         offset, start, reader.pos = frames.parse_crypto_untrusted(
             reader.data, reader.pos, reader.end
         )
-        length = reader.pos - start
-        return (
-            f'{{"frame_type":"crypto","offset":{offset},"length":{length}'
-            f',"raw":{{"length":{length}}}}}'
-        )
+        return f'{{"frame_type":"crypto","offset":{offset}{_lengths(reader.pos - start)}}}'
     if kind == frames.NEW_TOKEN:
         start, reader.pos = frames.parse_new_token_untrusted(reader.data, reader.pos, reader.end)
         length = reader.pos - start
@@ -134,8 +131,7 @@ def _other_untrusted(reader: Reader, kind: int, ack_delay_exponent: int) -> str:
         start, reader.pos = frames.parse_datagram_untrusted(
             reader.data, kind, reader.pos, reader.end
         )
-        length = reader.pos - start
-        return f'{{"frame_type":"datagram","length":{length},"raw":{{"length":{length}}}}}'
+        return f'{{"frame_type":"datagram"{_lengths(reader.pos - start)}}}'
     if kind == frames.HANDSHAKE_DONE:
         return '{"frame_type":"handshake_done"}'
     raise reader.bad("unknown frame type")

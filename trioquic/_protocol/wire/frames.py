@@ -1,17 +1,14 @@
-"""The frames of RFC 9000 section 19: one encoder and one decoder each, no state.
+"""The frames of RFC 9000 section 19: an encoder and a decoder for each form, no state.
 
-An encoder returns the whole frame with its type. A decoder gets a Reader that stands behind the
-type; those of frequent frames and of frames with data (`parse_...`) work on positions, and tell
-where the data is instead of copying it. Decoders check what can be judged from the frame alone
-(truncation, ranges of values) and raise FRAME_ENCODING_ERROR for it; whether a frame is allowed
-here and now is its owner's business. They do not know at which frame the packet's reader started,
-so the dispatcher fills in `BadPacketError.frame_type`.
-
-PADDING, PING and HANDSHAKE_DONE have no content: their type byte is all of them. STREAM is split
-differently: `encode_stream_header` makes everything before the data, which the caller appends
-without copying it twice.
+An encoder returns the whole frame with its type, or (of frames with data) all that comes before the
+data, which the caller appends without copying it twice. A decoder gets a Reader that stands behind
+the type; those of frequent frames and of frames with data (`parse_...`) work on positions, and tell
+where the data is instead of copying it. Decoders check what can be judged from the frame alone and
+raise FRAME_ENCODING_ERROR for it; they do not know at which frame the packet's reader started, so
+the dispatcher fills in `BadPacketError.frame_type`.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from ..errors import FRAME_ENCODING_ERROR, BadPacketError
@@ -85,16 +82,12 @@ class AckFrame:
         self.ecn = ecn
 
 
+@dataclass(slots=True)
 class NewConnectionId:
-    __slots__ = ("connection_id", "reset_token", "retire_prior_to", "sequence")
-
-    def __init__(
-        self, sequence: int, retire_prior_to: int, connection_id: bytes, reset_token: bytes
-    ) -> None:
-        self.sequence = sequence
-        self.retire_prior_to = retire_prior_to
-        self.connection_id = connection_id
-        self.reset_token = reset_token
+    sequence: int
+    retire_prior_to: int
+    connection_id: bytes
+    reset_token: bytes
 
 
 # ACK (19.3)
@@ -324,12 +317,8 @@ def read_new_connection_id_untrusted(reader: Reader) -> NewConnectionId:
 # NetworkPath validation (19.17, 19.18)
 
 
-def encode_path_challenge(data: bytes) -> bytes:
-    return b"\x1a" + data
-
-
-def encode_path_response(data: bytes) -> bytes:
-    return b"\x1b" + data
+def encode_path_data(kind: int, data: bytes) -> bytes:
+    return ONE_BYTE[kind] + data
 
 
 def read_path_data_untrusted(reader: Reader) -> bytes:

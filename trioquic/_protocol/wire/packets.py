@@ -1,15 +1,10 @@
 """Packet headers of QUIC (RFC 9000 section 17, RFC 9369) and packet-number truncation.
 
-A long header says how long its packet is, so several packets can share a datagram; the parser
-works on one packet of a datagram and reports where it ends. It reads only what is in the clear:
-the packet number, its length and the reserved bits are under header protection and belong to
-`crypto.keys`. Headers of other versions are parsed as far as RFC 8999 allows, with kind -1.
-
-A BadPacketError from here means that the rest of the datagram is dropped without a word: nothing
-has been authenticated yet.
-
-Short headers have nothing to parse before header protection is removed; `receive` does that in
-one go for a whole batch.
+The parser works on one packet of a datagram and reads only what is in the clear: the packet number,
+its length and the reserved bits are under header protection and belong to `crypto/`, and of short
+headers nothing is left to parse here. Headers of other versions are parsed as far as RFC 8999
+allows, with kind -1. A BadPacketError from here means that the rest of the datagram is dropped
+without a word: nothing has been authenticated yet.
 """
 
 from typing import Final
@@ -67,7 +62,7 @@ def parse_long_header_untrusted(datagram: bytes, start: int) -> LongHeader:
     end = len(datagram)
     if version == 0:
         header = LongHeader(VERSION_NEGOTIATION_PACKET, 0, dcid, scid, start, end)
-        header.versions = _read_versions_untrusted(reader)
+        header.versions = reader.versions_untrusted()
         return header
     if version not in SPOKEN:
         return LongHeader(UNKNOWN_VERSION_PACKET, version, dcid, scid, start, end)
@@ -86,16 +81,6 @@ def parse_long_header_untrusted(datagram: bytes, start: int) -> LongHeader:
     if header.end > end:
         raise reader.bad(f"length of {length} bytes, {reader.remaining} left in the datagram")
     return header
-
-
-def _read_versions_untrusted(reader: Reader) -> tuple[int, ...]:
-    # RFC 9000 section 17.2.1: the rest of the datagram is the list
-    if reader.remaining == 0 or reader.remaining % 4:
-        raise reader.bad(f"{reader.remaining} bytes are no list of versions")
-    versions: list[int] = []
-    while reader.remaining:
-        versions.append(reader.u32_untrusted())
-    return tuple(versions)
 
 
 def _read_retry_untrusted(reader: Reader, header: LongHeader) -> None:

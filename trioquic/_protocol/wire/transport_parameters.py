@@ -153,22 +153,14 @@ def _read_untrusted(p: TransportParameters, parameter: int, content: Reader) -> 
     elif parameter == PREFERRED_ADDRESS:
         p.preferred_address = _read_preferred_address_untrusted(content)
     elif parameter == VERSION_INFORMATION:
-        p.version_information = _read_version_information_untrusted(content)
+        # RFC 9368 section 4: none of them is 0
+        chosen, *available = content.versions_untrusted()
+        if 0 in (chosen, *available):
+            raise content.bad("version_information names version 0")
+        p.version_information = chosen, tuple(available)
     else:
         return False
     return True
-
-
-def _read_version_information_untrusted(content: Reader) -> tuple[int, tuple[int, ...]]:
-    """RFC 9368 section 4: whole versions, none of them 0."""
-    if content.remaining < 4 or content.remaining % 4:
-        raise content.bad(f"version_information of {content.remaining} bytes")
-    versions: list[int] = []
-    while content.remaining:
-        versions.append(content.u32_untrusted())
-    if 0 in versions:
-        raise content.bad("version_information names version 0")
-    return versions[0], tuple(versions[1:])
 
 
 def _read_preferred_address_untrusted(content: Reader) -> PreferredAddressParameter:

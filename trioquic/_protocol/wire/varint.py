@@ -1,10 +1,9 @@
 """Variable-length integers (RFC 9000 section 16) and a bounds-checked cursor over received bytes.
 
-The two most significant bits of the first byte give the length: 1, 2, 4 or 8 bytes. All reading
-of hostile bytes goes through this file. `decode_varint_untrusted` is the free function for hot
-loops that keep their position in a local variable; `Reader` is the cursor for everything else.
-A Reader is told which error code a truncation means, because a cut frame and a cut transport
-parameter close the connection with different codes.
+All reading of hostile bytes goes through this file: `decode_varint_untrusted` in hot loops that
+keep their position in a local variable, `Reader` everywhere else. A Reader is told which error code
+a truncation means: a cut frame and a cut transport parameter close the connection with different
+codes.
 """
 
 from typing import Final
@@ -140,6 +139,12 @@ class Reader:
             raise self.bad(f"{n} bytes announced, {self.end - pos} left")
         self.pos = stop
         return self.data[pos:stop]
+
+    def versions_untrusted(self) -> tuple[int, ...]:
+        """All that is left, as versions of QUIC, of which there must be one."""
+        if not self.remaining or self.remaining % 4:
+            raise self.bad(f"{self.remaining} bytes are no list of versions")
+        return tuple([self.u32_untrusted() for _ in range(self.remaining // 4)])
 
     def rest(self) -> bytes:
         """Everything up to the end, possibly nothing."""
