@@ -55,11 +55,11 @@ PROTOCOL = {
     "path": set("base wire facts events recovery cid config".split()),
     "observer": set("base path recovery".split()),
     "handshake": set("base wire facts events crypto tls life config path".split()),
-    "parts": set("facts events recovery cid streams path handshake life config".split()),
+    "parts": set("base facts events recovery cid streams path handshake life config".split()),
     "establishment": set("base wire events parts path".split()),
-    "receiving": set("base wire crypto cid life parts path observer establishment".split()),
+    "receiving": set("base wire crypto cid life parts path establishment".split()),
     "sending": set(
-        "base wire facts crypto cid recovery life config parts path observer establishment".split()
+        "base wire facts crypto cid recovery life config parts path establishment".split()
     ),
     "connection": set(
         "base wire events life config parts path receiving sending observer establishment".split()

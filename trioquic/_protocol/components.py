@@ -14,12 +14,14 @@ from .facts import ConnectionFacts
 from .handshake.future_connections import FutureConnections
 from .handshake.handshake import Handshake
 from .lifetime import Lifetime
-from .number_space import new_spaces
+from .number_space import NumberSpace
+from .path.liveness import Liveness
 from .path.mover import Mover
 from .path.prober import Prober
 from .path.table import PathTable
 from .path.watch import Watch
 from .recovery.loss import LossDetector
+from .space import APPLICATION, HANDSHAKE, INITIAL
 from .streams.table import StreamTable
 
 
@@ -31,7 +33,9 @@ class Components:
     ) -> None:
         self.events: list[Event] = []
         self.facts = ConnectionFacts(config.max_datagram_size)
-        self.spaces = new_spaces(config.max_ack_delay)
+        # only in 1-RTT may an ACK be held back
+        self.spaces = [NumberSpace(index, 0.0) for index in (INITIAL, HANDSHAKE)]
+        self.spaces.append(NumberSpace(APPLICATION, config.max_ack_delay))
         self.ids = ConnectionIds(rng, config.active_connection_id_limit)
         self.lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, self.events)
         self.loss = LossDetector(self.facts, rng, congestion=config.congestion)
@@ -39,6 +43,7 @@ class Components:
         self.datagrams = Datagrams(config.datagrams, config.datagram_buffer, self.events)
         self.paths = PathTable(self.facts, config, self.ids, self.loss, rng, self.events)
         self.watch = Watch(self.facts, self.paths, config.degraded_after, self.events)
+        self.liveness = Liveness()
         self.prober = Prober(self.facts, self.paths, self.ids.peer, self.watch, self.events)
         self.mover = Mover(self.facts, self.paths, self.prober, self.watch, self.loss, self.events)
         self.handshake = Handshake(

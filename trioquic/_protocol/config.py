@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .cid.own import OWN_ID_LENGTH
 from .datagrams import ACCEPTED_SIZE
 from .recovery.choice import CUBIC, Choice
 from .streams.config import StreamConfig
@@ -86,8 +85,6 @@ class CoreConfig:
     def encode_parameters(self, source_connection_id: bytes, rng: Callable[[int], bytes]) -> bytes:
         """The same for the ClientHello, with a version and a parameter that do not exist, so that
         servers go on to ignore what they do not know (RFC 9000 sections 15 and 18.1)."""
-        if len(source_connection_id) != OWN_ID_LENGTH:
-            raise ValueError("our connection IDs have one length")
         parameters = self.parameters(source_connection_id, (reserved_version(rng(4)),))
         dice = rng(_MOST_GREASE + 3)
         identifier = 31 * int.from_bytes(dice[:2], "big") + 27

@@ -17,7 +17,6 @@ from .establishment import Establishment
 from .events import Ending, Event
 from .lifetime import CloseFrame, CoreState
 from .observer import Observer
-from .path.liveness import Liveness
 from .path.mtu import ETHERNET
 from .path.path import Address
 from .path.preferred import PreferredAddress
@@ -69,7 +68,6 @@ class ClientConnection:
         self._telling: list[Event] = []  # those that are being told, the next one last
         self.streams = parts.streams
         self.datagrams = parts.datagrams
-        self._liveness = Liveness()
         self._establishment = Establishment(parts)
         self._receiver = Receiver(parts, self._establishment)
         self._outgoing = Outgoing(parts)
@@ -245,7 +243,7 @@ class ClientConnection:
         if counters.packets != packets:
             self._parts.watch.on_heard(path, now)
             if path_id == self._parts.facts.active_path:
-                self._liveness.on_received(now, counters.eliciting != eliciting)
+                self._parts.liveness.on_received(now, counters.eliciting != eliciting)
         self._parts.watch.judge_active(now)
 
     def transmit(self, path_id: int, now: float) -> Batch | None:
@@ -258,10 +256,7 @@ class ClientConnection:
             self._parts.lifetime.give_up("all packet numbers are used up")
             return None
         try:
-            batch = self._transmitter.transmit(path, now)
-            if self._outgoing.take_wrote_streams():
-                self._liveness.on_request(now)
-            return batch
+            return self._transmitter.transmit(path, now)
         except BadPacketError as error:
             # The write key is used up, but for what says so (RFC 9001 section 6.6).
             if not self._parts.lifetime.open:
@@ -302,7 +297,7 @@ class ClientConnection:
         if self._parts.lifetime.take_keep_alive(now):
             self._parts.watch.announcements.ask()
         if now >= self._liveness_deadline():
-            self._liveness.disarm()
+            self._parts.liveness.disarm()
             if self.streams.expects_data():
                 self._parts.loss.ask()
         self._parts.loss.on_deadline(now)
@@ -404,7 +399,7 @@ class ClientConnection:
         if path is None or not self._parts.facts.confirmed:
             return inf
         rtt = path.recovery.rtt
-        return self._liveness.deadline(rtt.smoothed, rtt.pto(self._parts.facts.max_ack_delay))
+        return self._parts.liveness.deadline(rtt.smoothed, rtt.pto(self._parts.facts.max_ack_delay))
 
     def _pto(self) -> float:
         path = self._parts.paths.active_path()

@@ -8,7 +8,7 @@ from typing import Final
 
 from .crypto.keys import PacketKeys
 from .recovery.ack_tracker import AckTracker
-from .space import APPLICATION, HANDSHAKE, INITIAL
+from .space import APPLICATION
 from .streams.crypto_stream import CryptoStream
 
 # In the place of what a space has no use for any more. Both take in nothing: who feeds them asks
@@ -41,12 +41,3 @@ class NumberSpace:
         self.crypto = _NO_CRYPTO
         self.acks = _NO_ACKS
         self.discarded = True
-
-
-def new_spaces(max_ack_delay: float) -> list[NumberSpace]:
-    """The three of a connection; only in 1-RTT may an ACK be held back."""
-    return [
-        NumberSpace(INITIAL, 0.0),
-        NumberSpace(HANDSHAKE, 0.0),
-        NumberSpace(APPLICATION, max_ack_delay),
-    ]

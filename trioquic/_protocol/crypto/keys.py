@@ -127,6 +127,8 @@ class PacketKeys:
     @staticmethod
     def derive(cipher_suite: int, secret: bytes, version: int = VERSION_1) -> "PacketKeys":
         """The keys of a new level, from its traffic secret (RFC 9001 section 5.1)."""
+        if cipher_suite not in _SUITES:
+            raise ValueError(f"not a cipher suite of QUIC version 1: {cipher_suite:#06x}")
         keyed = HMAC(secret, suite_hash(cipher_suite))
         hp = _expand_label(keyed, _label(b"hp", version), _SUITES[cipher_suite][1])
         cipher: Cipher[None] | Cipher[modes.ECB]

@@ -68,7 +68,6 @@ class PreferredAddress:
         self.state = PreferredState.ABSENT
         # of the family in use, if it may be used
         self.address: Address | None = None
-        self._told = False
 
     @property
     def open(self) -> bool:
@@ -114,16 +113,16 @@ class PreferredAddress:
     def on_moved(self, remote: Address) -> None:
         """The connection is at this address of the server from now on."""
         if remote == self.address:
+            news = self.open
             self._step(PreferredInput.MOVE)
-            self._tell(True, "it answered")
+            if news:
+                self._tell(True, "it answered")
 
     def _step(self, event: PreferredInput) -> None:
         self.state = advance(TRANSITIONS, self.state, event)
 
     def _tell(self, used: bool, reason: str) -> None:
-        if not self._told:
-            self._told = True
-            self._events.append(PreferredAddressSettled(used=used, reason=reason))
+        self._events.append(PreferredAddressSettled(used=used, reason=reason))
 
 
 def judge_preferred(

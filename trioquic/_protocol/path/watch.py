@@ -25,11 +25,7 @@ class Watch:
     """`degraded_after`: PTOs in a row without an answer."""
 
     def __init__(
-        self,
-        facts: ConnectionFacts,
-        paths: PathTable,
-        degraded_after: int,
-        events: list[Event],
+        self, facts: ConnectionFacts, paths: PathTable, degraded_after: int, events: list[Event]
     ) -> None:
         self._facts = facts
         self._paths = paths

@@ -36,10 +36,7 @@ class ShortHeaders:
     """Opens packets with short headers."""
 
     def __init__(
-        self,
-        parts: Components,
-        dispatcher: Dispatcher,
-        undecryptable: Undecryptable,
+        self, parts: Components, dispatcher: Dispatcher, undecryptable: Undecryptable
     ) -> None:
         self._facts = parts.facts
         self._acks = parts.spaces[APPLICATION].acks

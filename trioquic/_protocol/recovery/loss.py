@@ -41,10 +41,7 @@ class LossDetector:
     """Sent packets of a connection, from `on_sent` to acknowledged, lost or given up."""
 
     def __init__(
-        self,
-        facts: ConnectionFacts,
-        rng: Callable[[int], bytes],
-        congestion: Choice = CUBIC,
+        self, facts: ConnectionFacts, rng: Callable[[int], bytes], congestion: Choice = CUBIC
     ) -> None:
         self._facts = facts
         # the server has acknowledged a packet that only it can read (6.2.2.1)

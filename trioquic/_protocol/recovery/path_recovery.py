@@ -73,11 +73,7 @@ class RecoveryCounters:
 class PathRecovery:
     """Recovery state of the path `path_id`."""
 
-    def __init__(
-        self,
-        path_id: int,
-        congestion: Choice = CUBIC,
-    ) -> None:
+    def __init__(self, path_id: int, congestion: Choice = CUBIC) -> None:
         self.path_id = path_id
         self.max_datagram_size: int = SMALLEST
         # what window and pacer must have room for before anything goes: a full datagram at least

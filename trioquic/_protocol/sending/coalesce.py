@@ -47,12 +47,7 @@ class _Planned:
 class Coalescer:
     """Makes datagrams out of packets of several spaces."""
 
-    def __init__(
-        self,
-        parts: Components,
-        outgoing: Outgoing,
-        establishment: Establishment,
-    ) -> None:
+    def __init__(self, parts: Components, outgoing: Outgoing, establishment: Establishment) -> None:
         self._out = outgoing
         self._establishment = establishment
         self._parts = parts
@@ -94,24 +89,24 @@ class Coalescer:
         validating = application and path.has_probe(now, probe) and path.write_probe(builder, now)
         data = allowed and (space.crypto.has_pending() or (application and self._out.has_data()))
         if application and self._parts.handshake.zero_rtt is not None:
-            return self._fill_early(builder, data, probe)
+            return self._fill_early(builder, data, probe, now)
         # A probe says it again: the last ACK may be what was lost.
         due = space.acks.ack_due(now) and self._out.may_acknowledge(space, path)
         if probe or due or (space.acks.has_unacked and data):
             least = LEAST_DATAGRAM - (path.mtu - builder.room)
             space.acks.write_ack(builder, now, ACK_DELAY_EXPONENT, least)
         if data and application:
-            self._out.write_data(builder, path)
+            self._out.write_data(builder, path, now)
         elif data:
             space.crypto.write_frames(builder)
         if (probe and not builder.ack_eliciting) or (validating and builder.only_probing):
             builder.add(_PING_FRAME)
         return (space.index == INITIAL and builder.size > 0) or validating
 
-    def _fill_early(self, builder: PacketBuilder, data: bool, probe: bool) -> bool:
+    def _fill_early(self, builder: PacketBuilder, data: bool, probe: bool, now: float) -> bool:
         """A 0-RTT packet: nothing but what streams have to say, and no ACK (section 12.5)."""
         if data:
-            self._out.write_streams(builder)
+            self._out.write_streams(builder, now)
         if probe and not builder.ack_eliciting:
             builder.add(_PING_FRAME)
         return False
@@ -187,7 +182,10 @@ class Coalescer:
             sealed = writer.seal(packet.number, header, payload)
             if kind == ZERO_RTT_PACKET:
                 told = ZERO_RTT
-        self._out.tell(path, told, packet.number, len(header) + len(sealed), payload, now)
+        observer = self._parts.facts.observer
+        if observer is not None:
+            size = len(header) + len(sealed)
+            observer.packet_sent(now, path.path_id, told, packet.number, size, payload)
         return protect(writer, header, NUMBER_LENGTH, sealed)
 
     def _long_form(self, space: int) -> tuple[int, PacketKeys, int]:

@@ -38,9 +38,8 @@ class Outgoing:
         self._ids = parts.ids
         self._loss = parts.loss
         self._lifetime = parts.lifetime
+        self._liveness = parts.liveness
         self.packets = 0
-        # frames of streams went out since somebody last looked
-        self._wrote_streams = False
         # how the datagrams in hand are marked: one codepoint for a whole batch
         self._codepoint = 0
         self._quic_bit = QuicBit(parts.facts, parts.rng)
@@ -73,25 +72,21 @@ class Outgoing:
             return 0
         return path.mtu - 1 - len(connection_id) - NUMBER_LENGTH - TAG
 
-    def write_data(self, builder: PacketBuilder, path: NetworkPath) -> None:
+    def write_data(self, builder: PacketBuilder, path: NetworkPath, now: float) -> None:
         """Fill a 1-RTT packet with what is most urgent."""
         if self._crypto.crypto.has_pending():
             self._crypto.crypto.write_frames(builder)
         self._ids.write_frames(builder)
         if self._datagrams.has_pending():
             self._datagrams.write_frames(builder, self.datagram_room(path))
-        self.write_streams(builder)
+        self.write_streams(builder, now)
 
-    def write_streams(self, builder: PacketBuilder) -> None:
+    def write_streams(self, builder: PacketBuilder, now: float) -> None:
         """What the streams have to say, and nothing else."""
-        if self._streams.has_pending():
-            self._streams.write_frames(builder)
-            self._wrote_streams = True
-
-    def take_wrote_streams(self) -> bool:
-        """Whether frames of streams went out since the last call."""
-        wrote, self._wrote_streams = self._wrote_streams, False
-        return wrote
+        size = builder.size
+        self._streams.write_frames(builder)
+        if builder.size != size:
+            self._liveness.on_request(now)
 
     def short_header(
         self, path: NetworkPath, connection_id: bytes, number: int, length: int, keys: OneRttKeys
@@ -137,13 +132,6 @@ class Outgoing:
             self._lifetime.on_eliciting_sent(now)
             if path.path_id == self._facts.active_path:
                 self._silence.on_asked(now)
-
-    def tell(
-        self, path: NetworkPath, space: int, number: int, size: int, payload: bytes, now: float
-    ) -> None:
-        """Who watches sees the frames of a packet; `space` may be ZERO_RTT."""
-        if self._facts.observer is not None:
-            self._facts.observer.packet_sent(now, path.path_id, space, number, size, payload)
 
     def batch(self, path: NetworkPath, data: bytes, segment_size: int, count: int) -> Batch:
         """So many datagrams leave on the path."""

@@ -131,7 +131,7 @@ class Transmitter:
             if due.ack_needed:
                 due.on_ack_sent()
         if data:
-            out.write_data(builder, path)
+            out.write_data(builder, path, now)
         if ping and (not builder.ack_eliciting or builder.only_probing):
             builder.add(_PING_FRAME)
         elif padded and builder.only_probing:
@@ -172,7 +172,9 @@ class Transmitter:
             payload += bytes(least - len(payload))
         sealed = keys.seal(number, header, payload)
         size = len(header) + len(sealed)
-        out.tell(path, APPLICATION, number, size, payload, now)
+        observer = self._facts.observer
+        if observer is not None:
+            observer.packet_sent(now, path.path_id, APPLICATION, number, size, payload)
         out.enter(path, APPLICATION, number, size, builder, padded, now)
         return header, 1 + len(connection_id), sealed
 

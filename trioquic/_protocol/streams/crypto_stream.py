@@ -52,9 +52,7 @@ class CryptoStream:
             return
         if end > received.read + LIMIT:
             raise BadPacketError(
-                CRYPTO_BUFFER_EXCEEDED,
-                f"handshake data {end - received.read} bytes ahead",
-                CRYPTO,
+                CRYPTO_BUFFER_EXCEEDED, f"handshake data {end - received.read} bytes ahead", CRYPTO
             )
         received.add(offset, data)
 

@@ -94,19 +94,11 @@ class Reader:
         return BadPacketError(self.error_code, reason)
 
     def varint_untrusted(self) -> int:
-        pos = self.pos
-        data = self.data
-        if pos < self.end:
-            first = data[pos]
-            if first < 0x40:
-                self.pos = pos + 1
-                return first
-            size = 1 << (first >> 6)
-            stop = pos + size
-            if stop <= self.end:
-                self.pos = stop
-                return int.from_bytes(data[pos:stop], "big") & (1 << 8 * size - 2) - 1
-        raise self.bad("truncated integer")
+        try:
+            value, self.pos = decode_varint_untrusted(self.data, self.pos, self.end)
+        except BadPacketError:
+            raise self.bad("truncated integer") from None
+        return value
 
     def frame_type_untrusted(self) -> int:
         """A frame type, which must have the shortest encoding (RFC 9000 section 12.4)."""
