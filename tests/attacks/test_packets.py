@@ -19,7 +19,7 @@ from tests.peer.script import ServerScript
 from tests.peer.wire import encode_new_token
 from tests.peer.world import World
 from trioquic._protocol import events as ev
-from trioquic._protocol.crypto.keys import integrity_limit
+from trioquic._protocol.crypto.keys import packet_limits
 from trioquic._protocol.errors import (
     AEAD_LIMIT_REACHED,
     FRAME_ENCODING_ERROR,
@@ -126,7 +126,7 @@ def test_2_truncated_packets_are_dropped() -> None:
 
 def test_2_too_many_failures_reach_the_aead_limit() -> None:
     world = World().connect()
-    world.client._receiver.counters.dropped_unauthentic = integrity_limit(0x1301) - 2
+    world.client._receiver.counters.dropped_unauthentic = packet_limits(0x1301)[1] - 2
     packet = world.peer.seal(APPLICATION, b"\x01")
     broken = packet[:-1] + bytes([packet[-1] ^ 1])
     for _ in range(2):

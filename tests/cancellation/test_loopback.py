@@ -16,7 +16,7 @@ import trio.testing
 import trioquic
 from tests.runtime.world import ALPN, get
 from tests.sim_server import NAME, SimServer, credentials, pattern, serve
-from trioquic._protocol.sending.batch import Batch
+from trioquic._protocol.sending.outgoing import Batch
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.native_socket import NativeSocket
 from trioquic._runtime.sockets.sockets import Remote

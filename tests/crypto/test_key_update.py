@@ -10,8 +10,7 @@ from trioquic._protocol.crypto.key_update import OneRttKeys
 from trioquic._protocol.crypto.keys import (
     TLS_AES_128_GCM_SHA256,
     PacketKeys,
-    confidentiality_limit,
-    integrity_limit,
+    packet_limits,
 )
 from trioquic._protocol.errors import AEAD_LIMIT_REACHED, KEY_UPDATE_ERROR, BadPacketError
 from trioquic._protocol.facts import ConnectionFacts
@@ -312,8 +311,8 @@ def test_a_genuine_packet_with_the_bit_flipped_fails(pair: Pair) -> None:
 def test_sealing_is_limited(pair: Pair) -> None:
     """The last packets that a key may seal are kept for CONNECTION_CLOSE (RFC 9001, 6.6)."""
     keys = pair.keys
-    assert keys.failure_limit == integrity_limit(SUITE)
-    assert keys.seal_limit == confidentiality_limit(SUITE)
+    assert keys.failure_limit == packet_limits(SUITE)[1]
+    assert keys.seal_limit == packet_limits(SUITE)[0]
     keys.seal_limit = 200
     due = []
     for pn in range(101):

@@ -11,10 +11,9 @@ from trioquic._protocol.crypto.keys import (
     TLS_AES_256_GCM_SHA384,
     TLS_CHACHA20_POLY1305_SHA256,
     PacketKeys,
-    confidentiality_limit,
     hkdf_expand_label,
     initial_secrets,
-    integrity_limit,
+    packet_limits,
     protect,
     protect_batch,
     suite_hash,
@@ -184,8 +183,8 @@ def test_an_unknown_cipher_suite_is_refused() -> None:
 def test_suites_have_their_hashes_and_limits() -> None:
     """RFC 9001 section 6.6; for ChaCha20 the number of packets is not a limit."""
     assert [suite_hash(suite).digest_size for suite in SUITES] == [32, 48, 32]
-    assert [confidentiality_limit(suite) for suite in SUITES] == [1 << 23, 1 << 23, 1 << 62]
-    assert [integrity_limit(suite) for suite in SUITES] == [1 << 52, 1 << 52, 1 << 36]
+    assert [packet_limits(suite)[0] for suite in SUITES] == [1 << 23, 1 << 23, 1 << 62]
+    assert [packet_limits(suite)[1] for suite in SUITES] == [1 << 52, 1 << 52, 1 << 36]
 
 
 def test_expand_label_encodes_its_context() -> None:

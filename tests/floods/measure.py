@@ -26,7 +26,7 @@ from tests.peer.script import MAX_DATA, STREAM_DATA_BIDI_REMOTE, STREAMS_BIDI, S
 from tests.peer.world import World
 from trioquic._protocol import events as ev
 from trioquic._protocol.errors import error_name
-from trioquic._protocol.sending.batch import Batch
+from trioquic._protocol.sending.outgoing import Batch
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.wire.frames import encode_stream_header
 from trioquic._protocol.wire.varint import encode_varint

@@ -19,7 +19,7 @@ from typing import Any
 import trio
 import trio.testing
 
-from trioquic._protocol.sending.batch import Batch
+from trioquic._protocol.sending.outgoing import Batch
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.sockets import DatagramSocket, Remote
 from trioquic.networks import ManualNetworks

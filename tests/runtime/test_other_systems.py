@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from trioquic._protocol.path.mtu import ETHERNET
-from trioquic._protocol.sending.batch import Batch
+from trioquic._protocol.sending.outgoing import Batch
 from trioquic._runtime.sockets.native_socket import NativeSocket
 from trioquic._runtime.sockets.sockets import is_refusal
 

@@ -13,7 +13,7 @@ from tests.sessions.records import DAY, HOUR, ticket
 from trioquic import Interface, InterfaceAddress, ManualNetworks, MemorySessions
 from trioquic._protocol.events import TicketReceived
 from trioquic._protocol.path.mtu import ETHERNET
-from trioquic._protocol.sending.batch import Batch
+from trioquic._protocol.sending.outgoing import Batch
 from trioquic._runtime.networks.system_networks import system_networks
 from trioquic._runtime.opening.session_keeper import SessionKeeper, network_of
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket

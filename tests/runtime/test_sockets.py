@@ -11,7 +11,7 @@ import trio.testing
 
 import trioquic
 from tests.sim_world import SERVER, WIFI
-from trioquic._protocol.sending.batch import Batch
+from trioquic._protocol.sending.outgoing import Batch
 from trioquic._runtime.sockets import native_socket
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.factory_socket import FactorySocket

@@ -15,7 +15,7 @@ import trio.testing
 import trioquic
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import PREFERRED
-from trioquic._protocol.sending.batch import Batch
+from trioquic._protocol.sending.outgoing import Batch
 
 from .phone import Phone, phone
 

@@ -53,7 +53,7 @@ def test_server_hello() -> None:
     assert hello.legacy_version == 0x0303
     assert hello.random == rfc.SERVER_HELLO[6:38]
     assert (hello.session_id, hello.cipher_suite, hello.compression) == (b"", 0x1301, 0)
-    assert not hello.is_retry
+    assert hello.random != msg.RETRY_RANDOM
     assert set(hello.extensions) == {43, 51}
 
 

@@ -82,7 +82,7 @@ def test_both_decoders_agree_on_any_bytes(data: bytes) -> None:
 def test_reader_takes_fixed_sizes() -> None:
     reader = Reader(bytes(range(1, 12)))
     assert reader.u8_untrusted() == 1
-    assert reader.u16_untrusted() == 0x0203
+    assert reader.take_untrusted(2) == b"\x02\x03"
     assert reader.u32_untrusted() == 0x04050607
     assert reader.take_untrusted(2) == b"\x08\x09"
     assert reader.remaining == 2
@@ -93,7 +93,7 @@ def test_reader_takes_fixed_sizes() -> None:
 
 READS: list[tuple[int, Callable[[Reader], object]]] = [
     (1, Reader.u8_untrusted),
-    (2, Reader.u16_untrusted),
+    (2, lambda reader: reader.take_untrusted(2)),
     (4, Reader.u32_untrusted),
     (3, lambda reader: reader.take_untrusted(3)),
     (9, lambda reader: reader.take_untrusted(MAX_VARINT)),

@@ -23,8 +23,7 @@ from .path.preferred import PreferredAddress
 from .path.refusal import PathRefusedError, Refusal
 from .path.view import PathView
 from .receiving.receiver import Receiver
-from .sending.batch import Batch
-from .sending.outgoing import Outgoing
+from .sending.outgoing import Batch, Outgoing
 from .sending.transmit import Transmitter
 from .space import APPLICATION
 from .wire.transport_parameters import TransportParameters

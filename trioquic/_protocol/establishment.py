@@ -6,6 +6,7 @@ that can be read from top to bottom: limits before streams, connection IDs befor
 """
 
 from .components import Components
+from .errors import PROTOCOL_VIOLATION, BadPacketError
 from .events import Ending, HandshakeConfirmed
 from .path.path import NetworkPath
 from .space import APPLICATION, HANDSHAKE, INITIAL
@@ -75,7 +76,11 @@ class Establishment:
         """HANDSHAKE_DONE confirms the handshake (RFC 9001 section 4.1.2)."""
         if self._parts.facts.confirmed or self._parts.handshake.one_rtt is None:
             return
-        self._parts.handshake.check_done_untrusted()
+        if not self._parts.spaces[INITIAL].discarded:
+            # It can have been kept from before our keys came: we have not even sent our Finished.
+            raise BadPacketError(
+                PROTOCOL_VIOLATION, "HANDSHAKE_DONE before our Finished was sent", 0x1E
+            )
         self._parts.facts.on_confirmed()
         self._discard(HANDSHAKE)
         self._parts.events.append(HandshakeConfirmed())

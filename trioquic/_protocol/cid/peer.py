@@ -61,8 +61,6 @@ class PeerIds:
         self._retiring: set[int] = set()
         self._to_send: list[int] = []
 
-    # -- what is there -----------------------------------------------------------------------------
-
     @property
     def spare(self) -> int:
         """How many IDs are left for new paths."""
@@ -100,8 +98,6 @@ class PeerIds:
                     found.append(path_id)
         return found
 
-    # -- the handshake's IDs -----------------------------------------------------------------------
-
     def set_handshake_id(self, path_id: int, connection_id: bytes) -> None:
         """Send to this ID from now on: our own invention, then Retry's, then the server's choice
         (section 7.2). It gets sequence number 0 and may still change."""
@@ -118,8 +114,6 @@ class PeerIds:
         """The ID of the preferred_address parameter has sequence number 1 (section 5.1.1)."""
         self._unused[1] = PeerId(1, connection_id, reset_token)
         self._note_most()
-
-    # -- frames in ---------------------------------------------------------------------------------
 
     def on_new_connection_id_untrusted(
         self, frame: frames.NewConnectionId, active_path: int = -1
@@ -180,8 +174,6 @@ class PeerIds:
         if len(self._retiring) > 2 * self.limit or len(self._retired) > _MAX_RETIRED_RANGES:
             raise _refused(CONNECTION_ID_LIMIT_ERROR, "too many retirements outstanding")
 
-    # -- paths -------------------------------------------------------------------------------------
-
     def bind(self, path_id: int) -> bool:
         """Give the path an ID that was never used; False when there is none (section 9.5)."""
         if not self._unused:
@@ -202,8 +194,6 @@ class PeerIds:
             self._retired.add(sequence, sequence + 1)
             self._retiring.add(sequence)
             self._to_send.append(sequence)
-
-    # -- frames out --------------------------------------------------------------------------------
 
     def has_pending(self) -> bool:
         """Whether a RETIRE_CONNECTION_ID frame waits to be sent."""

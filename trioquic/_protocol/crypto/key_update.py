@@ -17,7 +17,7 @@ from typing import Final
 from ..errors import AEAD_LIMIT_REACHED, KEY_UPDATE_ERROR, BadPacketError
 from ..facts import ConnectionFacts
 from ..wire.versions import VERSION_1
-from .keys import PacketKeys, confidentiality_limit, integrity_limit
+from .keys import PacketKeys, packet_limits
 
 # Section 6.6 asks for CONNECTION_CLOSE before the limit. It is repeated for the 1st, 2nd, 4th, 8th
 # ... packet that still arrives, so these are never used up.
@@ -55,8 +55,7 @@ class OneRttKeys:
         self._last_written = -1
         self._phase_acked = False
         # section 6.6: for one key, and for all keys together, whose failures the receiver counts
-        self.seal_limit: int = confidentiality_limit(cipher_suite)
-        self.failure_limit: int = integrity_limit(cipher_suite)
+        self.seal_limit, self.failure_limit = packet_limits(cipher_suite)
 
     def masks(self, samples: bytes) -> bytes:
         """Header protection masks of received packets; see PacketKeys.masks."""

@@ -54,14 +54,9 @@ def suite_hash(cipher_suite: int) -> hashes.HashAlgorithm:
     return _SUITES[cipher_suite][0]
 
 
-def confidentiality_limit(cipher_suite: int) -> int:
-    """How many packets one key may seal."""
-    return _SUITES[cipher_suite][2]
-
-
-def integrity_limit(cipher_suite: int) -> int:
-    """How many packets of a connection may fail authentication."""
-    return _SUITES[cipher_suite][3]
+def packet_limits(cipher_suite: int) -> tuple[int, int]:
+    """How many packets one key may seal, and how many of a connection may fail authentication."""
+    return _SUITES[cipher_suite][2], _SUITES[cipher_suite][3]
 
 
 def hkdf_expand_label(

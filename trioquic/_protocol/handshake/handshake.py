@@ -13,7 +13,7 @@ from ..config import CoreConfig
 from ..crypto.key_update import OneRttKeys
 from ..crypto.keys import PacketKeys, initial_secrets
 from ..crypto.retry import retry_is_authentic
-from ..errors import PROTOCOL_VIOLATION, TRANSPORT_PARAMETER_ERROR, BadPacketError
+from ..errors import TRANSPORT_PARAMETER_ERROR, BadPacketError
 from ..events import HandshakeCompleted
 from ..facts import ConnectionFacts
 from ..number_space import NumberSpace
@@ -79,8 +79,6 @@ class Handshake:
         self.zero_rtt: ZeroRtt | None = None
         self.one_rtt: OneRttKeys | None = None
 
-    # -- going out ---------------------------------------------------------------------------------
-
     def start(self) -> None:
         """Make the ClientHello, and the keys of early data if it offers some."""
         self._install_initial_keys(self.original_id)
@@ -108,8 +106,6 @@ class Handshake:
                 self._spaces[HANDSHAKE].install(suite, secret.read, secret.write, version)
             elif secret.level == APPLICATION:
                 self.one_rtt = OneRttKeys(suite, secret.read, secret.write, self._facts, version)
-
-    # -- coming in ---------------------------------------------------------------------------------
 
     def server_id_matches(self, connection_id: bytes) -> bool:
         """After the first authentic packet the server's ID stays as it is (section 7.2)."""
@@ -212,16 +208,6 @@ class Handshake:
                 raise BadPacketError(
                     TRANSPORT_PARAMETER_ERROR, f"{name} is missing or does not match", 0x06
                 )
-
-    def check_done_untrusted(self) -> None:
-        """HANDSHAKE_DONE has come, for the first time."""
-        if not self._spaces[INITIAL].discarded:
-            # It can have been kept from before our keys came: we have not even sent our Finished.
-            raise BadPacketError(
-                PROTOCOL_VIOLATION, "HANDSHAKE_DONE before our Finished was sent", 0x1E
-            )
-
-    # -- before the server is known ----------------------------------------------------------------
 
     def accept_retry_untrusted(self, header: LongHeader, datagram: bytes) -> bool:
         """Retry: start again with the server's token and ID (section 17.2.5). False: ignored."""

@@ -83,8 +83,6 @@ class EcnValidator:
 class EcnCounts:
     """The peer's counts of one space against what we marked there."""
 
-    __slots__ = ("_ce", "_ect_0", "marked")
-
     def __init__(self) -> None:
         self.marked = 0  # packets sent as ECT(0)
         self._ect_0 = 0

@@ -58,8 +58,6 @@ class LossDetector:
         self._hurries = 0
         self._hurried_at = -NEVER
 
-    # --- paths ------------------------------------------------------------------------------------
-
     def add_path(self, path_id: int) -> PathRecovery:
         """Begin with a path, with an initial window and an unknown RTT."""
         path = PathRecovery(path_id, self._congestion)
@@ -81,8 +79,6 @@ class LossDetector:
         """Requeue and forget the path. Late acknowledgements still reach the tokens."""
         self.requeue_path(path_id, now)
         del self._paths[path_id]
-
-    # --- sending ----------------------------------------------------------------------------------
 
     def next_packet_number(self, space: int) -> int:
         """Take the number for the next packet of a space. Each call gives another one."""
@@ -118,8 +114,6 @@ class LossDetector:
         path = self._paths.get(self._facts.active_path)
         if path is not None and not path.in_flight[APPLICATION].eliciting:
             self.probes[APPLICATION] = max(self.probes[APPLICATION], PROBES)
-
-    # --- acknowledgements -------------------------------------------------------------------------
 
     def on_ack_untrusted(self, space: int, ack: "AckFrame", now: float, ack_delay: float) -> int:
         """Process an ACK frame; returns how many packets it acknowledged for the first time.
@@ -270,8 +264,6 @@ class LossDetector:
             self._hurries += 1
             self._hurried_at = now
             self._owe_probes(path, INITIAL, HANDSHAKE_PROBES)
-
-    # --- timers -----------------------------------------------------------------------------------
 
     def next_deadline(self) -> float:
         """When `on_deadline` must be called; inf if there is nothing to wait for."""

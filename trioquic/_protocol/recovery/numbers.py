@@ -21,8 +21,6 @@ ACK_FRAME: Final = 0x02
 class PacketNumbers:
     """Hands out numbers in rising order and checks acknowledged ones against what was sent."""
 
-    __slots__ = ("_period", "_rng", "_skip_at", "_skipped", "largest_sent", "upcoming")
-
     def __init__(self, rng: Callable[[int], bytes], skipping: bool) -> None:
         self.largest_sent = -1
         self._rng = rng

@@ -17,8 +17,6 @@ SHORTEST_WAIT: Final = 0.0001
 class Pacer:
     """The bucket. The rate is an argument: it changes with every acknowledgement."""
 
-    __slots__ = ("_filled_at", "_tokens")
-
     def __init__(self) -> None:
         self._tokens = 0.0
         self._filled_at = float("-inf")  # the first look finds a full bucket

@@ -94,8 +94,6 @@ class PathRecovery:
         # a round trip is over when a 1-RTT packet behind this one is acknowledged
         self._round_end = -1
 
-    # --- sending -------------------------------------------------------------------------------
-
     def on_sent(self, packet: SentPacket) -> None:
         """Account a packet and put it in its flight."""
         space = packet.space
@@ -170,8 +168,6 @@ class PathRecovery:
         self.large_losses.restart(self.in_flight[APPLICATION].next_seq - 1)
         self.congestion.on_datagram_size(size)
 
-    # --- acknowledgement and loss -----------------------------------------------------------------
-
     def on_acked(self, packet: SentPacket, now: float) -> None:
         """An outstanding packet was acknowledged."""
         space = packet.space
@@ -236,7 +232,9 @@ class PathRecovery:
                     flight.loss_time = expiry
                     break
                 lost.append(packet)
-                if packet.ack_eliciting and self._counts_for_persistence(packet):
+                # section 7.6.2: only what was sent after the first RTT sample (and in this epoch)
+                known = packet.epoch == self._epoch and self.rtt.has_sample
+                if packet.ack_eliciting and known and packet.time_sent > self.rtt.first_sample_at:
                     if run_start < 0.0:
                         run_start = packet.time_sent
                     longest_run = max(longest_run, packet.time_sent - run_start)
@@ -248,14 +246,6 @@ class PathRecovery:
                 self.congestion.on_persistent_congestion()
                 self.rtt.on_persistent_congestion()
         return lost
-
-    def _counts_for_persistence(self, packet: SentPacket) -> bool:
-        # section 7.6.2: only what was sent after the first RTT sample (and in this epoch)
-        return (
-            packet.epoch == self._epoch
-            and self.rtt.has_sample
-            and packet.time_sent > self.rtt.first_sample_at
-        )
 
     def _on_lost(self, flight: PacketsInFlight, lost: list[SentPacket], now: float) -> None:
         latest: SentPacket | None = None
@@ -316,8 +306,6 @@ class PathRecovery:
         for flight in self.in_flight:
             eliciting += flight.eliciting
         return eliciting > 0
-
-    # --- timers ---------------------------------------------------------------------------------
 
     def loss_time(self) -> float:
         """The earliest time at which the time threshold makes a packet lost."""

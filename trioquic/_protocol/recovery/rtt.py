@@ -13,8 +13,6 @@ INITIAL_RTT: Final = 0.333  # section 6.2.2
 class RttEstimator:
     """Latest, minimum and smoothed RTT with its variation, in seconds."""
 
-    __slots__ = ("first_sample_at", "has_sample", "latest", "minimum", "smoothed", "variation")
-
     def __init__(self, initial_rtt: float = INITIAL_RTT) -> None:
         self.has_sample = False
         self.first_sample_at = 0.0  # meaningful once has_sample is true

@@ -24,8 +24,7 @@ from ..wire.packets import (
     ZERO_RTT_PACKET,
     encode_long_header,
 )
-from .batch import Batch
-from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
 
 _PING_FRAME: Final = bytes((frames.PING,))
 

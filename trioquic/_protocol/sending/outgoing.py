@@ -13,7 +13,6 @@ from ..path.path import NetworkPath
 from ..recovery.sent import SentPacket
 from ..space import APPLICATION, INITIAL
 from ..wire.packets import encode_short_header
-from .batch import Batch
 from .quic_bit import QuicBit
 
 TAG: Final = 16
@@ -23,6 +22,17 @@ NUMBER_LENGTH: Final = 4
 # A stateless reset is shorter than what it answers, and must look like a packet to us all the same:
 # 22 bytes more than the connection ID that we get (section 10.3).
 LEAST_DATAGRAM: Final = OWN_ID_LENGTH + 22
+
+
+class Batch:
+    """Datagrams for one send: each of `segment_size` bytes but the last, which may be shorter."""
+
+    __slots__ = ("data", "ecn", "segment_size")
+
+    def __init__(self, data: bytes, segment_size: int, ecn: int) -> None:
+        self.data = data
+        self.segment_size = segment_size
+        self.ecn = ecn
 
 
 class Outgoing:

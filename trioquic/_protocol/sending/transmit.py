@@ -18,9 +18,8 @@ from ..path.path import MINIMUM_DATAGRAM, MtuProbe, NetworkPath
 from ..space import APPLICATION
 from ..wire import frames
 from ..wire.packets import packet_number_length
-from .batch import Batch
 from .coalesce import Coalescer
-from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Outgoing
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
 
 _MOST_SEGMENTS: Final = 54
 _MOST_BYTES: Final = 65_000

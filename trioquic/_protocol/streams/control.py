@@ -17,8 +17,6 @@ _NOTHING: Final[deque[tuple[int, int]]] = deque(maxlen=0)
 class ControlQueue:
     """Frames that are due, first come first served."""
 
-    __slots__ = ("_due", "_queue")
-
     def __init__(self) -> None:
         self._queue = _NOTHING
         self._due: set[tuple[int, int]] = set()

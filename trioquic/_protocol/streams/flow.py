@@ -56,8 +56,6 @@ class ReceiveWindow:
 class SendCredit:
     """The credit we have, for all streams together."""
 
-    __slots__ = ("limit", "used")
-
     def __init__(self) -> None:
         self.limit = 0
         self.used = 0

@@ -6,8 +6,6 @@ from ..events import Event, StreamOpened, StreamReadable, StreamsAvailable, Stre
 class Notices:
     """Collects events until the caller fetches them. Dictionaries serve as ordered sets."""
 
-    __slots__ = ("_available", "_opened", "readable", "writable")
-
     def __init__(self) -> None:
         self._opened: list[int] = []
         self.readable: dict[int, None] = {}

@@ -37,8 +37,6 @@ _EMPTY: Final = _Level()  # in the place of all that nobody has used yet
 class Scheduler:
     """A set of stream numbers that yields them in the order of their turns."""
 
-    __slots__ = ("_levels", "_mask", "_places", "urgency")
-
     def __init__(self) -> None:
         self._levels = [_EMPTY] * URGENCIES
         self._mask = 0  # bit n: level n is not empty

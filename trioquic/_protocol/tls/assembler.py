@@ -19,8 +19,6 @@ MAX_MESSAGE: Final = 128 * 1024
 class MessageAssembler:
     """The unread bytes of the encryption level that is being received."""
 
-    __slots__ = ("buffer",)
-
     def __init__(self) -> None:
         self.buffer = bytearray()
 

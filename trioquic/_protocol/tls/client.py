@@ -155,7 +155,7 @@ class TlsClient:
         hello: msg.ServerHello | None = None
         if what is TlsInput.SERVER_HELLO:
             hello = msg.parse_server_hello_untrusted(body)
-            if hello.is_retry:
+            if hello.random == msg.RETRY_RANDOM:
                 what = TlsInput.HELLO_RETRY_REQUEST
         if what is None or (self.state, what) not in TABLE:
             # KeyUpdate, too, is forbidden (RFC 9001 section 6)

@@ -44,10 +44,6 @@ class ServerHello:
     compression: int
     extensions: dict[int, bytes]
 
-    @property
-    def is_retry(self) -> bool:
-        return self.random == RETRY_RANDOM
-
 
 @dataclass(frozen=True, slots=True)
 class SessionTicket:

@@ -33,12 +33,7 @@ _SCHEMES: Final[dict[int, tuple[str, hashes.HashAlgorithm]]] = {
     RSA_PSS_RSAE_SHA512: ("RSA", hashes.SHA512()),
 }
 HANDSHAKE_SCHEMES: Final = tuple(_SCHEMES)
-OFFERED_SCHEMES: Final = (
-    *HANDSHAKE_SCHEMES,
-    RSA_PKCS1_SHA256,
-    RSA_PKCS1_SHA384,
-    RSA_PKCS1_SHA512,
-)
+OFFERED_SCHEMES: Final = (*HANDSHAKE_SCHEMES, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512)
 
 SERVER_CONTEXT: Final = b"TLS 1.3, server CertificateVerify"
 CLIENT_CONTEXT: Final = b"TLS 1.3, client CertificateVerify"

@@ -43,12 +43,7 @@ DATAGRAM: Final = 0x30  # RFC 9221 section 4
 DATAGRAM_WITH_LENGTH: Final = 0x31
 
 # the frames with a number of streams
-STREAM_COUNTS: Final = (
-    MAX_STREAMS_BIDI,
-    MAX_STREAMS_UNI,
-    STREAMS_BLOCKED_BIDI,
-    STREAMS_BLOCKED_UNI,
-)
+OF_STREAMS: Final = (MAX_STREAMS_BIDI, MAX_STREAMS_UNI, STREAMS_BLOCKED_BIDI, STREAMS_BLOCKED_UNI)
 
 STREAM_FIN_BIT: Final = 0x01
 STREAM_LENGTH_BIT: Final = 0x02
@@ -180,7 +175,7 @@ def _integer_table() -> bytes:
     table[RESET_STREAM] = 3
     for kind in (STOP_SENDING, MAX_STREAM_DATA, STREAM_DATA_BLOCKED):
         table[kind] = 2
-    for kind in (MAX_DATA, DATA_BLOCKED, RETIRE_CONNECTION_ID, *STREAM_COUNTS):
+    for kind in (MAX_DATA, DATA_BLOCKED, RETIRE_CONNECTION_ID, *OF_STREAMS):
         table[kind] = 1
     return bytes(table)
 
@@ -196,7 +191,7 @@ def encode_integers(kind: int, *values: int) -> bytes:
 def read_integers_untrusted(reader: Reader, kind: int) -> tuple[int, ...]:
     """The integers of such a frame."""
     values = tuple([reader.varint_untrusted() for _ in range(INTEGERS[kind])])
-    if kind in STREAM_COUNTS and values[0] > MAX_STREAM_COUNT:
+    if kind in OF_STREAMS and values[0] > MAX_STREAM_COUNT:
         raise reader.bad("a number of streams beyond 2^60")
     return values
 

@@ -153,11 +153,11 @@ def _read_untrusted(p: TransportParameters, parameter: int, content: Reader) -> 
     elif parameter == PREFERRED_ADDRESS:
         p.preferred_address = _read_preferred_address_untrusted(content)
     elif parameter == VERSION_INFORMATION:
-        # RFC 9368 section 4: none of them is 0
-        chosen, *available = content.versions_untrusted()
-        if 0 in (chosen, *available):
+        versions = content.versions_untrusted()
+        if 0 in versions:
+            # RFC 9368 section 4
             raise content.bad("version_information names version 0")
-        p.version_information = chosen, tuple(available)
+        p.version_information = versions[0], versions[1:]
     else:
         return False
     return True
@@ -165,9 +165,9 @@ def _read_untrusted(p: TransportParameters, parameter: int, content: Reader) -> 
 
 def _read_preferred_address_untrusted(content: Reader) -> PreferredAddressParameter:
     host4 = str(IPv4Address(content.take_untrusted(4)))
-    port4 = content.u16_untrusted()
+    port4 = int.from_bytes(content.take_untrusted(2), "big")
     host6 = str(IPv6Address(content.take_untrusted(16)))
-    port6 = content.u16_untrusted()
+    port6 = int.from_bytes(content.take_untrusted(2), "big")
     length = content.u8_untrusted()
     # Section 18.2: a zero-length ID here is an error, there would be none to migrate with.
     if not 1 <= length <= MAX_CONNECTION_ID_LENGTH:

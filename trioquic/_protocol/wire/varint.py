@@ -117,9 +117,6 @@ class Reader:
         self.pos = pos + 1
         return self.data[pos]
 
-    def u16_untrusted(self) -> int:
-        return int.from_bytes(self.take_untrusted(2), "big")
-
     def u32_untrusted(self) -> int:
         return int.from_bytes(self.take_untrusted(4), "big")
 

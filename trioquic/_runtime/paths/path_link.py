@@ -18,7 +18,7 @@ from ..._protocol.lifetime import CoreState
 from ..._protocol.path.refusal import PathRefusedError
 from ..._protocol.path.state import PathState
 from ..._protocol.path.view import PathFigures
-from ..._protocol.sending.batch import Batch
+from ..._protocol.sending.outgoing import Batch
 from ...causes import CloseCause
 from ...errors import PathAbandonedError, PathError, PathValidationError
 from ...paths import Path, PathStatistics

@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from ..._protocol.sending.batch import Batch
+from ..._protocol.sending.outgoing import Batch
 from ...paths import Address
 from .sockets import MOST_ERRORS_IN_A_ROW, PAUSE, DatagramSocket, Received
 

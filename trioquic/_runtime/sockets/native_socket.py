@@ -25,7 +25,7 @@ from typing import Final
 
 import trio
 
-from ..._protocol.sending.batch import Batch
+from ..._protocol.sending.outgoing import Batch
 from ...paths import Address
 from ..system.interface_binding import SO_BINDTODEVICE, bind_by_name, send_through
 from .sockets import MOST_ERRORS_IN_A_ROW, PAUSE, DatagramSocket, Received, is_refusal

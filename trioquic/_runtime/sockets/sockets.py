@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from ..._protocol.sending.batch import Batch
+from ..._protocol.sending.outgoing import Batch
 from ...paths import Address
 
 # This many errors without a datagram between them, and a reader slows down to this pace.
