@@ -124,3 +124,15 @@ def large_classes(root: Path) -> list[str]:
                     if count > MOST_ARGUMENTS:
                         found.append(f"{where} takes {count} arguments")
     return found
+
+
+def slow_constants(core: Path) -> list[str]:
+    """Constants that are not declared Final: compiled code looks them up by name each time."""
+    found = []
+    for module in read_modules(core):
+        for node in module.tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if name.isupper() and "TypeVar" not in ast.unparse(node.value):
+                    found.append(f"{module.path.relative_to(core)}: {name}")
+    return found

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.ownership import WRITERS, fact_writers, foreign_assignments, large_classes
+from tests.ownership import (
+    WRITERS,
+    fact_writers,
+    foreign_assignments,
+    large_classes,
+    slow_constants,
+)
 
 PACKAGE = Path(__file__).parent.parent / "trioquic"
 CORE = PACKAGE / "_protocol"
@@ -22,6 +28,10 @@ def test_nobody_writes_into_another_room() -> None:
 
 def test_no_class_is_a_crowd() -> None:
     assert large_classes(PACKAGE) == []
+
+
+def test_constants_of_the_core_are_constants_for_the_compiler() -> None:
+    assert slow_constants(CORE) == []
 
 
 def plant(root: Path, **texts: str) -> Path:

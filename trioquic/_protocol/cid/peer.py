@@ -9,6 +9,7 @@ be on their way is bounded, because the peer can force retirements by raising Re
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from ..builder import PacketBuilder
 from ..errors import CONNECTION_ID_LIMIT_ERROR, PROTOCOL_VIOLATION, BadPacketError
@@ -17,7 +18,7 @@ from ..token import Token
 from ..wire import frames
 
 # Sequence numbers come from the peer; with gaps between them each costs us one range to remember.
-_MAX_RETIRED_RANGES = 64
+_MAX_RETIRED_RANGES: Final = 64
 
 
 @dataclass(slots=True)

@@ -1,8 +1,5 @@
 """The latency spin bit of one path (RFC 9000 section 17.4)."""
 
-# In the first byte of a short header
-_SPIN_SHIFT = 5
-
 
 class SpinBit:
     """Off on at least one path in sixteen, by `draw`, and there it says anything, so that nobody
@@ -14,8 +11,8 @@ class SpinBit:
         self._value = 0
 
     def on_newest(self, first_byte: int) -> None:
-        """The newest packet so far came in: a client sends the inverse of its bit."""
-        self._value = ~(first_byte >> _SPIN_SHIFT) & 1
+        """The newest packet so far came in: a client sends the inverse of its bit, 0x20."""
+        self._value = ~(first_byte >> 5) & 1
 
     def on_new_id(self) -> None:
         """It starts anew with another connection ID."""

@@ -5,7 +5,7 @@ word. So it is counted how often in a row such were lost, each time sent after t
 noticed, with none acknowledged that had been sent later.
 """
 
-NEVER = float("inf")
+from math import inf
 
 
 class LargeLosses:
@@ -14,7 +14,7 @@ class LargeLosses:
     def __init__(self, every_path: int) -> None:
         self._every_path = every_path
         self.count = 0
-        self._noticed_at = -NEVER
+        self._noticed_at = -inf
         self._acked = -1
 
     def restart(self, last_seq: int) -> None:

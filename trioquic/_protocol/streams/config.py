@@ -6,8 +6,9 @@ point of view of those parameters: `bidi_local` are the bidirectional streams th
 """
 
 from dataclasses import dataclass
+from typing import Final
 
-MEBIBYTE = 1 << 20
+MEBIBYTE: Final = 1 << 20
 
 
 @dataclass(slots=True, kw_only=True)
