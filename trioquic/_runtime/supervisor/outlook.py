@@ -184,7 +184,7 @@ class Outlook:
             paths=paths,
             active=core.active_path,
             pairs=tuple(
-                (pair, remote, preferred)
+                (pair, (pair.local, pair.interface, remote), preferred)
                 for pair in reach.pairs(interfaces, remotes, routes)
                 for remote, preferred in servers
                 if pair.source_rank == 0 and pair.remote == remote[0]

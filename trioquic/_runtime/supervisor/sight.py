@@ -16,7 +16,7 @@ from ...addresses import AddressPair, LeftOut
 from ...networks import Interface
 from ...policy import Candidate, PathInfo, View
 from ...policy._roles import network
-from .memory import Memory, PathNotes
+from .memory import Memory, PathNotes, Way
 
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
@@ -45,8 +45,8 @@ class Sight:
 
     paths: tuple[PathSight, ...]
     active: int
-    pairs: tuple[tuple[AddressPair, Remote, bool], ...]
-    """Every pair in order, with the server's address and whether it is the preferred one."""
+    pairs: tuple[tuple[AddressPair, Way, bool], ...]
+    """Every pair in order, where a path of it leads, and whether to the preferred address."""
     left_out: dict[tuple[str, str], LeftOut]
     """Why an interface is no candidate for an address of the server."""
     outside: frozenset[str]
@@ -79,8 +79,6 @@ def home_of(
 def view_of(sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: float) -> View:
     """Everything a policy may look at, as it is now."""
     active = next((path for path in paths if path.id == sight.active), None)
-    # of a network that is gone nothing is to come
-    ways = [(pair.local, pair.interface, remote) for pair, remote, _ in sight.pairs]
     return View(
         active=active,
         paths=paths,
@@ -92,7 +90,8 @@ def view_of(sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: floa
         preferred_pending=sight.preferred_pending,
         switches=memory.switches(now),
         returns=memory.returns(now),
-        next_candidate_at=memory.next_try(ways, now),
+        # of a network that is gone nothing is to come
+        next_candidate_at=memory.next_try((way for _, way, _ in sight.pairs), now),
         lost=sight.lost if active is None else active.trouble,
         lost_at=memory.lost_at,
     )
@@ -109,15 +108,15 @@ def _candidates(
             interface=pair.interface,
             kind=pair.kind,
             metered=pair.metered,
-            remote=remote,
+            remote=way[2],
             preferred=preferred,
             rank=ranks[pair.interface],
-            new_port=(pair.local, remote) in used,
+            new_port=(pair.local, way[2]) in used,
             reason=pair.reason,
-            misled=memory.misled((pair.local, pair.interface, remote)),
+            misled=memory.misled(way),
         )
-        for pair, remote, preferred in sight.pairs
-        if not memory.rests((pair.local, pair.interface, remote), now)
+        for pair, way, preferred in sight.pairs
+        if not memory.rests(way, now)
     )
 
 
