@@ -1,5 +1,10 @@
 """The latency spin bit of one path (RFC 9000 section 17.4)."""
 
+from typing import Final
+
+# in the first byte of a short header
+_SPIN: Final = 0x20
+
 
 class SpinBit:
     """Off on at least one path in sixteen, by `draw`, and there it says anything, so that nobody
@@ -8,16 +13,16 @@ class SpinBit:
     def __init__(self, enabled: bool, draw: int) -> None:
         self._enabled = enabled and draw >= 16
         self._noise = draw & 1
-        self._value = 0
+        self._newest = _SPIN  # the last first byte
 
     def on_newest(self, first_byte: int) -> None:
-        """The newest packet so far came in: a client sends the inverse of its bit, 0x20."""
-        self._value = ~(first_byte >> 5) & 1
+        """The newest packet so far came in."""
+        self._newest = first_byte
 
     def on_new_id(self) -> None:
         """It starts anew with another connection ID."""
-        self._value = 0
+        self._newest = _SPIN
 
     def next(self) -> int:
-        """The bit of the next packet."""
-        return self._value if self._enabled else self._noise
+        """The bit of the next packet: a client sends the inverse of the server's."""
+        return int(not self._newest & _SPIN) if self._enabled else self._noise
