@@ -2,8 +2,7 @@
 
 from typing import Final
 
-# in the first byte of a short header
-_SPIN: Final = 0x20
+_SPIN: Final = 0x20  # in the first byte of a short header
 
 
 class SpinBit:
