@@ -183,6 +183,47 @@ async def test_http3_after_it_was_advertised(autojump_clock: Clock) -> None:
             assert await way(client) == "around"
 
 
+async def test_what_came_in_the_clear_says_nothing_of_https(autojump_clock: Clock) -> None:
+    """RFC 7838 section 2: an alternative is an origin's, and http is another origin. Whoever is on
+    the path of such a request may have written the response."""
+    around = Around('h3=":4433"')
+    async with simulated_site() as site:
+        async with site.client(**options(around, site, mode="alt-svc")) as client:
+            assert await way(client, f"http://{NAME}") == "around"
+            around.alt_svc = None
+            assert await way(client, f"https://{NAME}") == "around"
+            assert site.applications == []
+            around.alt_svc = 'h3=":4433"'
+            assert await way(client, f"https://{NAME}") == "around"
+            for url in (f"http://{NAME}", f"http://{NAME}:443"):
+                around.alt_svc = "clear"
+                assert await way(client, url) == "around"
+                assert await way(client, f"https://{NAME}/bytes/1") == "HTTP/3"
+
+
+@pytest.mark.parametrize(
+    ("host", "extensions"), [({"host": "b.example"}, {}), ({}, {"sni_hostname": NAME})]
+)
+async def test_another_server_says_nothing_of_the_origin(
+    autojump_clock: Clock, host: dict[str, str], extensions: dict[str, str]
+) -> None:
+    """One that the user has named beside the URL's need not be the origin (section 2.1)."""
+    around = Around('h3=":4433"')
+    async with simulated_site() as site:
+        async with site.client(**options(around, site, mode="alt-svc")) as client:
+            response = await client.get("/bytes/1", headers=host, extensions=extensions)
+            assert response.text == "around"
+            around.alt_svc = None
+            assert await way(client) == "around"
+            assert site.applications == []
+            around.alt_svc = 'h3=":4433"'
+            assert await way(client) == "around"
+            fields = {"x-alt-svc": "clear", **host}
+            response = await client.get("/alt-svc", headers=fields, extensions=extensions)
+            assert response.http_version == "HTTP/3"
+            assert await way(client) == "HTTP/3"
+
+
 async def test_another_place_for_the_same_origin(autojump_clock: Clock) -> None:
     """The URL's port has nothing; an alternative has, with the origin's certificate."""
     around = Around(f'h3="{SERVER}:4433"; ma=60')
@@ -320,6 +361,16 @@ def test_the_best_alternative_that_works() -> None:
     discovery.failed(at("a.example:2"), 0.0)
     assert found(discovery) is None
     assert found(discovery, 10.0) == "b:1"
+
+
+def test_a_place_that_was_tried_is_not_found_again() -> None:
+    """Whatever went wrong there."""
+    discovery = make("direct")
+    discovery.learn(ORIGIN, ['h3="b:1", h3=":2"'], 0, 0.0)
+    places: list[Endpoint] = []
+    while endpoint := discovery.find(ORIGIN, ORIGIN.host, 0.0, places):
+        places.append(endpoint)
+    assert [one.authority for one in places] == ["b:1", "a.example:2", "a.example:443"]
 
 
 def test_a_fallback_is_kept_for_a_while_and_not_for_ever() -> None:

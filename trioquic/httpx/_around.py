@@ -1,6 +1,7 @@
 """The way around HTTP/3: the transport for all that does not go over it.
 
-What a response that came this way says of its origin's places is heeded as well (RFC 7838).
+What a response that came this way says of its origin's places is heeded as well (RFC 7838), if it
+is the https origin that says it: responses in the clear may be written by anybody on their path.
 """
 
 import httpx
@@ -12,7 +13,7 @@ from ..http3.client.settings import Settings
 from ..http3.failure import Phase, RequestFailedError
 from ._failures import CLOSED, NO_CONNECTION
 from ._fallback import DefaultFallback
-from ._fields import origin_of, timeouts_of
+from ._fields import names_another_host, origin_of, timeouts_of
 from ._tunnels import Tunnels
 
 
@@ -46,9 +47,10 @@ class AroundHTTP3:
             response = await fallback.handle_async_request(_with_less_time(request, spent))
         except NO_CONNECTION as error:
             raise RequestFailedError(Phase.CONNECT, error, over=self._over) from error
-        fields = tuple((name.lower(), value) for name, value in response.headers.raw)
-        head = ResponseHead(status=response.status_code, headers=fields)
-        self._origins.discovery.heard(origin_of(request), head, trio.current_time())
+        if request.url.scheme == "https" and not names_another_host(request):
+            fields = tuple((name.lower(), value) for name, value in response.headers.raw)
+            head = ResponseHead(status=response.status_code, headers=fields)
+            self._origins.discovery.heard(origin_of(request), head, trio.current_time())
         return response
 
     async def _find(self, request: httpx.Request) -> httpx.AsyncBaseTransport:

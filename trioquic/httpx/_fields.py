@@ -21,26 +21,30 @@ _HTTPS_PORT: Final = 443
 
 def call_of(request: httpx.Request) -> Call:
     """The request as HTTP/3 makes it."""
-    origin, authority = origin_of(request), authority_of(request)
     target: bytes = request.extensions.get("target", request.url.raw_path)
-    # a host that the user has named beside the URL's is the user's own choice
-    chosen = "sni_hostname" in request.extensions
     return Call(
         method=request.method,
-        origin=origin,
+        origin=origin_of(request),
         server_name=request.extensions.get("sni_hostname"),
-        authority=authority,
+        authority=authority_of(request),
         path=target.decode("ascii"),
         fields=tuple(request_fields(request)),
         content=_content_of(request),
         priority=request.extensions.get("priority"),
-        any_origin=chosen or authority != request.url.netloc.decode("ascii"),
+        any_origin=names_another_host(request),
         timeouts=timeouts_of(request),
     )
 
 
+def names_another_host(request: httpx.Request) -> bool:
+    """Whether the user has named one beside the URL's. The server is then the user's own choice,
+    and need not be the URL's origin."""
+    authority = request.url.netloc.decode("ascii")
+    return "sni_hostname" in request.extensions or authority_of(request) != authority
+
+
 def origin_of(request: httpx.Request) -> Origin:
-    """The origin that a request is for."""
+    """The origin that an https request is for; for an http request, its host."""
     return Origin(request.url.raw_host.decode("ascii"), request.url.port or _HTTPS_PORT)
 
 

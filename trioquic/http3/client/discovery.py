@@ -8,8 +8,9 @@ is tried once more, but no request waits for it until it has worked.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from ..fields import ResponseHead
@@ -79,22 +80,24 @@ class Discovery:
         self._known: OrderedDict[Origin, tuple[_Known, ...]] = OrderedDict()
         self._broken: OrderedDict[tuple[Origin, str, int], _Broken] = OrderedDict()
 
-    def find(self, origin: Origin, server_name: str, now: float) -> Endpoint | None:
-        """Where to try HTTP/3; None: nowhere at the moment."""
+    def find(
+        self, origin: Origin, server_name: str, now: float, tried: Collection[Endpoint] = ()
+    ) -> Endpoint | None:
+        """Where to try HTTP/3 beside what was `tried`; None: nowhere at the moment."""
         if origin in self._known:
             self._known.move_to_end(origin)
+        place = partial(Endpoint, origin=origin, server_name=server_name)
         for known in self._known.get(origin, ()):
-            host, port = known.place
-            if now < known.expiry and not self._is_broken(origin, host, port, now):
-                return Endpoint(origin=origin, host=host, port=port, server_name=server_name)
-        if self._mode == "alt-svc":
+            there = place(host=known.place[0], port=known.place[1])
+            if now < known.expiry and there not in tried and not self._is_broken(there, now):
+                return there
+        own = place(host=origin.host, port=origin.port)
+        if self._mode == "alt-svc" or own in tried:
             return None
-        if self._mode == "direct" and self._is_broken(origin, *origin, now):
-            return None
-        return Endpoint(origin=origin, host=origin.host, port=origin.port, server_name=server_name)
+        return None if self._mode == "direct" and self._is_broken(own, now) else own
 
-    def _is_broken(self, origin: Origin, host: str, port: int, now: float) -> bool:
-        broken = self._broken.get((origin, host, port))
+    def _is_broken(self, endpoint: Endpoint, now: float) -> bool:
+        broken = self._broken.get(_key(endpoint))
         return broken is not None and now < broken.until
 
     def learn(self, origin: Origin, values: Iterable[str], age: float, now: float) -> None:

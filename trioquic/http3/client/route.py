@@ -63,14 +63,13 @@ class HTTP3Route:
         """Go to the next place, if there is one."""
         call = self._call
         name = call.server_name or call.origin.host
-        place = self._discovery.find(call.origin, name, trio.current_time())
+        place = self._discovery.find(call.origin, name, trio.current_time(), self._tried)
         self._slot = self._exchange = None
         self.in_doubt = False
-        if place is None or place in self._tried:
-            self._place = None
+        self._place = place
+        if place is None:
             return False
         self._tried.add(place)
-        self._place = place
         self._patience = self._patience_for(place)
         self._early_data = self._pool.early_data and call.may_be_early
         self._repetitions = 0
@@ -110,7 +109,8 @@ class HTTP3Route:
             if exchange is None:
                 return None
             if exchange.head.status != MISDIRECTED or place.is_origin:
-                self._discovery.heard(self._call.origin, exchange.head, trio.current_time())
+                if not self._call.any_origin:
+                    self._discovery.heard(self._call.origin, exchange.head, trio.current_time())
                 return exchange
             # not from this place, whatever the method
             self._discovery.misdirected(place)
