@@ -13,7 +13,11 @@ import trio.testing
 import trioquic
 from tests.httpx.site import Site, is_pattern, simulated_site, website
 from tests.sim_server import NAME, credentials
+from tests.sim_world import PREFERRED6, SERVER6
 from trioquic import http3
+from trioquic.http3.client.call import Call
+from trioquic.http3.client.redirect import after_redirect
+from trioquic.http3.url import Origin
 
 Clock = trio.testing.MockClock
 # as after 3 PTOs of silence on a network of 50 ms, and a handshake
@@ -95,6 +99,21 @@ async def test_content_of_all_kinds(autojump_clock: Clock) -> None:
     assert len(list(site.applications[0].exchanges.values())[-1].body) == 200_000
 
 
+async def test_json_of_another_type(autojump_clock: Clock) -> None:
+    """A request has one Content-Type: its own, or else the client's, or else that of JSON."""
+    own, kept = ("content-type", "a/b"), ("content-type", "application/vnd.api+json")
+    for clients, requests, kind in (
+        ([kept], [own], b"a/b"),
+        ([kept], [], b"application/vnd.api+json"),
+        ([], [own], b"a/b"),
+        ([], [], b"application/json"),
+    ):
+        async with visited(headers=clients) as (site, client):
+            await client.post(f"{site.url}/digest", json={}, headers=requests)
+            (exchange,) = site.applications[0].exchanges.values()
+            assert [v for name, v in exchange.fields if name == b"content-type"] == [kind]
+
+
 async def test_a_response_that_is_read_while_it_comes(autojump_clock: Clock) -> None:
     async with visited() as (site, client):
         async with client.stream("GET", f"{site.url}/bytes/200000") as response:
@@ -166,6 +185,7 @@ async def test_slips_are_told_before_anything_is_sent(
         ({"early_data": True}, "early_data needs sessions"),
         ({"max_redirects": -1}, "max_redirects"),
         ({"headers": [("a b", "c")]}, "not a field name"),
+        ({"limits": http3.PoolLimits(max_connections=0)}, "max_connections"),
     ],
 )
 def test_settings_that_cannot_be_right(options: dict[str, Any], text: str) -> None:
@@ -188,6 +208,35 @@ async def test_redirects(autojump_clock: Clock) -> None:
             with pytest.raises(http3.RedirectError, match="cannot be asked for"):
                 await client.get(f"{site.url}/astray", headers=[("x-location", where)])
         assert client.connections[0].active_requests == 0
+
+
+def test_a_host_field_is_for_one_spelling_of_the_origin() -> None:
+    """A redirect may name the port that the URL left out: RFC 9114 section 4.3.1 wants the field to
+    say the same as `:authority`."""
+    call = Call(
+        method="GET",
+        origin=Origin("a.example", 443),
+        authority="a.example",
+        path="/",
+        fields=((b"host", b"a.example"), (b"cookie", b"a=b")),
+    )
+    same, _ = after_redirect(call, "https://a.example/", 302, b"/b")
+    assert same.fields == call.fields
+    spelt, url = after_redirect(call, "https://a.example/", 302, b"https://a.example:443/b")
+    assert (spelt.origin, spelt.authority, url) == (
+        call.origin,
+        "a.example:443",
+        "https://a.example:443/b",
+    )
+    assert spelt.fields == ((b"cookie", b"a=b"),)
+
+
+async def test_passwords_in_redirects_are_not_told(autojump_clock: Clock) -> None:
+    async with visited() as (site, client):
+        where = [("x-location", "https://joe:sesame@a.example/")]
+        with pytest.raises(http3.RedirectError, match=r"a\.example") as caught:
+            await client.get(f"{site.url}/redirect/astray", headers=where, max_redirects=1)
+        assert "sesame" not in str(caught.value)
 
 
 async def test_a_post_that_is_redirected(autojump_clock: Clock) -> None:
@@ -318,6 +367,18 @@ async def test_another_place_for_an_origin(autojump_clock: Clock) -> None:
             began = trio.current_time()
             assert "alt-used" not in (await client.get(f"{site.url}/json")).json()
             assert trio.current_time() - began < longest
+
+
+async def test_an_alternative_that_this_machine_cannot_reach(autojump_clock: Clock) -> None:
+    """That is not its fault, and it is not remembered; the origin is asked all the same."""
+    policy = trioquic.MigrationPolicy(only_interfaces=("wlan0",))
+    async with visited(migration=policy, limits=http3.PoolLimits(idle_expiry=1)) as (site, client):
+        value = [("x-alt-svc", f'h3="[{SERVER6}]:4433", h3="[{PREFERRED6}]:4433"')]
+        assert (await client.get(f"{site.url}/alt-svc", headers=value)).status == 200
+        for _ in range(2):
+            await trio.sleep(2)
+            assert "alt-used" not in (await client.get(f"{site.url}/json")).json()
+        assert len(site.applications) == 3
 
 
 # -- the block -------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class Exchange:
     """What the server has of one request."""
 
     headers: dict[bytes, bytes]
+    fields: Headers
+    """The same, as they came."""
     body: bytearray = field(default_factory=bytearray)
     trailers: Headers = field(default_factory=list)
 
@@ -71,7 +73,8 @@ class Application:
         if isinstance(event, HeadersReceived):
             exchange = self.exchanges.get(event.stream_id)
             if exchange is None:
-                exchange = self.exchanges[event.stream_id] = Exchange(dict(event.headers))
+                exchange = Exchange(dict(event.headers), event.headers)
+                self.exchanges[event.stream_id] = exchange
                 self._begin(event.stream_id, exchange)
             else:
                 exchange.trailers = list(event.headers)

@@ -185,3 +185,12 @@ async def test_what_gave_its_place_to_another_ends_gracefully_too(autojump_clock
             with trio.move_on_after(0.01):
                 await get(client, f"https://server.example:{site.port}/bytes/1")
         assert len(site.applications[0].exchanges[0].body) == 200_000
+
+
+async def test_no_connections_at_all(autojump_clock: Clock) -> None:
+    """As with httpx's own transport, a request waits for one in vain."""
+    limits = httpx.Limits(max_connections=0)
+    async with simulated_site() as site, site.client(limits=limits, timeout=5) as client:
+        with pytest.raises(httpx.PoolTimeout):
+            await client.get("/bytes/1")
+        assert trio.current_time() == pytest.approx(5.0)

@@ -104,6 +104,9 @@ class Client:
             http3=http3,
             limits=limits,
         )
+        if limits.max_connections < 1:
+            # no timeout would end the wait for one
+            raise ValueError("max_connections must be at least 1, not 0")
         self._block: AbstractAsyncContextManager[Origins] | None = None
         self._origins: Origins | None = None
 
@@ -152,7 +155,8 @@ class Client:
     ) -> CompleteResponse:
         """A request, and all of the response to it.
 
-        `content` is sent as it is, `json` as JSON (RFC 8259). Who is named in `url` (RFC 7617) is
+        `content` is sent as it is, `json` as JSON (RFC 8259), called `application/json` unless
+        `headers`, or those of the client, have a Content-Type. Who is named in `url` (RFC 7617) is
         sent as an Authorization field, if `headers` has none. At most `max_redirects` redirects are
         followed, those of the client by default; 0: a redirect is a response like others.
         Authorization, Cookie and Host fields go to the origin of `url` only.
@@ -236,11 +240,11 @@ class Client:
         target, fields = parse_url(url), request_fields(headers)
         pseudo_fields(method, "https", target.authority, target.path, None)
         given = {name for name, _ in fields}
+        fields += [(name, value) for name, value in self._headers if name not in given]
         if json is not None:
             sent = json_text.dumps(json).encode()
-            if b"content-type" not in given:
+            if all(name != b"content-type" for name, _ in fields):
                 fields.append((b"content-type", b"application/json"))
-        fields += [(name, value) for name, value in self._headers if name not in given]
         call = Call(
             method=method,
             origin=target.origin,
@@ -270,6 +274,7 @@ class Client:
                 return exchange, url
             await exchange.aclose()
             if followed == most:
-                raise RedirectError(f"more than {most} redirects, the last to {location!r}")
+                last = _checks.without_password(location)
+                raise RedirectError(f"more than {most} redirects, the last to {last!r}")
             followed += 1
             call, url = after_redirect(call, url, status, location.encode("latin-1"))

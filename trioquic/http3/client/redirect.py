@@ -12,8 +12,10 @@ _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _SEE_OTHER: Final = 303
 # With these, nobody has ever sent a POST again (sections 15.4.2 and 15.4.3)
 _BECOMES_GET: Final = frozenset((301, 302))
-# What was for one origin only: secrets, and its name
-_OF_ORIGIN: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"host"))
+# What was for one origin only: secrets
+_OF_ORIGIN: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
+# and its name, which may be spelt with its port or without (RFC 9114 section 4.3.1)
+_OF_AUTHORITY: Final = frozenset((b"host",))
 # What was about the content (section 8)
 _OF_CONTENT: Final = frozenset(
     b"content-%s" % name for name in (b"encoding", b"language", b"length", b"location", b"type")
@@ -41,6 +43,8 @@ def after_redirect(call: Call, url: str, status: int, location: bytes) -> tuple[
         raise RedirectError("redirected, and the content is not there to be sent once more")
     if target.origin != call.origin:
         fields = _without(fields, _OF_ORIGIN)
+    if target.authority != call.authority:
+        fields = _without(fields, _OF_AUTHORITY)
     origin, authority, path = target.origin, target.authority, target.path
     call = replace(call, origin=origin, authority=authority, path=path)
     return replace(call, method=method, fields=fields, content=content), target.url

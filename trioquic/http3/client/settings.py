@@ -26,7 +26,8 @@ class PoolLimits:
     """How many connections a client keeps, and for how long; `math.inf` where there is no limit."""
 
     max_connections: float = _checks.checked(100, _checks.whole(0, infinite=True))
-    """Open at once."""
+    """Open at once. `Client` needs one at least. With 0, which `httpx.Limits` may say, requests
+    wait until their pool timeout is over."""
     max_idle_connections: float = _checks.checked(20, _checks.whole(0, infinite=True))
     """Of these without a request."""
     idle_expiry: float = _checks.checked(5.0, _checks.number(infinite=True))
