@@ -120,7 +120,8 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         state.check_available()
         if not any_origin and (method != "CONNECT" or protocol is not None):
             await check_origin(state.quic, authority)
-        stream = await self._open_stream(protocol, early_data)
+        with state.while_available():
+            stream = await self._open_stream(protocol, early_data)
         request = create(Request, state, stream, method)
         state.enter(stream.stream_id, request)
         try:

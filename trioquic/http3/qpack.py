@@ -34,6 +34,7 @@ class Decoder:
         self._blocked: dict[int, trio.Event] = {}
         self._unfinished: dict[int, int] = {}  # bytes of sections that are not decompressed yet
         self._resumed: dict[int, _Fields] = {}
+        self._over = False
 
     def begin(self, stream_id: int, length: int) -> None:
         """A compressed section of this length is about to be read. Saying it again changes nothing.
@@ -64,7 +65,9 @@ class Decoder:
         try:
             acknowledgement, fields = self._decoder.feed_header(stream_id, section)
         except pylsqpack.StreamBlocked:
-            self._blocked[stream_id] = trio.Event()
+            event = self._blocked[stream_id] = trio.Event()
+            if self._over:
+                event.set()
             self._unfinished[stream_id] = length
             return None
         except pylsqpack.DecompressionFailed as error:
@@ -75,13 +78,13 @@ class Decoder:
     async def blocked(self, stream_id: int) -> _Fields:
         """Wait for the fields of a section that had to wait. Cancelled, call it again.
 
-        Raises trio.ClosedResourceError when they will not come any more."""
+        Raises trio.ClosedResourceError when they will not come any more, each time."""
         await self._blocked[stream_id].wait()
-        self._blocked.pop(stream_id, None)
-        self._unfinished.pop(stream_id, None)
         fields = self._resumed.pop(stream_id, None)
         if fields is None:
             raise trio.ClosedResourceError("nobody reads this response any more")
+        del self._blocked[stream_id]
+        self._unfinished.pop(stream_id, None)
         return self._checked(fields)
 
     def on_encoder_stream(self, data: bytes) -> None:
@@ -112,6 +115,7 @@ class Decoder:
 
     def wake_all(self) -> None:
         """The connection is over: no update will come any more."""
+        self._over = True
         for event in self._blocked.values():
             event.set()
 

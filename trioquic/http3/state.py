@@ -57,6 +57,7 @@ class ConnectionState:
         self.settings_known: trio.Event = trio.Event()  # or there will never be any
         self.requests: dict[int, OpenRequest] = {}
         self.requests_made: int = 0
+        self._openings: set[trio.CancelScope] = set()
         self._goaways = 0
         self.going_away: int | None = None  # streams from this ID on are not processed
         self.fault: PeerError | None = None
@@ -84,6 +85,7 @@ class ConnectionState:
         for number, request in list(self.requests.items()):
             if number >= stream_id:
                 request.reject()
+        self._stop_openings()
         self._end_if_done()
 
     # -- requests --------------------------------------------------------------------------------
@@ -106,11 +108,31 @@ class ConnectionState:
         return self.going_away is None and not self.ended
 
     def check_available(self) -> None:
-        """Raise why no new request can be made, if so."""
+        """Raise why no new request can be made, if so. What became of the connection after a GOAWAY
+        does not matter to it, unless the server is at fault."""
+        if self.going_away is not None and self.fault is None:
+            raise rejection("the server is going away: a new connection is needed")
         if self.ended:
             raise self.end_error()
-        if self.going_away is not None:
-            raise rejection("the server is going away: a new connection is needed")
+
+    @contextmanager
+    def while_available(self) -> Iterator[None]:
+        """For what a new request waits for before it has an entry in `requests`: raises why none can
+        be made as soon as that is so."""
+        with trio.CancelScope() as scope:
+            self._openings.add(scope)
+            if not self.available:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._openings.discard(scope)
+        if scope.cancelled_caught:
+            self.check_available()
+
+    def _stop_openings(self) -> None:
+        for scope in self._openings:
+            scope.cancel()
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -137,6 +159,7 @@ class ConnectionState:
         self.over.set()
         self.settings_known.set()
         self.decoder.wake_all()
+        self._stop_openings()
 
     @property
     def ended(self) -> bool:

@@ -31,7 +31,7 @@ class Upload:
         tell_end: Callable[[], None],
     ) -> None:
         self._request = request
-        self._content = _chunks(content) if isinstance(content, bytes) else aiter(content)
+        self._content = content
         self._timeout = timeout
         self._tell_end = tell_end
         self._scope = trio.CancelScope()
@@ -56,15 +56,17 @@ class Upload:
             self._tell_end()
 
     async def _send(self) -> None:
+        given = self._content
+        content = _chunks(given) if isinstance(given, bytes) else aiter(given)
         try:
-            async for chunk in self._content:
+            async for chunk in content:
                 whole = chunk if len(chunk) <= _PIECE else memoryview(chunk)
                 for start in range(0, len(chunk), _PIECE):
                     if not await self._piece(whole[start : start + _PIECE]):
                         return
         finally:
-            if isinstance(self._content, AsyncGenerator):
-                await self._content.aclose()
+            if isinstance(content, AsyncGenerator):
+                await content.aclose()
         try:
             await self._request.send_eof()
         except (QuicError, trio.ClosedResourceError):

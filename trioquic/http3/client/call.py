@@ -10,8 +10,8 @@ These are all the rules of replay. A request is sent again
 - without early data, if the server does not want it early (425, RFC 8470 section 5.2);
 - to another place, if this one does not serve the origin (421, RFC 7838 section 6);
 
-and only if its content is there to be sent once more. What may be sent twice may be under way on
-two connections at once, too.
+and only if its content is there to be sent once more, or nothing of it was taken. What may be sent
+twice may be under way on two connections at once, too.
 """
 
 from collections.abc import AsyncIterable
@@ -20,7 +20,7 @@ from typing import Final
 
 from ... import ConnectionLostError, PeerClosedError, ProtocolError
 from ..errors import RequestRejectedError
-from ..failure import RequestFailedError
+from ..failure import Phase, RequestFailedError
 from ..fields import Headers
 from ..priority import Priority
 from ..timeouts import Timeouts
@@ -77,7 +77,9 @@ class Call:
             return _MOST_REPETITIONS if failure.attempt_failed else 0
         rejected = isinstance(failure.error, RequestRejectedError)
         lost = isinstance(failure.error, ConnectionLostError)
-        if (rejected and self.can_be_repeated) or (lost and self.can_be_doubled):
+        # while the headers were written nothing of the content was taken
+        repeatable = self.can_be_repeated or failure.phase is Phase.WRITE
+        if (rejected and repeatable) or (lost and self.can_be_doubled):
             return _MOST_OVER_NETWORKS if is_the_networks(failure) else _MOST_REPETITIONS
         return 0
 
