@@ -201,5 +201,3 @@ async def test_content_that_cannot_be_begun_cancels_the_request(autojump_clock: 
         assert http.active_requests == 0
         await trio.sleep(1)
         assert world.applications[0].resets == {0: ErrorCode.H3_REQUEST_CANCELLED}
-
-

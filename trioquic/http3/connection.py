@@ -12,7 +12,7 @@ from .._construction import NoPublicConstructor, create
 from .background import background
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Exchange
-from .fields import HeaderTypes, completed, pseudo_fields, request_fields
+from .fields import HeaderTypes, check_length, completed, pseudo_fields, request_fields
 from .origin import check_host_field, check_origin
 from .outbox import Outbox
 from .peer_streams import PeerStreams
@@ -113,20 +113,19 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         for name, value in (("early_data", early_data), ("any_origin", any_origin), ("end", end)):
             _checks.check(_checks.flag, name, value)
         fields = pseudo_fields(method, scheme, authority, path, protocol) + request_fields(headers)
+        check_length(fields, 0 if end else None)
         if priority is not None:
             fields.append((b"priority", priority.field_value))
         check_host_field(authority, fields)
         state = self._state
-        state.check_available()
-        if not any_origin and (method != "CONNECT" or protocol is not None):
-            await check_origin(state.quic, authority)
         with state.while_available():
+            if not any_origin and (method != "CONNECT" or protocol is not None):
+                await check_origin(state.quic, authority)
             stream = await self._open_stream(protocol, early_data)
         request = create(Request, state, stream, method)
         state.enter(stream.stream_id, request)
         try:
-            # the wait may have been long
-            state.check_available()
+            state.check_available()  # the wait may have been long
             if priority is not None:
                 stream.set_priority(priority.urgency, incremental=priority.incremental)
             await request.send_headers(fields, end=end)

@@ -86,11 +86,21 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
     return fields
 
 
+def check_length(fields: Iterable[tuple[bytes, bytes]], length: int | None) -> None:
+    """Raises ValueError if a request's fields do not say one length of its content, or not the one
+    that it has, in bytes, if that is known (section 4.1.2)."""
+    announced = _announced_length(fields)
+    if None not in (announced, length) and announced != length:
+        raise ValueError(f"content-length says {announced}, and the content has {length} bytes")
+
+
 def completed(
     fields: list[tuple[bytes, bytes]], authorization: str | None, content: object
 ) -> Headers:
     """With the fields that a URL's user and a content of known length bring along, where the caller
-    has given none."""
+    has given none. Raises ValueError for a content-length that is not the content's."""
+    known = b"" if content is None else content
+    check_length(fields, len(known) if isinstance(known, bytes) else None)
     given = {name for name, _ in fields}
     more = []
     if authorization is not None and b"authorization" not in given:
@@ -150,11 +160,18 @@ def read_fields(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 def content_length(headers: Headers) -> int | None:
     """How long the content says it is; None if it does not. Raises MalformedResponseError."""
-    values = {value for name, value in headers if name == b"content-length"}
+    try:
+        return _announced_length(headers)
+    except ValueError as error:
+        raise malformed(str(error)) from None
+
+
+def _announced_length(fields: Iterable[tuple[bytes, bytes]]) -> int | None:
+    values = {value for name, value in fields if name == b"content-length"}
     if not values:
         return None
     if len(values) > 1 or not _LENGTH.fullmatch(value := values.pop()):
-        raise malformed("its content-length is not one number")
+        raise ValueError("content-length is not one number")
     return int(value)
 
 

@@ -117,12 +117,11 @@ class ConnectionState:
 
     @contextmanager
     def while_available(self) -> Iterator[None]:
-        """For what a new request waits for before it has an entry in `requests`: raises why none can
+        """For what a new request waits for, before it is in `requests`: raises why none can
         be made as soon as that is so."""
+        self.check_available()
         with trio.CancelScope() as scope:
             self._openings.add(scope)
-            if not self.available:
-                scope.cancel()
             try:
                 yield
             finally:
