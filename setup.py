@@ -15,7 +15,9 @@ CORE = Path("trioquic/_protocol")
 # is not compiled room for weak references, takes them for its own and frees them. (So no compiled
 # class has ABC for a base, either.) Nor may a class with subclasses outside of the core (view.py).
 # Packages' own files are empty.
-PLAIN = ("errors.py", "refusal.py", "observer.py", "control.py", "view.py", "__init__.py")
+PLAIN = frozenset(
+    {"errors.py", "observer.py", "path/refusal.py", "path/view.py", "recovery/control.py"}
+)
 BUILDS = frozenset({"bdist_wheel", "build", "build_ext", "editable_wheel", "install"})
 
 
@@ -27,7 +29,11 @@ def extensions() -> list[Extension]:
         return []
     from mypyc.build import mypycify
 
-    sources = sorted(str(path) for path in CORE.rglob("*.py") if path.name not in PLAIN)
+    sources = sorted(
+        str(path)
+        for path in CORE.rglob("*.py")
+        if path.relative_to(CORE).as_posix() not in PLAIN and path.name != "__init__.py"
+    )
     # The types were checked with the dependencies installed; here they may be missing.
     options = ["--config-file=", "--ignore-missing-imports"]
     found: list[Extension] = mypycify(

@@ -1,7 +1,7 @@
 """What the caller decides about one connection. Times in seconds, sizes in bytes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from .datagrams import ACCEPTED_SIZE
@@ -19,7 +19,7 @@ _MOST_GREASE: Final = 16
 MOST_DATAGRAM: Final = 65527
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class CoreConfig:
     """Settings of one connection; the runtime makes it from the public configuration."""
 
@@ -44,7 +44,7 @@ class CoreConfig:
     # whether streams may send before the server has answered, if the session allows it
     early_data: bool = False
     # from a NEW_TOKEN frame of an earlier connection (RFC 9000 section 8.1.3); empty: none
-    token: bytes = b""
+    token: bytes = field(default=b"", repr=False)
     # the versions to offer, best first
     versions: tuple[int, ...] = SPOKEN
     # the version to begin with, as what is resumed came from it (RFC 9369 section 5); 0: any

@@ -8,7 +8,7 @@ be on their way is bounded, because the peer can force retirements by raising Re
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..builder import PacketBuilder
@@ -21,13 +21,14 @@ from ..wire import frames
 _MAX_RETIRED_RANGES: Final = 64
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PeerId:
     """One connection ID of the peer, with the token of a stateless reset that belongs to it."""
 
     sequence: int
     connection_id: bytes
-    reset_token: bytes | None
+    # who knows it can end the connection
+    reset_token: bytes | None = field(repr=False)
 
 
 class _RetireToken(Token):

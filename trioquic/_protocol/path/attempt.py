@@ -1,4 +1,4 @@
-"""NetworkPath validation (RFC 9000 section 8.2): one attempt at a time, as one small object.
+"""Path validation (RFC 9000 section 8.2): one attempt at a time, as one small object.
 
 Each PATH_CHALLENGE carries new unpredictable data and all of them are remembered, because on a path
 with a long round trip the answer to the first comes after the second was sent. Validation is given

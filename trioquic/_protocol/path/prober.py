@@ -1,4 +1,4 @@
-"""NetworkPath validation of all paths (RFC 9000 section 8.2): begun, answered, given up.
+"""Path validation of all paths (RFC 9000 section 8.2): begun, answered, given up.
 
 A response validates the path that its challenge was sent on, whichever way it came, and a path that
 does not answer fails alone.

@@ -10,7 +10,7 @@ from .key_schedule import CIPHER_SUITES
 from .verify import Verification
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class TlsClientConfig:
     """One connection's or many connections' TLS settings; never changed after construction.
 

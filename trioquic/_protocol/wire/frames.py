@@ -8,7 +8,7 @@ raise FRAME_ENCODING_ERROR for it; they do not know at which frame the packet's 
 the dispatcher fills in `BadPacketError.frame_type`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import FRAME_ENCODING_ERROR, BadPacketError
@@ -77,12 +77,12 @@ class AckFrame:
         self.ecn = ecn
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class NewConnectionId:
     sequence: int
     retire_prior_to: int
     connection_id: bytes
-    reset_token: bytes
+    reset_token: bytes = field(repr=False)
 
 
 # ACK (19.3)
@@ -309,7 +309,7 @@ def read_new_connection_id_untrusted(reader: Reader) -> NewConnectionId:
     return NewConnectionId(sequence, retire_prior_to, connection_id, reset_token)
 
 
-# NetworkPath validation (19.17, 19.18)
+# Path validation (19.17, 19.18)
 
 
 def encode_path_data(kind: int, data: bytes) -> bytes:

@@ -6,7 +6,7 @@ TRANSPORT_PARAMETER_ERROR; unknown parameters are skipped. Whether the connectio
 are the right ones (section 7.3) is for the handshake to judge.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -51,7 +51,7 @@ class PreferredAddressParameter:
     ipv4: tuple[str, int] | None
     ipv6: tuple[str, int] | None
     connection_id: bytes
-    stateless_reset_token: bytes
+    stateless_reset_token: bytes = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class TransportParameters:
 
     original_destination_connection_id: bytes | None = None
     max_idle_timeout: int = 0
-    stateless_reset_token: bytes | None = None
+    stateless_reset_token: bytes | None = field(default=None, repr=False)
     max_udp_payload_size: int = 65527
     initial_max_data: int = 0
     initial_max_stream_data_bidi_local: int = 0
