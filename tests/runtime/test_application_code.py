@@ -171,6 +171,11 @@ async def test_a_policy(
         (Decision, {"look_again": math.nan}, "look_again must be a time"),
         (Migrate, {"path": "1"}, "path must be an integer, not str"),
         (Migrate, {"path": 1, "cause": "it is slow"}, "cause must be a MigrationCause, not str"),
+        (
+            Migrate,
+            {"path": 1, "cause": MigrationCause.APPLICATION},
+            "cause of a policy's move cannot",
+        ),
         (ClosePath, {"path": "1"}, "path must be an integer, not str"),
         (ClosePath, {"path": 1, "cause": MigrationCause.POLICY}, "cause must be a CloseCause"),
         (Challenge, {"path": None}, "path must be an integer, not NoneType"),

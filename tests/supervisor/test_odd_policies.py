@@ -33,6 +33,7 @@ from trioquic.policy import (
 )
 
 from .phone import phone
+from .test_tunnel import phone_with_vpn
 
 Decide = Callable[[View, PolicyEvent, float], Decision | None]
 
@@ -165,6 +166,60 @@ async def test_a_path_that_goes_is_left_though_a_thousand_others_are_to_be_opene
             await here.until(trioquic.Migrated)
         assert here.first(trioquic.Migrated) - gone < 0.01
         await here.download(1000)
+
+
+async def test_a_wait_is_out_of_date_with_the_rest_of_its_decision(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The networks change while a path is opened: the end that was decided before is none."""
+    slow = Slow(monkeypatch)
+
+    def own(view: View, event: PolicyEvent, now: float) -> Decision | None:
+        way = cellular(view)
+        if slow.asked.is_set() or way is None or view.active is None or view.active.usable:
+            return None
+        end = WaitForPath(give_up=NoPathReason.MIGRATION_FORBIDDEN)
+        return Decision((OpenAndMigrate(way), end))
+
+    async with phone(policy=policy(own, standby=0)) as here:
+        here.world.wifi.down()
+        await slow.asked.wait()
+        here.world.phone.add_interface("eth0", "192.0.2.200")
+        slow.may_go_on.set()
+        await here.download(1000)
+        assert here.heard(trioquic.WaitingForPath) == []
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_nothing_is_asked_beside_a_tunnel_that_came_while_a_path_was_opened(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """After a sleep every path is asked: by what the networks are then, and not before."""
+    slow = Slow(monkeypatch)
+    woken = False
+
+    def own(view: View, event: PolicyEvent, now: float) -> Decision | None:
+        nonlocal woken
+        if woken or event.trigger is not Trigger.WOKEN:
+            return None
+        woken = True
+        ways = [way for way in view.candidates if way.interface == "wwan0"]
+        return Decision(tuple(map(OpenPath, ways[:1])))
+
+    slow.may_go_on.set()
+    async with phone_with_vpn(up=False, migration=policy(own)) as (here, tunnel):
+        await here.until(trioquic.PathValidated)
+        slow.asked, slow.may_go_on = trio.Event(), trio.Event()
+        autojump_clock.jump(5)
+        await slow.asked.wait()
+        if at_once:
+            slow.may_go_on.set()
+        tunnel.up()
+        came = trio.current_time()
+        slow.may_go_on.set()
+        await trio.sleep(0.5)
+        records = here.world.record.select(host="phone", interface="wwan0")
+        assert [record.time for record in records if record.time >= came] == []
 
 
 # -- waits -----------------------------------------------------------------------------------------

@@ -35,6 +35,13 @@ def _endpoint(name: str, value: object) -> object:
     return value
 
 
+def _cause(name: str, value: object) -> object:
+    """Why a policy moves the connection. The application's own moves are its own, and pin it."""
+    if value is MigrationCause.APPLICATION:
+        raise ValueError(f"{name} of a policy's move cannot be APPLICATION")
+    return _checks.instance(MigrationCause)(name, value)
+
+
 def _candidate(name: str, value: object) -> object:
     """What a candidate is opened by, if it is not one of the view's."""
     _checks.instance(Candidate)(name, value)
@@ -50,7 +57,6 @@ _BY: Final = {
 }
 _PATH: Final = _checks.by(_checks.whole(0))
 _WAY: Final = _checks.by(_candidate)
-_CAUSE: Final = _checks.instance(MigrationCause)
 _GIVE_UP: Final = _checks.instance(NoPathReason)
 
 
@@ -97,7 +103,7 @@ class Migrate(Action):
 
     path: int = field(metadata=_PATH)
     _: KW_ONLY
-    cause: MigrationCause = _checks.checked(MigrationCause.POLICY, _CAUSE)
+    cause: MigrationCause = _checks.checked(MigrationCause.POLICY, _cause)
     """Why; told in `Migrated`."""
     reason: str = _checks.checked("", _checks.instance(str))
     """The same for people; empty: the cause says it all."""
@@ -112,7 +118,7 @@ class OpenAndMigrate(Action):
 
     candidate: Candidate = field(metadata=_WAY)
     _: KW_ONLY
-    cause: MigrationCause = _checks.checked(MigrationCause.POLICY, _CAUSE)
+    cause: MigrationCause = _checks.checked(MigrationCause.POLICY, _cause)
     """Why; told in `Migrated`."""
     reason: str = _checks.checked("", _checks.instance(str))
     """The same for people; empty: the cause says it all."""
@@ -150,9 +156,9 @@ class WaitForPath(Action):
     _: KW_ONLY
     give_up: NoPathReason | None = _checks.checked(None, _GIVE_UP)
     """There will be none either, so end the connection with `NoPathError`, for this reason."""
-    give_up_at: float = _checks.checked(inf, _moment)
+    give_up_at: float = _checks.checked(-inf, _moment)
     """When to do that, on trio's clock in seconds, if the policy still says so then; until then the
-    connection waits."""
+    connection waits. By default at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,8 @@ class Settled(Choices):
                 for path in view.paths
                 if path.opened_by_supervisor and path != active
             ]
-        actions += [CallServerBack(), *map(OpenPath, ways[:1])]
+        # If no path can be opened now, it was not called back either, and is the next time.
+        actions += [*map(OpenPath, ways[:1]), CallServerBack()]
         return Decision(tuple(actions), look_again=now)
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:

@@ -51,9 +51,10 @@ class Actor:
         self._memory = memory
         # while a path is being opened, which may wait for a connection ID
         self._opening: trio.CancelScope | None = None
-        # the active path when that began, and whether something happened that could not wait
+        # the active path when that began
         self._active = -1
-        self._interrupted = False
+        self.interrupted = False
+        """Whether something happened that put the last decision out of date."""
         # paths that there was no connection ID for, the last time the policy was asked
         self._missed: tuple[str, ...] = ()
 
@@ -61,16 +62,16 @@ class Actor:
         """Something happened, which may be `urgent`, or concern the active path: then the path that
         is being opened is not waited for, and the rest of the decision is not carried out."""
         if self._opening is not None and (urgent or self._driver.core.active_path != self._active):
-            self._interrupted = True
+            self.interrupted = True
             self._opening.cancel()
 
     async def carry_out(self, decision: Decision, view: View) -> bool:
         """One action after the other. False: a path could not be opened, and nothing else may
         happen when that may be tried again; or the rest is out of date."""
-        self._interrupted, done = False, True
+        self.interrupted, done = False, True
         for action in decision.actions:
             done &= await self._take(action, view)
-            if self._interrupted or self._driver.life.ended:
+            if self.interrupted or self._driver.life.ended:
                 return False
         self._report_missed(decision.of(MissConnectionID))
         return done
@@ -93,10 +94,13 @@ class Actor:
                 if not self._is_challenged(action.path):
                     self._challenge(action.path)
             case OpenPath() | OpenAndMigrate():
+                if not self._leads_to_server(action.candidate):
+                    return True
                 opened = await self._open(action.candidate)
-                if opened is None:
+                if opened is None or self.interrupted:
+                    # Changed networks may have put it beside a tunnel: nothing is sent there.
                     return False
-                if isinstance(action, OpenAndMigrate) and not self._interrupted:
+                if isinstance(action, OpenAndMigrate):
                     self._move(opened, action, unvalidated=True)
                 self._challenge(opened)
         return True
@@ -115,19 +119,14 @@ class Actor:
         """A path of a candidate; None, and a note of why, when it cannot be had."""
         if self._driver.held:
             return None
-        core = self._driver.core
-        if candidate.remote not in (self._paths.remote.address, core.preferred.address):
-            # Section 9: there are no other addresses of the server.
-            self._refused(Refusal.POLICY, f"{candidate.remote[0]} is no address of the server")
-            return None
         path = None
         way = candidate.local, candidate.interface, candidate.remote
-        self._active = core.active_path
+        self._active = self._driver.core.active_path
         try:
             with trio.CancelScope() as self._opening:
                 path = await self._adder.add_candidate(candidate)
         except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
-            if not self._driver.life.ended:
+            if not self._driver.life.ended and not self.interrupted:
                 self._memory.rest(way, trio.current_time())
                 if not isinstance(error, MigrationNotAllowedError):
                     # What section 9 forbids has been told where it was refused.
@@ -139,6 +138,14 @@ class Actor:
             return None
         self._memory.of(path.id).on_opened(way, trio.current_time())
         return path.id
+
+    def _leads_to_server(self, candidate: Candidate) -> bool:
+        """Whether it does: the server has no other addresses (section 9). One of an application's
+        policy that does not is refused, and the policy is not asked again for that reason."""
+        if candidate.remote in (self._paths.remote.address, self._driver.core.preferred.address):
+            return True
+        self._refused(Refusal.POLICY, f"{candidate.remote[0]} is no address of the server")
+        return False
 
     def _is_challenged(self, number: int) -> bool:
         """Whether an answer is waited for: to begin again would mean to challenge at the pace of

@@ -117,6 +117,10 @@ class Supervisor:
         woken, self._woken = self._woken, False
         self._driver.release()
         done = await self._actor.carry_out(decision, view)
+        if self._actor.interrupted:
+            # the rest of it is out of date, with what it says of a wait; the next look is due
+            self._woken |= woken
+            return now + _SHORTEST_PAUSE
         if not done:
             # Some candidate rests now; nothing else may happen when that is over.
             self.hear(PolicyEvent(trigger=Trigger.TIME))
