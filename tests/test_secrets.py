@@ -13,7 +13,8 @@ SECRET = re.compile(r"reset_token|secret|psk|password|private")
 
 
 def test_no_dataclass_shows_a_secret() -> None:
-    hidden, shown = set(), set()
+    hidden: set[str] = set()
+    shown: set[str] = set()
     for module in pkgutil.walk_packages(trioquic.__path__, "trioquic."):
         if module.name.rpartition(".")[2] == "__main__":
             continue
