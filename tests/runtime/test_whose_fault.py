@@ -12,6 +12,7 @@ import trio.testing
 import trioquic
 from tests.httpx.site import simulated_site
 from tests.sim_server import NAME, PORT, ServerOptions
+from tests.sim_world import SERVER6
 from trioquic import HealthState
 from trioquic.policy import Candidate, Decision, OpenPath, PolicyEvent, View
 from trioquic.sessions import MemorySessions
@@ -101,20 +102,31 @@ class Insists(trioquic.MigrationPolicy):
 
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         asked.append(now)
-        return Decision((OpenPath(Candidate(**WAY)),))
+        return Decision((OpenPath(Candidate(**WAY | wanted)),))
 
 
 asked: list[float] = []
+wanted: dict[str, object] = {}
 
 
 async def test_a_policy_that_wants_what_cannot_be_had(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     asked.clear()
+    wanted.update(remote=(SERVER6, PORT), local="2001:db8:2::99")
     async with phone_world() as world, dial(world, migration=Insists()):
         await trio.sleep(1)
     # the first time it is asked once more at once
     assert 10 < len(asked) < 250
+
+
+async def test_a_policy_that_wants_another_server(autojump_clock: trio.testing.MockClock) -> None:
+    """It is refused, which is no reason to ask again."""
+    asked.clear()
+    wanted.update(remote=("198.51.100.77", PORT))
+    async with phone_world() as world, dial(world, migration=Insists()):
+        await trio.sleep(1)
+    assert len(asked) < 10
 
 
 class Control:
