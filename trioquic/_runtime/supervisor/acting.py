@@ -97,10 +97,9 @@ class Actor:
                 if not self._leads_to_server(action.candidate):
                     return True
                 opened = await self._open(action.candidate)
-                if opened is None or self.interrupted:
-                    # Changed networks may have put it beside a tunnel: nothing is sent there.
+                if opened is None:
                     return False
-                if isinstance(action, OpenAndMigrate):
+                if isinstance(action, OpenAndMigrate) and not self.interrupted:
                     self._move(opened, action, unvalidated=True)
                 self._challenge(opened)
         return True
