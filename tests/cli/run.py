@@ -27,3 +27,13 @@ async def trioquic_json(*arguments: object, exit_code: int = 0) -> Any:
     result = await trioquic(*arguments, "--json")
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
+
+
+def without_silence(stderr: str) -> str:
+    """What a command told, without the lines on a path that was silent for a while.
+
+    A server that shares this process, or a processor with it, computes for as long now and then.
+    """
+    lines = stderr.splitlines(keepends=True)
+    silences = ("no answer over ", "127.0.0.1 answers again", "::1 answers again")
+    return "".join(line for line in lines if not line.startswith(silences))
