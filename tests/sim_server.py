@@ -427,6 +427,9 @@ class SimServer:
             connection = await self._accept(nursery, header, peer)
             if connection is None:
                 return
+        workers = self.options.workers
+        if workers is not None and workers.ignores(connection.quic, data, peer):
+            return
         connection.quic.receive_datagram(data, peer, trio.current_time())
         connection.flush()
 

@@ -9,6 +9,10 @@ its connection. That one does what it wants:
 - "alien": one that it cannot, as this worker makes its tokens with a key of its own (nginx 1.30);
 - "drop": nothing.
 
+The worker that knows the connection may be `wary`: from an address that is new to it, it takes the
+packet with the highest number of all only (nginx 1.30). So it ignores a probe that travels longer
+than what the client has sent on its active path meanwhile: for as long as a download lasts.
+
 `restart` is the end of all of them: the ones that follow know no connection, and the keys are the
 same if they are kept in a file.
 """
@@ -19,7 +23,9 @@ import random
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from aioquic.quic.connection import QuicConnectionId
+from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicConnectionId
+from aioquic.quic.packet import decode_packet_number
+from aioquic.tls import Epoch
 
 Strangers: TypeAlias = Literal["reset", "alien", "drop"]
 _SHORTEST_RESET = 21
@@ -29,9 +35,12 @@ _TOKEN = 16
 class Workers:
     """Who gets which datagram, and what those say who do not know the connection."""
 
-    def __init__(self, count: int, strangers: Strangers, seed: int = 1) -> None:
+    def __init__(
+        self, count: int, strangers: Strangers, seed: int = 1, *, wary: bool = False
+    ) -> None:
         self.count = count
         self.strangers = strangers
+        self.wary = wary
         self._seed = seed
         self._chance = random.Random(seed)
         self.resets = 0
@@ -41,6 +50,19 @@ class Workers:
         """The number of the worker that gets what comes from there: always the same."""
         place = f"{self._seed}/{host}/{port}".encode()
         return hashlib.sha256(place).digest()[0] % self.count
+
+    def ignores(self, quic: QuicConnection, datagram: bytes, peer: NetworkAddress) -> bool:
+        """Whether the worker that knows the connection makes nothing of it all the same."""
+        if not self.wary or datagram[0] & 0x80:
+            return False
+        if any(path.addr == peer for path in quic._network_paths):
+            return False
+        start = 1 + len(quic.host_cid)
+        protection = quic._cryptos[Epoch.ONE_RTT].recv.hp
+        assert protection is not None
+        header, number = protection.remove(datagram, start)
+        expected = quic._spaces[Epoch.ONE_RTT].expected_packet_number
+        return decode_packet_number(number, (header[0] & 3) * 8 + 8, expected) < expected
 
     def answer(self, datagram: bytes, ids: Sequence[QuicConnectionId]) -> bytes | None:
         """What is said to a datagram with a short header and an unknown ID: at random as long as

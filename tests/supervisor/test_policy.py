@@ -9,6 +9,7 @@ import pytest
 from trioquic import NoPathReason, PathState
 from trioquic.policy import (
     Candidate,
+    Challenge,
     Migrate,
     MigrationPolicy,
     PathInfo,
@@ -497,6 +498,24 @@ def test_a_standby_that_leads_to_somebody_else_is_replaced() -> None:
     assert decision.look_again <= due
     decision = POLICY.decide(view, TIME, due)
     assert (closed(decision), opened(decision)) == ((misled.id,), (there,))
+
+
+def test_a_silent_port_beside_strangers_is_kept_and_gone_to() -> None:
+    """The server ignores its probes while the active path's packets overtake them."""
+    waits = replace(CELLULAR, state=PathState.CANDIDATE, doubtful=True, proven_at=-math.inf)
+    waits = replace(waits, beside_strangers=True, opened_at=NOW, retry_at=NOW + 4, metered=None)
+    there = replace(WAY, new_port=True, misled=1)
+    view = replace(VIEW, paths=(WIFI, waits), candidates=(SAME, there), answerable=1)
+    assert POLICY.decide(view, TIME, NOW + 3).actions == ()
+    assert POLICY.decide(view, TIME, NOW + 4).actions == (Challenge(waits.id),)
+    costly = replace(view, paths=(WIFI, replace(waits, metered=True)))
+    assert POLICY.decide(costly, TIME, NOW + 4).actions == ()
+    silent = replace(WIFI, silent_since=NOW, unanswered_ptos=1)
+    view = replace(view, active=silent, paths=(silent, waits))
+    # one that was opened just now may be a stranger's as well
+    assert goal(POLICY.decide(view, TIME, NOW)) is None
+    decision = POLICY.decide(view, TIME, NOW + 3)
+    assert (goal(decision), unvalidated(decision)) == (waits.id, True)
 
 
 @pytest.mark.parametrize("metered", [True, False])

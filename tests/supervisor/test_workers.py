@@ -6,6 +6,7 @@ from math import ceil
 import pytest
 import trio
 import trio.testing
+from aioquic.quic.packet import QuicTransportParameters
 
 import trioquic
 from tests import series
@@ -81,3 +82,39 @@ async def test_who_answers_probes_first_keeps_no_network_out(
         assert len(here.heard(trioquic.PathValidated)) == 1
         assert len(here.heard(trioquic.PathClosed)) <= 2
         assert [path.state for path in here.conn.paths] == [PathState.ACTIVE, PathState.VALIDATED]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("event", "after"), [("down", 2), ("silent", 2), ("down", 7)])
+async def test_a_wary_worker_is_found_in_the_middle_of_a_download(
+    autojump_clock: trio.testing.MockClock, event: str, after: float, seed: int
+) -> None:
+    """It ignores each probe that the download overtakes, while the strangers answer theirs: so the
+    port that nothing is heard from is the right one, and is kept also when its validation fails.
+    With one connection ID of ours for all of them, as nginx has."""
+
+    def narrow(parameters: QuicTransportParameters) -> None:
+        parameters.active_connection_id_limit = 2
+
+    workers = Workers(4, "alien", seed, wary=True)
+    options = ServerOptions(workers=workers, parameters=narrow)
+    async with phone(seed, options=options, prepare=lambda world: world.cellular.down()) as here:
+        happened = trio.Event()
+
+        async def happen() -> None:
+            await trio.sleep(0.3)
+            here.world.cellular.up()
+            await trio.sleep(after)
+            assert here.heard(trioquic.PathValidated) == []
+            (standby,) = here.conn.paths[1:]
+            assert workers.of(*standby.local) == here.world.server.connections[0].worker
+            if event == "down":
+                here.world.wifi.down()
+            else:
+                here.world.wifi.link.blackhole()
+            happened.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(happen)
+            assert await here.download(round(after * 3_000_000)) < LONGEST_PAUSE
+            assert happened.is_set()

@@ -3,7 +3,7 @@
 from .._protocol.path.state import PathState
 from ._actions import MissConnectionID, OpenPath
 from ._knobs import Knobs
-from ._roles import network_of
+from ._roles import may_be_heard, network_of
 from ._views import Candidate, PathInfo, View
 
 
@@ -37,7 +37,7 @@ class Choices:
             path
             for path in view.paths
             if path.usable
-            and path.state is PathState.PROBING
+            and (path.state is PathState.PROBING or may_be_heard(path))
             and not path.misled
             and not (path.preferred and view.preferred_pending)
             and (path.local[0], path.remote) in ways

@@ -164,9 +164,11 @@ class _Urgent(Choices):
 
     def silent(self, view: View, active: PathInfo, now: float) -> Decision:
         may_switch = len(view.switches) < self._policy.switches_per_minute
-        target = roles.refuge(view, active, self._policy.move_after)
+        target = roles.refuge(view, active, self._policy.move_after, now)
         if target is not None and may_switch:
-            move = Migrate(target.id, cause=MigrationCause.SILENCE, reason=roles.why_left(active))
+            cause, unvalidated = MigrationCause.SILENCE, roles.may_be_heard(target)
+            reason = roles.why_left(active)
+            move = Migrate(target.id, cause=cause, reason=reason, unvalidated=unvalidated)
             # Both are asked whether they work: if it is the old one alone, that is the way back.
             unheard = [p for p in (active, target) if p.proven_at < active.silent_since]
             return Decision((move, *(Challenge(p.id) for p in unheard if not p.probing)))

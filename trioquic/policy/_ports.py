@@ -21,7 +21,7 @@ from math import inf
 from typing import Final
 
 from .._protocol.path.state import PathState
-from ._roles import answers, network_of, on_network
+from ._roles import answers, may_be_heard, network_of, on_network
 from ._views import Candidate, PathInfo, View
 
 # Seconds for an answer before another port is tried beside the first ones, and the later ones
@@ -78,12 +78,13 @@ def unanswered(
 ) -> list[Candidate]:
     """Candidates on the networks of standbys that have not answered, or where ports have met
     somebody else, while there are fewer standbys than there should be."""
-    ready = [path for path in elsewhere if path.state is PathState.VALIDATED]
-    proven = {network_of(path) for path in ready}
-    if len(proven) >= max(1, standbys) or view.called_back > 1:
+    ready = [p for p in elsewhere if p.state is PathState.VALIDATED or may_be_heard(p)]
+    done = {network_of(path) for path in ready}
+    if len(done) >= max(1, standbys) or view.called_back > 1:
         return []
     networks = {network_of(path) for path in elsewhere if path.opened_by_supervisor}
     networks |= {network_of(c) for c in chosen if c.misled}
+    networks -= done
     return [c for c in candidates if network_of(c) in networks]
 
 

@@ -44,13 +44,18 @@ def validated(view: View) -> list[PathInfo]:
 
 
 def standbys_of(view: View, active: PathInfo) -> list[PathInfo]:
-    return [
-        path
-        for path in view.paths
-        if path.id != active.id
-        and path.usable
-        and path.state in (PathState.VALIDATED, PathState.PROBING)
-    ]
+    asked = PathState.VALIDATED, PathState.PROBING
+    others = [path for path in view.paths if path.id != active.id and path.usable]
+    return [path for path in others if path.state in asked or may_be_heard(path)]
+
+
+def may_be_heard(path: PathInfo) -> bool:
+    """Whether a path that has not answered leads to the server for all that: other ports on its way
+    have met somebody else. nginx ignores what comes from a new address unless it has the highest
+    packet number of all: a probe that takes longer than the packets of the active path is ignored
+    as long as those follow each other. When they end, it is heard."""
+    waiting = path.state in (PathState.PROBING, PathState.CANDIDATE) and path.challenges_sent > 0
+    return waiting and path.beside_strangers and path.opened_by_supervisor
 
 
 def answer_due(path: PathInfo, active: PathInfo) -> float:
@@ -69,20 +74,22 @@ def why_useless(
         return CloseCause.STRANGER
     if same_way(path, active) and not active.pinned:
         return CloseCause.ANOTHER_PORT_WORKS
-    if answerable <= 1 and _is_superseded(path, standbys):
+    if answerable <= 1 and not path.misled and _is_superseded(path, standbys, now):
         return CloseCause.ANOTHER_PORT_ASKED
     proven = [p for p in standbys if p.state is PathState.VALIDATED and same_way(p, path)]
     best = max(proven, key=lambda p: (not p.opened_by_supervisor, -p.id), default=path)
     return CloseCause.ANOTHER_PORT_WORKS if path != best else None
 
 
-def _is_superseded(path: PathInfo, others: Sequence[PathInfo]) -> bool:
+def _is_superseded(path: PathInfo, others: Sequence[PathInfo], now: float) -> bool:
     """Whether another port was opened later, and neither has answered. To a server with one
     connection ID left for all of them that is a choice: nginx forgets the port that it heard first,
-    and gives its ID back on the path in use. If that goes now, it has none, and hears nobody."""
+    and gives its ID back on the path in use. If that goes now, it has none, and hears nobody. A
+    port that meets somebody else takes nothing from the first one, and shows that soon."""
     return path.state is PathState.PROBING and any(
         other.state is PathState.PROBING
-        and other.opened_at > path.opened_at
+        and not other.misled
+        and path.opened_at < other.opened_at <= now - _ANSWER
         and same_way(other, path)
         for other in others
     )
@@ -131,7 +138,8 @@ def why_gone(path: PathInfo, view: View) -> ClosePath | None:
         return None
     if path.outside and path != view.active:
         return ClosePath(path.id, cause=CloseCause.OUTSIDE_TUNNEL)
-    if path.state is PathState.CANDIDATE and not path.probing and not path.returned:
+    waits = path.probing or path.returned or may_be_heard(path)
+    if path.state is PathState.CANDIDATE and not waits:
         asked = CloseCause.NO_ANSWER if path.challenges_sent else CloseCause.NOT_ASKED
         return ClosePath(path.id, cause=CloseCause.STRANGER if path.misled else asked)
     return None
@@ -177,16 +185,19 @@ def may_hear(asked: Sequence[PathInfo], active: PathInfo, now: float) -> PathInf
     )
 
 
-def refuge(view: View, active: PathInfo, move_after: float) -> PathInfo | None:
-    """Where to go: to a path that has answered since, or after a while to one that did before.
+def refuge(view: View, active: PathInfo, move_after: float, now: float) -> PathInfo | None:
+    """Where to go: to a path that has answered since, or after a while to one that did before, or
+    that may be heard now.
 
     A server whose window is full of what was lost may answer no probe, but it will answer when
     the connection moves (section 9.4: it starts with a new window there)."""
     ready = [path for path in validated(view) if path.id != active.id]
+    silent = [path for path in standbys_of(view, active) if may_be_heard(path)]
+    hopeful = [path for path in silent if now >= answer_due(path, active)]
     answered = [path for path in ready if path.proven_at >= active.silent_since]
     if not answered and active.unanswered_ptos < move_after:
         return None
-    return max(answered or ready, key=lambda p: (p.preferred, -p.rank), default=None)
+    return max(answered or ready or hopeful, key=lambda p: (p.preferred, -p.rank), default=None)
 
 
 def why_left(silent: PathInfo) -> str:

@@ -176,7 +176,10 @@ class Settled(Choices):
         interval = (
             self._policy.metered_standby_interval if path.metered else self._policy.standby_interval
         )
-        return path.proven_at + interval
+        if path.state is PathState.VALIDATED:
+            return path.proven_at + interval
+        # it was in vain, and may be again
+        return inf if interval == inf else path.retry_at
 
     def _patience(self, view: View) -> float:
         first = self._policy.move_back_after

@@ -80,6 +80,9 @@ class PathInfo:
     misled: bool = False
     """While it is doubtful, something came in that was not from whom the connection is with: as if
     from a worker of the server that does not know the connection. Nobody vouches for that."""
+    beside_strangers: bool = False
+    """Other ports on its way have met somebody who does not know the connection, and this one has
+    not: as if the server hears it and does not answer yet."""
     returned: bool = False
     """It has worked, its network was gone and is back, and nothing was tried there since."""
     suspended: bool = False

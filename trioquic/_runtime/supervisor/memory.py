@@ -143,6 +143,8 @@ class Memory:
         self._rests: dict[Way, tuple[int, float]] = {}
         # how many ports in a row have met somebody who does not know the connection
         self._misled: dict[Way, int] = {}
+        # where that has ever happened: the server is one of several workers, and stays so
+        self._strangers: dict[Way, None] = {}
         # how often the server was called back
         self.called_back = 0
         self._switches: list[float] = []
@@ -223,6 +225,7 @@ class Memory:
         """Somebody answers there who does not know the connection: another port is tried, but not
         for ever. Whether it is enough now."""
         _remember(self._misled, way, self.misled(way) + 1)
+        _remember(self._strangers, way, None)
         if self._misled[way] < _MOST_PORTS:
             return False
         del self._misled[way]
@@ -232,6 +235,10 @@ class Memory:
     def misled(self, way: Way) -> int:
         """How many ports in a row have met somebody else there."""
         return self._misled.get(way, 0)
+
+    def is_beside_strangers(self, way: Way | None) -> bool:
+        """Whether a port there has ever met somebody else."""
+        return way is not None and way in self._strangers
 
     # -- moves -------------------------------------------------------------------------------------
 
