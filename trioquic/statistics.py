@@ -18,6 +18,9 @@ class ConnectionStatistics:
     dropped_unauthentic: int
     """Dropped because they do not authenticate (RFC 9001 section 5.5)."""
     dropped_duplicate: int
+    dropped_excessive: int
+    """Dropped unread, as those before had more frames than bytes can be worth (RFC 9000 section
+    21.9)."""
     dropped_no_keys: int
     """Dropped because their keys are gone, or not there yet and the buffer for them is full."""
     dropped_unexpected: int

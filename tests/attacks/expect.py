@@ -71,6 +71,7 @@ def dropped(world: World) -> int:
         + statistics.dropped_unknown_id
         + statistics.dropped_unauthentic
         + statistics.dropped_duplicate
+        + statistics.dropped_excessive
         + statistics.dropped_no_keys
         + statistics.dropped_unexpected
     )

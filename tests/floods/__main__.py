@@ -16,7 +16,7 @@ from .measure import MOST_HELD, MOST_WORK, hold, work
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "testing.md"
 BEGIN, END = "<!-- measured: floods -->", "<!-- end of floods -->"
 WINDOW = 1 << 17
-VOLUME = 1 << 20
+VOLUME = 1 << 21
 """Bytes that are received at the most while memory is looked at."""
 BATCHES = 12
 ROUNDS = 2

@@ -8,10 +8,13 @@ import pytest
 
 from tests.floods import http3
 from tests.floods.http3_kinds import CONTENT
-from tests.floods.kinds import DATAGRAMS, FRAMES
-from tests.floods.measure import MOST_HELD, MOST_WORK, hold, work
+from tests.floods.kinds import DATAGRAMS, FRAMES, OURS, piece
+from tests.floods.measure import MOST_HELD, MOST_WORK, attacked, hold, work
+from tests.peer.packets import APPLICATION
+from tests.peer.world import World
+from trioquic._protocol.events import Ending
 
-WINDOW = 1 << 16
+WINDOW = 1 << 17
 VOLUME = 60_000
 # These are held for as long as flow control admits more.
 TO_THE_END = ("STREAM, every", "STREAM, single", "STREAM, a whole", "CRYPTO, every", "DATAGRAM of")
@@ -48,7 +51,7 @@ DEAR = [
 def test_46_memory_and_bytes_in_flight(name: str) -> None:
     # Datagrams know no flow control; their queue has a bound of its own.
     window = 2 * WINDOW if name.startswith("DATAGRAM") else WINDOW
-    cost = hold(name, window, 1 << 20 if name.startswith(TO_THE_END) else VOLUME)
+    cost = hold(name, window, 1 << 21 if name.startswith(TO_THE_END) else VOLUME)
     assert cost.held <= MOST_HELD * window
     assert cost.beyond <= 0
     assert cost.end == ENDED.get(name, "")
@@ -71,3 +74,27 @@ def test_46_http3(name: str) -> None:
 def test_work_for_each_byte(name: str) -> None:
     """With room for what else the processor does: `make floods` holds it to the bound itself."""
     assert min(work(name, 5) for _ in range(2)) < 1.5 * MOST_WORK
+
+
+def fill(world: World, frame: bytes, packets: int) -> int:
+    """Full packets of one frame again and again; returns how many the client has dropped."""
+    before = world.client.statistics().dropped_excessive
+    for _ in range(packets):
+        packet = world.peer.seal(APPLICATION, frame * (1160 // len(frame)))
+        world.client.receive(0, packet, len(packet), 0, world.now)
+    return world.client.statistics().dropped_excessive - before
+
+
+def test_46_packets_full_of_tiny_frames_are_dropped_unread() -> None:
+    """RFC 9000 section 21.9. A stateless reset is noticed all the same."""
+    world = attacked(WINDOW)
+    assert fill(world, b"\x01", 200) > 150
+    world.peer.send_stateless_reset(world.peer.script.reset_token)
+    world.settle()
+    assert world.terminated is not None
+    assert world.terminated.ending is Ending.STATELESS_RESET
+
+
+@pytest.mark.parametrize("frame", [piece(OURS, 1 << 10, 4), b"\x31\x06sensor"])
+def test_46_no_packet_full_of_frames_that_say_something_is_dropped(frame: bytes) -> None:
+    assert fill(attacked(WINDOW), frame, 300) == 0

@@ -42,6 +42,7 @@ class CoreStatistics:
     dropped_unknown_id: int
     dropped_unauthentic: int
     dropped_duplicate: int
+    dropped_excessive: int
     dropped_no_keys: int
     dropped_unexpected: int
     unmatched_path_responses: int
@@ -173,6 +174,7 @@ class ClientConnection:
             dropped_unknown_id=counters.dropped_unknown_id,
             dropped_unauthentic=counters.dropped_unauthentic,
             dropped_duplicate=counters.dropped_duplicate,
+            dropped_excessive=counters.dropped_excessive,
             dropped_no_keys=counters.dropped_no_keys,
             dropped_unexpected=counters.dropped_unexpected,
             unmatched_path_responses=self._parts.prober.unmatched_responses,

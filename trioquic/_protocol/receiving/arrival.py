@@ -25,5 +25,6 @@ class ReceiveCounters:
         self.dropped_unknown_id = 0
         self.dropped_unauthentic = 0
         self.dropped_duplicate = 0
+        self.dropped_excessive = 0
         self.dropped_no_keys = 0
         self.dropped_unexpected = 0

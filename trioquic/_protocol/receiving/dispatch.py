@@ -21,6 +21,9 @@ from ..wire.varint import Reader, decode_varint_untrusted
 
 _PADDING_RUN: Final = bytes(64)
 _SHORT_RUN: Final = 8
+# A piece of a stream that is shorter, and not its end, makes as much work as two frames: nobody who
+# means well has many of them for one packet.
+_SMALL_PIECE: Final = 4
 
 
 class Dispatcher:
@@ -38,6 +41,8 @@ class Dispatcher:
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime
         self._future = parts.future
+        # how many frames the last packet had, or as much work as that
+        self.frames = 0
 
     def frames_untrusted(
         self, payload: bytes, space: int, path: NetworkPath, own_sequence: int, now: float
@@ -48,14 +53,17 @@ class Dispatcher:
         if end == 0:
             raise BadPacketError(PROTOCOL_VIOLATION, "a packet without frames")
         eliciting = False
-        kind = 0
+        kind = count = self.frames = 0
         try:
             while pos < end:
+                count += 1
                 kind = payload[pos]
                 if kind & 0xF8 == frames.STREAM and space == APPLICATION:
                     stream_id, offset, start, pos = frames.parse_stream_untrusted(
                         payload, kind, pos + 1, end
                     )
+                    if pos < start + _SMALL_PIECE and not kind & frames.STREAM_FIN_BIT:
+                        count += 1
                     self._streams.on_stream_untrusted(
                         stream_id, offset, payload[start:pos], kind & frames.STREAM_FIN_BIT != 0
                     )
@@ -81,9 +89,7 @@ class Dispatcher:
                     pos = self._datagrams_untrusted(payload, pos, end)
                     eliciting = True
                 elif kind == frames.HANDSHAKE_DONE and space == APPLICATION:
-                    self._establishment.on_handshake_done_untrusted(now)
-                    while pos < end and payload[pos] == kind:
-                        pos += 1
+                    pos = self._done_untrusted(payload, pos, end, now)
                     eliciting = True
                 else:
                     reader = Reader(payload, FRAME_ENCODING_ERROR, pos, end)
@@ -96,7 +102,16 @@ class Dispatcher:
             if error.frame_type == 0:
                 error.frame_type = kind
             raise
+        self.frames += count
         return eliciting
+
+    def _done_untrusted(self, payload: bytes, pos: int, end: int, now: float) -> int:
+        """All HANDSHAKE_DONE frames that follow each other; returns where they end."""
+        self._establishment.on_handshake_done_untrusted(now)
+        while pos < end and payload[pos] == frames.HANDSHAKE_DONE:
+            pos += 1
+            self.frames += 1
+        return pos
 
     def _crypto_untrusted(self, payload: bytes, pos: int, end: int, space: int, now: float) -> int:
         """All CRYPTO frames that follow each other, from `pos` on; returns where they end. TLS gets
@@ -105,6 +120,7 @@ class Dispatcher:
         while pos < end and payload[pos] == frames.CRYPTO:
             offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
             handshake.add_crypto_untrusted(space, offset, payload[start:pos])
+            self.frames += 1
         self._establishment.read_crypto_untrusted(space, now)
         return pos
 
@@ -114,6 +130,7 @@ class Dispatcher:
         while pos < end and payload[pos] & 0xFE == frames.DATAGRAM:
             start, pos = frames.parse_datagram_untrusted(payload, payload[pos], pos + 1, end)
             datagrams.on_datagram_untrusted(payload[start:pos])
+            self.frames += 1
         return pos
 
     def _ack_untrusted(
@@ -174,6 +191,7 @@ class Dispatcher:
                 count = INTEGERS[kind]
                 if not count:
                     break
+                self.frames += 1
                 pos += 1
                 if pos < end and payload[pos] < 0x40:
                     value = payload[pos]

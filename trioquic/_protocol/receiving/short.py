@@ -5,6 +5,10 @@ samples of all short-header packets are put together (crypto/short_headers.py). 
 state from call to call, so nothing reaches it that has no whole sample. Every packet goes all the
 way, also one that came before: how long it takes tells nobody what is under its header protection
 (RFC 9001 section 9.5).
+
+A server that fills packets with frames that say nothing has most of them dropped unread: RFC 9000
+section 21.9 allows it. Each packet earns credit by its size, and each frame costs some; in debt no
+packet is opened. Nobody else can bring about a debt.
 """
 
 from typing import Final
@@ -30,6 +34,11 @@ _PROBING: Final = (
 # first byte, connection ID, then the sample that starts 4 bytes after the packet number's start
 _SAMPLE_OFFSET: Final = PN_OFFSET + 4
 _SHORTEST_SHORT: Final = _SAMPLE_OFFSET + 16
+# Bytes that are worth one frame; what each packet takes beside its payload; and how many frames may
+# have been earned beforehand
+_WORTH_A_FRAME: Final = 8
+_BESIDE_PAYLOAD: Final = 64
+_MOST_CREDIT: Final = 4096
 
 
 class ShortHeaders:
@@ -52,6 +61,8 @@ class ShortHeaders:
         self._known_id = parts.ids.own.first
         self._known_sequence = 0
         self._known_used_on = -1
+        # how many frames may come, beside those that the next packets earn
+        self._credit = _MOST_CREDIT
 
     def receive_untrusted(
         self, arrival: Arrival, data: bytes, starts: list[int], size: int
@@ -106,7 +117,11 @@ class ShortHeaders:
             if end > total:
                 end = total
             if known or self._recognise(plain[block + 1 : block + PN_OFFSET]):
-                self._short_packet_untrusted(arrival, keys, plain, block, data, start, end)
+                if self._credit >= 0:
+                    self._short_packet_untrusted(arrival, keys, plain, block, data, start, end)
+                else:
+                    self._credit += (end - start + _BESIDE_PAYLOAD) // _WORTH_A_FRAME
+                    self._counters.dropped_excessive += 1
             else:
                 self._counters.dropped_unknown_id += 1
                 self._undecryptable.on_datagram(arrival, data[start:end])
@@ -167,6 +182,8 @@ class ShortHeaders:
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, path, self._known_sequence, arrival.now
         )
+        earned = (len(payload) + _BESIDE_PAYLOAD) // _WORTH_A_FRAME
+        self._credit = min(_MOST_CREDIT, self._credit + earned - self._dispatcher.frames)
         if path.path_id != self._facts.active_path and not _only_probes(payload):
             self._watch.on_stray(path, number, arrival.now)
         if eliciting:
