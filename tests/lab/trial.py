@@ -22,6 +22,7 @@ from tests.servers.chroots import nginx_command
 from tests.servers.launch import HQ_SERVER
 from tests.servers.picoquic import picoquic_command
 from tests.servers.process import stop
+from trioquic import CloseCause
 
 from .client import Job, body
 from .lines import ChildEndedError, Lines
@@ -60,10 +61,15 @@ class Client:
             try:
                 line = await self.output.next()
             except ChildEndedError as error:
-                raise AssertionError(f"{error}; its last words: {self.told[-3:]}") from error
+                raise AssertionError(f"{error}; {self._last_words()}") from error
             self.told.append(line)
             if condition(line):
                 return line
+
+    def _last_words(self) -> str:
+        """The last of what was told, but for progress; the statistics of the end are long."""
+        words = [str(line)[:300] for line in self.told if line["what"] != "progress"]
+        return "its last words:\n" + "\n".join(words[-20:])
 
     async def event(self, kind: str, **facts: object) -> Line:
         """The next path event of a kind with these facts."""
@@ -250,5 +256,12 @@ async def _hand_over(here: Trial, number: int) -> None:
     assert moved["new"].startswith(new.client), moved
     if goes_down:
         await here.lab.up(old.name)
-        # the next move may need it
-        await here.client.event("PathValidated")
+    elif number % 4 == 0:
+        # what the application has left is given up after a while, for another port
+        await here.client.event("PathClosed", cause=str(CloseCause.LEFT))
+    else:
+        return
+    # the next move needs it: from a path that is not proven the connection may well go back
+    await here.client.until(
+        lambda line: line.get("kind") == "PathValidated" and line["path"].startswith(old.client)
+    )
