@@ -500,22 +500,64 @@ def test_a_standby_that_leads_to_somebody_else_is_replaced() -> None:
     assert (closed(decision), opened(decision)) == ((misled.id,), (there,))
 
 
-def test_a_silent_port_beside_strangers_is_kept_and_gone_to() -> None:
-    """The server ignores its probes while the active path's packets overtake them."""
-    waits = replace(CELLULAR, state=PathState.CANDIDATE, doubtful=True, proven_at=-math.inf)
-    waits = replace(waits, beside_strangers=True, opened_at=NOW, retry_at=NOW + 4, metered=None)
-    there = replace(WAY, new_port=True, misled=1)
-    view = replace(VIEW, paths=(WIFI, waits), candidates=(SAME, there), answerable=1)
-    assert POLICY.decide(view, TIME, NOW + 3).actions == ()
-    assert POLICY.decide(view, TIME, NOW + 4).actions == (Challenge(waits.id),)
-    costly = replace(view, paths=(WIFI, replace(waits, metered=True)))
-    assert POLICY.decide(costly, TIME, NOW + 4).actions == ()
-    silent = replace(WIFI, silent_since=NOW, unanswered_ptos=1)
-    view = replace(view, active=silent, paths=(silent, waits))
-    # one that was opened just now may be a stranger's as well
+# The server ignores its probes while the packets of the active path overtake them.
+UNHEARD = replace(
+    CELLULAR,
+    state=PathState.CANDIDATE,
+    doubtful=True,
+    proven_at=-math.inf,
+    beside_strangers=True,
+    opened_at=NOW,
+    retry_at=NOW + 4,
+)
+BESIDE = replace(VIEW, paths=(WIFI, UNHEARD), candidates=(SAME,), answerable=1)
+SILENT = replace(WIFI, silent_since=NOW, unanswered_ptos=1)
+
+
+@pytest.mark.parametrize("metered", [True, None])
+def test_a_silent_port_beside_strangers_is_kept_and_asked_again(metered: bool | None) -> None:
+    view = replace(BESIDE, paths=(WIFI, replace(UNHEARD, metered=metered)))
+    decision = POLICY.decide(view, TIME, NOW + 3)
+    assert (decision.actions, decision.look_again) == ((), NOW + 4)
+    assert POLICY.decide(view, TIME, NOW + 4).actions == (Challenge(UNHEARD.id),)
+
+
+def test_a_silent_port_beside_strangers_is_gone_to() -> None:
+    """One that was opened just now may be a stranger's as well."""
+    view = replace(BESIDE, active=SILENT, paths=(SILENT, UNHEARD))
     assert goal(POLICY.decide(view, TIME, NOW)) is None
     decision = POLICY.decide(view, TIME, NOW + 3)
-    assert (goal(decision), unvalidated(decision)) == (waits.id, True)
+    assert (goal(decision), unvalidated(decision)) == (UNHEARD.id, True)
+    assert goal(POLICY.decide(replace(view, answerable=0), TIME, NOW + 3)) is None
+    gone = replace(WIFI, usable=False, trouble="wlan0 is down")
+    view = replace(view, active=gone, paths=(gone, UNHEARD), candidates=())
+    decision = POLICY.decide(view, TIME, NOW + 3)
+    assert (goal(decision), unvalidated(decision)) == (UNHEARD.id, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"doubtful": False},
+        {"preferred": True},
+        {"beside_strangers": False},
+        {"opened_by_supervisor": True, "challenges_sent": 0},
+    ],
+)
+def test_other_silent_ports_are_given_up(change: dict[str, Any]) -> None:
+    view = replace(BESIDE, paths=(WIFI, replace(UNHEARD, **change)))
+    assert closed(POLICY.decide(view, TIME, NOW + 3)) == (UNHEARD.id,)
+
+
+def test_one_silent_port_is_kept_on_each_way_and_keeps_no_other_network_out() -> None:
+    second = replace(UNHEARD, id=8, opened_at=NOW + 1)
+    twin = replace(UNHEARD, id=9, local=(WIFI.local[0], 9), interface=WIFI.interface)
+    pinned = replace(WIFI, pinned=True)
+    view = replace(BESIDE, active=pinned, paths=(pinned, UNHEARD, second, twin))
+    assert set(closed(POLICY.decide(view, TIME, NOW + 3))) == {8, 9}
+    ethernet = replace(WAY, interface="eth0", local="10.0.0.2", rank=2)
+    view = replace(BESIDE, candidates=(SAME, ethernet))
+    assert opened(POLICY.decide(view, TIME, NOW + 3)) == (ethernet,)
 
 
 @pytest.mark.parametrize("metered", [True, False])

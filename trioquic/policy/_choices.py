@@ -40,8 +40,13 @@ class Choices:
             and (path.state is PathState.PROBING or may_be_heard(path))
             and not path.misled
             and not (path.preferred and view.preferred_pending)
-            and (path.local[0], path.remote) in ways
+            and ((path.local[0], path.remote) in ways or self._is_kept(path, view))
         ]
+
+    def _is_kept(self, path: PathInfo, view: View) -> bool:
+        """Whether a path is wanted although its candidate rests, as it has failed."""
+        wanted = self._policy.wants(path.interface, path.kind, path.metered)
+        return may_be_heard(path) and view.migration_allowed and wanted
 
     def open(
         self, view: View, ways: tuple[Candidate, ...]

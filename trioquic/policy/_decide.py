@@ -164,18 +164,26 @@ class _Urgent(Choices):
 
     def silent(self, view: View, active: PathInfo, now: float) -> Decision:
         may_switch = len(view.switches) < self._policy.switches_per_minute
-        target = roles.refuge(view, active, self._policy.move_after, now)
+        target = roles.refuge(view, active, self._policy.move_after)
         if target is not None and may_switch:
-            cause, unvalidated = MigrationCause.SILENCE, roles.may_be_heard(target)
-            reason = roles.why_left(active)
-            move = Migrate(target.id, cause=cause, reason=reason, unvalidated=unvalidated)
+            move = Migrate(target.id, cause=MigrationCause.SILENCE, reason=roles.why_left(active))
             # Both are asked whether they work: if it is the old one alone, that is the way back.
             unheard = [p for p in (active, target) if p.proven_at < active.silent_since]
             return Decision((move, *(Challenge(p.id) for p in unheard if not p.probing)))
-        patient = active.unanswered_ptos < self._policy.degraded_after
-        if target is None and may_switch and not patient and view.answerable:
-            deaf = roles.may_hear(self.asked(view), active, now)
+        if target is None and may_switch and view.answerable:
+            deaf = self._deaf(view, active, now)
             if deaf is not None:
                 cause = MigrationCause.NO_PROBE_ANSWERED
                 return Decision((Migrate(deaf.id, cause=cause, unvalidated=True),))
         return self._ask_around(view, active, now)
+
+    def _deaf(self, view: View, active: PathInfo, now: float) -> PathInfo | None:
+        """Where to go when no probe is answered: at once where the server may hear more than that,
+        and after a while to what was asked in vain."""
+        ptos, asked = active.unanswered_ptos, self.asked(view)
+        if ptos >= self._policy.degraded_after:
+            return roles.may_hear([p for p in asked if roles.long_asked(p, now)], active)
+        if ptos < self._policy.move_after:
+            return None
+        silent = [path for path in asked if roles.may_be_heard(path)]
+        return roles.may_hear([p for p in silent if now >= roles.answer_due(p, active)], active)

@@ -56,8 +56,9 @@ class Knobs:
     interfaces in the order of preference, each in its turn from the beginning."""
     move_after: int = _checks.checked(1, _checks.whole(0, infinite=True))
     """PTOs without an answer, and with nothing else heard, after which the connection moves to a
-    validated standby path before that has answered again. Before, it goes where an answer comes
-    from first. Infinity: always so."""
+    validated standby path before that has answered again, or to the one port that is silent where
+    others have met somebody else. Before, it goes where an answer comes from first. Infinity:
+    always so."""
     degraded_after: int = _checks.checked(3, _checks.whole(1, 1 << 16))
     """PTOs in a row without an answer after which the active path counts as degraded, and the
     connection moves to a path that was asked and has not answered either, if no other has."""

@@ -78,13 +78,12 @@ def unanswered(
 ) -> list[Candidate]:
     """Candidates on the networks of standbys that have not answered, or where ports have met
     somebody else, while there are fewer standbys than there should be."""
-    ready = [p for p in elsewhere if p.state is PathState.VALIDATED or may_be_heard(p)]
-    done = {network_of(path) for path in ready}
-    if len(done) >= max(1, standbys) or view.called_back > 1:
+    proven = {network_of(path) for path in elsewhere if path.state is PathState.VALIDATED}
+    if len(proven) >= max(1, standbys) or view.called_back > 1:
         return []
     networks = {network_of(path) for path in elsewhere if path.opened_by_supervisor}
     networks |= {network_of(c) for c in chosen if c.misled}
-    networks -= done
+    networks -= {network_of(path) for path in elsewhere if may_be_heard(path)}
     return [c for c in candidates if network_of(c) in networks]
 
 

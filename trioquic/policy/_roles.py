@@ -50,12 +50,14 @@ def standbys_of(view: View, active: PathInfo) -> list[PathInfo]:
 
 
 def may_be_heard(path: PathInfo) -> bool:
-    """Whether a path that has not answered leads to the server for all that: other ports on its way
+    """Whether a path that never answered leads to the server for all that: other ports on its way
     have met somebody else. nginx ignores what comes from a new address unless it has the highest
     packet number of all: a probe that takes longer than the packets of the active path is ignored
-    as long as those follow each other. When they end, it is heard."""
+    as long as those follow each other. When they end, it is heard. To the preferred address the
+    connection must not move before it has answered (section 9.6.2)."""
     waiting = path.state in (PathState.PROBING, PathState.CANDIDATE) and path.challenges_sent > 0
-    return waiting and path.beside_strangers and path.opened_by_supervisor
+    hopeful = path.beside_strangers and path.doubtful and not path.preferred
+    return waiting and hopeful and path.opened_by_supervisor
 
 
 def answer_due(path: PathInfo, active: PathInfo) -> float:
@@ -74,11 +76,23 @@ def why_useless(
         return CloseCause.STRANGER
     if same_way(path, active) and not active.pinned:
         return CloseCause.ANOTHER_PORT_WORKS
+    if path.state is PathState.CANDIDATE and _is_one_too_many(path, active, standbys):
+        return CloseCause.NO_ANSWER
     if answerable <= 1 and not path.misled and _is_superseded(path, standbys, now):
         return CloseCause.ANOTHER_PORT_ASKED
     proven = [p for p in standbys if p.state is PathState.VALIDATED and same_way(p, path)]
     best = max(proven, key=lambda p: (not p.opened_by_supervisor, -p.id), default=path)
     return CloseCause.ANOTHER_PORT_WORKS if path != best else None
+
+
+def _is_one_too_many(path: PathInfo, active: PathInfo, others: Sequence[PathInfo]) -> bool:
+    """Whether a path that did not answer is kept in vain: only one on each way is."""
+    first = min([p for p in others if may_be_heard(p) and same_way(p, path)], key=_age)
+    return path != first or same_way(path, active)
+
+
+def _age(path: PathInfo) -> tuple[float, int]:
+    return path.opened_at, path.id
 
 
 def _is_superseded(path: PathInfo, others: Sequence[PathInfo], now: float) -> bool:
@@ -89,10 +103,16 @@ def _is_superseded(path: PathInfo, others: Sequence[PathInfo], now: float) -> bo
     return path.state is PathState.PROBING and any(
         other.state is PathState.PROBING
         and not other.misled
-        and path.opened_at < other.opened_at <= now - _ANSWER
+        and path.opened_at < other.opened_at
+        and superseding_at(other) <= now
         and same_way(other, path)
         for other in others
     )
+
+
+def superseding_at(path: PathInfo) -> float:
+    """When a port that was opened is taken for one that the server has heard."""
+    return path.opened_at + _ANSWER
 
 
 def same_way(path: PathInfo, other: PathInfo) -> bool:
@@ -107,7 +127,8 @@ def same_way(path: PathInfo, other: PathInfo) -> bool:
 def twins_of(view: View, active: PathInfo) -> list[PathInfo]:
     """Later ports on the active path's way that the supervisor has opened, asked or proven."""
     twins = [p for p in standbys_of(view, active) if p.opened_by_supervisor and same_way(p, active)]
-    return [p for p in twins if p.opened_at > active.opened_at]
+    asked = [p for p in twins if p.state is not PathState.CANDIDATE]
+    return [p for p in asked if p.opened_at > active.opened_at]
 
 
 def left_ports(view: View, active: PathInfo) -> set[int]:
@@ -165,13 +186,18 @@ def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) ->
     return [without_network(path) for path in order[:1]]
 
 
+def long_asked(path: PathInfo, now: float) -> bool:
+    """Whether it would have answered by now, whatever its round trip."""
+    return now >= path.opened_at + _LONG_ENOUGH
+
+
 def may_answer(asked: Sequence[PathInfo]) -> PathInfo | None:
     """A path that was challenged before the active one was gone, and may yet answer: of several
     ports the last one, which the server may have taken notice of in place of the others."""
     return min(asked, key=lambda path: (path.rank, -path.opened_at), default=None)
 
 
-def may_hear(asked: Sequence[PathInfo], active: PathInfo, now: float) -> PathInfo | None:
+def may_hear(asked: Sequence[PathInfo], active: PathInfo) -> PathInfo | None:
     """Where to go when no probe is answered while the active path is silent.
 
     A server whose congestion window is full of what was lost may answer no probe (ngtcp2 0.12). It
@@ -179,25 +205,22 @@ def may_hear(asked: Sequence[PathInfo], active: PathInfo, now: float) -> PathInf
     network comes first, then the port that was opened last."""
     home = network_of(active)
     return min(
-        [path for path in asked if now >= path.opened_at + _LONG_ENOUGH],
+        asked,
         key=lambda path: (network_of(path) == home, path.rank, -path.opened_at),
         default=None,
     )
 
 
-def refuge(view: View, active: PathInfo, move_after: float, now: float) -> PathInfo | None:
-    """Where to go: to a path that has answered since, or after a while to one that did before, or
-    that may be heard now.
+def refuge(view: View, active: PathInfo, move_after: float) -> PathInfo | None:
+    """Where to go: to a path that has answered since, or after a while to one that did before.
 
     A server whose window is full of what was lost may answer no probe, but it will answer when
     the connection moves (section 9.4: it starts with a new window there)."""
     ready = [path for path in validated(view) if path.id != active.id]
-    silent = [path for path in standbys_of(view, active) if may_be_heard(path)]
-    hopeful = [path for path in silent if now >= answer_due(path, active)]
     answered = [path for path in ready if path.proven_at >= active.silent_since]
     if not answered and active.unanswered_ptos < move_after:
         return None
-    return max(answered or ready or hopeful, key=lambda p: (p.preferred, -p.rank), default=None)
+    return max(answered or ready, key=lambda p: (p.preferred, -p.rank), default=None)
 
 
 def why_left(silent: PathInfo) -> str:

@@ -52,7 +52,9 @@ class Settled(Choices):
         home = network_of(active)
         elsewhere = [p for p in standbys if network_of(p) != home]
         wanted = 0 if view.called_back >= _MOST_CALLS else self._policy.standby
-        missing = max(0, wanted - len({network_of(p) for p in elsewhere}))
+        # What has failed once keeps no other network out.
+        there = {network_of(p) for p in elsewhere if p.state is not PathState.CANDIDATE}
+        missing = max(0, wanted - len(there))
         ways = self.some(self.others(view, active), missing)
         if not ways:
             ways = self.some(self._improvements(view, active), 1)
@@ -91,6 +93,9 @@ class Settled(Choices):
             p for p in standbys if p.misled and p.opened_by_supervisor and p.id not in useless
         ]
         again = min([roles.answer_due(path, active) for path in waiting], default=inf)
+        if view.answerable <= 1:
+            later = [at for path in standbys if (at := roles.superseding_at(path)) > now]
+            again = min([again, *later])
         if view.called_back:
             for path in roles.twins_of(view, active):
                 useless.pop(path.id, None)
@@ -173,13 +178,13 @@ class Settled(Choices):
         return [c for c in self.others(view, active) if c.rank < active.rank]
 
     def _reprobe_at(self, path: PathInfo) -> float:
+        if path.state is PathState.CANDIDATE:
+            # it was in vain, and may be again
+            return path.retry_at
         interval = (
             self._policy.metered_standby_interval if path.metered else self._policy.standby_interval
         )
-        if path.state is PathState.VALIDATED:
-            return path.proven_at + interval
-        # it was in vain, and may be again
-        return inf if interval == inf else path.retry_at
+        return path.proven_at + interval
 
     def _patience(self, view: View) -> float:
         first = self._policy.move_back_after

@@ -41,7 +41,8 @@ class Dispatcher:
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime
         self._future = parts.future
-        # how many frames the last packet had, or as much work as that
+        # how many frames the last packet had, or as much work as that; the methods for runs of
+        # frames count all but the one that they are called for
         self.frames = 0
 
     def frames_untrusted(
@@ -107,6 +108,7 @@ class Dispatcher:
 
     def _done_untrusted(self, payload: bytes, pos: int, end: int, now: float) -> int:
         """All HANDSHAKE_DONE frames that follow each other; returns where they end."""
+        self.frames -= 1
         self._establishment.on_handshake_done_untrusted(now)
         while pos < end and payload[pos] == frames.HANDSHAKE_DONE:
             pos += 1
@@ -116,6 +118,7 @@ class Dispatcher:
     def _crypto_untrusted(self, payload: bytes, pos: int, end: int, space: int, now: float) -> int:
         """All CRYPTO frames that follow each other, from `pos` on; returns where they end. TLS gets
         what they bring together."""
+        self.frames -= 1
         handshake = self._handshake
         while pos < end and payload[pos] == frames.CRYPTO:
             offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
@@ -126,6 +129,7 @@ class Dispatcher:
 
     def _datagrams_untrusted(self, payload: bytes, pos: int, end: int) -> int:
         """All DATAGRAM frames that follow each other, from `pos` on; returns where they end."""
+        self.frames -= 1
         datagrams = self._datagrams
         while pos < end and payload[pos] & 0xFE == frames.DATAGRAM:
             start, pos = frames.parse_datagram_untrusted(payload, payload[pos], pos + 1, end)
@@ -183,6 +187,7 @@ class Dispatcher:
 
     def _integers_untrusted(self, payload: bytes, pos: int, end: int, own_sequence: int) -> int:
         """All frames of integers that follow each other, from `pos` on; returns where they end."""
+        self.frames -= 1
         streams = self._streams
         kind = 0
         try:

@@ -8,9 +8,11 @@ way, also one that came before: how long it takes tells nobody what is under its
 
 A server that fills packets with frames that say nothing has most of them dropped unread: RFC 9000
 section 21.9 allows it. Each packet earns credit by its size, and each frame costs some; in debt no
-packet is opened. Nobody else can bring about a debt.
+packet is opened. Nobody else can bring about a debt, and no slow traffic can, whatever it consists
+of, as time earns credit, too.
 """
 
+from math import inf
 from typing import Final
 
 from ..components import Components
@@ -34,10 +36,11 @@ _PROBING: Final = (
 # first byte, connection ID, then the sample that starts 4 bytes after the packet number's start
 _SAMPLE_OFFSET: Final = PN_OFFSET + 4
 _SHORTEST_SHORT: Final = _SAMPLE_OFFSET + 16
-# Bytes that are worth one frame; what each packet takes beside its payload; and how many frames may
-# have been earned beforehand
+# Bytes that are worth one frame; what each packet takes beside its payload; frames a second that
+# are free; and how many frames may have been earned beforehand, or be owed
 _WORTH_A_FRAME: Final = 8
 _BESIDE_PAYLOAD: Final = 64
+_FREE: Final = 20_000
 _MOST_CREDIT: Final = 4096
 
 
@@ -61,8 +64,10 @@ class ShortHeaders:
         self._known_id = parts.ids.own.first
         self._known_sequence = 0
         self._known_used_on = -1
-        # how many frames may come, beside those that the next packets earn
+        # how many frames may come, beside those that the next packets earn; and since when time
+        # has not been counted
         self._credit = _MOST_CREDIT
+        self._credited_at = inf
 
     def receive_untrusted(
         self, arrival: Arrival, data: bytes, starts: list[int], size: int
@@ -110,6 +115,9 @@ class ShortHeaders:
         plain, known = unmask(headers, masks, self._known_id)
         total = len(data)
         block = 0
+        if arrival.now > self._credited_at:
+            self._earn(int(_FREE * (arrival.now - self._credited_at)))
+        self._credited_at = arrival.now
         for start in starts:
             if not self._lifetime.open:
                 return
@@ -120,7 +128,7 @@ class ShortHeaders:
                 if self._credit >= 0:
                     self._short_packet_untrusted(arrival, keys, plain, block, data, start, end)
                 else:
-                    self._credit += (end - start + _BESIDE_PAYLOAD) // _WORTH_A_FRAME
+                    self._earn((end - start + _BESIDE_PAYLOAD) // _WORTH_A_FRAME)
                     self._counters.dropped_excessive += 1
             else:
                 self._counters.dropped_unknown_id += 1
@@ -183,12 +191,16 @@ class ShortHeaders:
             payload, APPLICATION, path, self._known_sequence, arrival.now
         )
         earned = (len(payload) + _BESIDE_PAYLOAD) // _WORTH_A_FRAME
-        self._credit = min(_MOST_CREDIT, self._credit + earned - self._dispatcher.frames)
+        self._earn(earned - self._dispatcher.frames)
         if path.path_id != self._facts.active_path and not _only_probes(payload):
             self._watch.on_stray(path, number, arrival.now)
         if eliciting:
             self._counters.eliciting += 1
         acks.on_received(number, arrival.now, eliciting, arrival.ecn)
+
+    def _earn(self, credit: int) -> None:
+        """Credit in frames, or a debt."""
+        self._credit = max(-_MOST_CREDIT, min(_MOST_CREDIT, self._credit + credit))
 
     def _recognise(self, connection_id: bytes) -> bool:
         """Whether the ID is one of ours; it is then the one to be expected next."""

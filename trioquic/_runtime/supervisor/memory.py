@@ -47,6 +47,8 @@ class PathNotes:
         self.proven_at = -inf
         self.silent_since = inf
         self.silence_ended = -inf
+        # the connection was here: had the server heard it, it would have answered
+        self.was_active = False
         # its socket found no way out since it last answered
         self.no_way = False
         # its address was among those of an interface, and its interface among those of the source
@@ -96,6 +98,7 @@ class PathNotes:
     def on_active(self, now: float) -> None:
         """The connection moved here, or it is here and hears answers after silence."""
         self.server_moves = 0
+        self.was_active = True
         self._end_silence(now)
 
     def _end_silence(self, now: float) -> None:

@@ -91,9 +91,7 @@ class Outlook:
         if way is None:
             return
         self._memory.of(path_id).on_unanswered(now)
-        if not self._memory.is_beside_strangers(way):
-            # There the silent port is the hopeful one: it is challenged again, and no other opened.
-            self._memory.rest(way, now)
+        self._memory.rest(way, now)
         if self._driver.core.path_view(path_id).challenges_sent:
             self._judge_preferred(way, "it did not answer", now)
 
