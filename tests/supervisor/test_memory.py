@@ -38,3 +38,22 @@ def test_only_the_last_ones_are_remembered() -> None:
     assert sum(memory.was_on((None, one[0])) for one in ways) == 64
     assert memory.was_on((None, way(199)[0]))
     assert len(memory.switches(-1e9)) == len(memory.returns(-1e9)) == 64
+
+
+def test_strangers_speak_for_a_silent_port_until_the_connection_was_there_in_vain() -> None:
+    """Once is too short at times: the old path answers, and the server hears that one again."""
+    memory, notes = Memory(), PathNotes()
+    notes.on_opened(way(0), 0.0)
+    assert not memory.is_beside_strangers(notes)
+    memory.on_stranger(way(0), 0.0)
+    memory.on_stranger(way(1), 0.0)
+    notes.on_visit(1.0)
+    memory.on_unheard(notes)
+    assert memory.is_beside_strangers(notes)
+    notes.on_visit(2.0)
+    assert not memory.is_beside_strangers(notes)
+    memory.on_unheard(notes)
+    later = PathNotes()
+    later.on_opened(way(0), 3.0)
+    assert not memory.is_beside_strangers(later)
+    assert way(1) in memory._strangers

@@ -560,6 +560,20 @@ def test_one_silent_port_is_kept_on_each_way_and_keeps_no_other_network_out() ->
     assert opened(POLICY.decide(view, TIME, NOW + 3)) == (ethernet,)
 
 
+def test_a_silent_port_is_not_asked_while_that_may_cost_another() -> None:
+    """nginx forgets the one for the other, with one connection ID of ours left for both."""
+    ethernet = replace(
+        CELLULAR, id=8, interface="eth0", local=("10.0.0.2", 8), state=PathState.PROBING
+    )
+    asked = replace(ethernet, probing=True, doubtful=True, opened_at=NOW + 3)
+    view = replace(BESIDE, paths=(WIFI, UNHEARD, asked))
+    assert POLICY.decide(view, TIME, NOW + 4).actions == ()
+    assert POLICY.decide(replace(view, answerable=2), TIME, NOW + 4).actions == (Challenge(1),)
+    proven = replace(ethernet, state=PathState.VALIDATED, proven_at=NOW + 3)
+    decision = POLICY.decide(replace(view, paths=(WIFI, UNHEARD, proven)), TIME, NOW + 4)
+    assert (closed(decision), challenged(decision)) == ((UNHEARD.id,), ())
+
+
 @pytest.mark.parametrize("metered", [True, False])
 def test_54_a_server_that_moved_is_followed_or_called_back(metered: bool) -> None:
     there = replace(CELLULAR, server_moves=1, rank=0, metered=metered)

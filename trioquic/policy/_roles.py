@@ -78,7 +78,7 @@ def why_useless(
         return CloseCause.ANOTHER_PORT_WORKS
     if path.state is PathState.CANDIDATE and _is_one_too_many(path, active, standbys):
         return CloseCause.NO_ANSWER
-    if answerable <= 1 and not path.misled and _is_superseded(path, standbys, now):
+    if answerable <= 1 and not path.misled and _is_superseded(path, active, standbys, now):
         return CloseCause.ANOTHER_PORT_ASKED
     proven = [p for p in standbys if p.state is PathState.VALIDATED and same_way(p, path)]
     best = max(proven, key=lambda p: (not p.opened_by_supervisor, -p.id), default=path)
@@ -86,16 +86,20 @@ def why_useless(
 
 
 def _is_one_too_many(path: PathInfo, active: PathInfo, others: Sequence[PathInfo]) -> bool:
-    """Whether a path that did not answer is kept in vain: only one on each way is."""
+    """Whether a path that did not answer is kept in vain: one on each way is, while none other has
+    answered. To ask it would make nginx forget the one that has."""
     first = min([p for p in others if may_be_heard(p) and same_way(p, path)], key=_age)
-    return path != first or same_way(path, active)
+    proven = any(other.state is PathState.VALIDATED for other in others)
+    return proven or path != first or same_way(path, active)
 
 
 def _age(path: PathInfo) -> tuple[float, int]:
     return path.opened_at, path.id
 
 
-def _is_superseded(path: PathInfo, others: Sequence[PathInfo], now: float) -> bool:
+def _is_superseded(
+    path: PathInfo, active: PathInfo, others: Sequence[PathInfo], now: float
+) -> bool:
     """Whether another port was opened later, and neither has answered. To a server with one
     connection ID left for all of them that is a choice: nginx forgets the port that it heard first,
     and gives its ID back on the path in use. If that goes now, it has none, and hears nobody. A
@@ -104,15 +108,10 @@ def _is_superseded(path: PathInfo, others: Sequence[PathInfo], now: float) -> bo
         other.state is PathState.PROBING
         and not other.misled
         and path.opened_at < other.opened_at
-        and superseding_at(other) <= now
+        and answer_due(other, active) <= now
         and same_way(other, path)
         for other in others
     )
-
-
-def superseding_at(path: PathInfo) -> float:
-    """When a port that was opened is taken for one that the server has heard."""
-    return path.opened_at + _ANSWER
 
 
 def same_way(path: PathInfo, other: PathInfo) -> bool:

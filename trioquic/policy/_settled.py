@@ -72,6 +72,9 @@ class Settled(Choices):
         # Of those that are being probed we shall hear.
         settled = [path for path in standbys if not path.probing]
         due = [path for path in settled if now >= self._reprobe_at(path)]
+        if view.answerable <= 1 and any(path.probing for path in standbys):
+            # The server may forget the one for the other.
+            due = [path for path in due if path.state is PathState.VALIDATED]
         for path in settled:
             if path not in due:
                 look_again = min(look_again, self._reprobe_at(path))
@@ -94,7 +97,7 @@ class Settled(Choices):
         ]
         again = min([roles.answer_due(path, active) for path in waiting], default=inf)
         if view.answerable <= 1:
-            later = [at for path in standbys if (at := roles.superseding_at(path)) > now]
+            later = [at for path in standbys if (at := roles.answer_due(path, active)) > now]
             again = min([again, *later])
         if view.called_back:
             for path in roles.twins_of(view, active):

@@ -82,7 +82,8 @@ class PathInfo:
     from a worker of the server that does not know the connection. Nobody vouches for that."""
     beside_strangers: bool = False
     """Other ports on its way have met somebody who does not know the connection, and this one has
-    not, and the connection was never here: as if the server hears it and does not answer yet."""
+    not, nor was the connection here more than once: as if the server hears it and does not answer
+    yet."""
     returned: bool = False
     """It has worked, its network was gone and is back, and nothing was tried there since."""
     suspended: bool = False

@@ -61,13 +61,15 @@ class PathView(PathFigures):
     remote: Address
     pto_count: int
     validating: bool
+    has_id: bool
+    """There is a connection ID of the peer to send with."""
     doubtful: bool
     """Nothing authentic ever came in here, and no challenge was answered."""
     stranger: bool
     """Something came in here before that, and it was not from whom we talk to."""
 
 
-def view_of(path: NetworkPath, max_ack_delay: float) -> PathView:
+def view_of(path: NetworkPath, max_ack_delay: float, has_id: bool) -> PathView:
     """The path as it is now; `max_ack_delay` is the server's, in seconds."""
     recovery = path.recovery
     rtt = recovery.rtt
@@ -95,6 +97,7 @@ def view_of(path: NetworkPath, max_ack_delay: float) -> PathView:
         validations=path.validations,
         mtu=path.mtu,
         validating=path.attempt.running,
+        has_id=has_id,
         doubtful=life.doubtful,
         stranger=path.stranger and life.doubtful,
     )

@@ -37,11 +37,12 @@ _PROBING: Final = (
 _SAMPLE_OFFSET: Final = PN_OFFSET + 4
 _SHORTEST_SHORT: Final = _SAMPLE_OFFSET + 16
 # Bytes that are worth one frame; what each packet takes beside its payload; frames a second that
-# are free; and how many frames may have been earned beforehand, or be owed
+# are free; and how many frames may have been earned beforehand, or be owed: a datagram full of them
 _WORTH_A_FRAME: Final = 8
 _BESIDE_PAYLOAD: Final = 64
 _FREE: Final = 20_000
 _MOST_CREDIT: Final = 4096
+_MOST_DEBT: Final = 65_536
 
 
 class ShortHeaders:
@@ -200,7 +201,7 @@ class ShortHeaders:
 
     def _earn(self, credit: int) -> None:
         """Credit in frames, or a debt."""
-        self._credit = max(-_MOST_CREDIT, min(_MOST_CREDIT, self._credit + credit))
+        self._credit = max(-_MOST_DEBT, min(_MOST_CREDIT, self._credit + credit))
 
     def _recognise(self, connection_id: bytes) -> bool:
         """Whether the ID is one of ours; it is then the one to be expected next."""

@@ -15,6 +15,10 @@ _FIVE_MINUTES: Final = 300.0
 # A candidate that failed is left alone for a second, then two, four ... up to this.
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 64.0
+# A path that is there is asked again before a NAT on it forgets its port.
+_LONGEST_RETRY: Final = 16.0
+# So often the connection may move to a path in vain before its silence is no reason for hope.
+_MOST_VISITS: Final = 2
 # So many ports in a row may meet somebody who does not know the connection before that counts as a
 # failure: of eight workers the right one is met by then, but for one connection in a hundred.
 _MOST_PORTS: Final = 32
@@ -47,8 +51,8 @@ class PathNotes:
         self.proven_at = -inf
         self.silent_since = inf
         self.silence_ended = -inf
-        # the connection was here: had the server heard it, it would have answered
-        self.was_active = False
+        # how often the connection has moved here
+        self.visits = 0
         # its socket found no way out since it last answered
         self.no_way = False
         # its address was among those of an interface, and its interface among those of the source
@@ -95,10 +99,14 @@ class PathNotes:
         self._failures = 0
         self._end_silence(now)
 
+    def on_visit(self, now: float) -> None:
+        """The connection moved here."""
+        self.visits += 1
+        self.on_active(now)
+
     def on_active(self, now: float) -> None:
-        """The connection moved here, or it is here and hears answers after silence."""
+        """It is here, and hears answers after silence."""
         self.server_moves = 0
-        self.was_active = True
         self._end_silence(now)
 
     def _end_silence(self, now: float) -> None:
@@ -116,7 +124,7 @@ class PathNotes:
     def on_unanswered(self, now: float) -> None:
         """Its validation failed."""
         self.away = False
-        self.retry_at = now + _rest(self._failures)
+        self.retry_at = now + min(_rest(self._failures), _LONGEST_RETRY)
         self._failures += 1
 
     def on_woken(self) -> None:
@@ -146,7 +154,7 @@ class Memory:
         self._rests: dict[Way, tuple[int, float]] = {}
         # how many ports in a row have met somebody who does not know the connection
         self._misled: dict[Way, int] = {}
-        # where that has ever happened: the server is one of several workers, and stays so
+        # where that has happened: the silent port may be the server's
         self._strangers: dict[Way, None] = {}
         # how often the server was called back
         self.called_back = 0
@@ -239,9 +247,15 @@ class Memory:
         """How many ports in a row have met somebody else there."""
         return self._misled.get(way, 0)
 
-    def is_beside_strangers(self, way: Way | None) -> bool:
-        """Whether a port there has ever met somebody else."""
-        return way is not None and way in self._strangers
+    def is_beside_strangers(self, notes: PathNotes) -> bool:
+        """Whether other ports on a path's way have met somebody else, and it may yet be heard."""
+        return notes.way in self._strangers and notes.visits < _MOST_VISITS
+
+    def on_unheard(self, notes: PathNotes) -> None:
+        """A path's validation failed. Where the connection was there, too, strangers say nothing
+        of that way any more."""
+        if notes.way is not None and notes.visits >= _MOST_VISITS:
+            self._strangers.pop(notes.way, None)
 
     # -- moves -------------------------------------------------------------------------------------
 

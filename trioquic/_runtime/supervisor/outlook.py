@@ -60,7 +60,7 @@ class Outlook:
                     self._memory.end_rests()
                 notes.on_silent(trigger is Trigger.SOCKET_ERROR, now)
             case Trigger.RECOVERED | Trigger.MOVED:
-                notes.on_active(now)
+                (notes.on_visit if trigger is Trigger.MOVED else notes.on_active)(now)
                 # also if it has moved on before the next view
                 self.look()
             case Trigger.RESET | Trigger.MISLED:
@@ -90,7 +90,9 @@ class Outlook:
         way = self._way_of(path_id)
         if way is None:
             return
-        self._memory.of(path_id).on_unanswered(now)
+        notes = self._memory.of(path_id)
+        notes.on_unanswered(now)
+        self._memory.on_unheard(notes)
         self._memory.rest(way, now)
         if self._driver.core.path_view(path_id).challenges_sent:
             self._judge_preferred(way, "it did not answer", now)

@@ -153,9 +153,7 @@ def _path_info(sight: Sight, path: PathSight, memory: Memory, ranks: dict[str, i
         opened_by_supervisor=notes.by_supervisor,
         doubtful=core.doubtful,
         misled=core.stranger,
-        beside_strangers=(
-            memory.is_beside_strangers(notes.way) and not core.stranger and not notes.was_active
-        ),
+        beside_strangers=core.has_id and not core.stranger and memory.is_beside_strangers(notes),
         returned=notes.away and not trouble,
         suspended=path.suspended,
         opened_at=notes.opened_at,
