@@ -28,7 +28,7 @@ from .client import Job, body
 from .lines import ChildEndedError, Lines
 from .network import ROOT, Lab, open_lab
 from .one_door import host_with_one_door
-from .plan import CELLULAR, PORT, PREFERRED, SERVER, WIFI
+from .plan import CELLULAR, PORT, PREFERRED, SERVER, WIFI, LinkPlan
 
 HQ = "hq-interop"
 SPEAK_HQ = ("aioquic", "picoquic")
@@ -76,6 +76,13 @@ class Client:
         return await self.until(
             lambda line: line.get("kind") == kind and facts.items() <= line.items()
         )
+
+    async def happens(self, link: LinkPlan, kind: str, **facts: object) -> Line:
+        """The next event of a kind on a path over this link."""
+        while True:
+            line = await self.event(kind, **facts)
+            if line["path"].startswith(link.client):
+                return line
 
     async def line(self, what: str) -> Line:
         """The next line of a sort."""
@@ -258,10 +265,8 @@ async def _hand_over(here: Trial, number: int) -> None:
         await here.lab.up(old.name)
     elif number % 4 == 0:
         # what the application has left is given up after a while, for another port
-        await here.client.event("PathClosed", cause=str(CloseCause.LEFT))
+        await here.client.happens(old, "PathClosed", cause=str(CloseCause.LEFT))
     else:
         return
     # the next move needs it: from a path that is not proven the connection may well go back
-    await here.client.until(
-        lambda line: line.get("kind") == "PathValidated" and line["path"].startswith(old.client)
-    )
+    await here.client.happens(old, "PathValidated")
