@@ -14,7 +14,7 @@ from tests.peer.packets import APPLICATION
 from tests.peer.world import World
 from trioquic._protocol.events import Ending
 
-WINDOW = 1 << 17
+WINDOW = 1 << 16
 VOLUME = 60_000
 # These are held for as long as flow control admits more.
 TO_THE_END = ("STREAM, every", "STREAM, single", "STREAM, a whole", "CRYPTO, every", "DATAGRAM of")
@@ -49,8 +49,10 @@ DEAR = [
 
 @pytest.mark.parametrize("name", [*FRAMES, *DATAGRAMS])
 def test_46_memory_and_bytes_in_flight(name: str) -> None:
-    # Datagrams know no flow control; their queue has a bound of its own.
-    window = 2 * WINDOW if name.startswith("DATAGRAM") else WINDOW
+    # Datagrams know no flow control; their queue has a bound of its own. What is noted of packets
+    # that were dropped takes some kilobytes however small the window is (3 % more than four of it).
+    wide = name.startswith("DATAGRAM") or name == "STREAM, every second byte of 50 streams"
+    window = 2 * WINDOW if wide else WINDOW
     cost = hold(name, window, 1 << 21 if name.startswith(TO_THE_END) else VOLUME)
     assert cost.held <= MOST_HELD * window
     assert cost.beyond <= 0
@@ -107,7 +109,7 @@ def test_46_no_packet_full_of_frames_that_say_something_is_dropped(frame: bytes)
 
 
 def test_46_no_slow_packet_is_dropped() -> None:
-    """A hundred streams with one byte each, a hundred times a second: a few kilobytes."""
+    """Fifty streams with one byte each, two hundred times a second: ten kilobytes."""
     world = attacked(WINDOW)
     for offset in range(1000):
         frame = b"".join(piece(number << 2, offset) for number in range(50))

@@ -567,7 +567,9 @@ def test_a_silent_port_is_not_asked_while_that_may_cost_another() -> None:
     )
     asked = replace(ethernet, probing=True, doubtful=True, opened_at=NOW + 3)
     view = replace(BESIDE, paths=(WIFI, UNHEARD, asked))
-    assert POLICY.decide(view, TIME, NOW + 4).actions == ()
+    decision = POLICY.decide(view, TIME, NOW + 4)
+    assert decision.actions == ()
+    assert decision.look_again > NOW + 4, "what ends the other probe is a reason to look"
     assert POLICY.decide(replace(view, answerable=2), TIME, NOW + 4).actions == (Challenge(1),)
     proven = replace(ethernet, state=PathState.VALIDATED, proven_at=NOW + 3)
     decision = POLICY.decide(replace(view, paths=(WIFI, UNHEARD, proven)), TIME, NOW + 4)

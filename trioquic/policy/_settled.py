@@ -71,10 +71,10 @@ class Settled(Choices):
         ways = tuple(c for n, c in enumerate(ways) if n < view.spare_ids or not c.new_port)
         # Of those that are being probed we shall hear.
         settled = [path for path in standbys if not path.probing]
-        due = [path for path in settled if now >= self._reprobe_at(path)]
         if view.answerable <= 1 and any(path.probing for path in standbys):
-            # The server may forget the one for the other.
-            due = [path for path in due if path.state is PathState.VALIDATED]
+            # The server may forget the one for the other, and the end of that is a reason to look.
+            settled = [path for path in settled if path.state is PathState.VALIDATED]
+        due = [path for path in settled if now >= self._reprobe_at(path)]
         for path in settled:
             if path not in due:
                 look_again = min(look_again, self._reprobe_at(path))

@@ -2,14 +2,14 @@
 
 A batch of datagrams from one read of the socket is unmasked with one call: the header protection
 samples of all short-header packets are put together (crypto/short_headers.py). The cipher keeps its
-state from call to call, so nothing reaches it that has no whole sample. Every packet goes all the
-way, also one that came before: how long it takes tells nobody what is under its header protection
-(RFC 9001 section 9.5).
+state from call to call, so nothing reaches it that has no whole sample. What came before goes all
+the way, too: how long a packet takes tells nobody what is under its header protection (RFC 9001
+section 9.5).
 
-A server that fills packets with frames that say nothing has most of them dropped unread: RFC 9000
-section 21.9 allows it. Each packet earns credit by its size, and each frame costs some; in debt no
-packet is opened. Nobody else can bring about a debt, and no slow traffic can, whatever it consists
-of, as time earns credit, too.
+A server that fills packets with frames that say nothing has most of them dropped unread, whatever
+they are: RFC 9000 section 21.9 allows it. Each packet earns credit by its size, and each frame
+costs some; in debt no packet is opened. Nobody else can bring about a debt, and no slow traffic
+can, whatever it consists of, as time earns credit, too.
 """
 
 from math import inf
@@ -201,7 +201,12 @@ class ShortHeaders:
 
     def _earn(self, credit: int) -> None:
         """Credit in frames, or a debt."""
-        self._credit = max(-_MOST_DEBT, min(_MOST_CREDIT, self._credit + credit))
+        credit += self._credit
+        if credit > _MOST_CREDIT:
+            credit = _MOST_CREDIT
+        elif credit < -_MOST_DEBT:
+            credit = -_MOST_DEBT
+        self._credit = credit
 
     def _recognise(self, connection_id: bytes) -> bool:
         """Whether the ID is one of ours; it is then the one to be expected next."""
