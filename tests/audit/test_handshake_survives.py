@@ -8,7 +8,7 @@ from tests.attacks.expect import goes_on
 from tests.peer.packets import APPLICATION, HANDSHAKE, INITIAL
 from tests.peer.script import ServerScript
 from tests.peer.world import World
-from trioquic._protocol.events import HandshakeCompleted
+from trioquic._protocol.events import HandshakeCompleted, HandshakeConfirmed
 from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
 
@@ -111,6 +111,29 @@ def test_the_first_path_can_be_validated_before_confirmation() -> None:
     world.client.validate(0, world.now)
     world.settle()
     assert world.client.path_view(0).validations == 1
+
+
+def test_the_ack_of_a_1_rtt_packet_confirms_the_handshake() -> None:
+    # RFC 9001 section 4.1.2. A server may say nothing for long, and does not answer Handshake
+    # packets any more (section 4.9.2): probes there are taken for silence.
+    world = World(ServerScript(handshake_done=False))
+    world.run_until(lambda: world.seen(HandshakeCompleted))
+    stream_id = world.client.streams.open(True)
+    world.client.streams.write(stream_id, b"GET")
+    world.settle()
+    assert not world.client.handshake_confirmed
+    world.peer.acknowledge(APPLICATION)
+    world.settle()
+    assert world.client.handshake_confirmed
+    assert len(world.seen(HandshakeConfirmed)) == 1
+    before = len(world.peer.packets)
+    world.run_for(5.0)
+    assert {packet.space for packet in world.peer.packets[before:]} == {APPLICATION}
+    world.peer.send(APPLICATION, bytes([fr.HANDSHAKE_DONE]))
+    world.settle()
+    assert len(world.seen(HandshakeConfirmed)) == 1
+    world.peer.script.handshake_done = True
+    goes_on(world)
 
 
 def test_a_retry_restarts_the_timers() -> None:

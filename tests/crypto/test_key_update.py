@@ -86,6 +86,17 @@ def count_trials(keys: OneRttKeys) -> list[int]:
     return trials
 
 
+def test_the_acknowledgement_of_early_data_says_nothing_of_these_keys(pair: Pair) -> None:
+    # RFC 9001 sections 4.1.2 and 6.1: packet numbers go on, keys do not.
+    assert not pair.keys.on_acked(4)
+    for number in (5, 6):
+        pair.send(number)
+    assert not pair.keys.on_acked(4)
+    assert not pair.keys.initiate_update(7)
+    assert pair.keys.on_acked(5)
+    pair.client_update(7)
+
+
 def test_without_an_update_all_is_generation_0(pair: Pair) -> None:
     assert pair.receive(0, 0) == b"from server"
     assert pair.receive(7, 0) == b"from server"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from trioquic._protocol.wire.varint import encode_varint
 
+from .packets import APPLICATION
 from .tls_server import TlsScript
 
 GREASE_QUIC_BIT = 0x2AB2
@@ -42,7 +43,7 @@ class ServerScript:
     parameters: dict[int, bytes | None] = field(default_factory=dict)
     parameter_suffix: bytes = b""  # raw bytes after them: duplicates, truncated ones
     send_crypto: bool = True  # False: the TLS flight waits in `tls.output` for the test
-    handshake_done: bool = True
+    handshake_done: bool = True  # False: our Finished has not come, and 1-RTT waits for it
     acknowledge: bool = True
     report_ecn: bool = False  # ACK frames count the marks that came in
     answer_challenges: bool = True
@@ -51,6 +52,10 @@ class ServerScript:
     spare_ids: int = 4  # how many connection IDs to keep the client supplied with
     hoard_ids: bool = False  # keep the client's IDs of paths that the client gave up
     obey_retire_prior_to: bool = True
+
+    def acknowledges(self, space: int) -> bool:
+        """Whether what comes in this space is acknowledged by itself."""
+        return self.acknowledge and (self.handshake_done or space != APPLICATION)
 
 
 def default_parameters(script: ServerScript, original_dcid: bytes) -> dict[int, bytes]:

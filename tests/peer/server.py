@@ -270,7 +270,7 @@ class ScriptedServer:
         if self.close is not None:
             return
         for space in (INITIAL, HANDSHAKE, APPLICATION):
-            if self._ack_due[space] and self.script.acknowledge:
+            if self._ack_due[space] and self.script.acknowledges(space):
                 self.acknowledge(space)
         if self.script.send_crypto:
             self.send_flight()

@@ -81,6 +81,15 @@ class Establishment:
             raise BadPacketError(
                 PROTOCOL_VIOLATION, "HANDSHAKE_DONE before our Finished was sent", 0x1E
             )
+        self._confirm(now)
+
+    def on_one_rtt_acked(self, now: float) -> None:
+        """The server has read a 1-RTT packet, which it does only when it has our Finished, so that
+        the handshake is confirmed (RFC 9001 sections 4.1.2 and 5.7). Some servers say so long
+        before they send HANDSHAKE_DONE, and answer Handshake packets no more."""
+        self._confirm(now)
+
+    def _confirm(self, now: float) -> None:
         self._parts.facts.on_confirmed()
         self._discard(HANDSHAKE)
         self._parts.events.append(HandshakeConfirmed())

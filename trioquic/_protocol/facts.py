@@ -54,7 +54,7 @@ class ConnectionFacts:
         self.largest_datagram = min(self.largest_datagram, peer.max_udp_payload_size)
 
     def on_confirmed(self) -> None:
-        """HANDSHAKE_DONE has come."""
+        """HANDSHAKE_DONE has come, or the ACK of a 1-RTT packet."""
         self.confirmed = True
 
     def on_active_path(self, path_id: int) -> None:

@@ -22,6 +22,7 @@ from .keys import PacketKeys, packet_limits
 # Section 6.6 asks for CONNECTION_CLOSE before the limit. It is repeated for the 1st, 2nd, 4th, 8th
 # ... packet that still arrives, so these are never used up.
 _FOR_CLOSING: Final = 64
+_NONE_YET: Final = 1 << 62
 
 
 class OneRttKeys:
@@ -49,9 +50,9 @@ class OneRttKeys:
         # the packet numbers that were opened in the current read phase
         self._lowest = 0
         self._highest = -1
-        # the packets sealed in the current write phase
+        # the packets sealed in the current write phase; those of early data had other keys
         self._sealed = 0
-        self._first_written = 0
+        self._first_written = _NONE_YET
         self._last_written = -1
         self._phase_acked = False
         # section 6.6: for one key, and for all keys together, whose failures the receiver counts
@@ -75,6 +76,8 @@ class OneRttKeys:
         sealed = self._sealed
         if sealed >= self.seal_limit - (0 if self._closing else _FOR_CLOSING):
             raise BadPacketError(AEAD_LIMIT_REACHED, "the write key has sealed all it may")
+        if not sealed and self._first_written == _NONE_YET:
+            self._first_written = pn
         self._sealed = sealed + 1
         self._last_written = pn
         return self._write.seal(pn, header, payload)
@@ -170,13 +173,15 @@ class OneRttKeys:
         self._advance_write(pn_next)
         return True
 
-    def on_acked(self, pn: int) -> None:
-        """The peer acknowledged packet `pn` of the application space."""
+    def on_acked(self, pn: int) -> bool:
+        """The peer acknowledged packet `pn` of the application space. Returns whether that packet
+        was sealed with the current keys."""
         if pn < self._first_written:
-            return
+            return False
         if self.write_phase != self.read_phase:
             # Section 6.2: it saw our new phase, and still answered with the old keys.
             raise BadPacketError(
                 KEY_UPDATE_ERROR, f"packet {pn} was acknowledged with keys older than its own"
             )
         self._phase_acked = True
+        return True

@@ -41,8 +41,8 @@ class Dispatcher:
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime
         self._future = parts.future
-        # how many frames the last packet had, or as much work as that; the methods for runs of
-        # frames count all but the one that they are called for
+        # how many frames the last packet had, or as much work as that: the beginning of a run of
+        # frames of one kind is as much as one frame more
         self.frames = 0
 
     def frames_untrusted(
@@ -72,6 +72,7 @@ class Dispatcher:
                 elif kind == frames.PADDING:
                     pos = _skip_padding(payload, pos, end)
                 elif kind == frames.ACK or kind == frames.ACK_ECN:
+                    count += 1
                     pos = self._ack_untrusted(payload, kind, pos + 1, end, space, now)
                 elif kind == frames.PING:
                     pos += 1
@@ -108,7 +109,6 @@ class Dispatcher:
 
     def _done_untrusted(self, payload: bytes, pos: int, end: int, now: float) -> int:
         """All HANDSHAKE_DONE frames that follow each other; returns where they end."""
-        self.frames -= 1
         self._establishment.on_handshake_done_untrusted(now)
         while pos < end and payload[pos] == frames.HANDSHAKE_DONE:
             pos += 1
@@ -118,7 +118,6 @@ class Dispatcher:
     def _crypto_untrusted(self, payload: bytes, pos: int, end: int, space: int, now: float) -> int:
         """All CRYPTO frames that follow each other, from `pos` on; returns where they end. TLS gets
         what they bring together."""
-        self.frames -= 1
         handshake = self._handshake
         while pos < end and payload[pos] == frames.CRYPTO:
             offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
@@ -129,7 +128,6 @@ class Dispatcher:
 
     def _datagrams_untrusted(self, payload: bytes, pos: int, end: int) -> int:
         """All DATAGRAM frames that follow each other, from `pos` on; returns where they end."""
-        self.frames -= 1
         datagrams = self._datagrams
         while pos < end and payload[pos] & 0xFE == frames.DATAGRAM:
             start, pos = frames.parse_datagram_untrusted(payload, payload[pos], pos + 1, end)
@@ -148,7 +146,9 @@ class Dispatcher:
                 delay = (ack.delay << peer.ack_delay_exponent) / 1_000_000
         news = self._loss.on_ack_untrusted(space, ack, now, delay)
         if news and space == APPLICATION and self._handshake.one_rtt is not None:
-            self._handshake.one_rtt.on_acked(self._loss.largest_acked(space))
+            sealed = self._handshake.one_rtt.on_acked(self._loss.largest_acked(space))
+            if sealed and not self._facts.confirmed:
+                self._establishment.on_one_rtt_acked(now)
         return pos
 
     def _other_untrusted(
@@ -187,7 +187,6 @@ class Dispatcher:
 
     def _integers_untrusted(self, payload: bytes, pos: int, end: int, own_sequence: int) -> int:
         """All frames of integers that follow each other, from `pos` on; returns where they end."""
-        self.frames -= 1
         streams = self._streams
         kind = 0
         try:
