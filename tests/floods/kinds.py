@@ -224,6 +224,15 @@ def datagrams(size: int) -> Series:
     return lambda _world: (b"\x31" + encode_varint(size) + body for _ in count())
 
 
+def in_turn(*series: Series) -> Series:
+    """One frame of each in turn, so that no two of one kind follow each other."""
+    return lambda world: (
+        frame for frames in zip(*(each(world) for each in series), strict=False) for frame in frames
+    )
+
+
+RISING: Series = CREDIT["MAX_STREAM_DATA, rising"]
+
 FRAMES: dict[str, Series] = {
     "STREAM, every second byte": sparse,
     "STREAM, every second byte, the last first": sparse_backwards,
@@ -260,7 +269,15 @@ FRAMES: dict[str, Series] = {
     "HANDSHAKE_DONE": lambda _world: cycle([b"\x1e"]),
     "DATAGRAM without data": datagrams(0),
     "DATAGRAM of 1,000 bytes": datagrams(1000),
+    "three kinds in turn": in_turn(acks, crypto_gaps, RISING),
+    "three kinds in turn, 130 bytes": in_turn(acks, crypto_gaps, RISING),
+    "six kinds in turn, 400 bytes": in_turn(acks, crypto_gaps, acks, RISING, acks, sparse),
 }
+SMALL: dict[str, int] = {
+    "three kinds in turn, 130 bytes": 130,
+    "six kinds in turn, 400 bytes": 400,
+}
+"""What comes in packets of so many bytes, and not in full ones."""
 
 # -- datagrams as they come ------------------------------------------------------------------------
 

@@ -31,11 +31,12 @@ from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.wire.frames import encode_stream_header
 from trioquic._protocol.wire.varint import encode_varint
 
-from .kinds import DATAGRAMS, FRAMES, OURS, STREAMS
+from .kinds import DATAGRAMS, FRAMES, OURS, SMALL, STREAMS
 
 PATH = 0
 PACKET_SIZE = 1260
-ROOM = PACKET_SIZE - 29
+OVERHEAD = 29
+ROOM = PACKET_SIZE - OVERHEAD
 HEADERS = 28  # of IPv4 and UDP
 BATCH = 16
 DATA_SIZE = 1200
@@ -82,14 +83,14 @@ def attacked(window: int) -> World:
     return world
 
 
-def payloads(frames: Iterator[bytes]) -> Iterator[bytes]:
-    """As many frames in a packet as fit."""
+def payloads(frames: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """As many frames in a packet of this size as fit."""
     parts: list[bytes] = []
-    room = ROOM
+    room = size - OVERHEAD
     for frame in frames:
         if len(frame) > room:
             yield b"".join(parts)
-            parts, room = [], ROOM
+            parts, room = [], size - OVERHEAD
         parts.append(frame)
         room -= len(frame)
     if parts:
@@ -102,12 +103,13 @@ def arrivals(world: World, name: str, rng: random.Random) -> Iterator[tuple[byte
         shape = DATAGRAMS[name]
         while True:
             yield b"".join([shape.make(world, rng) for _ in range(BATCH)]), shape.size
+    size = SMALL.get(name, PACKET_SIZE)
     packets = (
-        world.peer.seal(APPLICATION, payload, pad_to=PACKET_SIZE)
-        for payload in payloads(FRAMES[name](world))
+        world.peer.seal(APPLICATION, payload, pad_to=size)
+        for payload in payloads(FRAMES[name](world), size)
     )
     while batch := list(islice(packets, BATCH)):
-        yield b"".join(batch), PACKET_SIZE
+        yield b"".join(batch), size
 
 
 def take_events(world: World) -> ev.Terminated | None:

@@ -12,7 +12,6 @@ costs some; in debt no packet is opened. Nobody else can bring about a debt, and
 can, whatever it consists of, as time earns credit, too.
 """
 
-from math import inf
 from typing import Final
 
 from ..components import Components
@@ -42,7 +41,7 @@ _WORTH_A_FRAME: Final = 8
 _BESIDE_PAYLOAD: Final = 64
 _FREE: Final = 20_000
 _MOST_CREDIT: Final = 4096
-_MOST_DEBT: Final = 65_536
+_MOST_DEBT: Final = 16_384
 
 
 class ShortHeaders:
@@ -68,7 +67,7 @@ class ShortHeaders:
         # how many frames may come, beside those that the next packets earn; and since when time
         # has not been counted
         self._credit = _MOST_CREDIT
-        self._credited_at = inf
+        self._credited_at = 0.0
 
     def receive_untrusted(
         self, arrival: Arrival, data: bytes, starts: list[int], size: int
@@ -116,9 +115,10 @@ class ShortHeaders:
         plain, known = unmask(headers, masks, self._known_id)
         total = len(data)
         block = 0
-        if arrival.now > self._credited_at:
-            self._earn(int(_FREE * (arrival.now - self._credited_at)))
-        self._credited_at = arrival.now
+        earned = int(_FREE * (arrival.now - self._credited_at))
+        if earned:
+            self._earn(earned)
+            self._credited_at = arrival.now
         for start in starts:
             if not self._lifetime.open:
                 return
