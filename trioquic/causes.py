@@ -16,6 +16,7 @@ class MigrationCause(Enum):
     NETWORK_GONE = "the active path is gone"
     NETWORK_BACK = "the network is back"
     BETTER_NETWORK = "a better network is there"
+    TUNNEL = "a tunnel has come up that packets to the server take"
     SILENCE = "no answer"
     NO_PROBE_ANSWERED = "no probe is answered either"
     ANOTHER_ANSWERS = "the new path has not answered, another has"

@@ -145,6 +145,13 @@ async def tunnel_comes(_: pytest.MonkeyPatch) -> Events:
         return await until(here, CloseCause.OUTSIDE_TUNNEL)
 
 
+async def tunnel_moved_into(_: pytest.MonkeyPatch) -> Events:
+    async with phone_with_vpn(up=False) as (here, tunnel):
+        await here.until(trioquic.PathValidated)
+        tunnel.up()
+        return await until(here, MigrationCause.TUNNEL)
+
+
 # -- silence ---------------------------------------------------------------------------------------
 
 
@@ -314,6 +321,7 @@ MOVED: dict[MigrationCause, Scenario] = {
     MigrationCause.NETWORK_GONE: network_gone,
     MigrationCause.NETWORK_BACK: network_back,
     MigrationCause.BETTER_NETWORK: better_network,
+    MigrationCause.TUNNEL: tunnel_moved_into,
     MigrationCause.SILENCE: silence,
     MigrationCause.NO_PROBE_ANSWERED: silence_everywhere,
     MigrationCause.ANOTHER_ANSWERS: move_into_silence,

@@ -12,6 +12,7 @@ from tests import sim_server
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import CELLULAR, PREFERRED, WIFI
 from trioquic import HealthState, NoPathReason
+from trioquic.policy import Decision, PolicyEvent, View
 
 from .phone import Phone, phone
 
@@ -107,6 +108,40 @@ async def test_a_blip_of_the_only_network_that_may_be_used_ends_nothing(
                 await here.conn.wait_healthy()
         assert here.conn.active_path is path
         assert not sent_over(here, "wwan0")
+
+
+class Counting(trioquic.MigrationPolicy):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        Counting.asked += 1
+        return super().decide(view, event, now)
+
+
+async def test_a_long_silence_ends_soon_after_the_network_is_back(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PTOs are far apart by then, and the window is full: the path is asked all the same, though
+    not at the pace of a PTO without its backoff."""
+    monkeypatch.setattr(Counting, "asked", 0)
+    transport = trioquic.TransportConfig(idle_timeout=0)
+    options = ServerOptions(disable_active_migration=True, idle_timeout=3600.0)
+    async with phone(options=options, policy=Counting(), transport=transport) as here:
+        stream = await here.conn.open_stream()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, bytes(10_000_000))
+            await trio.sleep(3)
+            here.world.wifi.link.blackhole()
+            await here.conn.wait_unhealthy()
+            Counting.asked = 0
+            await trio.sleep(100)
+            assert Counting.asked < 200
+            here.world.wifi.link.restore()
+            with trio.fail_after(5):
+                await here.conn.wait_healthy()
+            nursery.cancel_scope.cancel()
 
 
 async def test_the_grace_is_the_users(autojump_clock: trio.testing.MockClock) -> None:

@@ -223,3 +223,23 @@ async def test_cancelled_waits_leave_nothing(autojump_clock: trio.testing.MockCl
             await here.conn.wait_healthy()
         here.world.wifi.up()
         await here.conn.wait_healthy()
+
+
+async def test_without_a_path_it_waits_also_where_the_application_moves_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    policy = trioquic.MigrationPolicy(automatic=False)
+    async with phone(policy=policy) as here:
+        path = here.conn.active_path
+        assert path is not None
+        await path.aclose()
+        health = here.conn.health
+        assert health.state is HealthState.WAITING
+        assert health.silent_since == trio.current_time()
+        await here.until(trioquic.WaitingForPath)
+        (waiting,) = here.heard(trioquic.WaitingForPath)
+        assert waiting.reason in health.reason
+        assert "closed by the application" in waiting.reason
+        await here.conn.migrate("wwan0")
+        assert here.conn.health.state is HealthState.GOOD
+        await here.download(10_000)

@@ -41,19 +41,50 @@ def test_only_the_last_ones_are_remembered() -> None:
 
 
 def test_strangers_speak_for_a_silent_port_until_the_connection_was_there_in_vain() -> None:
-    """Once is too short at times: the old path answers, and the server hears that one again."""
-    memory, notes = Memory(), PathNotes()
-    notes.on_opened(way(0), 0.0)
-    assert not memory.is_beside_strangers(notes)
+    """Once is too short at times: the old path answers, and the server hears that one again. A new
+    port there is no new reason for hope: who makes one silent can do so to all."""
+    memory = Memory()
+    memory.on_visit(way(0))
+    assert not memory.is_beside_strangers(way(0))
     memory.on_stranger(way(0), 0.0)
     memory.on_stranger(way(1), 0.0)
-    notes.on_visit(1.0)
-    memory.on_unheard(notes)
-    assert memory.is_beside_strangers(notes)
-    notes.on_visit(2.0)
-    assert not memory.is_beside_strangers(notes)
-    memory.on_unheard(notes)
-    later = PathNotes()
-    later.on_opened(way(0), 3.0)
-    assert not memory.is_beside_strangers(later)
-    assert way(1) in memory._strangers
+    memory.on_visit(way(0))
+    assert memory.is_beside_strangers(way(0))
+    memory.on_visit(way(0))
+    memory.on_stranger(way(0), 1.0)
+    assert not memory.is_beside_strangers(way(0))
+    assert memory.is_beside_strangers(way(1))
+    memory.on_answer(way(0))
+    assert memory.is_beside_strangers(way(0))
+
+
+def test_what_carries_the_connection_is_asked_again_sooner() -> None:
+    pauses: dict[bool, list[float]] = {}
+    for in_use in (True, False):
+        notes = PathNotes()
+        for _ in range(8):
+            notes.on_unanswered(in_use, 100.0)
+            pauses.setdefault(in_use, []).append(notes.retry_at - 100.0)
+        notes.on_recovered(100.0)
+        notes.on_unanswered(in_use, 100.0)
+        assert notes.retry_at - 100.0 == pauses[in_use][0]
+    assert pauses[True] == [0.25, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert pauses[False] == [1.0, 2.0, 4.0, 8.0, 16.0, 16.0, 16.0, 16.0]
+
+
+@pytest.mark.parametrize("end", ["silent", "unanswered", "away"])
+def test_since_when_a_path_works(end: str) -> None:
+    notes = PathNotes()
+    for now in (1.0, 2.0):
+        notes.on_validated(now)
+    assert (notes.works_since, notes.proven_at) == (1.0, 2.0)
+    match end:
+        case "silent":
+            notes.on_silent(False, 3.0)
+        case "unanswered":
+            notes.on_unanswered(False, 3.0)
+        case _:
+            notes.on_standing(True, usable=False, doubtful=False)
+    assert notes.works_since == inf
+    notes.on_validated(4.0)
+    assert notes.works_since == 4.0

@@ -8,6 +8,7 @@ import trio.testing
 from aioquic.quic.packet import QuicTransportParameters
 
 import trioquic
+from tests import sim_server
 from tests.sim_server import ServerOptions
 from tests.sim_world import WIFI
 from trioquic import HealthState
@@ -22,6 +23,14 @@ from .test_policy import NOW, POLICY, SAME, TIME, VIEW, WAY
 from .test_policy import WIFI as HOME
 
 NEW_ADDRESS = "192.0.2.77"
+
+
+class Sparing(sim_server._Quic):
+    """Gives one connection ID beside that of the handshake, as nginx does."""
+
+    def _replenish_connection_ids(self) -> None:
+        self._remote_active_connection_id_limit = 2
+        super()._replenish_connection_ids()
 
 
 def hold_two_ids(parameters: QuicTransportParameters) -> None:
@@ -150,3 +159,23 @@ async def test_networks_that_cannot_be_used_do_not_prolong_the_wait(
             await here.conn.wait_healthy()
         assert trio.current_time() == pytest.approx(gone + 5.0, abs=0.01)
         assert len(here.heard(trioquic.WaitingForPath)) == 1
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_path_of_the_applications_that_was_not_proven_is_better_than_none(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    """It holds the only other connection ID, and its network works by now."""
+    monkeypatch.setattr(sim_server, "_Quic", Sparing)
+    async with phone(policy=MigrationPolicy(standby=0)) as here:
+        here.world.cellular.link.blackhole()
+        path = await here.conn.add_path(interface="wwan0")
+        if asked:
+            with pytest.raises(trioquic.PathValidationError):
+                await path.validate()
+        here.world.cellular.link.restore()
+        assert here.conn.statistics().spare_peer_ids == 0
+        here.world.wifi.down()
+        assert await here.download(10_000) < 0.5
+        assert here.conn.active_path is path
+        assert here.heard(trioquic.WaitingForPath) == []

@@ -118,3 +118,36 @@ async def test_a_wary_worker_is_found_in_the_middle_of_a_download(
             nursery.start_soon(happen)
             assert await here.download(round(after * 3_000_000)) < LONGEST_PAUSE
             assert happened.is_set()
+
+
+class Forgetful(Workers):
+    """Each port's first datagram reaches the worker that knows the connection, and answers; the
+    others reach one that does not. So a path is validated, and then reset."""
+
+    def __init__(self, known: int) -> None:
+        super().__init__(2, "reset")
+        self._known = known
+        self._seen: dict[tuple[str, int], int] = {}
+
+    def of(self, host: str, port: int) -> int:
+        first = next(iter(self._seen), (host, port))
+        count = self._seen[host, port] = self._seen.get((host, port), 0) + 1
+        return 0 if first == (host, port) or count <= self._known else 1
+
+
+async def test_a_server_that_forgets_each_path_is_not_asked_without_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    options = ServerOptions(workers=Forgetful(1))
+    transport = trioquic.TransportConfig(keep_alive=10.0)
+    async with phone(options=options, transport=transport) as here:
+        await trio.sleep(120)
+        resets = [
+            event
+            for event in here.heard(trioquic.PathClosed)
+            if event.cause is trioquic.CloseCause.RESET
+        ]
+        assert len(here.heard(trioquic.PathValidated)) == len(resets)
+        # after 1, 2, 4, 8, 16, 32 and 64 seconds
+        assert 4 <= len(resets) <= 8
+        assert await here.download(100_000) < LONGEST_PAUSE

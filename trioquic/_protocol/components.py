@@ -44,7 +44,9 @@ class Components:
         self.paths = PathTable(self.facts, config, self.ids, self.loss, rng, self.events)
         self.watch = Watch(self.facts, self.paths, config.degraded_after, self.events)
         self.liveness = Liveness()
-        self.prober = Prober(self.facts, self.paths, self.ids.peer, self.watch, self.events)
+        self.prober = Prober(
+            self.facts, self.paths, self.ids.peer, self.watch, self.loss, self.events
+        )
         self.mover = Mover(self.facts, self.paths, self.prober, self.watch, self.loss, self.events)
         self.handshake = Handshake(
             config, self.spaces, self.ids.own.first, self.facts, rng, wall_time

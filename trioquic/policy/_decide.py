@@ -29,6 +29,7 @@ from ._settled import Settled
 from ._views import Candidate, PathInfo, PolicyEvent, View
 
 _BACK: Final = MigrationCause.NETWORK_BACK
+_MOST_DOUBLINGS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class _Urgent(Choices):
     # -- no path: break before make ----------------------------------------------------------------
 
     def without_path(self, view: View, gone: list[ClosePath], now: float) -> Decision:
-        cause, reason = MigrationCause.NETWORK_GONE, f"the active path is gone: {view.lost}"
+        cause, reason = roles.why_lost(view)
         ready = roles.validated(view)
         if ready:
             # Of several ports the one that was in use: to there the server's packets go.
@@ -86,7 +87,7 @@ class _Urgent(Choices):
             return Decision((*gone, Migrate(best.id, cause=cause, reason=reason)))
         # What has worked may do so again when its network is back, from the same port only, and
         # while nothing else is proven nothing is gained by giving it up.
-        kept = [path for path in view.paths if not path.usable and not path.doubtful]
+        kept = [p for p in view.paths if not p.usable and not p.doubtful and not p.outside]
         gone = [close for close in gone if all(close.path != path.id for path in kept)]
         back = roles.best_returned(view)
         if back is not None:
@@ -103,10 +104,14 @@ class _Urgent(Choices):
         if asked is not None and not (ways and view.spare_ids and ways[0].rank < asked.rank):
             move = Migrate(asked.id, cause=cause, reason=reason, unvalidated=True)
             return Decision((*gone, *suspend, move))
+        if ways and may_open:
+            return Decision((*gone, *suspend, OpenAndMigrate(ways[0], cause=cause, reason=reason)))
+        idle = roles.idle(view, gone) if view.migration_allowed else None
+        if idle is not None:
+            move = Migrate(idle.id, cause=cause, reason=reason, unvalidated=True)
+            return Decision((*gone, *suspend, move))
         if not may_open:
             return self._confined(view, gone, now)
-        if ways:
-            return Decision((*gone, *suspend, OpenAndMigrate(ways[0], cause=cause, reason=reason)))
         return Decision((*gone, *suspend, WaitForPath()), look_again=view.next_candidate_at)
 
     # -- moved before anything was proven: whatever works is better --------------------------------
@@ -126,9 +131,11 @@ class _Urgent(Choices):
         """Challenge what there is, and open what there may be."""
         idle = [path for path in view.paths if path.usable and not path.probing]
         due = [p for p in idle if p.proven_at < active.silent_since or p.doubtful]
-        ripe = [path for path in due if path == active or now >= path.retry_at]
+        ripe = [path for path in due if now >= path.retry_at]
+        # how long the next PTO takes at the most
+        patience = active.pto * 2.0 ** min(active.unanswered_ptos, _MOST_DOUBLINGS)
         look_again = min(
-            [now + active.pto, view.next_candidate_at, *(p.retry_at for p in due if p not in ripe)]
+            [now + patience, view.next_candidate_at, *(p.retry_at for p in due if p not in ripe)]
         )
         ways = self.some(self.others(view, active), 2)
         if not ways and self._policy.new_port and not roles.validated(view):
@@ -148,6 +155,8 @@ class _Urgent(Choices):
         gone = [c for c in gone if view.active is None or c.path != view.active.id]
         left = {close.path for close in gone}
         probing = any(path.usable and path.id not in left for path in view.paths)
+        # the socket of one beside a tunnel would carry packets still
+        suspend = [Suspend()] if view.active is not None and view.active.outside else []
         ways: tuple[Candidate, ...] = ()
         if not probing and view.spare_ids:
             ways = self.some(self.usable(view), 1)
@@ -158,7 +167,7 @@ class _Urgent(Choices):
             end = NoPathReason.MIGRATION_FORBIDDEN if forbidden else NoPathReason.NO_CONNECTION_ID
             at = view.lost_at + self._policy.return_grace
             look_again, wait = min(look_again, at), WaitForPath(give_up=end, give_up_at=at)
-        return Decision((*gone, *map(OpenPath, ways), wait), look_again=look_again)
+        return Decision((*gone, *suspend, *map(OpenPath, ways), wait), look_again=look_again)
 
     # -- a silent path: ask everywhere, go where an answer comes from ------------------------------
 

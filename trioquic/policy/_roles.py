@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import inf
 
 from .._protocol.path.state import PathState
-from ..causes import CloseCause
+from ..causes import CloseCause, MigrationCause
 from ._actions import ClosePath
 from ._views import Candidate, PathInfo, View
 
@@ -153,6 +153,8 @@ def why_gone(path: PathInfo, view: View) -> ClosePath | None:
     it beside a tunnel that has come since (the active path stays until there is one in the tunnel),
     or it did not answer there. What the application opened is the application's."""
     if not path.usable:
+        if path == view.active and path.leave_at < inf:
+            return ClosePath(path.id, cause=CloseCause.OUTSIDE_TUNNEL)
         return without_network(path)
     if not path.opened_by_supervisor:
         return None
@@ -163,6 +165,25 @@ def why_gone(path: PathInfo, view: View) -> ClosePath | None:
         asked = CloseCause.NO_ANSWER if path.challenges_sent else CloseCause.NOT_ASKED
         return ClosePath(path.id, cause=CloseCause.STRANGER if path.misled else asked)
     return None
+
+
+def why_lost(view: View) -> tuple[MigrationCause, str]:
+    """Why the connection goes from where it was, or from nowhere, to whatever there is."""
+    if view.active is not None and view.active.leave_at < inf:
+        return MigrationCause.TUNNEL, ""
+    return MigrationCause.NETWORK_GONE, f"the active path is gone: {view.lost}"
+
+
+def idle(view: View, gone: Sequence[ClosePath]) -> PathInfo | None:
+    """Where nothing was asked, or in vain, when nothing else is left: a path of the application's,
+    as the supervisor closes its own. To wait would be worse."""
+    left = {close.path for close in gone}
+    found = [
+        path
+        for path in view.paths
+        if path.usable and path.id not in left and not (path.preferred and view.preferred_pending)
+    ]
+    return min(found, key=lambda path: (path.rank, -path.proven_at), default=None)
 
 
 def without_network(path: PathInfo) -> ClosePath:

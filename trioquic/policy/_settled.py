@@ -40,9 +40,11 @@ class Settled(Choices):
             for path in roles.validated(view)
             if path.rank < active.rank and path.preferred == active.preferred and not active.pinned
         ]
-        look_again = view.next_candidate_at
+        look_again = min(view.next_candidate_at, active.leave_at)
         for path in sorted(better, key=lambda path: path.rank):
-            ready_at = path.proven_at + self._patience(view)
+            if active.outside:
+                return Decision((Migrate(path.id, cause=MigrationCause.TUNNEL),))
+            ready_at = path.works_since + self._patience(view)
             if now >= ready_at:
                 reason = f"a better network is {'back' if path.visited else 'there'}"
                 cause = MigrationCause.BETTER_NETWORK
@@ -176,7 +178,7 @@ class Settled(Choices):
         return Decision(tuple(map(OpenPath, ways))) if ways and view.spare_ids else None
 
     def _improvements(self, view: View, active: PathInfo) -> list[Candidate]:
-        if self._policy.move_back_after == inf or active.pinned:
+        if active.pinned or (self._policy.move_back_after == inf and not active.outside):
             return []
         return [c for c in self.others(view, active) if c.rank < active.rank]
 

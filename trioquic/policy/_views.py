@@ -107,6 +107,11 @@ class PathInfo:
     outside: bool = False
     """It leads beside the tunnel that packets to the server take, or that the connection was in:
     nothing goes there by itself (`MigrationPolicy.leave_tunnel`)."""
+    leave_at: float = inf
+    """When it is not usable any more, as it is outside and the tunnel has had time to answer; +inf
+    where the application wants it."""
+    works_since: float = inf
+    """Since when it has answered whenever it was asked; +inf if it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

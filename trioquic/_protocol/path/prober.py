@@ -9,6 +9,7 @@ from math import inf
 from ..cid.peer import PeerIds
 from ..events import Event, PathValidated, ValidationFailed
 from ..facts import ConnectionFacts
+from ..recovery.loss import LossDetector
 from .attempt import INITIAL_PTO
 from .path import NetworkPath
 from .refusal import PathRefusedError, Refusal
@@ -26,12 +27,14 @@ class Prober:
         paths: PathTable,
         peer_ids: PeerIds,
         watch: Watch,
+        loss: LossDetector,
         events: list[Event],
     ) -> None:
         self._facts = facts
         self._paths = paths
         self._peer_ids = peer_ids
         self._watch = watch
+        self._loss = loss
         self._events = events
         self.unmatched_responses = 0
 
@@ -52,6 +55,8 @@ class Prober:
         if active is not None:
             pto = active.recovery.rtt.pto(self._facts.max_ack_delay)
         path.attempt.start(now, pto)
+        if path is active:
+            self._loss.make_room(path_id, now)
 
     def stop(self, path_id: int) -> None:
         """The caller lost interest: no further challenge, and no event."""

@@ -22,7 +22,7 @@ from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
 from .choice import CUBIC, Choice
 from .ecn import IMPOSSIBLE
 from .numbers import PacketNumbers
-from .path_recovery import NEVER, PACKET_THRESHOLD, PathRecovery
+from .path_recovery import NEVER, PACKET_THRESHOLD, SMALLEST, PathRecovery
 from .sent import ACKED, OUTSTANDING, Ledger, SentPacket
 
 if TYPE_CHECKING:
@@ -74,6 +74,15 @@ class LossDetector:
                 path.counters.requeued += 1
                 ledger.remember(packet)
                 self._tell_lost(packet)
+
+    def make_room(self, path_id: int, now: float) -> None:
+        """The window of a path that has been silent for long is full of what nobody will
+        acknowledge, and PTOs are far apart: have it sent again, as much as the least window takes,
+        so that the path can be asked whether it is back."""
+        path = self._paths[path_id]
+        if path.long_silent and not path.admits(SMALLEST):
+            self.requeue_path(path_id, now)
+            path.on_long_silence()
 
     def remove_path(self, path_id: int, now: float) -> None:
         """Requeue and forget the path. Late acknowledgements still reach the tokens."""

@@ -290,6 +290,17 @@ class PathRecovery:
         self._full_until = [-1 for _ in SPACES]
         self._round_end = self.in_flight[APPLICATION].next_seq - 1
 
+    def on_long_silence(self) -> None:
+        """Nothing was acknowledged for so long that all in flight counts as lost: the window is the
+        least there is, as after persistent congestion (RFC 9002 section 7.6)."""
+        self.counters.persistent_congestions += 1
+        self.congestion.on_persistent_congestion()
+
+    @property
+    def long_silent(self) -> bool:
+        """Whether PTOs have passed in a row as in persistent congestion."""
+        return self.pto_count >= PERSISTENT_CONGESTION_THRESHOLD
+
     def on_answer(self) -> None:
         """The path answers, or has another chance to: the PTO begins anew without its backoff."""
         self.pto_count = 0

@@ -95,8 +95,8 @@ class PathNews:
 
     def on_closed(self, path: Path, cause: CloseCause, reason: str) -> None:
         """A path is gone."""
-        self._hear(Trigger.CLOSED, path.id)
         self.broadcast.send(public.PathClosed(path=path, cause=cause, reason=reason))
+        self._hear(Trigger.CLOSED, path.id)
 
     def on_moving(self, cause: MigrationCause, reason: str) -> None:
         """The connection is about to be moved, for this cause."""

@@ -15,8 +15,11 @@ _FIVE_MINUTES: Final = 300.0
 # A candidate that failed is left alone for a second, then two, four ... up to this.
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 64.0
-# A path that is there is asked again before a NAT on it forgets its port.
+# A path that is there is asked again before a NAT on it forgets its port; the one in use sooner, as
+# all waits for it.
 _LONGEST_RETRY: Final = 16.0
+_FIRST_RETRY_IN_USE: Final = 0.25
+_LONGEST_RETRY_IN_USE: Final = 1.0
 # So often the connection may move to a path in vain before its silence is no reason for hope.
 _MOST_VISITS: Final = 2
 # So many ports in a row may meet somebody who does not know the connection before that counts as a
@@ -49,10 +52,10 @@ class PathNotes:
 
     def __init__(self) -> None:
         self.proven_at = -inf
+        # since when it has answered whenever it was asked
+        self.works_since = inf
         self.silent_since = inf
         self.silence_ended = -inf
-        # how often the connection has moved here
-        self.visits = 0
         # its socket found no way out since it last answered
         self.no_way = False
         # its address was among those of an interface, and its interface among those of the source
@@ -71,6 +74,8 @@ class PathNotes:
         self.away = False
         # how often the server has begun to send here by itself
         self.server_moves = 0
+        # since when it leads beside the tunnel that packets to the server take
+        self.outside_since = inf
 
     def on_opened(self, way: Way | None, now: float) -> None:
         """The supervisor opened it; -inf: it is the path of the handshake."""
@@ -92,20 +97,22 @@ class PathNotes:
         """It is known whether its network is there."""
         self.routed |= has_route
         self.away |= not usable and not doubtful
+        if not usable:
+            self.works_since = inf
+
+    def on_outside(self, outside: bool, now: float) -> None:
+        """Whether it leads beside the tunnel that packets to the server take."""
+        self.outside_since = min(self.outside_since, now) if outside else inf
 
     def on_validated(self, now: float) -> None:
         """It answered a challenge."""
         self.proven_at = now
+        self.works_since = min(self.works_since, now)
         self._failures = 0
         self._end_silence(now)
 
-    def on_visit(self, now: float) -> None:
-        """The connection moved here."""
-        self.visits += 1
-        self.on_active(now)
-
     def on_active(self, now: float) -> None:
-        """It is here, and hears answers after silence."""
+        """The connection is here, or hears answers here after silence."""
         self.server_moves = 0
         self._end_silence(now)
 
@@ -119,13 +126,23 @@ class PathNotes:
     def on_silent(self, no_way: bool, now: float) -> None:
         """Its probes are not answered, or there is not even a way out."""
         self.silent_since = min(self.silent_since, now)
+        self.works_since = inf
         self.no_way |= no_way
 
-    def on_unanswered(self, now: float) -> None:
-        """Its validation failed."""
+    def on_unanswered(self, in_use: bool, now: float) -> None:
+        """Its validation failed; `in_use`: it carries the connection."""
         self.away = False
-        self.retry_at = now + min(_rest(self._failures), _LONGEST_RETRY)
+        self.works_since = inf
+        first, most = _FIRST_REST, _LONGEST_RETRY
+        if in_use:
+            first, most = _FIRST_RETRY_IN_USE, _LONGEST_RETRY_IN_USE
+        self.retry_at = now + min(first * 2.0**self._failures, most)
         self._failures += 1
+
+    def on_recovered(self, now: float) -> None:
+        """It carries the connection, and hears answers after silence."""
+        self._failures = 0
+        self.on_active(now)
 
     def on_woken(self) -> None:
         """Nobody listened, so nothing was silent."""
@@ -154,8 +171,9 @@ class Memory:
         self._rests: dict[Way, tuple[int, float]] = {}
         # how many ports in a row have met somebody who does not know the connection
         self._misled: dict[Way, int] = {}
-        # where that has happened: the silent port may be the server's
-        self._strangers: dict[Way, None] = {}
+        # where that has happened: the silent port may be the server's; and how often the connection
+        # has moved there since the server answered
+        self._strangers: dict[Way, int] = {}
         # how often the server was called back
         self.called_back = 0
         self._switches: list[float] = []
@@ -231,12 +249,19 @@ class Memory:
         """The server answers there."""
         if way is not None:
             self._misled.pop(way, None)
+            if way in self._strangers:
+                self._strangers[way] = 0
+
+    def on_visit(self, way: Way | None) -> None:
+        """The connection moved there."""
+        if way in self._strangers:
+            self._strangers[way] += 1
 
     def on_stranger(self, way: Way, now: float) -> bool:
         """Somebody answers there who does not know the connection: another port is tried, but not
         for ever. Whether it is enough now."""
         _remember(self._misled, way, self.misled(way) + 1)
-        _remember(self._strangers, way, None)
+        _remember(self._strangers, way, self._strangers.get(way, 0))
         if self._misled[way] < _MOST_PORTS:
             return False
         del self._misled[way]
@@ -247,15 +272,11 @@ class Memory:
         """How many ports in a row have met somebody else there."""
         return self._misled.get(way, 0)
 
-    def is_beside_strangers(self, notes: PathNotes) -> bool:
-        """Whether other ports on a path's way have met somebody else, and it may yet be heard."""
-        return notes.way in self._strangers and notes.visits < _MOST_VISITS
-
-    def on_unheard(self, notes: PathNotes) -> None:
-        """A path's validation failed. Where the connection was there, too, strangers say nothing
-        of that way any more."""
-        if notes.way is not None and notes.visits >= _MOST_VISITS:
-            self._strangers.pop(notes.way, None)
+    def is_beside_strangers(self, way: Way | None) -> bool:
+        """Whether other ports on a way have met somebody else, and a silent one may yet be heard:
+        not where the connection has moved there in vain. Whoever makes all ports silent may send
+        anything to some of them."""
+        return way in self._strangers and self._strangers[way] < _MOST_VISITS
 
     # -- moves -------------------------------------------------------------------------------------
 

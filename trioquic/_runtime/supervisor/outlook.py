@@ -59,20 +59,32 @@ class Outlook:
                 if notes.silent_since == inf and number == self._driver.core.active_path:
                     self._memory.end_rests()
                 notes.on_silent(trigger is Trigger.SOCKET_ERROR, now)
-            case Trigger.RECOVERED | Trigger.MOVED:
-                (notes.on_visit if trigger is Trigger.MOVED else notes.on_active)(now)
+            case Trigger.RECOVERED:
+                notes.on_recovered(now)
+                self.look()
+            case Trigger.MOVED:
+                if notes.proven_at == -inf:
+                    self._memory.on_visit(notes.way)
+                notes.on_active(now)
                 # also if it has moved on before the next view
                 self.look()
             case Trigger.RESET | Trigger.MISLED:
-                if notes.way is not None and self._memory.on_stranger(notes.way, now):
-                    reason = "who answers there does not know the connection"
-                    self._judge_preferred(notes.way, reason, now)
+                if notes.way is not None:
+                    self._note_stranger(notes.way, notes.proven_at > -inf, now)
             case Trigger.SERVER_MOVED:
                 notes.on_server_moved()
             case Trigger.VALIDATION_FAILED:
                 self._note_failure(number, now)
             case Trigger.CLOSED:
                 self._memory.keep(self._driver.core.live_paths())
+
+    def _note_stranger(self, way: Way, proven: bool, now: float) -> None:
+        """Somebody answered on a way who does not know the connection. Where the path was `proven`
+        that is the server itself, which has forgotten it, and would answer and forget for ever."""
+        if proven:
+            self._memory.rest(way, now)
+        elif self._memory.on_stranger(way, now):
+            self._judge_preferred(way, "who answers there does not know the connection", now)
 
     def on_begun(self) -> None:
         """The supervisor begins. Nobody has asked for the path of the handshake by name."""
@@ -91,8 +103,7 @@ class Outlook:
         if way is None:
             return
         notes = self._memory.of(path_id)
-        notes.on_unanswered(now)
-        self._memory.on_unheard(notes)
+        notes.on_unanswered(path_id == self._driver.core.active_path, now)
         self._memory.rest(way, now)
         if self._driver.core.path_view(path_id).challenges_sent:
             self._judge_preferred(way, "it did not answer", now)
@@ -168,7 +179,9 @@ class Outlook:
         """Everything a policy may look at, as it is now."""
         sight = self._sight()
         self._memory.keep(path.core.path_id for path in sight.paths)
-        paths = paths_of(sight, self._memory)
+        for each in sight.paths:
+            self._memory.of(each.core.path_id).on_outside(sight.leads_outside(each), now)
+        paths = paths_of(sight, self._memory, now)
         usable = False
         for path in paths:
             has_route = sight.has_route(path.interface, path.remote)

@@ -9,6 +9,7 @@ interface nobody lists) counts as usable.
 import functools
 import ipaddress
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from ..._protocol.path.view import PathView
@@ -20,6 +21,10 @@ from .memory import Memory, PathNotes, Way
 
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
+# When a tunnel comes up, a path beside it carries the connection for so many seconds at the most,
+# so that nothing is lost where the tunnel works.
+_TO_ENTER: Final = 1.0
+_OUTSIDE: Final = "it leads beside the tunnel that packets to the server take now"
 
 Remote = tuple[str, int]
 
@@ -37,6 +42,11 @@ class PathSight:
     """Whether its address is among those of `home`."""
     pinned: bool
     suspended: bool
+
+    @property
+    def name(self) -> str | None:
+        """The name of its interface, as far as that is known."""
+        return self.interface if self.home is None else self.home.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,13 @@ class Sight:
     def has_route(self, interface: str | None, remote: Remote) -> bool:
         """Whether the system has a route to the server there, or knows of none at all."""
         return self.left_out.get((interface or "", remote[0])) is not LeftOut.NO_ROUTE
+
+    def leads_outside(self, path: PathSight) -> bool:
+        """Whether a path leads beside the tunnel that packets to the server take, or that the
+        connection was in."""
+        left_out = self.left_out.get((path.name or "", path.core.remote[0]))
+        inside = path.home is None or path.home.name not in self.outside
+        return left_out is LeftOut.OUTSIDE_TUNNEL or not inside
 
 
 def home_of(
@@ -120,18 +137,22 @@ def _candidates(
     )
 
 
-def paths_of(sight: Sight, memory: Memory) -> tuple[PathInfo, ...]:
+def paths_of(sight: Sight, memory: Memory, now: float) -> tuple[PathInfo, ...]:
     """The paths as a policy sees them."""
     ranks = _ranks(sight)
-    return tuple(_path_info(sight, path, memory, ranks) for path in sight.paths)
+    return tuple(_path_info(sight, path, memory, ranks, now) for path in sight.paths)
 
 
-def _path_info(sight: Sight, path: PathSight, memory: Memory, ranks: dict[str, int]) -> PathInfo:
+def _path_info(
+    sight: Sight, path: PathSight, memory: Memory, ranks: dict[str, int], now: float
+) -> PathInfo:
     core, home = path.core, path.home
-    name = path.interface if home is None else home.name
+    name = path.name
     notes = memory.of(core.path_id)
-    trouble = _trouble(sight, path, name, notes)
-    outside = sight.left_out.get((name or "", core.remote[0])) is LeftOut.OUTSIDE_TUNNEL
+    active = core.path_id == sight.active
+    hopeful = core.has_id and not core.stranger
+    leave_at = notes.outside_since + _TO_ENTER if active and not path.pinned else inf
+    trouble = _OUTSIDE if now >= leave_at else _trouble(sight, path, name, notes)
     return PathInfo(
         id=core.path_id,
         state=core.state,
@@ -153,7 +174,7 @@ def _path_info(sight: Sight, path: PathSight, memory: Memory, ranks: dict[str, i
         opened_by_supervisor=notes.by_supervisor,
         doubtful=core.doubtful,
         misled=core.stranger,
-        beside_strangers=core.has_id and not core.stranger and memory.is_beside_strangers(notes),
+        beside_strangers=hopeful and memory.is_beside_strangers(notes.way),
         returned=notes.away and not trouble,
         suspended=path.suspended,
         opened_at=notes.opened_at,
@@ -163,7 +184,9 @@ def _path_info(sight: Sight, path: PathSight, memory: Memory, ranks: dict[str, i
         visited=memory.was_on(network(name, path.local[0])),
         server_moves=notes.server_moves,
         pinned=path.pinned,
-        outside=outside or (home is not None and home.name in sight.outside),
+        outside=notes.outside_since < inf,
+        leave_at=leave_at,
+        works_since=notes.works_since,
     )
 
 

@@ -65,7 +65,9 @@ class Supervisor:
         changed = self._outlook.note(event, trio.current_time())
         self._woken |= event.trigger is Trigger.WOKEN
         self._actor.hear(urgent=changed or event.trigger in _URGENT)
-        if self._due is None:
+        if not self._policy.automatic:
+            self._tell_whether_there_is_a_path()
+        elif self._due is None:
             self._due = event
             self._news.set()
 
@@ -135,6 +137,18 @@ class Supervisor:
         return max(again, now + _SHORTEST_PAUSE)
 
     # -- without a path ----------------------------------------------------------------------------
+
+    def _tell_whether_there_is_a_path(self) -> None:
+        """The application looks after the paths, and has closed the one that was in use, or has
+        moved the connection to another."""
+        core, life = self._driver.core, self._driver.life
+        if core.active_path >= 0 or life.over:
+            self._driver.set_wait(None)
+        elif life.wait is None:
+            reason = f"{self._paths.lost}, and the application moves the connection (automatic)"
+            since = trio.current_time()
+            self._driver.set_wait(Wait(since=since, blame=NoPathReason.TIMEOUT, reason=reason))
+            self._paths.news.on_waiting(core.idle_deadline, reason)
 
     def _wait_or_not(self, waits: Sequence[WaitForPath], view: View, now: float) -> None:
         core = self._driver.core

@@ -1,0 +1,115 @@
+"""A tunnel that comes up when the connection is there already: into it, whatever happened before.
+
+Whoever sends packets without a path of its own is in the tunnel at once, as the system's routes say
+so; the connection has a second, for the tunnel to answer, so that nothing is lost."""
+
+import math
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.sim_server import ServerOptions
+from trioquic import MigrationPolicy
+
+from .phone import Phone
+from .test_tunnel import TUNNEL, outside, phone_with_vpn
+
+LIVE = trioquic.TransportConfig(keep_alive=1.0)
+TO_ENTER = 1.0
+
+
+async def flap(here: Phone, times: int) -> None:
+    """Wi-Fi goes and comes back, and the connection with it: each return takes longer."""
+    wifi = here.world.wifi
+    for number in range(times):
+        wifi.down()
+        await trio.sleep(0.5)
+        wifi.up()
+        await here.until(trioquic.Migrated, 2 * number + 2)
+
+
+@pytest.mark.parametrize(
+    ("flaps", "policy"),
+    [
+        (0, MigrationPolicy()),
+        (5, MigrationPolicy()),
+        (0, MigrationPolicy(move_back_after=math.inf)),
+        (0, MigrationPolicy(move_back_after=math.inf, standby=0)),
+        (0, MigrationPolicy(move_back_after=5.0, standby_interval=3.0)),
+    ],
+)
+async def test_a_tunnel_that_answers_is_entered_at_once(
+    autojump_clock: trio.testing.MockClock, flaps: int, policy: MigrationPolicy
+) -> None:
+    async with phone_with_vpn(up=False, migration=policy, transport=LIVE) as (here, tunnel):
+        await flap(here, flaps)
+        moves = len(here.heard(trioquic.Migrated))
+        tunnel.up()
+        await here.until(trioquic.Migrated, moves + 1)
+        moved = here.heard(trioquic.Migrated)[-1]
+        assert (moved.new.local[0], moved.cause) == (TUNNEL, trioquic.MigrationCause.TUNNEL)
+        assert moved.new.state is trioquic.PathState.ACTIVE
+        assert here.conn.in_tunnel
+        before = len(outside(here.world))
+        assert await here.download(100_000) < TO_ENTER
+        assert len(outside(here.world)) == before
+
+
+async def test_a_tunnel_that_does_not_carry_yet_is_waited_for_inside(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
+        tunnel.link.blackhole()
+        tunnel.up()
+        await trio.sleep(TO_ENTER + 0.1)
+        before = len(outside(here.world))
+        await trio.sleep(20)
+        assert len(outside(here.world)) == before
+        assert here.conn.in_tunnel
+        tunnel.link.restore()
+        await here.conn.wait_healthy()
+        assert await here.download(100_000) < TO_ENTER
+        assert len(outside(here.world)) == before
+
+
+async def test_a_server_that_forbids_to_move_is_left_soon(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """So that a new connection can be made inside."""
+    options = ServerOptions(disable_active_migration=True)
+    async with phone_with_vpn(up=False, options=options, transport=LIVE) as (here, tunnel):
+        tunnel.up()
+        await trio.sleep(2 * TO_ENTER)
+        with pytest.raises(trioquic.NoPathError) as caught:
+            await here.conn.wait_healthy()
+        assert caught.value.reason is trioquic.NoPathReason.MIGRATION_FORBIDDEN
+        before = len(outside(here.world))
+        await trio.sleep(20)
+        assert len(outside(here.world)) == before
+
+
+async def test_the_applications_own_network_is_kept(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_with_vpn(up=False, transport=LIVE, interface="wlan0") as (here, tunnel):
+        tunnel.up()
+        await trio.sleep(20)
+        path = here.conn.active_path
+        assert path is not None and path.interface == "wlan0"
+        assert not here.conn.in_tunnel
+
+
+async def test_a_tunnel_that_goes_again_before_it_was_entered_is_forgotten(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
+        tunnel.link.blackhole()
+        for _ in range(3):
+            tunnel.up()
+            await trio.sleep(TO_ENTER / 2)
+            tunnel.down()
+            await trio.sleep(TO_ENTER / 2)
+        assert await here.download(100_000) < TO_ENTER
+        assert here.heard(trioquic.Migrated) == []
