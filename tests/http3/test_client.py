@@ -446,14 +446,3 @@ def test_not_under_asyncio() -> None:
             await http3.Client().__aenter__()
 
     anyio.run(work, backend="asyncio")
-
-
-def test_the_charset_of_a_text() -> None:
-    def text(content: bytes, kind: str) -> str:
-        headers = ((b"content-type", kind.encode()),)
-        return http3.CompleteResponse(status=200, headers=headers, url="", content=content).text
-
-    assert text(b"caf\xe9", "text/plain; charset=latin-1") == "caf\xe9"
-    assert text(b"caf\xc3\xa9", 'text/plain;charset="UTF-8"') == "caf\xe9"
-    assert text(b"caf\xe9", "text/plain") == "caf\ufffd"
-    assert text(b"a", "text/plain; charset=nonsense") == "a"

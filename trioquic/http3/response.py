@@ -1,7 +1,6 @@
 """Responses, all there or read while they come, and a request with its response as one block."""
 
 import json
-import re
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import trio
 from .. import Connection, _checks
 from .._construction import NoPublicConstructor, create
 from .background import background
+from .charset import decoded
 from .errors import HTTP3Error, StatusError
 from .exchange import Exchange
 from .failure import unwrapped
@@ -19,7 +19,6 @@ from .fields import Headers, ResponseHead
 from .request import MOST
 
 _READ: Final = _checks.optional(_checks.whole(0))
-_CHARSET: Final = re.compile(r';[ \t]*charset="?([A-Za-z0-9._:+-]+)', re.IGNORECASE)
 
 Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
 """A request's content: all of it, or piece by piece."""
@@ -135,17 +134,17 @@ class CompleteResponse(ResponseHead):
 
     @property
     def text(self) -> str:
-        """The content as text: of the charset that its Content-Type names, or UTF-8. What is none
-        becomes U+FFFD."""
-        found = _CHARSET.search(self.header("content-type") or "")
-        try:
-            return self.content.decode(found[1] if found else "utf-8", "replace")
-        except LookupError:
-            return self.content.decode("utf-8", "replace")
+        """The content as text: of the charset that its Content-Type names, or UTF-8 if that is
+        none that texts on the web have. What is no text becomes U+FFFD."""
+        return decoded(self.content, self.header("content-type") or "")
 
     def json(self) -> Any:
-        """What the content says in JSON (RFC 8259). Raises ValueError for what is none."""
-        return json.loads(self.content)
+        """What the content says in JSON (RFC 8259). Raises ValueError for what is none, and for
+        what has thousands of levels (section 9)."""
+        try:
+            return json.loads(self.content)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
 
     def raise_for_status(self) -> "CompleteResponse":
         """This response, if its status says success (2xx); raises `StatusError` if not."""
