@@ -173,6 +173,32 @@ def fits(value: object, wanted: Any) -> bool:
             ValueError,
             "linger must be at least 0 and at most 1e+15, not inf",
         ),
+        # what would be a flood, or would never begin
+        (
+            lambda: MigrationPolicy(standby_interval=0),
+            ValueError,
+            "standby_interval must be at least 0.1 (infinity: never), not 0",
+        ),
+        (
+            lambda: MigrationPolicy(metered_standby_interval=0.01),
+            ValueError,
+            "metered_standby_interval must be at least 0.1 (infinity: never), not 0.01",
+        ),
+        (
+            lambda: TransportConfig(keep_alive=1e-6),
+            ValueError,
+            "keep_alive must be at least 0.1 and at most 1e+15 (0: never), not 1e-06",
+        ),
+        (
+            lambda: TransportConfig(initial_max_data=0),
+            ValueError,
+            "initial_max_data must be from 1 to 2**62 - 1, not 0",
+        ),
+        (
+            lambda: TransportConfig(initial_max_stream_data=0),
+            ValueError,
+            "initial_max_stream_data must be from 1 to 2**62 - 1, not 0",
+        ),
         (
             lambda: TransportConfig(max_ack_delay=16.384),
             ValueError,
@@ -202,6 +228,8 @@ def test_what_the_documentation_promises_is_taken() -> None:
     assert MigrationPolicy(interfaces=["a", "b"]).interfaces == ("a", "b")
     assert hash(networks.Interface(name="x", addresses=[])) is not None  # type: ignore[arg-type]
     assert TransportConfig(idle_timeout=0, max_datagram_size=1200).idle_timeout == 0
+    assert MigrationPolicy(standby_interval=0.1).metered_standby_interval == math.inf
+    assert [TransportConfig(keep_alive=time).keep_alive for time in (0, 0.1)] == [0, 0.1]
 
 
 def test_a_policy_of_the_users_own_may_have_fields_of_its_own() -> None:

@@ -105,21 +105,27 @@ def number(
     above: bool = False,
     below: bool = False,
     infinite: bool = False,
+    never: float | None = None,
     unit: str = "of seconds",
 ) -> Row:
-    """A number in a range; `above` and `below` leave its ends out; `infinite`: or `math.inf`."""
+    """A number in a range; `above` and `below` leave its ends out; `infinite`: or `math.inf`.
+    `never`: or this value, which says that something is never done; with `math.inf` the range has
+    no other end."""
+    infinite = infinite or never == math.inf
+    instead = "" if never is None else f" ({'infinity' if infinite else f'{never:g}'}: never)"
 
     def row(name: str, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise wrong_type(name, f"a number {unit}".rstrip(), value)
-        if infinite and value == math.inf:
+        if value == never or (infinite and value == math.inf):
             return value
         # Comparisons of an int with a float are exact in Python, however large it is; NaN fails.
         enough = value > least if above else value >= least
         if not (enough and (value < most if below else value <= most)):
             bounds = [f"above {least:g}" if above else f"at least {least:g}"]
             bounds += [] if infinite else [f"below {most:g}" if below else f"at most {most:g}"]
-            raise ValueError(f"{name} must be {' and '.join(bounds)}, not {_shown(value)}")
+            wanted = f"{' and '.join(bounds)}{instead}"
+            raise ValueError(f"{name} must be {wanted}, not {_shown(value)}")
         return value
 
     return row

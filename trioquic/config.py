@@ -143,9 +143,9 @@ class TransportConfig:
     idle_timeout: float = _checks.checked(30.0, _checks.number())
     """End the connection after this silence (RFC 9000 section 10.1); the server may want less, and
     it is never less than 3 PTO. 0: never."""
-    keep_alive: float = _checks.checked(0.0, _checks.number())
-    """Send a PING after this silence, so that neither the idle timeout nor a NAT ends the
-    connection (RFC 9000 section 10.1.2). 0: never."""
+    keep_alive: float = _checks.checked(0.0, _checks.number(0.1, never=0.0))
+    """Send a PING after this silence, 0.1 at least, so that neither the idle timeout nor a NAT ends
+    the connection (RFC 9000 section 10.1.2). 0: never."""
     handshake_timeout: float = _checks.checked(10.0, _checks.number(above=True))
     """How long each of the server's addresses is given to complete the handshake; then it is
     `HandshakeTimeoutError`, if no other one has done better."""
@@ -158,9 +158,10 @@ class TransportConfig:
     # RFC 9000 section 18.2: values of 2**14 ms or more are invalid
     max_ack_delay: float = _checks.checked(0.025, _checks.number(0, 16.384, above=True, below=True))
     """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms."""
-    initial_max_data: int = _checks.checked(2 * _MIB, _checks.whole(0))
+    # Windows grow with what was read, and so not from nothing.
+    initial_max_data: int = _checks.checked(2 * _MIB, _checks.whole(1))
     """Window of the whole connection at the start."""
-    initial_max_stream_data: int = _checks.checked(_MIB, _checks.whole(0))
+    initial_max_stream_data: int = _checks.checked(_MIB, _checks.whole(1))
     """Window of each stream at the start."""
     max_data: int = _checks.checked(24 * _MIB, _checks.whole(0))
     """The most that the connection's window grows to."""

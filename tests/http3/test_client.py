@@ -446,3 +446,10 @@ def test_not_under_asyncio() -> None:
             await http3.Client().__aenter__()
 
     anyio.run(work, backend="asyncio")
+
+
+async def test_windows_grow_from_one_byte(autojump_clock: Clock) -> None:
+    least = trioquic.TransportConfig(initial_max_data=1, initial_max_stream_data=1)
+    async with visited(transport=least) as (site, client):
+        response = await client.get(f"{site.url}/bytes/20000")
+        assert is_pattern(response.content) and len(response.content) == 20_000

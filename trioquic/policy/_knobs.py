@@ -64,10 +64,10 @@ class Knobs:
     connection moves to a path that was asked and has not answered either, if no other has."""
     standby: int = _checks.checked(1, _checks.whole(0, 256))
     """How many other paths to keep validated, so that a failover costs no validation."""
-    standby_interval: float = _checks.checked(25.0, _checks.number(infinite=True))
-    """Seconds after which a standby path is challenged again: before a NAT forgets it. Infinity:
-    never."""
-    metered_standby_interval: float = _checks.checked(inf, _checks.number(infinite=True))
+    standby_interval: float = _checks.checked(25.0, _checks.number(0.1, never=inf))
+    """Seconds after which a standby path is challenged again, 0.1 at least: before a NAT forgets
+    it. Infinity: never."""
+    metered_standby_interval: float = _checks.checked(inf, _checks.number(0.1, never=inf))
     """The same on a metered network; infinity: it is validated once."""
     move_back_after: float = _checks.checked(1.0, _checks.number(infinite=True))
     """Seconds a better network must have been validated before the connection returns to it. Each
