@@ -224,6 +224,30 @@ async def test_another_server_says_nothing_of_the_origin(
             assert await way(client) == "HTTP/3"
 
 
+async def test_what_fails_under_another_name_fails_for_that_name(autojump_clock: Clock) -> None:
+    around, other = Around(), {"sni_hostname": "other.example"}
+    async with simulated_site() as site, site.client(**options(around, site)) as client:
+        assert await way(client) == "HTTP/3"
+        with pytest.raises(httpx.ConnectError, match=r"other\.example"):
+            await client.get("/bytes/1", extensions=other)
+        assert await way(client) == "HTTP/3"
+        response = await client.get("/bytes/1", extensions=other)
+        assert response.text == "around"
+
+
+async def test_a_place_that_does_not_serve_another_name_serves_the_origin(
+    autojump_clock: Clock,
+) -> None:
+    around, url = Around('h3=":4433"'), f"https://{NAME}"
+    async with simulated_site() as site:
+        async with site.client(**options(around, site, mode="alt-svc")) as client:
+            assert await way(client, url) == "around"
+            around.alt_svc = None
+            response = await client.get(f"{url}/misdirected", headers={"host": "b.example"})
+            assert response.text == "around"
+            assert await way(client, f"{url}/bytes/1") == "HTTP/3"
+
+
 async def test_another_place_for_the_same_origin(autojump_clock: Clock) -> None:
     """The URL's port has nothing; an alternative has, with the origin's certificate."""
     around = Around(f'h3="{SERVER}:4433"; ma=60')

@@ -22,6 +22,7 @@ MISDIRECTED: Final = 421
 
 Mode: TypeAlias = Literal["direct", "alt-svc", "only"]
 
+_Place: TypeAlias = tuple[Origin, str, int, str]
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 # How long a place that does not answer is left alone, in seconds: the first time, and at most
@@ -78,7 +79,7 @@ class Discovery:
         self._mode = mode
         self._other_hosts = other_hosts
         self._known: OrderedDict[Origin, tuple[_Known, ...]] = OrderedDict()
-        self._broken: OrderedDict[tuple[Origin, str, int], _Broken] = OrderedDict()
+        self._broken: OrderedDict[_Place, _Broken] = OrderedDict()
 
     def find(
         self, origin: Origin, server_name: str, now: float, tried: Collection[Endpoint] = ()
@@ -160,8 +161,10 @@ class Discovery:
             self._keep(origin, [one for one in known if one.persist])
 
 
-def _key(endpoint: Endpoint) -> tuple[Origin, str, int]:
-    return endpoint.origin, endpoint.host, endpoint.port
+def _key(endpoint: Endpoint) -> _Place:
+    # A server that is asked under another name may have no certificate for it, which says nothing
+    # of those who ask under the origin's.
+    return endpoint.origin, endpoint.host, endpoint.port, endpoint.server_name
 
 
 def _shorten(memory: OrderedDict[_K, _V]) -> None:

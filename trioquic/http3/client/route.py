@@ -113,7 +113,8 @@ class HTTP3Route:
                     self._discovery.heard(self._call.origin, exchange.head, trio.current_time())
                 return exchange
             # not from this place, whatever the method
-            self._discovery.misdirected(place)
+            if not self._call.any_origin:
+                self._discovery.misdirected(place)
             if not self._call.can_be_repeated:
                 return exchange
             await exchange.aclose()
