@@ -453,3 +453,14 @@ async def test_windows_grow_from_one_byte(autojump_clock: Clock) -> None:
     async with visited(transport=least) as (site, client):
         response = await client.get(f"{site.url}/bytes/20000")
         assert is_pattern(response.content) and len(response.content) == 20_000
+
+
+async def test_methods_are_sent_in_capitals(autojump_clock: Clock) -> None:
+    async with visited() as (site, client):
+        assert (await client.request("get", f"{site.url}/json")).json()[":method"] == "GET"
+        async with client.stream("Put", f"{site.url}/json", content=b"x") as response:
+            assert b'"PUT"' in await response.read()
+        with pytest.raises(ValueError, match="not a method: 'gr\xfc\xdfe'"):
+            await client.request("gr\xfc\xdfe", site.url)
+        with pytest.raises(TypeError, match="method must be a str, not bytes"):
+            await client.request(b"GET", site.url)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ from .settings import PoolLimits, Settings
 HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
 # Once its response is complete a request may be so, too: as long as it gets on, in seconds
 _STILL: Final = 5.0
-_URL: Final = _checks.instance(str)
+_TEXT: Final = _checks.instance(str)
 _LIMIT: Final = _checks.optional(_checks.whole(0))
 _PRIORITY: Final = _checks.optional(_checks.instance(Priority))
 
@@ -155,11 +155,11 @@ class Client:
     ) -> CompleteResponse:
         """A request, and all of the response to it.
 
-        `content` is sent as it is, `json` as JSON (RFC 8259), called `application/json` unless
-        `headers`, or those of the client, have a Content-Type. Who is named in `url` (RFC 7617) is
-        sent as an Authorization field, if `headers` has none. At most `max_redirects` redirects are
-        followed, those of the client by default; 0: a redirect is a response like others.
-        Authorization, Cookie and Host fields go to the origin of `url` only.
+        `method` is sent in capitals, `content` as it is, `json` as JSON (RFC 8259), called
+        `application/json` unless `headers`, or those of the client, have a Content-Type. Who is
+        named in `url` (RFC 7617) is sent as an Authorization field, if `headers` has none. At most
+        `max_redirects` redirects are followed, those of the client by default; 0: a redirect is a
+        response like others. Authorization, Cookie and Host fields go to the origin of `url` only.
 
         Raises `HTTP3Error` (`RedirectError`; if the response is larger than `max_bytes`; and others
         of the server's doing), `trioquic.HandshakeError` and OSError if there is no connection,
@@ -232,7 +232,8 @@ class Client:
     ) -> tuple[Call, str]:
         """The request, and its URL as the server is asked for it. What can be checked is checked
         here, before anything is sent."""
-        _checks.check(_URL, "url", url)
+        _checks.check(_TEXT, "url", url)
+        _checks.check(_TEXT, "method", method)
         _checks.check(_PRIORITY, "priority", priority)
         sent = checked_content(content)
         if content is not None and json is not None:
@@ -246,7 +247,8 @@ class Client:
             if all(name != b"content-type" for name, _ in fields):
                 fields.append((b"content-type", b"application/json"))
         call = Call(
-            method=method,
+            # as applications write it; on the wire "get" is another method (RFC 9110 section 9.1)
+            method=method.upper(),
             origin=target.origin,
             authority=target.authority,
             path=target.path,
