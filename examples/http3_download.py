@@ -16,6 +16,8 @@ import trio
 import trioquic
 from trioquic import http3
 
+from .options import run
+
 
 async def tell_paths(
     conn: trioquic.Connection, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -40,27 +42,31 @@ async def download(conn: trioquic.Connection, url: str, moves: int) -> str:
     return digest.hexdigest()
 
 
-async def main(url: str, ca_file: str | None, moves: int) -> None:
-    parts = urlsplit(url)
+async def main(options: argparse.Namespace) -> None:
+    parts = urlsplit(options.url)
     async with trioquic.open_connection(
         parts.hostname or "",
         parts.port or 443,
         alpn=["h3"],
-        tls=trioquic.TLSConfig(ca_file=ca_file),
+        tls=trioquic.TLSConfig(ca_file=options.cafile),
     ) as conn:
         async with trio.open_nursery() as nursery:
             await nursery.start(tell_paths, conn)
-            print(await download(conn, url, moves))
+            print(await download(conn, options.url, options.moves))
             nursery.cancel_scope.cancel()
+
+
+def https_url(text: str) -> str:
+    """A URL as the command line has it."""
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or parts.port == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no https URL")
+    return text
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("url")
+    parser.add_argument("url", type=https_url)
     parser.add_argument("--cafile", help="trust this root instead of certifi's")
     parser.add_argument("--moves", type=int, default=0, help="how often to move to a new port")
-    options = parser.parse_args()
-    try:
-        trio.run(main, options.url, options.cafile, options.moves)
-    except (trioquic.QuicError, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    sys.exit(run(main, parser.parse_args()))

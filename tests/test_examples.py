@@ -20,7 +20,7 @@ from examples.demo import ACCESSES, Download, check
 from examples.world import Child, World, child
 from tests.certificates import Certificates
 from tests.programs import needs
-from tests.servers import aioquic_server, gtlsserver
+from tests.servers import aioquic_server, caddy, gtlsserver
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE = 10.0
@@ -95,6 +95,25 @@ async def test_a_download_over_http3_that_moves(certs: Certificates, tmp_path: P
             hashlib.sha256(b"contents" * 1_000_000).hexdigest()
         )
         assert result.stderr.count(b"Migrated(") == 2
+
+
+@needs("caddy")
+async def test_a_download_over_http3_that_may_not_move(certs: Certificates, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"contents" * 100_000)
+    async with caddy(certs.server, root=tmp_path) as server:
+        url = f"https://localhost:{server.port}/file"
+        arguments = ["-m", "examples.http3_download", url, "--cafile", str(server.ca_file)]
+        result = await run(*arguments, "--moves", "3")
+        assert result.returncode == 1
+        assert b"MigrationNotAllowedError: " in result.stderr.splitlines()[-1]
+        assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("url", ["localhost/file", "http://localhost/file", "https://localhost:x/"])
+async def test_a_url_that_the_download_does_not_take(url: str) -> None:
+    result = await run("-m", "examples.http3_download", url)
+    assert result.returncode == 2
+    assert url.encode() in result.stderr and b"Traceback" not in result.stderr
 
 
 @needs("gtlsserver")
