@@ -18,7 +18,7 @@ from trioquic.cli.connections import Connections
 from trioquic.cli.downloads import fetch_all
 from trioquic.cli.progress import Display
 from trioquic.cli.sink import Sink
-from trioquic.cli.transfer import Job
+from trioquic.cli.transfer import Job, Transfer
 from trioquic.http3.client.settings import Settings
 
 Clock = trio.testing.MockClock
@@ -210,6 +210,34 @@ async def test_a_download_goes_on_over_another_network(autojump_clock: Clock) ->
         assert paused == f"content paused for {handover['gap'] * 1000:.0f} ms"
         used = [p["interface"] for p in connection["paths"] if p["bytes_received"] > CUT_AT / 2]
         assert used == ["wlan0", "wwan0"]
+
+
+async def test_a_connection_beside_it_that_is_idle_tells_nothing(autojump_clock: Clock) -> None:
+    async with web() as here:
+        settings = Settings(
+            tls=trioquic.TLSConfig(ca_data=credentials().ca_pem),
+            networks=here.world.phone,
+            migration=trioquic.MigrationPolicy(only_interfaces=["wlan0", "wwan0"]),
+        )
+        connections = Connections(settings, here.shown.tell, trio.current_time())
+        url = f"https://{AUTHORITY}:{PORT}"
+        with here.world.phone.as_current():
+            async with connections.opened():
+                for job in (
+                    Job(url=f"{url}/bytes/10", sink=Memory()),
+                    Job(url=f"{url}/file", sink=Memory(lambda: here.world.wifi.down())),
+                ):
+                    await Transfer(job, connections, retries=3, redirects=0).run()
+                    assert job.error is None
+                    assert connections._origins is not None
+                    pool = connections._origins.pool
+                    if len(pool.connections) == 1:
+                        # as where the server took no more requests on the first
+                        await pool._start(pool.connections[0].endpoint).settled.wait()
+                await trio.sleep(1)
+                moves = [len(one.handovers) for one in connections.all]
+        assert moves == [1, 1]
+        assert [line.partition(" ")[0] for line in here.shown.lines] == ["moved"]
 
 
 async def test_only_the_named_interfaces_are_used(autojump_clock: Clock) -> None:

@@ -153,7 +153,8 @@ class WatchedConnection:
         # silent paths are asked again and again
         if isinstance(event, Migrated | PathRecovered):
             self._told.clear()
-        if text is not None and text not in self._told:
+        # One beside that in use, which nothing comes on, would say the same once more.
+        if text is not None and text not in self._told and self.pooled.users:
             self._told.add(text)
             self._tell(text)
 
