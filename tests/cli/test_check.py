@@ -102,8 +102,17 @@ async def test_nobody_there() -> None:
     assert "no connection" in result.stdout
 
 
+async def test_an_interface_that_is_not_there() -> None:
+    result = await trioquic("check", "127.0.0.1:9", "--interface", "eth99")
+    assert result.exit_code == 1
+    assert "no interface 'eth99'" in " ".join(result.stdout.split())
+    assert "versions" not in result.stdout
+
+
 def test_usage(certs: Certificates) -> None:
     assert invoke("check", "localhost:0").exit_code == 2
+    timeout = invoke("check", "localhost", "--timeout", "nan")
+    assert (timeout.exit_code, "'--timeout': 'nan' is no time" in timeout.stderr) == (2, True)
     assert invoke("check", "localhost", "--cafile", f"{__file__}/no").exit_code == 2
     both = invoke("check", "localhost", "--cafile", certs.ca_file, "--insecure")
     assert both.exit_code == 2

@@ -134,7 +134,13 @@ class Web:
         self.world.server.connections[-1].flush()
 
     async def fetch(
-        self, path: str, sink: Memory, *, copies: int = 1, redirects: int = 10, **options: Any
+        self,
+        path: str,
+        sink: Memory,
+        *,
+        copies: int = 1,
+        redirects: int | None = 10,
+        **options: Any,
     ) -> tuple[Job, list[dict[str, Any]]]:
         """Fetch it; the (first) job, and what became of the connections."""
         url = f"https://{AUTHORITY}:{PORT}{path}"
@@ -150,7 +156,7 @@ async def fetch_jobs(
     here: Web,
     jobs: Sequence[Job],
     *,
-    redirects: int = 10,
+    redirects: int | None = 10,
     only: Sequence[str] = (),
     **options: Any,
 ) -> list[dict[str, Any]]:
@@ -197,7 +203,7 @@ async def test_a_download_goes_on_over_another_network(autojump_clock: Clock) ->
         job, (connection,) = await here.fetch("/file", sink, only=["wlan0", "wwan0"])
         assert sink.content == pattern(SIZE)
         assert sink.finished
-        assert job.summary()["bytes"] == SIZE
+        assert (job.summary()["bytes"], job.summary()["output"]) == (SIZE, "memory")
         assert (job.summary()["resumed"], job.summary()["restarted"]) == (0, 0)
         (handover,) = connection["handovers"]
         assert handover["old"].startswith("wlan0")
@@ -496,6 +502,9 @@ async def test_redirects(autojump_clock: Clock) -> None:
         job, _ = await here.fetch("/moved/3", Memory(), redirects=2)
         assert (job.exit_code, job.summary()["status"]) == (failures.REDIRECTS, 302)
         job, _ = await here.fetch("/moved/1", Memory(), redirects=0)
+        assert job.exit_code == failures.REDIRECTS
+        assert str(job.error).startswith("too many redirects, the last to ")
+        job, _ = await here.fetch("/moved/1", Memory(), redirects=None)
         assert job.exit_code == failures.HTTP_STATUS
         assert job.error == "status 302, redirected to ../file: follow with -L"
         job, _ = await here.fetch("/away", Memory())
@@ -522,7 +531,7 @@ async def test_an_error_names_where_it_was_asked_and_where_it_failed(autojump_cl
 async def test_what_goes_wrong_above(autojump_clock: Clock) -> None:
     async with web() as here:
         job, _ = await here.fetch("/status/503", Memory())
-        assert job.summary()["sha256"] is None
+        assert (job.summary()["sha256"], job.summary()["output"]) == (None, None)
         assert (job.exit_code, job.error) == (failures.HTTP_STATUS, "status 503")
         job, _ = await here.fetch("/reset/258", Memory())
         assert job.exit_code == failures.HTTP3

@@ -216,9 +216,16 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
     [
         ([], "Missing argument"),
         (["http://example.org/"], "is not an https URL"),
-        (["https://example.org/", "--interface", ""], "interfaces: '' is no name"),
-        (["https://example.org:99999/"], "is not an https URL"),
-        (["https://example.org:0/"], "is not an https URL"),
+        (["https://example.org/", "--interface", ""], "'--interface': '' is no name"),
+        (["https://example.org/", "--prefer-interface", ""], "'--prefer-interface': '' is no name"),
+        (["https://example.org/", "-o", ""], "'-o' / '--output': '' is no name"),
+        (["https://example.org/", "--sessions", ""], "'--sessions': '' is no name"),
+        (
+            ["https://example.org/", "--connect-timeout", "nan"],
+            "'--connect-timeout': 'nan' is no time",
+        ),
+        (["https://example.org/", "--connect-timeout", "inf"], "'--connect-timeout': inf is not"),
+        (["https://[/", "-O"], "no file name"),
         (["https://a.example/", "-o", "x", "-o", "y"], "more -o than URLs"),
         (["https://a.example/x", "https://b.example/x", "-O"], "two URLs go into one file: x"),
         (["https://a.example/", "-O"], "no file name"),
@@ -230,13 +237,36 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
             "--interface a is not among --only-interface",
         ),
         (["https://a.example/", "--qlog", f"{__file__}/no"], "does not exist"),
-        (["https://a.example/", "--keylog", ""], "keylog_file must be the path of a file"),
+        (["https://a.example/", "--keylog", ""], "'--keylog': '' is no name"),
     ],
 )
 def test_usage(arguments: list[str], reason: str) -> None:
     result = invoke("fetch", *arguments)
     assert result.exit_code == 2
     assert reason in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "https://localhost:99999/a",
+            "'https://localhost:99999/a' makes no sense: ports are numbers",
+        ),
+        ("https://localhost:0/", "has port 0"),
+        ("https:///a", "'https:///a' has no host"),
+        ("https:a", "'https:a' has no host"),
+        ("https://127.1:8443/", "'127.1' is no IPv4 address"),
+        ("https://a\u2603-.example/", "is no host name"),
+        ("https://[/", "makes no sense"),
+    ],
+)
+def test_a_url_that_makes_no_sense(url: str, reason: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    result = invoke("fetch", url, "-o", target)
+    assert result.exit_code == failures.BAD_URL
+    assert reason in result.stderr
+    assert not list(tmp_path.glob("*target*"))
 
 
 async def test_bars_on_a_terminal(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:

@@ -57,4 +57,8 @@ def test_an_unknown_host() -> None:
 def test_names_that_are_none(option: str) -> None:
     result = invoke("paths", "127.0.0.1", option, "")
     assert result.exit_code == 2
-    assert "'' is no name" in result.stderr
+    assert f"'{option}': '' is no name" in result.stderr
+    # one that may come, but is not there now
+    result = invoke("paths", "127.0.0.1", option, "eth99")
+    assert result.exit_code == 0
+    assert "There is no interface 'eth99'." in result.stdout.splitlines()

@@ -21,7 +21,7 @@ from .versions import is_reserved, version_name
 @click.option("--alpn", multiple=True, default=["h3"], help="Offer this protocol [h3]. Repeatable.")
 @click.option("--server-name", help="The name that the certificate must have, HOST by default.")
 @options.interfaces("Start from the first, and move to each. All by default. Repeatable.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=5.0, help="Seconds.")
+@click.option("--timeout", type=options.Seconds(), default=5.0, help="Seconds.")
 @options.as_json("Print JSON instead of a table.")
 def check(
     target: str,

@@ -21,7 +21,7 @@ async def fetch_all(
     settings: Settings,
     shown: Display,
     retries: int,
-    redirects: int,
+    redirects: int | None,
     verbose: bool = False,
 ) -> list[dict[str, Any]]:
     """Do all jobs; returns what became of the connections."""

@@ -30,6 +30,7 @@ _KEEP_ALIVE: Final = 10.0
     "-o",
     "--output",
     "outputs",
+    callback=options.named,
     multiple=True,
     metavar="FILE",
     help="For the next URL; - is standard output.",
@@ -49,9 +50,7 @@ _KEEP_ALIVE: Final = 10.0
 @options.prefer_interfaces
 @options.only_interfaces
 @options.leave_tunnel
-@click.option(
-    "--connect-timeout", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds."
-)
+@click.option("--connect-timeout", type=options.Seconds(), default=10.0, help="Seconds.")
 @click.option("-s", "--silent", is_flag=True, help="Show neither progress nor handovers.")
 @click.option("-v", "--verbose", is_flag=True, help="Show how connections begin.")
 @options.as_json("Print a summary as JSON on standard output.")
@@ -61,10 +60,16 @@ _KEEP_ALIVE: Final = 10.0
     type=click.Path(exists=True, file_okay=False),
     help="Write a trace of each connection there (docs/qlog.md).",
 )
-@click.option("--keylog", metavar="FILE", help="Append TLS secrets there (SSLKEYLOGFILE format).")
+@click.option(
+    "--keylog",
+    metavar="FILE",
+    callback=options.named,
+    help="Append TLS secrets there (SSLKEYLOGFILE format).",
+)
 @click.option(
     "--sessions",
     metavar="FILE",
+    callback=options.named,
     help="Keep there what lets the next connection start faster (docs/sessions.md)"
     " [sessions.json in the user's folder for state].",
 )
@@ -129,7 +134,7 @@ def fetch(
             sessions=store,
             early_data=early_data and store is not None,
         )
-    redirects = max_redirs if location else 0
+    redirects = max_redirs if location else None
     with display(silent=silent) as screen, kept.trouble_told(screen.tell):
         connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose)
     _tell_results(jobs, connections, tell, as_json=as_json)
@@ -190,7 +195,10 @@ def _sink(url: str, output: str | None, remote_name: bool) -> Sink:
 
 
 def _remote_name(url: str) -> str:
-    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    try:
+        name = unquote(urlsplit(url).path.rpartition("/")[2])
+    except ValueError:
+        name = ""
     if name in ("", ".", "..") or any(c in "/\\" or not c.isprintable() for c in name):
         raise click.UsageError(f"-O: there is no file name in {without_password(url)!r}")
     return name

@@ -1,5 +1,10 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what their values must be.
 
+What the library would refuse, too, is refused here where that names the option, which is called
+otherwise than the argument.
+"""
+
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -7,13 +12,38 @@ from typing import Any, TypeAlias
 import click
 
 from .. import TLSConfig
+from .._checks import LONGEST
 
 Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class Seconds(click.FloatRange):
+    """A time, above 0."""
+
+    def __init__(self) -> None:
+        super().__init__(0, LONGEST, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """NaN is in every range, as it compares false."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no time", param, ctx)
+        return seconds
+
+
+def named(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """For options whose values are names of something that need not be there yet."""
+    for name in value if isinstance(value, tuple) else (value,):
+        if name is not None and (not name or "\0" in name):
+            raise click.BadParameter(f"{name!r} is no name", ctx, parameter)
+    return value
+
+
 def _names(option: str, parameter: str, text: str) -> Option:
     """An option that may come any number of times."""
-    return click.option(option, parameter, multiple=True, metavar="NAME", help=text)
+    return click.option(option, parameter, multiple=True, metavar="NAME", callback=named, help=text)
 
 
 cafile: Option = click.option(

@@ -59,6 +59,10 @@ def paths(
     if host is not None:
         chosen = {(route.interface, route.remote) for route in routes or () if route.chosen}
         console.print(_pair_table(host, pairs, chosen))
+        known = {interface.name for interface in interfaces}
+        for name in dict.fromkeys((*only_interfaces, *prefer_interfaces)):
+            if name not in known:
+                console.print(f"There is no interface {safe(repr(name))}.")
         if not pairs:
             console.print(f"No interface leads to {', '.join(remotes)}.")
         if routes is None:

@@ -25,7 +25,7 @@ from . import failures
 from .connections import Connections
 from .failures import FetchError, RetryError, connecting_failed, request_failed
 from .handovers import WatchedConnection
-from .sink import Sink
+from .sink import File, Sink
 from .urls import redirected, target_of
 
 _PARTIAL: Final = 206
@@ -79,13 +79,18 @@ class Job:
             where.append(f"redirected to {self.final_url}")
         return ": ".join([*where, self.error])
 
+    @property
+    def is_written(self) -> bool:
+        """Whether there is something where the content goes: a file appears when it is complete."""
+        return self.error is None or (self.received > 0 and not isinstance(self.sink, File))
+
     def summary(self) -> dict[str, Any]:
         """The result, for programs."""
         return {
             "url": without_password(self.url),
             "final_url": self.final_url,
             "status": self.status,
-            "output": self.sink.name,
+            "output": self.sink.name if self.is_written else None,
             "bytes": self.received,
             "seconds": self.seconds,
             "sha256": self.sink.sha256 if self.error is None else None,
@@ -102,9 +107,11 @@ class _LeftError(Exception):
 
 class Transfer:
     """Fetches one URL into a sink. `retries` is how often in a row a lost connection is made again
-    without much that is new, `redirects` how many are followed."""
+    without much that is new, `redirects` how many are followed, if it is not None."""
 
-    def __init__(self, job: Job, connections: Connections, *, retries: int, redirects: int) -> None:
+    def __init__(
+        self, job: Job, connections: Connections, *, retries: int, redirects: int | None
+    ) -> None:
         self._job = job
         self._sink = job.sink
         self._connections = connections
@@ -243,7 +250,7 @@ class Transfer:
         job.status = response.status
         location = response.header("location")
         if is_redirect(response.status) and location is not None:
-            if not self._redirects:
+            if self._redirects is None:
                 where = without_password(location)
                 text = f"status {response.status}, redirected to {where}: follow with -L"
                 raise FetchError(failures.HTTP_STATUS, text)

@@ -54,15 +54,15 @@ def parse_url(url: str) -> Target:
         raise ValueError(f"{without_password(url)!r} has blanks or control characters")
     try:
         parts = urlsplit(url)
-        port = _PORT if parts.port is None else parts.port
     except ValueError:
         # what is wrong may be a part of the password
         raise ValueError(f"{without_password(url)!r} makes no sense") from None
     if parts.scheme != "https":
         raise ValueError(f"HTTP/3 needs an https URL, not {without_password(url)!r}")
-    if port == 0:
-        raise ValueError(f"{without_password(url)!r} has port 0, which is none")
-    host = _host(parts.hostname or "")
+    port = _port(parts)
+    if not parts.hostname:
+        raise ValueError(f"{without_password(url)!r} has no host")
+    host = _host(parts.hostname)
     name, _, _ = host.partition("%")
     if "[" in parts.netloc and (":" not in name or not _BRACKETED.search(parts.netloc)):
         raise ValueError(f"only IPv6 addresses have brackets, not {name!r}")
@@ -76,6 +76,18 @@ def parse_url(url: str) -> Target:
         authority=netloc,
         path=_quoted(parts.path or "/") + (f"?{_quoted(parts.query)}" if parts.query else ""),
     )
+
+
+def _port(parts: SplitResult) -> int:
+    """Raises ValueError, also for the beginning of a password with a slash in it."""
+    try:
+        port = _PORT if parts.port is None else parts.port
+    except ValueError:
+        shown = without_password(parts.geturl())
+        raise ValueError(f"{shown!r} makes no sense: ports are numbers up to 65535") from None
+    if port == 0:
+        raise ValueError(f"{without_password(parts.geturl())!r} has port 0, which is none")
+    return port
 
 
 def _quoted(part: str) -> str:
@@ -106,19 +118,28 @@ def _authorization(parts: SplitResult) -> str | None:
 def _host(host: str) -> str:
     """A host as name servers know it (RFC 5890), or an address, its zone as in RFC 6874 or as
     people write it. Raises ValueError."""
-    if not 0 < len(host) <= _LONGEST_NAME:
-        raise ValueError("the host is missing, or too long to be one")
+    if len(host) > _LONGEST_NAME:
+        raise ValueError(f"{host[:20]!r}... is too long to be a host")
     if ":" in host:
         address, percent, zone = host.partition("%")
         if percent:
             zone = zone.removeprefix("25") or zone
-        return str(ipaddress.IPv6Address(address)) + percent + zone
-    # an IDN is longer in ASCII
-    name = host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
+        try:
+            return str(ipaddress.IPv6Address(address)) + percent + zone
+        except ValueError as error:
+            raise ValueError(f"{host!r} is no IPv6 address: {error}") from None
+    try:
+        # an IDN is longer in ASCII
+        name = host if host.isascii() else idna.encode(host, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"{host!r} is no host name: {error}") from None
     labels = name.removesuffix(".").split(".")
     if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"{host!r} is no host name")
     if labels[-1].isdigit():
         # what looks like an address is one
-        ipaddress.IPv4Address(name)
+        try:
+            ipaddress.IPv4Address(name)
+        except ValueError as error:
+            raise ValueError(f"{host!r} is no IPv4 address: {error}") from None
     return name
