@@ -153,7 +153,8 @@ class StopSendingError(_StreamError):
 
 
 class DatagramError(QuicError):
-    """A datagram cannot be sent (RFC 9221): it is too large, or the server takes none."""
+    """A datagram cannot be sent (RFC 9221), as it is too large or the server takes none; or none
+    can be received, as the server was not told that it may send some."""
 
 
 # -- paths -----------------------------------------------------------------------------------------

@@ -91,6 +91,19 @@ async def test_a_server_that_takes_none(autojump_clock: Clock) -> None:
             conn.send_datagram(b"")
 
 
+async def test_a_client_that_takes_none(autojump_clock: Clock) -> None:
+    servers: list[Echo] = []
+    async with phone_world(options(servers)) as world:
+        async with dial(world) as conn:
+            # sending needs no more than the server's word
+            assert await conn.send_datagram(b"x").wait() is DatagramOutcome.ACKNOWLEDGED
+            for _ in range(2):
+                with pytest.raises(trioquic.DatagramError, match="datagrams=True"):
+                    await conn.receive_datagram()
+        with pytest.raises(trio.ClosedResourceError):
+            await conn.receive_datagram()
+
+
 async def test_losses_are_told(autojump_clock: Clock) -> None:
     servers: list[Echo] = []
     async with phone_world(options(servers), wifi={"loss": 0.3}) as world, dial(world) as conn:

@@ -288,9 +288,9 @@ class Connection(
     async def receive_datagram(self) -> bytes:
         """The next datagram of the server's (RFC 9221), oldest first.
 
-        The server sends some only with `TransportConfig.datagrams`. Any number of tasks may wait.
-        Raises what ended the connection, after what had arrived was read. Cancelled, nothing is
-        lost.
+        Any number of tasks may wait. Raises `DatagramError` without `TransportConfig.datagrams`, as
+        the server may send none then, and what ended the connection, after what had arrived was
+        read. Cancelled, nothing is lost.
         """
         return await self._datagrams.receive()
 
@@ -415,12 +415,14 @@ def make_connection(
     by_hand: ByHand,
     supervisor: Supervisor,
     authority: Authority,
+    *,
+    accepts_datagrams: bool,
 ) -> Connection:
     """The public face of a connection."""
     conn = create(Connection)
     conn._driver = driver
     conn._streams = StreamOpener(driver)
-    conn._datagrams = DatagramChannel(driver)
+    conn._datagrams = DatagramChannel(driver, accepts=accepts_datagrams)
     conn._paths = paths
     conn._by_hand = by_hand
     conn._supervisor = supervisor

@@ -107,7 +107,15 @@ class ConnectionTask:
                 supervisor = Supervisor(driver, paths, adder, plan.migration, plan.networks)
                 by_hand = ByHand(driver, paths, adder, plan.migration.linger)
                 authority = Authority(plan.host, plan.tls)
-                connect = partial(make_connection, driver, paths, by_hand, supervisor, authority)
+                connect = partial(
+                    make_connection,
+                    driver,
+                    paths,
+                    by_hand,
+                    supervisor,
+                    authority,
+                    accepts_datagrams=plan.transport.datagrams,
+                )
                 nursery.start_soon(supervisor.run, nursery)
                 refusals = Refusals(driver, refused, nursery.start_soon, beside)
                 failure = await self._serve(nursery, paths, refusals, lambda: tell(connect()))

@@ -49,12 +49,13 @@ class DatagramReceipt(metaclass=NoPublicConstructor, made_by="Connection.send_da
 
 
 class DatagramChannel:
-    """Sends and receives on one connection."""
+    """Sends and receives on one connection. `accepts`: the server was told that it may send."""
 
-    __slots__ = ("_driver",)
+    __slots__ = ("_accepts", "_driver")
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, *, accepts: bool) -> None:
         self._driver = driver
+        self._accepts = accepts
 
     def send(self, data: bytes) -> DatagramReceipt:
         """Queue `data`, to leave with this turn."""
@@ -79,6 +80,12 @@ class DatagramChannel:
         driver = self._driver
         if driver.life.unusable:
             driver.life.check_open()
+        if not self._accepts:
+            # none will ever come
+            raise DatagramError(
+                "the server may send no datagrams: open the connection with"
+                " transport=TransportConfig(datagrams=True)"
+            )
         data = driver.core.datagrams.take()
         if data is not None:
             await trio.lowlevel.cancel_shielded_checkpoint()
