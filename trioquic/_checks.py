@@ -210,9 +210,17 @@ def instance(*kinds: type, wanted: str = "") -> Row:
     def row(name: str, value: object) -> object:
         if not isinstance(value, kinds):
             raise wrong_type(name, described, value)
+        made(name, value)
         return value
 
     return row
+
+
+def made(name: str, value: object) -> None:
+    """No class: one has all the methods that its objects have, and so passes for a protocol."""
+    if isinstance(value, type):
+        what = value.__name__
+        raise TypeError(f"{name} must be an object, not the class {what}: write {what}()")
 
 
 def several(kind: type) -> Row:

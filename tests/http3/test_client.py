@@ -464,3 +464,12 @@ async def test_methods_are_sent_in_capitals(autojump_clock: Clock) -> None:
             await client.request("gr\xfc\xdfe", site.url)
         with pytest.raises(TypeError, match="method must be a str, not bytes"):
             await client.request(b"GET", site.url)  # type: ignore[arg-type]
+
+
+async def test_a_field_that_cannot_be_sent_is_named() -> None:
+    async with http3.Client() as client:
+        for value in ("5 \u20ac", "\u20ac"):
+            with pytest.raises(ValueError, match="the value of x-price has '\u20ac'"):
+                await client.get("https://a.example/", headers=[("X-Price", value)])
+        with pytest.raises(ValueError, match="not a field name: '\u20ac'"):
+            await client.get("https://a.example/", headers=[("\u20ac", "5")])

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from tests.sim_server import pattern
 from trioquic.http3 import Priority
 
-from .site import is_pattern, pool_of, website
+from .site import is_pattern, pool_of, simulated_site, website
 
 
 async def test_requests_share_a_connection() -> None:
@@ -181,6 +182,14 @@ async def test_the_server_name_of_the_certificate() -> None:
         assert response.status_code == 200
         with pytest.raises(httpx.ConnectError, match=r"other\.example"):
             await client.get("/bytes/1", extensions={"sni_hostname": "other.example"})
+
+
+async def test_a_target_that_is_a_text(autojump_clock: trio.testing.MockClock) -> None:
+    async with simulated_site() as site, site.client() as client:
+        with pytest.raises(TypeError, match='the extension "target" must be bytes, not str'):
+            await client.get("/", extensions={"target": "/bytes/1"})
+        response = await client.get("/", extensions={"target": b"/bytes/1"})
+        assert is_pattern(response.content)
 
 
 async def test_redirects_and_cookies() -> None:

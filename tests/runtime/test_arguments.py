@@ -11,6 +11,7 @@ import trio.testing
 
 import trioquic
 from tests.certificates import Certificates
+from tests.sim_world import SERVER, WIFI6
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
 
 from .world import dial, phone_world
@@ -92,6 +93,20 @@ async def test_an_unknown_host(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         with pytest.raises(socket.gaierror):
             async with dial(world, "nobody.example"):
+                raise AssertionError("connected")
+
+
+async def test_a_host_without_addresses_like_the_local_one(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_world() as world:
+        world.net.name("four.example", SERVER)
+        wanted = f"local is {WIFI6}, and four.example has no IPv6 address"
+        with pytest.raises(trioquic.LocalAddressError, match=wanted):
+            async with dial(world, "four.example", local=WIFI6):
+                raise AssertionError("connected")
+        with pytest.raises(socket.gaierror):
+            async with dial(world, "nobody.example", local=WIFI6):
                 raise AssertionError("connected")
 
 

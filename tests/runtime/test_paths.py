@@ -328,6 +328,8 @@ async def test_local_addresses_that_cannot_be_used(
                 with pytest.raises(trioquic.LocalAddressError) as caught:
                     await call(local="192.0.2.99")
                 assert caught.value.errno == errno.EADDRNOTAVAIL
+                with pytest.raises(trioquic.LocalAddressError, match="differ in IP version"):
+                    await call(local="2001:db8:2::7")
                 with pytest.raises(ValueError, match="must be an IP address"):
                     await call(local="elsewhere")
                 with pytest.raises(ValueError, match="local_port"):

@@ -94,6 +94,16 @@ async def test_open_connection(autojump_clock: trio.testing.MockClock) -> None:
         (lambda: opening(migration=True), TypeError, "migration must be a MigrationPolicy, not b"),
         (lambda: opening(networks="eth0"), TypeError, "networks must have the methods of Netw"),
         (lambda: opening(sessions="s.json"), TypeError, "sessions must have the methods of Ses"),
+        (
+            lambda: opening(networks=trioquic.ManualNetworks),
+            TypeError,
+            r"networks must be an object, not the class ManualNetworks: write ManualNetworks\(\)",
+        ),
+        (
+            lambda: opening(sessions=trioquic.MemorySessions),
+            TypeError,
+            r"sessions must be an object, not the class MemorySessions: write MemorySessions\(\)",
+        ),
         (lambda: opening(early_data="yes"), TypeError, "early_data must be a bool, not str"),
         (lambda: opening(interface=["wlan0"]), TypeError, "interface must be a str, not list"),
         (lambda: opening(local=5), TypeError, "local must be a str, not int"),
@@ -248,6 +258,16 @@ async def test_http3(autojump_clock: trio.testing.MockClock) -> None:
 
 
 OTHERS: list[Case] = [
+    (
+        lambda: http3.Client(sessions=trioquic.MemorySessions),  # type: ignore[arg-type]
+        TypeError,
+        r"sessions must be an object, not the class MemorySessions: write MemorySessions\(\)",
+    ),
+    (
+        lambda: trioquic.httpx.HTTP3Transport(networks=trioquic.ManualNetworks),  # type: ignore[arg-type]
+        TypeError,
+        "networks must be an object, not the class ManualNetworks",
+    ),
     (lambda: trioquic.FileSessions(5), TypeError, "path must be a path"),  # type: ignore[arg-type]
     (lambda: trioquic.ManualNetworks(5), TypeError, "interfaces must be a sequence of Interface"),  # type: ignore[arg-type]
     (lambda: trioquic.ManualNetworks(["lo"]), TypeError, "each of interfaces must be an Interface"),  # type: ignore[list-item]

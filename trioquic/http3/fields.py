@@ -74,10 +74,13 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
     _checks.check(header_fields, "headers", headers)
     fields = []
     for given_name, given_value in headers:
-        name = _bytes(given_name).lower()
-        value = _bytes(given_value).strip(b" \t")
+        try:
+            name = _bytes(given_name).lower()
+        except UnicodeEncodeError:
+            name = b""
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"not a field name: {given_name!r}")
+        value = _value(name, given_value)
         if not _VALUE.fullmatch(value):
             raise ValueError(f"the value of {name.decode()} has a character that is not allowed")
         if name in CONNECTION_SPECIFIC or (name == b"te" and value.lower() != b"trailers"):
@@ -118,7 +121,7 @@ def pseudo_fields(
     for name, value in given.items():
         _checks.check(_TEXT, name, value)
     _checks.check(_MAYBE_TEXT, "protocol", protocol)
-    if not _TOKEN.fullmatch(_bytes(method)):
+    if not method.isascii() or not _TOKEN.fullmatch(_bytes(method)):
         raise ValueError(f"not a method: {method!r}")
     fields = [(b":method", _bytes(method)), (b":authority", _visible("authority", authority))]
     if method == "CONNECT" and protocol is None:
@@ -182,6 +185,17 @@ def malformed(reason: str) -> MalformedResponseError:
 
 def _bytes(text: bytes | str) -> bytes:
     return text.encode("latin-1") if isinstance(text, str) else text
+
+
+def _value(name: bytes, given: bytes | str) -> bytes:
+    try:
+        return _bytes(given).strip(b" \t")
+    except UnicodeEncodeError as error:
+        letter = error.object[error.start]
+        raise ValueError(
+            f"the value of {name.decode()} has {letter!r}, which is not in Latin-1 (RFC 9110"
+            " section 5.5): encode it first"
+        ) from None
 
 
 def _visible(what: str, text: str) -> bytes:

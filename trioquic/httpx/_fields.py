@@ -10,6 +10,7 @@ from typing import Final
 
 import httpx
 
+from .. import _checks
 from ..http3 import Headers
 from ..http3.client.call import Call
 from ..http3.fields import CONNECTION_SPECIFIC
@@ -17,11 +18,13 @@ from ..http3.timeouts import Timeouts
 from ..http3.url import Origin
 
 _HTTPS_PORT: Final = 443
+_TARGET: Final = _checks.instance(bytes, wanted="bytes")
 
 
 def call_of(request: httpx.Request) -> Call:
     """The request as HTTP/3 makes it."""
-    target: bytes = request.extensions.get("target", request.url.raw_path)
+    target = request.extensions.get("target", request.url.raw_path)
+    _checks.check(_TARGET, 'the extension "target"', target)
     return Call(
         method=request.method,
         origin=origin_of(request),

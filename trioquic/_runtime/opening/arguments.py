@@ -136,6 +136,8 @@ def make_plan(
         raise TypeError(
             f"sessions must have the methods of SessionStore; {type(sessions).__name__} has not"
         )
+    _checks.made("networks", networks)
+    _checks.made("sessions", sessions)
     _checks.flag("early_data", early_data)
     if early_data and sessions is None:
         raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")

@@ -9,7 +9,7 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -215,20 +215,37 @@ async def _check_local(plan: Plan) -> None:
 
 async def _resolve(plan: Plan) -> list[Remote]:
     """The server's addresses, in the resolver's order."""
-    family = socket.AF_UNSPEC
-    if plan.local is not None:
-        family = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
     remotes: dict[Remote, None] = {}
     for host in plan.addresses or (plan.host,):
-        # getaddrinfo knows the forms of addresses, too, zones among them
-        found = await trio.socket.getaddrinfo(
-            host, plan.port, family=family, type=socket.SOCK_DGRAM
-        )
-        for entry in found:
+        for entry in await _look_up(host, plan):
             sockaddr = entry[4]
             if entry[0] in (socket.AF_INET, socket.AF_INET6) and isinstance(sockaddr[0], str):
                 remotes[Remote(entry[0], sockaddr)] = None
     return list(remotes)
+
+
+async def _look_up(host: str, plan: Plan) -> list[tuple[Any, ...]]:
+    """What the resolver knows of a host, of the family of `local` if there is one. Raises
+    socket.gaierror, and LocalAddressError if it has addresses of the other family only."""
+    families, unknown = [socket.AF_UNSPEC], None
+    if plan.local is not None:
+        own = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
+        families.insert(0, own)
+    for family in families:
+        try:
+            # getaddrinfo knows the forms of addresses, too, zones among them
+            found = await trio.socket.getaddrinfo(
+                host, plan.port, family=family, type=socket.SOCK_DGRAM
+            )
+        except socket.gaierror as error:
+            unknown = unknown or error
+            continue
+        if unknown is None or plan.local is None:
+            return found
+        text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"
+        raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown
+    assert unknown is not None
+    raise unknown
 
 
 async def _serve_there(

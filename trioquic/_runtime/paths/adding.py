@@ -5,14 +5,18 @@ connection ID is missing, paths that linger are given up for it, and the server 
 what it has just got back.
 """
 
+import errno
+
 import trio
 
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ...causes import CloseCause
+from ...errors import LocalAddressError
 from ...networks import NetworkSource
 from ...paths import Path
 from ...policy import Candidate, MigrationPolicy
 from ..driver import Driver
+from ..endpoints import ip_version
 from ..sockets.binding import bind_socket, connect_socket, interface_of, local_error
 from ..sockets.sockets import DatagramSocket, Remote
 from ..waiting import Reason
@@ -82,6 +86,8 @@ class PathAdder:
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> DatagramSocket:
+        if local is not None:
+            _check_family(local, remote)
         if interface is None and local is None:
             interface = self._paths.reach.interface_for(remote.address[0])
         elif interface is None and local is not None:
@@ -131,3 +137,14 @@ class PathAdder:
     def _check_alive(self) -> None:
         if self._driver.life.ended:
             self._driver.life.check_open()
+
+
+def _check_family(local: str, remote: Remote) -> None:
+    """Raises LocalAddressError for an address from which nothing can be sent there."""
+    # as bare numbers that are mapped (RFC 4291 section 2.5.5.2), IPv4's are of both
+    mapped = remote.address[0].startswith("::ffff:")
+    if not mapped and ip_version(local) != ip_version(remote.address[0].partition("%")[0]):
+        raise LocalAddressError(
+            errno.EAFNOSUPPORT,
+            f"local {local} and the server's address {remote.address[0]} differ in IP version",
+        )
