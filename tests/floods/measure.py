@@ -220,6 +220,8 @@ def work(name: str, batches: int) -> float:
     honest, flooded = attacked(1 << 24), attacked(1 << 20)
     usual, unusual = Meter(honest, True), Meter(flooded, False)
     series = arrivals(flooded, name, random.Random(2))
+    # as many bytes of small packets: what a client admits in advance is soon used up
+    batches *= PACKET_SIZE // SMALL.get(name, PACKET_SIZE)
     for ordinary, (batch, size) in islice(zip(download(honest), series, strict=False), batches):
         usual.feed(ordinary, PACKET_SIZE)
         unusual.feed(batch, size)

@@ -44,6 +44,7 @@ DEAR = [
     "PING",
     "RESET_STREAM",
     "STREAM, every second byte",
+    "three kinds in turn, 130 bytes",
 ]
 
 
