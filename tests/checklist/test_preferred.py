@@ -235,3 +235,18 @@ def test_19_nothing_but_probes_goes_there_before_it_has_answered() -> None:
     world.client.migrate(other, world.now, unvalidated=True)
     goes_on(world)
     no_id_on_two_paths(world)
+
+
+@pytest.mark.parametrize(("server", "own"), [(PUBLIC, "9.9.9.9"), (PUBLIC6, "2606:4700::2")])
+def test_19_our_own_address_is_no_place_for_another_host(server: str, own: str) -> None:
+    six = ":" in own
+    here = (own, 443)
+    offer = PreferredAddressParameter(
+        ipv4=None if six else here,
+        ipv6=here if six else None,
+        connection_id=ID,
+        stateless_reset_token=TOKEN,
+    )
+    refused = None, f"{own} is our own address"
+    assert judge_preferred(offer, (server, 443), (own, 50000)) == refused
+    assert judge_preferred(offer, (own, 4433), (own, 50000)) == (here, "")

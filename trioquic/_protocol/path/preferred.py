@@ -80,10 +80,14 @@ class PreferredAddress:
         return self.state is PreferredState.REACHED
 
     def on_confirmed(
-        self, offer: PreferredAddressParameter | None, handshake_remote: Address | None
+        self,
+        offer: PreferredAddressParameter | None,
+        handshake_remote: Address | None,
+        own: Address | None = None,
     ) -> None:
-        """The handshake is confirmed, so it may be used from now on (section 9.6.1)."""
-        self.address, reason = judge_preferred(offer, handshake_remote)
+        """The handshake is confirmed, so it may be used from now on (section 9.6.1). `own`: where
+        it was made from."""
+        self.address, reason = judge_preferred(offer, handshake_remote, own)
         if self.address is None and not reason:
             return
         if self.address is not None and not self._wanted:
@@ -126,7 +130,9 @@ class PreferredAddress:
 
 
 def judge_preferred(
-    preferred: PreferredAddressParameter | None, handshake_remote: Address | None
+    preferred: PreferredAddressParameter | None,
+    handshake_remote: Address | None,
+    own: Address | None = None,
 ) -> tuple[Address | None, str]:
     """The preferred address of the family in use, if it may be used; else None, and why not, if
     there is one: an empty reason says that the server has none there, or its present one."""
@@ -138,6 +144,9 @@ def judge_preferred(
         return None, ""
     if choice[1] == 0:
         return None, f"{choice[0]} has no port"
+    if own is not None and choice[0] == own[0] != handshake_remote[0]:
+        # section 21.5.3: what listens on this machine may trust it
+        return None, f"{choice[0]} is our own address"
     reach, because = reach_of(ipaddress.ip_address(choice[0]))
     if reach == NOWHERE:
         return None, f"{choice[0]} is no address of a host ({because})"
