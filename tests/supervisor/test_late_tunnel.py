@@ -4,6 +4,7 @@ Whoever sends packets without a path of its own is in the tunnel at once, as the
 so; the connection has a second, for the tunnel to answer, so that nothing is lost."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ from tests.sim_server import ServerOptions
 from trioquic import MigrationPolicy
 
 from .phone import Phone
+from .test_policy import NOW, TIME, VIEW, WIFI
 from .test_tunnel import TUNNEL, outside, phone_with_vpn
 
 LIVE = trioquic.TransportConfig(keep_alive=1.0)
@@ -113,3 +115,14 @@ async def test_a_tunnel_that_goes_again_before_it_was_entered_is_forgotten(
             await trio.sleep(TO_ENTER / 2)
         assert await here.download(100_000) < TO_ENTER
         assert here.heard(trioquic.Migrated) == []
+
+
+@pytest.mark.parametrize("state", ["settled", "silent", "doubtful"])
+def test_the_policy_is_asked_again_when_the_tunnel_has_had_its_time(state: str) -> None:
+    active = replace(WIFI, outside=True, leave_at=NOW + 0.5)
+    if state == "silent":
+        active = replace(active, silent_since=NOW, unanswered_ptos=8)
+    active = replace(active, doubtful=state == "doubtful")
+    view = replace(VIEW, active=active, paths=(active,), candidates=())
+    decision = MigrationPolicy().decide(view, TIME, NOW)
+    assert decision.look_again <= active.leave_at

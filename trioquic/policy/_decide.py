@@ -54,7 +54,8 @@ class MigrationPolicy(Knobs):
         if active is None or any(close.path == active.id for close in gone):
             return urgent.without_path(view, gone, now)
         if active.doubtful:
-            return urgent.doubtful(view, active, now)
+            decision = urgent.doubtful(view, active, now)
+            return replace(decision, look_again=min(decision.look_again, active.leave_at))
         if active.silent_since < inf:
             # Nothing reaches the server, so what is given up brings no new connection ID: only what
             # can be used no more goes, and the others are asked again.
@@ -68,7 +69,9 @@ class MigrationPolicy(Knobs):
             for action in decision.actions
             if not isinstance(action, ClosePath | Challenge) or action.path not in closed
         ]
-        return replace(decision, actions=(*gone, *rest))
+        # beside a tunnel: then it is not usable any more, whatever is done until then
+        look_again = min(decision.look_again, active.leave_at)
+        return replace(decision, actions=(*gone, *rest), look_again=look_again)
 
 
 class _Urgent(Choices):

@@ -40,7 +40,7 @@ class Settled(Choices):
             for path in roles.validated(view)
             if path.rank < active.rank and path.preferred == active.preferred and not active.pinned
         ]
-        look_again = min(view.next_candidate_at, active.leave_at)
+        look_again = view.next_candidate_at
         for path in sorted(better, key=lambda path: path.rank):
             if active.outside:
                 return Decision((Migrate(path.id, cause=MigrationCause.TUNNEL),))
