@@ -53,6 +53,7 @@ WIFI = PathInfo(
     unanswered_ptos=0,
     probing=False,
     opened_by_supervisor=False,
+    works_since=-math.inf,
 )
 CELLULAR = replace(
     WIFI,
@@ -118,7 +119,8 @@ def test_a_silent_path_has_everyone_asked() -> None:
     decision = MigrationPolicy(move_after=2).decide(view, TIME, NOW)
     assert challenged(decision) == (0, 1)
     assert goal(decision) is None
-    assert decision.look_again <= NOW + SILENT.pto
+    # when the next PTO is over at the latest
+    assert decision.look_again <= NOW + 2 * SILENT.pto
 
 
 def test_a_standby_is_moved_to_before_it_answers_again() -> None:
@@ -251,7 +253,7 @@ def test_forbidden_migration_leaves_only_the_preferred_address() -> None:
 @pytest.mark.parametrize(("returns", "patience"), [(0, 1), (1, 2), (3, 8), (9, 128)])
 def test_patience_before_the_return_to_a_better_network(returns: int, patience: float) -> None:
     active = replace(CELLULAR, state=PathState.ACTIVE)
-    better = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW)
+    better = replace(WIFI, state=PathState.VALIDATED, proven_at=NOW + 0.5, works_since=NOW)
     view = replace(VIEW, active=active, paths=(better, active), candidates=())
     view = replace(view, returns=tuple(NOW - 1 for _ in range(returns)))
     early = POLICY.decide(view, TIME, NOW + patience - 0.1)
