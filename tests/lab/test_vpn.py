@@ -53,3 +53,5 @@ async def test_nothing_leaves_the_tunnel_and_named_interfaces_are_kept() -> None
         assert result.preferred >= result.complete, result
         assert result.kept == result.named == CONNECTIONS, result
         assert result.strays == 0, result
+        assert result.entered == result.early == CONNECTIONS, result
+        assert result.late == 0, result

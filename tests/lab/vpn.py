@@ -8,7 +8,9 @@ IPv4 and half over IPv6, to ngtcp2's server with a preferred address of both fam
 - they load a file, move to a new port, and load more, while the tunnel's device goes and comes, is
   switched off and on, and loses its routes: not one datagram may leave by another interface;
 - as many are opened with `interface="eth1"` or `interface="tun0"`, and are still there after two
-  seconds: neither the system's better route nor the preferred address takes them away.
+  seconds: neither the system's better route nor the preferred address takes them away;
+- as many are there before the VPN is: a second after it has come nothing of theirs leaves beside
+  it.
 
 Each setup is a process of its own, which prints one line of JSON.
 """
@@ -39,6 +41,8 @@ _AT_ONCE = 10
 _OUTAGE = 0.3
 _CALM = 0.5
 _STAY = 2.0
+# A second for the tunnel to answer, and what the kernel and this process take
+_TO_ENTER = 1.2
 _LONGEST = 60.0
 _SIZE = 20_000
 
@@ -65,6 +69,11 @@ class Result:
     """Connections that were opened on an interface by name, and stayed."""
     strays: int = 0
     """Datagrams of these on another interface."""
+    early: int = 0
+    entered: int = 0
+    """Connections that were there before the VPN, and moved into it."""
+    late: int = 0
+    """Datagrams of these beside the tunnel, more than a second after it had come."""
 
 
 @asynccontextmanager
@@ -247,6 +256,47 @@ async def _named_series(world: VpnWorld, count: int, result: Result) -> None:
     result.strays = world.sent["eth0"]
 
 
+async def _enter(number: int, result: Result, crowd: Crowd) -> None:
+    result.early += 1
+    async with _open(number) as conn, conn.path_events() as events, open_http3(conn) as http:
+        await load(http)
+        await conn.wait_handshake_confirmed()
+        assert not conn.in_tunnel
+        crowd.ready += 1
+        crowd.tell()
+        async for event in events:
+            if isinstance(event, trioquic.Migrated) and conn.in_tunnel:
+                break
+        result.entered += 1
+        while not crowd.flapped:
+            await load(http)
+            await trio.sleep(0.05)
+
+
+async def _late_series(world: VpnWorld, count: int, result: Result) -> None:
+    """The VPN comes when the connections are there."""
+    for first in range(0, count, _AT_ONCE):
+        with trio.fail_after(_LONGEST):
+            await _some_late(world, range(first, min(first + _AT_ONCE, count)), result)
+
+
+async def _some_late(world: VpnWorld, numbers: range, result: Result) -> None:
+    crowd = Crowd(len(numbers))
+    world.disconnect_vpn()
+    async with trio.open_nursery() as nursery:
+        for number in numbers:
+            nursery.start_soon(_enter, number, result, crowd)
+        await crowd.until(lambda: crowd.ready == crowd.size)
+        world.connect_vpn()
+        await trio.sleep(_TO_ENTER)
+        world.count()
+        before = sum(world.sent.values())
+        await trio.sleep(_CALM)
+        crowd.flapped = True
+    world.count()
+    result.late += sum(world.sent.values()) - before
+
+
 async def run(setup: str, count: int) -> Result:
     """Everything in one setup. This process stays in the namespaces that it makes."""
     result = Result(setup=setup)
@@ -260,6 +310,7 @@ async def run(setup: str, count: int) -> Result:
             async with serve(world, certs):
                 await _inside_series(world, count, result)
                 await _named_series(world, count, result)
+                await _late_series(world, count, result)
             nursery.cancel_scope.cancel()
     return result
 
