@@ -243,3 +243,21 @@ async def test_without_a_path_it_waits_also_where_the_application_moves_it(
         await here.conn.migrate("wwan0")
         assert here.conn.health.state is HealthState.GOOD
         await here.download(10_000)
+
+
+async def test_it_does_not_wait_longer_than_it_should_where_the_application_moves_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    policy = trioquic.MigrationPolicy(automatic=False, no_path_timeout=2.0)
+    async with phone(policy=policy) as here:
+        path = here.conn.active_path
+        assert path is not None
+        for _ in range(2):
+            await path.aclose()
+            await trio.sleep(1.5)
+            path = await here.conn.migrate("wwan0")
+        await path.aclose()
+        closed = trio.current_time()
+        with pytest.raises(trioquic.NoPathError, match="no_path_timeout"):
+            await here.conn.wait_healthy()
+        assert trio.current_time() - closed == pytest.approx(2.0)

@@ -4,7 +4,6 @@ Whoever sends packets without a path of its own is in the tunnel at once, as the
 so; the connection has a second, for the tunnel to answer, so that nothing is lost."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import trio
@@ -13,9 +12,9 @@ import trio.testing
 import trioquic
 from tests.sim_server import ServerOptions
 from trioquic import MigrationPolicy
+from trioquic.policy import Decision, PolicyEvent, View
 
 from .phone import Phone
-from .test_policy import NOW, TIME, VIEW, WIFI
 from .test_tunnel import TUNNEL, outside, phone_with_vpn
 
 LIVE = trioquic.TransportConfig(keep_alive=1.0)
@@ -69,9 +68,10 @@ async def test_a_tunnel_that_does_not_carry_yet_is_waited_for_inside(
         before = len(outside(here.world))
         await trio.sleep(20)
         assert len(outside(here.world)) == before
-        assert here.conn.in_tunnel
+        assert not here.conn.in_tunnel
         tunnel.link.restore()
         await here.conn.wait_healthy()
+        assert here.conn.in_tunnel
         assert await here.download(100_000) < TO_ENTER
         assert len(outside(here.world)) == before
 
@@ -117,12 +117,63 @@ async def test_a_tunnel_that_goes_again_before_it_was_entered_is_forgotten(
         assert here.heard(trioquic.Migrated) == []
 
 
-@pytest.mark.parametrize("state", ["settled", "silent", "doubtful"])
-def test_the_policy_is_asked_again_when_the_tunnel_has_had_its_time(state: str) -> None:
-    active = replace(WIFI, outside=True, leave_at=NOW + 0.5)
-    if state == "silent":
-        active = replace(active, silent_since=NOW, unanswered_ptos=8)
-    active = replace(active, doubtful=state == "doubtful")
-    view = replace(VIEW, active=active, paths=(active,), candidates=())
-    decision = MigrationPolicy().decide(view, TIME, NOW)
-    assert decision.look_again <= active.leave_at
+@pytest.mark.parametrize("seconds", [1.5, 5.0, 30.0])
+async def test_a_tunnel_that_never_carried_anything_is_left_when_it_goes(
+    autojump_clock: trio.testing.MockClock, seconds: float
+) -> None:
+    """A VPN whose login failed, for instance: the system's routes lead outside again."""
+    transport = trioquic.TransportConfig(keep_alive=1.0, idle_timeout=60.0)
+    async with phone_with_vpn(up=False, transport=transport) as (here, tunnel):
+        tunnel.link.blackhole()
+        tunnel.up()
+        await trio.sleep(seconds)
+        tunnel.down()
+        assert await here.download(100_000) < 0.5
+        assert not here.conn.in_tunnel
+
+
+@pytest.mark.parametrize("event", [False, True])
+async def test_where_moves_are_forbidden_the_path_waits_for_the_tunnel_to_go(
+    autojump_clock: trio.testing.MockClock, event: bool
+) -> None:
+    """Whatever else happens to the networks meanwhile."""
+    options = ServerOptions(disable_active_migration=True)
+    policy = MigrationPolicy(return_grace=60.0)
+    async with phone_with_vpn(up=False, options=options, migration=policy, transport=LIVE) as (
+        here,
+        tunnel,
+    ):
+        path = here.conn.active_path
+        tunnel.up()
+        await here.until(trioquic.WaitingForPath)
+        if event:
+            here.world.cellular.down()
+        await trio.sleep(1)
+        before = len(outside(here.world))
+        await trio.sleep(5)
+        assert len(outside(here.world)) == before
+        tunnel.down()
+        await here.conn.wait_healthy()
+        assert here.conn.active_path is path
+        assert await here.download(100_000) < 0.5
+
+
+class Lazy(MigrationPolicy):
+    """Wants nothing while there is a path, and not to be asked again."""
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        if view.active is not None and view.active.usable:
+            return Decision()
+        return super().decide(view, event, now)
+
+
+async def test_a_policy_that_wants_nothing_is_asked_when_the_tunnel_has_had_its_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with phone_with_vpn(up=False, migration=Lazy(), transport=LIVE) as (here, tunnel):
+        tunnel.up()
+        await trio.sleep(TO_ENTER + 0.1)
+        before = len(outside(here.world))
+        await trio.sleep(5)
+        assert len(outside(here.world)) == before
+        assert here.conn.in_tunnel

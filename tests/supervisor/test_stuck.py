@@ -1,6 +1,7 @@
 """What must not leave a connection without a path, or without a standby, while nobody is told."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -8,10 +9,10 @@ import trio.testing
 from aioquic.quic.packet import QuicTransportParameters
 
 import trioquic
-from tests import sim_server
+from tests import series, sim_server
 from tests.sim_server import ServerOptions
 from tests.sim_world import WIFI
-from trioquic import HealthState
+from trioquic import HealthState, PathState
 from trioquic._runtime.paths import adding
 from trioquic._runtime.sockets import binding
 from trioquic.policy import Decision, Migrate, MigrationPolicy, PolicyEvent, Suspend, View
@@ -179,3 +180,69 @@ async def test_a_path_of_the_applications_that_was_not_proven_is_better_than_non
         assert await here.download(10_000) < 0.5
         assert here.conn.active_path is path
         assert here.heard(trioquic.WaitingForPath) == []
+
+
+@pytest.mark.parametrize("silence", [4.0, 8.0, 12.0, 25.0])
+async def test_a_network_that_comes_late_finds_a_connection_id(
+    autojump_clock: trio.testing.MockClock, silence: float
+) -> None:
+    """However many ports were tried on the one that is silent."""
+    transport = trioquic.TransportConfig(keep_alive=1.0)
+    async with phone(prepare=lambda w: w.cellular.down(), transport=transport) as here:
+        await here.download(1000)
+        here.world.wifi.link.blackhole()
+        await trio.sleep(silence)
+        here.world.cellular.up()
+        with trio.fail_after(1):
+            await here.download(1000)
+
+
+class Deaf(sim_server._Quic):
+    """Answers no probe."""
+
+    def _send_probing_frames(self, network_path: Any, now: float) -> list[Any]:
+        return []
+
+
+@pytest.mark.parametrize("silence", [6.0, 7.0, 10.5, 11.0])
+async def test_a_server_that_answers_no_probe_is_moved_to_in_time(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, silence: float
+) -> None:
+    """Nothing tells that a probe has waited long enough: the policy asks to be asked then."""
+    monkeypatch.setattr(sim_server, "_Quic", Deaf)
+    policy, transport = MigrationPolicy(new_port=False), trioquic.TransportConfig(keep_alive=1.0)
+    async with phone(
+        policy=policy, prepare=lambda w: w.cellular.down(), transport=transport
+    ) as here:
+        await here.download(1000)
+        here.world.wifi.link.blackhole()
+        await trio.sleep(silence)
+        here.world.cellular.up()
+        with trio.fail_after(1.5):
+            await here.download(1000)
+
+
+async def test_a_day_of_silence_is_no_bug(autojump_clock: trio.testing.MockClock) -> None:
+    policy = MigrationPolicy(only_interfaces=["wlan0"], new_port=False)
+    options = ServerOptions(idle_timeout=1e6)
+    transport = trioquic.TransportConfig(idle_timeout=0, keep_alive=60.0)
+    async with phone(options=options, policy=policy, transport=transport) as here:
+        here.world.wifi.link.blackhole()
+        await trio.sleep(86_400 if series.all_of_them else 7_200)
+        here.world.wifi.link.restore()
+        await here.conn.wait_healthy()
+
+
+@pytest.mark.parametrize(
+    "change", [{"opened_by_supervisor": True}, {"misled": True}, {"metered": True}]
+)
+def test_not_every_path_is_better_than_none(change: dict[str, Any]) -> None:
+    gone = replace(HOME, usable=False, trouble="wlan0 is down")
+    own = replace(STANDBY, state=PathState.CANDIDATE, opened_by_supervisor=False, metered=None)
+    view = replace(VIEW, active=gone, paths=(gone, own), candidates=(), spare_ids=0)
+    policy = MigrationPolicy(metered=False)
+    assert goal(policy.decide(view, TIME, NOW)) == own.id
+    view = replace(view, paths=(gone, replace(own, **change)))
+    decision = policy.decide(view, TIME, NOW)
+    assert goal(decision) is None
+    assert waits(decision)

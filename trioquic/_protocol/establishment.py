@@ -21,6 +21,8 @@ class Establishment:
         self._parts = parts
         # the path of the handshake
         self._path_id = -1
+        # HANDSHAKE_DONE has come, and it was told that the handshake is confirmed
+        self._done = False
 
     def start(self, path: NetworkPath) -> None:
         """The handshake begins on this path: `transmit` sends the ClientHello there."""
@@ -74,25 +76,28 @@ class Establishment:
 
     def on_handshake_done_untrusted(self, now: float) -> None:
         """HANDSHAKE_DONE confirms the handshake (RFC 9001 section 4.1.2)."""
-        if self._parts.facts.confirmed or self._parts.handshake.one_rtt is None:
+        if self._done or self._parts.handshake.one_rtt is None:
             return
         if not self._parts.spaces[INITIAL].discarded:
             # It can have been kept from before our keys came: we have not even sent our Finished.
             raise BadPacketError(
                 PROTOCOL_VIOLATION, "HANDSHAKE_DONE before our Finished was sent", 0x1E
             )
-        self._confirm(now)
+        self._done = True
+        self._parts.events.append(HandshakeConfirmed())
+        if not self._parts.facts.confirmed:
+            self._confirm(now)
 
     def on_one_rtt_acked(self, now: float) -> None:
         """The server has read a 1-RTT packet, which it does only when it has our Finished, so that
         the handshake is confirmed (RFC 9001 sections 4.1.2 and 5.7). Some servers say so long
-        before they send HANDSHAKE_DONE, and answer Handshake packets no more."""
+        before they send HANDSHAKE_DONE, and answer Handshake packets no more. Nobody is told yet:
+        the connection IDs that a move takes come with HANDSHAKE_DONE."""
         self._confirm(now)
 
     def _confirm(self, now: float) -> None:
         self._parts.facts.on_confirmed()
         self._discard(HANDSHAKE)
-        self._parts.events.append(HandshakeConfirmed())
         self._parts.paths.on_confirmed(self._path_id, now)
 
     def on_handshake_packet_sent(self) -> None:

@@ -43,6 +43,20 @@ class Choices:
             and ((path.local[0], path.remote) in ways or self._is_kept(path, view))
         ]
 
+    def idle(self, view: View) -> PathInfo | None:
+        """A path of the application's that was not asked, or in vain, for when nothing else is
+        left: it may hold the last connection ID, and to wait beside it would be worse."""
+        found = [
+            path
+            for path in view.paths
+            if path.usable
+            and not (path.opened_by_supervisor or path.misled or path == view.active)
+            and not (path.preferred and view.preferred_pending)
+            and self._policy.wants(path.interface, path.kind, path.metered)
+        ]
+        best = min(found, key=lambda path: (path.rank, -path.proven_at), default=None)
+        return best if view.migration_allowed else None
+
     def _is_kept(self, path: PathInfo, view: View) -> bool:
         """Whether a path is wanted although its candidate rests, as it has failed."""
         wanted = self._policy.wants(path.interface, path.kind, path.metered)

@@ -54,8 +54,7 @@ class MigrationPolicy(Knobs):
         if active is None or any(close.path == active.id for close in gone):
             return urgent.without_path(view, gone, now)
         if active.doubtful:
-            decision = urgent.doubtful(view, active, now)
-            return replace(decision, look_again=min(decision.look_again, active.leave_at))
+            return urgent.doubtful(view, active, now)
         if active.silent_since < inf:
             # Nothing reaches the server, so what is given up brings no new connection ID: only what
             # can be used no more goes, and the others are asked again.
@@ -69,9 +68,7 @@ class MigrationPolicy(Knobs):
             for action in decision.actions
             if not isinstance(action, ClosePath | Challenge) or action.path not in closed
         ]
-        # beside a tunnel: then it is not usable any more, whatever is done until then
-        look_again = min(decision.look_again, active.leave_at)
-        return replace(decision, actions=(*gone, *rest), look_again=look_again)
+        return replace(decision, actions=(*gone, *rest))
 
 
 class _Urgent(Choices):
@@ -109,7 +106,7 @@ class _Urgent(Choices):
             return Decision((*gone, *suspend, move))
         if ways and may_open:
             return Decision((*gone, *suspend, OpenAndMigrate(ways[0], cause=cause, reason=reason)))
-        idle = roles.idle(view, gone) if view.migration_allowed else None
+        idle = self.idle(view)
         if idle is not None:
             move = Migrate(idle.id, cause=cause, reason=reason, unvalidated=True)
             return Decision((*gone, *suspend, move))
@@ -137,19 +134,30 @@ class _Urgent(Choices):
         ripe = [path for path in due if now >= path.retry_at]
         # how long the next PTO takes at the most
         patience = active.pto * 2.0 ** min(active.unanswered_ptos, _MOST_DOUBLINGS)
-        look_again = min(
-            [now + patience, view.next_candidate_at, *(p.retry_at for p in due if p not in ripe)]
-        )
+        times = [now + patience, view.next_candidate_at, *self._answers_due(view, active, now)]
+        look_again = min([*times, *(path.retry_at for path in due if path not in ripe)])
         ways = self.some(self.others(view, active), 2)
         if not ways and self._policy.new_port and not roles.validated(view):
             # only networks in use are left: another port there, or another address
             ways, again = other_ports(view, self.usable(view), now)
+            # A network that comes up needs a connection ID, too.
+            asked = any(path.opened_by_supervisor for path in idle if path != active)
+            ways = ways[: view.spare_ids - 1] if asked and view.spare_ids else ways
             look_again = min(look_again, again)
+        if ways:
+            look_again = min(look_again, now + roles.LONG_ENOUGH)
         if active.doubtful:
             # Section 9.6.3: such a move leads to the original address, and both are asked.
             ways = self.ways_to_preferred(view, active) + ways
         challenges = [Challenge(path.id) for path in ripe]
         return Decision((*challenges, *self.open(view, ways)), look_again=look_again)
+
+    def _answers_due(self, view: View, active: PathInfo, now: float) -> list[float]:
+        """When `_deaf` may say something else, though nothing happens."""
+        asked = self.asked(view)
+        times = [path.opened_at + roles.LONG_ENOUGH for path in asked]
+        times += [roles.answer_due(path, active) for path in asked if roles.may_be_heard(path)]
+        return [at for at in times if at > now]
 
     def _confined(self, view: View, gone: Sequence[ClosePath], now: float) -> Decision:
         """From the address that is gone alone the server may be reached (section 18.2), or there is

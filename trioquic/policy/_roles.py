@@ -9,7 +9,7 @@ from ._actions import ClosePath
 from ._views import Candidate, PathInfo, View
 
 # Seconds in which a probe is answered if it is at all
-_LONG_ENOUGH = 1.0
+LONG_ENOUGH = 1.0
 # and at least, where something came in instead
 _ANSWER = 0.25
 
@@ -141,7 +141,7 @@ def tempting(
 ) -> tuple[set[int], float]:
     """The supervisor's paths to other networks, to be given up as the server would go there; and
     when, if not now. What it has sent there before it came back may still be under way."""
-    due = active.opened_at + _LONG_ENOUGH
+    due = active.opened_at + LONG_ENOUGH
     found = {path.id for path in elsewhere if path.opened_by_supervisor}
     if not found or twins_of(view, active):
         return set(), inf
@@ -159,7 +159,9 @@ def why_gone(path: PathInfo, view: View) -> ClosePath | None:
     if not path.opened_by_supervisor:
         return None
     if path.outside and path != view.active:
-        return ClosePath(path.id, cause=CloseCause.OUTSIDE_TUNNEL)
+        # Where there is no other, it is needed again should the tunnel go.
+        held = path.suspended and not (view.migration_allowed and view.spare_ids)
+        return None if held else ClosePath(path.id, cause=CloseCause.OUTSIDE_TUNNEL)
     waits = path.probing or path.returned or may_be_heard(path)
     if path.state is PathState.CANDIDATE and not waits:
         asked = CloseCause.NO_ANSWER if path.challenges_sent else CloseCause.NOT_ASKED
@@ -172,18 +174,6 @@ def why_lost(view: View) -> tuple[MigrationCause, str]:
     if view.active is not None and view.active.leave_at < inf:
         return MigrationCause.TUNNEL, ""
     return MigrationCause.NETWORK_GONE, f"the active path is gone: {view.lost}"
-
-
-def idle(view: View, gone: Sequence[ClosePath]) -> PathInfo | None:
-    """Where nothing was asked, or in vain, when nothing else is left: a path of the application's,
-    as the supervisor closes its own. To wait would be worse."""
-    left = {close.path for close in gone}
-    found = [
-        path
-        for path in view.paths
-        if path.usable and path.id not in left and not (path.preferred and view.preferred_pending)
-    ]
-    return min(found, key=lambda path: (path.rank, -path.proven_at), default=None)
 
 
 def without_network(path: PathInfo) -> ClosePath:
@@ -208,7 +198,7 @@ def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) ->
 
 def long_asked(path: PathInfo, now: float) -> bool:
     """Whether it would have answered by now, whatever its round trip."""
-    return now >= path.opened_at + _LONG_ENOUGH
+    return now >= path.opened_at + LONG_ENOUGH
 
 
 def may_answer(asked: Sequence[PathInfo]) -> PathInfo | None:

@@ -110,7 +110,7 @@ class PathInfo:
     leave_at: float = inf
     """When it is not usable any more, as it is outside and the tunnel has had time to answer; +inf
     where the application wants it."""
-    works_since: float = inf
+    works_since: float = -inf
     """Since when it has answered whenever it was asked; +inf if it does not."""
 
 

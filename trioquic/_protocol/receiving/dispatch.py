@@ -72,7 +72,6 @@ class Dispatcher:
                 elif kind == frames.PADDING:
                     pos = _skip_padding(payload, pos, end)
                 elif kind == frames.ACK or kind == frames.ACK_ECN:
-                    count += 1
                     pos = self._ack_untrusted(payload, kind, pos + 1, end, space, now)
                 elif kind == frames.PING:
                     pos += 1
@@ -138,6 +137,7 @@ class Dispatcher:
     def _ack_untrusted(
         self, payload: bytes, kind: int, pos: int, end: int, space: int, now: float
     ) -> int:
+        self.frames += 1
         ack, pos = frames.parse_ack_untrusted(payload, pos, end, kind == frames.ACK_ECN)
         delay = 0.0
         if ack.delay and space == APPLICATION:

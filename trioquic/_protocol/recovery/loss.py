@@ -81,8 +81,11 @@ class LossDetector:
         so that the path can be asked whether it is back."""
         path = self._paths[path_id]
         if path.long_silent and not path.admits(SMALLEST):
+            last_sent = path.in_flight[APPLICATION].last_eliciting_at
             self.requeue_path(path_id, now)
-            path.on_long_silence()
+            path.on_long_silence(last_sent, now)
+            if self._facts.observer is not None:
+                self._facts.observer.recovery_updated(path)
 
     def remove_path(self, path_id: int, now: float) -> None:
         """Requeue and forget the path. Late acknowledgements still reach the tokens."""

@@ -87,6 +87,8 @@ class PathRecovery:
         self.in_flight: list[PacketsInFlight] = [PacketsInFlight() for _ in SPACES]
         self.bytes_in_flight = 0
         self.pto_count = 0
+        # the window is the least there is for the silence that lasts
+        self._collapsed = False
         self.counters = RecoveryCounters()
         self._epoch = 0
         # packets up to this sequence number were sent while the window was in full use
@@ -290,11 +292,17 @@ class PathRecovery:
         self._full_until = [-1 for _ in SPACES]
         self._round_end = self.in_flight[APPLICATION].next_seq - 1
 
-    def on_long_silence(self) -> None:
-        """Nothing was acknowledged for so long that all in flight counts as lost: the window is the
-        least there is, as after persistent congestion (RFC 9002 section 7.6)."""
-        self.counters.persistent_congestions += 1
-        self.congestion.on_persistent_congestion()
+    def on_long_silence(self, last_sent: float, now: float) -> None:
+        """Nothing was acknowledged for so long that all in flight counts as lost, until what was
+        sent at `last_sent`: the window is the least there is, as after persistent congestion (RFC
+        9002 sections 5.2 and 7.6). What is sent instead has a PTO of its own, so this is one."""
+        if not self._collapsed:
+            self._collapsed = True
+            self.counters.persistent_congestions += 1
+            self.congestion.on_congestion(last_sent, now)
+            self.congestion.on_persistent_congestion()
+            self.rtt.on_persistent_congestion()
+        self.pto_count += 1
 
     @property
     def long_silent(self) -> bool:
@@ -304,6 +312,7 @@ class PathRecovery:
     def on_answer(self) -> None:
         """The path answers, or has another chance to: the PTO begins anew without its backoff."""
         self.pto_count = 0
+        self._collapsed = False
 
     def on_pto(self) -> None:
         """A PTO passed without an answer."""

@@ -15,6 +15,7 @@ _FIVE_MINUTES: Final = 300.0
 # A candidate that failed is left alone for a second, then two, four ... up to this.
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 64.0
+_MOST_DOUBLINGS: Final = 10
 # A path that is there is asked again before a NAT on it forgets its port; the one in use sooner, as
 # all waits for it.
 _LONGEST_RETRY: Final = 16.0
@@ -36,7 +37,11 @@ V = TypeVar("V")
 
 
 def _rest(times: int) -> float:
-    return min(_FIRST_REST * 2.0**times, _LONGEST_REST)
+    return min(_FIRST_REST * _doubled(times), _LONGEST_REST)
+
+
+def _doubled(times: int) -> float:
+    return 2.0 ** min(times, _MOST_DOUBLINGS)
 
 
 def _remember(known: dict[K, V], key: K, value: V) -> None:
@@ -83,6 +88,8 @@ class PathNotes:
         self.opened_at = now
         # or it would have been no candidate; that route may go before anybody looks again
         self.routed |= now > -inf
+        if now == -inf:
+            self.works_since = now
         self.way = way
 
     def on_named(self, named: bool) -> None:
@@ -136,12 +143,13 @@ class PathNotes:
         first, most = _FIRST_REST, _LONGEST_RETRY
         if in_use:
             first, most = _FIRST_RETRY_IN_USE, _LONGEST_RETRY_IN_USE
-        self.retry_at = now + min(first * 2.0**self._failures, most)
+        self.retry_at = now + min(first * _doubled(self._failures), most)
         self._failures += 1
 
     def on_recovered(self, now: float) -> None:
         """It carries the connection, and hears answers after silence."""
         self._failures = 0
+        self.works_since = now
         self.on_active(now)
 
     def on_woken(self) -> None:

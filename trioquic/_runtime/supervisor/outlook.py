@@ -171,7 +171,9 @@ class Outlook:
         # another network may only happen to have the range of an address that is gone
         if home is not None and (path.listed or (notes.named and not notes.listed)):
             self._memory.on_network(network(home.name, path.local[0]))
-            self._paths.reach.note_path(home, path.pinned)
+            # whether packets get through a tunnel that has come up late is not known before
+            if home.kind != "tunnel" or path.pinned or not path.core.doubtful:
+                self._paths.reach.note_path(home, path.pinned)
         elif home is None and not notes.listed and not is_here(path.core.remote):
             self._paths.reach.note_unlisted(path.interface)
 

@@ -67,6 +67,7 @@ class Supervisor:
         self._actor.hear(urgent=changed or event.trigger in _URGENT)
         if not self._policy.automatic:
             self._tell_whether_there_is_a_path()
+            self._news.set()
         elif self._due is None:
             self._due = event
             self._news.set()
@@ -76,7 +77,10 @@ class Supervisor:
         handshake is confirmed (section 9)."""
         self._outlook.look()
         await self._driver.life.confirmed.wait()
-        if not self._policy.automatic or self._driver.life.over:
+        if self._driver.life.over:
+            return
+        if not self._policy.automatic:
+            await self._stand_by()
             return
         self._outlook.on_begun()
         nursery.start_soon(self._watch_networks)
@@ -95,10 +99,8 @@ class Supervisor:
             deadline = await self._look(event)
             if self._driver.life.ended:
                 return
-            if trio.current_time() >= self._give_up_at():
-                # after a look, as it may be late: the program may have stood still
-                seconds = self._policy.no_path_timeout
-                self._driver.give_up(f"no path for {seconds:g} s, MigrationPolicy.no_path_timeout")
+            # after a look, as it may be late: the program may have stood still
+            if self._gives_up():
                 return
             in_a_row += 1
             if self._due is None:
@@ -134,6 +136,9 @@ class Supervisor:
         if woken:
             self._actor.ask_everywhere(view)
         again = min(decision.look_again, _end_of(waits), self._give_up_at())
+        if view.active is not None:
+            # beside a tunnel: then it is not usable any more, whatever the policy does until then
+            again = min(again, view.active.leave_at)
         return max(again, now + _SHORTEST_PAUSE)
 
     # -- without a path ----------------------------------------------------------------------------
@@ -148,7 +153,23 @@ class Supervisor:
             reason = f"{self._paths.lost}, and the application moves the connection (automatic)"
             since = trio.current_time()
             self._driver.set_wait(Wait(since=since, blame=NoPathReason.TIMEOUT, reason=reason))
-            self._paths.news.on_waiting(core.idle_deadline, reason)
+            self._paths.news.on_waiting(min(core.idle_deadline, self._give_up_at()), reason)
+
+    async def _stand_by(self) -> None:
+        """While the application looks after the paths: without one the connection does not wait
+        longer than it should."""
+        while not self._driver.life.ended and not self._gives_up():
+            self._news = trio.Event()
+            with trio.move_on_at(self._give_up_at()):
+                await self._news.wait()
+
+    def _gives_up(self) -> bool:
+        """Whether there was no path for too long; then the connection ends."""
+        if trio.current_time() < self._give_up_at():
+            return False
+        seconds = self._policy.no_path_timeout
+        self._driver.give_up(f"no path for {seconds:g} s, MigrationPolicy.no_path_timeout")
+        return True
 
     def _wait_or_not(self, waits: Sequence[WaitForPath], view: View, now: float) -> None:
         core = self._driver.core
