@@ -161,7 +161,7 @@ class Connection(
     @property
     def handshake_confirmed(self) -> bool:
         """Whether the server has confirmed the handshake: from then on paths can be added."""
-        return self._driver.core.handshake_confirmed
+        return self._driver.life.is_confirmed
 
     async def wait_handshake_confirmed(self) -> None:
         """Wait until the handshake is confirmed (RFC 9001 section 4.1.2), about one round trip

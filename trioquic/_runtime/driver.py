@@ -246,7 +246,7 @@ class Driver:
             self._keep is not None
             and completed is not None
             and completed.early_data is EarlyData.ACCEPTED
-            and not self.core.handshake_confirmed
+            and not self.life.is_confirmed
         )
 
     def begin_close(self) -> None:

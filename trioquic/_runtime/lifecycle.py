@@ -20,8 +20,10 @@ class Lifecycle:
         # what the handshake has found out
         self.completed: HandshakeCompleted | None = None
         self.handshake_over = trio.Event()
+        # HANDSHAKE_DONE has come, and with it the server's first tickets and connection IDs; or it
+        # never will
         self.confirmed = trio.Event()
-        self._is_confirmed = False
+        self.is_confirmed = False
         # nothing is left to do but to close the sockets
         self.stopped = trio.Event()
         # every socket is closed
@@ -44,7 +46,7 @@ class Lifecycle:
 
     def on_confirmed(self) -> None:
         """The server has the handshake's last message (RFC 9001 section 4.1.2)."""
-        self._is_confirmed = True
+        self.is_confirmed = True
         self.confirmed.set()
 
     def on_timed_out(self) -> None:
@@ -132,7 +134,7 @@ class Lifecycle:
         """Wait until the handshake is confirmed; raises what comes before."""
         self.check_open()
         await self.confirmed.wait()
-        if not self._is_confirmed:
+        if not self.is_confirmed:
             self.check_open()
 
     def check_open(self) -> None:
