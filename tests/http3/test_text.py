@@ -27,9 +27,11 @@ def test_the_charset_of_a_text() -> None:
         ("utf-16", "utf_16"),
         ("US-ASCII", "ascii"),
         ("macintosh", "mac_roman"),
+        ("x-sjis", "shift_jis"),
+        ("Windows-31J", "cp932"),
     ):
-        word = "a".encode(encoding)
-        assert text(word, f"text/plain; charset={charset}") == "a"
+        word = "\xa7".encode(encoding, "replace")
+        assert text(word, f"text/plain; charset={charset}") == word.decode(encoding)
     assert text("дом".encode("koi8-r"), "text/plain; charset=KOI8-R") == "дом"
 
 

@@ -30,6 +30,18 @@ ENCODINGS: Final = frozenset(
         " euc_kr iso2022_kr johab gb2312 gbk gb18030 hz big5 big5hkscs"
     ).split()
 )
+# names of the web's (WHATWG Encoding, section 4.2) that Python does not know
+_LABELS: Final = {
+    "iso_8859_8_e": "iso8859_8",
+    "iso_8859_8_i": "iso8859_8",
+    "windows_31j": "cp932",
+    "windows_874": "cp874",
+    "windows_949": "cp949",
+    "x_gbk": "gbk",
+    "x_mac_cyrillic": "mac_cyrillic",
+    "x_sjis": "shift_jis",
+    "x_x_big5": "big5",
+}
 
 
 def decoded(content: bytes, content_type: str) -> str:
@@ -44,5 +56,6 @@ def _encoding(charset: str) -> str | None:
     if len(charset) > _LONGEST_NAME:
         return None
     name = normalize_encoding(charset).lower()
-    name = aliases.get(name) or aliases.get(name.replace(".", "_")) or name
+    alias = aliases.get(name) or aliases.get(name.replace(".", "_"))
+    name = _LABELS.get(name) or alias or name
     return name if name in ENCODINGS else None
