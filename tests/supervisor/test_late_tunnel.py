@@ -10,11 +10,13 @@ import trio
 import trio.testing
 
 import trioquic
+from tests import sim_server
 from tests.sim_server import ServerOptions
 from trioquic import MigrationPolicy
 from trioquic.policy import Decision, PolicyEvent, View
 
 from .phone import Phone
+from .test_stuck import Sparing
 from .test_tunnel import TUNNEL, outside, phone_with_vpn
 
 LIVE = trioquic.TransportConfig(keep_alive=1.0)
@@ -167,6 +169,23 @@ class Lazy(MigrationPolicy):
         return super().decide(view, event, now)
 
 
+class Idle(MigrationPolicy):
+    """Wants nothing ever."""
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        return Decision()
+
+
+class Turns(trio.abc.Instrument):
+    """Counts how often the supervisor wakes up."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += "Supervisor" in task.name
+
+
 async def test_a_policy_that_wants_nothing_is_asked_when_the_tunnel_has_had_its_time(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -177,3 +196,56 @@ async def test_a_policy_that_wants_nothing_is_asked_when_the_tunnel_has_had_its_
         await trio.sleep(5)
         assert len(outside(here.world)) == before
         assert here.conn.in_tunnel
+
+
+@pytest.mark.parametrize("policy", [MigrationPolicy(enabled=False), Idle()])
+async def test_nobody_is_asked_without_end_beside_a_tunnel(
+    autojump_clock: trio.testing.MockClock, policy: MigrationPolicy
+) -> None:
+    """Where the policy does not move the connection."""
+    async with phone_with_vpn(up=False, migration=policy, transport=LIVE) as (_, tunnel):
+        tunnel.up()
+        turns = Turns()
+        trio.lowlevel.add_instrument(turns)
+        await trio.sleep(60)
+        trio.lowlevel.remove_instrument(turns)
+        assert turns.count < 20
+
+
+@pytest.mark.parametrize("ids", [2, 3, 4, 8])
+@pytest.mark.parametrize("seconds", [1.5, 8.0])
+async def test_few_connection_ids_are_no_end_when_a_dead_tunnel_goes(
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    ids: int,
+    seconds: float,
+) -> None:
+    monkeypatch.setattr(sim_server, "_Quic", Sparing)
+    monkeypatch.setattr(Sparing, "ids", ids)
+    async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
+        await here.download(1000)
+        tunnel.link.blackhole()
+        tunnel.up()
+        await trio.sleep(seconds)
+        tunnel.down()
+        with trio.fail_after(2):
+            await here.download(10_000)
+
+
+async def test_a_network_that_comes_back_beside_a_tunnel_carries_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    options = ServerOptions(disable_active_migration=True)
+    policy = MigrationPolicy(return_grace=60.0)
+    async with phone_with_vpn(up=False, options=options, migration=policy, transport=LIVE) as (
+        here,
+        tunnel,
+    ):
+        here.world.wifi.down()
+        await here.until(trioquic.WaitingForPath)
+        tunnel.up()
+        await trio.sleep(5)
+        before = len(outside(here.world))
+        here.world.wifi.up()
+        await trio.sleep(5)
+        assert len(outside(here.world)) == before

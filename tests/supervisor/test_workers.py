@@ -48,8 +48,9 @@ async def test_most_outlive_workers_that_say_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """A standby may not be found for long: each try costs a connection ID, which must not be used
-    from another port (section 9.5). All of eight meet somebody else in one of ten."""
-    seeds = range(30 if series.all_of_them else 4)
+    from another port (section 9.5). The last one is kept for another network, and all of the seven
+    meet somebody else in two of fifteen."""
+    seeds = range(30 if series.all_of_them else 8)
     lost = 0
     for seed in seeds:
         options = ServerOptions(workers=Workers(4, "drop", seed))
@@ -60,7 +61,7 @@ async def test_most_outlive_workers_that_say_nothing(
                 assert await here.download(SIZE) < 2.0
             except trioquic.IdleTimeoutError:
                 lost += 1
-    assert lost <= ceil(0.1 * len(seeds))
+    assert lost <= ceil(len(seeds) * 2 / 15)
 
 
 async def test_who_answers_probes_first_keeps_no_network_out(

@@ -87,7 +87,10 @@ class _Urgent(Choices):
             return Decision((*gone, Migrate(best.id, cause=cause, reason=reason)))
         # What has worked may do so again when its network is back, from the same port only, and
         # while nothing else is proven nothing is gained by giving it up.
-        kept = [p for p in view.paths if not p.usable and not p.doubtful and not p.outside]
+        # So has one beside a tunnel, if the move into that takes the last connection ID.
+        last = view.spare_ids <= 1
+        kept = [p for p in view.paths if not p.usable and not p.doubtful]
+        kept = [p for p in kept if not p.outside or (last and p == view.active)]
         gone = [close for close in gone if all(close.path != path.id for path in kept)]
         back = roles.best_returned(view)
         if back is not None:
@@ -141,7 +144,7 @@ class _Urgent(Choices):
             # only networks in use are left: another port there, or another address
             ways, again = other_ports(view, self.usable(view), now)
             # A network that comes up needs a connection ID, too.
-            asked = any(path.opened_by_supervisor for path in idle if path != active)
+            asked = any(p.opened_by_supervisor and p.usable for p in view.paths if p != active)
             ways = ways[: view.spare_ids - 1] if asked and view.spare_ids else ways
             look_again = min(look_again, again)
         if ways:

@@ -159,8 +159,9 @@ def why_gone(path: PathInfo, view: View) -> ClosePath | None:
     if not path.opened_by_supervisor:
         return None
     if path.outside and path != view.active:
-        # Where there is no other, it is needed again should the tunnel go.
-        held = path.suspended and not (view.migration_allowed and view.spare_ids)
+        # Where there can be no other, it is needed again should the tunnel go.
+        inside = view.active is not None and not view.active.doubtful
+        held = path.suspended and not inside and not (view.migration_allowed and view.spare_ids)
         return None if held else ClosePath(path.id, cause=CloseCause.OUTSIDE_TUNNEL)
     waits = path.probing or path.returned or may_be_heard(path)
     if path.state is PathState.CANDIDATE and not waits:

@@ -109,7 +109,9 @@ class PathNotes:
 
     def on_outside(self, outside: bool, now: float) -> None:
         """Whether it leads beside the tunnel that packets to the server take."""
-        self.outside_since = min(self.outside_since, now) if outside else inf
+        # Nothing is lost by staying off a network that was away.
+        since = -inf if self.away else now
+        self.outside_since = min(self.outside_since, since) if outside else inf
 
     def on_validated(self, now: float) -> None:
         """It answered a challenge."""

@@ -83,6 +83,7 @@ class Outlook:
         that is the server itself, which has forgotten it, and would answer and forget for ever."""
         if proven:
             self._memory.rest(way, now)
+            self._judge_preferred(way, "it has forgotten the connection", now)
         elif self._memory.on_stranger(way, now):
             self._judge_preferred(way, "who answers there does not know the connection", now)
 
@@ -172,7 +173,8 @@ class Outlook:
         if home is not None and (path.listed or (notes.named and not notes.listed)):
             self._memory.on_network(network(home.name, path.local[0]))
             # whether packets get through a tunnel that has come up late is not known before
-            if home.kind != "tunnel" or path.pinned or not path.core.doubtful:
+            unsure = path.core.doubtful and notes.opened_at > -inf
+            if home.kind != "tunnel" or path.pinned or not unsure:
                 self._paths.reach.note_path(home, path.pinned)
         elif home is None and not notes.listed and not is_here(path.core.remote):
             self._paths.reach.note_unlisted(path.interface)

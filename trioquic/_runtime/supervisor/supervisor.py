@@ -67,7 +67,6 @@ class Supervisor:
         self._actor.hear(urgent=changed or event.trigger in _URGENT)
         if not self._policy.automatic:
             self._tell_whether_there_is_a_path()
-            self._news.set()
         elif self._due is None:
             self._due = event
             self._news.set()
@@ -136,7 +135,7 @@ class Supervisor:
         if woken:
             self._actor.ask_everywhere(view)
         again = min(decision.look_again, _end_of(waits), self._give_up_at())
-        if view.active is not None:
+        if view.active is not None and view.active.leave_at > now:
             # beside a tunnel: then it is not usable any more, whatever the policy does until then
             again = min(again, view.active.leave_at)
         return max(again, now + _SHORTEST_PAUSE)
@@ -147,9 +146,12 @@ class Supervisor:
         """The application looks after the paths, and has closed the one that was in use, or has
         moved the connection to another."""
         core, life = self._driver.core, self._driver.life
-        if core.active_path >= 0 or life.over:
+        if (core.active_path >= 0 or life.over) is (life.wait is None):
+            return
+        self._news.set()
+        if life.wait is not None:
             self._driver.set_wait(None)
-        elif life.wait is None:
+        else:
             reason = f"{self._paths.lost}, and the application moves the connection (automatic)"
             since = trio.current_time()
             self._driver.set_wait(Wait(since=since, blame=NoPathReason.TIMEOUT, reason=reason))
