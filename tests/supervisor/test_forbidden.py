@@ -12,9 +12,9 @@ from tests import sim_server
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import CELLULAR, PREFERRED, WIFI
 from trioquic import HealthState, NoPathReason
-from trioquic.policy import Decision, PolicyEvent, View
 
 from .phone import Phone, phone
+from .test_one_pass import Counting
 
 WIFI_RTT = 0.05
 FORBIDDEN = ServerOptions(disable_active_migration=True)
@@ -108,16 +108,6 @@ async def test_a_blip_of_the_only_network_that_may_be_used_ends_nothing(
                 await here.conn.wait_healthy()
         assert here.conn.active_path is path
         assert not sent_over(here, "wwan0")
-
-
-class Counting(trioquic.MigrationPolicy):
-    """Counts how often it is asked."""
-
-    asked = 0
-
-    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
-        Counting.asked += 1
-        return super().decide(view, event, now)
 
 
 async def test_a_long_silence_ends_soon_after_the_network_is_back(

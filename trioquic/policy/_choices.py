@@ -50,7 +50,7 @@ class Choices:
             path
             for path in view.paths
             if path.usable
-            and not (path.opened_by_supervisor or path.misled or path == view.active)
+            and not (path.opened_by_supervisor or path.misled)
             and not (path.preferred and view.preferred_pending)
             and self._policy.wants(path.interface, path.kind, path.metered)
         ]

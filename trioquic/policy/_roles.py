@@ -150,8 +150,9 @@ def tempting(
 
 def why_gone(path: PathInfo, view: View) -> ClosePath | None:
     """A path that is of no use whatever else there is: its network is gone; the supervisor opened
-    it beside a tunnel that has come since (the active path stays until there is one in the tunnel),
-    or it did not answer there. What the application opened is the application's."""
+    it beside a tunnel that has come since (the active path stays until there is one in the tunnel,
+    or for the time that is given to it), or it did not answer there. What the application opened is
+    the application's."""
     if not path.usable:
         if path == view.active and path.leave_at < inf:
             return ClosePath(path.id, cause=CloseCause.OUTSIDE_TUNNEL)
