@@ -38,7 +38,7 @@ _SHORTEST_SHORT: Final = _SAMPLE_OFFSET + 16
 # Bytes that are worth one frame; what each packet takes beside its payload; frames a second that
 # are free; and how many frames may have been earned beforehand, or be owed: a datagram full of them
 _WORTH_A_FRAME: Final = 8
-_BESIDE_PAYLOAD: Final = 64
+_BESIDE_PAYLOAD: Final = 40
 _FREE: Final = 20_000
 _MOST_CREDIT: Final = 4096
 _MOST_DEBT: Final = 16_384
