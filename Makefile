@@ -116,7 +116,8 @@ lab: $(VENV)/dev.stamp servers
 
 series: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --series tests/simulation tests/supervisor \
-		tests/cancellation tests/httpx/test_cancellation.py tests/httpx/test_early_data.py
+		tests/cancellation tests/httpx/test_cancellation.py tests/httpx/test_early_data.py \
+		tests/lab/test_handover.py
 
 joined: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.attacks.joined

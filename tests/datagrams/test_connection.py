@@ -121,6 +121,7 @@ async def test_losses_are_told(autojump_clock: Clock) -> None:
         assert len(came) == len(servers[0].received), "a datagram came twice"
 
 
+@pytest.mark.compiled
 async def test_ten_thousand_each_way_over_three_moves(autojump_clock: Clock) -> None:
     """Nobody waits for anybody: what is too much is dropped and counted, and no more is kept."""
     count, buffer = 10_000, 100

@@ -64,6 +64,7 @@ def test_both_variants_see_every_scenario(name: str) -> None:
     assert 1 < shares["compiled"] / shares["plain"] < 7
 
 
+@pytest.mark.compiled
 def test_a_path_that_ends_early_leaves_some_connections_and_ends_others() -> None:
     """Both branches of RFC 9000 section 9 are played: moved after confirmation, lost before."""
     scenario = SCENARIOS["early-cut"]
@@ -75,6 +76,7 @@ def test_a_path_that_ends_early_leaves_some_connections_and_ends_others() -> Non
     assert names == {"HandshakeTimeoutError", "IdleTimeoutError"}
 
 
+@pytest.mark.compiled
 def test_journeys_have_everything() -> None:
     """Nobody calls `migrate`, and yet all of this happens; each journey has its own."""
     names = [name for name in SCENARIOS if name.startswith("travel-")]
@@ -101,6 +103,7 @@ def test_journeys_have_everything() -> None:
     assert {change.what for change in rebound} >= {"rebound", "silent", "down"}
 
 
+@pytest.mark.compiled
 def test_a_storm_has_everything() -> None:
     """The accidents are no dead letters: they happen, and in both directions."""
     outcomes = [run(SCENARIOS["storm"].make(seed), f"storm/{seed}") for seed in range(4)]

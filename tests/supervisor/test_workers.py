@@ -89,7 +89,10 @@ async def test_who_answers_probes_first_keeps_no_network_out(
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(n, marks=pytest.mark.series) for n in range(1, 8))]
 )
-@pytest.mark.parametrize(("event", "after"), [("down", 2), ("silent", 2), ("down", 7)])
+@pytest.mark.parametrize(
+    ("event", "after"),
+    [("down", 2), ("silent", 2), pytest.param("down", 7, marks=pytest.mark.series)],
+)
 async def test_a_wary_worker_is_found_in_the_middle_of_a_download(
     autojump_clock: trio.testing.MockClock, event: str, after: float, seed: int
 ) -> None:
