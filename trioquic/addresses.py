@@ -55,27 +55,32 @@ def candidate_pairs(
     leave_tunnel: bool = False,
     in_tunnel: bool = False,
     trusted: Sequence[str] = (),
+    not_tunnels: Sequence[str] = (),
 ) -> tuple[AddressPair, ...]:
     """All pairs that can work, the best first.
 
     `interfaces` is a `NetworkSource.snapshot()`; those that are down and tentative addresses are
     left out. `remotes` are IP addresses in the order of the resolver, which breaks the last ties.
     `routes` is what `RoutingSource.routes(remotes)` says; with None every interface counts.
-    `in_tunnel`: the connection is or was in a tunnel, whatever the routes say now. `trusted`
-    interfaces need no route. The preferences are those of `MigrationPolicy`: interfaces by name,
-    then kinds if their order is not the default, then the routes' metrics, then kinds, then
-    metered interfaces last. Raises ValueError for a remote that is no IP address.
+    `in_tunnel`: the connection is or was in a tunnel, whatever the routes say now; `not_tunnels`
+    are none, whatever their kind. `trusted` interfaces need no route. The preferences are those of
+    `MigrationPolicy`: interfaces by name, then kinds if their order is not the default, then the
+    routes' metrics, then kinds, then metered interfaces last. Raises ValueError for a remote that
+    is no IP address.
     """
     known = with_borrowed(_checks.tuple_of(Interface, "interfaces", interfaces), routes)
     _checks.texts("remotes", remotes, "address", "IP addresses")
     _checks.check(_NAMES, "prefer_interfaces", prefer_interfaces)
     _checks.check(_KINDS, "prefer_kinds", prefer_kinds)
     _checks.check(_NAMES, "only_interfaces", only_interfaces)
+    _checks.check(_NAMES, "not_tunnels", not_tunnels)
+    tunnels = _tunnels(known, routes, not_tunnels)
+    rules = _rules(routes, only_interfaces, leave_tunnel, in_tunnel, trusted, tunnels)
     preferences = PairPreferences(
         interfaces=(*only_interfaces, *prefer_interfaces),
         kinds=tuple(prefer_kinds),
         kinds_first=not _is_default_order(prefer_kinds),
-        routing=_rules(known, routes, only_interfaces, leave_tunnel, in_tunnel, trusted),
+        routing=rules,
     )
     kinds = {interface.name: interface.kind for interface in known}
     return tuple(
@@ -101,39 +106,43 @@ def no_candidates(
     leave_tunnel: bool = False,
     in_tunnel: bool = False,
     trusted: Sequence[str] = (),
+    not_tunnels: Sequence[str] = (),
 ) -> tuple[NoCandidate, ...]:
     """What `candidate_pairs` leaves out because of the system's routes or `only_interfaces`, in
     the order of the remotes. The arguments are the same."""
     known = with_borrowed(tuple(interfaces), routes)
-    rules = _rules(known, routes, only_interfaces, leave_tunnel, in_tunnel, trusted)
+    tunnels = _tunnels(known, routes, not_tunnels)
+    rules = _rules(routes, only_interfaces, leave_tunnel, in_tunnel, trusted, tunnels)
     return _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=rules))
 
 
 def _rules(
-    interfaces: Sequence[Interface],
     routes: Sequence[Route] | None,
     only: Sequence[str],
     leave_tunnel: bool,
     in_tunnel: bool,
     trusted: Sequence[str],
+    tunnels: tuple[str, ...],
 ) -> RoutingRules:
     return RoutingRules(
         routes=None if routes is None else tuple(routes),
         only=tuple(only),
         leave_tunnel=leave_tunnel,
         in_tunnel=in_tunnel,
-        tunnels=_tunnels(interfaces, routes),
+        tunnels=tunnels,
         trusted=tuple(trusted),
     )
 
 
-def _tunnels(interfaces: Sequence[Interface], routes: Sequence[Route] | None) -> tuple[str, ...]:
+def _tunnels(
+    interfaces: Sequence[Interface], routes: Sequence[Route] | None, not_tunnels: Sequence[str]
+) -> tuple[str, ...]:
     """The tunnels, and what may be one for all that is known: where the system sends packets, and
     which is not among the interfaces."""
     names = {interface.name for interface in interfaces}
     unlisted = {r.interface for r in routes or () if r.chosen and r.interface not in names}
     tunnels = {interface.name for interface in interfaces if interface.kind == "tunnel"}
-    return tuple(sorted(tunnels | unlisted))
+    return tuple(sorted((tunnels | unlisted).difference(not_tunnels)))
 
 
 def _is_default_order(kinds: Sequence[str]) -> bool:

@@ -184,3 +184,29 @@ def test_an_application_may_tell_metrics() -> None:
     )
     assert networks.update([ETH, TUN], metrics={"tun0": 1})
     assert routes_of(networks, [SERVER6]) == ()
+
+
+PPP = interface("ppp0", "tunnel", "203.0.113.9")
+
+
+def test_of_several_tunnels_the_one_that_the_system_chose_counts() -> None:
+    """The other may be what it runs over."""
+    routes = [route("tun0", 50, chosen=True), route("ppp0", 100), route("eth0", 600)]
+    assert order(ETH, TUN, PPP, routes=routes) == ["tun0"]
+    assert order(ETH, TUN, PPP, routes=routes, in_tunnel=True) == ["tun0"]
+    named = {"only_interfaces": ["tun0", "ppp0"]}
+    assert order(ETH, TUN, PPP, routes=routes, **named) == ["tun0", "ppp0"]
+    assert set(order(ETH, TUN, PPP, routes=routes, leave_tunnel=True)) == {"tun0", "ppp0", "eth0"}
+    # it is gone, and the connection was in one: any may be where the VPN is back
+    gone = [route("eth0", 100, chosen=True), route("ppp0", 600)]
+    assert order(ETH, PPP, routes=gone, in_tunnel=True) == ["ppp0"]
+
+
+def test_what_is_no_tunnel_is_outside() -> None:
+    line = {"not_tunnels": ["ppp0"]}
+    routes = [route("tun0", 50, chosen=True), route("ppp0", 100)]
+    assert order(ETH, TUN, PPP, routes=routes, **line) == ["tun0"]
+    gone = [route("ppp0", 100, chosen=True), route("eth0", 600)]
+    assert order(ETH, PPP, routes=gone, **line) == ["ppp0", "eth0"]
+    assert order(ETH, PPP, routes=gone, in_tunnel=True, **line) == []
+    assert order(ETH, PPP, routes=gone) == ["ppp0"]

@@ -14,13 +14,19 @@ from .test_void import lose_everything
 IDLE = trioquic.TransportConfig().idle_timeout
 
 
+@pytest.mark.parametrize("line", [False, True])
 @pytest.mark.parametrize("outage", [2.0, 12.0, 100.0])
-async def test_nothing_goes_beside_the_tunnel(autojump_clock: MockClock, outage: float) -> None:
+async def test_nothing_goes_beside_the_tunnel(
+    autojump_clock: MockClock, outage: float, line: bool
+) -> None:
+    """Nor over the DSL `line` that it runs over, which is a tunnel, too."""
     async with simulated_site() as site:
         world = site.world
         assert world is not None
         world.wifi.metric = world.cellular.metric = 600
         tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        if line:
+            world.phone.add_interface("ppp0", "203.0.113.9", kind="tunnel", metric=100)
         async with site.client(networks=world.phone) as client:
             assert (await client.get("/bytes/1000")).status_code == 200
             tunnel.down()
@@ -41,8 +47,9 @@ async def test_nothing_goes_beside_the_tunnel(autojump_clock: MockClock, outage:
         assert {record.interface for record in sent} == {"tun0"}
 
 
+@pytest.mark.parametrize("line", [False, True])
 async def test_the_fallback_goes_through_the_tunnel_or_not_at_all(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, line: bool
 ) -> None:
     """Also when the connection that was in the tunnel has been given up."""
     around = Around()
@@ -51,6 +58,8 @@ async def test_the_fallback_goes_through_the_tunnel_or_not_at_all(
         assert world is not None
         world.wifi.metric = world.cellular.metric = 600
         tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        if line:
+            world.phone.add_interface("ppp0", "203.0.113.9", kind="tunnel", metric=100)
         async with site.client(**options(around, site)) as client:
             assert await way(client) == "HTTP/3"
             tunnel.down()

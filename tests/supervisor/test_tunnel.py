@@ -1,6 +1,6 @@
 """A connection in a tunnel stays there, whatever the networks beside it offer."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -31,9 +31,12 @@ async def phone_with_vpn(
     options: ServerOptions | None = None,
     routes: tuple[str, ...] | None = None,
     up: bool = True,
+    prepare: Callable[[World], object] = lambda world: None,
     **connection: Any,
 ) -> AsyncIterator[tuple[Phone, Interface]]:
-    """A phone with Wi-Fi, cellular and a VPN that takes everything, connected to the server."""
+    """A phone with Wi-Fi, cellular and a VPN that takes everything, connected to the server.
+
+    `prepare` may change the world before."""
     async with simulated_world(options=options) as world:
         world.wifi.metric = 600
         world.cellular.metric = 700
@@ -42,6 +45,7 @@ async def phone_with_vpn(
         )
         if not up:
             tunnel.down()
+        prepare(world)
         with world.phone.as_current():
             opening = trioquic.open_connection(
                 server,

@@ -3,8 +3,9 @@
 Three rules make candidates out of (interface, server address):
 
 - **no route, no candidate**: where the system would not send packets, a probe is not sent either;
-- **a tunnel is not left**: if the system sends to this address through a tunnel, or the connection
-  has been in one, only tunnels are candidates. Whoever runs a VPN does not want the server, or
+- **a tunnel is not left**: if the system sends to this address through a tunnel, only that is a
+  candidate, as another may be what it runs over (a DSL line); if it does not, and the connection
+  has been in one, only tunnels are. Whoever runs a VPN does not want the server, or
   anybody on the way, to learn the address beside it; an IPv6 route beside an IPv4 tunnel is such a
   way out, too;
 - **only these**, if the caller named some.
@@ -67,7 +68,7 @@ class RoutingRules:
     in_tunnel: bool = False
     """Whether the connection is, or was, in one."""
     tunnels: tuple[str, ...] = ()
-    """The names of all interfaces that are tunnels."""
+    """The names of all interfaces that are tunnels, to the connection."""
     trusted: tuple[str, ...] = ()
     """Interfaces that the caller named, which need no route: a VPN without routes is used by
     naming it."""
@@ -83,13 +84,14 @@ class Routing:
         self._rules = rules
         # by the number of the server's address and the interface
         self._routes: dict[tuple[int, str], Route] = {}
-        self._in_tunnel: set[int] = set()
+        # the tunnels that the system sends into, by the number of the server's address
+        self._chosen: dict[int, set[str]] = {}
         for route in rules.routes or ():
             number = parse_address(route.remote).mapped
             self._routes[number, route.interface] = route
             named = not rules.only or route.interface in rules.only
             if route.chosen and named and route.interface in rules.tunnels:
-                self._in_tunnel.add(number)
+                self._chosen.setdefault(number, set()).add(route.interface)
         self._places = _places(rules.routes or ())
 
     def why_not(self, interface: str, remote: int) -> LeftOut | None:
@@ -97,9 +99,12 @@ class Routing:
         rules = self._rules
         if rules.only and interface not in rules.only:
             return LeftOut.NOT_NAMED
-        tunnel = interface in rules.tunnels
-        confined = rules.in_tunnel or remote in self._in_tunnel
-        if confined and not tunnel and not rules.leave_tunnel:
+        chosen = self._chosen.get(remote)
+        confined = rules.in_tunnel or chosen is not None
+        inside = interface in rules.tunnels
+        if inside and chosen is not None and interface not in rules.only:
+            inside = interface in chosen
+        if confined and not inside and not rules.leave_tunnel:
             return LeftOut.OUTSIDE_TUNNEL
         if rules.routes is None or interface in rules.trusted or interface in rules.only:
             return None

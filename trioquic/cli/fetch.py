@@ -50,6 +50,7 @@ _KEEP_ALIVE: Final = 10.0
 @options.prefer_interfaces
 @options.only_interfaces
 @options.leave_tunnel
+@options.not_tunnels
 @click.option("--connect-timeout", type=options.Seconds(), default=10.0, help="Seconds.")
 @click.option("-s", "--silent", is_flag=True, help="Show neither progress nor handovers.")
 @click.option("-v", "--verbose", is_flag=True, help="Show how connections begin.")
@@ -92,6 +93,7 @@ def fetch(
     prefer_interfaces: tuple[str, ...],
     only_interfaces: tuple[str, ...],
     leave_tunnel: bool,
+    not_tunnels: tuple[str, ...],
     connect_timeout: float,
     silent: bool,
     verbose: bool,
@@ -113,9 +115,7 @@ def fetch(
     written; 45 no such interface; 47 redirects; 56 the connection was lost for good; 60 the
     certificate; 77 a file with certificates or secrets; 95 HTTP/3.
     """
-    jobs = _jobs(urls, outputs, remote_name)
-    if as_json and any(isinstance(job.sink, StandardOutput) for job in jobs):
-        raise click.UsageError("--json is for standard output: give every URL a file, -o or -O")
+    jobs = _jobs(urls, outputs, remote_name, as_json)
     _check_start(interfaces, only_interfaces)
     tell = (lambda text: None) if silent else complain
     store = kept.open_sessions(sessions, no_sessions, tell)
@@ -130,6 +130,7 @@ def fetch(
                 only_interfaces=only_interfaces,
                 interfaces=prefer_interfaces,
                 leave_tunnel=leave_tunnel,
+                not_tunnels=not_tunnels,
             ),
             sessions=store,
             early_data=early_data and store is not None,
@@ -166,7 +167,9 @@ def _check_start(start: Sequence[str], only: Sequence[str]) -> None:
         raise click.UsageError(f"--interface {outside[0]} is not among --only-interface")
 
 
-def _jobs(urls: Sequence[str], outputs: Sequence[str], remote_name: bool) -> list[Job]:
+def _jobs(
+    urls: Sequence[str], outputs: Sequence[str], remote_name: bool, as_json: bool
+) -> list[Job]:
     """Which content goes where. Raises UsageError."""
     if len(outputs) > len(urls):
         raise click.UsageError("there are more -o than URLs")
@@ -183,6 +186,8 @@ def _jobs(urls: Sequence[str], outputs: Sequence[str], remote_name: bool) -> lis
                 raise click.UsageError(f"two URLs go into one file: {sink.name}")
             files.add(where)
         jobs.append(Job(url=url, sink=sink))
+    if as_json and any(isinstance(job.sink, StandardOutput) for job in jobs):
+        raise click.UsageError("--json is for standard output: give every URL a file, -o or -O")
     return jobs
 
 

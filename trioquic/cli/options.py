@@ -63,6 +63,9 @@ only_interfaces: Option = _names(
 leave_tunnel: Option = click.option(
     "--leave-tunnel", is_flag=True, help="Allow networks outside the VPN that the system uses."
 )
+not_tunnels: Option = _names(
+    "--not-tunnel", "not_tunnels", "This interface is no VPN (a DSL line on ppp0). Repeatable."
+)
 
 
 def as_json(text: str) -> Option:

@@ -24,12 +24,14 @@ from .console import NO_CONNECTION, fail, output, print_json, run, safe, split_h
 @options.prefer_interfaces
 @options.only_interfaces
 @options.leave_tunnel
+@options.not_tunnels
 @options.as_json("Print JSON instead of tables.")
 def paths(
     host: str | None,
     prefer_interfaces: tuple[str, ...],
     only_interfaces: tuple[str, ...],
     leave_tunnel: bool,
+    not_tunnels: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show the network interfaces, and the candidate paths to HOST.
@@ -46,8 +48,9 @@ def paths(
     interfaces, remotes = run(_look, host)
     routes = system_networks().routes(remotes) if remotes else None
     rules = Rules(only_interfaces=only_interfaces, routes=routes, leave_tunnel=leave_tunnel)
+    rules["not_tunnels"] = not_tunnels
     # a connection would begin in a tunnel: then addresses beside it are not tried
-    rules["in_tunnel"] = leads_into_tunnel(interfaces, routes, only_interfaces)
+    rules["in_tunnel"] = leads_into_tunnel(interfaces, routes, only_interfaces, not_tunnels)
     with options.refused():
         pairs = candidate_pairs(interfaces, remotes, prefer_interfaces=prefer_interfaces, **rules)
         left_out = no_candidates(interfaces, remotes, **rules)
@@ -78,13 +81,18 @@ class Rules(TypedDict, total=False):
     routes: tuple[Route, ...] | None
     leave_tunnel: bool
     in_tunnel: bool
+    not_tunnels: tuple[str, ...]
 
 
 def leads_into_tunnel(
-    interfaces: Sequence[Interface], routes: Sequence[Route] | None, only: Sequence[str] = ()
+    interfaces: Sequence[Interface],
+    routes: Sequence[Route] | None,
+    only: Sequence[str] = (),
+    not_tunnels: Sequence[str] = (),
 ) -> bool:
     """Whether the system's own route, of these, leads into a tunnel that may be used."""
     tunnels = {i.name for i in interfaces if i.kind == "tunnel" and (not only or i.name in only)}
+    tunnels.difference_update(not_tunnels)
     return any(route.chosen and route.interface in tunnels for route in routes or ())
 
 

@@ -13,7 +13,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import trio
@@ -23,7 +23,6 @@ from ..addresses import AddressPair, candidate_pairs
 from ..http3.client.tunnels import HostsInside
 from ..networks import is_own, routes_of
 
-_TUNNEL: Final = "tunnel"
 Resolved = tuple[int, int, int, str, tuple[Any, ...]]
 """What `socket.getaddrinfo` says of one address."""
 
@@ -75,6 +74,7 @@ class Tunnels:
             routes=routes_of(self._networks, remotes),
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=inside,
+            not_tunnels=(*policy.not_tunnels, *self._inside.beside),
         )
         best = policy.to_begin([pair for pair in pairs if pair.source_rank == 0])
         found = [TCPRoute(pair.remote, named[pair.interface]) for pair in best]
@@ -85,7 +85,7 @@ class Tunnels:
             text = _gone(host) if inside else f"no way to {host} {_why(policy, pairs)}"
             raise LocalAddressError(errno.ENETUNREACH, text)
         if inside:
-            self._inside.note(host)
+            self._inside.note(host, self._beside(remotes))
         return found
 
     async def check_system(self, host: str, port: int) -> None:
@@ -106,16 +106,17 @@ class Tunnels:
             return
         if not all(led):
             raise httpx.ConnectError(_gone(host))
-        self._inside.note(host)
+        self._inside.note(host, self._beside(remotes))
 
     def _tunnels(self) -> list[str]:
         """The tunnels that there are, and that may not be left."""
-        policy, only = self._policy, self._policy.only_interfaces
+        policy, only, beside = self._policy, self._policy.only_interfaces, self._inside.beside
         return [
             interface.name
             for interface in self._networks.snapshot()
             if interface.up
-            and interface.kind == _TUNNEL
+            and policy.is_tunnel(interface)
+            and interface.name not in beside
             and (not only or interface.name in only)
             and not policy.leave_tunnel
         ]
@@ -129,6 +130,13 @@ class Tunnels:
         tunnels = self._tunnels()
         inside = {route.remote for route in routes if route.chosen and route.interface in tunnels}
         return [remote in inside for remote in remotes]
+
+    def _beside(self, remotes: Sequence[str]) -> list[str]:
+        """The tunnels that the system does not choose, if it chooses any."""
+        tunnels = self._tunnels()
+        routes = routes_of(self._networks, remotes) or ()
+        chosen = {route.interface for route in routes if route.chosen}
+        return [name for name in tunnels if name not in chosen] if chosen & {*tunnels} else []
 
 
 async def resolve(host: str, port: int) -> dict[str, Resolved]:

@@ -45,6 +45,9 @@ class Knobs:
     tunnel_only: bool = _checks.checked(False, _checks.flag)
     """Whether to use nothing but tunnels, also to begin: without one there is no connection. For
     who connects again after a connection in a tunnel was lost (`Connection.in_tunnel`)."""
+    not_tunnels: Sequence[str] = _checks.checked((), _checks.names(empty=True))
+    """Names of interfaces that are tunnels and hide nobody, such as a DSL line's `ppp0`: a
+    connection may leave them, and beside a VPN they are outside."""
     metered: bool = _checks.checked(True, _checks.flag)
     """Whether metered networks may be used at all, also to begin, unless the connection is told to
     start there; they come after those that are not."""
@@ -101,10 +104,20 @@ class Knobs:
         if self.tunnel_only and _TUNNEL not in self.kinds and not named:
             raise ValueError("tunnel_only needs 'tunnel' among kinds, or a tunnel that is named")
 
-    def inside(self) -> Self:
-        """The same for who was in a tunnel, and must stay in one (`tunnel_only`)."""
-        kinds = self.kinds if _TUNNEL in self.kinds else (*self.kinds, _TUNNEL)
-        return replace(self, tunnel_only=True, leave_tunnel=False, kinds=kinds)
+    def inside(self, beside: Iterable[str] = ()) -> Self:
+        """The same for who was in a tunnel, and must stay in one (`tunnel_only`) that is none of
+        those `beside` it."""
+        return replace(
+            self,
+            tunnel_only=True,
+            leave_tunnel=False,
+            kinds=self.kinds if _TUNNEL in self.kinds else (*self.kinds, _TUNNEL),
+            not_tunnels=tuple(dict.fromkeys((*self.not_tunnels, *beside))),
+        )
+
+    def is_tunnel(self, interface: networks.Interface) -> bool:
+        """Whether the interface is a tunnel, as far as the application knows."""
+        return interface.kind == _TUNNEL and interface.name not in self.not_tunnels
 
     def wants(self, interface: str | None, kind: str, metered: bool | None) -> bool:
         """Whether a network of this kind may be used; who names an interface knows its kind."""

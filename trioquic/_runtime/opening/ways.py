@@ -27,7 +27,6 @@ from .arguments import Plan
 
 _A_PAIR: Final = 2  # one address of each family, if there are both
 _MOST_OTHERS: Final = 16
-_TUNNEL: Final = "tunnel"
 
 
 class WayToServer(NamedTuple):
@@ -45,7 +44,7 @@ def check_networks(plan: Plan) -> None:
     listed = [i for i in interfaces if not only or i.name in only]
     if only and not listed:
         raise _no_such(only)
-    tunnels = any(interface.up and interface.kind == _TUNNEL for interface in listed)
+    tunnels = any(interface.up and policy.is_tunnel(interface) for interface in listed)
     if policy.tunnel_only and not tunnels:
         reason = Reach(plan.networks, policy).why_none(())
         raise LocalAddressError(errno.ENETUNREACH, reason)
@@ -64,8 +63,8 @@ def check_start(plan: Plan, remote: str | None) -> None:
     only = policy.only_interfaces
     if only and name not in only:
         raise ValueError(f"{which} is not among only_interfaces: {', '.join(only)}")
-    kinds = {interface.kind for interface in plan.networks.snapshot() if interface.name == name}
-    if policy.tunnel_only and kinds and _TUNNEL not in kinds:
+    named = [interface for interface in plan.networks.snapshot() if interface.name == name]
+    if policy.tunnel_only and named and not any(map(policy.is_tunnel, named)):
         raise ValueError(f"{which} is no tunnel (tunnel_only)")
 
 

@@ -5,6 +5,8 @@ asked: which of our addresses may talk to which of the server's, in which order.
 of what the source of networks says now and of one thing that only the connection knows: whether it
 has been in a tunnel. That is remembered when the tunnel goes, and the system's own route leads
 beside it: the connection then has no candidates, and waits (`MigrationPolicy.leave_tunnel`).
+Another tunnel that was there all the time, and that the system did not choose, is no way out: it
+may be what the connection's own one ran over.
 
 A source of networks that the application made may not list the interface that the system sends
 through. Nobody knows then what that is; it may be a VPN, and so it is not left either.
@@ -28,7 +30,6 @@ from ...policy import MigrationPolicy
 _MOST_ANSWERS: Final = 64
 _pairs_in_order = functools.lru_cache(_MOST_ANSWERS)(candidate_pairs)
 _left_out = functools.lru_cache(_MOST_ANSWERS)(no_candidates)
-_TUNNEL: Final = "tunnel"
 _LOOPBACK: Final = "loopback"
 
 _GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
@@ -55,6 +56,8 @@ class Reach:
         self._trusted = () if interface is None else (interface,)
         self._in_tunnel = policy.tunnel_only
         self._had_tunnel = False
+        # the tunnels that the connection's own one runs over, for all that is known
+        self._beside: set[str] = set()
         # whether there is a connection already
         self._begun = False
         # the connection is on an interface that the source does not list, and its name if known
@@ -76,14 +79,47 @@ class Reach:
         """Whether the connection is in a tunnel, or in what may be one."""
         return (self._in_tunnel or self._unlisted) and not self._policy.leave_tunnel
 
-    def note_path(self, interface: Interface, chosen: bool) -> None:
-        """The connection is on this interface; `chosen` by the application."""
+    @property
+    def beside(self) -> frozenset[str]:
+        """Tunnels that were there, and not chosen by the system, while the connection was in its
+        own: there it stays out, as that may run over them."""
+        return frozenset(self._beside)
+
+    @property
+    def _not_tunnels(self) -> tuple[str, ...]:
+        return (*self._policy.not_tunnels, *sorted(self._beside))
+
+    def is_tunnel(self, interface: Interface) -> bool:
+        """Whether the interface is a tunnel, to this connection."""
+        return self._policy.is_tunnel(interface) and interface.name not in self._beside
+
+    def note_path(
+        self,
+        interface: Interface,
+        named: bool,
+        interfaces: tuple[Interface, ...],
+        routes: tuple[Route, ...] | None,
+    ) -> None:
+        """The connection is on this interface; `named` by the application."""
         self._begun = True
         self._unlisted = False
-        if interface.kind == _TUNNEL:
+        if named:
+            self._beside.discard(interface.name)
+        if not self.is_tunnel(interface):
+            if named:
+                self._in_tunnel = self._policy.tunnel_only
+            return
+        chosen = {route.interface for route in routes or () if route.chosen}
+        only = self._policy.only_interfaces
+        # One that the system sends nothing into is a network like any other, and may be left again.
+        if routes is None or named or only or interface.name in chosen:
             self._in_tunnel = self._had_tunnel = True
-        elif chosen:
-            self._in_tunnel = self._policy.tunnel_only
+        if interface.name in chosen:
+            self._beside |= {
+                other.name
+                for other in interfaces
+                if other.up and self.is_tunnel(other) and other.name not in chosen.union(only)
+            }
 
     def note_unlisted(self, name: str | None) -> None:
         """The connection is on an interface that the source has never listed."""
@@ -93,7 +129,7 @@ class Reach:
 
     def is_outside(self, interface: Interface) -> bool:
         """Whether the interface is beside the tunnel that the connection must not leave."""
-        return self._stays_inside and interface.kind != _TUNNEL
+        return self._stays_inside and not self.is_tunnel(interface)
 
     def begins_in_tunnel(
         self,
@@ -111,7 +147,7 @@ class Reach:
         tunnels = {
             interface.name
             for interface in interfaces
-            if interface.kind == _TUNNEL and (not only or interface.name in only)
+            if self.is_tunnel(interface) and (not only or interface.name in only)
         }
         chosen = {route.interface for route in routes or () if route.chosen}.union(used)
         unlisted = bool(chosen - names) and not only
@@ -149,6 +185,7 @@ class Reach:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside if in_tunnel is None else in_tunnel,
             trusted=self._trusted,
+            not_tunnels=self._not_tunnels,
         )
 
     def left_out(
@@ -167,6 +204,7 @@ class Reach:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside,
             trusted=self._trusted,
+            not_tunnels=self._not_tunnels,
         )
 
     def why_none(self, remotes: tuple[str, ...]) -> str:

@@ -148,7 +148,7 @@ class Outlook:
             if link is not None:
                 sights.append(self._path_sight(link, interfaces))
                 if number == core.active_path:
-                    self._note_active(sights[-1])
+                    self._note_active(sights[-1], interfaces, routes)
         return tuple(sights), interfaces, routes
 
     def _path_sight(self, link: PathLink, interfaces: tuple[Interface, ...]) -> PathSight:
@@ -167,17 +167,22 @@ class Outlook:
             suspended=number == self._paths.suspended,
         )
 
-    def _note_active(self, path: PathSight) -> None:
-        notes, home = self._memory.of(path.core.path_id), path.home
+    def _note_active(
+        self,
+        path: PathSight,
+        interfaces: tuple[Interface, ...],
+        routes: tuple[Route, ...] | None,
+    ) -> None:
+        notes, home, reach = self._memory.of(path.core.path_id), path.home, self._paths.reach
         # another network may only happen to have the range of an address that is gone
         if home is not None and (path.listed or (notes.named and not notes.listed)):
             self._memory.on_network(network(home.name, path.local[0]))
             # whether packets get through a tunnel that has come up late is not known before
             unsure = path.core.doubtful and notes.opened_at > -inf
-            if home.kind != "tunnel" or path.pinned or not unsure:
-                self._paths.reach.note_path(home, path.pinned)
+            if path.pinned or not unsure or not reach.is_tunnel(home):
+                reach.note_path(home, path.pinned, interfaces, routes)
         elif home is None and not notes.listed and not is_here(path.core.remote):
-            self._paths.reach.note_unlisted(path.interface)
+            reach.note_unlisted(path.interface)
 
     def view(self, now: float) -> View:
         """Everything a policy may look at, as it is now."""

@@ -6,7 +6,7 @@ reached through tunnels only, as long as the client lives: what the user put up 
 not end with a timeout (`MigrationPolicy.leave_tunnel` does end it).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,10 +20,12 @@ class HostsInside:
     """What one client knows; `policy` is that of its connections."""
 
     def __init__(self, policy: MigrationPolicy) -> None:
-        self._leave_tunnel = policy.leave_tunnel
+        self._policy = policy
         self._live: list[tuple[str, Connection]] = []
         self._inside: set[str] = set()
         self._all_inside = policy.tunnel_only
+        # what these tunnels may run over
+        self._beside: set[str] = set()
 
     @contextmanager
     def watching(self, host: str, connection: Connection) -> Iterator[None]:
@@ -33,21 +35,34 @@ class HostsInside:
         try:
             yield
         finally:
-            if connection.in_tunnel:
-                self.note(host)
+            self._look(host, connection)
             self._live = [one for one in self._live if one is not entry]
 
-    def note(self, host: str) -> None:
-        """The host was reached through a tunnel."""
+    def note(self, host: str, beside: Iterable[str]) -> None:
+        """The host was reached through a tunnel; `beside`: other tunnels that were there, and that
+        the system did not choose (`Connection.beside_tunnel`)."""
+        self._beside.update(beside)
         self._all_inside |= host not in self._inside and len(self._inside) >= _MOST
         if not self._all_inside:
             self._inside.add(host)
 
     def holds(self, host: str) -> bool:
         """Whether nothing to this host may leave the tunnels."""
-        if self._leave_tunnel:
+        if self._policy.leave_tunnel:
             return False
-        for name, connection in self._live:
-            if connection.in_tunnel:
-                self.note(name)
+        self._look_at_all()
         return self._all_inside or host in self._inside
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """Tunnels that count as outside, as those of these hosts may run over them."""
+        self._look_at_all()
+        return frozenset(self._beside)
+
+    def _look_at_all(self) -> None:
+        for host, connection in self._live:
+            self._look(host, connection)
+
+    def _look(self, host: str, connection: Connection) -> None:
+        if connection.in_tunnel:
+            self.note(host, connection.beside_tunnel)
