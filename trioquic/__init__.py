@@ -64,6 +64,7 @@ from .networks import (
     InterfaceAddress,
     ManualNetworks,
     NetworkSource,
+    PortRoutingSource,
     Route,
     RoutingSource,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "PathValidationError",
     "PeerClosedError",
     "PeerParameters",
+    "PortRoutingSource",
     "PreferredAddressResult",
     "ProtocolError",
     "QuicDeprecationWarning",

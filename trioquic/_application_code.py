@@ -18,7 +18,7 @@ from ._groups import leaves
 from ._protocol.recovery.choice import Choice
 from ._protocol.recovery.control import CongestionControl
 from .errors import ApplicationCodeError
-from .networks import Interface, NetworkSource, Route, routes_of
+from .networks import Interface, NetworkSource, PortRoutingSource, Route, routes_of
 from .policy import Decision, MigrationPolicy, PolicyEvent, View
 from .sessions import AddressToken, Record, Resumption, SessionKey, SessionStore, TakenSession
 
@@ -72,10 +72,11 @@ class GuardedNetworks:
         with _told(self._source, "snapshot"):
             return _checks.tuple_of(Interface, "what it returns", self._source.snapshot())
 
-    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
-        """The routes to these addresses; None if the source knows nothing of routes."""
-        with _told(self._source, "routes"):
-            found = routes_of(self._source, remotes)
+    def routes_to(self, servers: Sequence[tuple[str, int]]) -> tuple[Route, ...] | None:
+        """The routes to these servers; None if the source knows nothing of routes."""
+        asked = "routes_to" if isinstance(self._source, PortRoutingSource) else "routes"
+        with _told(self._source, asked):
+            found = routes_of(self._source, servers)
             return None if found is None else _checks.tuple_of(Route, "what it returns", found)
 
     async def wait_changed(self) -> None:

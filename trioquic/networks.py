@@ -5,9 +5,10 @@ system's (`trioquic.system_networks`) unless `open_connection(networks=...)` nam
 application that hears from its platform what no library can see, or a simulated network. Such an
 application feeds a `ManualNetworks`, or implements the two methods of `NetworkSource` itself.
 
-A source that also knows where the system would send packets is a `RoutingSource`: it has `routes`.
-Then an interface without a route to the server is no candidate, a tunnel is not left, and the
-routes' metrics order the networks. Without it every interface counts.
+A source that also knows where the system would send packets is a `RoutingSource`: it has `routes`,
+or a `PortRoutingSource`, where that depends on ports as well, as the system's own does. Then an
+interface without a route to the server is no candidate, a tunnel is not left, and the routes'
+metrics order the networks. Without it every interface counts.
 """
 
 import ipaddress
@@ -127,9 +128,35 @@ class RoutingSource(NetworkSource, Protocol):
         ...
 
 
-def routes_of(source: NetworkSource, remotes: Sequence[str]) -> tuple[Route, ...] | None:
-    """What a source knows of the routes to these addresses; None if it knows nothing of routes."""
-    return source.routes(remotes) if isinstance(source, RoutingSource) else None
+@runtime_checkable
+class PortRoutingSource(NetworkSource, Protocol):
+    """A source that knows the system's routes, which may depend on the server's port.
+
+    A source that passes on what another one knows does it by `routes_of`::
+
+        def routes_to(self, servers):
+            return trioquic.networks.routes_of(self.inner, servers)
+    """
+
+    def routes_to(self, servers: Sequence[tuple[str, int]]) -> tuple[Route, ...] | None:
+        """As `RoutingSource.routes`, for datagrams to these IP addresses and UDP ports.
+
+        `Route.remote` is the address alone. An address may come with several ports; then it has the
+        routes of each.
+        """
+        ...
+
+
+def routes_of(
+    source: NetworkSource, servers: Sequence[tuple[str, int]]
+) -> tuple[Route, ...] | None:
+    """What a source knows of the routes to these addresses and ports, by `routes_to` if it has
+    that, else by `routes`; None if it knows nothing of routes."""
+    if isinstance(source, PortRoutingSource):
+        return source.routes_to(tuple(dict.fromkeys(servers)))
+    if isinstance(source, RoutingSource):
+        return source.routes(tuple(dict.fromkeys(address for address, _ in servers)))
+    return None
 
 
 def is_own(remote: str, interfaces: Sequence[Interface]) -> bool:

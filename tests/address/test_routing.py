@@ -174,16 +174,16 @@ def test_only_these() -> None:
 
 def test_an_application_may_tell_metrics() -> None:
     networks = ManualNetworks([ETH, TUN])
-    assert routes_of(networks, [SERVER]) is None
+    assert routes_of(networks, [(SERVER, 443)]) is None
     assert networks.update([ETH, TUN], metrics={"tun0": 1, "eth0": 2})
     assert not networks.update([ETH, TUN], metrics={"tun0": 1, "eth0": 2})
-    assert routes_of(networks, [SERVER, SERVER6]) == (
+    assert routes_of(networks, [(SERVER, 443), (SERVER6, 443), (SERVER, 444)]) == (
         route("eth0", 2),
         route("tun0", 1, chosen=True),
         route("eth0", 2, SERVER6, chosen=True),
     )
     assert networks.update([ETH, TUN], metrics={"tun0": 1})
-    assert routes_of(networks, [SERVER6]) == ()
+    assert routes_of(networks, [(SERVER6, 443)]) == ()
 
 
 PPP = interface("ppp0", "tunnel", "203.0.113.9")

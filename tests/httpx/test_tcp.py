@@ -69,7 +69,7 @@ class Everywhere(Tunnels):
     def __init__(self) -> None:
         """It has no networks to look at."""
 
-    def routes(self, host: str, remotes: Sequence[str]) -> list[TCPRoute]:
+    def routes(self, host: str, remotes: Sequence[str], port: int) -> list[TCPRoute]:
         return [TCPRoute(remote, self.interface) for remote in remotes]
 
     def holds(self, host: str) -> bool:
@@ -154,9 +154,9 @@ async def test_addresses_of_both_families_take_turns() -> None:
     tried: list[str] = []
 
     class Watched(Everywhere):
-        def routes(self, host: str, remotes: Sequence[str]) -> list[TCPRoute]:
+        def routes(self, host: str, remotes: Sequence[str], port: int) -> list[TCPRoute]:
             tried.extend(remotes)
-            return super().routes(host, remotes)
+            return super().routes(host, remotes, port)
 
     refused = ["::1", "100::1", "100::2", "127.0.0.1", "::ffff:127.0.0.2", "127.0.0.1"]
     trio.socket.set_custom_hostname_resolver(Names(*refused))
@@ -223,29 +223,46 @@ LO = Interface(
 async def test_the_other_family_beside_a_tunnel() -> None:
     networks = Half([ETH0, TUN0])
     tunnels = tunnels_of(networks, MigrationPolicy())
-    assert tunnels.routes(HOST, [IPV6, IPV4]) == [TCPRoute(IPV4, TUN0)]
+    assert tunnels.routes(HOST, [IPV6, IPV4], 443) == [TCPRoute(IPV4, TUN0)]
     assert tunnels.holds(HOST)
     networks.update([ETH0])
     with pytest.raises(OSError, match=r"the tunnel to a\.example is gone"):
-        tunnels.routes(HOST, [IPV6, IPV4])
+        tunnels.routes(HOST, [IPV6, IPV4], 443)
     with pytest.raises(httpx.ConnectError, match=r"the tunnel to a\.example is gone"):
         tunnels.check(HOST)
     # others follow the system's routes
-    assert tunnels.routes("b.example", [IPV6]) == [TCPRoute(IPV6, None)]
+    assert tunnels.routes("b.example", [IPV6], 443) == [TCPRoute(IPV6, None)]
     left = tunnels_of(Half([ETH0, TUN0]), MigrationPolicy(leave_tunnel=True))
-    assert left.routes(HOST, [IPV6, IPV4]) == [TCPRoute(IPV6, None), TCPRoute(IPV4, None)]
+    assert left.routes(HOST, [IPV6, IPV4], 443) == [TCPRoute(IPV6, None), TCPRoute(IPV4, None)]
     only = tunnels_of(Half([ETH0, TUN0]), MigrationPolicy(only_interfaces=["eth0"]))
-    assert only.routes(HOST, [IPV4, IPV6]) == [TCPRoute(IPV6, ETH0), TCPRoute(IPV4, ETH0)]
+    assert only.routes(HOST, [IPV4, IPV6], 443) == [TCPRoute(IPV6, ETH0), TCPRoute(IPV4, ETH0)]
     # this machine is reached over an interface as well
     with pytest.raises(OSError, match=r"no way to localhost over eth0"):
-        only.routes("localhost", ["127.0.0.1"])
+        only.routes("localhost", ["127.0.0.1"], 443)
     lo = MigrationPolicy(only_interfaces=["eth0", "lo"])
-    assert tunnels_of(Half([ETH0, LO]), lo).routes("localhost", ["127.0.0.1"]) == [
+    assert tunnels_of(Half([ETH0, LO]), lo).routes("localhost", ["127.0.0.1"], 443) == [
         TCPRoute("127.0.0.1", LO)
     ]
     never = tunnels_of(Half([ETH0]), MigrationPolicy(tunnel_only=True))
     with pytest.raises(OSError, match="is gone"):
-        never.routes("b.example", [IPV4])
+        never.routes("b.example", [IPV4], 443)
+
+
+class OnePort(Half):
+    """A VPN that takes what goes to one port."""
+
+    def routes_to(self, servers: Sequence[tuple[str, int]]) -> tuple[Route, ...]:
+        return tuple(
+            Route(remote=address, interface="tun0" if port == 8443 else "eth0", chosen=True)
+            for address, port in servers
+        )
+
+
+async def test_a_tunnel_for_one_port() -> None:
+    tunnels = tunnels_of(OnePort([ETH0, TUN0]), MigrationPolicy())
+    assert tunnels.routes("b.example", [IPV4], 443) == [TCPRoute(IPV4, None)]
+    assert tunnels.routes(HOST, [IPV4], 8443) == [TCPRoute(IPV4, TUN0)]
+    assert tunnels.holds(HOST)
 
 
 @pytest.mark.parametrize(
@@ -262,13 +279,13 @@ async def test_the_fallback_uses_no_network_that_is_forbidden(
     wwan0 = Interface(name="wwan0", kind="cellular", metered=True, addresses=(address,))
     networks = ManualNetworks([wwan0, ETH0])
     tunnels = tunnels_of(networks, policy)
-    assert tunnels.routes(HOST, [IPV4]) == [TCPRoute(IPV4, ETH0)]
+    assert tunnels.routes(HOST, [IPV4], 443) == [TCPRoute(IPV4, ETH0)]
     networks.update([wwan0])
     with pytest.raises(OSError, match=rf"no way to a\.example may be used \({why}\)"):
-        tunnels.routes(HOST, [IPV4])
+        tunnels.routes(HOST, [IPV4], 443)
     # no network leads to this machine, and what is not known is not forbidden
-    assert tunnels.routes("localhost", ["127.0.0.1"]) == [TCPRoute("127.0.0.1", None)]
-    assert tunnels_of(ManualNetworks(), policy).routes(HOST, [IPV4]) == [TCPRoute(IPV4, None)]
+    assert tunnels.routes("localhost", ["127.0.0.1"], 443) == [TCPRoute("127.0.0.1", None)]
+    assert tunnels_of(ManualNetworks(), policy).routes(HOST, [IPV4], 443) == [TCPRoute(IPV4, None)]
 
 
 async def test_a_fallback_of_the_users_own_is_used_where_the_routes_lead_inside() -> None:
@@ -297,7 +314,7 @@ async def test_very_many_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_inside, "_MOST", 3)
     tunnels = tunnels_of(Half([TUN0]), MigrationPolicy())
     for number in range(3):
-        tunnels.routes(f"{number}.example", [IPV4])
+        tunnels.routes(f"{number}.example", [IPV4], 443)
     assert tunnels.holds("0.example") and not tunnels.holds("3.example")
-    tunnels.routes("3.example", [IPV4])
+    tunnels.routes("3.example", [IPV4], 443)
     assert tunnels.holds("0.example") and tunnels.holds("4.example")

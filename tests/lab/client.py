@@ -26,6 +26,7 @@ import trio
 
 import trioquic
 from tests import http3_min as h3
+from trioquic.networks import routes_of
 
 _REPORT_EVERY: Final = 64_000
 _LONGEST_ANSWER: Final = 200
@@ -274,17 +275,19 @@ def id_count(conn: trioquic.Connection) -> int:
 class Priced:
     """The system's networks, with what is known of their price."""
 
-    def __init__(self, system: trioquic.RoutingSource, metered: Sequence[str]) -> None:
+    def __init__(self, system: trioquic.NetworkSource, metered: Sequence[str]) -> None:
         self._system = system
         self._metered = metered
         self.wait_changed = system.wait_changed
-        self.routes = system.routes
 
     def snapshot(self) -> tuple[trioquic.Interface, ...]:
         return tuple(
             replace(interface, metered=interface.name in self._metered)
             for interface in self._system.snapshot()
         )
+
+    def routes_to(self, servers: Sequence[tuple[str, int]]) -> tuple[trioquic.Route, ...] | None:
+        return routes_of(self._system, servers)
 
 
 @asynccontextmanager

@@ -15,7 +15,14 @@ from .vpn_attacks import Outcome, command
 # Routes and sockets are the same whether the core is compiled or not.
 pytestmark = [*LAB_ANYWHERE, needs("gtlsserver"), pytest.mark.plain]
 
-NAMES = ("flapping rules", "IPv6 beside", "unnumbered", "old Linux", "in mid-handshake")
+NAMES = (
+    "flapping rules",
+    "one port's",
+    "IPv6 beside",
+    "unnumbered",
+    "old Linux",
+    "in mid-handshake",
+)
 
 
 async def test_nothing_leaves_by_what_a_network_may_do() -> None:

@@ -201,6 +201,7 @@ ATTACKS: Final = {
     "IPv6 beside": _Plan(setup="ipv4", go=ipv6_beside, connections=((SERVERS[4],), _BOTH)),
     "preferred beside": _Plan(setup="default", go=preferred_beside),
     "one user's": _Plan(setup="users", go=flapping_device),
+    "one port's": _Plan(setup="ports", go=flapping_device),
     "unnumbered": _Plan(setup="unnumbered", go=flapping_device),
     "old Linux": _Plan(setup="default", go=old_linux, connections=_IPV4, old=True),
     "in mid-handshake": _Plan(setup="default", go=_in_mid_handshake, connections=()),

@@ -36,7 +36,7 @@ SERVERS: Final = {4: "198.18.0.1", 6: "2001:db8:aaaa::1"}
 PREFERRED: Final = {4: "198.18.0.2", 6: "2001:db8:aaaa::2"}
 SETUPS: Final = ("default", "halves", "rules")
 # Besides, for attacks (vpn_attacks.py): "unnumbered" borrows its addresses of lo, "users" takes the
-# packets of one user only, "ipv4" leaves IPv6 outside.
+# packets of one user only, "ipv4" leaves IPv6 outside, "ports" takes UDP to the server's port only.
 TUNNEL: Final = "tun0"
 _TABLE: Final = "51820"
 _MARK: Final = "0xca6c"
@@ -104,13 +104,18 @@ ROUTES: Final = {
     ],
     "ipv4": [f"route replace default dev {TUNNEL} metric 50"],
 }
-ROUTES["users"] = ROUTES["rules"]
+ROUTES["users"] = ROUTES["ports"] = ROUTES["rules"]
 _RULES: Final = [
     f"{family}rule add {rule}"
     for family in ("", "-6 ")
     for rule in (f"not fwmark {_MARK} table {_TABLE}", "table main suppress_prefixlength 0")
 ]
 _USERS: Final = [f"{family}rule add uidrange 0-0 table {_TABLE}" for family in ("", "-6 ")]
+
+_PORTS: Final = [
+    f"{family}rule add ipproto udp dport {PORT} table {_TABLE}" for family in ("", "-6 ")
+]
+_ONCE: Final = {"rules": _RULES, "users": _USERS, "ports": _PORTS, "unnumbered": _BORROWED}
 
 
 def ip(lines: list[str]) -> None:
@@ -149,7 +154,7 @@ class VpnWorld:
             ip([f"link add {name} type veth peer name {name} netns {here}"])
         self._client_end: int | None = None
         ip(_CLIENT)
-        ip({"rules": _RULES, "users": _USERS, "unnumbered": _BORROWED}.get(setup, []))
+        ip(_ONCE.get(setup, []))
         self._in_server_space(lambda: ip(_SERVER))
         self.server_space = here
         self._watchers = {name: self._packet_socket(name) for name in ("eth0", "eth1")}

@@ -107,11 +107,11 @@ def test_a_kernel_that_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(errno.EACCES, "no")
 
     monkeypatch.setattr(netlink, "open_for_questions", refuse)
-    assert linux_routes.linux_routes(INTERFACES, [SERVER]) is None
+    assert linux_routes.linux_routes(INTERFACES, [(SERVER, 443)]) is None
     tunnel = interface("tun0", 9, "10.8.0.2")
     probe_it = partial(probed_routes, make_socket=World({}, "10.8.0.2").socket)
     monkeypatch.setattr(system_routes, "probed_routes", probe_it)
-    found = route_asker_for("linux")([ETH, tunnel], [SERVER])
+    found = route_asker_for("linux")([ETH, tunnel], [(SERVER, 443)])
     assert found is not None
     assert [route.interface for route in found if route.chosen] == ["tun0"]
 
@@ -137,11 +137,68 @@ def test_a_kernel_without_ipv6_still_tells_of_ipv4(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(netlink, "open_for_questions", Kernel)
     only_ipv4 = [WIFI, DOWN]
     for remotes in ([SERVER6, SERVER], [SERVER]):
-        found = linux_routes.linux_routes(only_ipv4, remotes)
+        found = linux_routes.linux_routes(only_ipv4, [(remote, 443) for remote in remotes])
         assert found is not None
         assert [(r.remote, r.interface, r.chosen) for r in found] == [(SERVER, "wlan0", True)]
     # one that has it, and does not tell, is not believed to have no routes
-    assert linux_routes.linux_routes(INTERFACES, [SERVER6, SERVER]) is None
+    assert linux_routes.linux_routes(INTERFACES, [(SERVER6, 443), (SERVER, 443)]) is None
+
+
+class OldKernel:
+    """One that takes a question about ports for a mistake, unless it `knows` them; asked about the
+    server it tells of a blackhole, or of eth0."""
+
+    def __init__(self, *, knows: bool, blackhole: bool) -> None:
+        self.knows = knows
+        self.blackhole = blackhole
+        self.asked: list[dict[int, bytes]] = []
+
+    def send(self, question: bytes) -> None:
+        self.asked.append(
+            {kind: whole[4:] for kind, whole in netlink.attributes(question, 16 + 12)}
+        )
+
+    def recv(self, size: int) -> bytes:
+        asked = self.asked[-1]
+        to_server = asked[1] == socket.inet_aton(SERVER)
+        if (27 in asked and not self.knows) or (to_server and self.blackhole):
+            return message(2, struct.pack("=i", -errno.EINVAL) + bytes(16))
+        return route_message((4, number(2)))
+
+
+def ask_it(kernel: OldKernel, **more: Any) -> linux_routes.RouteAnswer | None:
+    return linux_routes.ask(kernel, socket.AF_INET, (SERVER, 4433), **more)  # type: ignore[arg-type]
+
+
+def test_questions_are_about_udp_between_ports() -> None:
+    """Rules may ask for them. What is not known is left to chance, or left out."""
+    kernel = OldKernel(knows=True, blackhole=False)
+    assert ask_it(kernel, source=("192.0.2.2", 50_001)) is not None
+    assert ask_it(kernel) is not None
+    assert kernel.asked[0] == {
+        1: socket.inet_aton(SERVER),
+        2: bytes([192, 0, 2, 2]),
+        27: b"\x11",
+        28: (50_001).to_bytes(2, "big"),
+        29: (4433).to_bytes(2, "big"),
+    }
+    assert kernel.asked[1].keys() == {1, 27, 28, 29}
+    linux_routes.ask(kernel, socket.AF_INET, (SERVER, 0))  # type: ignore[arg-type]
+    assert kernel.asked[2].keys() == {1, 27, 28}
+
+
+def test_a_kernel_that_does_not_know_ports_is_asked_without_them() -> None:
+    answer = ask_it(OldKernel(knows=False, blackhole=False))
+    assert answer is not None
+    assert answer.interfaces == (2,)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_blackhole_is_not_taken_for_an_old_kernel(knows: bool) -> None:
+    """Both are told by the same error. A rule's blackhole for a port is not asked around."""
+    kernel = OldKernel(knows=knows, blackhole=True)
+    assert ask_it(kernel) is None
+    assert (27 in kernel.asked[-1]) == knows
 
 
 def test_a_list_of_links_that_is_interrupted_is_asked_for_again(
@@ -173,18 +230,23 @@ def test_a_list_of_links_that_is_interrupted_is_asked_for_again(
 
 NAMESPACE = """
 import json
-from tests.lab.relay import configure, enter_new_namespace, make_device
+from tests.lab.relay import enter_new_namespace, make_device
+from tests.lab.vpn_world import ip
 enter_new_namespace()
 for which in ("all", "default"):
     with open(f"/proc/sys/net/ipv6/conf/{{which}}/disable_ipv6", "w") as file:
         file.write("0")
 devices = [make_device(name) for name in ("one", "two", "three", "four")]
-configure({lines!r})
+ip({lines!r})
 import trioquic
 networks = trioquic.system_networks()
 kinds = {{interface.name: interface.kind for interface in networks.snapshot()}}
 routes = networks.routes({remotes!r})
-print(json.dumps([kinds, [[r.remote, r.interface, r.metric, r.chosen] for r in routes]]))
+chosen = [
+    [server, [r.interface for r in networks.routes_to([server]) if r.chosen]]
+    for server in {servers!r}
+]
+print(json.dumps([kinds, [[r.remote, r.interface, r.metric, r.chosen] for r in routes], chosen]))
 """
 LINES = [
     "link set lo up",
@@ -195,14 +257,23 @@ LINES = [
     "address add 192.0.5.2/24 dev four",
     "address add 2001:db8:2::2/64 dev one nodad",
     "address add 2001:db8:3::2/64 dev two nodad",
+    "address add 2001:db8:5::2/64 dev four nodad",
     "route add default dev one metric 300",
     "route add default dev two metric 100",
     "route add default dev three table 77",
     "rule add from 192.0.4.2 table 77",
-    "route add 2000::/3 dev one metric 100",
+    "-6 route add 2000::/3 dev one metric 100",
     "route add 203.0.113.0/24 dev one",
     "route add prohibit 192.88.99.0/24",
+    # a VPN for a service, and one for another protocol and for what has a port of its own
+    "route add default dev four table 78",
+    "rule add ipproto udp dport 4433 table 78",
+    "rule add ipproto tcp table 77",
+    "rule add ipproto udp sport 51820 table 77",
+    "-6 route add default dev four table 78",
+    "-6 rule add ipproto udp dport 4433 table 78",
 ]
+SERVERS = [(SERVER, 4433), (SERVER, 443), (SERVER6, 4433), (SERVER6, 443)]
 
 
 def in_a_namespace(test: Callable[..., None]) -> Callable[..., None]:
@@ -212,18 +283,20 @@ def in_a_namespace(test: Callable[..., None]) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module")
-def told() -> tuple[dict[str, str], list[list[Any]]]:
+def told() -> tuple[dict[str, str], list[list[Any]], list[list[Any]]]:
     remotes = [SERVER, SERVER6, "203.0.113.9", "192.88.99.1", "192.0.2.2", "127.0.0.1"]
-    code = NAMESPACE.format(lines=LINES, remotes=remotes)
+    code = NAMESPACE.format(lines=LINES, remotes=remotes, servers=SERVERS)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    kinds, routes = json.loads(done.stdout)
-    return kinds, routes
+    kinds, routes, chosen = json.loads(done.stdout)
+    return kinds, routes, chosen
 
 
-def to(told: tuple[dict[str, str], list[list[Any]]], remote: str) -> list[list[Any]]:
+def to(
+    told: tuple[dict[str, str], list[list[Any]], list[list[Any]]], remote: str
+) -> list[list[Any]]:
     return sorted(row[1:] for row in told[1] if row[0] == remote)
 
 
@@ -248,6 +321,17 @@ def test_a_longer_prefix_wins(told: Any) -> None:
 @in_a_namespace
 def test_a_prohibited_destination(told: Any) -> None:
     assert not any(chosen for _, _, chosen in to(told, "192.88.99.1"))
+
+
+@in_a_namespace
+def test_rules_by_port(told: Any) -> None:
+    """`ip rule ... ipproto udp dport 4433` leads where packets to that port really go."""
+    assert {(host, port): names for (host, port), names in told[2]} == {
+        (SERVER, 4433): ["four"],
+        (SERVER, 443): ["two"],
+        (SERVER6, 4433): ["four"],
+        (SERVER6, 443): ["one"],
+    }
 
 
 @in_a_namespace
@@ -303,7 +387,8 @@ class FakeSocket:
 
 
 def probe(world: World, remotes: list[str]) -> tuple[Route, ...] | None:
-    return probed_routes(INTERFACES, remotes, binder=bind_on_apple, make_socket=world.socket)
+    servers = [(remote, 443) for remote in remotes]
+    return probed_routes(INTERFACES, servers, binder=bind_on_apple, make_socket=world.socket)
 
 
 def test_connected_sockets_tell_routes() -> None:
@@ -328,7 +413,9 @@ def test_a_source_that_reaches_neighbours_only_is_no_route() -> None:
     """macOS has a default route over each utun device, of which there are many without a VPN."""
     tunnel = interface("utun0", 9, "fe80::9")
     world = World({2: "2001:db8::2", 9: "fe80::9"}, "fe80::9")
-    found = probed_routes([ETH, tunnel], [SERVER6], binder=bind_on_apple, make_socket=world.socket)
+    found = probed_routes(
+        [ETH, tunnel], [(SERVER6, 443)], binder=bind_on_apple, make_socket=world.socket
+    )
     assert found is not None
     assert not any(route.chosen for route in found)
 
@@ -341,7 +428,8 @@ def test_a_system_without_ipv6_still_tells_of_ipv4() -> None:
             raise OSError(errno.EAFNOSUPPORT, "no IPv6 here")
         return world.socket(family, kind)
 
-    found = probed_routes([WIFI], [SERVER6, SERVER], binder=bind_on_apple, make_socket=make_socket)
+    both = [(SERVER6, 443), (SERVER, 443)]
+    found = probed_routes([WIFI], both, binder=bind_on_apple, make_socket=make_socket)
     assert found == (Route(remote=SERVER, interface="wlan0", source="192.0.3.2", chosen=True),)
 
 
@@ -383,16 +471,16 @@ class FakeLibrary:
 
 def test_windows_adds_the_metrics_of_route_and_interface() -> None:
     library = FakeLibrary({2: 5, 3: 0}, chosen=2)
-    assert windows_routes(INTERFACES, [SERVER], library) == (
+    assert windows_routes(INTERFACES, [(SERVER, 443)], library) == (
         Route(remote=SERVER, interface="eth0", source="192.0.2.2", metric=25, chosen=True),
         Route(remote=SERVER, interface="wlan0", metric=50),
     )
-    assert windows_routes(INTERFACES, [SERVER], FakeLibrary({3: 7}, chosen=3)) == (
+    assert windows_routes(INTERFACES, [(SERVER, 443)], FakeLibrary({3: 7}, chosen=3)) == (
         Route(remote=SERVER, interface="wlan0", source="192.0.3.2", metric=57, chosen=True),
     )
-    assert windows_routes(INTERFACES, [SERVER], FakeLibrary({}, chosen=0)) == ()
+    assert windows_routes(INTERFACES, [(SERVER, 443)], FakeLibrary({}, chosen=0)) == ()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has the library")
 def test_windows_without_its_library() -> None:
-    assert route_asker_for("win32")(INTERFACES, [SERVER]) is None
+    assert route_asker_for("win32")(INTERFACES, [(SERVER, 443)]) is None

@@ -137,10 +137,10 @@ async def test_an_address_that_is_lent_belongs_to_whom_the_system_sends_through(
             policy = MigrationPolicy(only_interfaces=[name])
             plan = plan_for(world, migration=policy, networks=Lent(), local=LENT)
             if name == "eth0":
-                check_start(plan, SERVER)
+                check_start(plan, (SERVER, 443))
             else:
                 with pytest.raises(ValueError, match="belongs to interface 'eth0', which is not"):
-                    check_start(plan, SERVER)
+                    check_start(plan, (SERVER, 443))
 
 
 async def test_a_network_of_unknown_kind_is_used_where_nothing_else_is(

@@ -132,8 +132,8 @@ class Silent:
     def snapshot(self) -> tuple[trioquic.Interface, ...]:
         return trioquic.system_networks().snapshot()
 
-    def routes(self, remotes: Sequence[str]) -> tuple[trioquic.Route, ...] | None:
-        return routes_of(trioquic.system_networks(), remotes)
+    def routes_to(self, servers: Sequence[tuple[str, int]]) -> tuple[trioquic.Route, ...] | None:
+        return routes_of(trioquic.system_networks(), servers)
 
     async def wait_changed(self) -> None:
         await trio.sleep_forever()

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from .. import Interface, InterfaceAddress, Route, system_networks
 from ..addresses import AddressPair, NoCandidate, candidate_pairs, no_candidates
+from ..networks import routes_of
 from . import options
 from .console import NO_CONNECTION, fail, output, print_json, run, safe, split_host
 
@@ -43,10 +44,12 @@ def paths(
 
     Exit codes: 0; 1 HOST is unknown; 2 usage.
     """
+    port = 0
     if host is not None:
-        host, _ = split_host(host, 443)
+        host, port = split_host(host, 443)
     interfaces, remotes = run(_look, host)
-    routes = system_networks().routes(remotes) if remotes else None
+    servers = [(remote, port) for remote in remotes]
+    routes = routes_of(system_networks(), servers) if servers else None
     rules = Rules(only_interfaces=only_interfaces, routes=routes, leave_tunnel=leave_tunnel)
     rules["not_tunnels"] = not_tunnels
     # a connection would begin in a tunnel: then addresses beside it are not tried

@@ -28,6 +28,8 @@ from .. import (
     system_networks,
 )
 from ..addresses import candidate_pairs
+from ..networks import routes_of
+from ..paths import Address
 from .console import host_and_port
 from .paths import leads_into_tunnel
 from .versions import offered_versions
@@ -145,7 +147,8 @@ async def _ways(
             return []
         remotes = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     networks = system_networks()
-    interfaces, routes = networks.snapshot(), networks.routes(remotes)
+    interfaces = networks.snapshot()
+    routes = routes_of(networks, [(remote, port) for remote in remotes])
     if not (named or inside or leads_into_tunnel(interfaces, routes)):
         return [(remote, None) for remote in remotes]
     # whoever names an interface outside wants that
@@ -181,16 +184,16 @@ async def _examine(
         return
     findings.preferred = await _preferred(conn.peer, path, events, patience)
     findings.new_port = await _move(conn, interfaces[0] if interfaces else None)
-    for name in interfaces or _leading_to(path.remote[0], conn.in_tunnel):
+    for name in interfaces or _leading_to(path.remote, conn.in_tunnel):
         findings.interfaces[name] = await _move(conn, name)
     findings.session_tickets = conn.statistics().session_tickets
 
 
-def _leading_to(remote: str, in_tunnel: bool) -> list[str]:
+def _leading_to(server: Address, in_tunnel: bool) -> list[str]:
     """The interfaces from which there is a way to the server, the best first; none beside a VPN."""
     networks = system_networks()
     pairs = candidate_pairs(
-        networks.snapshot(), [remote], routes=networks.routes([remote]), in_tunnel=in_tunnel
+        networks.snapshot(), [server[0]], routes=routes_of(networks, [server]), in_tunnel=in_tunnel
     )
     return list(dict.fromkeys(pair.interface for pair in pairs))
 

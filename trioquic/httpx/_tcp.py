@@ -44,7 +44,7 @@ class Backend(httpcore.AsyncNetworkBackend):
         """A connection to one of the host's addresses. Raises httpcore's exceptions."""
         with _translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
             found = await resolve(host, port)
-            routes = _take_turns(self._tunnels.routes(host, list(found)))
+            routes = _take_turns(self._tunnels.routes(host, list(found), port))
             sock, route = await _first([(found[route.remote], route) for route in routes])
         inside = route.interface is not None and route.interface.kind == "tunnel"
         return _Stream(trio.SocketStream(sock), lambda: not inside and self._tunnels.holds(host))

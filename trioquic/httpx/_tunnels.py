@@ -5,8 +5,10 @@ So a host that was reached through a tunnel (`http3/client/tunnels.py`) is reach
 only, whichever way.
 
 TCP connections are made by `_tcp.py` over the routes that are found here, which are those of a QUIC
-connection. A transport that the application has brought follows the system's routes; it is used
-only where they lead it inside, to whichever of the host's addresses.
+connection: the system is asked about UDP to the same port, so a VPN that takes only UDP is kept to
+by both. One that takes only TCP has it by the system's own choice, to which nothing is tied. A
+transport that the application has brought follows the system's routes; it is used only where they
+lead it inside, to whichever of the host's addresses.
 """
 
 import errno
@@ -54,11 +56,11 @@ class Tunnels:
         if self.holds(host) and not self._tunnels():
             raise httpx.ConnectError(_gone(host))
 
-    def routes(self, host: str, remotes: Sequence[str]) -> list[TCPRoute]:
+    def routes(self, host: str, remotes: Sequence[str], port: int) -> list[TCPRoute]:
         """Those to a host with these addresses, the best first. Raises LocalAddressError if none
         may be used."""
         policy = self._policy
-        inside = self.holds(host) or any(self._led_inside(remotes) or ())
+        inside = self.holds(host) or any(self._led_inside(remotes, port) or ())
         interfaces = self._networks.snapshot()
         here = [remote for remote in remotes if is_own(remote, interfaces)]
         limited = policy.limits(interfaces) and len(here) < len(remotes)
@@ -71,7 +73,7 @@ class Tunnels:
             prefer_interfaces=policy.interfaces,
             prefer_kinds=policy.kinds,
             only_interfaces=policy.only_interfaces,
-            routes=routes_of(self._networks, remotes),
+            routes=routes_of(self._networks, [(remote, port) for remote in remotes]),
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=inside,
             not_tunnels=(*policy.not_tunnels, *self._inside.beside),
@@ -101,7 +103,7 @@ class Tunnels:
                 raise httpx.ConnectError(str(error)) from error
             # a transport that goes to a proxy, or nowhere, need not know the name
             return
-        led = self._led_inside(remotes)
+        led = self._led_inside(remotes, port)
         if led is None or not (self.holds(host) or any(led)):
             return
         if not all(led):
@@ -121,10 +123,10 @@ class Tunnels:
             and not policy.leave_tunnel
         ]
 
-    def _led_inside(self, remotes: Sequence[str]) -> list[bool] | None:
+    def _led_inside(self, remotes: Sequence[str], port: int) -> list[bool] | None:
         """For each address, whether the system sends there through a tunnel; None if nobody
         knows."""
-        routes = routes_of(self._networks, remotes)
+        routes = routes_of(self._networks, [(remote, port) for remote in remotes])
         if routes is None:
             return None
         tunnels = self._tunnels()

@@ -22,6 +22,7 @@ import ifaddr
 import trio
 
 from ...networks import Interface, Route, RoutingSource, context_networks
+from ...paths import Address
 from ..system.system_routes import AskRoutes, route_asker_for
 from .adapters import Adapter, AdapterReader, reader_for
 from .change_triggers import ChangeTrigger, open_trigger
@@ -35,8 +36,11 @@ Snapshot = tuple[Interface, ...]
 State = tuple[Snapshot, int]
 """What a task can have seen: the interfaces, and how often a route or rule came or went."""
 
+Question = tuple[Address, ...]
+
 # Connections to the same servers ask the same questions.
 _MOST_ANSWERS: Final = 256
+_ANY_PORT: Final = 0
 
 
 def _list_adapters() -> Iterable[Adapter]:
@@ -61,7 +65,7 @@ class SystemNetworks:
         self._read_fingerprint = fingerprint
         self._ask_routes = ask_routes or route_asker_for(sys.platform)
         # what was answered since something changed the last time, while somebody listens
-        self._answers: dict[tuple[str, ...], tuple[Route, ...] | None] = {}
+        self._answers: dict[Question, tuple[Route, ...] | None] = {}
         self._fingerprint: Fingerprint | None = None
         self._last: Snapshot = ()
         # there was a reason to look that has not been followed yet
@@ -83,9 +87,13 @@ class SystemNetworks:
         return self._last
 
     def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
-        """The system's routes to these addresses as they are now. They are asked for again only
-        after news, if somebody waits for those."""
-        question = tuple(remotes)
+        """The system's routes to these addresses, whatever the port."""
+        return self.routes_to(tuple((remote, _ANY_PORT) for remote in remotes))
+
+    def routes_to(self, servers: Sequence[Address]) -> tuple[Route, ...] | None:
+        """The system's routes to these servers as they are now. They are asked for again only after
+        news, if somebody waits for those."""
+        question = tuple(servers)
         quiet = not self._stale and self._trigger is not None and self._trigger.heard_nothing()
         if not quiet:
             self._answers.clear()

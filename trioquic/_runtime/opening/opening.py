@@ -184,7 +184,7 @@ async def _find(plan: Plan) -> list[Remote]:
     remotes = await _resolve(plan)
     if plan.local is not None:
         for remote in remotes:
-            check_start(plan, remote.address[0])
+            check_start(plan, remote.address)
     return remotes
 
 

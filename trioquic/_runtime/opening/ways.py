@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from ...addresses import AddressPair
 from ...errors import LocalAddressError
 from ...networks import Interface, is_own
+from ...paths import Address
 from ..paths.reach import Reach
 from ..sockets.binding import interface_of
 from ..sockets.sockets import Remote
@@ -50,13 +51,14 @@ def check_networks(plan: Plan) -> None:
         raise LocalAddressError(errno.ENETUNREACH, reason)
 
 
-def check_start(plan: Plan, remote: str | None) -> None:
+def check_start(plan: Plan, remote: Address | None) -> None:
     """Find out that the policy rules out where the application wants to start, which for an address
     depends on where it goes to. Raises ValueError."""
     policy, name = plan.migration, plan.interface
     which = f"interface {name!r}"
     if name is None and plan.local is not None:
-        name = interface_of(plan.local, remote, plan.networks)
+        address, port = (None, 0) if remote is None else remote
+        name = interface_of(plan.local, address, plan.networks, port)
         which = f"local {plan.local} belongs to interface {name!r}, which"
     if name is None:
         return
@@ -119,7 +121,7 @@ def _survey(
     policy = plan.migration
     reach = Reach(plan.networks, policy, plan.interface)
     addresses = tuple(_plain(remote) for remote in remotes)
-    interfaces, routes = reach.networks(addresses)
+    interfaces, routes = reach.networks(_servers(remotes))
     if plan.interface is not None:
         interfaces = tuple(i for i in interfaces if i.name == plan.interface)
     routes = None if plan.named else routes
@@ -142,7 +144,7 @@ def _absent(
         return ways
     if only and not any(name in known for name in only):
         raise _no_such(only)
-    reason = reach.why_none(tuple(_plain(remote) for remote in remotes))
+    reason = reach.why_none(_servers(remotes))
     raise LocalAddressError(errno.ENETUNREACH, reason)
 
 
@@ -181,6 +183,10 @@ def _over_interfaces(
         for interface in interfaces
         if (_plain(remote), interface) in possible
     ]
+
+
+def _servers(remotes: Sequence[Remote]) -> tuple[Address, ...]:
+    return tuple((_plain(remote), remote.address[1]) for remote in remotes)
 
 
 def _plain(remote: Remote) -> str:

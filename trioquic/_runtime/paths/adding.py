@@ -89,9 +89,10 @@ class PathAdder:
         if local is not None:
             _check_family(local, remote)
         if interface is None and local is None:
-            interface = self._paths.reach.interface_for(remote.address[0])
+            interface = self._paths.reach.interface_for(remote.address)
         elif interface is None and local is not None:
-            interface = interface_of(local, remote.address[0], self._networks)
+            address, port = remote.address
+            interface = interface_of(local, address, self._networks, port)
         bound = await bind_socket(
             remote.family,
             interface=interface,

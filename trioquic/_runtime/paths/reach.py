@@ -24,6 +24,7 @@ from ...addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_
 from ...causes import Refusal
 from ...errors import LocalAddressError, MigrationNotAllowedError
 from ...networks import Interface, NetworkSource, Route, is_own, routes_of, with_borrowed
+from ...paths import Address
 from ...policy import MigrationPolicy
 
 # Connections to the same server from the same networks ask the same questions.
@@ -154,16 +155,16 @@ class Reach:
         return (unlisted or bool(chosen & tunnels)) and not self._policy.leave_tunnel
 
     def networks(
-        self, remotes: Sequence[str]
+        self, servers: Sequence[Address]
     ) -> tuple[tuple[Interface, ...], tuple[Route, ...] | None]:
-        """The interfaces, and the system's routes to these addresses, as they are now."""
+        """The interfaces, and the system's routes to these servers, as they are now."""
         interfaces = tuple(self._networks.snapshot())
-        routes = self.routes(remotes)
+        routes = self.routes(servers)
         return with_borrowed(interfaces, routes), routes
 
-    def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
-        """The system's routes to these addresses, as they are now."""
-        return routes_of(self._networks, remotes)
+    def routes(self, servers: Sequence[Address]) -> tuple[Route, ...] | None:
+        """The system's routes to these servers, as they are now."""
+        return routes_of(self._networks, servers)
 
     def pairs(
         self,
@@ -207,9 +208,10 @@ class Reach:
             not_tunnels=self._not_tunnels,
         )
 
-    def why_none(self, remotes: tuple[str, ...]) -> str:
+    def why_none(self, servers: Sequence[Address]) -> str:
         """For people: what is missing when there is no path and nothing to make one of."""
-        interfaces, routes = self.networks(remotes)
+        interfaces, routes = self.networks(servers)
+        remotes = tuple(dict.fromkeys(address for address, _ in servers))
         pairs = self.pairs(interfaces, remotes, routes)
         if any(self._policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
             return _TRIED
@@ -238,19 +240,18 @@ class Reach:
         chosen = {route.interface for route in routes or () if route.chosen}
         return not self._policy.leave_tunnel and (self._unlisted or bool(chosen - names))
 
-    def interface_for(self, remote: str) -> str | None:
+    def interface_for(self, server: Address) -> str | None:
         """The interface for a path for which the application named neither interface nor address.
         None: wherever the system sends packets. LocalAddressError if that is not allowed."""
         policy = self._policy
         if not self._stays_inside and not policy.only_interfaces:
             interfaces = self._networks.snapshot()
-            if not policy.limits(interfaces) or is_own(remote, interfaces):
+            if not policy.limits(interfaces) or is_own(server[0], interfaces):
                 return None
         elif not self.in_tunnel and self._unlisted:
             return self._unlisted_name
-        remotes = (remote,)
-        interfaces, routes = self.networks(remotes)
-        pairs = policy.to_begin(self.pairs(interfaces, remotes, routes))
+        interfaces, routes = self.networks((server,))
+        pairs = policy.to_begin(self.pairs(interfaces, (server[0],), routes))
         if not pairs:
-            raise LocalAddressError(errno.ENETUNREACH, self.why_none(remotes))
+            raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface

@@ -86,16 +86,19 @@ def _describe(interface: str | None, local: str | None) -> str:
     return " with ".join(parts) or "any local address"
 
 
-def interface_of(local: str, remote: str | None, networks: NetworkSource) -> str | None:
+def interface_of(
+    local: str, remote: str | None, networks: NetworkSource, port: int = 0
+) -> str | None:
     """The interface that a local address belongs to, so that what is sent from there leaves there;
     the system's routes may lead elsewhere. None where nobody knows, or where no network leads to
-    the server (`remote`). An address may be borrowed (`networks.with_borrowed`), or belong to an
-    interface that leads nowhere, such as lo or dummy0: then the system says which one sends."""
+    the server (`remote`, and `port`, 0 for any). An address may be borrowed
+    (`networks.with_borrowed`), or belong to an interface that leads nowhere, such as lo or dummy0:
+    then the system says which one sends."""
     interfaces = networks.snapshot()
     if remote is not None:
         if is_own(remote, interfaces):
             return None
-        for route in routes_of(networks, (remote,)) or ():
+        for route in routes_of(networks, ((remote, port),)) or ():
             if route.chosen and route.source == local:
                 return route.interface
     owners = [

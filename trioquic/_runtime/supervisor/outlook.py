@@ -141,7 +141,7 @@ class Outlook:
         """The paths, and the networks and routes as they are now. Notes which paths are on networks
         that are known: those that vanish later were lost, also if that happens before anybody is
         asked for a decision."""
-        interfaces, routes = self._paths.reach.networks(_addresses(self._servers()))
+        interfaces, routes = self._paths.reach.networks(_remotes(self._servers()))
         core, sights = self._driver.core, []
         for number in core.live_paths():
             link = self._paths.links.get(number)
@@ -202,7 +202,7 @@ class Outlook:
     def _sight(self) -> Sight:
         paths, interfaces, routes = self.look()
         core, reach, servers = self._driver.core, self._paths.reach, self._servers()
-        remotes = _addresses(servers)
+        remotes = tuple(dict.fromkeys(remote[0] for remote, _ in servers))
         left_out = reach.left_out(interfaces, remotes, routes)
         return Sight(
             paths=paths,
@@ -235,16 +235,16 @@ class Outlook:
         """Whether the news is one for this connection. A source that tells of no routes may have
         heard of one: that is news whenever it says so."""
         before = self._last_networks
-        self._last_networks = now = self._paths.reach.networks(_addresses(self._servers()))
+        self._last_networks = now = self._paths.reach.networks(_remotes(self._servers()))
         return before is not None and (now[1] is None or now != before)
 
     # -- for people --------------------------------------------------------------------------------
 
     def why_waiting(self) -> str:
         """What is missing while there is no path."""
-        return self._paths.reach.why_none(_addresses(self._servers()))
+        return self._paths.reach.why_none(_remotes(self._servers()))
 
 
-def _addresses(servers: list[tuple[Remote, bool]]) -> tuple[str, ...]:
-    """Without their ports, which no route depends on."""
-    return tuple(dict.fromkeys(remote[0] for remote, _ in servers))
+def _remotes(servers: list[tuple[Remote, bool]]) -> tuple[Remote, ...]:
+    """With their ports, as routes may depend on those."""
+    return tuple(remote for remote, _ in servers)

@@ -10,6 +10,10 @@ Two kinds of questions are asked about each of the server's addresses:
   the interface's own link.) Rules may ask for the source address (a table for each network), so
   without an entry each address of the interface is tried as one.
 
+Rules may also ask for the protocol and its ports, as VPNs for single services do, so each question
+is one about UDP from port to port. Where our own port is not known yet it is one of those that the
+system gives. Kernels before 4.18 have no such questions, and hardly any have such rules then.
+
 One question takes the kernel a few microseconds.
 
 Routes to this machine itself say nothing about interfaces: each counts then.
@@ -24,6 +28,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ...networks import Interface, Route
+from ...paths import Address
 from . import netlink
 
 _GET_ROUTE: Final = 26
@@ -38,6 +43,12 @@ _OUTPUT: Final = 4
 _PRIORITY: Final = 6
 _PREFERRED_SOURCE: Final = 7
 _MULTIPATH: Final = 9
+_PROTOCOL: Final = 27
+_SOURCE_PORT: Final = 28
+_DESTINATION_PORT: Final = 29
+_WORD: Final = 4
+# of those that the system gives (/proc/sys/net/ipv4/ip_local_port_range)
+_SOME_PORT: Final = 49152
 # family, lengths of both prefixes, service, table, protocol, scope, type, flags
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 # of each way of a route that has several: length, flags, weight, interface
@@ -71,33 +82,74 @@ class RouteAnswer(NamedTuple):
 def ask(
     sock: socket.socket,
     family: int,
-    remote: str,
+    remote: Address,
     *,
-    source: str | None = None,
+    source: Address | None = None,
     interface: int | None = None,
     entry: bool = False,
 ) -> RouteAnswer | None:
-    """Ask one question on a netlink socket. None: there is no route. OSError: no answer."""
+    """Ask one question on a netlink socket; a port that nobody knows is 0. None: there is no route.
+    OSError: no answer."""
     bits = 128 if family == socket.AF_INET6 else 32
     flags = _FIB_MATCH if entry else 0
     body = _ROUTE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
-    body += netlink.attribute(_DESTINATION, _packed(family, remote))
+    body += netlink.attribute(_DESTINATION, _packed(family, remote[0]))
     if source:
-        body += netlink.attribute(_SOURCE, _packed(family, source))
+        body += netlink.attribute(_SOURCE, _packed(family, source[0]))
     if interface is not None:
-        body += netlink.attribute(_OUTPUT, interface.to_bytes(4, sys.byteorder))
-    sock.send(netlink.request(_GET_ROUTE, _REQUEST, body))
-    return read(family, sock.recv(_RECEIVE_SIZE))
+        body += netlink.attribute(_OUTPUT, interface.to_bytes(_WORD, sys.byteorder))
+    data = _exchange(sock, body + _udp(source[1] if source else 0, remote[1]))
+    # A blackhole is told in the same way as a question that is not understood.
+    if _error_in(data) == errno.EINVAL and not _knows_ports(sock):
+        data = _exchange(sock, body)
+    return read(family, data)
+
+
+def _exchange(sock: socket.socket, question: bytes) -> bytes:
+    sock.send(netlink.request(_GET_ROUTE, _REQUEST, question))
+    return sock.recv(_RECEIVE_SIZE)
+
+
+def _udp(source: int, destination: int) -> bytes:
+    """What a question says about a datagram but its addresses."""
+    words = (
+        (_PROTOCOL, bytes([socket.IPPROTO_UDP])),
+        (_SOURCE_PORT, (source or _SOME_PORT).to_bytes(2, "big")),
+        (_DESTINATION_PORT, destination.to_bytes(2, "big")),
+    )
+    return b"".join(
+        # whose length counts, as the kernel takes no longer ones
+        netlink.attribute(kind, value).ljust(netlink.VALUE + _WORD, b"\0")
+        for kind, value in words
+        if any(value)
+    )
+
+
+def _knows_ports(sock: socket.socket) -> bool:
+    """Whether this kernel understands such questions: there is always a way to this machine."""
+    here = socket.inet_aton("127.0.0.1")
+    body = _ROUTE.pack(socket.AF_INET, 32, 0, 0, 0, 0, 0, 0, 0)
+    body += netlink.attribute(_DESTINATION, here)
+    return _error_in(_exchange(sock, body + _udp(_SOME_PORT, _SOME_PORT))) != errno.EINVAL
+
+
+def _error_in(data: bytes) -> int | None:
+    """The number of the error that the kernel tells first, if it tells one."""
+    for message, _, body in netlink.messages(data):
+        if message == netlink.ERROR and len(body) >= _CODE.size:
+            return -int(_CODE.unpack_from(body)[0])
+        break
+    return None
 
 
 def read(family: int, data: bytes) -> RouteAnswer | None:
     """The kernel's answer. None: there is no route. OSError: it is no answer."""
+    code = _error_in(data)
+    if code is not None:
+        if code in _NO_WAY:
+            return None
+        raise OSError(code, "the kernel does not tell its routes")
     for message, _, body in netlink.messages(data):
-        if message == netlink.ERROR and len(body) >= _CODE.size:
-            code = -_CODE.unpack_from(body)[0]
-            if code in _NO_WAY:
-                return None
-            raise OSError(code, "the kernel does not tell its routes")
         if message == _NEW_ROUTE and len(body) >= _ROUTE.size:
             kind = _ROUTE.unpack_from(body)[7]
             if kind not in (_UNICAST, _LOCAL):
@@ -134,22 +186,23 @@ def _next_hops(value: bytes) -> Iterable[int]:
 
 
 def linux_routes(
-    interfaces: Sequence[Interface], remotes: Sequence[str]
+    interfaces: Sequence[Interface], servers: Sequence[Address]
 ) -> tuple[Route, ...] | None:
-    """The routes to these addresses; None if the kernel does not tell."""
+    """The routes to these servers; None if the kernel does not tell."""
     try:
         with netlink.open_for_questions() as sock:
             found: list[Route] = []
-            for remote in remotes:
-                found += _routes_to(sock, interfaces, remote)
+            for server in servers:
+                found += _routes_to(sock, interfaces, server)
             return tuple(found)
     except OSError:
         return None
 
 
 def _routes_to(
-    sock: socket.socket, interfaces: Sequence[Interface], remote: str
+    sock: socket.socket, interfaces: Sequence[Interface], server: Address
 ) -> Iterable[Route]:
+    remote = server[0]
     plain, _, zone = remote.partition("%")
     version = ipaddress.ip_address(plain).version
     family = socket.AF_INET6 if version == 6 else socket.AF_INET
@@ -165,7 +218,7 @@ def _routes_to(
     ]
     system = None
     if not zone:
-        system = ask(sock, family, plain)
+        system = ask(sock, family, server)
         if system is not None and system.local:
             for interface, _, _ in usable:
                 yield Route(remote=remote, interface=interface.name)
@@ -173,14 +226,14 @@ def _routes_to(
     choice = None if system is None else next(iter(system.interfaces), None)
     for interface, index, sources in usable:
         if system is None or choice != index:
-            metric = _metric_over(sock, family, plain, index)
-            if metric is not None or _has_table(sock, family, plain, index, sources):
+            metric = _metric_over(sock, family, server, index)
+            if metric is not None or _has_table(sock, family, server, index, sources):
                 yield Route(
                     remote=remote, interface=interface.name, metric=metric, chosen=bool(zone)
                 )
     if system is not None and choice is not None:
         # also if the interface has no address of its own: it says whether this is a tunnel
-        metric = _metric_over(sock, family, plain, choice)
+        metric = _metric_over(sock, family, server, choice)
         yield Route(
             remote=remote,
             interface=_name_of(interfaces, choice),
@@ -199,19 +252,19 @@ def _in_zone(interface: Interface, zone: str) -> bool:
     return zone in ("", interface.name, str(interface.index))
 
 
-def _metric_over(sock: socket.socket, family: int, remote: str, index: int) -> int | None:
+def _metric_over(sock: socket.socket, family: int, server: Address, index: int) -> int | None:
     """The metric of the route over an interface; None if it has none."""
-    answer = ask(sock, family, remote, interface=index, entry=True)
+    answer = ask(sock, family, server, interface=index, entry=True)
     return None if answer is None or index not in answer.interfaces else answer.metric
 
 
 def _has_table(
-    sock: socket.socket, family: int, remote: str, index: int, sources: Sequence[str]
+    sock: socket.socket, family: int, server: Address, index: int, sources: Sequence[str]
 ) -> bool:
     """Whether one of its addresses has a route over the interface, in a table of its own. The
     metrics of such a table are compared with nothing."""
     for source in sources:
-        answer = ask(sock, family, remote, source=source, interface=index, entry=True)
+        answer = ask(sock, family, server, source=(source, 0), interface=index, entry=True)
         # An IPv6 route of another interface may be told instead.
         if answer is not None and index in answer.interfaces:
             return True

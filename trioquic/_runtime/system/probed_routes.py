@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ...networks import Interface, Route
+from ...paths import Address
 from .interface_binding import InterfaceBinder, try_to_bind
 
 _ANY_PORT: Final = 9
@@ -29,25 +30,29 @@ MakeSocket = Callable[[int, int], socket.socket]
 
 def probed_routes(
     interfaces: Sequence[Interface],
-    remotes: Sequence[str],
+    servers: Sequence[Address],
     *,
     binder: InterfaceBinder,
     make_socket: MakeSocket = socket.socket,
 ) -> tuple[Route, ...] | None:
-    """The routes to these addresses; None if the system does not tell."""
+    """The routes to these servers; None if the system does not tell."""
     try:
         return tuple(
             route
-            for remote in remotes
-            for route in _routes_to(interfaces, remote, binder, make_socket)
+            for server in servers
+            for route in _routes_to(interfaces, server, binder, make_socket)
         )
     except OSError:
         return None
 
 
 def _routes_to(
-    interfaces: Sequence[Interface], remote: str, binder: InterfaceBinder, make_socket: MakeSocket
+    interfaces: Sequence[Interface],
+    server: Address,
+    binder: InterfaceBinder,
+    make_socket: MakeSocket,
 ) -> Iterable[Route]:
+    remote, port = server
     plain, _, zone = remote.partition("%")
     address = ipaddress.ip_address(plain)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
@@ -66,10 +71,11 @@ def _routes_to(
         for interface in usable:
             yield Route(remote=remote, interface=interface.name, chosen=bool(zone))
         return
-    source = _source_to(family, plain, make_socket)
+    to = (plain, port or _ANY_PORT)
+    source = _source_to(family, to, make_socket)
     for interface in usable:
         chosen = any(a.address == source for a in interface.addresses)
-        if chosen or _has_route(family, plain, interface, binder, make_socket):
+        if chosen or _has_route(family, to, interface, binder, make_socket):
             yield Route(
                 remote=remote,
                 interface=interface.name,
@@ -78,12 +84,12 @@ def _routes_to(
             )
 
 
-def _source_to(family: int, remote: str, make_socket: MakeSocket) -> str | None:
+def _source_to(family: int, server: Address, make_socket: MakeSocket) -> str | None:
     """The address that the system would send from; None if there is no route. One that leads
     nowhere but to neighbours is none: macOS has such for each utun device, VPN or not."""
     with make_socket(family, socket.SOCK_DGRAM) as sock:
         try:
-            sock.connect((remote, _ANY_PORT))
+            sock.connect(server)
         except OSError as error:
             if error.errno in _NO_WAY:
                 return None
@@ -94,7 +100,7 @@ def _source_to(family: int, remote: str, make_socket: MakeSocket) -> str | None:
 
 def _has_route(
     family: int,
-    remote: str,
+    server: Address,
     interface: Interface,
     binder: InterfaceBinder,
     make_socket: MakeSocket,
@@ -103,7 +109,7 @@ def _has_route(
         if not try_to_bind(binder, sock, family, interface.name, interface.index):
             return True
         try:
-            sock.connect((remote, _ANY_PORT))
+            sock.connect(server)
         except OSError as error:
             if error.errno in _NO_WAY:
                 return False

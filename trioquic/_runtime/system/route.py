@@ -44,7 +44,7 @@ def outgoing_interface(family: int, local: Address, remote: Address) -> str | No
         return None
     try:
         with netlink.open_for_questions() as sock:
-            answer = ask(sock, family, remote[0], source=local[0])
+            answer = ask(sock, family, remote, source=local)
         if answer is None or answer.local or not answer.interfaces:
             return None
         return socket.if_indextoname(answer.interfaces[0])

@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ...networks import Interface, Route
+from ...paths import Address
 from .interface_binding import bind_by_name, binder_for
 from .linux_routes import linux_routes
 from .probed_routes import probed_routes
 from .windows_routes import windows_routes
 
-AskRoutes = Callable[[Sequence[Interface], Sequence[str]], tuple[Route, ...] | None]
-"""Gets a snapshot and addresses; the routes to them, or None. Does not raise."""
+AskRoutes = Callable[[Sequence[Interface], Sequence[Address]], tuple[Route, ...] | None]
+"""Gets a snapshot and servers (port 0: nobody knows it); the routes to them, or None. Does not
+raise."""
 
 
 def route_asker_for(platform: str) -> AskRoutes:
@@ -27,6 +29,6 @@ def route_asker_for(platform: str) -> AskRoutes:
     return partial(probed_routes, binder=binder_for(platform))
 
 
-def _linux(interfaces: Sequence[Interface], remotes: Sequence[str]) -> tuple[Route, ...] | None:
-    told = linux_routes(interfaces, remotes)
-    return probed_routes(interfaces, remotes, binder=bind_by_name) if told is None else told
+def _linux(interfaces: Sequence[Interface], servers: Sequence[Address]) -> tuple[Route, ...] | None:
+    told = linux_routes(interfaces, servers)
+    return probed_routes(interfaces, servers, binder=bind_by_name) if told is None else told

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ...networks import Interface, Route
+from ...paths import Address
 
 _AF_INET: Final = 2
 _AF_INET6: Final = 23
@@ -34,14 +35,15 @@ _NUMBER: Final = struct.Struct("<I")
 
 
 def windows_routes(
-    interfaces: Sequence[Interface], remotes: Sequence[str], library: Any = None
+    interfaces: Sequence[Interface], servers: Sequence[Address], library: Any = None
 ) -> tuple[Route, ...] | None:
-    """The routes to these addresses; None where there is no such library."""
+    """The routes to these servers, which do not depend on ports; None where there is no such
+    library."""
     try:
         loaded = load_ip_helper() if library is None else library
     except OSError:
         return None
-    return tuple(route for remote in remotes for route in _routes_to(loaded, interfaces, remote))
+    return tuple(route for remote, _ in servers for route in _routes_to(loaded, interfaces, remote))
 
 
 def _routes_to(library: Any, interfaces: Sequence[Interface], remote: str) -> Iterable[Route]:
