@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from ...networks import Interface, InterfaceAddress, InterfaceKind
 from ..system.link_types import LinkTypes, read_link_types
+from ..system.shortage import is_shortage
 
 # Interface flags, the same on all systems that have them
 IFF_UP: Final = 0x1
@@ -287,7 +288,8 @@ def parse_if_inet6(text: str) -> dict[tuple[str, str], int]:
 
 
 def read_link_flags(name: str) -> int | None:
-    """An interface's flags from the kernel, None if it does not tell."""
+    """An interface's flags from the kernel, None if it does not tell. OSError if it may the next
+    time."""
     if sys.platform == "win32":
         return None
     import fcntl
@@ -296,7 +298,9 @@ def read_link_flags(name: str) -> int | None:
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, _IFREQ.pack(os.fsencode(name)[:15], 0))
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return None
     flags: int = _IFREQ.unpack(answer)[1]
     return flags
@@ -312,5 +316,7 @@ def _device_type(uevent: str) -> str:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return ""

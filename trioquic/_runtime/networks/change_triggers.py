@@ -24,6 +24,7 @@ from typing import Final
 import trio
 
 from ..system import netlink
+from ..system.shortage import is_shortage
 from .windows_news import subscribe as subscribe_on_windows
 
 # Numbers of Linux that Python does not name
@@ -58,6 +59,9 @@ Subscribe = Callable[[Callable[[], None]], Callable[[], None]]
 class ChangeTrigger(ABC):
     """Waits for a reason to look."""
 
+    stands_in = False
+    """Whether there may be a better one soon."""
+
     @abstractmethod
     async def wait(self) -> bool:
         """Wait; True if there is something new that a snapshot may not show (a route)."""
@@ -74,8 +78,9 @@ class ChangeTrigger(ABC):
 class Clock(ChangeTrigger):
     """A reason to look every `interval` seconds."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, *, stands_in: bool = False) -> None:
         self._interval = interval
+        self.stands_in = stands_in
 
     async def wait(self) -> bool:
         await trio.sleep(self._interval)
@@ -233,7 +238,7 @@ def open_trigger(
             return SocketTrigger(sock, has_network_route, longest=interval)
         if platform == "win32":
             return CallbackTrigger(subscribe, longest=interval)
-    except OSError:
-        # Forbidden, or out of descriptors, in which case the next wait may get one.
-        pass
+    except OSError as error:
+        # Forbidden, or out of descriptors, in which case there may be one soon.
+        return Clock(interval, stands_in=is_shortage(error))
     return Clock(interval)

@@ -11,6 +11,9 @@ The first change after a quiet time is reported at once, because a connection ma
 looks are spaced, so that a burst of messages (one cable makes dozens) costs a few looks only.
 
 A look is cut short when the kernel's fingerprint of the interfaces is that of the last full look.
+
+What cannot be found out at the moment (no descriptors are left) is as it was, and is looked at
+again soon (another_look.py): a VPN must not count as gone, or be overlooked, for that.
 """
 
 import sys
@@ -25,6 +28,7 @@ from ...networks import Interface, Route, RoutingSource, context_networks
 from ...paths import Address
 from ..system.system_routes import AskRoutes, route_asker_for
 from .adapters import Adapter, AdapterReader, reader_for
+from .another_look import AnotherLook
 from .change_triggers import ChangeTrigger, open_trigger
 from .fingerprint import Fingerprint, read_fingerprint
 
@@ -64,8 +68,13 @@ class SystemNetworks:
         self._open_trigger = trigger or _system_trigger
         self._read_fingerprint = fingerprint
         self._ask_routes = ask_routes or route_asker_for(sys.platform)
-        # what was answered since something changed the last time, while somebody listens
-        self._answers: dict[Question, tuple[Route, ...] | None] = {}
+        # the last answers, those of the last questions at the end
+        self._answers: dict[Question, tuple[Route, ...]] = {}
+        # those of them since something changed the last time, while somebody listens
+        self._fresh: set[Question] = set()
+        # what was not answered the last time
+        self._open: dict[Question, None] = {}
+        self._again = AnotherLook()
         self._fingerprint: Fingerprint | None = None
         self._last: Snapshot = ()
         # there was a reason to look that has not been followed yet
@@ -92,18 +101,43 @@ class SystemNetworks:
 
     def routes_to(self, servers: Sequence[Address]) -> tuple[Route, ...] | None:
         """The system's routes to these servers as they are now. They are asked for again only after
-        news, if somebody waits for those."""
+        news, if somebody waits for those. What they were the last time if the system does not tell
+        now."""
         question = tuple(servers)
         quiet = not self._stale and self._trigger is not None and self._trigger.heard_nothing()
         if not quiet:
-            self._answers.clear()
-        elif question in self._answers:
+            self._fresh.clear()
+        elif question in self._fresh:
             return self._answers[question]
-        interfaces = self.snapshot()
-        answer = self._ask_routes(interfaces, question)
-        if quiet and len(self._answers) < _MOST_ANSWERS:
-            self._answers[question] = answer
-        return answer
+        self.snapshot()
+        if self._ask(question) and quiet:
+            self._fresh.add(question)
+        return self._answers.get(question)
+
+    def _ask(self, question: Question) -> bool:
+        """Whether the system answers."""
+        answer = self._ask_routes(self._last, question)
+        if answer is None:
+            if len(self._open) < _MOST_ANSWERS:
+                self._open[question] = None
+            self._again.on_failure()
+            return False
+        self._answers.pop(question, None)
+        self._answers[question] = answer
+        if len(self._answers) > _MOST_ANSWERS:
+            oldest = next(iter(self._answers))
+            del self._answers[oldest]
+            self._fresh.discard(oldest)
+        return True
+
+    def _ask_again(self) -> None:
+        """Ask what is open, up to the first question that is not answered now either: that comes
+        last the next time. An answer is news."""
+        for question in list(self._open):
+            del self._open[question]
+            if not self._ask(question):
+                break
+            self._routes += 1
 
     async def wait_changed(self) -> None:
         """Wait until the interfaces differ from what they were when this task's last wait ended
@@ -128,7 +162,7 @@ class SystemNetworks:
 
     async def _watch(self, task: trio.lowlevel.Task) -> None:
         """Look whenever there is reason to, until there is something new to this task."""
-        trigger = self._trigger = self._open_trigger()
+        self._trigger = self._open_trigger()
         try:
             # Not before the trigger is open: what changes from now on is heard or seen.
             self._look()
@@ -137,16 +171,28 @@ class SystemNetworks:
                 await trio.lowlevel.checkpoint()
             while known == self._state:
                 next_look = trio.current_time() + _BETWEEN_LOOKS
-                route = await trigger.wait()
+                route = await self._again.wait(self._trigger)
                 self._stale = True
-                self._answers.clear()
+                self._fresh.clear()
                 self._routes += route
                 await trio.sleep_until(next_look)
+                self._renew_trigger()
+                self._again.begin()
                 self._look()
+                self._ask_again()
+                self._again.end()
         finally:
-            trigger.close()
+            self._trigger.close()
             self._trigger = None
             self._wake()
+
+    def _renew_trigger(self) -> None:
+        """A better one than the clock that stood in for it, if there is one now."""
+        if self._trigger is not None and self._trigger.stands_in:
+            self._trigger.close()
+            self._trigger = self._open_trigger()
+            # routes may have changed, which a clock does not tell
+            self._routes += not self._trigger.stands_in
 
     @property
     def _state(self) -> State:
@@ -171,6 +217,7 @@ class SystemNetworks:
         except (OSError, ValueError, AssertionError):
             # Out of descriptors or memory, an interface that vanished under the hand, an address
             # without a netmask, which ifaddr asserts: the last answer stands.
+            self._again.on_failure()
             return
         self._stale = False
         self._fingerprint = fingerprint

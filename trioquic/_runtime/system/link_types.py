@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from . import netlink
+from .shortage import is_shortage
 
 _INFO: Final = 18
 _INFO_KIND: Final = 1
@@ -20,14 +21,16 @@ LinkTypes = dict[str, tuple[int, str]]
 
 
 def read_link_types() -> LinkTypes:
-    """All links; nothing where the kernel does not tell."""
+    """All links; nothing where the kernel does not tell. OSError if it may do so the next time: who
+    guesses then would take a VPN for something else, and remember it."""
     if not sys.platform.startswith("linux"):
         return {}
-    for _ in range(_TRIES):
+    for left in reversed(range(_TRIES)):
         try:
             return _list_links()
-        except OSError:
-            continue
+        except OSError as error:
+            if not left and is_shortage(error):
+                raise
     return {}
 
 

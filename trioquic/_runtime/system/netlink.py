@@ -3,6 +3,7 @@
 Who asks is told what the kernel says, or OSError; nobody needs privileges for it.
 """
 
+import errno
 import socket
 import struct
 import sys
@@ -87,8 +88,10 @@ def dump(sock: socket.socket, what: int, question: bytes) -> Iterator[tuple[int,
     sock.send(request(what, _REQUEST_DUMP, question))
     while True:
         for kind, flags, body in messages(sock.recv(_RECEIVE_SIZE)):
-            if kind == ERROR or flags & _INTERRUPTED:
-                raise OSError("the kernel cannot list that now")
+            if flags & _INTERRUPTED:
+                raise OSError(errno.EINTR, "something changed meanwhile")
+            if kind == ERROR:
+                raise OSError("the kernel cannot list that")
             if kind == _DONE:
                 return
             yield kind, body
