@@ -87,7 +87,7 @@ class Tunnels:
             text = _gone(host) if inside else f"no way to {host} {_why(policy, pairs)}"
             raise LocalAddressError(errno.ENETUNREACH, text)
         if inside:
-            self._inside.note(host, self._beside(remotes))
+            self._inside.note(host, self._beside(remotes, port))
         return found
 
     async def check_system(self, host: str, port: int) -> None:
@@ -108,7 +108,7 @@ class Tunnels:
             return
         if not all(led):
             raise httpx.ConnectError(_gone(host))
-        self._inside.note(host, self._beside(remotes))
+        self._inside.note(host, self._beside(remotes, port))
 
     def _tunnels(self) -> list[str]:
         """The tunnels that there are, and that may not be left."""
@@ -133,10 +133,10 @@ class Tunnels:
         inside = {route.remote for route in routes if route.chosen and route.interface in tunnels}
         return [remote in inside for remote in remotes]
 
-    def _beside(self, remotes: Sequence[str]) -> list[str]:
+    def _beside(self, remotes: Sequence[str], port: int) -> list[str]:
         """The tunnels that the system does not choose, if it chooses any."""
         tunnels = self._tunnels()
-        routes = routes_of(self._networks, remotes) or ()
+        routes = routes_of(self._networks, [(remote, port) for remote in remotes]) or ()
         chosen = {route.interface for route in routes if route.chosen}
         return [name for name in tunnels if name not in chosen] if chosen & {*tunnels} else []
 
