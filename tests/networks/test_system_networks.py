@@ -296,6 +296,9 @@ def route(kind: int, prefix_length: int, route_type: int = 1) -> bytes:
         # a rule
         (message(32, bytes(12)), True),
         (message(33, bytes(12)), True),
+        # a next hop, to which routes refer by number
+        (message(104, bytes(8)), True),
+        (message(105, bytes(8)), True),
         (route(16, 0), False),
         (message(16, b"12345") + message(20, b"") + route(25, 0), True),
         (route(24, 0)[:17], False),

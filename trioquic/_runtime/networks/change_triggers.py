@@ -2,7 +2,8 @@
 
 Each system tells in its own way that there is something to see; the snapshot is the truth:
 
-- Linux: a netlink socket hears of every change of a link, address, route or rule (rtnetlink(7)).
+- Linux: a netlink socket hears of every change of a link, address, route, next hop or rule
+  (rtnetlink(7)).
 - macOS, iOS, FreeBSD: a routing socket hears the same (route(4)).
 - Windows: a function of ours is called when an interface, address or route changes
   (windows_news.py).
@@ -19,6 +20,7 @@ import socket
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -30,6 +32,12 @@ from .windows_news import subscribe as subscribe_on_windows
 # Numbers of Linux that Python does not name
 # links; addresses, routes and rules of both families
 _GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000
+# next hops that routes name (ip-nexthop(8)), beyond what a mask can say; since 5.3
+_SOL_NETLINK: Final = 270
+_ADD_MEMBERSHIP: Final = 1
+_NEXT_HOPS: Final = 32
+_NEW_NEXT_HOP: Final = 104
+_DEL_NEXT_HOP: Final = 105
 _NEW_ROUTE: Final = 24
 _DEL_ROUTE: Final = 25
 _NEW_RULE: Final = 32
@@ -147,11 +155,11 @@ class SocketTrigger(ChangeTrigger):
 
 
 def tells_of_routes(data: bytes) -> bool:
-    """Whether one of the netlink messages says that a route to elsewhere, or a rule, came or
-    went."""
+    """Whether one of the netlink messages says that a route to elsewhere, a next hop or a rule came
+    or went."""
     try:
         for kind, _, body in netlink.messages(data):
-            if kind in (_NEW_RULE, _DEL_RULE):
+            if kind in (_NEW_RULE, _DEL_RULE, _NEW_NEXT_HOP, _DEL_NEXT_HOP):
                 return True
             if kind in (_NEW_ROUTE, _DEL_ROUTE) and len(body) >= _ROUTE_SIZE:
                 if body[_ROUTE_TYPE] not in _OWN_ADDRESSES:
@@ -179,6 +187,8 @@ def open_netlink(make_socket: MakeSocket) -> socket.socket:
         sock.setblocking(False)
         # the sender's number 0 lets the kernel choose one
         sock.bind((0, _GROUPS))  # type: ignore[arg-type,unused-ignore]
+        with suppress(OSError):  # a kernel that has none
+            sock.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NEXT_HOPS)
     except BaseException:
         sock.close()
         raise
