@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from trioquic._runtime.networks.change_triggers import ChangeTrigger, Clock, ope
 from trioquic._runtime.networks.system_networks import SystemNetworks
 from trioquic._runtime.system import netlink
 from trioquic._runtime.system.link_types import LinkTypes, read_link_types
+from trioquic._runtime.system.route import outgoing_interface
 
 from .fakes import FakeAdapter
 from .test_system_networks import FakeSystem, FakeTrigger, duration, later
@@ -46,6 +48,15 @@ def networks(kernel: Kernel, trigger: FakeTrigger, system: FakeSystem) -> System
     return SystemNetworks(
         system.list_adapters, AdapterReader(), trigger.open, ask_routes=kernel.ask
     )
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Let nobody ask the kernel."""
+
+    def raise_it() -> socket.socket:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(netlink, "open_for_questions", raise_it)
 
 
 async def test_routes_stay_known_and_are_asked_for_again(
@@ -185,18 +196,21 @@ def test_what_an_interface_is_is_not_guessed_for_lack_of_descriptors(tmp_path: P
     assert [interface.kind for interface in source.snapshot()] == ["tunnel"]
 
 
-@pytest.mark.skipif(not Path("/proc/net").exists(), reason="netlink is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it")
+def test_no_socket_stays_untied_for_lack_of_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, errno.EMFILE)
+    here = ("127.0.0.1", 9)
+    with pytest.raises(OSError, match="no"):
+        outgoing_interface(socket.AF_INET, here, SERVER)
+    refuse(monkeypatch, errno.EACCES)
+    assert outgoing_interface(socket.AF_INET, here, SERVER) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="netlink is Linux's")
 def test_a_kernel_that_cannot_list_its_links_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """For lack of descriptors is not as if it never tells."""
-
-    def refuse(code: int) -> None:
-        def raise_it() -> socket.socket:
-            raise OSError(code, "no")
-
-        monkeypatch.setattr(netlink, "open_for_questions", raise_it)
-
-    refuse(errno.EACCES)
+    refuse(monkeypatch, errno.EACCES)
     assert read_link_types() == {}
-    refuse(errno.EMFILE)
+    refuse(monkeypatch, errno.EMFILE)
     with pytest.raises(OSError, match="no"):
         read_link_types()

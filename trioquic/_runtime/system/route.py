@@ -19,6 +19,7 @@ from ..._protocol.path.mtu import ETHERNET
 from ...paths import Address
 from . import netlink
 from .linux_routes import ask
+from .shortage import is_shortage
 
 # Linux's options, which simulated sockets understand as well
 _IP_MTU: Final = 14
@@ -39,7 +40,8 @@ def route_mtu(sock: trio.socket.SocketType) -> int:
 
 def outgoing_interface(family: int, local: Address, remote: Address) -> str | None:
     """The name of the interface that leads from one address to the other; None when that is this
-    machine itself, or when the system does not tell. The kernel answers at once."""
+    machine itself, or when the system does not tell. The kernel answers at once. OSError where it
+    may tell the next time: a socket that is not tied for that reason would follow any route."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -48,5 +50,7 @@ def outgoing_interface(family: int, local: Address, remote: Address) -> str | No
         if answer is None or answer.local or not answer.interfaces:
             return None
         return socket.if_indextoname(answer.interfaces[0])
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return None
