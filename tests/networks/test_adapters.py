@@ -86,7 +86,7 @@ KINDS = [
     ("tun0", {"type": "65534", "tun_flags": "0x1"}, "tunnel"),
     ("tap9", {"type": "1", "tun_flags": "0x2"}, "tunnel"),
     ("office", {"type": "65534", "uevent": "DEVTYPE=wireguard"}, "tunnel"),
-    ("sit0", {"type": "776"}, "tunnel"),
+    ("sit0", {"type": "776"}, "other"),
     ("docker0", {"type": "1", "uevent": "DEVTYPE=bridge"}, "other"),
     ("can0", {"type": "280"}, "other"),
     # nothing can be read, as on Android: names have to do
@@ -115,7 +115,7 @@ def test_kinds_on_linux(tmp_path: Path, name: str, files: dict[str, str], kind: 
         ("eth0", (1, "tun"), "tunnel"),
         ("wlan9", (1, "gretap"), "tunnel"),
         ("dsl", (512, ""), "tunnel"),
-        ("he-ipv6", (776, "sit"), "tunnel"),
+        ("he-ipv6", (776, "sit"), "other"),
         ("veth9", (1, "veth"), "ethernet"),
         ("lo", (772, ""), "loopback"),
     ],

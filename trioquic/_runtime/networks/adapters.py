@@ -37,11 +37,12 @@ _IFREQ: Final = struct.Struct("16sH22x")
 _ETHERNET_TYPE: Final = 1
 _RAW_IP_TYPES: Final = (519, 530)  # Qualcomm's modems
 _LOOPBACK_TYPE: Final = 772
-# PPP, IPIP, IP6, SIT, GRE, IP6GRE, none
-_TUNNEL_TYPES: Final = (512, 768, 769, 776, 778, 823, 65534)
+# PPP, IPIP, IP6, GRE, IP6GRE, none. Not SIT (776), which is there to bring IPv6 over IPv4 (6in4,
+# 6rd): it hides nothing, and who stayed in it would go around a VPN that has IPv4 only.
+_TUNNEL_TYPES: Final = (512, 768, 769, 778, 823, 65534)
 # What drivers of tunnels are called; that of TUN and TAP devices is one.
 _TUNNEL_DRIVERS: Final = frozenset(
-    """tun wireguard amneziawg ovpn ovpn-dco ppp ipip ip6tnl sit gre gretap ip6gre ip6gretap vti
+    """tun wireguard amneziawg ovpn ovpn-dco ppp ipip ip6tnl gre gretap ip6gre ip6gretap vti
     vti6 xfrm""".split()
 )
 
@@ -51,7 +52,7 @@ _UNIX_NAMES: Final[tuple[tuple[InterfaceKind, tuple[str, ...]], ...]] = (
     ("cellular", ("wwan", "wwp", "wwx", "rmnet", "ccmni", "pdp_ip")),
     ("wifi", ("wlan", "wlp", "wlx", "wlo")),
     ("ethernet", ("eth", "en")),
-    ("tunnel", ("utun", "tun", "tap", "wg", "ppp", "ipsec", "ovpn", "gif", "stf")),
+    ("tunnel", ("utun", "tun", "tap", "wg", "ppp", "ipsec", "ovpn", "gif")),
     ("tunnel", ("gpd", "cscotun", "tailscale")),
 )
 # What Windows' names and drivers' descriptions contain; the first row that fits counts.
