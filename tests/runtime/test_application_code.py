@@ -65,6 +65,11 @@ class NoRoutes(Networks):
         return [3] if self.broken else super().routes(remotes)
 
 
+class NoRoutesTo(Networks):
+    def routes_to(self, servers: Sequence[tuple[str, int]]) -> Any:
+        return [3]
+
+
 class Raises(trioquic.MigrationPolicy):
     def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
         raise KeyError("mine")
@@ -130,6 +135,7 @@ class KeepRaises(MemorySessions):
     [
         (Texts, r"Texts\.snapshot failed: TypeError: each of what it returns must be an Interface"),
         (NoRoutes, r"NoRoutes\.routes failed: TypeError: each of what it returns must be a Route"),
+        (NoRoutesTo, r"NoRoutesTo\.routes_to failed: TypeError: each of what it returns must be a"),
     ],
 )
 async def test_a_source_that_is_wrong_from_the_beginning(
