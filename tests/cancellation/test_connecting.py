@@ -10,6 +10,7 @@ import trioquic
 from tests.runtime.world import ALPN, dial, get
 from tests.sim_server import NAME, PORT, pattern
 from tests.sim_world import SERVER, SERVER6
+from trioquic.networks import InterfaceKind
 
 from .harness import BY_HAND, SETTLED, Bench, Cut, PlantedError, bench, sweep
 
@@ -125,6 +126,45 @@ async def test_no_address_answers(
                     error = raised
             assert cut.caught is (error is None)
             assert error is None or len(error.attempts) == attempts
+            b.nothing_open()
+
+    await sweep(case, least=20)
+
+
+@pytest.mark.parametrize("kinds", [["wifi", "cellular", "tunnel"], ["wifi", "cellular"]])
+async def test_a_tunnel_comes_up_meanwhile(
+    autojump_clock: trio.testing.MockClock, kinds: list[InterfaceKind]
+) -> None:
+    """The attempts outside are left, whether there is a way inside or not; then it goes again."""
+    policy = trioquic.MigrationPolicy(kinds=kinds, automatic=False)
+
+    async def case(cut: Cut) -> None:
+        async with bench() as b, trio.open_nursery() as nursery:
+            only_the_last_answers(b)
+            b.world.wifi.link.blackhole()
+            b.world.cellular.link.blackhole()
+            tunnel = b.world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=-1)
+            tunnel.down()
+
+            async def come_and_go() -> None:
+                await trio.sleep(0.2)
+                tunnel.up()
+                await trio.sleep(1.5)
+                tunnel.down()
+
+            nursery.start_soon(come_and_go)
+            raised = False
+            with cut:
+                try:
+                    async with dial(
+                        b.world, "here.example", server_name=NAME, migration=policy
+                    ) as conn:
+                        assert conn.active_path is not None
+                        assert conn.active_path.local[0] == "10.8.0.2"
+                except trioquic.LocalAddressError:
+                    raised = True
+            assert cut.caught or raised is ("tunnel" not in kinds)
+            nursery.cancel_scope.cancel()
             b.nothing_open()
 
     await sweep(case, least=20)

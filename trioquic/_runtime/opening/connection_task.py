@@ -62,6 +62,22 @@ class ConnectionTask:
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
         self._driver = Driver(core, self._trace, plan.transport.drain_timeout, _assumed(first))
         self._broadcast = Broadcast(plan.transport.path_event_buffer)
+        # cancelled when the attempt is not to go on
+        self._going_on = trio.CancelScope()
+
+    @property
+    def heard(self) -> bool:
+        """Whether the server has answered, as far as anybody can know."""
+        return self._driver.core.statistics().packets_received > 0
+
+    def leave(self) -> None:
+        """Nothing is to go this way any more, as it leads beside a tunnel: the attempt fails, and
+        the server is not told. Without effect when the handshake is over."""
+        self._going_on.cancel()
+
+    async def wait_handshake_over(self) -> None:
+        """Wait until the handshake is complete, or will never be. Cancelled, nothing changes."""
+        await self._driver.life.handshake_over.wait()
 
     @property
     def alternative_version(self) -> int:
@@ -94,6 +110,8 @@ class ConnectionTask:
         failure: HandshakeError | None = None
         driver = self._driver
         try:
+            if self._left:
+                return self._beside_tunnel()
             async with trio.open_nursery() as nursery:
                 plan = self._plan
                 reach = Reach(plan.networks, plan.migration, plan.interface)
@@ -175,19 +193,35 @@ class ConnectionTask:
     async def _handshake(self, refusals: Refusals) -> HandshakeError | None:
         life = self._driver.life
         timeout = self._plan.transport.handshake_timeout
-        await refusals.wait(life.handshake_over, trio.current_time() + timeout)
+        with self._going_on:
+            await refusals.wait(life.handshake_over, trio.current_time() + timeout)
         if life.end is not None:
             return handshake_error(life.end)
         if life.completed is not None:
             return None
-        where = f"{self._remote.address[0]} port {self._remote.address[1]}"
+        where = self._where()
         failure: HandshakeError
+        if self._left:
+            return self._beside_tunnel()
         if refusals.believed:
             failure = HandshakeError(f"nothing listens on UDP at {where}")
         else:
             failure = HandshakeTimeoutError(f"no handshake with {where} within {timeout:g} s")
         failure.__cause__ = self._socket.last_error
         return failure
+
+    @property
+    def _left(self) -> bool:
+        return self._going_on.cancel_called and self._driver.life.completed is None
+
+    def _where(self) -> str:
+        return f"{self._remote.address[0]} port {self._remote.address[1]}"
+
+    def _beside_tunnel(self) -> HandshakeError:
+        """Nothing is wrong with the server: a timeout, if one that came early."""
+        return HandshakeTimeoutError(
+            f"no handshake with {self._where()} before a tunnel came up, and nothing goes beside it"
+        )
 
     def _keep(
         self, keeper: SessionKeeper, paths: PathSet, event: TicketReceived | TokenReceived
@@ -205,7 +239,7 @@ class ConnectionTask:
         try:
             driver.close(0, "")
             link = None if paths is None else paths.active_link()
-            if link is not None:
+            if link is not None and not self._left:
                 await link.send_last(trio.current_time())
         finally:
             if paths is not None:

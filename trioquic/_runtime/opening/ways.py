@@ -113,6 +113,15 @@ def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> 
     return ways[:_MOST_OTHERS]
 
 
+def are_in_tunnels(plan: Plan, ways: Sequence[WayToServer]) -> bool:
+    """Whether all ways are tied to tunnels: what is to begin there does not leave them."""
+    tied = {way.interface for way in ways}
+    if None in tied:
+        return False
+    interfaces = plan.networks.snapshot()
+    return tied <= {each.name for each in interfaces if plan.migration.is_tunnel(each)}
+
+
 def _survey(
     plan: Plan, remotes: Sequence[Remote], used: Collection[str] = ()
 ) -> tuple[Reach, tuple[Interface, ...], list[AddressPair], bool]:
@@ -121,7 +130,7 @@ def _survey(
     policy = plan.migration
     reach = Reach(plan.networks, policy, plan.interface)
     addresses = tuple(_plain(remote) for remote in remotes)
-    interfaces, routes = reach.networks(_servers(remotes))
+    interfaces, routes = reach.networks(servers_of(remotes))
     if plan.interface is not None:
         interfaces = tuple(i for i in interfaces if i.name == plan.interface)
     routes = None if plan.named else routes
@@ -144,7 +153,7 @@ def _absent(
         return ways
     if only and not any(name in known for name in only):
         raise _no_such(only)
-    reason = reach.why_none(_servers(remotes))
+    reason = reach.why_none(servers_of(remotes))
     raise LocalAddressError(errno.ENETUNREACH, reason)
 
 
@@ -185,7 +194,8 @@ def _over_interfaces(
     ]
 
 
-def _servers(remotes: Sequence[Remote]) -> tuple[Address, ...]:
+def servers_of(remotes: Sequence[Remote]) -> tuple[Address, ...]:
+    """Their addresses and ports, as routes are asked for."""
     return tuple((_plain(remote), remote.address[1]) for remote in remotes)
 
 

@@ -132,6 +132,16 @@ class Reach:
         """Whether the interface is beside the tunnel that the connection must not leave."""
         return self._stays_inside and not self.is_tunnel(interface)
 
+    def beside_tunnel(
+        self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
+    ) -> frozenset[str]:
+        """The interfaces beside the tunnel that the system sends packets through, if it does."""
+        only = self._policy.only_interfaces
+        tunnels = {interface.name for interface in interfaces if self.is_tunnel(interface)}
+        chosen = tunnels & {route.interface for route in routes or () if route.chosen}
+        inside = chosen | tunnels.intersection(only) if chosen else tunnels
+        return frozenset(interface.name for interface in interfaces) - inside
+
     def begins_in_tunnel(
         self,
         interfaces: tuple[Interface, ...],

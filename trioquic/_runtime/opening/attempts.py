@@ -1,0 +1,88 @@
+"""The attempts of a race: those that wait for their turn, and those that are under way."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import trio
+
+from .connection_task import ConnectionTask
+from .ways import WayToServer
+
+# A tunnel that comes and goes does not bring the same ways back for ever.
+_MOST_BEGINNINGS: Final = 4
+
+
+class HandshakeAttempt(NamedTuple):
+    """A way that is to be tried, or tried again."""
+
+    way: WayToServer
+    version: int = 0
+    """The version that a Version Negotiation packet offered; 0: there was none."""
+    beside: bool = False
+    """Over another network than the system's choice: if that cannot be used at all, that tells
+    nothing about the server."""
+
+
+class RunningAttempt:
+    """One that is under way."""
+
+    def __init__(self, way: WayToServer) -> None:
+        self.way = way
+        self.scope = trio.CancelScope()
+        # the interface that its socket is on, once that is known, and whether that is a tunnel
+        self.interface = way.interface
+        self.in_tunnel = False
+        # from its first datagram on
+        self.task: ConnectionTask | None = None
+        # as it leads beside a tunnel
+        self.left = False
+
+    def leave(self) -> None:
+        """End it, without a word to the server."""
+        if self.task is not None:
+            self.left = True
+            self.task.leave()
+
+
+class Attempts:
+    """What there is still to try, and what is being tried."""
+
+    def __init__(self, ways: Sequence[WayToServer]) -> None:
+        self.waiting = [HandshakeAttempt(way) for way in ways]
+        self.running: list[RunningAttempt] = []
+        self._beginnings: Counter[WayToServer] = Counter()
+
+    def begin(self) -> tuple[HandshakeAttempt, RunningAttempt]:
+        """The next attempt has its turn."""
+        attempt = self.waiting.pop(0)
+        running = RunningAttempt(attempt.way)
+        self.running.append(running)
+        return attempt, running
+
+    def note_begun(self, way: WayToServer) -> None:
+        """Something is sent there from now on."""
+        self._beginnings[way] += 1
+
+    def note_failed(self, way: WayToServer) -> None:
+        """The way came to nothing, and not because it was left: it need not be tried again."""
+        self._beginnings[way] = _MOST_BEGINNINGS
+
+    def put_first(self, attempt: HandshakeAttempt) -> None:
+        """This one is the next."""
+        self.waiting.insert(0, attempt)
+
+    def replace(self, ways: Sequence[WayToServer]) -> bool:
+        """These are the ways now. What waits on another has lost its turn; what is under way goes
+        on. Whether there is one that did not wait before, and that is worth a try."""
+        there = {attempt.way: attempt for attempt in self.waiting}
+        going = [running for running in self.running if not running.left]
+        # a way that the system chose may lead over the same interface
+        busy = {running.way for running in going}
+        busy |= {WayToServer(running.way.remote, running.interface) for running in going}
+        self.waiting = [
+            there.get(way) or HandshakeAttempt(way)
+            for way in ways
+            if way not in busy and self._beginnings[way] < _MOST_BEGINNINGS
+        ]
+        return any(attempt.way not in there for attempt in self.waiting)
