@@ -179,5 +179,5 @@ def test_no_interface_leads_to_an_address_of_ones_own() -> None:
     """The system delivers it itself, and not over the interface that has it."""
     here = trioquic.InterfaceAddress(address="192.0.2.10", prefix_length=24)
     networks = trioquic.ManualNetworks([trioquic.Interface(name="eth0", addresses=(here,))])
-    assert interface_of("192.0.2.10", "198.51.100.1", networks) == "eth0"
-    assert interface_of("192.0.2.10", "192.0.2.10", networks) is None
+    assert interface_of("192.0.2.10", ("198.51.100.1", 443), networks) == "eth0"
+    assert interface_of("192.0.2.10", ("192.0.2.10", 443), networks) is None

@@ -4,6 +4,7 @@ Whoever sends packets without a path of its own is in the tunnel at once, as the
 so; the connection has a second, for the tunnel to answer, so that nothing is lost."""
 
 import math
+from typing import Any
 
 import pytest
 import trio
@@ -11,7 +12,8 @@ import trio.testing
 
 import trioquic
 from tests import sim_server
-from tests.sim_server import ServerOptions
+from tests.sim_server import NAME, ServerOptions
+from tests.sim_world import SERVER, SERVER6
 from trioquic import MigrationPolicy
 from trioquic.policy import Decision, PolicyEvent, View
 
@@ -249,3 +251,51 @@ async def test_a_network_that_comes_back_beside_a_tunnel_carries_nothing(
         here.world.wifi.up()
         await trio.sleep(5)
         assert len(outside(here.world)) == before
+
+
+ONLY_IPV4 = ("0.0.0.0/1", "128.0.0.0/1")
+
+
+async def test_the_other_family_beside_a_tunnel_that_comes_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A VPN for IPv4 alone, and a connection over IPv6 to a server that has both: a new one would
+    begin inside, so this one ends outside."""
+    opening = phone_with_vpn(
+        server=NAME, routes=ONLY_IPV4, up=False, transport=LIVE, addresses=[SERVER6, SERVER]
+    )
+    async with opening as (here, tunnel):
+        assert here.conn.active_path.remote[0] == SERVER6  # type: ignore[union-attr]
+        await trio.sleep(3)
+        tunnel.up()
+        await trio.sleep(TO_ENTER + 0.1)
+        before = len(outside(here.world))
+        await trio.sleep(5)
+        assert len(outside(here.world)) == before
+        (waiting,) = here.heard(trioquic.WaitingForPath)
+        assert "packets to other addresses of the server take a tunnel now" in waiting.reason
+        tunnel.down()
+        assert await here.download(100_000) < TO_ENTER
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"server": SERVER6},
+        {"server": NAME, "addresses": [SERVER6, SERVER], "interface": "wlan0"},
+        {
+            "server": NAME,
+            "addresses": [SERVER6, SERVER],
+            "migration": MigrationPolicy(leave_tunnel=True),
+        },
+    ],
+)
+async def test_the_other_family_is_kept_where_nothing_else_is_known_or_wanted(
+    autojump_clock: trio.testing.MockClock, connection: dict[str, Any]
+) -> None:
+    opening = phone_with_vpn(routes=ONLY_IPV4, up=False, transport=LIVE, **connection)
+    async with opening as (here, tunnel):
+        tunnel.up()
+        await trio.sleep(5)
+        assert await here.download(100_000) < TO_ENTER
+        assert here.heard(trioquic.WaitingForPath) == []

@@ -6,7 +6,7 @@ still open, and to close every socket. It does not stay for the closing period o
 10.2: a client that has closed its socket cannot be asked anything any more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -17,6 +17,7 @@ from ..._groups import bug_in
 from ..._protocol.events import Ending, HandshakeCompleted, TicketReceived, TokenReceived
 from ..._protocol.tls.state import EarlyData
 from ...errors import HandshakeError, HandshakeTimeoutError
+from ...paths import Address
 from ..authority import Authority
 from ..connection import Connection, make_connection
 from ..driver import Driver
@@ -48,8 +49,11 @@ class ConnectionTask:
         socket: DatagramSocket,
         keeper: SessionKeeper | None,
         first: FirstFlight,
+        others: Sequence[Address] = (),
     ) -> None:
+        """`others`: what else the server's name stands for."""
         self._plan = plan
+        self._others = others
         self._remote = remote
         self._socket = socket
         self._keeper = keeper
@@ -114,7 +118,7 @@ class ConnectionTask:
                 return self._beside_tunnel()
             async with trio.open_nursery() as nursery:
                 plan = self._plan
-                reach = Reach(plan.networks, plan.migration, plan.interface)
+                reach = Reach(plan.networks, plan.migration, plan.interface, self._others)
                 paths = PathSet(
                     driver, nursery, self._remote, plan.networks, reach, self._broadcast
                 )

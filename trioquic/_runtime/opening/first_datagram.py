@@ -2,21 +2,24 @@
 earlier sessions.
 """
 
+from collections.abc import Sequence
+
 from ...sessions import Resumption
 from ..sockets.binding import bind_socket, connect_socket, interface_of
-from ..sockets.sockets import DatagramSocket
+from ..sockets.sockets import DatagramSocket, Remote
 from .arguments import Plan
 from .attempts import Attempts, HandshakeAttempt
 from .connection_task import ConnectionTask
 from .session_keeper import FirstFlight, network_of
-from .ways import WayToServer
+from .ways import WayToServer, servers_of
 
 
 class FirstDatagram:
     """Prepares the attempts of one connection."""
 
-    def __init__(self, plan: Plan, attempts: Attempts) -> None:
+    def __init__(self, plan: Plan, remotes: Sequence[Remote], attempts: Attempts) -> None:
         self._plan = plan
+        self._servers = () if plan.named else servers_of(remotes)
         self._attempts = attempts
 
     async def connect(self, way: WayToServer) -> DatagramSocket:
@@ -25,7 +28,7 @@ class FirstDatagram:
         plan = self._plan
         interface = way.interface
         if interface is None and plan.local is not None:
-            interface = interface_of(plan.local, way.remote.address[0], plan.networks)
+            interface = interface_of(plan.local, way.remote.address, plan.networks)
         sock = await bind_socket(
             way.remote.family,
             interface=interface,
@@ -54,7 +57,9 @@ class FirstDatagram:
             if early and ticket is not None and not one_address:
                 attempt, connected, early = await self._go_where_taken(attempt, connected, ticket)
             first = first._replace(renegotiated=attempt.version, early_data=early)
-            task = ConnectionTask(plan, attempt.way.remote, connected, keeper, first)
+            server = attempt.way.remote
+            others = [other for other in self._servers if other not in servers_of([server])]
+            task = ConnectionTask(plan, server, connected, keeper, first, others)
             return attempt, task
         except BaseException:
             connected.close()

@@ -52,7 +52,7 @@ class HappyEyeballs:
         self._remotes = remotes
         self._tell = tell
         self._attempts = Attempts(ways)
-        self._first = FirstDatagram(plan, self._attempts)
+        self._first = FirstDatagram(plan, remotes, self._attempts)
         self._refused = 0
         self._failures: list[Exception] = []
         self._result: Result | None = None

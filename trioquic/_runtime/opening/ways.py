@@ -57,8 +57,7 @@ def check_start(plan: Plan, remote: Address | None) -> None:
     policy, name = plan.migration, plan.interface
     which = f"interface {name!r}"
     if name is None and plan.local is not None:
-        address, port = (None, 0) if remote is None else remote
-        name = interface_of(plan.local, address, plan.networks, port)
+        name = interface_of(plan.local, remote, plan.networks)
         which = f"local {plan.local} belongs to interface {name!r}, which"
     if name is None:
         return

@@ -91,8 +91,7 @@ class PathAdder:
         if interface is None and local is None:
             interface = self._paths.reach.interface_for(remote.address)
         elif interface is None and local is not None:
-            address, port = remote.address
-            interface = interface_of(local, address, self._networks, port)
+            interface = interface_of(local, remote.address, self._networks)
         bound = await bind_socket(
             remote.family,
             interface=interface,

@@ -39,6 +39,10 @@ _UNLISTED: Final = (
     "where the system sends packets is not among the networks of the source, so that it may be a "
     "tunnel, which the connection does not leave (leave_tunnel)"
 )
+_ELSEWHERE: Final = (
+    "packets to other addresses of the server take a tunnel now, and nothing goes beside it "
+    "(leave_tunnel)"
+)
 _NO_ROUTE: Final = "no other network has a route to the server"
 _NOT_NAMED: Final = "no other interface may be used (only_interfaces)"
 _NO_NETWORK: Final = "there is no other network"
@@ -49,14 +53,22 @@ class Reach:
     """One for each attempt to connect, and for the connection it becomes."""
 
     def __init__(
-        self, networks: NetworkSource, policy: MigrationPolicy, interface: str | None = None
+        self,
+        networks: NetworkSource,
+        policy: MigrationPolicy,
+        interface: str | None = None,
+        others: Sequence[Address] = (),
     ) -> None:
+        """`others`: what else the server's name stands for. Where the system sends packets there
+        through a tunnel, the connection would have begun in that."""
         self._networks = networks
         self._policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
         self._in_tunnel = policy.tunnel_only
         self._had_tunnel = False
+        self._others = tuple(others)
+        self._led_inside = False
         # the tunnels that the connection's own one runs over, for all that is known
         self._beside: set[str] = set()
         # whether there is a connection already
@@ -77,8 +89,9 @@ class Reach:
 
     @property
     def _stays_inside(self) -> bool:
-        """Whether the connection is in a tunnel, or in what may be one."""
-        return (self._in_tunnel or self._unlisted) and not self._policy.leave_tunnel
+        """Whether the connection is in a tunnel, or in what may be one, or belongs into one."""
+        inside = self._in_tunnel or self._unlisted or self._led_inside
+        return inside and not self._policy.leave_tunnel
 
     @property
     def beside(self) -> frozenset[str]:
@@ -151,8 +164,14 @@ class Reach:
         """Whether the system sends packets to any of the server's addresses through a tunnel that
         may be used: then the others, where it does not, are ways around the tunnel. `used`: the
         interfaces that it has sent through already, which tells also where no routes are known."""
-        if self._stays_inside:
-            return True
+        return self._stays_inside or self._leads_inside(interfaces, routes, used)
+
+    def _leads_inside(
+        self,
+        interfaces: tuple[Interface, ...],
+        routes: tuple[Route, ...] | None,
+        used: Collection[str] = (),
+    ) -> bool:
         only = self._policy.only_interfaces
         names = {interface.name for interface in interfaces}
         tunnels = {
@@ -163,6 +182,15 @@ class Reach:
         chosen = {route.interface for route in routes or () if route.chosen}.union(used)
         unlisted = bool(chosen - names) and not only
         return (unlisted or bool(chosen & tunnels)) and not self._policy.leave_tunnel
+
+    def look(
+        self, servers: Sequence[Address]
+    ) -> tuple[tuple[Interface, ...], tuple[Route, ...] | None]:
+        """`networks` for a connection to one of several addresses: beside a tunnel that has come up
+        for the others it does not stay, such as over IPv6 beside an IPv4-only VPN."""
+        if self._others:
+            self._led_inside = self._leads_inside(*self.networks(self._others))
+        return self.networks(servers)
 
     def networks(
         self, servers: Sequence[Address]
@@ -234,6 +262,8 @@ class Reach:
             facts = "; ".join(dict.fromkeys(fact for fact in unwanted if fact))
             what = "other networks" if self._begun else "networks that lead to the server"
             return f"the {what} are not to be used ({facts})"
+        if self._led_inside and not self.in_tunnel:
+            return _ELSEWHERE
         reasons = {left.reason for left in self.left_out(interfaces, remotes, routes)}
         if not self.in_tunnel and self._is_unlisted(interfaces, routes):
             return _UNLISTED

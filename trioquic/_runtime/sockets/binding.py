@@ -16,6 +16,7 @@ import trio
 
 from ...errors import LocalAddressError
 from ...networks import Interface, NetworkSource, is_own, routes_of
+from ...paths import Address
 from ..system.interface_binding import (
     InterfaceBinder,
     bind_by_name,
@@ -86,19 +87,16 @@ def _describe(interface: str | None, local: str | None) -> str:
     return " with ".join(parts) or "any local address"
 
 
-def interface_of(
-    local: str, remote: str | None, networks: NetworkSource, port: int = 0
-) -> str | None:
+def interface_of(local: str, server: Address | None, networks: NetworkSource) -> str | None:
     """The interface that a local address belongs to, so that what is sent from there leaves there;
     the system's routes may lead elsewhere. None where nobody knows, or where no network leads to
-    the server (`remote`, and `port`, 0 for any). An address may be borrowed
-    (`networks.with_borrowed`), or belong to an interface that leads nowhere, such as lo or dummy0:
-    then the system says which one sends."""
+    the server. An address may be borrowed (`networks.with_borrowed`), or belong to an interface
+    that leads nowhere, such as lo or dummy0: then the system says which one sends."""
     interfaces = networks.snapshot()
-    if remote is not None:
-        if is_own(remote, interfaces):
+    if server is not None:
+        if is_own(server[0], interfaces):
             return None
-        for route in routes_of(networks, ((remote, port),)) or ():
+        for route in routes_of(networks, (server,)) or ():
             if route.chosen and route.source == local:
                 return route.interface
     owners = [

@@ -141,7 +141,7 @@ class Outlook:
         """The paths, and the networks and routes as they are now. Notes which paths are on networks
         that are known: those that vanish later were lost, also if that happens before anybody is
         asked for a decision."""
-        interfaces, routes = self._paths.reach.networks(_remotes(self._servers()))
+        interfaces, routes = self._paths.reach.look(_remotes(self._servers()))
         core, sights = self._driver.core, []
         for number in core.live_paths():
             link = self._paths.links.get(number)
