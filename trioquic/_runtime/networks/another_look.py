@@ -13,7 +13,8 @@ import trio
 from .change_triggers import ChangeTrigger
 
 _SHORTEST_PAUSE: Final = 0.25
-_LONGEST_PAUSE: Final = 2.0
+# no longer than a tunnel that comes late has until nothing goes beside it
+_LONGEST_PAUSE: Final = 1.0
 
 
 class AnotherLook:
