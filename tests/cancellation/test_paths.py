@@ -179,6 +179,37 @@ async def test_migrate(autojump_clock: trio.testing.MockClock) -> None:
     await sweep(case, least=20)
 
 
+async def test_migrate_while_a_tunnel_comes_up(autojump_clock: trio.testing.MockClock) -> None:
+    """No network was named: the first try ends beside the tunnel, the second leads into it."""
+
+    async def case(cut: Cut) -> None:
+        async with bench() as b, connected(b) as conn:
+            tunnel = b.world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=-1)
+            tunnel.down()
+            old, new = conn.active_path, None
+            b.world.wifi.link.blackhole()
+            async with trio.open_nursery() as nursery:
+
+                async def come_up() -> None:
+                    await trio.sleep(0.1)
+                    tunnel.up()
+
+                nursery.start_soon(come_up)
+                with cut:
+                    new = await conn.migrate()
+                    assert new.local[0] == "10.8.0.2"
+                nursery.cancel_scope.cancel()
+            assert cut.caught is (new is None)
+            assert conn.active_path is (new or old)
+            b.world.wifi.link.restore()
+            await trio.sleep(1)
+            assert conn.paths == (conn.active_path,)
+            assert len(b.sockets.open) == 1
+            assert await get(conn, 100) == pattern(100)
+
+    await sweep(case, least=15)
+
+
 async def test_migrate_while_an_id_is_awaited(autojump_clock: trio.testing.MockClock) -> None:
     """The path left last still lingers with the only spare ID, and is closed for it."""
 

@@ -348,9 +348,10 @@ class Connection(
 
         A standby path that leads the same way is validated again and used. The connection stays
         where the application moved it until that path fails, also when a policy would prefer
-        another. The old path is still listened to for `MigrationPolicy.linger`, so that nothing
-        that is under way on it is lost. When this fails or is cancelled, the new path is closed
-        and the connection stays where it was.
+        another. Without an interface or address no network is chosen: the policy goes on deciding,
+        and enters a VPN that comes up. The old path is still listened to for
+        `MigrationPolicy.linger`, so that nothing that is under way on it is lost. When this fails
+        or is cancelled, the new path is closed and the connection stays where it was.
         """
         check_local(interface, local, local_port)
         return await self._by_hand.migrate(interface, local, local_port)

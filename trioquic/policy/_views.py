@@ -102,8 +102,8 @@ class PathInfo:
     retry_at: float = -inf
     """When to challenge it again after that was in vain."""
     pinned: bool = False
-    """The application said that the connection begins here, or moved it here, and it has stayed on
-    this network since."""
+    """The application said that the connection begins here, or moved it here (not with `migrate()`
+    that names no network), and it has stayed on this network since."""
     outside: bool = False
     """It leads beside the tunnel that packets to the server take, or that the connection was in:
     nothing goes there by itself (`MigrationPolicy.leave_tunnel`)."""

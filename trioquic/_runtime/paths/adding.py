@@ -81,7 +81,7 @@ class PathAdder:
         except BaseException:
             socket.close()
             raise
-        return self._paths.start(socket, path_id)
+        return self._paths.start(socket, path_id, anywhere=interface is None and local is None)
 
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote

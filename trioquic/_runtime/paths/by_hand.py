@@ -1,5 +1,7 @@
 """Paths that the application asks for: `Connection.add_path` and `Connection.migrate`."""
 
+from typing import Final
+
 import trio
 
 from ..._protocol.path.state import PathState
@@ -10,6 +12,9 @@ from ..driver import Driver
 from .adding import PathAdder
 from .path_link import PathLink
 from .path_set import PathSet
+
+# The server may move to its preferred address in the middle of a move, and a tunnel come up.
+_MOST_TRIES: Final = 3
 
 
 class ByHand:
@@ -27,19 +32,25 @@ class ByHand:
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
-        server = self._adder.server_now()
-        try:
-            return await self._migrate_once(interface, local, local_port)
-        except PathAbandonedError:
-            # When the connection moves to the preferred address, all that leads to the original one
-            # is given up (RFC 9000 section 9.6.2), in the middle of its validation as well.
-            if self._adder.server_now() == server:
-                raise
-        return await self._migrate_once(interface, local, local_port)
+        for _ in range(_MOST_TRIES):
+            server = self._adder.server_now()
+            try:
+                new = await self._migrate_once(interface, local, local_port)
+            except PathAbandonedError:
+                # When the connection moves to the preferred address, all that leads to the original
+                # one is given up (RFC 9000 section 9.6.2), in the middle of its validation as well.
+                if self._adder.server_now() == server:
+                    raise
+            else:
+                if new is not None:
+                    return new
+        raise PathAbandonedError("the networks changed again and again meanwhile")
 
     async def _migrate_once(
         self, interface: str | None, local: str | None, local_port: int
-    ) -> Path:
+    ) -> Path | None:
+        """None: no network was named, and the path that the system chose leads beside a tunnel that
+        has come up meanwhile."""
         standby = None if local_port else self._standby(interface, local)
         if standby is None:
             new = await self._adder.add(interface, local, local_port)
@@ -50,10 +61,16 @@ class ByHand:
         cause = CloseCause.APPLICATION
         try:
             await new.validate()
+            if self._paths.leads_outside(link):
+                cause = CloseCause.OUTSIDE_TUNNEL
+                return None
             old = self._paths.active_link()
             self._paths.migrate_to(new)
             moved = True
         except PathValidationError:
+            if not link.closed and self._paths.leads_outside(link):
+                cause = CloseCause.OUTSIDE_TUNNEL
+                return None
             cause = CloseCause.NO_ANSWER
             raise
         finally:

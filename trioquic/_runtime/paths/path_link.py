@@ -8,6 +8,7 @@ and a full socket holds back data rather than packets.
 
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from typing import Any, Final, Protocol
 
@@ -58,6 +59,9 @@ class Owner(Protocol):
     def migrate_to(self, path: Path) -> None:
         """Move the connection to a path, as the application wants."""
 
+    def asking(self, link: "PathLink") -> AbstractContextManager[None]:
+        """While a path is asked for the application, which waits for the answer."""
+
 
 class PathLink:
     """Connects one path of the core with one socket."""
@@ -78,6 +82,7 @@ class PathLink:
         self._active_time = 0.0
         self._active_since: float | None = None
         self.path_id = path_id
+        self.anywhere = False  # opened by the application, which named no network
         # Weak, for a handle holds its link: a cycle would keep all of a connection that is over
         # until a garbage collection.
         self._handle: weakref.ref[Path] | None = None
@@ -253,7 +258,8 @@ class PathLink:
                 self._settled = trio.Event()
             settled = self._settled
             self._driver.flush()
-            await settled.wait()
+            with self._owner.asking(self):
+                await settled.wait()
         finally:
             self._validating -= 1
             if not self._validating and not self.closed and not self._driver.life.over:

@@ -4,7 +4,8 @@ Here the core's paths meet sockets and tasks. Only this class has the links; a p
 is gone when the call returns.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import trio
 
@@ -19,6 +20,7 @@ from ..driver import Driver
 from ..sockets.binding import interface_name
 from ..sockets.sockets import DatagramSocket, Remote
 from .broadcast import Broadcast
+from .late_tunnel import LateTunnel
 from .path_link import PathLink
 from .path_news import PathNews
 from .reach import Reach
@@ -82,12 +84,13 @@ class PathSet:
             self.pinned = path_id
         self._start(socket, path_id)
 
-    def _start(self, socket: DatagramSocket, path_id: int) -> PathLink:
+    def _start(self, socket: DatagramSocket, path_id: int, anywhere: bool = False) -> PathLink:
         if self._driver.trace is not None:
             self._driver.trace.path_opened(
                 path_id, interface_name(socket, self._networks), socket.mtu
             )
         link = PathLink(self._driver, self, socket, path_id)
+        link.anywhere = anywhere
         if path_id == self._driver.core.active_path:
             self.news.on_first(link.handle)
             link.set_active(True)
@@ -95,9 +98,10 @@ class PathSet:
         self.spawn(link.run)
         return link
 
-    def start(self, socket: DatagramSocket, path_id: int) -> Path:
-        """A path that the core has another one of: its task runs from now on."""
-        path = self._start(socket, path_id).handle
+    def start(self, socket: DatagramSocket, path_id: int, anywhere: bool) -> Path:
+        """A path that the core has another one of: its task runs from now on. `anywhere`: the
+        application opened it, and named no network."""
+        path = self._start(socket, path_id, anywhere).handle
         self.news.on_opened(path)
         self._driver.flush()
         return path
@@ -156,10 +160,11 @@ class PathSet:
         self.news.on_moving(cause, reason)
         core = self._driver.core
         old = core.active_path
-        # the application wants it; or the server's preferred address, or another port, from the
+        # the application chose it; or the server's preferred address, or another port, from the
         # network that it is pinned to
-        by_hand = cause is MigrationCause.APPLICATION
-        stays = by_hand or (old == self.pinned and self._same_network(old, path_id))
+        link = self._links.get(path_id)
+        chosen = cause is MigrationCause.APPLICATION and link is not None and not link.anywhere
+        stays = chosen or (old == self.pinned and self._same_network(old, path_id))
         core.migrate(path_id, trio.current_time(), unvalidated)
         if self._driver.trace is not None and old != path_id:
             self._driver.trace.migrated(old, path_id, cause.name.lower(), reason)
@@ -178,6 +183,43 @@ class PathSet:
             return first.socket.local[0] == second.socket.local[0]
         return named[0] == named[1]
 
+    def tunnel_beside(self, link: PathLink) -> LateTunnel:
+        """For finding out whether a path leads beside a tunnel."""
+        return LateTunnel(self._networks, self.reach, (link.socket.remote[0],))
+
+    def leads_outside(self, link: PathLink, tunnel: LateTunnel | None = None) -> bool:
+        """Whether a path for which no network was named leads beside the tunnel that packets to the
+        server take now; `tunnel` may know."""
+        if not link.anywhere:
+            return False
+        if tunnel is None:
+            tunnel = self.tunnel_beside(link)
+            tunnel.look()
+        return tunnel.leads_outside(interface_name(link.socket, self._networks))
+
+    @contextmanager
+    def asking(self, link: PathLink) -> Iterator[None]:
+        """While a path is asked for the application: where it named no network, that ends when a
+        tunnel has come up and has had its time."""
+        if not link.anywhere:
+            yield
+            return
+        tunnel, following = self.tunnel_beside(link), trio.CancelScope()
+
+        def leave() -> None:
+            if self.leads_outside(link, tunnel):
+                link.on_failed("it leads beside a tunnel that has come up")
+
+        async def follow() -> None:
+            with following:
+                await tunnel.follow(lambda: None, leave)
+
+        self.spawn(follow)
+        try:
+            yield
+        finally:
+            following.cancel()
+
     def suspend(self, reason: str) -> None:
         """Leave the active path, whose network is gone for this reason, and keep its socket: the
         same port may be needed when it is back."""
@@ -192,6 +234,9 @@ class PathSet:
     def close(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
         """Give a path up, for this cause; it is gone when this returns."""
         if path_id not in self._links:
+            return
+        if cause is CloseCause.ANOTHER_PORT_WORKS and path_id in self.lingering:
+            # It goes soon, when what is under way there has arrived.
             return
         if self._driver.life.ended:
             # The core does nothing any more, or is broken and would say so.
