@@ -2,7 +2,7 @@
 
 What is under way outside has a second to be completed; what was to begin there begins inside."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.runtime.world import dial, get, open_sockets, phone_world
 from tests.sim_server import NAME
 from tests.sim_world import SERVER, WIFI, World
 from trioquic import ManualNetworks, MigrationPolicy, TransportConfig
-from trioquic.networks import Interface, InterfaceAddress, InterfaceKind
+from trioquic.networks import Interface, InterfaceAddress, InterfaceKind, Route
 from trioquic.testing import Interface as Link
 from trioquic.testing import LinkOptions, Record
 
@@ -327,4 +327,35 @@ async def test_early_data_ends_beside_a_tunnel(autojump_clock: Clock, goes: bool
             assert trio.current_time() - start == pytest.approx(0.3 + TO_ENTER, abs=0.05)
         await trio.sleep(5)
         assert not sent_outside(world, start + 0.3 + TO_ENTER)
+        assert open_sockets(world) == 0
+
+
+@pytest.mark.parametrize("method", ["wait_changed", "routes"])
+async def test_a_source_that_fails_meanwhile_is_told_of(autojump_clock: Clock, method: str) -> None:
+    async with world_with_vpn() as (world, _):
+        phone = world.phone
+
+        class Failing:
+            """The phone's networks, until they fail."""
+
+            def __init__(self) -> None:
+                self.fails = False
+
+            def snapshot(self) -> tuple[Interface, ...]:
+                return phone.snapshot()
+
+            def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
+                if self.fails and method == "routes":
+                    raise RuntimeError("planted")
+                return phone.routes(remotes)
+
+            async def wait_changed(self) -> None:
+                await trio.sleep(0.3)
+                self.fails = True
+                if method == "wait_changed":
+                    raise RuntimeError("planted")
+
+        opening = dial(world, migration=MigrationPolicy(), networks=Failing())
+        with pytest.raises(trioquic.ApplicationCodeError, match=method):
+            await opening.__aenter__()
         assert open_sockets(world) == 0
