@@ -169,6 +169,16 @@ class _Quic(QuicConnection):
             self._host_cid_seq = 2
             self.preferred_id = spare.cid
 
+    def _consume_peer_cid(self) -> None:
+        """aioquic takes one for granted that is not held for another path. There may be none, when
+        the client asks for old ones back."""
+        if not self._peer_cid_available:
+            held = next(path for path in self._network_paths if path.peer_cid is not None)
+            assert held.peer_cid is not None
+            self._peer_cid_available.append(held.peer_cid)
+            held.peer_cid = None
+        super()._consume_peer_cid()
+
     def _write_handshake_done_frame(self, builder: QuicPacketBuilder) -> None:
         super()._write_handshake_done_frame(builder)
         if self._options.new_tokens:

@@ -185,7 +185,7 @@ class PathSet:
 
     def tunnel_beside(self, link: PathLink) -> LateTunnel:
         """For finding out whether a path leads beside a tunnel."""
-        return LateTunnel(self._networks, self.reach, (link.socket.remote[0],))
+        return LateTunnel(self._networks, self.reach, (link.socket.remote,))
 
     def leads_outside(self, link: PathLink, tunnel: LateTunnel | None = None) -> bool:
         """Whether a path for which no network was named leads beside the tunnel that packets to the

@@ -17,13 +17,11 @@ from ...addresses import AddressPair, LeftOut
 from ...networks import Interface
 from ...policy import Candidate, PathInfo, View
 from ...policy._roles import network
+from ..paths.late_tunnel import TO_ENTER
 from .memory import Memory, PathNotes, Way
 
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
-# When a tunnel comes up, a path beside it carries the connection for so many seconds at the most,
-# so that nothing is lost where the tunnel works.
-_TO_ENTER: Final = 1.0
 _OUTSIDE: Final = "it leads beside the tunnel that packets to the server take now"
 
 Remote = tuple[str, int]
@@ -151,7 +149,7 @@ def _path_info(
     notes = memory.of(core.path_id)
     active = core.path_id == sight.active
     hopeful = core.has_id and not core.stranger
-    leave_at = notes.outside_since + _TO_ENTER if active and not path.pinned else inf
+    leave_at = notes.outside_since + TO_ENTER if active and not path.pinned else inf
     trouble = _OUTSIDE if now >= leave_at else _trouble(sight, path, name, notes)
     return PathInfo(
         id=core.path_id,
