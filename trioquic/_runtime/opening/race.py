@@ -67,12 +67,8 @@ class HappyEyeballs:
         self._began_in_tunnel = self._follows and are_in_tunnels(plan, ways)
         # why there is no way any more, since a tunnel has come or gone
         self._no_way: LocalAddressError | None = None
-        self._tunnel = LateTunnel(
-            plan.networks,
-            Reach(plan.networks, plan.migration),
-            servers_of(remotes),
-            self._was_in_tunnel,
-        )
+        reach = Reach(plan.networks, plan.migration)
+        self._tunnel = LateTunnel(plan.networks, reach, servers_of(remotes))
 
     def _plan_ways(self, ways: Sequence[WayToServer], started: bool) -> None:
         """These are the ways; `started`: the system's choice has been tried already."""
@@ -144,7 +140,7 @@ class HappyEyeballs:
         """Follow the networks until cancelled."""
         with self._following:
             await trio.sleep(_SOON)
-            await self._tunnel.follow(self._on_networks, self._leave_outside)
+            await self._tunnel.follow(self._on_networks, self._leave_outside, self._was_in_tunnel)
 
     def _on_networks(self) -> None:
         """A tunnel has come or gone, or there is one and something is new: which ways are there?"""
@@ -204,7 +200,7 @@ class HappyEyeballs:
     async def _try(self, attempt: HandshakeAttempt, running: RunningAttempt | None = None) -> None:
         """Try one way; with success, until the connection ends."""
         plan, way = self._plan, attempt.way
-        if self._follows and self._tunnel.look_again():
+        if self._follows and self._tunnel.look_again(self._was_in_tunnel):
             self._on_networks()
         try:
             connected = await self._first.connect(way)

@@ -33,13 +33,10 @@ class LateTunnel:
         networks: NetworkSource,
         reach: Reach,
         servers: Sequence[Address],
-        remembers: Callable[[], bool] = lambda: False,
     ) -> None:
         self._networks = networks
         self._reach = reach
         self._servers = tuple(servers)
-        # whether what was in the tunnel must not leave it, now that it has gone
-        self._remembers = remembers
         self._looked_at = trio.current_time()
         self._outside: frozenset[str] = frozenset()
         self.there = False
@@ -51,12 +48,13 @@ class LateTunnel:
         """Whether an interface leads beside the tunnel, as far as that is known."""
         return interface in self._outside
 
-    def look(self) -> bool:
-        """See how it is now; whether a tunnel has come or gone."""
+    def look(self, stays: Callable[[], bool] = lambda: False) -> bool:
+        """See how it is now; whether a tunnel has come or gone. `stays`: whether what was in the
+        tunnel must not leave it, if it has gone."""
         self._looked_at = trio.current_time()
         interfaces, routes = self._reach.networks(self._servers)
         there = self._reach.begins_in_tunnel(interfaces, routes)
-        if not there and self.there and self._remembers():
+        if not there and self.there and stays():
             return False
         # What is not listed may be a tunnel for all that is known.
         before = self._outside
@@ -67,15 +65,20 @@ class LateTunnel:
         self.leave_at = trio.current_time() + TO_ENTER if there else inf
         return True
 
-    def look_again(self) -> bool:
+    def look_again(self, stays: Callable[[], bool]) -> bool:
         """The same, if the last look was some time ago."""
-        return trio.current_time() > self._looked_at + _FRESH and self.look()
+        return trio.current_time() > self._looked_at + _FRESH and self.look(stays)
 
-    async def follow(self, changed: Callable[[], None], leave: Callable[[], None]) -> None:
+    async def follow(
+        self,
+        changed: Callable[[], None],
+        leave: Callable[[], None],
+        stays: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Call `changed` when a tunnel has come or gone, and for all news while one is there;
         `leave` when nothing may be outside any more. Runs until cancelled."""
         while True:
-            if self.look() or self.there:
+            if self.look(stays) or self.there:
                 changed()
             with trio.move_on_at(self.leave_at):
                 await self._networks.wait_changed()
