@@ -72,6 +72,9 @@ class Everywhere(Tunnels):
     def routes(self, host: str, remotes: Sequence[str], port: int) -> list[TCPRoute]:
         return [TCPRoute(remote, self.interface) for remote in remotes]
 
+    def is_inside(self, host: str, interface: Interface) -> bool:
+        return interface.kind == "tunnel"
+
     def holds(self, host: str) -> bool:
         return self.held
 

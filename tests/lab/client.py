@@ -26,6 +26,7 @@ import trio
 
 import trioquic
 from tests import http3_min as h3
+from tests.lab.plan import NOT_TUNNELS
 from trioquic.networks import routes_of
 
 _REPORT_EVERY: Final = 64_000
@@ -299,7 +300,7 @@ async def connected(job: Job) -> AsyncIterator[trioquic.Connection]:
         alpn=[job.alpn],
         server_name="localhost",
         tls=trioquic.TLSConfig(ca_file=job.ca_file),
-        migration=trioquic.MigrationPolicy(**job.policy),
+        migration=trioquic.MigrationPolicy(not_tunnels=NOT_TUNNELS, **job.policy),
         transport=trioquic.TransportConfig(**job.transport),
         networks=Priced(trioquic.system_networks(), job.metered) if job.metered else None,
     ) as conn:

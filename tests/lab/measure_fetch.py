@@ -25,7 +25,7 @@ from .client import body
 from .measure import MEGABYTE, Figure, Sample, late
 from .measure_pool import Site
 from .network import ROOT, Lab, open_lab
-from .plan import CELLULAR, PORT, SERVER, WIFI
+from .plan import CELLULAR, NO_VPN, PORT, SERVER, WIFI
 
 SIZE: Final = 10 * MEGABYTE
 _AWAY: Final = 1.0
@@ -90,7 +90,7 @@ async def download(certs: Certificates, size: int, *options: str) -> AsyncIterat
     content = body(size)
     (certs.directory / "big").write_bytes(content)
     command = [sys.executable, "-m", "trioquic", "fetch", f"https://{SERVER}:{PORT}/big"]
-    command += ["--cafile", str(certs.ca_file), "--no-sessions", *options]
+    command += ["--cafile", str(certs.ca_file), "--no-sessions", *NO_VPN, *options]
     async with open_lab() as lab:
         site = Site(lab, certs)
         await site.start()

@@ -39,6 +39,10 @@ CELLULAR: Final = LinkPlan(
     metric=200,
 )
 LINKS: Final = {plan.name: plan for plan in (WIFI, CELLULAR)}
+NOT_TUNNELS: Final = tuple(LINKS)
+"""TUN devices stand for these links, and are no VPN (`MigrationPolicy`)."""
+NO_VPN: Final = tuple(word for name in NOT_TUNNELS for word in ("--not-tunnel", name))
+"""The same for the command line."""
 
 
 def way_back(plan: LinkPlan) -> str:

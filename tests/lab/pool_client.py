@@ -18,6 +18,7 @@ import httpx
 import trio
 
 import trioquic
+from tests.lab.plan import NOT_TUNNELS
 from trioquic.httpx import HTTP3Transport
 
 _PERIOD: Final = 0.1
@@ -70,7 +71,11 @@ async def run(job: Job) -> None:
     config = trioquic.TransportConfig()
     if job.idle_timeout is not None:
         config = trioquic.TransportConfig(idle_timeout=job.idle_timeout)
-    transport = HTTP3Transport(tls=trioquic.TLSConfig(ca_file=job.ca_file), transport=config)
+    transport = HTTP3Transport(
+        tls=trioquic.TLSConfig(ca_file=job.ca_file),
+        transport=config,
+        migration=trioquic.MigrationPolicy(not_tunnels=NOT_TUNNELS),
+    )
     async with httpx.AsyncClient(transport=transport) as client, trio.open_nursery() as nursery:
         nursery.start_soon(listen)
         while not ended.is_set():

@@ -12,8 +12,9 @@ import trio.testing
 
 import trioquic
 from tests.sim_server import PORT
-from tests.sim_world import SERVER, World
+from tests.sim_world import PREFERRED, SERVER, World
 from trioquic import MigrationCause, MigrationPolicy
+from trioquic.http3.client.tunnels import HostsInside
 from trioquic.testing import Interface
 
 from .phone import Phone
@@ -65,6 +66,7 @@ async def test_the_line_under_a_tunnel_is_outside(
         waits = here.heard(trioquic.WaitingForPath)
         assert len(waits) == 3
         assert "the tunnel is gone" in waits[0].reason
+        assert "it may have run over ppp0 (not_tunnels)" in waits[0].reason
 
 
 async def test_a_line_that_gets_its_route_when_the_tunnel_goes_is_outside(
@@ -151,7 +153,7 @@ async def test_whoever_says_so_leaves_the_line_and_not_the_tunnel(
     async with opening as (here, tunnel, line):
         await trio.sleep(5)
         assert here.conn.in_tunnel is up
-        assert here.conn.beside_tunnel == set()
+        assert here.conn.beside_tunnel == ({"ppp0"} if up else set())
         if up:
             tunnel.down()
             await trio.sleep(5)
@@ -192,3 +194,75 @@ async def test_a_tunnel_that_the_system_does_not_use_may_be_left_again(
         here.world.wifi.link.restore()
         await here.until(trioquic.Migrated, 2)
         assert here.conn.active_path.interface == "wlan0"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("over", ["ppp0", "tun0"])
+async def test_a_tunnel_that_is_up_before_its_routes_is_entered(
+    autojump_clock: trio.testing.MockClock, over: str, gap: float
+) -> None:
+    """As real ones come: the link first. From a line, or from another VPN that stays up."""
+    opening = phone_with_line(up=over == "tun0")
+    async with opening as (here, tunnel, line):
+        await trio.sleep(5)
+        if over == "tun0":
+            line.down()
+        late = here.world.phone.add_interface(
+            "tun1", "10.9.0.2", kind="tunnel", metric=20, routes=[], delay=0.03
+        )
+        await trio.sleep(gap)
+        late.set_routes(None)
+        await here.until(trioquic.Migrated)
+        assert here.conn.active_path.interface == "tun1"  # type: ignore[union-attr]
+        await trio.sleep(TO_ENTER)
+        tunnel.down()
+        assert await here.download(100_000) < TO_ENTER
+        assert over in here.conn.beside_tunnel
+
+
+async def test_the_system_may_prefer_another_tunnel_to_one_that_works(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """That one had a route all the time, so it counted as what the own one may run over."""
+    async with phone_with_vpn(transport=LIVE) as (here, tunnel):
+        other = here.world.phone.add_interface(
+            "tun1", "10.9.0.2", kind="tunnel", metric=70, delay=0.03
+        )
+        await trio.sleep(5)
+        assert here.conn.beside_tunnel == {"tun1"}
+        other.metric = 20
+        other.set_routes(None)
+        await here.until(trioquic.Migrated)
+        assert here.conn.active_path.interface == "tun1"  # type: ignore[union-attr]
+        await trio.sleep(TO_ENTER)
+        tunnel.down()
+        assert await here.download(100_000) < TO_ENTER
+
+
+async def test_each_host_has_its_own_tunnels(autojump_clock: trio.testing.MockClock) -> None:
+    """Two VPNs, of which one takes one host: what is beside one's is another's own."""
+    policy = MigrationPolicy()
+    inside = HostsInside(policy)
+
+    def prepare(world: World) -> None:
+        world.phone.interface("tun0").set_routes([f"{PREFERRED}/32"])
+        world.phone.add_interface("wg0", "10.9.0.2", kind="tunnel", metric=60, delay=0.03)
+
+    async with phone_with_vpn(prepare=prepare, transport=LIVE) as (here, _):
+        for _ in range(2):
+            for host, own, other in ((SERVER, "wg0", "tun0"), (PREFERRED, "tun0", "wg0")):
+                held = inside.holds(host)
+                chosen = policy.inside(inside.beside(host)) if held else policy
+                async with trioquic.open_connection(
+                    host,
+                    PORT,
+                    alpn=["hq-interop"],
+                    tls=trioquic.TLSConfig(verify=False),
+                    networks=here.world.phone,
+                    migration=chosen,
+                ) as conn:
+                    with inside.watching(host, conn):
+                        await conn.wait_handshake_confirmed()
+                        assert conn.active_path.interface == own  # type: ignore[union-attr]
+                assert inside.holds(host)
+                assert inside.beside(host) == {other}

@@ -46,7 +46,8 @@ class Backend(httpcore.AsyncNetworkBackend):
             found = await resolve(host, port)
             routes = _take_turns(self._tunnels.routes(host, list(found), port))
             sock, route = await _first([(found[route.remote], route) for route in routes])
-        inside = route.interface is not None and route.interface.kind == "tunnel"
+        tied = route.interface
+        inside = tied is not None and self._tunnels.is_inside(host, tied)
         return _Stream(trio.SocketStream(sock), lambda: not inside and self._tunnels.holds(host))
 
     async def sleep(self, seconds: float) -> None:

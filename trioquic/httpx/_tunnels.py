@@ -53,14 +53,14 @@ class Tunnels:
     def check(self, host: str) -> None:
         """Raises httpx.ConnectError if the host is to be reached through a tunnel, and there is
         none."""
-        if self.holds(host) and not self._tunnels():
+        if self.holds(host) and not self._tunnels(host):
             raise httpx.ConnectError(_gone(host))
 
     def routes(self, host: str, remotes: Sequence[str], port: int) -> list[TCPRoute]:
         """Those to a host with these addresses, the best first. Raises LocalAddressError if none
         may be used."""
         policy = self._policy
-        inside = self.holds(host) or any(self._led_inside(remotes, port) or ())
+        inside = self.holds(host) or any(self._led_inside(host, remotes, port) or ())
         interfaces = self._networks.snapshot()
         here = [remote for remote in remotes if is_own(remote, interfaces)]
         limited = policy.limits(interfaces) and len(here) < len(remotes)
@@ -76,7 +76,7 @@ class Tunnels:
             routes=routes_of(self._networks, [(remote, port) for remote in remotes]),
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=inside,
-            not_tunnels=(*policy.not_tunnels, *self._inside.beside),
+            not_tunnels=(*policy.not_tunnels, *self._inside.beside(host)),
         )
         best = policy.to_begin([pair for pair in pairs if pair.source_rank == 0])
         found = [TCPRoute(pair.remote, named[pair.interface]) for pair in best]
@@ -87,14 +87,14 @@ class Tunnels:
             text = _gone(host) if inside else f"no way to {host} {_why(policy, pairs)}"
             raise LocalAddressError(errno.ENETUNREACH, text)
         if inside:
-            self._inside.note(host, self._beside(remotes, port))
+            self._inside.note(host, self._beside(host, remotes, port))
         return found
 
     async def check_system(self, host: str, port: int) -> None:
         """Make sure that a transport which follows the system's routes stays inside, if the host is
         to be reached so. Raises httpx.ConnectError if it would not."""
         self.check(host)
-        if not self._tunnels():
+        if not self._tunnels(host):
             return
         try:
             remotes = list(await resolve(host, port))
@@ -103,42 +103,45 @@ class Tunnels:
                 raise httpx.ConnectError(str(error)) from error
             # a transport that goes to a proxy, or nowhere, need not know the name
             return
-        led = self._led_inside(remotes, port)
+        led = self._led_inside(host, remotes, port)
         if led is None or not (self.holds(host) or any(led)):
             return
         if not all(led):
             raise httpx.ConnectError(_gone(host))
-        self._inside.note(host, self._beside(remotes, port))
+        self._inside.note(host, self._beside(host, remotes, port))
 
-    def _tunnels(self) -> list[str]:
-        """The tunnels that there are, and that may not be left."""
-        policy, only, beside = self._policy, self._policy.only_interfaces, self._inside.beside
-        return [
-            interface.name
-            for interface in self._networks.snapshot()
-            if interface.up
-            and policy.is_tunnel(interface)
-            and interface.name not in beside
+    def is_inside(self, host: str, interface: Interface) -> bool:
+        """Whether the interface is a tunnel to the host, and may not be left."""
+        policy, only = self._policy, self._policy.only_interfaces
+        return (
+            policy.is_tunnel(interface)
+            and interface.name not in self._inside.beside(host)
             and (not only or interface.name in only)
             and not policy.leave_tunnel
-        ]
+        )
 
-    def _led_inside(self, remotes: Sequence[str], port: int) -> list[bool] | None:
+    def _tunnels(self, host: str) -> set[str]:
+        """Those that are up."""
+        up = [interface for interface in self._networks.snapshot() if interface.up]
+        return {interface.name for interface in up if self.is_inside(host, interface)}
+
+    def _led_inside(self, host: str, remotes: Sequence[str], port: int) -> list[bool] | None:
         """For each address, whether the system sends there through a tunnel; None if nobody
         knows."""
         routes = routes_of(self._networks, [(remote, port) for remote in remotes])
         if routes is None:
             return None
-        tunnels = self._tunnels()
+        tunnels = self._tunnels(host)
         inside = {route.remote for route in routes if route.chosen and route.interface in tunnels}
         return [remote in inside for remote in remotes]
 
-    def _beside(self, remotes: Sequence[str], port: int) -> list[str]:
-        """The tunnels that the system does not choose, if it chooses any."""
-        tunnels = self._tunnels()
+    def _beside(self, host: str, remotes: Sequence[str], port: int) -> frozenset[str]:
+        """The tunnels that the host's own may run over: those that the system does not choose."""
+        before = self._inside.beside(host)
         routes = routes_of(self._networks, [(remote, port) for remote in remotes]) or ()
-        chosen = {route.interface for route in routes if route.chosen}
-        return [name for name in tunnels if name not in chosen] if chosen & {*tunnels} else []
+        own = self._tunnels(host)
+        chosen = own.intersection(route.interface for route in routes if route.chosen)
+        return before | own - chosen if chosen else before
 
 
 async def resolve(host: str, port: int) -> dict[str, Resolved]:

@@ -38,6 +38,11 @@ class RunningAttempt:
         # as it leads beside a tunnel
         self.left = False
 
+    @property
+    def heard_inside(self) -> bool:
+        """Whether the server has answered through a tunnel."""
+        return self.in_tunnel and self.task is not None and self.task.heard
+
     def leave(self) -> None:
         """End it, without a word to the server."""
         if self.task is not None:

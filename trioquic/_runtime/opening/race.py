@@ -64,7 +64,8 @@ class HappyEyeballs:
         here = all(is_here(remote.address) for remote in remotes)
         self._follows = not plan.named and not plan.migration.leave_tunnel and not here
         self._following = trio.CancelScope()
-        self._began_in_tunnel = self._follows and are_in_tunnels(plan, ways)
+        # all began in a tunnel, or the server was heard there
+        self._in_tunnel = self._follows and are_in_tunnels(plan, ways)
         # why there is no way any more, since a tunnel has come or gone
         self._no_way: LocalAddressError | None = None
         reach = Reach(plan.networks, plan.migration)
@@ -81,8 +82,12 @@ class HappyEyeballs:
             and not plan.named
             and all(way.interface is None and not is_here(way.remote.address) for way in ways)
         )
-        running = [each for each in self._attempts.running if not each.left]
-        self._used = {each.interface or "" for each in running}
+        there = {interface.name for interface in plan.networks.snapshot() if interface.up}
+        self._used = {
+            each.interface or ""
+            for each in self._attempts.running
+            if not each.left and each.interface in there
+        }
 
     async def run(self) -> None:
         """Try until one way leads to the server, tell of that connection, and serve it to its end;
@@ -155,16 +160,13 @@ class HappyEyeballs:
         going = any(each.way.interface is None for each in self._attempts.running if not each.left)
         new = self._attempts.replace(ways)
         self._plan_ways(ways, started=going)
-        if new:
+        if new or self._widens:
             self._news.set()
 
     def _was_in_tunnel(self) -> bool:
         """Whether the server was heard in the tunnel, or all of this began there: then nothing
         leaves it when it goes, as a connection would not."""
-        heard = (
-            e.in_tunnel and e.task is not None and e.task.heard for e in self._attempts.running
-        )
-        return self._began_in_tunnel or any(heard)
+        return self._in_tunnel or any(each.heard_inside for each in self._attempts.running)
 
     def _leave_outside(self) -> None:
         for running in self._attempts.running:
@@ -194,6 +196,7 @@ class HappyEyeballs:
             with running.scope:
                 await self._try(attempt, running)
         finally:
+            self._in_tunnel |= running.heard_inside
             self._attempts.running.remove(running)
             self._news.set()
 

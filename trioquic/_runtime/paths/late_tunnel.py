@@ -55,14 +55,17 @@ class LateTunnel:
         interfaces, routes = self._reach.networks(self._servers)
         there = self._reach.begins_in_tunnel(interfaces, routes)
         if not there and self.there and stays():
+            # what is new, too
+            self._outside |= self._reach.outside_of(interfaces, routes)
             return False
         # What is not listed may be a tunnel for all that is known.
         before = self._outside
-        self._outside = self._reach.beside_tunnel(interfaces, routes) if there else frozenset()
+        self._outside = self._reach.outside_of(interfaces, routes) if there else frozenset()
         if there is self.there and self._outside <= before:
             return False
         self.there = there
-        self.leave_at = trio.current_time() + TO_ENTER if there else inf
+        # what is new there does not get another second
+        self.leave_at = min(self.leave_at, trio.current_time() + TO_ENTER) if there else inf
         return True
 
     def look_again(self, stays: Callable[[], bool]) -> bool:

@@ -17,6 +17,7 @@ moves the connection out of the tunnel by name, the connection is no longer in i
 
 import errno
 import functools
+import ipaddress
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -31,6 +32,9 @@ from ...policy import MigrationPolicy
 _MOST_ANSWERS: Final = 64
 _pairs_in_order = functools.lru_cache(_MOST_ANSWERS)(candidate_pairs)
 _left_out = functools.lru_cache(_MOST_ANSWERS)(no_candidates)
+# So many of them are asked for.
+_MOST_OTHERS: Final = 8
+_TUNNEL: Final = "tunnel"
 _LOOPBACK: Final = "loopback"
 
 _GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
@@ -67,10 +71,13 @@ class Reach:
         self._trusted = () if interface is None else (interface,)
         self._in_tunnel = policy.tunnel_only
         self._had_tunnel = False
-        self._others = tuple(others)
+        self._others = tuple(others[:_MOST_OTHERS])
         self._led_inside = False
-        # the tunnels that the connection's own one runs over, for all that is known
+        # the tunnel that the connection is in, and those that it may run over
+        self._own: str | None = None
         self._beside: set[str] = set()
+        # tunnels for what else the server's name stands for
+        self._elsewhere: frozenset[str] = frozenset()
         # whether there is a connection already
         self._begun = False
         # the connection is on an interface that the source does not list, and its name if known
@@ -101,7 +108,7 @@ class Reach:
 
     @property
     def _not_tunnels(self) -> tuple[str, ...]:
-        return (*self._policy.not_tunnels, *sorted(self._beside))
+        return tuple(sorted(self._beside.union(self._policy.not_tunnels)))
 
     def is_tunnel(self, interface: Interface) -> bool:
         """Whether the interface is a tunnel, to this connection."""
@@ -123,17 +130,32 @@ class Reach:
             if named:
                 self._in_tunnel = self._policy.tunnel_only
             return
-        chosen = {route.interface for route in routes or () if route.chosen}
-        only = self._policy.only_interfaces
+        name, chosen = interface.name, _chosen(routes)
         # One that the system sends nothing into is a network like any other, and may be left again.
-        if routes is None or named or only or interface.name in chosen:
+        if routes is None or named or self._policy.only_interfaces or name in chosen:
             self._in_tunnel = self._had_tunnel = True
-        if interface.name in chosen:
-            self._beside |= {
-                other.name
-                for other in interfaces
-                if other.up and self.is_tunnel(other) and other.name not in chosen.union(only)
-            }
+        if name in chosen:
+            self._note_beside(name, interfaces, routes or ())
+        elif any(route.interface == name for route in routes or ()):
+            # The system prefers another one to this, which works: so this does not run over it.
+            self._beside -= chosen
+
+    def _note_beside(
+        self, own: str, interfaces: tuple[Interface, ...], routes: tuple[Route, ...]
+    ) -> None:
+        """Remember the tunnels that the connection's `own` one may run over: those that are up when
+        it is entered, even without a route, as they may get that when the own one goes; and later
+        those with a route. A VPN that is coming up has none until the system sends packets there.
+        """
+        entered, self._own = own != self._own, own
+        routed = {route.interface for route in routes}
+        spared = _chosen(routes).union(self._elsewhere, self._policy.only_interfaces)
+        for other in interfaces:
+            # also what the policy says that is none: http3 has that from an earlier connection
+            if other.name in spared or not other.up or other.kind != _TUNNEL:
+                continue
+            if other.name in routed or (entered and _leads_somewhere(other)):
+                self._beside.add(other.name)
 
     def note_unlisted(self, name: str | None) -> None:
         """The connection is on an interface that the source has never listed."""
@@ -145,13 +167,13 @@ class Reach:
         """Whether the interface is beside the tunnel that the connection must not leave."""
         return self._stays_inside and not self.is_tunnel(interface)
 
-    def beside_tunnel(
+    def outside_of(
         self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
     ) -> frozenset[str]:
         """The interfaces beside the tunnel that the system sends packets through, if it does."""
         only = self._policy.only_interfaces
         tunnels = {interface.name for interface in interfaces if self.is_tunnel(interface)}
-        chosen = tunnels & {route.interface for route in routes or () if route.chosen}
+        chosen = tunnels & _chosen(routes)
         inside = chosen | tunnels.intersection(only) if chosen else tunnels
         return frozenset(interface.name for interface in interfaces) - inside
 
@@ -179,7 +201,7 @@ class Reach:
             for interface in interfaces
             if self.is_tunnel(interface) and (not only or interface.name in only)
         }
-        chosen = {route.interface for route in routes or () if route.chosen}.union(used)
+        chosen = _chosen(routes).union(used)
         unlisted = bool(chosen - names) and not only
         return (unlisted or bool(chosen & tunnels)) and not self._policy.leave_tunnel
 
@@ -189,7 +211,9 @@ class Reach:
         """`networks` for a connection to one of several addresses: beside a tunnel that has come up
         for the others it does not stay, such as over IPv6 beside an IPv4-only VPN."""
         if self._others:
-            self._led_inside = self._leads_inside(*self.networks(self._others))
+            interfaces, routes = self.networks(self._others)
+            self._led_inside = self._leads_inside(interfaces, routes)
+            self._elsewhere = _chosen(routes)
         return self.networks(servers)
 
     def networks(
@@ -268,7 +292,12 @@ class Reach:
         if not self.in_tunnel and self._is_unlisted(interfaces, routes):
             return _UNLISTED
         if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
-            return _GONE if self._had_tunnel or not self._policy.tunnel_only else _NO_TUNNEL
+            if self._policy.tunnel_only and not self._had_tunnel:
+                return _NO_TUNNEL
+            others = ", ".join(
+                sorted(e.name for e in interfaces if e.up and e.name in self._beside)
+            )
+            return f"{_GONE}; it may have run over {others} (not_tunnels)" if others else _GONE
         if LeftOut.NO_ROUTE in reasons:
             return _NO_ROUTE
         return _NOT_NAMED if LeftOut.NOT_NAMED in reasons else _NO_NETWORK
@@ -277,8 +306,7 @@ class Reach:
         self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
     ) -> bool:
         names = {interface.name for interface in interfaces}
-        chosen = {route.interface for route in routes or () if route.chosen}
-        return not self._policy.leave_tunnel and (self._unlisted or bool(chosen - names))
+        return not self._policy.leave_tunnel and (self._unlisted or bool(_chosen(routes) - names))
 
     def interface_for(self, server: Address) -> str | None:
         """The interface for a path for which the application named neither interface nor address.
@@ -295,3 +323,14 @@ class Reach:
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface
+
+
+def _chosen(routes: Sequence[Route] | None) -> frozenset[str]:
+    """The interfaces that the system sends packets through."""
+    return frozenset(route.interface for route in routes or () if route.chosen)
+
+
+def _leads_somewhere(interface: Interface) -> bool:
+    """Whether it has an address for more than its own link; macOS makes tunnels without."""
+    addresses = (ipaddress.ip_address(a.address.partition("%")[0]) for a in interface.addresses)
+    return any(not address.is_link_local for address in addresses)

@@ -49,7 +49,7 @@ class Origins:
         migration, interface = settings.migration, _first_up(self.networks, settings.interfaces)
         if self.inside.holds(host):
             # what was begun in a tunnel is not ended beside it
-            migration, interface = migration.inside(sorted(self.inside.beside)), None
+            migration, interface = migration.inside(sorted(self.inside.beside(host))), None
         transport = settings.transport
         if patience is not None:
             seconds = min(patience, transport.handshake_timeout)

@@ -22,10 +22,9 @@ class HostsInside:
     def __init__(self, policy: MigrationPolicy) -> None:
         self._policy = policy
         self._live: list[tuple[str, Connection]] = []
-        self._inside: set[str] = set()
+        # with the names of what their tunnels may run over
+        self._inside: dict[str, frozenset[str]] = {}
         self._all_inside = policy.tunnel_only
-        # what these tunnels may run over
-        self._beside: set[str] = set()
 
     @contextmanager
     def watching(self, host: str, connection: Connection) -> Iterator[None]:
@@ -41,10 +40,10 @@ class HostsInside:
     def note(self, host: str, beside: Iterable[str]) -> None:
         """The host was reached through a tunnel; `beside`: other tunnels that were there, and that
         the system did not choose (`Connection.beside_tunnel`)."""
-        self._beside.update(beside)
-        self._all_inside |= host not in self._inside and len(self._inside) >= _MOST
-        if not self._all_inside:
-            self._inside.add(host)
+        if host not in self._inside and len(self._inside) >= _MOST:
+            self._all_inside = True
+        else:
+            self._inside[host] = frozenset(beside)
 
     def holds(self, host: str) -> bool:
         """Whether nothing to this host may leave the tunnels."""
@@ -53,11 +52,10 @@ class HostsInside:
         self._look_at_all()
         return self._all_inside or host in self._inside
 
-    @property
-    def beside(self) -> frozenset[str]:
-        """Tunnels that count as outside, as those of these hosts may run over them."""
+    def beside(self, host: str) -> frozenset[str]:
+        """Tunnels that count as outside, as the host's own may run over them."""
         self._look_at_all()
-        return frozenset(self._beside)
+        return self._inside.get(host, frozenset())
 
     def _look_at_all(self) -> None:
         for host, connection in self._live:
