@@ -2,11 +2,9 @@
 
 Before the connection exists (`ways.py`) and as long as it does (`outlook.py`) the same question is
 asked: which of our addresses may talk to which of the server's, in which order. The answer is made
-of what the source of networks says now and of one thing that only the connection knows: whether it
-has been in a tunnel. That is remembered when the tunnel goes, and the system's own route leads
-beside it: the connection then has no candidates, and waits (`MigrationPolicy.leave_tunnel`).
-Another tunnel that was there all the time, and that the system did not choose, is no way out: it
-may be what the connection's own one ran over.
+of what the source of networks says now and of one thing that only the connection knows: the tunnel
+that it has been in (`own_tunnel.py`). Where the system's own route leads beside that, or the tunnel
+is gone, the connection has no candidates, and waits (`MigrationPolicy.leave_tunnel`).
 
 A source of networks that the application made may not list the interface that the system sends
 through. Nobody knows then what that is; it may be a VPN, and so it is not left either.
@@ -17,7 +15,6 @@ moves the connection out of the tunnel by name, the connection is no longer in i
 
 import errno
 import functools
-import ipaddress
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -27,6 +24,7 @@ from ...errors import LocalAddressError, MigrationNotAllowedError
 from ...networks import Interface, NetworkSource, Route, is_own, routes_of, with_borrowed
 from ...paths import Address
 from ...policy import MigrationPolicy
+from .own_tunnel import OwnTunnel, chosen_of
 
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
@@ -34,7 +32,6 @@ _pairs_in_order = functools.lru_cache(_MOST_ANSWERS)(candidate_pairs)
 _left_out = functools.lru_cache(_MOST_ANSWERS)(no_candidates)
 # So many of them are asked for.
 _MOST_OTHERS: Final = 8
-_TUNNEL: Final = "tunnel"
 _LOOPBACK: Final = "loopback"
 
 _GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
@@ -69,13 +66,9 @@ class Reach:
         self._policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
-        self._in_tunnel = policy.tunnel_only
-        self._had_tunnel = False
+        self._own = OwnTunnel(policy)
         self._others = tuple(others[:_MOST_OTHERS])
         self._led_inside = False
-        # the tunnel that the connection is in, and those that it may run over
-        self._own: str | None = None
-        self._beside: set[str] = set()
         # tunnels for what else the server's name stands for
         self._elsewhere: frozenset[str] = frozenset()
         # whether there is a connection already
@@ -92,27 +85,22 @@ class Reach:
     @property
     def in_tunnel(self) -> bool:
         """Whether the connection is in a tunnel that it must not leave, also while that is gone."""
-        return self._in_tunnel and not self._policy.leave_tunnel
+        return self._own.entered
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """Tunnels that count as outside, as the connection's own may run over them."""
+        return self._own.beside
 
     @property
     def _stays_inside(self) -> bool:
         """Whether the connection is in a tunnel, or in what may be one, or belongs into one."""
-        inside = self._in_tunnel or self._unlisted or self._led_inside
+        inside = self.in_tunnel or self._unlisted or self._led_inside
         return inside and not self._policy.leave_tunnel
-
-    @property
-    def beside(self) -> frozenset[str]:
-        """Tunnels that were there, and not chosen by the system, while the connection was in its
-        own: there it stays out, as that may run over them."""
-        return frozenset(self._beside)
-
-    @property
-    def _not_tunnels(self) -> tuple[str, ...]:
-        return tuple(sorted(self._beside.union(self._policy.not_tunnels)))
 
     def is_tunnel(self, interface: Interface) -> bool:
         """Whether the interface is a tunnel, to this connection."""
-        return self._policy.is_tunnel(interface) and interface.name not in self._beside
+        return self._own.is_tunnel(interface)
 
     def note_path(
         self,
@@ -124,38 +112,7 @@ class Reach:
         """The connection is on this interface; `named` by the application."""
         self._begun = True
         self._unlisted = False
-        if named:
-            self._beside.discard(interface.name)
-        if not self.is_tunnel(interface):
-            if named:
-                self._in_tunnel = self._policy.tunnel_only
-            return
-        name, chosen = interface.name, _chosen(routes)
-        # One that the system sends nothing into is a network like any other, and may be left again.
-        if routes is None or named or self._policy.only_interfaces or name in chosen:
-            self._in_tunnel = self._had_tunnel = True
-        if name in chosen:
-            self._note_beside(name, interfaces, routes or ())
-        elif any(route.interface == name for route in routes or ()):
-            # The system prefers another one to this, which works: so this does not run over it.
-            self._beside -= chosen
-
-    def _note_beside(
-        self, own: str, interfaces: tuple[Interface, ...], routes: tuple[Route, ...]
-    ) -> None:
-        """Remember the tunnels that the connection's `own` one may run over: those that are up when
-        it is entered, even without a route, as they may get that when the own one goes; and later
-        those with a route. A VPN that is coming up has none until the system sends packets there.
-        """
-        entered, self._own = own != self._own, own
-        routed = {route.interface for route in routes}
-        spared = _chosen(routes).union(self._elsewhere, self._policy.only_interfaces)
-        for other in interfaces:
-            # also what the policy says that is none: http3 has that from an earlier connection
-            if other.name in spared or not other.up or other.kind != _TUNNEL:
-                continue
-            if other.name in routed or (entered and _leads_somewhere(other)):
-                self._beside.add(other.name)
+        self._own.note_path(interface, named, interfaces, routes, self._elsewhere)
 
     def note_unlisted(self, name: str | None) -> None:
         """The connection is on an interface that the source has never listed."""
@@ -173,7 +130,7 @@ class Reach:
         """The interfaces beside the tunnel that the system sends packets through, if it does."""
         only = self._policy.only_interfaces
         tunnels = {interface.name for interface in interfaces if self.is_tunnel(interface)}
-        chosen = tunnels & _chosen(routes)
+        chosen = tunnels & chosen_of(routes)
         inside = chosen | tunnels.intersection(only) if chosen else tunnels
         return frozenset(interface.name for interface in interfaces) - inside
 
@@ -201,7 +158,7 @@ class Reach:
             for interface in interfaces
             if self.is_tunnel(interface) and (not only or interface.name in only)
         }
-        chosen = _chosen(routes).union(used)
+        chosen = chosen_of(routes).union(used)
         unlisted = bool(chosen - names) and not only
         return (unlisted or bool(chosen & tunnels)) and not self._policy.leave_tunnel
 
@@ -213,7 +170,7 @@ class Reach:
         if self._others:
             interfaces, routes = self.networks(self._others)
             self._led_inside = self._leads_inside(interfaces, routes)
-            self._elsewhere = _chosen(routes)
+            self._elsewhere = chosen_of(routes)
         return self.networks(servers)
 
     def networks(
@@ -248,7 +205,7 @@ class Reach:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside if in_tunnel is None else in_tunnel,
             trusted=self._trusted,
-            not_tunnels=self._not_tunnels,
+            not_tunnels=self._own.not_tunnels,
         )
 
     def left_out(
@@ -267,7 +224,7 @@ class Reach:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside,
             trusted=self._trusted,
-            not_tunnels=self._not_tunnels,
+            not_tunnels=self._own.not_tunnels,
         )
 
     def why_none(self, servers: Sequence[Address]) -> str:
@@ -292,11 +249,9 @@ class Reach:
         if not self.in_tunnel and self._is_unlisted(interfaces, routes):
             return _UNLISTED
         if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
-            if self._policy.tunnel_only and not self._had_tunnel:
+            if self._policy.tunnel_only and not self._own.was_there:
                 return _NO_TUNNEL
-            others = ", ".join(
-                sorted(e.name for e in interfaces if e.up and e.name in self._beside)
-            )
+            others = ", ".join(sorted(e.name for e in interfaces if e.up and e.name in self.beside))
             return f"{_GONE}; it may have run over {others} (not_tunnels)" if others else _GONE
         if LeftOut.NO_ROUTE in reasons:
             return _NO_ROUTE
@@ -306,7 +261,7 @@ class Reach:
         self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
     ) -> bool:
         names = {interface.name for interface in interfaces}
-        return not self._policy.leave_tunnel and (self._unlisted or bool(_chosen(routes) - names))
+        return not self._policy.leave_tunnel and (self._unlisted or bool(chosen_of(routes) - names))
 
     def interface_for(self, server: Address) -> str | None:
         """The interface for a path for which the application named neither interface nor address.
@@ -323,14 +278,3 @@ class Reach:
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface
-
-
-def _chosen(routes: Sequence[Route] | None) -> frozenset[str]:
-    """The interfaces that the system sends packets through."""
-    return frozenset(route.interface for route in routes or () if route.chosen)
-
-
-def _leads_somewhere(interface: Interface) -> bool:
-    """Whether it has an address for more than its own link; macOS makes tunnels without."""
-    addresses = (ipaddress.ip_address(a.address.partition("%")[0]) for a in interface.addresses)
-    return any(not address.is_link_local for address in addresses)
