@@ -13,8 +13,11 @@ import trio
 from .change_triggers import ChangeTrigger
 
 _SHORTEST_PAUSE: Final = 0.25
-# no longer than a tunnel that comes late has until nothing goes beside it
-_LONGEST_PAUSE: Final = 1.0
+# At first no longer than a tunnel that comes late has until nothing goes beside it; a system that
+# never tells, as Android's apps have it, is not asked each second for ever.
+_LONGEST_AT_FIRST: Final = 1.0
+_AT_FIRST: Final = 30
+_LONGEST_PAUSE: Final = 64.0
 
 
 class AnotherLook:
@@ -23,6 +26,7 @@ class AnotherLook:
     def __init__(self) -> None:
         self._time = inf
         self._pause = _SHORTEST_PAUSE
+        self._failures = 0
         # of who waits now
         self._scope: trio.CancelScope | None = None
 
@@ -31,7 +35,9 @@ class AnotherLook:
         if self._time < inf or not trio.lowlevel.in_trio_run():
             return
         self._time = trio.current_time() + self._pause
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._failures += 1
+        most = _LONGEST_AT_FIRST if self._failures < _AT_FIRST else _LONGEST_PAUSE
+        self._pause = min(2 * self._pause, most)
         if self._scope is not None:
             self._scope.deadline = self._time
 
@@ -43,6 +49,7 @@ class AnotherLook:
         """The look is over."""
         if self._time == inf:
             self._pause = _SHORTEST_PAUSE
+            self._failures = 0
 
     async def wait(self, trigger: ChangeTrigger) -> bool:
         """Wait for news, or until it is time for another look; whether the news are of the sort
