@@ -256,13 +256,15 @@ async def test_a_network_that_comes_back_beside_a_tunnel_carries_nothing(
 ONLY_IPV4 = ("0.0.0.0/1", "128.0.0.0/1")
 
 
+@pytest.mark.parametrize("more", [0, 12])
 async def test_the_other_family_beside_a_tunnel_that_comes_up(
-    autojump_clock: trio.testing.MockClock,
+    autojump_clock: trio.testing.MockClock, more: int
 ) -> None:
     """A VPN for IPv4 alone, and a connection over IPv6 to a server that has both: a new one would
     begin inside, so this one ends outside."""
+    addresses = [SERVER6, *(f"2001:db8:1::a{n:x}" for n in range(more)), SERVER]
     opening = phone_with_vpn(
-        server=NAME, routes=ONLY_IPV4, up=False, transport=LIVE, addresses=[SERVER6, SERVER]
+        server=NAME, routes=ONLY_IPV4, up=False, transport=LIVE, addresses=addresses
     )
     async with opening as (here, tunnel):
         assert here.conn.active_path.remote[0] == SERVER6  # type: ignore[union-attr]

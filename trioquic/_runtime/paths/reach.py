@@ -30,8 +30,8 @@ from .own_tunnel import OwnTunnel, chosen_of
 _MOST_ANSWERS: Final = 64
 _pairs_in_order = functools.lru_cache(_MOST_ANSWERS)(candidate_pairs)
 _left_out = functools.lru_cache(_MOST_ANSWERS)(no_candidates)
-# So many of them are asked for.
-_MOST_OTHERS: Final = 8
+# Of each family so many are asked for.
+_MOST_OTHERS: Final = 4
 _LOOPBACK: Final = "loopback"
 
 _GONE: Final = "the tunnel is gone, and the connection does not leave it (leave_tunnel)"
@@ -67,7 +67,7 @@ class Reach:
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
         self._own = OwnTunnel(policy)
-        self._others = tuple(others[:_MOST_OTHERS])
+        self._others = _some_of_each_family(others)
         self._led_inside = False
         # tunnels for what else the server's name stands for
         self._elsewhere: frozenset[str] = frozenset()
@@ -278,3 +278,10 @@ class Reach:
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface
+
+
+def _some_of_each_family(servers: Sequence[Address]) -> tuple[Address, ...]:
+    """A VPN may have one family only, whichever the resolver names first."""
+    ipv6 = [server for server in servers if ":" in server[0]]
+    ipv4 = [server for server in servers if ":" not in server[0]]
+    return (*ipv6[:_MOST_OTHERS], *ipv4[:_MOST_OTHERS])
