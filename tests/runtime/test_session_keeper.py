@@ -111,7 +111,7 @@ async def test_a_ticket_comes_when_the_clock_says_so(late: float) -> None:
     key = partial(SessionKey, server_name="a.example", port=443, trust="")
     keeper = SessionKeeper(store, here, key)
     record = dataclasses.replace(ticket(age=late), expires_at=time.time() + DAY)
-    keeper.keep(TicketReceived(resumption=record), socket, 1)
+    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1)
     await keeper.finish()
     start = await keeper.take(socket, [1])
     assert start.taken.ticket is not None

@@ -7,7 +7,6 @@ still open, and to close every socket. It does not stay for the closing period o
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -232,11 +231,7 @@ class ConnectionTask:
     ) -> None:
         link = paths.active_link()
         socket = self._socket if link is None else link.socket
-        record: TicketReceived | TokenReceived = event
-        if isinstance(event, TicketReceived):
-            address = self._remote.address[0]
-            record = TicketReceived(resumption=replace(event.resumption, address=address))
-        keeper.keep(record, socket, self._driver.core.version)
+        keeper.keep(event, self._remote.address[0], socket, self._driver.core.version)
 
     async def _leave(self, paths: PathSet | None) -> None:
         driver = self._driver

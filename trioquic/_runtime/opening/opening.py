@@ -7,7 +7,7 @@ nursery then is a bug of ours.
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -24,9 +24,9 @@ from ..connection import Connection
 from ..endpoints import ip_version
 from ..sockets.binding import bind_socket
 from ..sockets.sockets import Remote
-from .arguments import Plan, either_local, make_plan
+from .arguments import Plan, either_local
 from .race import HappyEyeballs
-from .ways import check_networks, check_start, ways_to
+from .ways import check_networks, check_start
 
 _NURSERY: Final = _checks.instance(trio.Nursery)
 
@@ -75,7 +75,7 @@ def open_connection(
     connecting, it leaves nothing behind.
     """
     return _hidden_nursery(
-        make_plan(
+        Plan(
             host,
             port,
             alpn=alpn,
@@ -110,7 +110,7 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
                 tell, outcome = trio.open_memory_channel[Connection | Exception](1)
                 # `Nursery.start` would open a nursery more, to cancel the task when we are
                 # cancelled; this one is cancelled with us.
-                nursery.start_soon(_serve, plan, remotes, tell.send_nowait)
+                nursery.start_soon(HappyEyeballs(plan, remotes, tell.send_nowait).run)
                 conn = _connected(await outcome.receive())
                 yield conn
                 await conn.aclose()
@@ -152,7 +152,7 @@ async def connect(
     cancelled. Arguments and errors are those of `open_connection`.
     """
     _checks.check(_NURSERY, "nursery", nursery)
-    plan = make_plan(
+    plan = Plan(
         host,
         port,
         alpn=alpn,
@@ -169,7 +169,16 @@ async def connect(
     )
     remotes = await _find(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.
-    return _connected(await nursery.start(_serve_there, plan, remotes))
+    return _connected(await nursery.start(_serve, plan, remotes))
+
+
+async def _serve(
+    plan: Plan,
+    remotes: list[Remote],
+    *,
+    task_status: trio.TaskStatus[Connection | Exception],
+) -> None:
+    await HappyEyeballs(plan, remotes, task_status.started).run()
 
 
 def _connected(result: Connection | Exception) -> Connection:
@@ -246,26 +255,3 @@ async def _look_up(host: str, plan: Plan) -> list[tuple[Any, ...]]:
         raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown
     assert unknown is not None
     raise unknown
-
-
-async def _serve_there(
-    plan: Plan,
-    remotes: list[Remote],
-    *,
-    task_status: trio.TaskStatus[Connection | Exception],
-) -> None:
-    """`_serve` for a nursery of the application's."""
-    await _serve(plan, remotes, task_status.started)
-
-
-async def _serve(
-    plan: Plan, remotes: list[Remote], tell: Callable[[Connection | Exception], None]
-) -> None:
-    """Find a way to the server, tell of the connection, and serve it to its end; or tell why there
-    is none."""
-    try:
-        ways = ways_to(plan, remotes)
-    except LocalAddressError as error:
-        tell(error)
-        return
-    await HappyEyeballs(plan, remotes, ways, tell).run()

@@ -45,12 +45,12 @@ class HappyEyeballs:
         self,
         plan: Plan,
         remotes: Sequence[Remote],
-        ways: Sequence[WayToServer],
         tell: Callable[[Result], None],
     ) -> None:
         self._plan = plan
         self._remotes = remotes
         self._tell = tell
+        ways = self._ways()
         self._attempts = Attempts(ways)
         self._first = FirstDatagram(plan, remotes, self._attempts)
         self._refused = 0
@@ -58,6 +58,8 @@ class HappyEyeballs:
         self._result: Result | None = None
         self._winner: RunningAttempt | None = None
         self._news = trio.Event()
+        # there is one way, and there will be no other
+        self._alone = False
         self._used: set[str] = set()
         self._plan_ways(ways, started=False)
         # what the application named does not depend on the networks, nor does a server that is here
@@ -66,10 +68,17 @@ class HappyEyeballs:
         self._following = trio.CancelScope()
         # all began in a tunnel, or the server was heard there
         self._in_tunnel = self._follows and are_in_tunnels(plan, ways)
-        # why there is no way any more, since a tunnel has come or gone
-        self._no_way: LocalAddressError | None = None
         reach = Reach(plan.networks, plan.migration)
         self._tunnel = LateTunnel(plan.networks, reach, servers_of(remotes))
+
+    def _ways(self) -> list[WayToServer]:
+        """The ways that there are now; none, and a note of why, if none may be used."""
+        self._no_way: LocalAddressError | None = None
+        try:
+            return ways_to(self._plan, self._remotes)
+        except LocalAddressError as error:
+            self._no_way = error
+            return []
 
     def _plan_ways(self, ways: Sequence[WayToServer], started: bool) -> None:
         """These are the ways; `started`: the system's choice has been tried already."""
@@ -93,9 +102,10 @@ class HappyEyeballs:
         """Try until one way leads to the server, tell of that connection, and serve it to its end;
         or tell why there is none."""
         waiting = self._attempts.waiting
-        if len(waiting) == 1 and not self._widens and not self._follows:
+        if self._one_address and not self._widens and not self._follows:
+            self._alone = True
             while waiting:
-                await self._try(waiting.pop())
+                await self._try(*self._attempts.begin())
         else:
             await self._run_several()
         if self._result is None:
@@ -151,12 +161,7 @@ class HappyEyeballs:
         """A tunnel has come or gone, or there is one and something is new: which ways are there?"""
         if self._result is not None:
             return
-        self._no_way = None
-        ways: list[WayToServer] = []
-        try:
-            ways = ways_to(self._plan, self._remotes)
-        except LocalAddressError as error:
-            self._no_way = error
+        ways = self._ways()
         going = any(each.way.interface is None for each in self._attempts.running if not each.left)
         new = self._attempts.replace(ways)
         self._plan_ways(ways, started=going)
@@ -200,7 +205,7 @@ class HappyEyeballs:
             self._attempts.running.remove(running)
             self._news.set()
 
-    async def _try(self, attempt: HandshakeAttempt, running: RunningAttempt | None = None) -> None:
+    async def _try(self, attempt: HandshakeAttempt, running: RunningAttempt) -> None:
         """Try one way; with success, until the connection ends."""
         plan, way = self._plan, attempt.way
         if self._follows and self._tunnel.look_again(self._was_in_tunnel):
@@ -220,14 +225,13 @@ class HappyEyeballs:
         except OSError as error:
             self._end(error, running)
             return
-        if running is not None:
-            running.way, running.task, running.interface = attempt.way, task, interface
-            # a tunnel may have come up since this was planned
-            if self._tunnel.leads_outside(interface):
-                running.leave()
-            else:
-                running.in_tunnel = self._tunnel.there
-                self._attempts.note_begun(attempt.way)
+        running.way, running.task, running.interface = attempt.way, task, interface
+        # a tunnel may have come up since this was planned
+        if self._tunnel.leads_outside(interface):
+            running.leave()
+        else:
+            running.in_tunnel = self._tunnel.there
+            self._attempts.note_begun(attempt.way)
         failure = await task.run(
             lambda connection: self._end(connection, running),
             self._on_refused,
@@ -254,26 +258,25 @@ class HappyEyeballs:
         attempt: HandshakeAttempt,
         task: ConnectionTask,
         failure: HandshakeError,
-        running: RunningAttempt | None,
+        running: RunningAttempt,
     ) -> None:
-        left = running is not None and running.left
-        if task.alternative_version and not left:
+        if task.alternative_version and not running.left:
             # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning
             self._attempts.put_first(attempt._replace(version=task.alternative_version))
             return
         self._failures.append(failure)
-        if not left:
+        if not running.left:
             self._attempts.note_failed(attempt.way)
         if is_final(failure, task.hearsay):
             self._end(summary(self._plan, self._failures), running)
 
-    def _end(self, result: Result, running: RunningAttempt | None) -> None:
+    def _end(self, result: Result, running: RunningAttempt) -> None:
         """Tell the result, unless there is one, and stop all attempts but this one."""
         if self._result is not None:
             # Two came through in the same moment; this one is cancelled already.
             return
         self._result = result
-        if running is None:
+        if self._alone:
             self._tell(result)
             return
         if isinstance(result, Connection):

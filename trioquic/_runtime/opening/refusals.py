@@ -38,9 +38,8 @@ class Refusals:
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         beside: bool,
     ) -> None:
-        self._spread, self._certain_after = _SPREAD, _CERTAIN_AFTER
-        if beside:
-            self._spread = self._certain_after = _SOON
+        self._spread = _SOON if beside else _SPREAD
+        self._certain_after = _SOON if beside else _CERTAIN_AFTER
         self._driver = driver
         self._first = first
         self._spawn = spawn

@@ -73,13 +73,17 @@ class SessionKeeper:
         return FirstFlight()
 
     def keep(
-        self, event: TicketReceived | TokenReceived, socket: DatagramSocket, version: int
+        self,
+        event: TicketReceived | TokenReceived,
+        server: str,
+        socket: DatagramSocket,
+        version: int,
     ) -> None:
-        """The server gave this while the connection was on this socket."""
+        """The server at this address gave this while the connection was on this socket."""
         if isinstance(event, TokenReceived):
             record: Record = AddressToken(token=event.token, received_at=time.time())
         else:
-            record = _come_at(event.resumption, time.time())
+            record = _come_from(server, event.resumption, time.time())
         self._waiting.setdefault(self._key(socket, version), []).append(record)
         self._news.set()
 
@@ -101,12 +105,12 @@ class SessionKeeper:
         return self._new_key(version=version, network=network_of(socket, self._networks))
 
 
-def _come_at(record: Resumption, now: float) -> Resumption:
+def _come_from(server: str, record: Resumption, now: float) -> Resumption:
     """The ticket has just come. The connection counts from its beginning on, and knows nothing of a
     clock that was set since then, nor of sleep: it would be offered with a wrong age."""
     late = now - record.issued_at
     expires_at = record.expires_at + min(late, 0.0)
-    return dataclasses.replace(record, issued_at=now, expires_at=expires_at)
+    return dataclasses.replace(record, address=server, issued_at=now, expires_at=expires_at)
 
 
 def network_of(socket: DatagramSocket, networks: NetworkSource) -> str:

@@ -129,14 +129,14 @@ def _survey(
     policy = plan.migration
     reach = Reach(plan.networks, policy, plan.interface)
     addresses = tuple(_plain(remote) for remote in remotes)
-    interfaces, routes = reach.networks(servers_of(remotes))
+    now = reach.networks(servers_of(remotes))
     if plan.interface is not None:
-        interfaces = tuple(i for i in interfaces if i.name == plan.interface)
-    routes = None if plan.named else routes
-    inside = reach.begins_in_tunnel(interfaces, routes, used)
-    found = reach.pairs(interfaces, addresses, routes, in_tunnel=inside)
-    pairs = [pair for pair in found if pair.source_rank == 0]
-    return reach, interfaces, pairs if plan.named else policy.to_begin(pairs), inside
+        now = now._replace(interfaces=tuple(i for i in now.interfaces if i.name == plan.interface))
+    if plan.named:
+        now = now._replace(routes=None)
+    inside = reach.begins_in_tunnel(now, used)
+    pairs = [pair for pair in reach.pairs(now, addresses, inside) if pair.source_rank == 0]
+    return reach, now.interfaces, pairs if plan.named else policy.to_begin(pairs), inside
 
 
 def _absent(

@@ -52,15 +52,15 @@ class LateTunnel:
         """See how it is now; whether a tunnel has come or gone. `stays`: whether what was in the
         tunnel must not leave it, if it has gone."""
         self._looked_at = trio.current_time()
-        interfaces, routes = self._reach.networks(self._servers)
-        there = self._reach.begins_in_tunnel(interfaces, routes)
+        now = self._reach.networks(self._servers)
+        there = self._reach.begins_in_tunnel(now)
         if not there and self.there and stays():
             # what is new, too
-            self._outside |= self._reach.outside_of(interfaces, routes)
+            self._outside |= self._reach.outside_of(now)
             return False
         # What is not listed may be a tunnel for all that is known.
         before = self._outside
-        self._outside = self._reach.outside_of(interfaces, routes) if there else frozenset()
+        self._outside = self._reach.outside_of(now) if there else frozenset()
         if there is self.there and self._outside <= before:
             return False
         self.there = there

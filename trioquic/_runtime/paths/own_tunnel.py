@@ -6,13 +6,29 @@ it may be what the connection's own one ran over, such as a DSL line.
 """
 
 import ipaddress
-from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...networks import Interface, Route
 from ...policy import MigrationPolicy
 
 _TUNNEL: Final = "tunnel"
+
+
+class Networks(NamedTuple):
+    """The interfaces, and the system's routes to some servers, at one moment."""
+
+    interfaces: tuple[Interface, ...]
+    routes: tuple[Route, ...] | None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the interfaces."""
+        return frozenset(interface.name for interface in self.interfaces)
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The interfaces that the system sends packets through."""
+        return frozenset(route.interface for route in self.routes or () if route.chosen)
 
 
 class OwnTunnel:
@@ -47,12 +63,7 @@ class OwnTunnel:
         return self._policy.is_tunnel(interface) and interface.name not in self._beside
 
     def note_path(
-        self,
-        interface: Interface,
-        named: bool,
-        interfaces: tuple[Interface, ...],
-        routes: tuple[Route, ...] | None,
-        elsewhere: frozenset[str],
+        self, interface: Interface, named: bool, now: Networks, elsewhere: frozenset[str]
     ) -> None:
         """The connection is on this interface; `named` by the application. `elsewhere`: what the
         system sends packets through to other addresses of the server."""
@@ -62,40 +73,29 @@ class OwnTunnel:
             if named:
                 self._in_tunnel = self._policy.tunnel_only
             return
-        name, chosen = interface.name, chosen_of(routes)
+        name, routes, chosen = interface.name, now.routes, now.chosen
         # One that the system sends nothing into is a network like any other, and may be left again.
         if routes is None or named or self._policy.only_interfaces or name in chosen:
             self._in_tunnel = self.was_there = True
         if name in chosen:
-            self._note_beside(name, interfaces, routes or (), elsewhere)
+            self._note_beside(name, now, elsewhere)
         elif any(route.interface == name for route in routes or ()):
             # The system prefers another one to this, which works: so this does not run over it.
             self._beside -= chosen
 
-    def _note_beside(
-        self,
-        own: str,
-        interfaces: tuple[Interface, ...],
-        routes: tuple[Route, ...],
-        elsewhere: frozenset[str],
-    ) -> None:
+    def _note_beside(self, own: str, now: Networks, elsewhere: frozenset[str]) -> None:
         """Remember the tunnels that the `own` one may run over: those that are up when it is
         entered, even without a route, as they may get that when the own one goes; and later those
         with a route. A VPN that is coming up has none until the system sends packets there."""
         new, self._name = own != self._name, own
-        routed = {route.interface for route in routes}
-        spared = chosen_of(routes).union(elsewhere, self._policy.only_interfaces)
-        for other in interfaces:
+        routed = {route.interface for route in now.routes or ()}
+        spared = now.chosen.union(elsewhere, self._policy.only_interfaces)
+        for other in now.interfaces:
             # also what the policy says that is none: http3 has that from an earlier connection
             if other.name in spared or not other.up or other.kind != _TUNNEL:
                 continue
             if other.name in routed or (new and _leads_somewhere(other)):
                 self._beside.add(other.name)
-
-
-def chosen_of(routes: Sequence[Route] | None) -> frozenset[str]:
-    """The interfaces that the system sends packets through."""
-    return frozenset(route.interface for route in routes or () if route.chosen)
 
 
 def _leads_somewhere(interface: Interface) -> bool:

@@ -21,10 +21,10 @@ from typing import Final
 from ...addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_candidates
 from ...causes import Refusal
 from ...errors import LocalAddressError, MigrationNotAllowedError
-from ...networks import Interface, NetworkSource, Route, is_own, routes_of, with_borrowed
+from ...networks import Interface, NetworkSource, is_own, routes_of, with_borrowed
 from ...paths import Address
 from ...policy import MigrationPolicy
-from .own_tunnel import OwnTunnel, chosen_of
+from .own_tunnel import Networks, OwnTunnel
 
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
@@ -66,7 +66,7 @@ class Reach:
         self._policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
-        self._own = OwnTunnel(policy)
+        self.own = OwnTunnel(policy)
         self._others = _some_of_each_family(others)
         self._led_inside = False
         # tunnels for what else the server's name stands for
@@ -83,36 +83,16 @@ class Reach:
             raise MigrationNotAllowedError(Refusal.POLICY, "MigrationPolicy.enabled is False")
 
     @property
-    def in_tunnel(self) -> bool:
-        """Whether the connection is in a tunnel that it must not leave, also while that is gone."""
-        return self._own.entered
-
-    @property
-    def beside(self) -> frozenset[str]:
-        """Tunnels that count as outside, as the connection's own may run over them."""
-        return self._own.beside
-
-    @property
     def _stays_inside(self) -> bool:
         """Whether the connection is in a tunnel, or in what may be one, or belongs into one."""
-        inside = self.in_tunnel or self._unlisted or self._led_inside
+        inside = self.own.entered or self._unlisted or self._led_inside
         return inside and not self._policy.leave_tunnel
 
-    def is_tunnel(self, interface: Interface) -> bool:
-        """Whether the interface is a tunnel, to this connection."""
-        return self._own.is_tunnel(interface)
-
-    def note_path(
-        self,
-        interface: Interface,
-        named: bool,
-        interfaces: tuple[Interface, ...],
-        routes: tuple[Route, ...] | None,
-    ) -> None:
+    def note_path(self, interface: Interface, named: bool, now: Networks) -> None:
         """The connection is on this interface; `named` by the application."""
         self._begun = True
         self._unlisted = False
-        self._own.note_path(interface, named, interfaces, routes, self._elsewhere)
+        self.own.note_path(interface, named, now, self._elsewhere)
 
     def note_unlisted(self, name: str | None) -> None:
         """The connection is on an interface that the source has never listed."""
@@ -122,116 +102,84 @@ class Reach:
 
     def is_outside(self, interface: Interface) -> bool:
         """Whether the interface is beside the tunnel that the connection must not leave."""
-        return self._stays_inside and not self.is_tunnel(interface)
+        return self._stays_inside and not self.own.is_tunnel(interface)
 
-    def outside_of(
-        self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
-    ) -> frozenset[str]:
+    def _tunnels(self, now: Networks) -> set[str]:
+        return {interface.name for interface in now.interfaces if self.own.is_tunnel(interface)}
+
+    def outside_of(self, now: Networks) -> frozenset[str]:
         """The interfaces beside the tunnel that the system sends packets through, if it does."""
+        tunnels = self._tunnels(now)
+        chosen = tunnels & now.chosen
         only = self._policy.only_interfaces
-        tunnels = {interface.name for interface in interfaces if self.is_tunnel(interface)}
-        chosen = tunnels & chosen_of(routes)
-        inside = chosen | tunnels.intersection(only) if chosen else tunnels
-        return frozenset(interface.name for interface in interfaces) - inside
+        return now.names - (chosen | tunnels.intersection(only) if chosen else tunnels)
 
-    def begins_in_tunnel(
-        self,
-        interfaces: tuple[Interface, ...],
-        routes: tuple[Route, ...] | None,
-        used: Collection[str] = (),
-    ) -> bool:
+    def begins_in_tunnel(self, now: Networks, used: Collection[str] = ()) -> bool:
         """Whether the system sends packets to any of the server's addresses through a tunnel that
         may be used: then the others, where it does not, are ways around the tunnel. `used`: the
         interfaces that it has sent through already, which tells also where no routes are known."""
-        return self._stays_inside or self._leads_inside(interfaces, routes, used)
+        return self._stays_inside or self._leads_inside(now, used)
 
-    def _leads_inside(
-        self,
-        interfaces: tuple[Interface, ...],
-        routes: tuple[Route, ...] | None,
-        used: Collection[str] = (),
-    ) -> bool:
+    def _leads_inside(self, now: Networks, used: Collection[str] = ()) -> bool:
         only = self._policy.only_interfaces
-        names = {interface.name for interface in interfaces}
-        tunnels = {
-            interface.name
-            for interface in interfaces
-            if self.is_tunnel(interface) and (not only or interface.name in only)
-        }
-        chosen = chosen_of(routes).union(used)
-        unlisted = bool(chosen - names) and not only
-        return (unlisted or bool(chosen & tunnels)) and not self._policy.leave_tunnel
+        chosen = now.chosen.union(used)
+        into = chosen & self._tunnels(now)
+        # where nothing is known of an interface, it may be a tunnel
+        inside = into.intersection(only) if only else into or chosen - now.names
+        return bool(inside) and not self._policy.leave_tunnel
 
-    def look(
-        self, servers: Sequence[Address]
-    ) -> tuple[tuple[Interface, ...], tuple[Route, ...] | None]:
+    def look(self, servers: Sequence[Address]) -> Networks:
         """`networks` for a connection to one of several addresses: beside a tunnel that has come up
         for the others it does not stay, such as over IPv6 beside an IPv4-only VPN."""
         if self._others:
-            interfaces, routes = self.networks(self._others)
-            self._led_inside = self._leads_inside(interfaces, routes)
-            self._elsewhere = chosen_of(routes)
+            elsewhere = self.networks(self._others)
+            self._led_inside = self._leads_inside(elsewhere)
+            self._elsewhere = elsewhere.chosen
         return self.networks(servers)
 
-    def networks(
-        self, servers: Sequence[Address]
-    ) -> tuple[tuple[Interface, ...], tuple[Route, ...] | None]:
+    def networks(self, servers: Sequence[Address]) -> Networks:
         """The interfaces, and the system's routes to these servers, as they are now."""
         interfaces = tuple(self._networks.snapshot())
-        routes = self.routes(servers)
-        return with_borrowed(interfaces, routes), routes
-
-    def routes(self, servers: Sequence[Address]) -> tuple[Route, ...] | None:
-        """The system's routes to these servers, as they are now."""
-        return routes_of(self._networks, servers)
+        routes = routes_of(self._networks, servers)
+        return Networks(with_borrowed(interfaces, routes), routes)
 
     def pairs(
-        self,
-        interfaces: tuple[Interface, ...],
-        remotes: tuple[str, ...],
-        routes: tuple[Route, ...] | None,
-        *,
-        in_tunnel: bool | None = None,
+        self, now: Networks, remotes: tuple[str, ...], in_tunnel: bool | None = None
     ) -> tuple[AddressPair, ...]:
         """Every pair that may be used, the best first."""
         policy = self._policy
         return _pairs_in_order(
-            interfaces,
+            now.interfaces,
             remotes,
             prefer_interfaces=tuple(policy.interfaces),
             prefer_kinds=tuple(policy.kinds),
             only_interfaces=tuple(policy.only_interfaces),
-            routes=routes,
+            routes=now.routes,
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside if in_tunnel is None else in_tunnel,
             trusted=self._trusted,
-            not_tunnels=self._own.not_tunnels,
+            not_tunnels=self.own.not_tunnels,
         )
 
-    def left_out(
-        self,
-        interfaces: tuple[Interface, ...],
-        remotes: tuple[str, ...],
-        routes: tuple[Route, ...] | None,
-    ) -> tuple[NoCandidate, ...]:
+    def left_out(self, now: Networks, remotes: tuple[str, ...]) -> tuple[NoCandidate, ...]:
         """Every pair that may not be used, and why."""
         policy = self._policy
         return _left_out(
-            interfaces,
+            now.interfaces,
             remotes,
             only_interfaces=tuple(policy.only_interfaces),
-            routes=routes,
+            routes=now.routes,
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside,
             trusted=self._trusted,
-            not_tunnels=self._own.not_tunnels,
+            not_tunnels=self.own.not_tunnels,
         )
 
     def why_none(self, servers: Sequence[Address]) -> str:
         """For people: what is missing when there is no path and nothing to make one of."""
-        interfaces, routes = self.networks(servers)
+        now = self.networks(servers)
         remotes = tuple(dict.fromkeys(address for address, _ in servers))
-        pairs = self.pairs(interfaces, remotes, routes)
+        pairs = self.pairs(now, remotes)
         if any(self._policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
             return _TRIED
         unwanted = [
@@ -243,25 +191,23 @@ class Reach:
             facts = "; ".join(dict.fromkeys(fact for fact in unwanted if fact))
             what = "other networks" if self._begun else "networks that lead to the server"
             return f"the {what} are not to be used ({facts})"
-        if self._led_inside and not self.in_tunnel:
+        entered = self.own.entered
+        if self._led_inside and not entered:
             return _ELSEWHERE
-        reasons = {left.reason for left in self.left_out(interfaces, remotes, routes)}
-        if not self.in_tunnel and self._is_unlisted(interfaces, routes):
+        reasons = {left.reason for left in self.left_out(now, remotes)}
+        if not (entered or self._policy.leave_tunnel) and (
+            self._unlisted or now.chosen - now.names
+        ):
             return _UNLISTED
-        if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
-            if self._policy.tunnel_only and not self._own.was_there:
+        if entered or LeftOut.OUTSIDE_TUNNEL in reasons:
+            if self._policy.tunnel_only and not self.own.was_there:
                 return _NO_TUNNEL
-            others = ", ".join(sorted(e.name for e in interfaces if e.up and e.name in self.beside))
+            up = {interface.name for interface in now.interfaces if interface.up}
+            others = ", ".join(sorted(up & self.own.beside))
             return f"{_GONE}; it may have run over {others} (not_tunnels)" if others else _GONE
         if LeftOut.NO_ROUTE in reasons:
             return _NO_ROUTE
         return _NOT_NAMED if LeftOut.NOT_NAMED in reasons else _NO_NETWORK
-
-    def _is_unlisted(
-        self, interfaces: tuple[Interface, ...], routes: tuple[Route, ...] | None
-    ) -> bool:
-        names = {interface.name for interface in interfaces}
-        return not self._policy.leave_tunnel and (self._unlisted or bool(chosen_of(routes) - names))
 
     def interface_for(self, server: Address) -> str | None:
         """The interface for a path for which the application named neither interface nor address.
@@ -271,10 +217,9 @@ class Reach:
             interfaces = self._networks.snapshot()
             if not policy.limits(interfaces) or is_own(server[0], interfaces):
                 return None
-        elif not self.in_tunnel and self._unlisted:
+        elif not self.own.entered and self._unlisted:
             return self._unlisted_name
-        interfaces, routes = self.networks((server,))
-        pairs = policy.to_begin(self.pairs(interfaces, (server[0],), routes))
+        pairs = policy.to_begin(self.pairs(self.networks((server,)), (server[0],)))
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface

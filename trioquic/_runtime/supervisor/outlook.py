@@ -9,10 +9,11 @@ from math import inf
 from typing import Final
 
 from ..._protocol.path.state import PathState
-from ...networks import Interface, Route
+from ...networks import Interface
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import network
 from ..driver import Driver
+from ..paths.own_tunnel import Networks
 from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
 from ..sockets.sockets import is_here
@@ -31,7 +32,7 @@ class Outlook:
         self._paths = paths
         self._memory = memory
         # the networks and routes when the source last told of a change
-        self._last_networks: tuple[object, object] | None = None
+        self._last_networks: Networks | None = None
 
     # -- news --------------------------------------------------------------------------------------
 
@@ -137,19 +138,19 @@ class Outlook:
 
     # -- looking -----------------------------------------------------------------------------------
 
-    def look(self) -> tuple[tuple[PathSight, ...], tuple[Interface, ...], tuple[Route, ...] | None]:
+    def look(self) -> tuple[tuple[PathSight, ...], Networks]:
         """The paths, and the networks and routes as they are now. Notes which paths are on networks
         that are known: those that vanish later were lost, also if that happens before anybody is
         asked for a decision."""
-        interfaces, routes = self._paths.reach.look(_remotes(self._servers()))
+        networks = self._paths.reach.look(_remotes(self._servers()))
         core, sights = self._driver.core, []
         for number in core.live_paths():
             link = self._paths.links.get(number)
             if link is not None:
-                sights.append(self._path_sight(link, interfaces))
+                sights.append(self._path_sight(link, networks.interfaces))
                 if number == core.active_path:
-                    self._note_active(sights[-1], interfaces, routes)
-        return tuple(sights), interfaces, routes
+                    self._note_active(sights[-1], networks)
+        return tuple(sights), networks
 
     def _path_sight(self, link: PathLink, interfaces: tuple[Interface, ...]) -> PathSight:
         number, socket = link.path_id, link.socket
@@ -167,20 +168,15 @@ class Outlook:
             suspended=number == self._paths.suspended,
         )
 
-    def _note_active(
-        self,
-        path: PathSight,
-        interfaces: tuple[Interface, ...],
-        routes: tuple[Route, ...] | None,
-    ) -> None:
+    def _note_active(self, path: PathSight, networks: Networks) -> None:
         notes, home, reach = self._memory.of(path.core.path_id), path.home, self._paths.reach
         # another network may only happen to have the range of an address that is gone
         if home is not None and (path.listed or (notes.named and not notes.listed)):
             self._memory.on_network(network(home.name, path.local[0]))
             # whether packets get through a tunnel that has come up late is not known before
             unsure = path.core.doubtful and notes.opened_at > -inf
-            if path.pinned or not unsure or not reach.is_tunnel(home):
-                reach.note_path(home, path.pinned, interfaces, routes)
+            if path.pinned or not unsure or not reach.own.is_tunnel(home):
+                reach.note_path(home, path.pinned, networks)
         elif home is None and not notes.listed and not is_here(path.core.remote):
             reach.note_unlisted(path.interface)
 
@@ -200,21 +196,21 @@ class Outlook:
         return view_of(sight, paths, self._memory, now)
 
     def _sight(self) -> Sight:
-        paths, interfaces, routes = self.look()
+        paths, networks = self.look()
         core, reach, servers = self._driver.core, self._paths.reach, self._servers()
         remotes = tuple(dict.fromkeys(remote[0] for remote, _ in servers))
-        left_out = reach.left_out(interfaces, remotes, routes)
+        left_out = reach.left_out(networks, remotes)
         return Sight(
             paths=paths,
             active=core.active_path,
             pairs=tuple(
                 (pair, (pair.local, pair.interface, remote), preferred)
-                for pair in reach.pairs(interfaces, remotes, routes)
+                for pair in reach.pairs(networks, remotes)
                 for remote, preferred in servers
                 if pair.source_rank == 0 and pair.remote == remote[0]
             ),
             left_out={(left.interface, left.remote): left.reason for left in left_out},
-            outside=frozenset(each.name for each in interfaces if reach.is_outside(each)),
+            outside=frozenset(each.name for each in networks.interfaces if reach.is_outside(each)),
             preferred=core.preferred.address,
             preferred_pending=core.preferred.open,
             migration_allowed=core.migration_allowed,
@@ -236,7 +232,7 @@ class Outlook:
         heard of one: that is news whenever it says so."""
         before = self._last_networks
         self._last_networks = now = self._paths.reach.networks(_remotes(self._servers()))
-        return before is not None and (now[1] is None or now != before)
+        return before is not None and (now.routes is None or now != before)
 
     # -- for people --------------------------------------------------------------------------------
 
