@@ -128,14 +128,13 @@ def _survey(
     connection begins in a tunnel."""
     policy = plan.migration
     reach = Reach(plan.networks, policy, plan.interface)
-    addresses = tuple(_plain(remote) for remote in remotes)
     now = reach.networks(servers_of(remotes))
     if plan.interface is not None:
         now = now._replace(interfaces=tuple(i for i in now.interfaces if i.name == plan.interface))
     if plan.named:
         now = now._replace(routes=None)
     inside = reach.begins_in_tunnel(now, used)
-    pairs = [pair for pair in reach.pairs(now, addresses, inside) if pair.source_rank == 0]
+    pairs = [pair for pair in reach.pairs(now, inside) if pair.source_rank == 0]
     return reach, now.interfaces, pairs if plan.named else policy.to_begin(pairs), inside
 
 

@@ -15,10 +15,11 @@ _TUNNEL: Final = "tunnel"
 
 
 class Networks(NamedTuple):
-    """The interfaces, and the system's routes to some servers, at one moment."""
+    """The interfaces, and the system's routes to some addresses, at one moment."""
 
     interfaces: tuple[Interface, ...]
     routes: tuple[Route, ...] | None
+    remotes: tuple[str, ...]
 
     @property
     def names(self) -> frozenset[str]:

@@ -141,16 +141,15 @@ class Reach:
         """The interfaces, and the system's routes to these servers, as they are now."""
         interfaces = tuple(self._networks.snapshot())
         routes = routes_of(self._networks, servers)
-        return Networks(with_borrowed(interfaces, routes), routes)
+        remotes = tuple(dict.fromkeys(address for address, _ in servers))
+        return Networks(with_borrowed(interfaces, routes), routes, remotes)
 
-    def pairs(
-        self, now: Networks, remotes: tuple[str, ...], in_tunnel: bool | None = None
-    ) -> tuple[AddressPair, ...]:
+    def pairs(self, now: Networks, in_tunnel: bool | None = None) -> tuple[AddressPair, ...]:
         """Every pair that may be used, the best first."""
         policy = self._policy
         return _pairs_in_order(
             now.interfaces,
-            remotes,
+            now.remotes,
             prefer_interfaces=tuple(policy.interfaces),
             prefer_kinds=tuple(policy.kinds),
             only_interfaces=tuple(policy.only_interfaces),
@@ -161,12 +160,12 @@ class Reach:
             not_tunnels=self.own.not_tunnels,
         )
 
-    def left_out(self, now: Networks, remotes: tuple[str, ...]) -> tuple[NoCandidate, ...]:
+    def left_out(self, now: Networks) -> tuple[NoCandidate, ...]:
         """Every pair that may not be used, and why."""
         policy = self._policy
         return _left_out(
             now.interfaces,
-            remotes,
+            now.remotes,
             only_interfaces=tuple(policy.only_interfaces),
             routes=now.routes,
             leave_tunnel=policy.leave_tunnel,
@@ -178,8 +177,7 @@ class Reach:
     def why_none(self, servers: Sequence[Address]) -> str:
         """For people: what is missing when there is no path and nothing to make one of."""
         now = self.networks(servers)
-        remotes = tuple(dict.fromkeys(address for address, _ in servers))
-        pairs = self.pairs(now, remotes)
+        pairs = self.pairs(now)
         if any(self._policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
             return _TRIED
         unwanted = [
@@ -194,7 +192,7 @@ class Reach:
         entered = self.own.entered
         if self._led_inside and not entered:
             return _ELSEWHERE
-        reasons = {left.reason for left in self.left_out(now, remotes)}
+        reasons = {left.reason for left in self.left_out(now)}
         if not (entered or self._policy.leave_tunnel) and (
             self._unlisted or now.chosen - now.names
         ):
@@ -219,7 +217,7 @@ class Reach:
                 return None
         elif not self.own.entered and self._unlisted:
             return self._unlisted_name
-        pairs = policy.to_begin(self.pairs(self.networks((server,)), (server[0],)))
+        pairs = policy.to_begin(self.pairs(self.networks((server,))))
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface

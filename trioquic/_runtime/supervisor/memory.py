@@ -4,6 +4,7 @@ What failed is left alone for a while, twice as long each time; what answers is 
 is bounded: the last ones are remembered.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from math import inf
 from typing import Final, TypeVar
@@ -31,13 +32,8 @@ _MOST_REMEMBERED: Final = 64
 # where a path leads from and to: our address, the interface, the server's address
 Way = tuple[str, str | None, tuple[str, int]]
 
-
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-def _rest(times: int) -> float:
-    return min(_FIRST_REST * _doubled(times), _LONGEST_REST)
 
 
 def _doubled(times: int) -> float:
@@ -91,14 +87,6 @@ class PathNotes:
         if now == -inf:
             self.works_since = now
         self.way = way
-
-    def on_named(self, named: bool) -> None:
-        """Whether its interface is among those of the source, by its name."""
-        self.named |= named
-
-    def on_listed(self, listed: bool) -> None:
-        """Whether its address is among those of an interface."""
-        self.listed |= listed
 
     def on_standing(self, has_route: bool, usable: bool, doubtful: bool) -> None:
         """It is known whether its network is there."""
@@ -154,29 +142,12 @@ class PathNotes:
         self.works_since = now
         self.on_active(now)
 
-    def on_woken(self) -> None:
-        """Nobody listened, so nothing was silent."""
-        self.silent_since = inf
-        self.no_way = False
-
-    def on_server_moved(self) -> None:
-        """The server sends here by itself."""
-        self.server_moves += 1
-
-    def on_called_back(self) -> None:
-        """The server was called back."""
-        self.server_moves = 0
-
-    def end_rest(self) -> None:
-        """It may be challenged at once."""
-        self.retry_at = -inf
-
 
 class Memory:
     """What is remembered of one connection's paths, candidates and moves."""
 
     def __init__(self) -> None:
-        self._notes: dict[int, PathNotes] = {}
+        self._notes: defaultdict[int, PathNotes] = defaultdict(PathNotes)
         # candidates that failed: how often, and when they may be tried again
         self._rests: dict[Way, tuple[int, float]] = {}
         # how many ports in a row have met somebody who does not know the connection
@@ -186,8 +157,8 @@ class Memory:
         self._strangers: dict[Way, int] = {}
         # how often the server was called back
         self.called_back = 0
-        self._switches: list[float] = []
-        self._returns: list[float] = []
+        self._switches: deque[float] = deque(maxlen=_MOST_REMEMBERED)
+        self._returns: deque[float] = deque(maxlen=_MOST_REMEMBERED)
         # where the connection was, the last ones
         self._visited: dict[Network, None] = {}
         # since when there is no active path, or it is not usable
@@ -197,10 +168,7 @@ class Memory:
 
     def of(self, path_id: int) -> PathNotes:
         """The notes on a path; new ones for a new path."""
-        notes = self._notes.get(path_id)
-        if notes is None:
-            notes = self._notes[path_id] = PathNotes()
-        return notes
+        return self._notes[path_id]
 
     def keep(self, live: Iterable[int]) -> None:
         """Forget all other paths."""
@@ -213,15 +181,16 @@ class Memory:
         return notes is not None and notes.silent_since < inf
 
     def on_woken(self) -> None:
-        """The machine slept."""
+        """The machine slept: nobody listened, so nothing was silent."""
         for notes in self._notes.values():
-            notes.on_woken()
+            notes.silent_since = inf
+            notes.no_way = False
 
     def on_called_back(self) -> None:
         """The server was called back."""
         self.called_back += 1
         for notes in self._notes.values():
-            notes.on_called_back()
+            notes.server_moves = 0
 
     # -- candidates --------------------------------------------------------------------------------
 
@@ -231,7 +200,8 @@ class Memory:
         if now < until:
             # another port of a try that has failed already
             return
-        _remember(self._rests, way, (times + 1, now + _rest(times)))
+        rest = min(_FIRST_REST * _doubled(times), _LONGEST_REST)
+        _remember(self._rests, way, (times + 1, now + rest))
 
     def rests(self, way: Way, now: float) -> bool:
         """Whether a candidate is to be left alone."""
@@ -247,7 +217,7 @@ class Memory:
         often it has failed is not forgotten, so a silence gives one try."""
         self._rests = {way: (times, -inf) for way, (times, _) in self._rests.items()}
         for notes in self._notes.values():
-            notes.end_rest()
+            notes.retry_at = -inf
 
     def forgive(self) -> None:
         """What failed a moment ago may work now."""
@@ -292,11 +262,11 @@ class Memory:
 
     def on_switched(self, now: float) -> None:
         """The connection left a path for its silence."""
-        self._switches = [*self._switches[1 - _MOST_REMEMBERED :], now]
+        self._switches.append(now)
 
     def on_returned(self, now: float) -> None:
         """The connection went to a better network."""
-        self._returns = [*self._returns[1 - _MOST_REMEMBERED :], now]
+        self._returns.append(now)
 
     def switches(self, now: float) -> tuple[float, ...]:
         """When the connection left paths for their silence, in the last minute."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from ..._protocol.path.state import PathState
 from ...networks import Interface
+from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import network
 from ..driver import Driver
@@ -18,7 +19,7 @@ from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
 from ..sockets.sockets import is_here
 from .memory import Memory, Way
-from .sight import PathSight, Remote, Sight, home_of, paths_of, view_of
+from .sight import PathSight, Sight, candidates_of, home_of, paths_of
 
 # Validation takes so long at least before it is given up (RFC 9000 section 8.2.4).
 _ATTEMPT: Final = 3.0
@@ -73,7 +74,7 @@ class Outlook:
                 if notes.way is not None:
                     self._note_stranger(notes.way, notes.proven_at > -inf, now)
             case Trigger.SERVER_MOVED:
-                notes.on_server_moved()
+                notes.server_moves += 1
             case Trigger.VALIDATION_FAILED:
                 self._note_failure(number, now)
             case Trigger.CLOSED:
@@ -142,7 +143,7 @@ class Outlook:
         """The paths, and the networks and routes as they are now. Notes which paths are on networks
         that are known: those that vanish later were lost, also if that happens before anybody is
         asked for a decision."""
-        networks = self._paths.reach.look(_remotes(self._servers()))
+        networks = self._paths.reach.look(self._servers())
         core, sights = self._driver.core, []
         for number in core.live_paths():
             link = self._paths.links.get(number)
@@ -155,9 +156,9 @@ class Outlook:
     def _path_sight(self, link: PathLink, interfaces: tuple[Interface, ...]) -> PathSight:
         number, socket = link.path_id, link.socket
         notes = self._memory.of(number)
-        notes.on_named(any(interface.name == socket.interface for interface in interfaces))
+        notes.named |= any(interface.name == socket.interface for interface in interfaces)
         home, listed = home_of(socket.local[0], socket.interface, interfaces, notes.named)
-        notes.on_listed(listed)
+        notes.listed |= listed
         return PathSight(
             core=self._driver.core.path_view(number),
             local=socket.local,
@@ -182,65 +183,70 @@ class Outlook:
 
     def view(self, now: float) -> View:
         """Everything a policy may look at, as it is now."""
+        memory, core = self._memory, self._driver.core
         sight = self._sight()
-        self._memory.keep(path.core.path_id for path in sight.paths)
+        memory.keep(path.core.path_id for path in sight.paths)
         for each in sight.paths:
-            self._memory.of(each.core.path_id).on_outside(sight.leads_outside(each), now)
-        paths = paths_of(sight, self._memory, now)
-        usable = False
+            memory.of(each.core.path_id).on_outside(sight.leads_outside(each), now)
+        paths = paths_of(sight, memory, now)
+        active = next((path for path in paths if path.id == sight.active), None)
         for path in paths:
             has_route = sight.has_route(path.interface, path.remote)
-            self._memory.of(path.id).on_standing(has_route, path.usable, path.doubtful)
-            usable |= path.usable and path.id == sight.active
-        self._memory.on_lost(not usable, now)
-        return view_of(sight, paths, self._memory, now)
+            memory.of(path.id).on_standing(has_route, path.usable, path.doubtful)
+        memory.on_lost(active is None or not active.usable, now)
+        return View(
+            active=active,
+            paths=paths,
+            candidates=candidates_of(sight, paths, memory, now),
+            spare_ids=core.statistics().spare_peer_ids,
+            answerable=core.unused_own_ids,
+            called_back=memory.called_back,
+            migration_allowed=core.migration_allowed,
+            preferred_pending=core.preferred.open,
+            switches=memory.switches(now),
+            returns=memory.returns(now),
+            # of a network that is gone nothing is to come
+            next_candidate_at=memory.next_try((way for _, way in sight.pairs), now),
+            lost=self._paths.lost if active is None else active.trouble,
+            lost_at=memory.lost_at,
+        )
 
     def _sight(self) -> Sight:
         paths, networks = self.look()
         core, reach, servers = self._driver.core, self._paths.reach, self._servers()
-        remotes = tuple(dict.fromkeys(remote[0] for remote, _ in servers))
-        left_out = reach.left_out(networks, remotes)
         return Sight(
             paths=paths,
             active=core.active_path,
             pairs=tuple(
-                (pair, (pair.local, pair.interface, remote), preferred)
-                for pair in reach.pairs(networks, remotes)
-                for remote, preferred in servers
+                (pair, (pair.local, pair.interface, remote))
+                for pair in reach.pairs(networks)
+                for remote in servers
                 if pair.source_rank == 0 and pair.remote == remote[0]
             ),
-            left_out={(left.interface, left.remote): left.reason for left in left_out},
+            left_out={
+                (left.interface, left.remote): left.reason for left in reach.left_out(networks)
+            },
             outside=frozenset(each.name for each in networks.interfaces if reach.is_outside(each)),
             preferred=core.preferred.address,
-            preferred_pending=core.preferred.open,
-            migration_allowed=core.migration_allowed,
-            spare_ids=core.statistics().spare_peer_ids,
-            answerable=core.unused_own_ids,
-            lost=self._paths.lost,
         )
 
-    def _servers(self) -> list[tuple[Remote, bool]]:
-        """The server's addresses that may be used now, and which is the preferred one."""
+    def _servers(self) -> list[Address]:
+        """The server's addresses that may be used now."""
         preferred = self._driver.core.preferred
-        servers = [] if preferred.reached else [(self._paths.remote.address, False)]
+        servers = [] if preferred.reached else [self._paths.remote.address]
         if preferred.address is not None and (preferred.reached or preferred.open):
-            servers.append((preferred.address, True))
+            servers.append(preferred.address)
         return servers
 
     def _networks_changed(self) -> bool:
         """Whether the news is one for this connection. A source that tells of no routes may have
         heard of one: that is news whenever it says so."""
         before = self._last_networks
-        self._last_networks = now = self._paths.reach.networks(_remotes(self._servers()))
+        self._last_networks = now = self._paths.reach.networks(self._servers())
         return before is not None and (now.routes is None or now != before)
 
     # -- for people --------------------------------------------------------------------------------
 
     def why_waiting(self) -> str:
         """What is missing while there is no path."""
-        return self._paths.reach.why_none(_remotes(self._servers()))
-
-
-def _remotes(servers: list[tuple[Remote, bool]]) -> tuple[Remote, ...]:
-    """With their ports, as routes may depend on those."""
-    return tuple(remote for remote, _ in servers)
+        return self._paths.reach.why_none(self._servers())

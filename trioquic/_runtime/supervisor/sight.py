@@ -1,6 +1,6 @@
 """What is there at one moment, and the view that a policy gets of it.
 
-`Sight` is a snapshot of the core's paths and of the networks; `paths_of` and `view_of` put it
+`Sight` is a snapshot of the core's paths and of the networks; `paths_of` and `candidates_of` put it
 together with what is remembered. They are pure: the same arguments give the same answer. A path
 whose address was never seen in a snapshot (a loopback alias, an address that the system chose on an
 interface nobody lists) counts as usable.
@@ -15,7 +15,8 @@ from typing import Final
 from ..._protocol.path.view import PathView
 from ...addresses import AddressPair, LeftOut
 from ...networks import Interface
-from ...policy import Candidate, PathInfo, View
+from ...paths import Address
+from ...policy import Candidate, PathInfo
 from ...policy._roles import network
 from ..paths.late_tunnel import TO_ENTER
 from .memory import Memory, PathNotes, Way
@@ -24,15 +25,13 @@ from .memory import Memory, PathNotes, Way
 _MOST_ANSWERS: Final = 64
 _OUTSIDE: Final = "it leads beside the tunnel that packets to the server take now"
 
-Remote = tuple[str, int]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathSight:
     """A path: the core's view, what its socket is bound to, and the interface that this is."""
 
     core: PathView
-    local: Remote
+    local: Address
     interface: str | None
     """What the socket is tied to, by the name that the system has for it."""
     home: Interface | None
@@ -49,24 +48,19 @@ class PathSight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """Paths, networks and what the core says of the connection, at one moment."""
+    """Paths and networks, at one moment."""
 
     paths: tuple[PathSight, ...]
     active: int
-    pairs: tuple[tuple[AddressPair, Way, bool], ...]
-    """Every pair in order, where a path of it leads, and whether to the preferred address."""
+    pairs: tuple[tuple[AddressPair, Way], ...]
+    """Every pair in order, and where a path of it leads."""
     left_out: dict[tuple[str, str], LeftOut]
     """Why an interface is no candidate for an address of the server."""
     outside: frozenset[str]
     """Interfaces beside the tunnel that the connection must not leave."""
-    preferred: Remote | None
-    preferred_pending: bool
-    migration_allowed: bool
-    spare_ids: int
-    answerable: int
-    lost: str
+    preferred: Address | None
 
-    def has_route(self, interface: str | None, remote: Remote) -> bool:
+    def has_route(self, interface: str | None, remote: Address) -> bool:
         """Whether the system has a route to the server there, or knows of none at all."""
         return self.left_out.get((interface or "", remote[0])) is not LeftOut.NO_ROUTE
 
@@ -91,30 +85,10 @@ def home_of(
     return home, listed
 
 
-def view_of(sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: float) -> View:
-    """Everything a policy may look at, as it is now."""
-    active = next((path for path in paths if path.id == sight.active), None)
-    return View(
-        active=active,
-        paths=paths,
-        candidates=_candidates(sight, paths, memory, now),
-        spare_ids=sight.spare_ids,
-        answerable=sight.answerable,
-        called_back=memory.called_back,
-        migration_allowed=sight.migration_allowed,
-        preferred_pending=sight.preferred_pending,
-        switches=memory.switches(now),
-        returns=memory.returns(now),
-        # of a network that is gone nothing is to come
-        next_candidate_at=memory.next_try((way for _, way, _ in sight.pairs), now),
-        lost=sight.lost if active is None else active.trouble,
-        lost_at=memory.lost_at,
-    )
-
-
-def _candidates(
+def candidates_of(
     sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: float
 ) -> tuple[Candidate, ...]:
+    """The ways to other paths that may be tried now."""
     ranks = _ranks(sight)
     used = {(path.local[0], path.remote) for path in paths}
     return tuple(
@@ -124,13 +98,13 @@ def _candidates(
             kind=pair.kind,
             metered=pair.metered,
             remote=way[2],
-            preferred=preferred,
+            preferred=way[2] == sight.preferred,
             rank=ranks[pair.interface],
             new_port=(pair.local, way[2]) in used,
             reason=pair.reason,
             misled=memory.misled(way),
         )
-        for pair, way, preferred in sight.pairs
+        for pair, way in sight.pairs
         if not memory.rests(way, now)
     )
 
@@ -230,6 +204,6 @@ def _interface_of(
 def _ranks(sight: Sight) -> dict[str, int]:
     """Interfaces by the position of their first pair."""
     ranks: dict[str, int] = {}
-    for pair, _, _ in sight.pairs:
+    for pair, _ in sight.pairs:
         ranks.setdefault(pair.interface, len(ranks))
     return ranks
