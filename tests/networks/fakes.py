@@ -1,30 +1,24 @@
 """ifaddr's objects, and an operating system's files, made up."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-
-@dataclass(frozen=True)
-class FakeIP:
-    ip: str | tuple[str, int, int]
-    network_prefix: int
-    nice_name: str = ""
+from ifaddr import IP, Adapter
 
 
-@dataclass(frozen=True)
-class FakeAdapter:
-    name: str
-    ips: tuple[FakeIP, ...] = ()
-    index: int | None = 1
-    nice_name: str = ""
+class FakeAdapter(Adapter):
+    def __init__(
+        self, name: str, ips: Iterable[IP] = (), index: int | None = 1, nice_name: str = ""
+    ) -> None:
+        super().__init__(name, nice_name, list(ips), index)
 
 
-def v4(address: str, prefix: int = 24, nice_name: str = "") -> FakeIP:
-    return FakeIP(address, prefix, nice_name)
+def v4(address: str, prefix: int = 24, nice_name: str = "") -> IP:
+    return IP(address, prefix, nice_name)
 
 
-def v6(address: str, prefix: int = 64, nice_name: str = "") -> FakeIP:
-    return FakeIP((address, 0, 0), prefix, nice_name)
+def v6(address: str, prefix: int = 64, nice_name: str = "") -> IP:
+    return IP((address, 0, 0), prefix, nice_name)
 
 
 def sysfs(root: Path, name: str, **files: str) -> None:

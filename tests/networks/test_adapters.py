@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from trioquic._runtime.networks.adapters import (
-    IFF_LOOPBACK,
     IFF_RUNNING,
     IFF_UP,
     AdapterReader,
@@ -20,6 +19,8 @@ from trioquic._runtime.networks.adapters import (
 from trioquic.networks import InterfaceAddress
 
 from .fakes import FakeAdapter, sysfs, v4, v6
+
+IFF_LOOPBACK = 0x8
 
 IF_INET6 = """\
 20010db8000000000000000000000007 02 40 00 01     eth0

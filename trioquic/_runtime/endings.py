@@ -8,29 +8,10 @@ from dataclasses import dataclass
 
 import trio
 
+from .. import errors
 from .._protocol.errors import CRYPTO_ERROR, VERSION_NEGOTIATION_ERROR, error_name
 from .._protocol.events import Ending, Terminated
 from .._protocol.path.refusal import PathRefusedError, Refusal
-from ..errors import (
-    AlpnError,
-    ApplicationCodeError,
-    CertificateError,
-    ConnectionLostError,
-    HandshakeError,
-    HandshakeTimeoutError,
-    IdleTimeoutError,
-    InternalError,
-    MigrationNotAllowedError,
-    NoPathError,
-    NoPathReason,
-    PathAbandonedError,
-    PathNotValidatedError,
-    PeerClosedError,
-    ProtocolError,
-    QuicError,
-    StatelessResetError,
-    VersionError,
-)
 
 # TLS alerts (RFC 8446 section 6.2) that say something is wrong with a certificate:
 # bad_certificate to unknown_ca without illegal_parameter, and certificate_required
@@ -43,19 +24,22 @@ class Wait:
     """There is no path: since when, and what would be to blame if that stayed so."""
 
     since: float
-    blame: NoPathReason
+    blame: errors.NoPathReason
     reason: str
     """Which path went, and why there is no other."""
 
     @property
     def confined(self) -> bool:
         """Whether there are other networks, and the server is to blame that they are of no use."""
-        return self.blame in (NoPathReason.MIGRATION_FORBIDDEN, NoPathReason.NO_CONNECTION_ID)
+        return self.blame in (
+            errors.NoPathReason.MIGRATION_FORBIDDEN,
+            errors.NoPathReason.NO_CONNECTION_ID,
+        )
 
 
 def without_path(now: float) -> Wait:
     """For a connection whose paths were all closed, and which nobody keeps on a network."""
-    return Wait(since=now, blame=NoPathReason.TIMEOUT, reason="all paths were closed")
+    return Wait(since=now, blame=errors.NoPathReason.TIMEOUT, reason="all paths were closed")
 
 
 def loss_error(end: Terminated, wait: Wait | None) -> Exception:
@@ -64,22 +48,22 @@ def loss_error(end: Terminated, wait: Wait | None) -> Exception:
         case Ending.LOCAL_CLOSE:
             return trio.ClosedResourceError("the connection was closed by this side")
         case Ending.IDLE_TIMEOUT if wait is None:
-            return IdleTimeoutError(end.reason)
+            return errors.IdleTimeoutError(end.reason)
         case Ending.IDLE_TIMEOUT | Ending.GIVEN_UP if wait is not None:
-            return NoPathError(f"{end.reason}: {wait.reason}", reason=wait.blame)
+            return errors.NoPathError(f"{end.reason}: {wait.reason}", reason=wait.blame)
         case Ending.STATELESS_RESET:
-            return StatelessResetError(end.reason)
+            return errors.StatelessResetError(end.reason)
         case Ending.PEER_CLOSE:
-            return PeerClosedError(
+            return errors.PeerClosedError(
                 f"the server closed the connection: {_describe(end)}",
                 code=end.code,
                 frame_type=end.frame_type,
                 reason=end.reason,
             )
         case Ending.INTERNAL:
-            return InternalError(end.reason)
+            return errors.InternalError(end.reason)
         case _:
-            return ProtocolError(
+            return errors.ProtocolError(
                 f"the server broke the protocol: {_describe(end)}",
                 code=end.code,
                 frame_type=end.frame_type,
@@ -91,58 +75,57 @@ def broken_error(error: BaseException) -> Exception:
     """What a call raises on a connection that an exception has stopped: code of the application's
     has raised it, or it is a bug."""
     again: Exception
-    if isinstance(error, ApplicationCodeError):
-        again = ApplicationCodeError(str(error))
-    elif isinstance(error, InternalError):
-        again = InternalError(str(error))
+    cause = error.__cause__
+    if isinstance(error, errors.ApplicationCodeError):
+        again = errors.ApplicationCodeError(str(error))
+    elif isinstance(error, errors.InternalError):
+        again = errors.InternalError(str(error))
     else:
-        again = InternalError(f"a bug in trioquic: {error!r}")
-        again.__cause__ = error
-        return again
-    again.__cause__ = error.__cause__
+        again, cause = errors.InternalError(f"a bug in trioquic: {error!r}"), error
+    again.__cause__ = cause
     return again
 
 
-def handshake_error(end: Terminated, timed_out: bool = False) -> HandshakeError:
+def handshake_error(end: Terminated, timed_out: bool = False) -> errors.HandshakeError:
     """Why a connection attempt ended before the handshake was complete; `timed_out`: if it was
     given up, then because its time was over."""
     alert = end.code - CRYPTO_ERROR
     match end.ending:
         case Ending.VERSION:
-            return VersionError(end.reason)
+            return errors.VersionError(end.reason)
         case Ending.PROTOCOL_ERROR if end.code == VERSION_NEGOTIATION_ERROR:
-            return VersionError(end.reason, code=end.code)
+            return errors.VersionError(end.reason, code=end.code)
         case Ending.TLS_ERROR if alert in _CERTIFICATE_ALERTS:
-            return CertificateError(end.reason, code=end.code)
+            return errors.CertificateError(end.reason, code=end.code)
         case Ending.TLS_ERROR if alert == _NO_APPLICATION_PROTOCOL:
-            return AlpnError(end.reason, code=end.code)
+            return errors.AlpnError(end.reason, code=end.code)
         case Ending.PEER_CLOSE if alert == _NO_APPLICATION_PROTOCOL:
-            return AlpnError(
+            return errors.AlpnError(
                 "the server speaks none of the offered application protocols", code=end.code
             )
         case Ending.PEER_CLOSE:
-            return HandshakeError(f"the server refused: {_describe(end)}", code=end.code)
+            return errors.HandshakeError(f"the server refused: {_describe(end)}", code=end.code)
         case Ending.IDLE_TIMEOUT:
-            return HandshakeTimeoutError(end.reason)
+            return errors.HandshakeTimeoutError(end.reason)
         case Ending.GIVEN_UP if timed_out:
-            return HandshakeTimeoutError(end.reason)
+            return errors.HandshakeTimeoutError(end.reason)
         case Ending.STATELESS_RESET | Ending.GIVEN_UP:
-            return HandshakeError(end.reason)
+            return errors.HandshakeError(end.reason)
         case _:
-            return HandshakeError(f"the handshake failed: {_describe(end)}", code=end.code)
+            return errors.HandshakeError(f"the handshake failed: {_describe(end)}", code=end.code)
 
 
-def path_error(refused: PathRefusedError) -> QuicError:
+def path_error(refused: PathRefusedError) -> errors.QuicError:
     """The typed form of a path command that the rules forbid."""
     match refused.refusal:
         case Refusal.NOT_VALIDATED:
-            return PathNotValidatedError(refused.refusal.value)
+            return errors.PathNotValidatedError(refused.refusal.value)
         case Refusal.ABANDONED:
-            return PathAbandonedError(refused.refusal.value)
+            return errors.PathAbandonedError(refused.refusal.value)
         case Refusal.CLOSED:
-            return ConnectionLostError(refused.refusal.value)
+            return errors.ConnectionLostError(refused.refusal.value)
         case _:
-            return MigrationNotAllowedError(refused.refusal)
+            return errors.MigrationNotAllowedError(refused.refusal)
 
 
 def _describe(end: Terminated) -> str:

@@ -7,11 +7,14 @@ is metered.
 
 import ipaddress
 import os
+import re
 import struct
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
+
+import ifaddr
 
 from ...networks import Interface, InterfaceAddress, InterfaceKind
 from ..system.link_types import LinkTypes, read_link_types
@@ -19,7 +22,6 @@ from ..system.shortage import is_shortage
 
 # Interface flags, the same on all systems that have them
 IFF_UP: Final = 0x1
-IFF_LOOPBACK: Final = 0x8
 IFF_RUNNING: Final = 0x40
 
 # Flags in the fifth column of /proc/net/if_inet6 (if_addr.h)
@@ -72,30 +74,6 @@ _WINDOWS_WORDS: Final[tuple[tuple[InterfaceKind, tuple[str, ...]], ...]] = (
 )
 
 
-class IPEntry(Protocol):
-    """An address as ifaddr reports it: IPv6 as (address, flow information, scope)."""
-
-    @property
-    def ip(self) -> str | tuple[str, int, int]: ...
-    @property
-    def network_prefix(self) -> int: ...
-    @property
-    def nice_name(self) -> str: ...
-
-
-class Adapter(Protocol):
-    """An interface as ifaddr reports it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def nice_name(self) -> str: ...
-    @property
-    def ips(self) -> Sequence[IPEntry]: ...
-    @property
-    def index(self) -> int | None: ...
-
-
 class AdapterReader:
     """Makes records of adapters by the conventions for names; what systems say on top is for
     subclasses. An interface works if it has addresses: these systems take them away with the link.
@@ -105,10 +83,10 @@ class AdapterReader:
         # By name and index: what an interface is does not change, and is slow to find out.
         self._kinds: dict[tuple[str, int | None], InterfaceKind] = {}
 
-    def read(self, adapters: Iterable[Adapter]) -> tuple[Interface, ...]:
+    def read(self, adapters: Iterable[ifaddr.Adapter]) -> tuple[Interface, ...]:
         """The interfaces, in the order in which the system named them."""
         known, self._kinds = self._kinds, {}
-        grouped: dict[str, list[Adapter]] = {}
+        grouped: dict[str, list[ifaddr.Adapter]] = {}
         for adapter in adapters:
             grouped.setdefault(self.name_of(adapter), []).append(adapter)
         result = []
@@ -128,9 +106,10 @@ class AdapterReader:
             result.append(interface)
         return tuple(result)
 
-    def _addresses(self, name: str, group: list[Adapter]) -> Iterator[InterfaceAddress]:
+    def _addresses(self, name: str, group: list[ifaddr.Adapter]) -> Iterator[InterfaceAddress]:
         for adapter in group:
             for entry in adapter.ips:
+                # IPv6 as (address, flow information, scope)
                 text = entry.ip if isinstance(entry.ip, str) else entry.ip[0]
                 flags = self.flags_of(name, text)
                 # An optimistic address is in use although its test still runs (RFC 4429).
@@ -144,7 +123,7 @@ class AdapterReader:
                     home=bool(flags & _IFA_HOMEADDRESS),
                 )
 
-    def name_of(self, adapter: Adapter) -> str:
+    def name_of(self, adapter: ifaddr.Adapter) -> str:
         """The name that people and the system's calls use."""
         return adapter.name
 
@@ -186,12 +165,12 @@ class LinuxReader(AdapterReader):
         self._link_types: LinkTypes | None = None
         self._address_flags: dict[tuple[str, str], int] = {}
 
-    def read(self, adapters: Iterable[Adapter]) -> tuple[Interface, ...]:
+    def read(self, adapters: Iterable[ifaddr.Adapter]) -> tuple[Interface, ...]:
         self._address_flags = parse_if_inet6(_text(self._if_inet6))
         self._link_types = None
         return super().read(adapters)
 
-    def name_of(self, adapter: Adapter) -> str:
+    def name_of(self, adapter: ifaddr.Adapter) -> str:
         """`eth0:1` is a label of an address, not an interface."""
         return adapter.name.partition(":")[0]
 
@@ -222,7 +201,8 @@ class LinuxReader(AdapterReader):
             return "tunnel"
         folder = self._sysfs / name
         link_type = _text(folder / "type") if told is None else str(told)
-        device_type = _device_type(_text(folder / "uevent"))
+        found = re.search(r"^DEVTYPE=(.*)$", _text(folder / "uevent"), re.MULTILINE)
+        device_type = found[1] if found else ""
         if link_type == str(_LOOPBACK_TYPE):
             return "loopback"
         if device_type == "wlan" or (folder / "wireless").exists():
@@ -251,7 +231,7 @@ class AppleReader(AdapterReader):
 class WindowsReader(AdapterReader):
     """Windows, where ifaddr's name is a GUID and addresses carry the name that people see."""
 
-    def name_of(self, adapter: Adapter) -> str:
+    def name_of(self, adapter: ifaddr.Adapter) -> str:
         return adapter.ips[0].nice_name if adapter.ips else adapter.nice_name
 
     def kind_of(self, name: str, description: str) -> InterfaceKind:
@@ -305,13 +285,6 @@ def read_link_flags(name: str) -> int | None:
         return None
     flags: int = _IFREQ.unpack(answer)[1]
     return flags
-
-
-def _device_type(uevent: str) -> str:
-    for line in uevent.splitlines():
-        if line.startswith("DEVTYPE="):
-            return line.removeprefix("DEVTYPE=")
-    return ""
 
 
 def _text(path: Path) -> str:

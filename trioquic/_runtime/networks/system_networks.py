@@ -18,6 +18,7 @@ again soon (another_look.py): a VPN must not count as gone, or be overlooked, fo
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -27,7 +28,7 @@ import trio
 from ...networks import Interface, Route, RoutingSource, context_networks
 from ...paths import Address
 from ..system.system_routes import AskRoutes, route_asker_for
-from .adapters import Adapter, AdapterReader, reader_for
+from .adapters import AdapterReader, reader_for
 from .another_look import AnotherLook
 from .change_triggers import ChangeTrigger, open_trigger
 from .fingerprint import Fingerprint, read_fingerprint
@@ -47,7 +48,7 @@ _MOST_ANSWERS: Final = 256
 _ANY_PORT: Final = 0
 
 
-def _list_adapters() -> Iterable[Adapter]:
+def _list_adapters() -> Iterable[ifaddr.Adapter]:
     return ifaddr.get_adapters(include_unconfigured=True)
 
 
@@ -57,7 +58,7 @@ class SystemNetworks:
 
     def __init__(
         self,
-        list_adapters: Callable[[], Iterable[Adapter]] = _list_adapters,
+        list_adapters: Callable[[], Iterable[ifaddr.Adapter]] = _list_adapters,
         reader: AdapterReader | None = None,
         trigger: Callable[[], ChangeTrigger] | None = None,
         fingerprint: Callable[[], Fingerprint | None] | None = None,
@@ -65,7 +66,7 @@ class SystemNetworks:
     ) -> None:
         self._list_adapters = list_adapters
         self._reader = reader or reader_for(sys.platform)
-        self._open_trigger = trigger or _system_trigger
+        self._open_trigger = trigger or partial(open_trigger, sys.platform, _POLLING_INTERVAL)
         self._read_fingerprint = fingerprint
         self._ask_routes = ask_routes or route_asker_for(sys.platform)
         # the last answers, those of the last questions at the end
@@ -224,10 +225,6 @@ class SystemNetworks:
         if current != self._last:
             self._last = current
             self._wake()
-
-
-def _system_trigger() -> ChangeTrigger:
-    return open_trigger(sys.platform, _POLLING_INTERVAL)
 
 
 _of_this_run: trio.lowlevel.RunVar[SystemNetworks] = trio.lowlevel.RunVar("system networks")

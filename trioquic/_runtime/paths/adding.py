@@ -43,37 +43,17 @@ class PathAdder:
         self._networks = networks
         self._policy = policy
 
-    async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
-        """Open a socket and make a candidate path of it; see `Connection.add_path`."""
-        self._paths.reach.check_policy()
-        self._driver.life.check_open()
-        await self._driver.life.confirmed.wait()
-        self._driver.life.check_open()
-        path = await self._add(interface, local, local_port, self.server_now())
-        if self._driver.life.closing:
-            # Another task has closed meanwhile; only the supervisor may add paths to a drain.
-            self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
-            self._driver.life.check_open()
-        return path
-
-    def server_now(self) -> Remote:
-        """Where the server is to be found: at its preferred address once the connection has moved
-        there, as the original one is left for good (RFC 9000 section 9.6.2)."""
-        preferred = self._driver.core.preferred
-        if preferred.reached and preferred.address is not None:
-            return Remote(self._paths.remote.family, preferred.address)
-        return self._paths.remote
-
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
         remote = self._paths.remote
         if candidate.remote != remote.address:
             remote = Remote(remote.family, candidate.remote)
-        return await self._add(candidate.interface, candidate.local, 0, remote)
+        return await self.add(candidate.interface, candidate.local, 0, remote)
 
-    async def _add(
+    async def add(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> Path:
+        """Open a socket and make a candidate path of it."""
         socket = await self._open_socket(interface, local, local_port, remote)
         try:
             self._check_alive()

@@ -9,6 +9,7 @@ from ...causes import CloseCause
 from ...errors import PathAbandonedError, PathValidationError
 from ...paths import Path
 from ..driver import Driver
+from ..sockets.sockets import Remote
 from .adding import PathAdder
 from .path_link import PathLink
 from .path_set import PathSet
@@ -28,18 +29,35 @@ class ByHand:
 
     async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """A candidate path; see `Connection.add_path`."""
-        return await self._adder.add(interface, local, local_port)
+        self._paths.reach.check_policy()
+        self._driver.life.check_open()
+        await self._driver.life.confirmed.wait()
+        self._driver.life.check_open()
+        path = await self._adder.add(interface, local, local_port, self._server_now())
+        if self._driver.life.closing:
+            # Another task has closed meanwhile; only the supervisor may add paths to a drain.
+            self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
+            self._driver.life.check_open()
+        return path
+
+    def _server_now(self) -> Remote:
+        """Where the server is to be found: at its preferred address once the connection has moved
+        there, as the original one is left for good (RFC 9000 section 9.6.2)."""
+        preferred = self._driver.core.preferred
+        if preferred.reached and preferred.address is not None:
+            return Remote(self._paths.remote.family, preferred.address)
+        return self._paths.remote
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
         for _ in range(_MOST_TRIES):
-            server = self._adder.server_now()
+            server = self._server_now()
             try:
                 new = await self._migrate_once(interface, local, local_port)
             except PathAbandonedError:
                 # When the connection moves to the preferred address, all that leads to the original
                 # one is given up (RFC 9000 section 9.6.2), in the middle of its validation as well.
-                if self._adder.server_now() == server:
+                if self._server_now() == server:
                     raise
             else:
                 if new is not None:
@@ -53,7 +71,7 @@ class ByHand:
         has come up meanwhile."""
         standby = None if local_port else self._standby(interface, local)
         if standby is None:
-            new = await self._adder.add(interface, local, local_port)
+            new = await self.add(interface, local, local_port)
             link = self._paths.links[new.id]
         else:
             link, new = standby, standby.handle
@@ -78,7 +96,8 @@ class ByHand:
             if not moved and standby is None and not self._driver.life.over:
                 self._paths.close(new.id, cause)
         if old is not None and old is not link:
-            self._paths.let_linger(old.path_id)
+            if old.path_id in self._paths.links:
+                self._paths.lingering.add(old.path_id)
             self._paths.spawn(self._leave, old)
         return new
 

@@ -201,7 +201,7 @@ class PathLink:
         if self._last is None:
             self._last = self._snapshot(PathState.ABANDONED)
             self._socket.close()
-            self._settle(PathAbandonedError("the path was closed"))
+            self.settle(PathAbandonedError("the path was closed"))
 
     def set_active(self, active: bool) -> None:
         """The connection is on this path from now on, or is not."""
@@ -218,27 +218,21 @@ class PathLink:
             return self._active_time
         return self._active_time + trio.current_time() - self._active_since
 
-    def on_validated(self, rtt: float) -> None:
-        """A challenge was answered after `rtt` seconds."""
-        self._settle(rtt)
-
     def on_failed(self, reason: str) -> None:
         """Validation was given up."""
-        self._settle(PathValidationError(f"{self._describe()}: {reason}"))
+        way = f"path from {self._socket.local[0]} to {self._socket.remote[0]}"
+        self.settle(PathValidationError(f"{way}: {reason}"))
 
     def wake(self) -> None:
         """Wake who waits for the validation: there will be no outcome."""
         if self._settled is not None:
             self._settled.set()
 
-    def _settle(self, outcome: float | PathError) -> None:
+    def settle(self, outcome: float | PathError) -> None:
+        """A challenge was answered after so many seconds, or will not be."""
         self._outcome = outcome
         self.wake()
         self._settled = None
-
-    def _describe(self) -> str:
-        local, remote = self._socket.local, self._socket.remote
-        return f"path from {local[0]} to {remote[0]}"
 
     # -- for the public handle -------------------------------------------------------------------
 

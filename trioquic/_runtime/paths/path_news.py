@@ -7,25 +7,12 @@ for the supervisor to look again.
 import errno
 from collections.abc import Mapping
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
 from ... import events as public
-from ..._protocol.events import (
-    ConnectionIdsAvailable,
-    Event,
-    Migrated,
-    PathDegraded,
-    PathMisled,
-    PathRecovered,
-    PathReset,
-    PathSilent,
-    PathValidated,
-    PreferredAddressSettled,
-    ServerMoved,
-    ValidationFailed,
-)
+from ..._protocol import events as core
 from ..._protocol.path.refusal import PathRefusedError
 from ...causes import CloseCause, MigrationCause, Refusal
 from ...errors import MigrationNotAllowedError, QuicError
@@ -45,6 +32,16 @@ _NO_WAY = (
     errno.ENXIO,
 )
 _BETWEEN_TROUBLES = 0.1  # seconds
+_TRIGGERS: Final[dict[type[core.PathEvent], Trigger]] = {
+    core.PathValidated: Trigger.VALIDATED,
+    core.ValidationFailed: Trigger.VALIDATION_FAILED,
+    core.PathReset: Trigger.RESET,
+    core.PathMisled: Trigger.MISLED,
+    core.ServerMoved: Trigger.SERVER_MOVED,
+    core.PathSilent: Trigger.SILENT,
+    core.PathDegraded: Trigger.DEGRADED,
+    core.PathRecovered: Trigger.RECOVERED,
+}
 
 
 class Listener(Protocol):
@@ -69,7 +66,7 @@ class PathNews:
         self._cause, self._reason = MigrationCause.POLICY, ""
         self._trouble_until = -inf
         # the path of the last move, also if it is closed or left by now
-        self._last_active: Path | None = None
+        self.last_active: Path | None = None
 
     def attach(self, listener: Listener) -> None:
         """Somebody decides where the connection goes, and hears of all that happens to paths."""
@@ -78,16 +75,12 @@ class PathNews:
     def end(self) -> None:
         """The connection is gone, and there is no more news: let go of who would be told."""
         self._listener = None
-        self._last_active = None
-
-    def on_first(self, path: Path) -> None:
-        """The connection begins on this path."""
-        self._last_active = path
+        self.last_active = None
 
     def on_waiting(self, deadline: float, reason: str) -> None:
         """There is no path. What the connection was on before is of no interest any more."""
         self.broadcast.send(public.WaitingForPath(deadline=deadline, reason=reason))
-        self._last_active = None
+        self.last_active = None
 
     def on_opened(self, path: Path) -> None:
         """There is another path."""
@@ -115,56 +108,38 @@ class PathNews:
 
     # -- from the core ---------------------------------------------------------------------------
 
-    def on_path_event(self, event: Event) -> None:
+    def on_path_event(self, event: core.Event) -> None:
         """Turn one of the core's events into a public one, or into a reason to look."""
         match event:
-            case ConnectionIdsAvailable():
+            case core.ConnectionIdsAvailable():
                 # paths are possible now that were not before
                 self._hear(Trigger.IDS)
-            case PreferredAddressSettled(used=used, reason=reason):
+            case core.PreferredAddressSettled(used=used, reason=reason):
                 self.broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
-            case PathReset(path_id=number):
-                # that it is closed is told by who closes it
-                self._hear(Trigger.RESET, number)
-            case PathMisled(path_id=number):
-                self._hear(Trigger.MISLED, number)
-            case PathSilent(path_id=number):
-                self._hear(Trigger.SILENT, number)
-            case Migrated(old=old, new=new):
+            case core.Migrated(old=old, new=new):
                 self._moved(old, new)
-            case (
-                PathValidated(path_id=number)
-                | ValidationFailed(path_id=number)
-                | PathDegraded(path_id=number)
-                | PathRecovered(path_id=number)
-                | ServerMoved(path_id=number)
-            ) if number in self._links:
+            # not about one that is closed already
+            case core.PathEvent(path_id=number) if number in self._links:
                 self._tell(event, self._links[number])
-            case _:
-                # About a path that is closed already.
-                return
 
-    def _tell(self, event: Event, link: PathLink) -> None:
-        path = link.handle
+    def _tell(self, event: core.PathEvent, link: PathLink) -> None:
+        told: public.PathEvent | None = None
         match event:
-            case PathValidated(rtt=rtt):
-                link.on_validated(rtt)
-                self._hear(Trigger.VALIDATED, link.path_id)
-                self.broadcast.send(public.PathValidated(path=path, rtt=rtt))
-            case ValidationFailed(reason=reason):
+            case core.PathValidated(rtt=rtt):
+                link.settle(rtt)
+                told = public.PathValidated(path=link.handle, rtt=rtt)
+            case core.ValidationFailed(reason=reason):
                 link.on_failed(reason)
-                self._hear(Trigger.VALIDATION_FAILED, link.path_id)
-                self.broadcast.send(public.ValidationFailed(path=path, reason=reason))
-            case PathDegraded():
-                self._hear(Trigger.DEGRADED, link.path_id)
-                self.broadcast.send(public.PathDegraded(path=path))
-            case PathRecovered(degraded=degraded):
-                self._hear(Trigger.RECOVERED, link.path_id)
-                if degraded:
-                    self.broadcast.send(public.PathRecovered(path=path))
-            case ServerMoved():
-                self._hear(Trigger.SERVER_MOVED, link.path_id)
-                self.broadcast.send(public.ServerMoved(path=path))
+                told = public.ValidationFailed(path=link.handle, reason=reason)
+            case core.PathDegraded():
+                told = public.PathDegraded(path=link.handle)
+            case core.PathRecovered(degraded=True):
+                told = public.PathRecovered(path=link.handle)
+            case core.ServerMoved():
+                told = public.ServerMoved(path=link.handle)
+        self._hear(_TRIGGERS[type(event)], link.path_id)
+        if told is not None:
+            self.broadcast.send(told)
 
     def _moved(self, old: int, new: int) -> None:
         link, left = self._links.get(new), self._links.get(old)
@@ -176,13 +151,13 @@ class PathNews:
         self._hear(Trigger.MOVED, new)
         self.broadcast.send(
             public.Migrated(
-                old=self._last_active if left is None else left.handle,
+                old=self.last_active if left is None else left.handle,
                 new=link.handle,
                 cause=self._cause,
                 reason=self._reason,
             )
         )
-        self._last_active = link.handle
+        self.last_active = link.handle
 
     def on_socket_error(self, path_id: int, error: OSError) -> None:
         """The active path has no way out, says the system: a reason to look at the networks and to

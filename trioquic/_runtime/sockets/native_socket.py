@@ -133,22 +133,20 @@ class NativeSocket(DatagramSocket):
         for name in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._try_option(socket.SOL_SOCKET, name, _KERNEL_BUFFER)
         if platform in _DONT_FRAGMENT:
-            for_ipv4, for_ipv6 = _DONT_FRAGMENT[platform]
-            if self._ipv6:
-                self._try_option(socket.IPPROTO_IPV6, for_ipv6, 1)
-            else:
-                self._try_option(socket.IPPROTO_IP, for_ipv4, 1)
+            self._try_ip_option(*_DONT_FRAGMENT[platform], 1)
         if not self._messages:
             return
-        if self._ipv6:
-            self._try_option(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
-            self._try_option(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
-        else:
-            self._try_option(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
-            self._try_option(socket.IPPROTO_IP, _IP_RECVTOS, 1)
+        self._try_ip_option(_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
+        self._try_ip_option(_IP_RECVTOS, _IPV6_RECVTCLASS, 1)
         # 0 means "not by default": each send says itself whether it has segments
         self._can_segment = self._try_option(_SOL_UDP, _UDP_SEGMENT, 0)
         self._segmentation = self._can_segment
+
+    def _try_ip_option(self, for_ipv4: int, for_ipv6: int, value: int) -> None:
+        if self._ipv6:
+            self._try_option(socket.IPPROTO_IPV6, for_ipv6, value)
+        else:
+            self._try_option(socket.IPPROTO_IP, for_ipv4, value)
 
     def _try_option(self, level: int, name: int, value: int) -> bool:
         try:
@@ -304,10 +302,7 @@ class NativeSocket(DatagramSocket):
 
     def _set_ecn(self, ecn: int) -> None:
         self._ecn = ecn
-        if self._ipv6:
-            self._try_option(socket.IPPROTO_IPV6, _IPV6_TCLASS, ecn)
-        else:
-            self._try_option(socket.IPPROTO_IP, socket.IP_TOS, ecn)
+        self._try_ip_option(socket.IP_TOS, _IPV6_TCLASS, ecn)
 
     async def send(self, batch: Batch) -> None:
         while not self.send_nowait(batch):

@@ -89,7 +89,6 @@ class DatagramChannel:
         data = driver.core.datagrams.take()
         if data is not None:
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return data
         while data is None:
             driver.life.check_open()
             await driver.waiters.wait(Reason.DATAGRAM)

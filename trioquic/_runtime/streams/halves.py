@@ -102,7 +102,6 @@ class SendingHalf(NumberedStream):
             self._driver.timer.soon()
             if position == len(content):
                 await trio.lowlevel.cancel_shielded_checkpoint()
-                return
             while position < len(content):
                 await self._wait_for_room()
                 position += streams.write(self._stream_id, content, position)
@@ -210,7 +209,6 @@ class ReceivingHalf(NumberedStream):
             data = self._take(most)
             if data is not None:
                 await trio.lowlevel.cancel_shielded_checkpoint()
-                return data
             while data is None:
                 await self._driver.readers.wait(self._stream_id)
                 data = self._take(most)

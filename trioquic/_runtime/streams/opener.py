@@ -29,7 +29,6 @@ class StreamOpener:
         stream_id = driver.core.streams.open(bidirectional)
         if stream_id >= 0:
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return stream_id
         while stream_id < 0:
             await self._wait_for_credit(bidirectional)
             stream_id = driver.core.streams.open(bidirectional)

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from ...networks import Interface, Route
+from ...networks import Interface, Route, is_own
 from ...paths import Address
 from .interface_binding import InterfaceBinder, try_to_bind
 
@@ -53,25 +53,13 @@ def _routes_to(
     make_socket: MakeSocket,
 ) -> Iterable[Route]:
     remote, port = server
-    plain, _, zone = remote.partition("%")
-    address = ipaddress.ip_address(plain)
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    usable = [
-        interface
-        for interface in interfaces
-        if interface.up and any(a.version == address.version for a in interface.addresses)
-        if zone in ("", interface.name, str(interface.index))
-    ]
-    if not usable:
+    usable, near = usable_for(remote, interfaces)
+    if near or not usable:
         # A system without IPv6 makes no socket of it, which is no reason to know nothing of IPv4.
+        yield from near
         return
-    own = any(a.address == str(address) for i in interfaces for a in i.addresses)
-    if own or address.is_loopback or address.is_link_local:
-        # this machine itself, or a neighbour: which link it is on is no matter of routes
-        for interface in usable:
-            yield Route(remote=remote, interface=interface.name, chosen=bool(zone))
-        return
-    to = (plain, port or _ANY_PORT)
+    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
+    to = (remote.partition("%")[0], port or _ANY_PORT)
     source = _source_to(family, to, make_socket)
     for interface in usable:
         chosen = any(a.address == source for a in interface.addresses)
@@ -82,6 +70,25 @@ def _routes_to(
                 source=source if chosen else None,
                 chosen=chosen,
             )
+
+
+def usable_for(remote: str, interfaces: Sequence[Interface]) -> tuple[list[Interface], list[Route]]:
+    """The interfaces that may lead to an address, and what need not be asked: routes to this
+    machine itself or a neighbour, as which link that is on is no matter of routes."""
+    plain, _, zone = remote.partition("%")
+    address = ipaddress.ip_address(plain)
+    usable = [
+        interface
+        for interface in interfaces
+        if interface.up and any(a.version == address.version for a in interface.addresses)
+        if zone in ("", interface.name, str(interface.index))
+    ]
+    near = address.is_link_local or is_own(str(address), interfaces)
+    return usable, [
+        Route(remote=remote, interface=interface.name, chosen=bool(zone))
+        for interface in usable
+        if near
+    ]
 
 
 def _source_to(family: int, server: Address, make_socket: MakeSocket) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ...networks import Interface, Route
 from ...paths import Address
+from .probed_routes import usable_for
 
 _AF_INET: Final = 2
 _AF_INET6: Final = 23
@@ -47,27 +48,18 @@ def windows_routes(
 
 
 def _routes_to(library: Any, interfaces: Sequence[Interface], remote: str) -> Iterable[Route]:
-    plain, _, zone = remote.partition("%")
-    address = ipaddress.ip_address(plain)
-    usable = [
-        (interface, interface.index)
-        for interface in interfaces
-        if interface.up and interface.index is not None
-        if any(a.version == address.version for a in interface.addresses)
-        if zone in ("", interface.name, str(interface.index))
-    ]
-    own = any(a.address == str(address) for i in interfaces for a in i.addresses)
-    if own or address.is_loopback or address.is_link_local:
-        # this machine itself, or a neighbour: which link it is on is no matter of routes
-        for interface, _ in usable:
-            yield Route(remote=remote, interface=interface.name, chosen=bool(zone))
+    usable, near = usable_for(remote, interfaces)
+    if near:
+        yield from near
         return
+    address = ipaddress.ip_address(remote.partition("%")[0])
     system = _best_route(library, address, 0)
-    for interface, index in usable:
-        route = _best_route(library, address, index)
+    for interface in usable:
+        index = interface.index
+        if index is None:
+            continue
         chosen = system is not None and system[0] == index
-        if system is not None and chosen:
-            route = system
+        route = system if chosen else _best_route(library, address, index)
         if route is not None and route[0] == index:
             metric = route[1] + _interface_metric(library, address.version, index)
             source = route[2] if chosen else None
