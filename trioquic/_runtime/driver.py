@@ -49,40 +49,26 @@ from .waiting import EventWaiters, Reason, StreamWaiters
 
 _BLOCKED_PAUSE: Final = 0.001
 
-
 Keep = Callable[[TicketReceived | TokenReceived], None]
 """Is told of what a later connection can use."""
 
 
 class PumpedLink(Protocol):
-    """What the driver needs of one path at work."""
+    """What the driver needs of one path at work, a `PathLink`."""
 
     @property
-    def blocked(self) -> bool:
-        """Whether the socket has still to take what it was given."""
-        ...
-
-    def pump(self, now: float) -> None:
-        """Send what the core has for this path."""
-
-    def wake(self) -> None:
-        """Wake the tasks that wait for the path's validation."""
-
-    def read_waiting(self) -> None:
-        """Take in what waits in the socket."""
+    def blocked(self) -> bool: ...
+    def pump(self, now: float) -> None: ...
+    def wake(self) -> None: ...
+    def read_waiting(self) -> None: ...
 
 
 class PathListener(Protocol):
-    """Who has the paths at work, and is told what happens to them."""
+    """Who has the paths at work, and is told what happens to them: `PathSet`."""
 
     @property
-    def links(self) -> Mapping[int, PumpedLink]:
-        """The paths at work, by number."""
-        ...
-
-    def on_path_event(self, event: Event) -> None:
-        """One of the core's path events, in order."""
-
+    def links(self) -> Mapping[int, PumpedLink]: ...
+    def on_path_event(self, event: Event) -> None: ...
     def on_woken(self) -> bool:
         """Nobody listened for a while. Whether somebody looks at the networks now, and says with
         `Driver.release` that sending may go on."""

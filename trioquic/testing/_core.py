@@ -59,10 +59,6 @@ class Core:
             raise RuntimeError("the network is not running")
         return self._nursery
 
-    def now(self) -> float:
-        """The time on trio's clock, in seconds."""
-        return trio.current_time()
-
     async def _run(self) -> None:
         """Deliver what is due, and sleep until the next datagram."""
         while True:
@@ -77,7 +73,8 @@ class Core:
 
     def schedule(self, flight: DatagramInFlight, arrive: Arrive) -> bool:
         """Call `arrive` at the flight's time; False if there is no room for one more."""
-        if flight.time <= self.now() and not (self._heap and self._heap[0][0] <= flight.time):
+        earliest = self._heap[0][0] if self._heap else math.inf
+        if flight.time <= trio.current_time() and flight.time < earliest:
             arrive(flight)
             return True
         if len(self._heap) >= MAX_IN_FLIGHT or self._nursery is None:

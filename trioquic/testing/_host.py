@@ -116,7 +116,7 @@ class Interface(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
         """Replace the prefixes that lead through this interface; None: all addresses do. Raises
         ValueError for what is no prefix."""
         self._routes = _parsed(prefixes)
-        self.host._routes_changed()
+        self.host._networks.notify()
 
     def add_address(self, address: str) -> None:
         """Add an address, with or without prefix length ("192.0.2.7", "2001:db8::7/64").
@@ -353,9 +353,6 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
         self._networks.update(interface._shown() for interface in self._interfaces.values())
 
     # Addresses and routes
-
-    def _routes_changed(self) -> None:
-        self._networks.notify()
 
     def _owner_of(self, address: str) -> Interface | None:
         return next((i for i in self._interfaces.values() if address in i.addresses), None)

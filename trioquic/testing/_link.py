@@ -153,18 +153,14 @@ class LinkDirection(metaclass=NoPublicConstructor, made_by="Host.add_interface")
         chances = (draw(), draw(), draw(), draw(), draw(), draw())
         if self._blackholed or (self._cut_at is not None and index >= self._cut_at):
             self._drop(flight, Fate.BLACKHOLED)
-            return
-        if self._filters and not self._pass_filters(flight, index):
+        elif self._filters and not self._pass_filters(flight, index):
             self._drop(flight, Fate.FILTERED)
-            return
-        size = len(flight.payload) + overhead(flight.destination[0])
-        if size > self._profile.mtu:
+        elif (size := len(flight.payload) + overhead(flight.destination[0])) > self._profile.mtu:
             self._drop(flight, Fate.TOO_BIG)
-            return
-        if not self._queue(flight, size):
+        elif not self._queue(flight, size):
             self._drop(flight, Fate.QUEUE_FULL)
-            return
-        self._transmit(flight, chances)
+        else:
+            self._transmit(flight, chances)
 
     def _pass_filters(self, flight: DatagramInFlight, index: int) -> bool:
         host, interface, direction = self._where

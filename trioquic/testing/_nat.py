@@ -9,6 +9,7 @@ about.
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 from ._addresses import Endpoint, canonical, family_of
 from ._core import AddressOwner, Core
@@ -19,17 +20,15 @@ MAX_CONTACTS = 1024
 FIRST_PORT = 1024
 
 
+@dataclass(slots=True, eq=False)
 class NatMapping:
     """One inside endpoint and what it looks like from outside."""
 
-    __slots__ = ("contacts", "inside", "owner", "port", "used")
-
-    def __init__(self, owner: AddressOwner, inside: Endpoint, port: int) -> None:
-        self.owner = owner
-        self.inside = inside
-        self.port = port
-        self.used = 0.0
-        self.contacts: OrderedDict[Endpoint, None] = OrderedDict()
+    owner: AddressOwner
+    inside: Endpoint
+    port: int
+    used: float = 0.0
+    contacts: OrderedDict[Endpoint, None] = field(default_factory=OrderedDict)
 
 
 class Nat:

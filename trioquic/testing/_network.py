@@ -13,7 +13,6 @@ import errno
 import socket
 from collections import Counter
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Self
 
 import trio
@@ -119,12 +118,7 @@ class SimulatedNetwork:
         self._core.start(self._nursery)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         manager = self._manager
         assert manager is not None
         self._nursery.cancel_scope.cancel()
@@ -146,7 +140,7 @@ class SimulatedNetwork:
 
     def now(self) -> float:
         """The time on trio's clock, in seconds."""
-        return self._core.now()
+        return trio.current_time()
 
 
 def _single(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -14,8 +14,7 @@ others are accepted, remembered and otherwise ignored.
 import errno
 import socket
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import trio
 
@@ -36,10 +35,6 @@ MTU_OPTIONS: Final = ((socket.IPPROTO_IP, 14), (socket.IPPROTO_IPV6, 24))
 
 MAX_PAYLOAD: Final = 65_507
 LOOPBACK_MTU: Final = 65_536
-
-
-# `type` is a property inside the class.
-ExceptionType: TypeAlias = type[BaseException]
 
 
 class SimulatedSocket(
@@ -187,12 +182,7 @@ class SimulatedSocket(
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: ExceptionType | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _check_open(self) -> None:
@@ -249,7 +239,7 @@ class SimulatedSocket(
             raise failure(errno.EMSGSIZE)
         interface, source = self._route(remote)
         self._ensure_bound()
-        now = self._host._core.now()
+        now = trio.current_time()
         refuse = partial(self._refuse, remote)
         flight = DatagramInFlight(now, (source, self._local[1]), remote, payload, refuse)
         self._host._send(flight, interface)

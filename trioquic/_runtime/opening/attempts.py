@@ -27,11 +27,11 @@ class HandshakeAttempt(NamedTuple):
 class RunningAttempt:
     """One that is under way."""
 
-    def __init__(self, way: WayToServer) -> None:
-        self.way = way
+    def __init__(self, attempt: HandshakeAttempt) -> None:
+        self.attempt = attempt
         self.scope = trio.CancelScope()
         # the interface that its socket is on, once that is known, and whether that is a tunnel
-        self.interface = way.interface
+        self.interface = attempt.way.interface
         self.in_tunnel = False
         # from its first datagram on
         self.task: ConnectionTask | None = None
@@ -58,12 +58,11 @@ class Attempts:
         self.running: list[RunningAttempt] = []
         self._beginnings: Counter[WayToServer] = Counter()
 
-    def begin(self) -> tuple[HandshakeAttempt, RunningAttempt]:
+    def begin(self) -> RunningAttempt:
         """The next attempt has its turn."""
-        attempt = self.waiting.pop(0)
-        running = RunningAttempt(attempt.way)
+        running = RunningAttempt(self.waiting.pop(0))
         self.running.append(running)
-        return attempt, running
+        return running
 
     def note_begun(self, way: WayToServer) -> None:
         """Something is sent there from now on."""
@@ -73,18 +72,14 @@ class Attempts:
         """The way came to nothing, and not because it was left: it need not be tried again."""
         self._beginnings[way] = _MOST_BEGINNINGS
 
-    def put_first(self, attempt: HandshakeAttempt) -> None:
-        """This one is the next."""
-        self.waiting.insert(0, attempt)
-
     def replace(self, ways: Sequence[WayToServer]) -> bool:
         """These are the ways now. What waits on another has lost its turn; what is under way goes
         on. Whether there is one that did not wait before, and that is worth a try."""
         there = {attempt.way: attempt for attempt in self.waiting}
         going = [running for running in self.running if not running.left]
         # a way that the system chose may lead over the same interface
-        busy = {running.way for running in going}
-        busy |= {WayToServer(running.way.remote, running.interface) for running in going}
+        busy = {running.attempt.way for running in going}
+        busy |= {r.attempt.way._replace(interface=r.interface) for r in going}
         self.waiting = [
             there.get(way) or HandshakeAttempt(way)
             for way in ways

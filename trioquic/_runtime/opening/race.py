@@ -105,7 +105,7 @@ class HappyEyeballs:
         if self._one_address and not self._widens and not self._follows:
             self._alone = True
             while waiting:
-                await self._try(*self._attempts.begin())
+                await self._try(self._attempts.begin())
         else:
             await self._run_several()
         if self._result is None:
@@ -145,7 +145,7 @@ class HappyEyeballs:
                 shut = self._refused >= _MANY_REFUSED
                 pause = 0.0 if shut else self._plan.transport.attempt_delay
                 self._started = True
-                nursery.start_soon(self._try_beside, *attempts.begin())
+                nursery.start_soon(self._try_beside, attempts.begin())
             with trio.move_on_after(pause):
                 await self._news.wait()
 
@@ -162,7 +162,9 @@ class HappyEyeballs:
         if self._result is not None:
             return
         ways = self._ways()
-        going = any(each.way.interface is None for each in self._attempts.running if not each.left)
+        going = any(
+            each.attempt.way.interface is None for each in self._attempts.running if not each.left
+        )
         new = self._attempts.replace(ways)
         self._plan_ways(ways, started=going)
         if new or self._widens:
@@ -196,18 +198,18 @@ class HappyEyeballs:
         ]
         self._attempts.waiting[1:1] = others
 
-    async def _try_beside(self, attempt: HandshakeAttempt, running: RunningAttempt) -> None:
+    async def _try_beside(self, running: RunningAttempt) -> None:
         try:
             with running.scope:
-                await self._try(attempt, running)
+                await self._try(running)
         finally:
             self._in_tunnel |= running.heard_inside
             self._attempts.running.remove(running)
             self._news.set()
 
-    async def _try(self, attempt: HandshakeAttempt, running: RunningAttempt) -> None:
+    async def _try(self, running: RunningAttempt) -> None:
         """Try one way; with success, until the connection ends."""
-        plan, way = self._plan, attempt.way
+        plan, attempt, way = self._plan, running.attempt, running.attempt.way
         if self._follows and self._tunnel.look_again(self._was_in_tunnel):
             self._on_networks()
         try:
@@ -225,7 +227,7 @@ class HappyEyeballs:
         except OSError as error:
             self._end(error, running)
             return
-        running.way, running.task, running.interface = attempt.way, task, interface
+        running.attempt, running.task, running.interface = attempt, task, interface
         # a tunnel may have come up since this was planned
         if self._tunnel.leads_outside(interface):
             running.leave()
@@ -238,7 +240,7 @@ class HappyEyeballs:
             attempt.beside,
         )
         if failure is not None:
-            self._on_failed(attempt, task, failure, running)
+            self._on_failed(running, task, failure)
 
     def _note_interface(self, connected: DatagramSocket) -> str | None:
         """The name of the interface that a socket is on. It is closed when this raises."""
@@ -254,19 +256,16 @@ class HappyEyeballs:
         return name
 
     def _on_failed(
-        self,
-        attempt: HandshakeAttempt,
-        task: ConnectionTask,
-        failure: HandshakeError,
-        running: RunningAttempt,
+        self, running: RunningAttempt, task: ConnectionTask, failure: HandshakeError
     ) -> None:
         if task.alternative_version and not running.left:
             # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning
-            self._attempts.put_first(attempt._replace(version=task.alternative_version))
+            again = running.attempt._replace(version=task.alternative_version)
+            self._attempts.waiting.insert(0, again)
             return
         self._failures.append(failure)
         if not running.left:
-            self._attempts.note_failed(attempt.way)
+            self._attempts.note_failed(running.attempt.way)
         if is_final(failure, task.hearsay):
             self._end(summary(self._plan, self._failures), running)
 

@@ -40,27 +40,15 @@ _LAST_WORDS = 0.5
 
 
 class Owner(Protocol):
-    """Who has the paths of a connection, and the nursery of their tasks."""
+    """Who has the paths of a connection, and the nursery of their tasks: `PathSet`."""
 
     @property
-    def links(self) -> Mapping[int, "PathLink"]:
-        """The paths at work, by number."""
-        ...
-
-    def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Start a task of a path."""
-
-    def on_socket_error(self, path_id: int, error: OSError) -> None:
-        """A path's socket reports an error."""
-
-    def close(self, path_id: int, cause: CloseCause, reason: str = "") -> None:
-        """Give a path up."""
-
-    def migrate_to(self, path: Path) -> None:
-        """Move the connection to a path, as the application wants."""
-
-    def asking(self, link: "PathLink") -> AbstractContextManager[None]:
-        """While a path is asked for the application, which waits for the answer."""
+    def links(self) -> Mapping[int, "PathLink"]: ...
+    def spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None: ...
+    def on_socket_error(self, path_id: int, error: OSError) -> None: ...
+    def close(self, path_id: int, cause: CloseCause, reason: str = "") -> None: ...
+    def migrate_to(self, path: Path) -> None: ...
+    def asking(self, link: "PathLink") -> AbstractContextManager[None]: ...
 
 
 class PathLink:

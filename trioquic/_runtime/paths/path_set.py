@@ -273,5 +273,5 @@ class PathSet:
             self.news.on_socket_error(path_id, error)
 
     def on_woken(self) -> bool:
-        """Nobody listened for a while; whether somebody looks at the networks now."""
+        """See `PathListener`."""
         return self.news.on_woken()

@@ -20,18 +20,9 @@ from typing import Final
 
 import trio
 
+from ..._protocol import events
 from ..._protocol.config import ACK_DELAY_EXPONENT
 from ..._protocol.connection import CoreStatistics
-from ..._protocol.events import (
-    Event,
-    HandshakeCompleted,
-    HandshakeConfirmed,
-    PathRecovered,
-    PathSilent,
-    PathValidated,
-    Terminated,
-    ValidationFailed,
-)
 from ..._protocol.machine import Label
 from ..._protocol.path.state import PathState, RoleInput
 from ..._protocol.recovery.congestion import UNLIMITED
@@ -67,7 +58,7 @@ def open_trace(config: TransportConfig, original_id: bytes) -> "TraceWriter | No
 
 
 class TraceWriter:
-    """The observer of one core, and what the runtime adds."""
+    """The observer of one core, and what the runtime adds. `Observer` says what it is told."""
 
     def __init__(
         self, directory: StrPath, limit: int, original_id: bytes, clock: Callable[[], float]
@@ -85,7 +76,7 @@ class TraceWriter:
         self._arriving = -1
         # whether any path has ever been the active one
         self._was_active = False
-        self._figures: dict[int, tuple[float | int, ...]] = {}
+        self._figures: dict[int, dict[str, object]] = {}
         self._packets_omitted = 0
         self._events_omitted = 0
         self._full = False
@@ -96,7 +87,6 @@ class TraceWriter:
     def packet_sent(
         self, now: float, path_id: int, space: int, number: int, size: int, payload: bytes
     ) -> None:
-        """Of the core: see `Observer`."""
         if now > self._now:
             self._set_time(now)
         record = describe_packet_untrusted(
@@ -108,7 +98,6 @@ class TraceWriter:
     def packet_received(
         self, now: float, path_id: int, space: int, number: int, size: int, payload: bytes
     ) -> None:
-        """Of the core: see `Observer`."""
         if now > self._now:
             self._set_time(now)
         record = describe_packet_untrusted(
@@ -128,13 +117,11 @@ class TraceWriter:
             self._packets_omitted += 1
 
     def answer_received(self, path_id: int, kind: int, size: int) -> None:
-        """Of the core: see `Observer`."""
         name = "retry" if kind == RETRY_PACKET else "version_negotiation"
         data = {"header": {"packet_type": name}, "raw": {"length": size}}
         self._event("quic:packet_received", data, path_id)
 
     def packet_lost(self, path_id: int, space: int, number: int, reordered: bool) -> None:
-        """Of the core: see `Observer`."""
         data = {
             "header": {"packet_type": PACKET_TYPES[space], "packet_number": number},
             "trigger": "reordering_threshold" if reordered else "time_threshold",
@@ -142,21 +129,7 @@ class TraceWriter:
         self._event("quic:packet_lost", data, path_id, frequent=True)
 
     def recovery_updated(self, path: PathRecovery) -> None:
-        """Of the core: see `Observer`."""
         rtt, control = path.rtt, path.congestion
-        figures = (
-            rtt.minimum if rtt.has_sample else 0.0,
-            rtt.smoothed,
-            rtt.latest if rtt.has_sample else 0.0,
-            rtt.variation,
-            path.pto_count,
-            control.window,
-            path.bytes_in_flight,
-            control.threshold,
-        )
-        if self._figures.get(path.path_id) == figures:
-            return
-        self._figures[path.path_id] = figures
         data: dict[str, object] = {
             "pto_count": path.pto_count,
             "congestion_window": control.window,
@@ -169,6 +142,9 @@ class TraceWriter:
             data["latest_rtt"] = milliseconds(rtt.latest)
         if control.threshold != UNLIMITED:
             data["ssthresh"] = control.threshold
+        if self._figures.get(path.path_id) == data:
+            return
+        self._figures[path.path_id] = data
         self._event("quic:recovery_metrics_updated", data, path.path_id, frequent=True)
 
     # -- paths -----------------------------------------------------------------------------------
@@ -176,7 +152,6 @@ class TraceWriter:
     def path_added(
         self, path_id: int, local: Address | None, remote: Address, peer_id: bytes
     ) -> None:
-        """Of the core: see `Observer`."""
         far: dict[str, object] = endpoint(remote)
         if peer_id:
             far["connection_ids"] = [peer_id.hex()]
@@ -197,7 +172,6 @@ class TraceWriter:
         self._event("trioquic:path_closed", {"cause": cause, "reason": reason}, path_id)
 
     def path_stepped(self, path_id: int, old: PathState, new: PathState, why: Label) -> None:
-        """Of the core: see `Observer`."""
         if why is RoleInput.ACTIVATE and not self._was_active:
             # the path of the handshake
             self._was_active = True
@@ -216,7 +190,6 @@ class TraceWriter:
             self._event("quic:tuple_assigned", {"tuple_id": str(path_id)}, path_id)
 
     def datagram_size_changed(self, path_id: int, old: int, new: int) -> None:
-        """Of the core: see `Observer`."""
         self._event("quic:mtu_updated", {"old": old, "new": new}, path_id)
 
     def migrated(self, old: int, new: int, cause: str, reason: str) -> None:
@@ -244,28 +217,28 @@ class TraceWriter:
         self._event("quic:parameters_set", {"initiator": "local", **parameters_data(own)})
         self._state("attempted")
 
-    def on_event(self, event: Event, parameters: TransportParameters | None) -> None:
+    def on_event(self, event: events.Event, parameters: TransportParameters | None) -> None:
         """One of the core's events that has nothing to do with streams."""
         match event:
-            case HandshakeCompleted(alpn=alpn):
+            case events.HandshakeCompleted(alpn=alpn):
                 self._event("quic:alpn_information", {"chosen_alpn": alpn_identifier(alpn)})
                 if parameters is not None:
                     self._peer_exponent = parameters.ack_delay_exponent
                     data = {"initiator": "remote", **parameters_data(parameters)}
                     self._event("quic:parameters_set", data)
                 self._state("handshake_complete")
-            case HandshakeConfirmed():
+            case events.HandshakeConfirmed():
                 self._state("handshake_confirmed")
-            case PathValidated(path_id=number, rtt=rtt):
+            case events.PathValidated(path_id=number, rtt=rtt):
                 data = {"rtt": milliseconds(rtt)}
                 self._event("trioquic:path_validated", data, number)
-            case ValidationFailed(path_id=number, reason=reason):
+            case events.ValidationFailed(path_id=number, reason=reason):
                 self._event("trioquic:validation_failed", {"reason": reason}, number)
-            case PathSilent(path_id=number):
+            case events.PathSilent(path_id=number):
                 self._event("trioquic:path_silence_updated", {"silent": True}, number)
-            case PathRecovered(path_id=number):
+            case events.PathRecovered(path_id=number):
                 self._event("trioquic:path_silence_updated", {"silent": False}, number)
-            case Terminated():
+            case events.Terminated():
                 self._event("quic:connection_closed", closed_data(event))
                 self._state(STATE_AFTER.get(event.ending, "closing"))
 
