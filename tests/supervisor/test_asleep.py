@@ -40,10 +40,12 @@ def sent(here: Phone, since: float) -> list[str | None]:
     return [record.interface for record in records]
 
 
-def test_what_is_noticed() -> None:
+def test_what_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     offsets = iter([5.0, 5.0, 5.2, 65.2, 65.2, 60.0, 60.1])
-    noticed = asleep.Asleep(lambda: next(offsets))
-    assert [noticed.take() for _ in range(7)] == [0, 0, 0, pytest.approx(60.2), 0, 0, 0]
+    with monkeypatch.context() as patch:
+        patch.setattr(asleep, "boot_offset", lambda: next(offsets))
+        noticed = asleep.Asleep()
+        assert [noticed.take() for _ in range(7)] == [0, 0, 0, pytest.approx(60.2), 0, 0, 0]
     noticed = asleep.Asleep()
     assert [noticed.take(), noticed.take()] == [0, 0]
 

@@ -9,7 +9,6 @@ the timers that ran out say nothing about the server, as nobody listened.
 
 import sys
 import time
-from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -29,15 +28,14 @@ def boot_offset() -> float:
 class Asleep:
     """What one connection has noticed of it so far."""
 
-    __slots__ = ("_known", "_offset")
+    __slots__ = ("_known",)
 
-    def __init__(self, offset: Callable[[], float] | None = None) -> None:
-        self._offset = offset
+    def __init__(self) -> None:
         self._known = inf
 
     def take(self) -> float:
         """Seconds asleep since the last call, 0 if there was nothing worth a look."""
-        offset = boot_offset() if self._offset is None else self._offset()
+        offset = boot_offset()
         slept = offset - self._known
         if -LONG < slept < LONG:
             return 0.0

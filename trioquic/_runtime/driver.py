@@ -15,28 +15,10 @@ from typing import Final, Protocol
 
 import trio
 
+from .._protocol import events
 from .._protocol.connection import ClientConnection
 from .._protocol.errors import INTERNAL_ERROR
-from .._protocol.events import (
-    ConnectionIdsAvailable,
-    DatagramReadable,
-    DatagramSettled,
-    Event,
-    HandshakeCompleted,
-    HandshakeConfirmed,
-    Migrated,
-    PathEvent,
-    PreferredAddressSettled,
-    ServerHeard,
-    ServerSilent,
-    StreamOpened,
-    StreamReadable,
-    StreamsAvailable,
-    StreamWritable,
-    Terminated,
-    TicketReceived,
-    TokenReceived,
-)
+from .._protocol.events import Event, StreamOpened, StreamReadable, StreamsAvailable, StreamWritable
 from .._protocol.lifetime import CoreState
 from .._protocol.tls.state import EarlyData
 from .asleep import LONG, Asleep
@@ -49,7 +31,7 @@ from .waiting import EventWaiters, Reason, StreamWaiters
 
 _BLOCKED_PAUSE: Final = 0.001
 
-Keep = Callable[[TicketReceived | TokenReceived], None]
+Keep = Callable[[events.TicketReceived | events.TokenReceived], None]
 """Is told of what a later connection can use."""
 
 
@@ -83,7 +65,7 @@ class Driver:
         core: ClientConnection,
         trace: TraceWriter | None,
         drain_timeout: float,
-        assumed: HandshakeCompleted | None,
+        assumed: events.HandshakeCompleted | None,
     ) -> None:
         self.core = core
         self.trace = trace
@@ -307,27 +289,27 @@ class Driver:
 
     def _on_rare_event(self, event: Event) -> None:
         match event:
-            case PathEvent() | Migrated() | PreferredAddressSettled():
+            case events.PathEvent() | events.Migrated() | events.PreferredAddressSettled():
                 if self.listener is not None:
                     self.listener.on_path_event(event)
-            case ConnectionIdsAvailable():
+            case events.ConnectionIdsAvailable():
                 self.waiters.wake(Reason.SPARE_ID)
                 if self.listener is not None:
                     self.listener.on_path_event(event)
-            case DatagramReadable():
+            case events.DatagramReadable():
                 self.waiters.wake_one(Reason.DATAGRAM)
-            case DatagramSettled():
+            case events.DatagramSettled():
                 self.waiters.wake(Reason.SETTLED)
-            case TicketReceived() | TokenReceived():
+            case events.TicketReceived() | events.TokenReceived():
                 if self._keep is not None:
                     self._keep(event)
-            case ServerSilent() | ServerHeard():
+            case events.ServerSilent() | events.ServerHeard():
                 self.waiters.wake(Reason.HEALTH)
-            case HandshakeCompleted():
+            case events.HandshakeCompleted():
                 self.life.on_completed(event)
-            case HandshakeConfirmed():
+            case events.HandshakeConfirmed():
                 self.life.on_confirmed()
                 self.waiters.wake(Reason.ARRIVED)
-            case Terminated():
+            case events.Terminated():
                 self.life.on_terminated(event, self.core.active_path < 0)
                 self._wake_everyone()

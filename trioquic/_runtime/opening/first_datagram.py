@@ -95,11 +95,8 @@ class FirstDatagram:
     def _where_taken(
         self, attempt: HandshakeAttempt, ticket: Resumption
     ) -> HandshakeAttempt | None:
+        wanted = ticket.address, attempt.way.interface, attempt.version
         for other in self._attempts.waiting:
-            if (
-                other.way.remote.address[0] == ticket.address
-                and other.way.interface == attempt.way.interface
-                and other.version == attempt.version
-            ):
+            if (other.way.remote.address[0], other.way.interface, other.version) == wanted:
                 return other
         return None

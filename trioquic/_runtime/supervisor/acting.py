@@ -10,23 +10,10 @@ from typing import Final
 
 import trio
 
+from ... import policy
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ...causes import CloseCause, MigrationCause
 from ...errors import LocalAddressError, MigrationNotAllowedError, QuicError
-from ...policy import (
-    Action,
-    CallServerBack,
-    Candidate,
-    Challenge,
-    ClosePath,
-    Decision,
-    Migrate,
-    MissConnectionID,
-    OpenAndMigrate,
-    OpenPath,
-    Suspend,
-    View,
-)
 from ..driver import Driver
 from ..paths.adding import PathAdder
 from ..paths.path_set import PathSet
@@ -65,7 +52,7 @@ class Actor:
             self.interrupted = True
             self._opening.cancel()
 
-    async def carry_out(self, decision: Decision, view: View) -> bool:
+    async def carry_out(self, decision: policy.Decision, view: policy.View) -> bool:
         """One action after the other. False: a path could not be opened, and nothing else may
         happen when that may be tried again; or the rest is out of date."""
         self.interrupted, done = False, True
@@ -73,38 +60,38 @@ class Actor:
             done &= await self._take(action, view)
             if self.interrupted or self._driver.life.ended:
                 return False
-        self._report_missed(decision.of(MissConnectionID))
+        self._report_missed(decision.of(policy.MissConnectionID))
         return done
 
-    async def _take(self, action: Action, view: View) -> bool:
+    async def _take(self, action: policy.Action, view: policy.View) -> bool:
         match action:
-            case ClosePath():
+            case policy.ClosePath():
                 self._paths.close(action.path, action.cause, action.reason)
-            case CallServerBack():
+            case policy.CallServerBack():
                 self._memory.on_called_back()
                 self._driver.core.ping()
                 self._driver.flush()
-            case Suspend():
+            case policy.Suspend():
                 self._paths.suspend(view.lost or CloseCause.POLICY.value)
-            case Migrate():
+            case policy.Migrate():
                 self._move(action.path, action, action.unvalidated)
                 if action.unvalidated:
                     self._challenge(action.path)
-            case Challenge():
+            case policy.Challenge():
                 if not self._is_challenged(action.path):
                     self._challenge(action.path)
-            case OpenPath() | OpenAndMigrate():
+            case policy.OpenPath() | policy.OpenAndMigrate():
                 if not self._leads_to_server(action.candidate):
                     return True
                 opened = await self._open(action.candidate)
                 if opened is None:
                     return False
-                if isinstance(action, OpenAndMigrate) and not self.interrupted:
+                if isinstance(action, policy.OpenAndMigrate) and not self.interrupted:
                     self._move(opened, action, unvalidated=True)
                 self._challenge(opened)
         return True
 
-    def ask_everywhere(self, view: View) -> None:
+    def ask_everywhere(self, view: policy.View) -> None:
         """Challenge every path: whatever was known may be so no more."""
         live = self._driver.core.live_paths()
         for path in view.paths:
@@ -114,7 +101,7 @@ class Actor:
                 self._challenge(path.id)
         self._driver.flush()
 
-    async def _open(self, candidate: Candidate) -> int | None:
+    async def _open(self, candidate: policy.Candidate) -> int | None:
         """A path of a candidate; None, and a note of why, when it cannot be had."""
         if self._driver.held:
             return None
@@ -138,7 +125,7 @@ class Actor:
         self._memory.of(path.id).on_opened(way, trio.current_time())
         return path.id
 
-    def _leads_to_server(self, candidate: Candidate) -> bool:
+    def _leads_to_server(self, candidate: policy.Candidate) -> bool:
         """Whether it does: the server has no other addresses (section 9). One of an application's
         policy that does not is refused, and the policy is not asked again for that reason."""
         if candidate.remote in (self._paths.remote.address, self._driver.core.preferred.address):
@@ -160,7 +147,9 @@ class Actor:
             return
         self._driver.flush()
 
-    def _move(self, number: int, move: Migrate | OpenAndMigrate, unvalidated: bool) -> None:
+    def _move(
+        self, number: int, move: policy.Migrate | policy.OpenAndMigrate, unvalidated: bool
+    ) -> None:
         old = self._driver.core.active_path
         if number == old:
             return
@@ -175,7 +164,7 @@ class Actor:
         elif old >= 0 and move.cause in _BY_CHOICE:
             self._memory.on_returned(trio.current_time())
 
-    def _report_missed(self, missed: tuple[MissConnectionID, ...]) -> None:
+    def _report_missed(self, missed: tuple[policy.MissConnectionID, ...]) -> None:
         """Say once what cannot be probed for want of a connection ID (section 9.5)."""
         candidates = [action.candidate for action in missed]
         ways = {f"from {way.local} to {way.remote[0]}": None for way in candidates}

@@ -213,7 +213,8 @@ def _routes_to(
     usable = [
         (interface, interface.index, sources)
         for interface in interfaces
-        if interface.up and interface.index is not None and _in_zone(interface, zone)
+        if interface.up and interface.index is not None
+        if zone in ("", interface.name, str(interface.index))
         if (sources := [a.address for a in interface.addresses if a.version == version])
     ]
     system = None
@@ -246,10 +247,6 @@ def _routes_to(
 def _name_of(interfaces: Sequence[Interface], index: int) -> str:
     known = next((interface.name for interface in interfaces if interface.index == index), None)
     return socket.if_indextoname(index) if known is None else known
-
-
-def _in_zone(interface: Interface, zone: str) -> bool:
-    return zone in ("", interface.name, str(interface.index))
 
 
 def _metric_over(sock: socket.socket, family: int, server: Address, index: int) -> int | None:

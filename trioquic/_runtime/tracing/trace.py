@@ -32,17 +32,8 @@ from ..._protocol.wire.packets import RETRY_PACKET
 from ..._protocol.wire.transport_parameters import TransportParameters
 from ...config import StrPath, TransportConfig
 from ...paths import Address
+from . import trace_terms as terms
 from .trace_file import TraceFile
-from .trace_terms import (
-    PROGRESS,
-    STATE_AFTER,
-    alpn_identifier,
-    closed_data,
-    endpoint,
-    first_record,
-    milliseconds,
-    parameters_data,
-)
 
 # What packets leave of the limit to other records, and all of them to the last one.
 _SHARE_OF_EVENTS: Final = 8
@@ -80,7 +71,7 @@ class TraceWriter:
         self._packets_omitted = 0
         self._events_omitted = 0
         self._full = False
-        self._file.add(f"\x1e{json.dumps(first_record(name))}\n", 0)
+        self._file.add(f"\x1e{json.dumps(terms.first_record(name))}\n", 0)
 
     # -- packets ---------------------------------------------------------------------------------
 
@@ -136,10 +127,10 @@ class TraceWriter:
             "bytes_in_flight": path.bytes_in_flight,
         }
         if rtt.has_sample:
-            data["smoothed_rtt"] = milliseconds(rtt.smoothed)
-            data["rtt_variance"] = milliseconds(rtt.variation)
-            data["min_rtt"] = milliseconds(rtt.minimum)
-            data["latest_rtt"] = milliseconds(rtt.latest)
+            data["smoothed_rtt"] = terms.milliseconds(rtt.smoothed)
+            data["rtt_variance"] = terms.milliseconds(rtt.variation)
+            data["min_rtt"] = terms.milliseconds(rtt.minimum)
+            data["latest_rtt"] = terms.milliseconds(rtt.latest)
         if control.threshold != UNLIMITED:
             data["ssthresh"] = control.threshold
         if self._figures.get(path.path_id) == data:
@@ -152,12 +143,12 @@ class TraceWriter:
     def path_added(
         self, path_id: int, local: Address | None, remote: Address, peer_id: bytes
     ) -> None:
-        far: dict[str, object] = endpoint(remote)
+        far: dict[str, object] = terms.endpoint(remote)
         if peer_id:
             far["connection_ids"] = [peer_id.hex()]
         data: dict[str, object] = {"tuple_id": str(path_id), "tuple_remote": far}
         if local is not None:
-            data["tuple_local"] = endpoint(local)
+            data["tuple_local"] = terms.endpoint(local)
         self._event("quic:tuple_assigned", data, path_id)
 
     def path_opened(self, path_id: int, interface: str | None, mtu: int) -> None:
@@ -175,8 +166,8 @@ class TraceWriter:
         if why is RoleInput.ACTIVATE and not self._was_active:
             # the path of the handshake
             self._was_active = True
-        elif why in PROGRESS:
-            self._progress(path_id, PROGRESS[why])
+        elif why in terms.PROGRESS:
+            self._progress(path_id, terms.PROGRESS[why])
         if why is RoleInput.ABANDON:
             if path_id == self._arriving:
                 self._arriving = -1
@@ -209,28 +200,27 @@ class TraceWriter:
         self, local: Address, remote: Address, alpn: tuple[str, ...], own: TransportParameters
     ) -> None:
         """The first datagram is about to be sent."""
-        data = {"local": endpoint(local), "remote": endpoint(remote)}
+        data = {"local": terms.endpoint(local), "remote": terms.endpoint(remote)}
         self._event("quic:connection_started", data)
-        self._event(
-            "quic:alpn_information", {"client_alpns": [alpn_identifier(name) for name in alpn]}
-        )
-        self._event("quic:parameters_set", {"initiator": "local", **parameters_data(own)})
+        offered = [terms.alpn_identifier(name) for name in alpn]
+        self._event("quic:alpn_information", {"client_alpns": offered})
+        self._event("quic:parameters_set", {"initiator": "local", **terms.parameters_data(own)})
         self._state("attempted")
 
     def on_event(self, event: events.Event, parameters: TransportParameters | None) -> None:
         """One of the core's events that has nothing to do with streams."""
         match event:
             case events.HandshakeCompleted(alpn=alpn):
-                self._event("quic:alpn_information", {"chosen_alpn": alpn_identifier(alpn)})
+                self._event("quic:alpn_information", {"chosen_alpn": terms.alpn_identifier(alpn)})
                 if parameters is not None:
                     self._peer_exponent = parameters.ack_delay_exponent
-                    data = {"initiator": "remote", **parameters_data(parameters)}
+                    data = {"initiator": "remote", **terms.parameters_data(parameters)}
                     self._event("quic:parameters_set", data)
                 self._state("handshake_complete")
             case events.HandshakeConfirmed():
                 self._state("handshake_confirmed")
             case events.PathValidated(path_id=number, rtt=rtt):
-                data = {"rtt": milliseconds(rtt)}
+                data = {"rtt": terms.milliseconds(rtt)}
                 self._event("trioquic:path_validated", data, number)
             case events.ValidationFailed(path_id=number, reason=reason):
                 self._event("trioquic:validation_failed", {"reason": reason}, number)
@@ -239,8 +229,8 @@ class TraceWriter:
             case events.PathRecovered(path_id=number):
                 self._event("trioquic:path_silence_updated", {"silent": False}, number)
             case events.Terminated():
-                self._event("quic:connection_closed", closed_data(event))
-                self._state(STATE_AFTER.get(event.ending, "closing"))
+                self._event("quic:connection_closed", terms.closed_data(event))
+                self._state(terms.STATE_AFTER.get(event.ending, "closing"))
 
     def handshake_failed(self, reason: str) -> None:
         """There will be no connection."""
