@@ -45,18 +45,15 @@ def health_of(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
 async def wait_unhealthy(driver: Driver, supervisor: Supervisor) -> ConnectionHealth:
     """Wait until the health is not good. Cancelled, nothing is left behind."""
     await trio.lowlevel.checkpoint()
-    while True:
-        health = health_of(driver, supervisor)
-        if health.state is not HealthState.GOOD:
-            return health
+    while (health := health_of(driver, supervisor)).state is HealthState.GOOD:
         await driver.waiters.wait(Reason.HEALTH)
+    return health
 
 
 async def wait_healthy(driver: Driver, supervisor: Supervisor) -> None:
     """Wait until the health is good; raises what ended the connection."""
     await trio.lowlevel.checkpoint()
-    while True:
-        driver.life.check_open()
-        if health_of(driver, supervisor).state is HealthState.GOOD:
-            return
+    driver.life.check_open()
+    while health_of(driver, supervisor).state is not HealthState.GOOD:
         await driver.waiters.wait(Reason.HEALTH)
+        driver.life.check_open()

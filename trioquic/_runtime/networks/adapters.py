@@ -95,15 +95,8 @@ class AdapterReader:
             addresses = tuple(self._addresses(name, group))
             kind = known.get((name, index)) or self.kind_of(name, group[0].nice_name)
             self._kinds[name, index] = kind
-            interface = Interface(
-                name=name,
-                index=index,
-                kind=kind,
-                up=self.is_up(name, bool(addresses)),
-                metered=None,
-                addresses=addresses,
-            )
-            result.append(interface)
+            up = self.is_up(name, bool(addresses))
+            result.append(Interface(name=name, index=index, kind=kind, up=up, addresses=addresses))
         return tuple(result)
 
     def _addresses(self, name: str, group: list[ifaddr.Adapter]) -> Iterator[InterfaceAddress]:

@@ -118,15 +118,13 @@ class ConnectionTask:
             async with trio.open_nursery() as nursery:
                 plan = self._plan
                 reach = Reach(plan.networks, plan.migration, plan.interface, self._others)
-                paths = PathSet(
-                    driver, nursery, self._remote, plan.networks, reach, self._broadcast
-                )
-                adder = PathAdder(driver, paths, plan.networks, plan.migration)
+                paths = PathSet(driver, nursery, self._remote, reach, self._broadcast)
+                adder = PathAdder(driver, paths)
                 if self._keeper is not None:
                     driver.attach_keeper(partial(self._keep, self._keeper, paths))
                     nursery.start_soon(self._keeper.run)
-                supervisor = Supervisor(driver, paths, adder, plan.migration, plan.networks)
-                by_hand = ByHand(driver, paths, adder, plan.migration.linger)
+                supervisor = Supervisor(driver, paths, adder)
+                by_hand = ByHand(driver, paths, adder)
                 authority = Authority(plan.host, plan.tls)
                 connect = partial(
                     make_connection,
@@ -154,11 +152,7 @@ class ConnectionTask:
         return failure
 
     async def _serve(
-        self,
-        nursery: trio.Nursery,
-        paths: PathSet,
-        refusals: Refusals,
-        tell: Callable[[], None],
+        self, nursery: trio.Nursery, paths: PathSet, refusals: Refusals, tell: Callable[[], None]
     ) -> HandshakeError | None:
         """From the first datagram to the end of the connection, or to why there was none. No task
         may be started after that, however it ended."""

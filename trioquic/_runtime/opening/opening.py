@@ -173,10 +173,7 @@ async def connect(
 
 
 async def _serve(
-    plan: Plan,
-    remotes: list[Remote],
-    *,
-    task_status: trio.TaskStatus[Connection | Exception],
+    plan: Plan, remotes: list[Remote], *, task_status: trio.TaskStatus[Connection | Exception]
 ) -> None:
     await HappyEyeballs(plan, remotes, task_status.started).run()
 

@@ -42,10 +42,7 @@ class HappyEyeballs:
     """All attempts of one connection, and the life of the connection that comes of them."""
 
     def __init__(
-        self,
-        plan: Plan,
-        remotes: Sequence[Remote],
-        tell: Callable[[Result], None],
+        self, plan: Plan, remotes: Sequence[Remote], tell: Callable[[Result], None]
     ) -> None:
         self._plan = plan
         self._remotes = remotes
@@ -69,7 +66,7 @@ class HappyEyeballs:
         # all began in a tunnel, or the server was heard there
         self._in_tunnel = self._follows and are_in_tunnels(plan, ways)
         reach = Reach(plan.networks, plan.migration)
-        self._tunnel = LateTunnel(plan.networks, reach, servers_of(remotes))
+        self._tunnel = LateTunnel(reach, servers_of(remotes))
 
     def _ways(self) -> list[WayToServer]:
         """The ways that there are now; none, and a note of why, if none may be used."""
@@ -235,9 +232,7 @@ class HappyEyeballs:
             running.in_tunnel = self._tunnel.there
             self._attempts.note_begun(attempt.way)
         failure = await task.run(
-            lambda connection: self._end(connection, running),
-            self._on_refused,
-            attempt.beside,
+            lambda connection: self._end(connection, running), self._on_refused, attempt.beside
         )
         if failure is not None:
             self._on_failed(running, task, failure)

@@ -50,10 +50,7 @@ class SessionKeeper:
     """Between one connection and the store. What waits is bounded by what the core tells of."""
 
     def __init__(
-        self,
-        store: SessionStore,
-        networks: NetworkSource,
-        new_key: Callable[..., SessionKey],
+        self, store: SessionStore, networks: NetworkSource, new_key: Callable[..., SessionKey]
     ) -> None:
         self._store = store
         self._networks = networks

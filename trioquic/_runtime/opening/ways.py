@@ -86,9 +86,7 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
             return ways
         if inside or policy.only_interfaces or limited:
             return _absent(policy.only_interfaces, interfaces, remotes, reach)
-    return [
-        WayToServer(remote, plan.interface) for remote in _take_turns(_in_order(remotes, pairs))
-    ]
+    return [WayToServer(remote, plan.interface) for remote in _in_turns(remotes, pairs)]
 
 
 def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[WayToServer]:
@@ -101,7 +99,7 @@ def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> 
     beside.sort(key=lambda pair: pair.interface in metered)
     possible = {(pair.remote, pair.interface) for pair in beside}
     names = tuple(dict.fromkeys(pair.interface for pair in beside))
-    order = _take_turns(_in_order(remotes, pairs))
+    order = _in_turns(remotes, pairs)
     ways = [
         WayToServer(remote, name)
         for some in (order[:_A_PAIR], order[_A_PAIR:])
@@ -160,18 +158,14 @@ def _no_such(only: Sequence[str]) -> LocalAddressError:
     return LocalAddressError(errno.ENODEV, f"no interface {names}")
 
 
-def _in_order(remotes: Sequence[Remote], pairs: list[AddressPair]) -> list[Remote]:
-    """Those that can be reached from an address of ours first; equals keep their order."""
+def _in_turns(remotes: Sequence[Remote], pairs: list[AddressPair]) -> list[Remote]:
+    """Those that can be reached from an address of ours first; equals keep their order. The first
+    one's family begins, then the other one has its turn."""
     rank: dict[str, int] = {}
     for pair in pairs:
         rank.setdefault(pair.remote, len(rank))
-    return sorted(remotes, key=lambda remote: rank.get(_plain(remote), len(rank)))
-
-
-def _take_turns(remotes: Sequence[Remote]) -> list[Remote]:
-    """The first address's family begins, then the other one has its turn."""
     families: dict[int, list[Remote]] = {}
-    for remote in remotes:
+    for remote in sorted(remotes, key=lambda remote: rank.get(_plain(remote), len(rank))):
         families.setdefault(remote.family, []).append(remote)
     rounds = zip_longest(*families.values())
     return [remote for one_round in rounds for remote in one_round if remote is not None]
@@ -186,7 +180,7 @@ def _over_interfaces(
     possible = {(pair.remote, pair.interface) for pair in pairs}
     return [
         WayToServer(remote, interface)
-        for remote in _take_turns(_in_order(remotes, pairs))
+        for remote in _in_turns(remotes, pairs)
         for interface in interfaces
         if (_plain(remote), interface) in possible
     ]

@@ -12,9 +12,8 @@ import trio
 from ..._protocol.path.refusal import PathRefusedError, Refusal
 from ...causes import CloseCause
 from ...errors import LocalAddressError
-from ...networks import NetworkSource
 from ...paths import Path
-from ...policy import Candidate, MigrationPolicy
+from ...policy import Candidate
 from ..driver import Driver
 from ..endpoints import ip_version
 from ..sockets.binding import bind_socket, connect_socket, interface_of, local_error
@@ -31,17 +30,10 @@ _SHORTEST_WAIT_FOR_ID = 1.0
 class PathAdder:
     """Opens paths, for the application and for the supervisor."""
 
-    def __init__(
-        self,
-        driver: Driver,
-        paths: PathSet,
-        networks: NetworkSource,
-        policy: MigrationPolicy,
-    ) -> None:
+    def __init__(self, driver: Driver, paths: PathSet) -> None:
         self._driver = driver
         self._paths = paths
-        self._networks = networks
-        self._policy = policy
+        self._reach = paths.reach
 
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
@@ -69,18 +61,18 @@ class PathAdder:
         if local is not None:
             _check_family(local, remote)
         if interface is None and local is None:
-            interface = self._paths.reach.interface_for(remote.address)
+            interface = self._reach.interface_for(remote.address)
         elif interface is None and local is not None:
-            interface = interface_of(local, remote.address, self._networks)
+            interface = interface_of(local, remote.address, self._reach.source)
         bound = await bind_socket(
             remote.family,
             interface=interface,
             local=local,
             local_port=local_port,
-            networks=self._networks,
+            networks=self._reach.source,
         )
         try:
-            return await connect_socket(bound, remote, interface, tie=self._policy.automatic)
+            return await connect_socket(bound, remote, interface, tie=self._reach.policy.automatic)
         except OSError as error:
             raise local_error(error, f"no way to {remote.address[0]} from there") from error
 

@@ -47,9 +47,8 @@ class Broadcast:
             sender.close()
         else:
             self._channels.add(sender)
-        try:
-            yield receiver
-        finally:
-            self._channels.discard(sender)
-            sender.close()
-            receiver.close()
+        with sender, receiver:
+            try:
+                yield receiver
+            finally:
+                self._channels.discard(sender)

@@ -19,13 +19,12 @@ _MOST_TRIES: Final = 3
 
 
 class ByHand:
-    """The application's own paths; `linger`: how long a path that was left is read, in PTOs."""
+    """The application's own paths."""
 
-    def __init__(self, driver: Driver, paths: PathSet, adder: PathAdder, linger: float) -> None:
+    def __init__(self, driver: Driver, paths: PathSet, adder: PathAdder) -> None:
         self._driver = driver
         self._paths = paths
         self._adder = adder
-        self._linger = linger
 
     async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """A candidate path; see `Connection.add_path`."""
@@ -122,6 +121,6 @@ class ByHand:
 
     async def _leave(self, link: PathLink) -> None:
         """Close a path after what was under way on it has had time to arrive."""
-        await trio.sleep(self._linger * link.statistics().pto)
+        await trio.sleep(self._paths.reach.policy.linger * link.statistics().pto)
         if link.path_id in self._paths.lingering:
             self._paths.close(link.path_id, CloseCause.LEFT)

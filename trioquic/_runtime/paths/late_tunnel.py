@@ -13,7 +13,6 @@ from typing import Final
 
 import trio
 
-from ...networks import NetworkSource
 from ...paths import Address
 from .reach import Reach
 
@@ -28,13 +27,7 @@ _FRESH: Final = 0.05
 class LateTunnel:
     """Whether packets to the server take a tunnel by now, and what leads beside it."""
 
-    def __init__(
-        self,
-        networks: NetworkSource,
-        reach: Reach,
-        servers: Sequence[Address],
-    ) -> None:
-        self._networks = networks
+    def __init__(self, reach: Reach, servers: Sequence[Address]) -> None:
         self._reach = reach
         self._servers = tuple(servers)
         self._looked_at = trio.current_time()
@@ -84,7 +77,7 @@ class LateTunnel:
             if self.look(stays) or self.there:
                 changed()
             with trio.move_on_at(self.leave_at):
-                await self._networks.wait_changed()
+                await self._reach.source.wait_changed()
                 await trio.sleep(_PACE)
             if trio.current_time() >= self.leave_at:
                 self.leave_at = inf

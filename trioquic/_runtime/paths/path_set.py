@@ -14,7 +14,6 @@ from ..._protocol.path.refusal import PathRefusedError
 from ..._protocol.path.state import PathState
 from ...causes import CloseCause, MigrationCause
 from ...errors import PathAbandonedError
-from ...networks import NetworkSource
 from ...paths import Path
 from ..driver import Driver
 from ..sockets.binding import interface_name
@@ -34,7 +33,6 @@ class PathSet:
         driver: Driver,
         nursery: trio.Nursery,
         remote: Remote,
-        networks: NetworkSource,
         reach: Reach,
         broadcast: Broadcast,
     ) -> None:
@@ -42,7 +40,6 @@ class PathSet:
         self._nursery = nursery
         # the server's address that the connection was made to
         self.remote = remote
-        self._networks = networks
         self.reach = reach
         self._links: dict[int, PathLink] = {}
         self.news = PathNews(self._links, broadcast)
@@ -87,7 +84,7 @@ class PathSet:
     def _start(self, socket: DatagramSocket, path_id: int, anywhere: bool = False) -> PathLink:
         if self._driver.trace is not None:
             self._driver.trace.path_opened(
-                path_id, interface_name(socket, self._networks), socket.mtu
+                path_id, interface_name(socket, self.reach.source), socket.mtu
             )
         link = PathLink(self._driver, self, socket, path_id)
         link.anywhere = anywhere
@@ -180,7 +177,7 @@ class PathSet:
 
     def tunnel_beside(self, link: PathLink) -> LateTunnel:
         """For finding out whether a path leads beside a tunnel."""
-        return LateTunnel(self._networks, self.reach, (link.socket.remote,))
+        return LateTunnel(self.reach, (link.socket.remote,))
 
     def leads_outside(self, link: PathLink, tunnel: LateTunnel | None = None) -> bool:
         """Whether a path for which no network was named leads beside the tunnel that packets to the
@@ -190,7 +187,7 @@ class PathSet:
         if tunnel is None:
             tunnel = self.tunnel_beside(link)
             tunnel.look()
-        return tunnel.leads_outside(interface_name(link.socket, self._networks))
+        return tunnel.leads_outside(interface_name(link.socket, self.reach.source))
 
     @contextmanager
     def asking(self, link: PathLink) -> Iterator[None]:

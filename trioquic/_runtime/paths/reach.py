@@ -62,8 +62,8 @@ class Reach:
     ) -> None:
         """`others`: what else the server's name stands for. Where the system sends packets there
         through a tunnel, the connection would have begun in that."""
-        self._networks = networks
-        self._policy = policy
+        self.source = networks
+        self.policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
         self.own = OwnTunnel(policy)
@@ -79,14 +79,14 @@ class Reach:
 
     def check_policy(self) -> None:
         """MigrationNotAllowedError where the application's policy forbids other paths."""
-        if not self._policy.enabled:
+        if not self.policy.enabled:
             raise MigrationNotAllowedError(Refusal.POLICY, "MigrationPolicy.enabled is False")
 
     @property
     def _stays_inside(self) -> bool:
         """Whether the connection is in a tunnel, or in what may be one, or belongs into one."""
         inside = self.own.entered or self._unlisted or self._led_inside
-        return inside and not self._policy.leave_tunnel
+        return inside and not self.policy.leave_tunnel
 
     def note_path(self, interface: Interface, named: bool, now: Networks) -> None:
         """The connection is on this interface; `named` by the application."""
@@ -111,7 +111,7 @@ class Reach:
         """The interfaces beside the tunnel that the system sends packets through, if it does."""
         tunnels = self._tunnels(now)
         chosen = tunnels & now.chosen
-        only = self._policy.only_interfaces
+        only = self.policy.only_interfaces
         return now.names - (chosen | tunnels.intersection(only) if chosen else tunnels)
 
     def begins_in_tunnel(self, now: Networks, used: Collection[str] = ()) -> bool:
@@ -121,12 +121,12 @@ class Reach:
         return self._stays_inside or self._leads_inside(now, used)
 
     def _leads_inside(self, now: Networks, used: Collection[str] = ()) -> bool:
-        only = self._policy.only_interfaces
+        only = self.policy.only_interfaces
         chosen = now.chosen.union(used)
         into = chosen & self._tunnels(now)
         # where nothing is known of an interface, it may be a tunnel
         inside = into.intersection(only) if only else into or chosen - now.names
-        return bool(inside) and not self._policy.leave_tunnel
+        return bool(inside) and not self.policy.leave_tunnel
 
     def look(self, servers: Sequence[Address]) -> Networks:
         """`networks` for a connection to one of several addresses: beside a tunnel that has come up
@@ -139,14 +139,14 @@ class Reach:
 
     def networks(self, servers: Sequence[Address]) -> Networks:
         """The interfaces, and the system's routes to these servers, as they are now."""
-        interfaces = tuple(self._networks.snapshot())
-        routes = routes_of(self._networks, servers)
+        interfaces = tuple(self.source.snapshot())
+        routes = routes_of(self.source, servers)
         remotes = tuple(dict.fromkeys(address for address, _ in servers))
         return Networks(with_borrowed(interfaces, routes), routes, remotes)
 
     def pairs(self, now: Networks, in_tunnel: bool | None = None) -> tuple[AddressPair, ...]:
         """Every pair that may be used, the best first."""
-        policy = self._policy
+        policy = self.policy
         return _pairs_in_order(
             now.interfaces,
             now.remotes,
@@ -162,7 +162,7 @@ class Reach:
 
     def left_out(self, now: Networks) -> tuple[NoCandidate, ...]:
         """Every pair that may not be used, and why."""
-        policy = self._policy
+        policy = self.policy
         return _left_out(
             now.interfaces,
             now.remotes,
@@ -178,10 +178,10 @@ class Reach:
         """For people: what is missing when there is no path and nothing to make one of."""
         now = self.networks(servers)
         pairs = self.pairs(now)
-        if any(self._policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
+        if any(self.policy.wants(pair.interface, pair.kind, pair.metered) for pair in pairs):
             return _TRIED
         unwanted = [
-            self._policy.why_not(pair.interface, pair.kind, pair.metered)
+            self.policy.why_not(pair.interface, pair.kind, pair.metered)
             for pair in pairs
             if pair.kind != _LOOPBACK
         ]
@@ -193,12 +193,10 @@ class Reach:
         if self._led_inside and not entered:
             return _ELSEWHERE
         reasons = {left.reason for left in self.left_out(now)}
-        if not (entered or self._policy.leave_tunnel) and (
-            self._unlisted or now.chosen - now.names
-        ):
+        if not (entered or self.policy.leave_tunnel) and (self._unlisted or now.chosen - now.names):
             return _UNLISTED
         if entered or LeftOut.OUTSIDE_TUNNEL in reasons:
-            if self._policy.tunnel_only and not self.own.was_there:
+            if self.policy.tunnel_only and not self.own.was_there:
                 return _NO_TUNNEL
             up = {interface.name for interface in now.interfaces if interface.up}
             others = ", ".join(sorted(up & self.own.beside))
@@ -210,9 +208,9 @@ class Reach:
     def interface_for(self, server: Address) -> str | None:
         """The interface for a path for which the application named neither interface nor address.
         None: wherever the system sends packets. LocalAddressError if that is not allowed."""
-        policy = self._policy
+        policy = self.policy
         if not self._stays_inside and not policy.only_interfaces:
-            interfaces = self._networks.snapshot()
+            interfaces = self.source.snapshot()
             if not policy.limits(interfaces) or is_own(server[0], interfaces):
                 return None
         elif not self.own.entered and self._unlisted:

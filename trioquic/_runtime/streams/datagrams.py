@@ -10,11 +10,7 @@ from ...errors import DatagramError
 from ..driver import Driver
 from ..waiting import Reason
 
-_FINAL: Final = (
-    DatagramOutcome.ACKNOWLEDGED,
-    DatagramOutcome.LOST,
-    DatagramOutcome.DROPPED,
-)
+_FINAL: Final = (DatagramOutcome.ACKNOWLEDGED, DatagramOutcome.LOST, DatagramOutcome.DROPPED)
 
 
 class DatagramReceipt(metaclass=NoPublicConstructor, made_by="Connection.send_datagram"):

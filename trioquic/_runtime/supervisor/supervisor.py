@@ -16,8 +16,7 @@ import trio
 from ... import _application_code
 from ..._protocol.path.refusal import Refusal
 from ...errors import NoPathReason
-from ...networks import NetworkSource
-from ...policy import MigrationPolicy, PolicyEvent, Trigger, View, WaitForPath
+from ...policy import PolicyEvent, Trigger, View, WaitForPath
 from ..driver import Driver
 from ..endings import Wait
 from ..paths.adding import PathAdder
@@ -37,18 +36,10 @@ _SHORTEST_PAUSE: Final = 0.005
 class Supervisor:
     """One per connection, in its nursery."""
 
-    def __init__(
-        self,
-        driver: Driver,
-        paths: PathSet,
-        adder: PathAdder,
-        policy: MigrationPolicy,
-        networks: NetworkSource,
-    ) -> None:
+    def __init__(self, driver: Driver, paths: PathSet, adder: PathAdder) -> None:
         self._driver = driver
         self._paths = paths
-        self._policy = policy
-        self._networks = networks
+        self._policy = paths.reach.policy
         memory = Memory()
         self._outlook = Outlook(driver, paths, memory)
         self._actor = Actor(driver, paths, adder, memory)
@@ -89,7 +80,7 @@ class Supervisor:
     async def _watch_networks(self) -> None:
         while True:
             self.hear(PolicyEvent(trigger=Trigger.NETWORKS))
-            await self._networks.wait_changed()
+            await self._paths.reach.source.wait_changed()
 
     async def _look_for_ever(self) -> None:
         event = PolicyEvent(trigger=Trigger.CONFIRMED)

@@ -64,11 +64,7 @@ def _routes_to(library: Any, interfaces: Sequence[Interface], remote: str) -> It
             metric = route[1] + _interface_metric(library, address.version, index)
             source = route[2] if chosen else None
             yield Route(
-                remote=remote,
-                interface=interface.name,
-                source=source,
-                metric=metric,
-                chosen=chosen,
+                remote=remote, interface=interface.name, source=source, metric=metric, chosen=chosen
             )
 
 
