@@ -37,11 +37,6 @@ class Wait:
         )
 
 
-def without_path(now: float) -> Wait:
-    """For a connection whose paths were all closed, and which nobody keeps on a network."""
-    return Wait(since=now, blame=errors.NoPathReason.TIMEOUT, reason="all paths were closed")
-
-
 def loss_error(end: Terminated, wait: Wait | None) -> Exception:
     """What a call on a connection that has ended raises; `wait` if it had no path then."""
     match end.ending:

@@ -1,14 +1,14 @@
 """How far one connection has come, and what calls on it raise from its end on.
 
-A connection's end (`Terminated`) is remembered and turns into a new exception for everyone who
-waits or comes later. So does an exception that has stopped it: code of the application's raised it,
-or it is a bug (`ApplicationCodeError`, `InternalError`).
+A connection's end (`Terminated`), or the exception that has stopped it, is remembered and turns
+into a new exception for everyone who waits or comes later (`endings.py`).
 """
 
 import trio
 
 from .._protocol.events import HandshakeCompleted, Terminated
-from .endings import Wait, broken_error, handshake_error, loss_error, without_path
+from ..errors import NoPathReason
+from .endings import Wait, broken_error, handshake_error, loss_error
 
 
 class Lifecycle:
@@ -65,7 +65,9 @@ class Lifecycle:
     def on_terminated(self, event: Terminated, pathless: bool) -> None:
         """The core has ended the connection, which had no path then if it was `pathless`."""
         if pathless and self.wait is None:
-            self.wait = without_path(trio.current_time())
+            # its paths were closed, and nobody keeps it on a network
+            since, reason = trio.current_time(), "all paths were closed"
+            self.wait = Wait(since=since, blame=NoPathReason.TIMEOUT, reason=reason)
         self.end = event
 
     def on_bug(self, error: Exception) -> Exception:
@@ -91,11 +93,6 @@ class Lifecycle:
     def over(self) -> bool:
         """Whether the connection cannot be used any more."""
         return self.closing or self._bug is not None or self.end is not None
-
-    @property
-    def unusable(self) -> bool:
-        """Whether not even what has arrived may be read: closed by this side, or broken."""
-        return self.closing or self._bug is not None
 
     @property
     def ended(self) -> bool:
@@ -135,6 +132,12 @@ class Lifecycle:
         self.check_open()
         await self.confirmed.wait()
         if not self.is_confirmed:
+            self.check_open()
+
+    def check_readable(self) -> None:
+        """Raise the refusal if not even what has arrived may be read: closed by this side, or
+        broken."""
+        if self.closing or self._bug is not None:
             self.check_open()
 
     def check_open(self) -> None:

@@ -193,25 +193,26 @@ class LinuxReader(AdapterReader):
         if driver in _TUNNEL_DRIVERS:
             return "tunnel"
         folder = self._sysfs / name
-        link_type = _text(folder / "type") if told is None else str(told)
+        if told is None:
+            text = _text(folder / "type")
+            told = int(text) if text.isdecimal() else None
         found = re.search(r"^DEVTYPE=(.*)$", _text(folder / "uevent"), re.MULTILINE)
         device_type = found[1] if found else ""
-        if link_type == str(_LOOPBACK_TYPE):
+        if told == _LOOPBACK_TYPE:
             return "loopback"
         if device_type == "wlan" or (folder / "wireless").exists():
             return "wifi"
         by_name = super().kind_of(name, description)
         if device_type == "wwan" or by_name == "cellular":
             return "cellular"
-        if not link_type.isdecimal():
+        if told is None:
             return by_name
-        number = int(link_type)
-        if number in _RAW_IP_TYPES:
+        if told in _RAW_IP_TYPES:
             return "cellular"
-        if number in _TUNNEL_TYPES or (folder / "tun_flags").exists():
+        if told in _TUNNEL_TYPES or (folder / "tun_flags").exists():
             return "tunnel"
         # Bridges are mostly those of virtual machines and containers.
-        return "ethernet" if number == _ETHERNET_TYPE and device_type != "bridge" else "other"
+        return "ethernet" if told == _ETHERNET_TYPE and device_type != "bridge" else "other"
 
 
 class AppleReader(AdapterReader):

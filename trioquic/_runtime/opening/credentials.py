@@ -13,19 +13,8 @@ from typing import Final, TypeVar
 import certifi
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ..._protocol.tls.certificates import (
-    ClientCertificate,
-    load_certificates,
-    load_client_certificate,
-    load_public_roots,
-)
+from ..._protocol.tls import certificates, verify
 from ..._protocol.tls.config import TlsClientConfig
-from ..._protocol.tls.verify import (
-    CaVerification,
-    FingerprintVerification,
-    NoVerification,
-    Verification,
-)
 from ...config import CIPHER_SUITES, GROUPS, StrPath, TLSConfig
 from ..tracing.trace_file import warn
 
@@ -68,24 +57,24 @@ def trust_of(tls: TlsClientConfig) -> str:
 
 
 @functools.lru_cache(maxsize=_MOST_SETS)
-def _digest_of(verification: Verification) -> str:
+def _digest_of(verification: verify.Verification) -> str:
     """What is trusted. There are many public roots, and few sets of roots."""
-    if isinstance(verification, CaVerification):
+    if isinstance(verification, verify.CaVerification):
         digest = hashlib.sha256(b"strict" if verification.strict else b"roots")
         for root in verification.roots:
             digest.update(root.public_bytes(Encoding.DER))
-    elif isinstance(verification, FingerprintVerification):
+    elif isinstance(verification, verify.FingerprintVerification):
         digest = hashlib.sha256(b"fingerprint" + verification.sha256)
     else:
         digest = hashlib.sha256(b"nobody")
     return digest.hexdigest()
 
 
-def _verification(config: TLSConfig) -> Verification:
+def _verification(config: TLSConfig) -> verify.Verification:
     if not config.verify:
-        return NoVerification()
+        return verify.NoVerification()
     if isinstance(config.fingerprint, bytes):
-        return FingerprintVerification(config.fingerprint)
+        return verify.FingerprintVerification(config.fingerprint)
     sources: list[tuple[str, bytes]] = []
     if config.ca_file is not None:
         sources.append((os.fspath(config.ca_file), _read(config.ca_file)))
@@ -96,26 +85,30 @@ def _verification(config: TLSConfig) -> Verification:
 
 
 @functools.lru_cache(maxsize=_MOST_SETS)
-def _own_roots(sources: tuple[tuple[str, bytes], ...]) -> CaVerification:
+def _own_roots(sources: tuple[tuple[str, bytes], ...]) -> verify.CaVerification:
     """The roots of some files, given by name and content: a file may change between two calls."""
     roots = []
     for name, content in sources:
-        roots += _parse(name, load_certificates, content)
-    return CaVerification(roots, strict=False)
+        roots += _parse(name, certificates.load_certificates, content)
+    return verify.CaVerification(roots, strict=False)
 
 
 @functools.cache
-def _public_roots() -> CaVerification:
+def _public_roots() -> verify.CaVerification:
     """Certifi's roots; reading them takes a while, so it is done once a process."""
-    return CaVerification(load_public_roots(_read(certifi.where())), strict=True)
+    return verify.CaVerification(
+        certificates.load_public_roots(_read(certifi.where())), strict=True
+    )
 
 
-def _client_certificate(config: TLSConfig) -> ClientCertificate | None:
+def _client_certificate(config: TLSConfig) -> certificates.ClientCertificate | None:
     if config.client_cert is None:
         return None
     chain = _read(config.client_cert)
     key = chain if config.client_key is None else _read(config.client_key)
-    return _parse(config.client_cert, functools.partial(load_client_certificate, chain), key)
+    return _parse(
+        config.client_cert, functools.partial(certificates.load_client_certificate, chain), key
+    )
 
 
 def _keylog(config: TLSConfig) -> Callable[[str], None] | None:

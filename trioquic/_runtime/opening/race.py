@@ -6,9 +6,8 @@ told so, as it may be a lie of somebody on the way (`refusals.py`). A completed 
 all others; each of them closes its socket and tells its server, with one datagram, that nobody is
 coming.
 
-A tunnel that comes up meanwhile is entered (`late_tunnel.py`): what was to begin outside is dropped
-at once, and begins inside; what is under way there has a second to be completed, and ends without a
-word to its server.
+A tunnel that comes up meanwhile is entered (`late_tunnel.py`): what was to begin outside begins
+inside; what is under way there has a second more, and ends without a word to its server.
 """
 
 import math

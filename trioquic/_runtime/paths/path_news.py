@@ -45,15 +45,11 @@ _TRIGGERS: Final[dict[type[core.PathEvent], Trigger]] = {
 
 
 class Listener(Protocol):
-    """Who decides by itself where the connection goes."""
+    """Who decides by itself where the connection goes: `Supervisor`."""
 
     @property
-    def listening(self) -> bool:
-        """Whether it will act on what it hears."""
-        ...
-
-    def hear(self, event: PolicyEvent) -> None:
-        """Something happened to a path."""
+    def listening(self) -> bool: ...
+    def hear(self, event: PolicyEvent) -> None: ...
 
 
 class PathNews:

@@ -74,8 +74,7 @@ class DatagramChannel:
         """The next one that came in."""
         await trio.lowlevel.checkpoint_if_cancelled()
         driver = self._driver
-        if driver.life.unusable:
-            driver.life.check_open()
+        driver.life.check_readable()
         if not self._accepts:
             # none will ever come
             raise DatagramError(
@@ -88,7 +87,6 @@ class DatagramChannel:
         while data is None:
             driver.life.check_open()
             await driver.waiters.wait(Reason.DATAGRAM)
-            if driver.life.unusable:
-                driver.life.check_open()
+            driver.life.check_readable()
             data = driver.core.datagrams.take()
         return data

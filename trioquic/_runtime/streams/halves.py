@@ -225,8 +225,7 @@ class ReceivingHalf(NumberedStream):
         if self._reset_code is not None:
             raise self._reset_error(self._reset_code)
         driver = self._driver
-        if driver.life.unusable:
-            driver.life.check_open()
+        driver.life.check_readable()
         streams = driver.core.streams
         data = streams.read(self._stream_id, most, trio.current_time(), driver.core.rtt)
         if data:

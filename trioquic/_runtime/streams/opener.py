@@ -54,8 +54,7 @@ class StreamOpener:
         """The next stream of the server's; see `Connection.accept_stream`."""
         await trio.lowlevel.checkpoint_if_cancelled()
         driver = self._driver
-        if driver.life.unusable:
-            driver.life.check_open()
+        driver.life.check_readable()
         if driver.incoming:
             await trio.lowlevel.cancel_shielded_checkpoint()
         while not driver.incoming:

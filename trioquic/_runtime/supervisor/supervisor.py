@@ -47,6 +47,7 @@ class Supervisor:
         self._due: PolicyEvent | None = None
         self._news = trio.Event()
         self._woken = False
+        # whether it acts on what it hears
         self.listening = False
         paths.news.attach(self)
 

@@ -95,12 +95,8 @@ def _source_to(family: int, server: Address, make_socket: MakeSocket) -> str | N
     """The address that the system would send from; None if there is no route. One that leads
     nowhere but to neighbours is none: macOS has such for each utun device, VPN or not."""
     with make_socket(family, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(server)
-        except OSError as error:
-            if error.errno in _NO_WAY:
-                return None
-            raise
+        if not _connects(sock, server):
+            return None
         name = sock.getsockname()[0].partition("%")[0]
         return None if ipaddress.ip_address(name).is_link_local else name
 
@@ -113,12 +109,15 @@ def _has_route(
     make_socket: MakeSocket,
 ) -> bool:
     with make_socket(family, socket.SOCK_DGRAM) as sock:
-        if not try_to_bind(binder, sock, family, interface.name, interface.index):
-            return True
-        try:
-            sock.connect(server)
-        except OSError as error:
-            if error.errno in _NO_WAY:
-                return False
-            raise
+        tied = try_to_bind(binder, sock, family, interface.name, interface.index)
+        return not tied or _connects(sock, server)
+
+
+def _connects(sock: socket.socket, server: Address) -> bool:
+    try:
+        sock.connect(server)
+    except OSError as error:
+        if error.errno in _NO_WAY:
+            return False
+        raise
     return True

@@ -202,7 +202,7 @@ class TraceWriter:
         """The first datagram is about to be sent."""
         data = {"local": terms.endpoint(local), "remote": terms.endpoint(remote)}
         self._event("quic:connection_started", data)
-        offered = [terms.alpn_identifier(name) for name in alpn]
+        offered = [{"string_value": name} for name in alpn]
         self._event("quic:alpn_information", {"client_alpns": offered})
         self._event("quic:parameters_set", {"initiator": "local", **terms.parameters_data(own)})
         self._state("attempted")
@@ -211,7 +211,7 @@ class TraceWriter:
         """One of the core's events that has nothing to do with streams."""
         match event:
             case events.HandshakeCompleted(alpn=alpn):
-                self._event("quic:alpn_information", {"chosen_alpn": terms.alpn_identifier(alpn)})
+                self._event("quic:alpn_information", {"chosen_alpn": {"string_value": alpn}})
                 if parameters is not None:
                     self._peer_exponent = parameters.ack_delay_exponent
                     data = {"initiator": "remote", **terms.parameters_data(parameters)}

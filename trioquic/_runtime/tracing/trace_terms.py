@@ -77,10 +77,6 @@ def endpoint(address: Address) -> dict[str, object]:
     return {f"ip_{family}": address[0], f"port_{family}": address[1]}
 
 
-def alpn_identifier(name: str) -> dict[str, str]:
-    return {"string_value": name}
-
-
 def parameters_data(parameters: TransportParameters) -> dict[str, object]:
     data: dict[str, object] = {name: getattr(parameters, name) for name in _PARAMETERS}
     for name in _PARAMETER_IDS:
