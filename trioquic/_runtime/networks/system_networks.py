@@ -48,23 +48,20 @@ _MOST_ANSWERS: Final = 256
 _ANY_PORT: Final = 0
 
 
-def _list_adapters() -> Iterable[ifaddr.Adapter]:
-    return ifaddr.get_adapters(include_unconfigured=True)
-
-
 class SystemNetworks:
     """The interfaces of the operating system. The arguments are seams; `fingerprint` is None, or
     returns None, where every look is to be a full one."""
 
     def __init__(
         self,
-        list_adapters: Callable[[], Iterable[ifaddr.Adapter]] = _list_adapters,
+        list_adapters: Callable[[], Iterable[ifaddr.Adapter]] | None = None,
         reader: AdapterReader | None = None,
         trigger: Callable[[], ChangeTrigger] | None = None,
         fingerprint: Callable[[], Fingerprint | None] | None = None,
         ask_routes: AskRoutes | None = None,
     ) -> None:
-        self._list_adapters = list_adapters
+        all_adapters = partial(ifaddr.get_adapters, include_unconfigured=True)
+        self._list_adapters = list_adapters or all_adapters
         self._reader = reader or reader_for(sys.platform)
         self._open_trigger = trigger or partial(open_trigger, sys.platform, _POLLING_INTERVAL)
         self._read_fingerprint = fingerprint

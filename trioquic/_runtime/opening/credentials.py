@@ -96,9 +96,8 @@ def _own_roots(sources: tuple[tuple[str, bytes], ...]) -> verify.CaVerification:
 @functools.cache
 def _public_roots() -> verify.CaVerification:
     """Certifi's roots; reading them takes a while, so it is done once a process."""
-    return verify.CaVerification(
-        certificates.load_public_roots(_read(certifi.where())), strict=True
-    )
+    roots = certificates.load_public_roots(_read(certifi.where()))
+    return verify.CaVerification(roots, strict=True)
 
 
 def _client_certificate(config: TLSConfig) -> certificates.ClientCertificate | None:
@@ -106,9 +105,8 @@ def _client_certificate(config: TLSConfig) -> certificates.ClientCertificate | N
         return None
     chain = _read(config.client_cert)
     key = chain if config.client_key is None else _read(config.client_key)
-    return _parse(
-        config.client_cert, functools.partial(certificates.load_client_certificate, chain), key
-    )
+    parser = functools.partial(certificates.load_client_certificate, chain)
+    return _parse(config.client_cert, parser, key)
 
 
 def _keylog(config: TLSConfig) -> Callable[[str], None] | None:

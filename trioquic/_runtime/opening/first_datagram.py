@@ -30,11 +30,7 @@ class FirstDatagram:
         if interface is None and plan.local is not None:
             interface = interface_of(plan.local, way.remote.address, plan.networks)
         sock = await bind_socket(
-            way.remote.family,
-            interface=interface,
-            local=plan.local,
-            local_port=0,
-            networks=plan.networks,
+            way.remote.family, interface=interface, local=plan.local, networks=plan.networks
         )
         tie = plan.migration.enabled and plan.migration.automatic
         return await connect_socket(sock, way.remote, interface, tie=tie)

@@ -202,14 +202,11 @@ async def _check_local(plan: Plan) -> None:
         return
     if plan.interface is not None:
         check_start(plan, None)
-    version = 4 if plan.local is None else ip_version(plan.local)
+    ipv6 = plan.local is not None and ip_version(plan.local) == 6
+    family = socket.AF_INET6 if ipv6 else socket.AF_INET
     try:
         sock = await bind_socket(
-            socket.AF_INET6 if version == 6 else socket.AF_INET,
-            interface=plan.interface,
-            local=plan.local,
-            local_port=0,
-            networks=plan.networks,
+            family, interface=plan.interface, local=plan.local, networks=plan.networks
         )
     except LocalAddressError as error:
         # An interface without IPv4 may still do for a server that has IPv6.

@@ -58,18 +58,14 @@ class PathAdder:
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> DatagramSocket:
+        source = self._reach.source
         if local is not None:
             _check_family(local, remote)
-        if interface is None and local is None:
+            interface = interface or interface_of(local, remote.address, source)
+        elif interface is None:
             interface = self._reach.interface_for(remote.address)
-        elif interface is None and local is not None:
-            interface = interface_of(local, remote.address, self._reach.source)
         bound = await bind_socket(
-            remote.family,
-            interface=interface,
-            local=local,
-            local_port=local_port,
-            networks=self._reach.source,
+            remote.family, interface=interface, local=local, local_port=local_port, networks=source
         )
         try:
             return await connect_socket(bound, remote, interface, tie=self._reach.policy.automatic)

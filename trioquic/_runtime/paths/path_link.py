@@ -54,7 +54,10 @@ class Owner(Protocol):
 class PathLink:
     """Connects one path of the core with one socket."""
 
-    def __init__(self, driver: Driver, owner: Owner, socket: DatagramSocket, path_id: int) -> None:
+    def __init__(
+        self, driver: Driver, owner: Owner, socket: DatagramSocket, path_id: int, anywhere: bool
+    ) -> None:
+        """`anywhere`: the application opened it, and named no network."""
         self._driver = driver
         self._owner = owner
         self._socket = socket
@@ -70,7 +73,7 @@ class PathLink:
         self._active_time = 0.0
         self._active_since: float | None = None
         self.path_id = path_id
-        self.anywhere = False  # opened by the application, which named no network
+        self.anywhere = anywhere
         # Weak, for a handle holds its link: a cycle would keep all of a connection that is over
         # until a garbage collection.
         self._handle: weakref.ref[Path] | None = None

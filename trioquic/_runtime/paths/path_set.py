@@ -86,8 +86,7 @@ class PathSet:
             self._driver.trace.path_opened(
                 path_id, interface_name(socket, self.reach.source), socket.mtu
             )
-        link = PathLink(self._driver, self, socket, path_id)
-        link.anywhere = anywhere
+        link = PathLink(self._driver, self, socket, path_id, anywhere)
         if path_id == self._driver.core.active_path:
             self.news.last_active = link.handle
             link.set_active(True)
@@ -96,8 +95,7 @@ class PathSet:
         return link
 
     def start(self, socket: DatagramSocket, path_id: int, anywhere: bool) -> Path:
-        """A path that the core has another one of: its task runs from now on. `anywhere`: the
-        application opened it, and named no network."""
+        """A path that the core has another one of: its task runs from now on."""
         path = self._start(socket, path_id, anywhere).handle
         self.news.on_opened(path)
         self._driver.flush()
@@ -175,17 +173,13 @@ class PathSet:
             return first.socket.local[0] == second.socket.local[0]
         return named[0] == named[1]
 
-    def tunnel_beside(self, link: PathLink) -> LateTunnel:
-        """For finding out whether a path leads beside a tunnel."""
-        return LateTunnel(self.reach, (link.socket.remote,))
-
     def leads_outside(self, link: PathLink, tunnel: LateTunnel | None = None) -> bool:
         """Whether a path for which no network was named leads beside the tunnel that packets to the
         server take now; `tunnel` may know."""
         if not link.anywhere:
             return False
         if tunnel is None:
-            tunnel = self.tunnel_beside(link)
+            tunnel = LateTunnel(self.reach, (link.socket.remote,))
             tunnel.look()
         return tunnel.leads_outside(interface_name(link.socket, self.reach.source))
 
@@ -196,7 +190,7 @@ class PathSet:
         if not link.anywhere:
             yield
             return
-        tunnel, following = self.tunnel_beside(link), trio.CancelScope()
+        tunnel, following = LateTunnel(self.reach, (link.socket.remote,)), trio.CancelScope()
 
         def leave() -> None:
             if self.leads_outside(link, tunnel):

@@ -35,7 +35,7 @@ async def bind_socket(
     *,
     interface: str | None,
     local: str | None,
-    local_port: int,
+    local_port: int = 0,
     networks: NetworkSource,
 ) -> trio.socket.SocketType:
     """A UDP socket that is bound as far as the caller cares; LocalAddressError if it cannot be.

@@ -9,6 +9,7 @@ from math import inf
 from typing import Final
 
 from ..._protocol.path.state import PathState
+from ...addresses import LeftOut
 from ...networks import Interface
 from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
@@ -187,7 +188,10 @@ class Outlook:
         sight = self._sight()
         memory.keep(path.core.path_id for path in sight.paths)
         for each in sight.paths:
-            memory.of(each.core.path_id).on_outside(sight.leads_outside(each), now)
+            # beside the tunnel that packets to the server take, or that the connection was in
+            beside = sight.why_not(each.name, each.core.remote) is LeftOut.OUTSIDE_TUNNEL
+            left = each.home is not None and self._paths.reach.is_outside(each.home)
+            memory.of(each.core.path_id).on_outside(beside or left, now)
         paths = paths_of(sight, memory, now)
         active = next((path for path in paths if path.id == sight.active), None)
         for path in paths:
@@ -226,7 +230,6 @@ class Outlook:
             left_out={
                 (left.interface, left.remote): left.reason for left in reach.left_out(networks)
             },
-            outside=frozenset(each.name for each in networks.interfaces if reach.is_outside(each)),
             preferred=core.preferred.address,
         )
 

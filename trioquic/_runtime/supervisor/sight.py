@@ -56,20 +56,15 @@ class Sight:
     """Every pair in order, and where a path of it leads."""
     left_out: dict[tuple[str, str], LeftOut]
     """Why an interface is no candidate for an address of the server."""
-    outside: frozenset[str]
-    """Interfaces beside the tunnel that the connection must not leave."""
     preferred: Address | None
+
+    def why_not(self, interface: str | None, remote: Address) -> LeftOut | None:
+        """Why an interface is no candidate for this address of the server."""
+        return self.left_out.get((interface or "", remote[0]))
 
     def has_route(self, interface: str | None, remote: Address) -> bool:
         """Whether the system has a route to the server there, or knows of none at all."""
-        return self.left_out.get((interface or "", remote[0])) is not LeftOut.NO_ROUTE
-
-    def leads_outside(self, path: PathSight) -> bool:
-        """Whether a path leads beside the tunnel that packets to the server take, or that the
-        connection was in."""
-        left_out = self.left_out.get((path.name or "", path.core.remote[0]))
-        inside = path.home is None or path.home.name not in self.outside
-        return left_out is LeftOut.OUTSIDE_TUNNEL or not inside
+        return self.why_not(interface, remote) is not LeftOut.NO_ROUTE
 
 
 def home_of(
