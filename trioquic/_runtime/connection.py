@@ -30,7 +30,7 @@ from .peer import peer_parameters
 from .streams.datagrams import DatagramChannel, DatagramReceipt
 from .streams.halves import check_code
 from .streams.opener import StreamOpener
-from .streams.streams import ReceiveStream, SendStream, Stream, make_send_stream, make_stream
+from .streams.streams import ReceiveStream, SendStream, Stream, make_stream
 from .supervisor.supervisor import Supervisor
 from .vital_signs import health_of, wait_healthy, wait_unhealthy
 from .waiting import Reason
@@ -246,11 +246,11 @@ class Connection(
         (RFC 9001 section 9.2): only for what does no harm then. Otherwise this waits for the
         handshake.
         """
-        return make_stream(self._driver, await self._open(True, early_data))
+        return make_stream(Stream, self._driver, await self._open(True, early_data))
 
     async def open_send_stream(self, *, early_data: bool = False) -> SendStream:
         """Open a stream to send only; otherwise as `open_stream`."""
-        return make_send_stream(self._driver, await self._open(False, early_data))
+        return make_stream(SendStream, self._driver, await self._open(False, early_data))
 
     async def _open(self, bidirectional: bool, early_data: bool) -> int:
         _checks.check(_checks.flag, "early_data", early_data)

@@ -52,8 +52,9 @@ class _OneTask:
 class NumberedStream:
     """Which stream of which connection it is."""
 
-    _driver: Driver
-    _stream_id: int
+    def _begin(self, driver: Driver, stream_id: int) -> None:
+        self._driver = driver
+        self._stream_id = stream_id
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._stream_id}>"
@@ -67,8 +68,8 @@ class NumberedStream:
 class SendingHalf(NumberedStream):
     """What a stream has that this side sends on."""
 
-    def _begin_sending(self, driver: Driver, stream_id: int) -> None:
-        self._driver, self._stream_id = driver, stream_id
+    def _begin(self, driver: Driver, stream_id: int) -> None:
+        super()._begin(driver, stream_id)
         self._one_sender = _OneTask("sending on")
         # no more data: by send_eof, reset or close
         self._finished = False
@@ -184,8 +185,8 @@ class SendingHalf(NumberedStream):
 class ReceivingHalf(NumberedStream):
     """What a stream has that the peer sends on."""
 
-    def _begin_receiving(self, driver: Driver, stream_id: int) -> None:
-        self._driver, self._stream_id = driver, stream_id
+    def _begin(self, driver: Driver, stream_id: int) -> None:
+        super()._begin(driver, stream_id)
         self._one_receiver = _OneTask("receiving from")
         self._closed_for_receiving = False
         self._at_end = False

@@ -4,7 +4,7 @@ import trio
 
 from ..driver import Driver
 from ..waiting import Reason
-from .streams import ReceiveStream, Stream, make_receive_stream, make_stream
+from .streams import ReceiveStream, Stream, make_stream
 
 
 class StreamOpener:
@@ -63,5 +63,5 @@ class StreamOpener:
         stream_id = driver.incoming.pop(0)
         # RFC 9000 section 2.1: the second bit says "one way"
         if stream_id & 2:
-            return make_receive_stream(driver, stream_id)
-        return make_stream(driver, stream_id)
+            return make_stream(ReceiveStream, driver, stream_id)
+        return make_stream(Stream, driver, stream_id)

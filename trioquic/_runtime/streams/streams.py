@@ -4,6 +4,8 @@ A `Stream` goes both ways; a `SendStream` was opened by this side and a `Receive
 server. All follow the contract of `trio.abc`.
 """
 
+from typing import TypeVar
+
 import trio
 
 from ..._construction import NoPublicConstructor, create
@@ -60,23 +62,11 @@ class Stream(
             self._close_sending(abort=abort)
 
 
-def make_send_stream(driver: Driver, stream_id: int) -> SendStream:
-    """The public face of a unidirectional stream of ours."""
-    stream = create(SendStream)
-    stream._begin_sending(driver, stream_id)
-    return stream
+S = TypeVar("S", SendStream, ReceiveStream, Stream)
 
 
-def make_receive_stream(driver: Driver, stream_id: int) -> ReceiveStream:
-    """The public face of a unidirectional stream of the server's."""
-    stream = create(ReceiveStream)
-    stream._begin_receiving(driver, stream_id)
-    return stream
-
-
-def make_stream(driver: Driver, stream_id: int) -> Stream:
-    """The public face of a bidirectional stream."""
-    stream = create(Stream)
-    stream._begin_sending(driver, stream_id)
-    stream._begin_receiving(driver, stream_id)
+def make_stream(kind: type[S], driver: Driver, stream_id: int) -> S:
+    """The public face of a stream."""
+    stream = create(kind)
+    stream._begin(driver, stream_id)
     return stream
