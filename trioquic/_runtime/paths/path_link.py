@@ -60,7 +60,7 @@ class PathLink:
         """`anywhere`: the application opened it, and named no network."""
         self._driver = driver
         self._owner = owner
-        self._socket = socket
+        self.socket = socket
         # what the socket has still to take, and whether a task waits for that
         self._writing = False
         self._outbox: Batch | None = None
@@ -87,7 +87,7 @@ class PathLink:
         try:
             while not self.closed:
                 # not by a name, which would keep the last datagram for as long as none comes
-                self._take(await self._socket.receive())
+                self._take(await self.socket.receive())
                 self._driver.flush()
         except trio.ClosedResourceError:
             if not self.closed:
@@ -108,17 +108,17 @@ class PathLink:
                 self._driver.flush()
             if budget <= 0:
                 break
-            received = self._socket.receive_nowait()
+            received = self.socket.receive_nowait()
 
     def read_waiting(self) -> None:
         """Take in what waits in the socket; `flush` must follow."""
         if not self.closed:
-            self._take(self._socket.receive_nowait())
+            self._take(self.socket.receive_nowait())
 
     async def _write(self) -> None:
         try:
             while self._outbox is not None and not self.closed:
-                await self._socket.send(self._outbox)
+                await self.socket.send(self._outbox)
                 self._outbox = None
                 self._driver.flush()
         except trio.ClosedResourceError:
@@ -143,11 +143,6 @@ class PathLink:
         return self._last is not None
 
     @property
-    def socket(self) -> DatagramSocket:
-        """The path's socket, for its addresses and error counts."""
-        return self._socket
-
-    @property
     def blocked(self) -> bool:
         """Whether the socket has still to take a batch."""
         return self._outbox is not None
@@ -161,7 +156,7 @@ class PathLink:
             batch = core.transmit(self.path_id, now)
             if batch is None:
                 return
-            if not self._socket.send_nowait(batch):
+            if not self.socket.send_nowait(batch):
                 self._outbox = batch
                 if not self._writing:
                     self._writing = True
@@ -179,9 +174,9 @@ class PathLink:
         if batch is None and core.state is CoreState.CLOSING:
             batch = self._outbox
         self._outbox = None
-        if batch is not None and not self._socket.send_nowait(batch):
+        if batch is not None and not self.socket.send_nowait(batch):
             with trio.CancelScope(shield=True, deadline=now + _LAST_WORDS):
-                await self._socket.send(batch)
+                await self.socket.send(batch)
 
     def _on_socket_error(self, error: OSError) -> None:
         if not self.closed:
@@ -191,7 +186,7 @@ class PathLink:
         """The path is over: remember what was known of it, end the task, close the socket."""
         if self._last is None:
             self._last = self._snapshot(PathState.ABANDONED)
-            self._socket.close()
+            self.socket.close()
             self.settle(PathAbandonedError("the path was closed"))
 
     def set_active(self, active: bool) -> None:
@@ -211,7 +206,7 @@ class PathLink:
 
     def on_failed(self, reason: str) -> None:
         """Validation was given up."""
-        way = f"path from {self._socket.local[0]} to {self._socket.remote[0]}"
+        way = f"path from {self.socket.local[0]} to {self.socket.remote[0]}"
         self.settle(PathValidationError(f"{way}: {reason}"))
 
     def wake(self) -> None:
@@ -270,7 +265,7 @@ class PathLink:
     def _snapshot(self, state: PathState | None = None) -> PathStatistics:
         """What is known now; `state` where that is other than the core's."""
         view = self._driver.core.path_view(self.path_id)
-        socket = self._socket
+        socket = self.socket
         figures: dict[str, Any] = {name: getattr(view, name) for name in _FIGURES}
         figures["state"] = state or view.state
         return PathStatistics(

@@ -34,17 +34,19 @@ from .sockets import MOST_ERRORS_IN_A_ROW, PAUSE, DatagramSocket, Received, is_r
 _SOL_UDP: Final = 17
 _UDP_SEGMENT: Final = 103
 _UDP_GRO: Final = 104
-_IP_MTU_DISCOVER: Final = 10
 _IP_RECVTOS: Final = 13
-_IPV6_MTU_DISCOVER: Final = 23
 _IPV6_RECVTCLASS: Final = 66
 # Linux's number where Python has none; every system has its own
 _IPV6_TCLASS: Final[int] = getattr(socket, "IPV6_TCLASS", 67)
-# The don't-fragment bit elsewhere: the option of IPv4, and that of IPv6
-_DONT_FRAGMENT: Final = {"darwin": (28, 62), "ios": (28, 62), "win32": (14, 14)}
-# Like IP_PMTUDISC_DO it sets the don't-fragment bit, but it does not believe ICMP "too big": a
-# forged one could otherwise keep us from sending even 1200 bytes.
-_PMTUDISC_PROBE: Final = 3
+# The don't-fragment bit: the option of IPv4, that of IPv6, and its value. Linux's is
+# IP_PMTUDISC_PROBE, which unlike IP_PMTUDISC_DO does not believe ICMP "too big": a forged one could
+# otherwise keep us from sending even 1200 bytes.
+_DONT_FRAGMENT: Final = {
+    "linux": (10, 23, 3),
+    "darwin": (28, 62, 1),
+    "ios": (28, 62, 1),
+    "win32": (14, 14, 1),
+}
 
 _LONGEST_NAME: Final = 16  # IFNAMSIZ
 _RECEIVE_SIZE: Final = 65_536
@@ -133,10 +135,9 @@ class NativeSocket(DatagramSocket):
         for name in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._try_option(socket.SOL_SOCKET, name, _KERNEL_BUFFER)
         if platform in _DONT_FRAGMENT:
-            self._try_ip_option(*_DONT_FRAGMENT[platform], 1)
+            self._try_ip_option(*_DONT_FRAGMENT[platform])
         if not self._messages:
             return
-        self._try_ip_option(_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
         self._try_ip_option(_IP_RECVTOS, _IPV6_RECVTCLASS, 1)
         # 0 means "not by default": each send says itself whether it has segments
         self._can_segment = self._try_option(_SOL_UDP, _UDP_SEGMENT, 0)
