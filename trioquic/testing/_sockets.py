@@ -228,13 +228,9 @@ class SimulatedSocket(
         remote = self._check_destination(*address) if address else self._remote
         if remote is None:
             raise failure(errno.EDESTADDRREQ)
-        size = self._transmit(bytes(data), remote, flags)
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        return size
-
-    def _transmit(self, payload: bytes, remote: Endpoint, flags: int) -> int:
         if flags & ~getattr(socket, "MSG_DONTWAIT", 0):
             raise failure(errno.EOPNOTSUPP)
+        payload = bytes(data)
         if len(payload) > MAX_PAYLOAD:
             raise failure(errno.EMSGSIZE)
         interface, source = self._route(remote)
@@ -243,6 +239,7 @@ class SimulatedSocket(
         refuse = partial(self._refuse, remote)
         flight = DatagramInFlight(now, (source, self._local[1]), remote, payload, refuse)
         self._host._send(flight, interface)
+        await trio.lowlevel.cancel_shielded_checkpoint()
         return len(payload)
 
     def _route(self, remote: Endpoint) -> tuple[Interface | None, str]:

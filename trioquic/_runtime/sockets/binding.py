@@ -17,13 +17,7 @@ import trio
 from ...errors import LocalAddressError
 from ...networks import Interface, NetworkSource, is_own, routes_of
 from ...paths import Address
-from ..system.interface_binding import (
-    InterfaceBinder,
-    bind_by_name,
-    binder_for,
-    send_through,
-    try_to_bind,
-)
+from ..system.interface_binding import bind_by_name, binder_for, send_through, try_to_bind
 from ..system.route import outgoing_interface, route_mtu
 from .factory_socket import FactorySocket
 from .native_socket import NativeSocket
@@ -127,17 +121,10 @@ def _bind_to_interface(
     sock: trio.socket.SocketType, family: int, name: str, networks: NetworkSource
 ) -> bool:
     """Whether the system tied the socket to the interface itself."""
-    binder = _binder_of(sock)
-    index = None
-    if binder is not bind_by_name:
-        known = _find(name, networks)
-        index = known.index if known is not None else None
-    return try_to_bind(binder, sock, family, name, index)
-
-
-def _binder_of(sock: trio.socket.SocketType) -> InterfaceBinder:
-    """A socket of a factory takes Linux's option, or says that it has none."""
-    return binder_for(sys.platform) if _is_of_the_system(sock) else bind_by_name
+    # a socket of a factory takes Linux's option, or says that it has none
+    binder = binder_for(sys.platform) if _is_of_the_system(sock) else bind_by_name
+    known = None if binder is bind_by_name else _find(name, networks)
+    return try_to_bind(binder, sock, family, name, None if known is None else known.index)
 
 
 def _is_of_the_system(sock: trio.socket.SocketType) -> bool:

@@ -200,11 +200,9 @@ class ReceivingHalf(NumberedStream):
         close, and `trio.BusyResourceError` if another task is receiving. Cancelled, nothing is
         lost. Reading is what gives the peer credit to send more (RFC 9000 section 4).
         """
-        if max_bytes is None:
-            most = _DEFAULT_READ
-        else:
+        if max_bytes is not None:
             _checks.check(_SIZE, "max_bytes", max_bytes)
-            most = max_bytes
+        most = max_bytes or _DEFAULT_READ
         with self._one_receiver:
             await trio.lowlevel.checkpoint_if_cancelled()
             data = self._take(most)

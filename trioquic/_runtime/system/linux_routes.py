@@ -227,19 +227,22 @@ def _routes_to(
     choice = None if system is None else next(iter(system.interfaces), None)
     for interface, index, sources in usable:
         if system is None or choice != index:
-            metric = _metric_over(sock, family, server, index)
-            if metric is not None or _has_table(sock, family, server, index, sources):
+            entry = _entry_over(sock, family, server, index)
+            # Or one of its addresses has a route there, in a table of its own, whose metrics are
+            # compared with nothing.
+            if entry or any(_entry_over(sock, family, server, index, each) for each in sources):
+                metric = entry.metric if entry else None
                 yield Route(
                     remote=remote, interface=interface.name, metric=metric, chosen=bool(zone)
                 )
     if system is not None and choice is not None:
         # also if the interface has no address of its own: it says whether this is a tunnel
-        metric = _metric_over(sock, family, server, choice)
+        entry = _entry_over(sock, family, server, choice)
         yield Route(
             remote=remote,
             interface=_name_of(interfaces, choice),
             source=system.source,
-            metric=system.metric if metric is None else metric,
+            metric=entry.metric if entry else system.metric,
             chosen=True,
         )
 
@@ -249,23 +252,14 @@ def _name_of(interfaces: Sequence[Interface], index: int) -> str:
     return socket.if_indextoname(index) if known is None else known
 
 
-def _metric_over(sock: socket.socket, family: int, server: Address, index: int) -> int | None:
-    """The metric of the route over an interface; None if it has none."""
-    answer = ask(sock, family, server, interface=index, entry=True)
-    return None if answer is None or index not in answer.interfaces else answer.metric
-
-
-def _has_table(
-    sock: socket.socket, family: int, server: Address, index: int, sources: Sequence[str]
-) -> bool:
-    """Whether one of its addresses has a route over the interface, in a table of its own. The
-    metrics of such a table are compared with nothing."""
-    for source in sources:
-        answer = ask(sock, family, server, source=(source, 0), interface=index, entry=True)
-        # An IPv6 route of another interface may be told instead.
-        if answer is not None and index in answer.interfaces:
-            return True
-    return False
+def _entry_over(
+    sock: socket.socket, family: int, server: Address, index: int, source: str | None = None
+) -> RouteAnswer | None:
+    """The entry of a table that leads over this interface, from this source; None: there is no
+    such. An IPv6 route of another interface may be told instead."""
+    own = None if source is None else (source, 0)
+    answer = ask(sock, family, server, source=own, interface=index, entry=True)
+    return None if answer is None or index not in answer.interfaces else answer
 
 
 def _packed(family: int, address: str) -> bytes:
