@@ -78,10 +78,6 @@ class PathNews:
         self.broadcast.send(public.WaitingForPath(deadline=deadline, reason=reason))
         self.last_active = None
 
-    def on_opened(self, path: Path) -> None:
-        """There is another path."""
-        self.broadcast.send(public.PathOpened(path=path))
-
     def on_closed(self, path: Path, cause: CloseCause, reason: str) -> None:
         """A path is gone."""
         self.broadcast.send(public.PathClosed(path=path, cause=cause, reason=reason))

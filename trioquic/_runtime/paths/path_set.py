@@ -14,6 +14,7 @@ from ..._protocol.path.refusal import PathRefusedError
 from ..._protocol.path.state import PathState
 from ...causes import CloseCause, MigrationCause
 from ...errors import PathAbandonedError
+from ...events import PathOpened
 from ...paths import Path
 from ..driver import Driver
 from ..sockets.binding import interface_name
@@ -97,7 +98,7 @@ class PathSet:
     def start(self, socket: DatagramSocket, path_id: int, anywhere: bool) -> Path:
         """A path that the core has another one of: its task runs from now on."""
         path = self._start(socket, path_id, anywhere).handle
-        self.news.on_opened(path)
+        self.news.broadcast.send(PathOpened(path=path))
         self._driver.flush()
         return path
 

@@ -165,13 +165,6 @@ def _send_through(sock: trio.socket.SocketType, name: str) -> None:
             send_through(sock, sock.family, socket.if_nametoindex(name))
 
 
-def _way_out(sock: trio.socket.SocketType, remote: Remote) -> str | None:
-    """The interface that a connected socket's packets take, where the system tells."""
-    if not _is_of_the_system(sock):
-        return None
-    return outgoing_interface(sock.family, sock.getsockname()[:2], remote.address)
-
-
 def _tie(sock: trio.socket.SocketType, remote: Remote, name: str) -> str | None:
     """Tie a connected socket to an interface; its name if that is possible."""
     local = sock.getsockname()[:2]
@@ -199,8 +192,9 @@ async def connect_socket(
     try:
         await sock.connect(remote.sockaddr)
         way_out = interface
-        if interface is None and tie:
-            way_out = _way_out(sock, remote)
+        if interface is None and tie and _is_of_the_system(sock):
+            # what the socket's packets take, where the system tells
+            way_out = outgoing_interface(sock.family, sock.getsockname()[:2], remote.address)
             interface = None if way_out is None else _tie(sock, remote, way_out)
         connected = _take_over(sock, remote, interface, route_mtu(sock))
         if way_out is not None and isinstance(connected, NativeSocket):

@@ -177,8 +177,7 @@ class Memory:
 
     def is_silent(self, path_id: int) -> bool:
         """Whether a path has unanswered probes."""
-        notes = self._notes.get(path_id)
-        return notes is not None and notes.silent_since < inf
+        return path_id in self._notes and self._notes[path_id].silent_since < inf
 
     def on_woken(self) -> None:
         """The machine slept: nobody listened, so nothing was silent."""
