@@ -183,9 +183,6 @@ class Interface(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
         """Whether a datagram for there can leave here."""
         return self._source_for(destination) is not None and self._longest(destination) >= 0
 
-    def _fits(self, flight: DatagramInFlight) -> bool:
-        return len(flight.payload) + overhead(flight.destination[0]) <= self.mtu
-
     def _leave(self, flight: DatagramInFlight) -> None:
         """The outbound wire's end: into the core."""
         if self._nat is not None:
@@ -398,7 +395,8 @@ class Host(metaclass=NoPublicConstructor, made_by="SimulatedNetwork.host"):
 
     def _send(self, flight: DatagramInFlight, interface: Interface | None) -> None:
         """Put a datagram on the wire; raises OSError if it does not fit."""
-        if interface is not None and not interface._fits(flight):
+        size = len(flight.payload) + overhead(flight.destination[0])
+        if interface is not None and size > interface.mtu:
             raise failure(errno.EMSGSIZE)
         self._core.record(flight, self.name, "lo" if interface is None else interface.name)
         if interface is None:

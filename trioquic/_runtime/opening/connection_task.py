@@ -22,7 +22,6 @@ from ..connection import Connection, make_connection
 from ..driver import Driver
 from ..endings import handshake_error
 from ..paths.adding import PathAdder
-from ..paths.broadcast import Broadcast
 from ..paths.by_hand import ByHand
 from ..paths.path_set import PathSet
 from ..paths.reach import Reach
@@ -64,7 +63,6 @@ class ConnectionTask:
             own = config.parameters(core.source_id)
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
         self._driver = Driver(core, self._trace, plan.transport.drain_timeout, _assumed(first))
-        self._broadcast = Broadcast(plan.transport.path_event_buffer)
         # cancelled when the attempt is not to go on
         self._going_on = trio.CancelScope()
 
@@ -118,7 +116,7 @@ class ConnectionTask:
             async with trio.open_nursery() as nursery:
                 plan = self._plan
                 reach = Reach(plan.networks, plan.migration, plan.interface, self._others)
-                paths = PathSet(driver, nursery, self._remote, reach, self._broadcast)
+                paths = PathSet(driver, nursery, self._remote, reach, plan.transport)
                 adder = PathAdder(driver, paths)
                 if self._keeper is not None:
                     driver.attach_keeper(partial(self._keep, self._keeper, paths))
@@ -238,7 +236,6 @@ class ConnectionTask:
             if paths is not None:
                 paths.shut_all()
             self._socket.close()
-            self._broadcast.close()
             if self._trace is not None:
                 self._trace.end(driver.core.statistics())
             driver.life.gone.set()

@@ -72,6 +72,7 @@ class PathNews:
         """The connection is gone, and there is no more news: let go of who would be told."""
         self._listener = None
         self.last_active = None
+        self.broadcast.close()
 
     def on_waiting(self, deadline: float, reason: str) -> None:
         """There is no path. What the connection was on before is of no interest any more."""

@@ -13,6 +13,7 @@ from ..._protocol.events import Event, PathReset
 from ..._protocol.path.refusal import PathRefusedError
 from ..._protocol.path.state import PathState
 from ...causes import CloseCause, MigrationCause
+from ...config import TransportConfig
 from ...errors import PathAbandonedError
 from ...events import PathOpened
 from ...paths import Path
@@ -35,7 +36,7 @@ class PathSet:
         nursery: trio.Nursery,
         remote: Remote,
         reach: Reach,
-        broadcast: Broadcast,
+        transport: TransportConfig,
     ) -> None:
         self._driver = driver
         self._nursery = nursery
@@ -43,7 +44,7 @@ class PathSet:
         self.remote = remote
         self.reach = reach
         self._links: dict[int, PathLink] = {}
-        self.news = PathNews(self._links, broadcast)
+        self.news = PathNews(self._links, Broadcast(transport.path_event_buffer))
         # left by `migrate`, still read for packets that were under way
         self.lingering: set[int] = set()
         # the path that the application chose, until the connection leaves its network
