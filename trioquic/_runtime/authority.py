@@ -20,8 +20,7 @@ class Authority:
         self._verification = tls.verification
 
     def covers(self, name: str, certificates: tuple[bytes, ...]) -> bool:
-        """Whether the server answers for `name`; `certificates` as it sent them, none while it is
-        not authenticated."""
+        """Whether the server answers for `name`; `certificates`: none until it is authenticated."""
         try:
             wanted = _one_form(name)
         except ValueError:

@@ -1,7 +1,6 @@
 """How a connection's end, or a command that the core refuses, looks to the application.
 
-Every call makes a new exception: one instance raised in several tasks would collect the tracebacks
-of all of them.
+Every call makes a new exception: one that several tasks raise would collect all their tracebacks.
 """
 
 from dataclasses import dataclass

@@ -20,8 +20,7 @@ class Lifecycle:
         # what the handshake has found out
         self.completed: HandshakeCompleted | None = None
         self.handshake_over = trio.Event()
-        # HANDSHAKE_DONE has come, and with it the server's first tickets and connection IDs; or it
-        # never will
+        # HANDSHAKE_DONE has come, with the first tickets and connection IDs; or it never will
         self.confirmed = trio.Event()
         self.is_confirmed = False
         # nothing is left to do but to close the sockets
@@ -135,8 +134,7 @@ class Lifecycle:
             self.check_open()
 
     def check_readable(self) -> None:
-        """Raise the refusal if not even what has arrived may be read: closed by this side, or
-        broken."""
+        """Raise the refusal if not even what has arrived may be read: closed here, or broken."""
         if self.closing or self._bug is not None:
             self.check_open()
 

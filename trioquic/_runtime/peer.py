@@ -5,8 +5,7 @@ from ..peer import PeerParameters
 
 
 def peer_parameters(core: ClientConnection) -> PeerParameters:
-    """The public form of the server's parameters; the handshake must be complete, or early data
-    be possible."""
+    """The public form of the server's parameters, which must be there, or those of early data."""
     parameters = core.peer_parameters
     assert parameters is not None
     preferred = parameters.preferred_address

@@ -4,8 +4,7 @@ Mapping is endpoint-independent (RFC 4787 section 4.1): one inside address and p
 outside port, whoever it talks to. Filtering is address- and port-dependent by default (section 5):
 only those who were sent something get through. A mapping that nothing used for `timeout` is
 forgotten, and `rebind` forgets all at once; the next datagram of the same socket then leaves from
-another outside port, which is what a QUIC server sees as a migration that the client knows nothing
-about.
+another outside port: for a QUIC server a migration that the client knows nothing about.
 """
 
 from collections import OrderedDict

@@ -1,8 +1,7 @@
 """From what ifaddr reports to `Interface` records, enriched by what the operating system tells.
 
 ifaddr is the truth about names, indexes and addresses. It knows neither what an interface is nor
-whether it works, so a reader per operating system adds that. No reader knows whether an interface
-is metered.
+whether it works, so a reader per operating system adds that. None knows whether it is metered.
 """
 
 import ipaddress
@@ -263,8 +262,7 @@ def parse_if_inet6(text: str) -> dict[tuple[str, str], int]:
 
 
 def read_link_flags(name: str) -> int | None:
-    """An interface's flags from the kernel, None if it does not tell. OSError if it may the next
-    time."""
+    """An interface's flags; None: the kernel does not tell. OSError: it may the next time."""
     if sys.platform == "win32":
         return None
     import fcntl

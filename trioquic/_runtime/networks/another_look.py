@@ -1,8 +1,7 @@
 """When to look again after a look that failed.
 
 A process may be out of descriptors or memory just when a VPN comes up. The news of it are read then
-and do not come again, so whoever hears them looks again until there is an answer: soon, and less
-and less often.
+and do not come again, so whoever hears them looks until there is an answer, less and less often.
 """
 
 from math import inf

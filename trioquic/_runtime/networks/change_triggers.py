@@ -10,8 +10,7 @@ Each system tells in its own way that there is something to see; the snapshot is
 - elsewhere, and where it is forbidden (netlink on Android): a clock.
 
 What is not Linux's is bounded by the clock as well, so that a message that never comes costs a
-delay and nothing worse. A trigger lives for one wait. From the moment it is open no change escapes
-it.
+delay and nothing worse. A trigger lives for one wait. Once it is open no change escapes it.
 """
 
 import errno
@@ -155,8 +154,7 @@ class SocketTrigger(ChangeTrigger):
 
 
 def tells_of_routes(data: bytes) -> bool:
-    """Whether one of the netlink messages says that a route to elsewhere, a next hop or a rule came
-    or went."""
+    """Whether netlink says that a route to elsewhere, a next hop or a rule came or went."""
     try:
         for kind, _, body in netlink.messages(data):
             if kind in (_NEW_RULE, _DEL_RULE, _NEW_NEXT_HOP, _DEL_NEXT_HOP):

@@ -98,9 +98,8 @@ class SystemNetworks:
         return self.routes_to(tuple((remote, _ANY_PORT) for remote in remotes))
 
     def routes_to(self, servers: Sequence[Address]) -> tuple[Route, ...] | None:
-        """The system's routes to these servers as they are now. They are asked for again only after
-        news, if somebody waits for those. What they were the last time if the system does not tell
-        now."""
+        """The system's routes to these servers as they are now; what they were the last time if it
+        does not tell. They are asked for again only after news, if somebody waits for those."""
         question = tuple(servers)
         quiet = not self._stale and self._trigger is not None and self._trigger.heard_nothing()
         if not quiet:

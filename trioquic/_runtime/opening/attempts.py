@@ -20,8 +20,7 @@ class HandshakeAttempt(NamedTuple):
     version: int = 0
     """The version that a Version Negotiation packet offered; 0: there was none."""
     beside: bool = False
-    """Over another network than the system's choice: if that cannot be used at all, that tells
-    nothing about the server."""
+    """Over another network than the system's choice: one of no use tells nothing of the server."""
 
 
 class RunningAttempt:

@@ -1,6 +1,4 @@
-"""What an attempt to connect needs before its first datagram: a socket, and what is known from
-earlier sessions.
-"""
+"""What an attempt to connect needs first: a socket, and what is known from earlier sessions."""
 
 from collections.abc import Sequence
 
@@ -39,8 +37,7 @@ class FirstDatagram:
         self, attempt: HandshakeAttempt, connected: DatagramSocket, one_address: bool
     ) -> tuple[HandshakeAttempt, ConnectionTask]:
         """A task with this socket, for this attempt or a better one; `one_address`: there is no
-        other. OSError: it cannot write its trace. The socket is closed when this raises or is
-        cancelled."""
+        other. OSError: no trace can be written. When this raises, the socket is closed."""
         plan = self._plan
         keeper = plan.new_keeper()
         try:

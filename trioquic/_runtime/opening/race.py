@@ -95,8 +95,7 @@ class HappyEyeballs:
         }
 
     async def run(self) -> None:
-        """Try until one way leads to the server, tell of that connection, and serve it to its end;
-        or tell why there is none."""
+        """Try until a way leads to the server, and serve that connection; or tell why none does."""
         waiting = self._attempts.waiting
         if self._one_address and not self._widens and not self._follows:
             self._alone = True

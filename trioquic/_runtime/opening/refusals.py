@@ -64,8 +64,7 @@ class Refusals:
         self._judge(now)
 
     async def wait(self, outcome: trio.Event, deadline: float) -> None:
-        """Wait until the attempt has an outcome, or its time is over, or it is certain that nobody
-        is there."""
+        """Wait for the attempt's outcome, its deadline, or the certainty that nobody is there."""
         self._patience.deadline = deadline
         with self._patience:
             await outcome.wait()

@@ -60,9 +60,8 @@ class SessionKeeper:
         self._news = trio.Event()
 
     async def take(self, socket: DatagramSocket, versions: Sequence[int]) -> FirstFlight:
-        """What may be used on this socket's network, of the first of these versions of which there
-        is something. It counts as used from now on: every attempt sends it at once. Cancelled,
-        nothing was taken."""
+        """What may be used on this socket's network, of the first version that has something. It
+        counts as used: every attempt sends it at once. Cancelled, nothing was taken."""
         for version in versions:
             taken = await self._store.take(self._key(socket, version))
             if taken.ticket is not None or taken.token is not None:

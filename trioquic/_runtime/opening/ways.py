@@ -90,9 +90,8 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
 
 
 def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[WayToServer]:
-    """Ways over interfaces that are not in `used`, for when those that the system chose do not lead
-    to the server in time, though they are up: the metered ones last, two addresses over each before
-    the next ones."""
+    """Ways over interfaces that are not in `used`, for when those that the system chose lead to no
+    server in time: the metered ones last, two addresses over each before the next ones."""
     _, interfaces, pairs, _ = _survey(plan, remotes, used)
     metered = {interface.name for interface in interfaces if interface.metered}
     beside = [pair for pair in pairs if pair.interface not in used]
@@ -139,8 +138,7 @@ def _survey(
 def _absent(
     only: Sequence[str], interfaces: Sequence[Interface], remotes: Sequence[Remote], reach: Reach
 ) -> list[WayToServer]:
-    """Ways over interfaces that are down: the system says so when they are tried, unless they are
-    up meanwhile."""
+    """Ways over interfaces that are down: the system says so when they are tried, if it is so."""
     known = {interface.name: interface.up for interface in interfaces}
     ways = [
         WayToServer(remote, name) for remote in remotes for name in only if known.get(name) is False
@@ -174,8 +172,7 @@ def _in_turns(remotes: Sequence[Remote], pairs: list[AddressPair]) -> list[Remot
 def _over_interfaces(
     remotes: Sequence[Remote], pairs: list[AddressPair], wanted: int | None
 ) -> list[WayToServer]:
-    """Each address over each of the best interfaces before the next address; `wanted` of these, or
-    all."""
+    """Each address over each of the best interfaces (`wanted` of them) before the next address."""
     interfaces = list(dict.fromkeys(pair.interface for pair in pairs))[:wanted]
     possible = {(pair.remote, pair.interface) for pair in pairs}
     return [

@@ -1,8 +1,7 @@
 """How a connection gets another path: a socket, a place in the core, a connection ID.
 
 The core decides what is allowed (RFC 9000 section 9) and says so by refusing. Where only a
-connection ID is missing, paths that linger are given up for it, and the server gets time to replace
-what it has just got back.
+connection ID is missing, paths that linger are given up, and the server gets time to replace that.
 """
 
 import errno
@@ -85,8 +84,7 @@ class PathAdder:
                 remedied.add(lacking)
 
     async def _make_room(self, refusal: Refusal) -> bool:
-        """Give up paths that only linger, and wait for the peer to replace the IDs that it has
-        just got back."""
+        """Give up paths that only linger, and wait for the peer to replace the IDs given back."""
         returning = refusal is Refusal.NO_SPARE_ID and self._driver.core.more_ids_expected
         crowded = refusal in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS) and self._paths.lingering
         if not returning and not crowded:

@@ -1,7 +1,6 @@
 """Path events to any number of subscribers, none of which can hold the connection up.
 
-Each subscriber has a bounded channel. Who does not read loses the newest events, and the loss is
-counted.
+Each subscriber has a bounded channel. Who does not read loses the newest events; that is counted.
 """
 
 from collections.abc import AsyncIterator

@@ -66,8 +66,7 @@ class ByHand:
     async def _migrate_once(
         self, interface: str | None, local: str | None, local_port: int
     ) -> Path | None:
-        """None: no network was named, and the path that the system chose leads beside a tunnel that
-        has come up meanwhile."""
+        """None: no network was named, and the system's leads beside a tunnel that has come up."""
         standby = None if local_port else self._standby(interface, local)
         if standby is None:
             new = await self.add(interface, local, local_port)
@@ -101,8 +100,7 @@ class ByHand:
         return new
 
     def _standby(self, interface: str | None, local: str | None) -> PathLink | None:
-        """A path that is there already and leads the same way: a second one would hold another
-        connection ID for nothing."""
+        """A path that leads the same way: a second one would hold a connection ID for nothing."""
         active = self._paths.active_link()
         if (interface is None and local is None) or active is None:
             return None

@@ -74,8 +74,7 @@ class PathLink:
         self._active_since: float | None = None
         self.path_id = path_id
         self.anywhere = anywhere
-        # Weak, for a handle holds its link: a cycle would keep all of a connection that is over
-        # until a garbage collection.
+        # Weak, as a handle holds its link: a cycle would wait for a garbage collection.
         self._handle: weakref.ref[Path] | None = None
         socket.tell(self._on_socket_error)
 

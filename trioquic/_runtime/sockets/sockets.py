@@ -3,8 +3,7 @@
 The rest of the runtime sees `DatagramSocket` only. `binding.py` makes the sockets; one of the
 operating system becomes a `NativeSocket`, one of a custom trio socket factory a `FactorySocket`.
 
-Errors of a socket in use are hints about its path: they are counted and never end anything. Only
-making a socket raises.
+Errors of a socket in use are hints about its path: counted, and no end. Only making one raises.
 """
 
 import ipaddress

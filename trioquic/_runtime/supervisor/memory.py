@@ -17,8 +17,7 @@ _FIVE_MINUTES: Final = 300.0
 _FIRST_REST: Final = 1.0
 _LONGEST_REST: Final = 64.0
 _MOST_DOUBLINGS: Final = 10
-# A path that is there is asked again before a NAT on it forgets its port; the one in use sooner, as
-# all waits for it.
+# A path is asked again before a NAT forgets its port; the one in use sooner, as all waits for it.
 _LONGEST_RETRY: Final = 16.0
 _FIRST_RETRY_IN_USE: Final = 0.25
 _LONGEST_RETRY_IN_USE: Final = 1.0
@@ -253,8 +252,7 @@ class Memory:
 
     def is_beside_strangers(self, way: Way | None) -> bool:
         """Whether other ports on a way have met somebody else, and a silent one may yet be heard:
-        not where the connection has moved there in vain. Whoever makes all ports silent may send
-        anything to some of them."""
+        not where the connection moved there in vain, as that may be somebody's doing."""
         return way in self._strangers and self._strangers[way] < _MOST_VISITS
 
     # -- moves -------------------------------------------------------------------------------------

@@ -113,8 +113,7 @@ class Outlook:
             self._judge_preferred(way, "it did not answer", now)
 
     def _judge_preferred(self, way: Way, reason: str, now: float) -> None:
-        """An address of the server was asked, in vain; if it is the preferred one, that may be the
-        end of it."""
+        """An address of the server was asked in vain: perhaps the end of it, if it is preferred."""
         local, _, remote = way
         core = self._driver.core
         if remote == core.preferred.address and self._original_answers(local, now):
@@ -122,8 +121,7 @@ class Outlook:
 
     def _original_answers(self, local: str, now: float) -> bool:
         """Whether the server's original address can be reached from there, all the time since the
-        preferred one was asked: if it cannot either, the silence of the preferred one says nothing
-        about it (section 9.6.3)."""
+        preferred one was asked: if not, the silence of that says nothing (section 9.6.3)."""
         core = self._driver.core
         for number in core.live_paths():
             path = core.path_view(number)
@@ -142,8 +140,7 @@ class Outlook:
 
     def look(self) -> tuple[tuple[PathSight, ...], Networks]:
         """The paths, and the networks and routes as they are now. Notes which paths are on networks
-        that are known: those that vanish later were lost, also if that happens before anybody is
-        asked for a decision."""
+        that are known: those that vanish later were lost, also before the next decision."""
         networks = self._paths.reach.look(self._servers())
         core, sights = self._driver.core, []
         for number in core.live_paths():

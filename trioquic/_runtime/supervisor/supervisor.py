@@ -150,8 +150,7 @@ class Supervisor:
             self._paths.news.on_waiting(min(core.idle_deadline, self._give_up_at()), reason)
 
     async def _stand_by(self) -> None:
-        """While the application looks after the paths: without one the connection does not wait
-        longer than it should."""
+        """While the application looks after the paths: the wait without one has its bound."""
         while not self._driver.life.ended and not self._gives_up():
             self._news = trio.Event()
             with trio.move_on_at(self._give_up_at()):

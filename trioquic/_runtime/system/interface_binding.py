@@ -55,8 +55,7 @@ class OptionSocket(Protocol):
 
 
 InterfaceBinder = Callable[[OptionSocket, int, str, int | None], None]
-"""Ties a socket of an address family to the interface with this name and index; OSError if the
-system refuses."""
+"""Ties a socket of a family to the interface of this name and index; OSError: it is refused."""
 
 
 def bind_by_name(sock: OptionSocket, family: int, name: str, index: int | None, /) -> None:

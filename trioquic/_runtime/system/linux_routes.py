@@ -88,8 +88,7 @@ def ask(
     interface: int | None = None,
     entry: bool = False,
 ) -> RouteAnswer | None:
-    """Ask one question on a netlink socket; a port that nobody knows is 0. None: there is no route.
-    OSError: no answer."""
+    """Ask one question; a port that nobody knows is 0. None: no route. OSError: no answer."""
     bits = 128 if family == socket.AF_INET6 else 32
     flags = _FIB_MATCH if entry else 0
     body = _ROUTE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
@@ -228,8 +227,7 @@ def _routes_to(
     for interface, index, sources in usable:
         if system is None or choice != index:
             entry = _entry_over(sock, family, server, index)
-            # Or one of its addresses has a route there, in a table of its own, whose metrics are
-            # compared with nothing.
+            # or an address of it has one, in a table of its own: such metrics mean nothing here
             if entry or any(_entry_over(sock, family, server, index, each) for each in sources):
                 metric = entry.metric if entry else None
                 yield Route(

@@ -16,8 +16,7 @@ from .probed_routes import probed_routes
 from .windows_routes import windows_routes
 
 AskRoutes = Callable[[Sequence[Interface], Sequence[Address]], tuple[Route, ...] | None]
-"""Gets a snapshot and servers (port 0: nobody knows it); the routes to them, or None. Does not
-raise."""
+"""Gets a snapshot and servers (port 0: unknown); the routes to them, or None. Does not raise."""
 
 
 def route_asker_for(platform: str) -> AskRoutes:

@@ -38,8 +38,7 @@ _NUMBER: Final = struct.Struct("<I")
 def windows_routes(
     interfaces: Sequence[Interface], servers: Sequence[Address], library: Any = None
 ) -> tuple[Route, ...] | None:
-    """The routes to these servers, which do not depend on ports; None where there is no such
-    library."""
+    """The routes to these servers, whatever the port; None where there is no such library."""
     try:
         loaded = load_ip_helper() if library is None else library
     except OSError:
