@@ -193,13 +193,6 @@ def open_netlink(make_socket: MakeSocket) -> socket.socket:
     return sock
 
 
-def open_routing_socket(make_socket: MakeSocket) -> socket.socket:
-    """Subscribe on a BSD, to news of all address families."""
-    sock = make_socket(_AF_ROUTE, socket.SOCK_RAW, 0)
-    sock.setblocking(False)
-    return sock
-
-
 class CallbackTrigger(ChangeTrigger):
     """News that the system tells by calling a function, in a thread of its own."""
 
@@ -242,7 +235,9 @@ def open_trigger(
         if platform in ("linux", "android"):
             return SocketTrigger(open_netlink(make_socket), tells_of_routes)
         if platform.startswith(_BSDS):
-            sock = open_routing_socket(make_socket)
+            # news of all address families
+            sock = make_socket(_AF_ROUTE, socket.SOCK_RAW, 0)
+            sock.setblocking(False)
             return SocketTrigger(sock, has_network_route, longest=interval)
         if platform == "win32":
             return CallbackTrigger(subscribe, longest=interval)

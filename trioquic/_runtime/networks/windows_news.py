@@ -10,7 +10,6 @@ The library is an argument, so that all this can be tested without Windows.
 """
 
 import ctypes
-import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -35,7 +34,9 @@ def subscribe(hear: Callable[[], None], library: Any = None) -> Callable[[], Non
     def on_change(context: object, row: object, kind: int) -> None:
         hear()
 
-    callback = _function_type()(on_change)
+    # other systems have one calling convention only
+    function_type = getattr(ctypes, "WINFUNCTYPE", ctypes.CFUNCTYPE)
+    callback = function_type(*_ARGUMENTS)(on_change)
     # With each handle the function, which must live until the call below has returned.
     subscriptions: list[tuple[ctypes.c_void_p, object]] = []
 
@@ -53,10 +54,3 @@ def subscribe(hear: Callable[[], None], library: Any = None) -> Callable[[], Non
             raise OSError(code, f"{name} failed")
         subscriptions.append((handle, callback))
     return unsubscribe
-
-
-def _function_type() -> Any:
-    """Functions that Windows calls; other systems have one calling convention only."""
-    if sys.platform == "win32":
-        return ctypes.WINFUNCTYPE(*_ARGUMENTS)
-    return ctypes.CFUNCTYPE(*_ARGUMENTS)

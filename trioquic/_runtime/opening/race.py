@@ -24,7 +24,7 @@ from ..paths.reach import Reach
 from ..sockets.binding import interface_name
 from ..sockets.sockets import DatagramSocket, Remote, is_here
 from .arguments import Plan
-from .attempts import Attempts, HandshakeAttempt, RunningAttempt
+from .attempts import MOST_BEGINNINGS, Attempts, HandshakeAttempt, RunningAttempt
 from .connection_task import ConnectionTask
 from .failures import is_final, summary
 from .first_datagram import FirstDatagram
@@ -228,7 +228,7 @@ class HappyEyeballs:
             running.leave()
         else:
             running.in_tunnel = self._tunnel.there
-            self._attempts.note_begun(attempt.way)
+            self._attempts.beginnings[attempt.way] += 1
         failure = await task.run(
             lambda connection: self._end(connection, running), self._on_refused, attempt.beside
         )
@@ -258,7 +258,8 @@ class HappyEyeballs:
             return
         self._failures.append(failure)
         if not running.left:
-            self._attempts.note_failed(running.attempt.way)
+            # it need not be tried again
+            self._attempts.beginnings[running.attempt.way] = MOST_BEGINNINGS
         if is_final(failure, task.hearsay):
             self._end(summary(self._plan, self._failures), running)
 
