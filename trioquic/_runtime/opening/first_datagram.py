@@ -1,4 +1,4 @@
-"""What an attempt to connect needs first: a socket, and what is known from earlier sessions."""
+"""What an attempt to connect needs before its first datagram: a socket, and earlier sessions."""
 
 from collections.abc import Sequence
 
