@@ -10,7 +10,8 @@ Any layer may import this module.
 """
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
@@ -20,6 +21,35 @@ from .errors import ApplicationCodeError, InternalError
 _CORRUPTED: Final = ("Cancel scope stack corrupted", "Nursery stack corrupted")
 _TRIOS: Final = "trio._core._run"
 _NOTE: Final = "cancel scopes or nurseries around trioquic's tasks were closed out of turn"
+
+
+@asynccontextmanager
+async def hidden_nursery(package: str = "trioquic") -> AsyncGenerator[trio.Nursery]:
+    """A nursery that is cancelled when the block is left; its tasks are of the `package`.
+
+    The block's own exception must come out as it went in, so it is parked while the nursery ends.
+    """
+    own: BaseException | None = None
+    failed: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                yield nursery
+            except BaseException as error:
+                own = error
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        failed = bug_in(group, package)
+        if failed is None and own is None:
+            failed = alone(group)
+        if failed is not None and own is not None and is_of_misnesting(failed):
+            # which has been told there
+            failed = None
+    # outside of the handlers, which would chain it to what it has nothing to do with
+    if failed is not None:
+        raise failed from failed.__cause__
+    if own is not None:
+        raise own
 
 
 def bug_in(
@@ -63,10 +93,10 @@ def alone(group: BaseExceptionGroup[BaseException], package: str = "trioquic") -
     return bug_in(group, package) or next(leaves(group))
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    """All exceptions in a group and in the groups in it."""
-    for exception in group.exceptions:
-        if isinstance(exception, BaseExceptionGroup):
-            yield from leaves(exception)
-        else:
-            yield exception
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exception, or all exceptions in a group and in the groups in it."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from leaves(one)
+    else:
+        yield error

@@ -7,9 +7,9 @@ import trio
 from trio.testing import MockClock
 
 import trioquic
+from trioquic._groups import hidden_nursery
 from trioquic.cli import console
 from trioquic.http3 import connection, open_http3
-from trioquic.http3.background import background
 from trioquic.http3.client.connection import PooledConnection
 from trioquic.httpx import _tcp
 from trioquic.httpx._tcp import Backend
@@ -86,7 +86,7 @@ async def test_while_the_fallback_connects(
 
 async def test_cancelled_as_the_block_ends() -> None:
     async def work() -> None:
-        async with background() as nursery:
+        async with hidden_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             scope.cancel()
 

@@ -10,8 +10,8 @@ from typing import Final
 import trio
 
 from .. import Connection, EarlyData, HandshakeError, QuicError, system_networks
+from .._groups import hidden_nursery
 from ..http3 import Headers, HTTP3Connection, PoolLimits
-from ..http3.background import background
 from ..http3.client.call import Call
 from ..http3.client.connection import PooledConnection
 from ..http3.client.origins import Origins, open_origins
@@ -105,7 +105,7 @@ class Connections:
         where = host_and_port(*watched.origin)
         self.all.append(watched)
         early = not quic.handshake_complete
-        async with quic.path_events() as events, background("trioquic.cli") as nursery:
+        async with quic.path_events() as events, hidden_nursery("trioquic.cli") as nursery:
             nursery.start_soon(watched.follow, events)
             if self._verbose:
                 nursery.start_soon(self._tell_of, where, quic)

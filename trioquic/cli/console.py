@@ -39,8 +39,7 @@ def run(function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
             # first, a connection perhaps, and who uses it would take it for lost.
             return trio.run(function, *args, restrict_keyboard_interrupt_to_checkpoints=True)
         except BaseException as error:
-            some = leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
-            if not any(isinstance(one, KeyboardInterrupt) for one in some):
+            if not any(isinstance(one, KeyboardInterrupt) for one in leaves(error)):
                 raise
     sys.exit(128 + received[0] if received else INTERRUPTED)
 

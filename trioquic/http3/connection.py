@@ -9,7 +9,7 @@ import trio
 
 from .. import Connection, StopSendingError, Stream, _checks
 from .._construction import NoPublicConstructor, create
-from .background import background
+from .._groups import hidden_nursery
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Exchange
 from .fields import HeaderTypes, check_length, completed, pseudo_fields, request_fields
@@ -205,7 +205,7 @@ async def open_http3(
     _checks.check(_CONFIG, "config", config)
     _take(connection)
     state = ConnectionState(connection, config)
-    async with background() as nursery:
+    async with hidden_nursery("trioquic.http3") as nursery:
         for outbox in state.outboxes:
             nursery.start_soon(_send, state, outbox)
         nursery.start_soon(PeerStreams(state).accept, nursery)

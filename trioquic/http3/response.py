@@ -10,7 +10,7 @@ import trio
 
 from .. import Connection, _checks
 from .._construction import NoPublicConstructor, create
-from .background import background
+from .._groups import hidden_nursery
 from .charset import decoded
 from .errors import HTTP3Error, StatusError
 from .exchange import Exchange
@@ -176,7 +176,7 @@ async def respond(
         async with reading(exchange, url) as response:
             yield response
         return
-    async with background() as nursery:
+    async with hidden_nursery("trioquic.http3") as nursery:
         exchange.send_content(nursery, content)
         async with reading(exchange, url) as response:
             yield response

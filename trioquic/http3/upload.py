@@ -108,5 +108,4 @@ async def _chunks(content: bytes) -> AsyncGenerator[bytes]:
 
 def _is_the_requests_own(error: BaseException) -> bool:
     """Whether an exception, of whichever class, is about this one request."""
-    all_of_it = leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
-    return not any(isinstance(leaf, _NOT_THE_REQUESTS) for leaf in all_of_it)
+    return not any(isinstance(leaf, _NOT_THE_REQUESTS) for leaf in leaves(error))

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from ..http3.background import background
+from .._groups import hidden_nursery
 
 _CLOSED: Final = "this HTTP3Transport was closed"
 _NO_PLACE: Final = (
@@ -27,7 +27,7 @@ class _Shelter:
     """A hidden nursery in the task that enters transports."""
 
     def __init__(self) -> None:
-        self._block = background("trioquic.httpx")
+        self._block = hidden_nursery("trioquic.httpx")
         self._task = trio.lowlevel.current_task()
         self._users = 1
         self.nursery: trio.Nursery

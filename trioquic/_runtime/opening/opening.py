@@ -1,8 +1,6 @@
 """How a connection comes to be: names become addresses, and a race among these a connection.
 
-`open_connection` hides a nursery. A nursery raises groups, but the application's exception must
-come out as it went in; so it is parked while the nursery ends, and whatever else comes out of the
-nursery then is a bug of ours.
+`open_connection` hides a nursery (`_groups.py`).
 """
 
 import errno
@@ -15,7 +13,7 @@ from typing import Any, Final
 import trio
 
 from ... import _checks
-from ..._groups import alone, bug_in, is_of_misnesting
+from ..._groups import hidden_nursery
 from ...config import TLSConfig, TransportConfig
 from ...errors import LocalAddressError
 from ...networks import NetworkSource
@@ -102,31 +100,15 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
             "trioquic needs trio, and this task runs under something else, such as asyncio: start"
             " with trio.run, or with anyio.run(..., backend='trio')"
         )
-    parked: BaseException | None = None
-    cancelled: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            try:
-                remotes = await _find(plan)
-                tell, outcome = trio.open_memory_channel[Connection | Exception](1)
-                # `Nursery.start` would open a nursery more, to cancel the task when we are
-                # cancelled; this one is cancelled with us.
-                nursery.start_soon(HappyEyeballs(plan, remotes, tell.send_nowait).run)
-                conn = _connected(await outcome.receive())
-                yield conn
-                await conn.aclose()
-            except BaseException as error:
-                parked = error
-            nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        bug = bug_in(group)
-        if bug is not None and (parked is None or not is_of_misnesting(bug)):
-            raise bug from bug.__cause__
-        cancelled = alone(group)
-    if parked is not None:
-        raise parked
-    if cancelled is not None:
-        raise cancelled
+    async with hidden_nursery() as nursery:
+        remotes = await _find(plan)
+        tell, outcome = trio.open_memory_channel[Connection | Exception](1)
+        # `Nursery.start` would open a nursery more, to cancel the task when we are cancelled; this
+        # one is cancelled with us.
+        nursery.start_soon(HappyEyeballs(plan, remotes, tell.send_nowait).run)
+        conn = _connected(await outcome.receive())
+        yield conn
+        await conn.aclose()
 
 
 async def connect(

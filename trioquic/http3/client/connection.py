@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 from ... import Connection, HealthState, QuicError
-from ..background import background
+from ..._groups import hidden_nursery
 from ..connection import HTTP3Connection
 from .discovery import Endpoint
 
@@ -128,7 +128,7 @@ class PooledConnection:
             self._changed(self)
 
     async def _serve(self, http3: HTTP3Connection) -> None:
-        async with background() as nursery:
+        async with hidden_nursery("trioquic.http3") as nursery:
             nursery.start_soon(self._watch_room, http3.quic)
             nursery.start_soon(self._watch_health, http3.quic)
             await http3.wait_closed()

@@ -13,7 +13,7 @@ import trio
 
 from ... import NetworkSource, open_connection, system_networks
 from ..._application_code import guarded
-from ..background import background
+from ..._groups import hidden_nursery
 from ..connection import HTTP3Connection, open_http3
 from .connection import PooledConnection
 from .discovery import Discovery
@@ -91,7 +91,7 @@ class Origins:
 async def open_origins(settings: Settings) -> AsyncGenerator[Origins]:
     """The block in which they live. Leaving it normally closes all connections gracefully, and
     fails the requests that are not complete; otherwise it closes at once."""
-    async with background() as nursery:
+    async with hidden_nursery("trioquic.http3") as nursery:
         origins = Origins(settings, nursery)
         try:
             yield origins

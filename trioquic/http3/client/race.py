@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeAlias, TypeGuard
 
 import trio
 
-from ..background import background
+from ..._groups import hidden_nursery
 from ..failure import RequestFailedError, no_way
 from .route import HTTP3Route
 
@@ -51,7 +51,7 @@ class RouteRace:
         """The response; `first` was left where it waits. Raises what went wrong on the way that
         says most about it."""
         try:
-            async with background() as nursery:
+            async with hidden_nursery("trioquic.http3") as nursery:
                 self._nursery = nursery
                 if not self._add_company(first) or first.is_under_way:
                     self._start(partial(first.advance, calm=False))
