@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -42,18 +43,16 @@ def check(
     """
     host, port = split_host(target, 443)
     tls = options.tls_config(cafile, insecure)
-
-    async def examine() -> Findings:
-        return await check_server(
-            host,
-            port,
-            alpn=alpn,
-            tls=tls,
-            patience=timeout,
-            interfaces=interfaces,
-            server_name=server_name,
-        )
-
+    examine = partial(
+        check_server,
+        host,
+        port,
+        alpn=alpn,
+        tls=tls,
+        patience=timeout,
+        interfaces=interfaces,
+        server_name=server_name,
+    )
     try:
         findings = run(examine)
     except (ValueError, OSError) as error:

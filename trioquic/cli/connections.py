@@ -17,8 +17,7 @@ from ..http3.client.connection import PooledConnection
 from ..http3.client.origins import Origins, open_origins
 from ..http3.client.settings import Settings
 from ..http3.exchange import Exchange
-from ..http3.url import Target
-from .console import host_and_port
+from ..http3.url import Target, host_and_port
 from .handovers import WatchedConnection
 
 _EARLY: Final = {

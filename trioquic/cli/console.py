@@ -155,8 +155,3 @@ def split_host(text: str, default_port: int) -> tuple[str, int]:
     if not host:
         raise click.BadParameter("the host is missing")
     return host, int(port) if colon else default_port
-
-
-def host_and_port(host: str, port: int) -> str:
-    """As in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

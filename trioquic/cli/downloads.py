@@ -7,8 +7,8 @@ from typing import Any, Final
 import trio
 
 from ..http3.client.settings import Settings
+from ..http3.url import host_and_port
 from .connections import Connections
-from .console import host_and_port
 from .handovers import WatchedConnection
 from .progress import Display
 from .transfer import Job, Transfer

@@ -30,9 +30,14 @@ CERTIFICATE: Final = 60
 BAD_FILE: Final = 77
 HTTP3: Final = 95
 
-
 # what a network that is away for a while looks like
 PASSING: Final = frozenset({UNKNOWN_HOST, NO_CONNECTION, INTERFACE})
+_CONNECTING: Final = (
+    (CertificateError, CERTIFICATE),
+    (socket.gaierror, UNKNOWN_HOST),
+    (LocalAddressError, INTERFACE),
+    (QuicError, NO_CONNECTION),
+)
 
 
 class FetchError(Exception):
@@ -59,19 +64,12 @@ class RetryError(Exception):
 
 def connecting_failed(error: Exception, tls: TLSConfig) -> FetchError:
     """No connection came to be, with these files."""
-    if isinstance(error, CertificateError):
-        return FetchError(CERTIFICATE, str(error))
-    if isinstance(error, socket.gaierror):
-        return FetchError(UNKNOWN_HOST, str(error))
-    if isinstance(error, LocalAddressError):
-        return FetchError(INTERFACE, str(error))
-    if isinstance(error, QuicError):
-        return FetchError(NO_CONNECTION, str(error))
-    if isinstance(error, ValueError) and not str(error).startswith(f"{tls.ca_file}: "):
-        # a host that no certificate can name
-        return FetchError(BAD_URL, str(error))
-    # what is left is the files with certificates, keys and secrets
-    return FetchError(BAD_FILE, str(error))
+    code = next((code for kind, code in _CONNECTING if isinstance(error, kind)), None)
+    if code is None:
+        # a host that no certificate can name; what is left is the files
+        about_host = isinstance(error, ValueError) and not str(error).startswith(f"{tls.ca_file}: ")
+        code = BAD_URL if about_host else BAD_FILE
+    return FetchError(code, str(error))
 
 
 def request_failed(error: Exception) -> FetchError | RetryError:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final
 
 import click
 
@@ -69,18 +69,11 @@ def trouble_told(tell: Callable[[str], None]) -> Iterator[None]:
     """What is wrong with the file is a line, not Python's warning."""
     shown = warnings.showwarning
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, SessionFileWarning):
             tell(str(message))
         else:
-            shown(message, category, filename, lineno, file, line)
+            shown(message, category, *where, **more)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", SessionFileWarning)

@@ -65,11 +65,12 @@ def _descriptor_of(name: str) -> int | None:
 
 
 class _Written(Sink):
-    """Writes content as it comes."""
+    """Writes content as it comes into `_file`, which `open` finds."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, block=1)
         self._may_hang = True
+        self._file: io.RawIOBase | BinaryIO | None = None
 
     def _write(self, block: bytes) -> None:
         rest = memoryview(block)
@@ -83,18 +84,17 @@ class _Written(Sink):
 
     def _write_some(self, block: memoryview) -> int | None:
         """How much was taken; None: nothing, at the moment."""
-        raise NotImplementedError
-
-    def _descriptor(self) -> int:
-        raise NotImplementedError
+        assert self._file is not None
+        return self._file.write(block)
 
     def _wait_until_it_takes_more(self) -> None:
         if sys.platform == "win32":
             # nothing there is waited for as a socket is
             time.sleep(_LOOK_AGAIN)
             return
+        assert self._file is not None
         waiting = select.poll()
-        waiting.register(self._descriptor(), select.POLLOUT)
+        waiting.register(self._file, select.POLLOUT)
         waiting.poll()
 
     async def finish(self) -> None:
@@ -118,20 +118,14 @@ class StandardOutput(_Written):
         if sys.stdout is None:
             raise OSError("standard output is closed")
         self._binary = self._binary or not sys.stdout.isatty()
+        # past the buffer: a thread that hangs with it could not be left alone
+        buffer = sys.stdout.buffer
+        self._file = buffer.raw if isinstance(buffer, io.BufferedWriter) else buffer
 
     def _write(self, block: bytes) -> None:
         if not self._binary and b"\0" in block:
             raise FetchError(failures.WRITING, _BINARY)
         super()._write(block)
-
-    def _write_some(self, block: memoryview) -> int | None:
-        # past the buffer: a thread that hangs with it could not be left alone
-        buffer = sys.stdout.buffer
-        raw = buffer.raw if isinstance(buffer, io.BufferedWriter) else buffer
-        return raw.write(block)
-
-    def _descriptor(self) -> int:
-        return sys.stdout.fileno()
 
 
 class Through(_Written):
@@ -140,7 +134,6 @@ class Through(_Written):
     def __init__(self, name: str, descriptor: int | None = None) -> None:
         super().__init__(name)
         self._given = descriptor
-        self._file: BinaryIO | None = None
         where = os.path.realpath(name)
         if where != os.devnull:
             self.turn: str | int | None = where if descriptor is None else descriptor
@@ -154,14 +147,6 @@ class Through(_Written):
             return os.fdopen(os.dup(self._given), "wb", buffering=0)
         # not made: what had to be there is gone
         return os.fdopen(os.open(self.name, os.O_WRONLY), "wb", buffering=0)
-
-    def _write_some(self, block: memoryview) -> int | None:
-        assert self._file is not None
-        return self._file.write(block)
-
-    def _descriptor(self) -> int:
-        assert self._file is not None
-        return self._file.fileno()
 
     async def finish(self) -> None:
         await super().finish()

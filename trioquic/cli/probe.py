@@ -28,9 +28,9 @@ from .. import (
     system_networks,
 )
 from ..addresses import candidate_pairs
+from ..http3.url import host_and_port
 from ..networks import routes_of
 from ..paths import Address
-from .console import host_and_port
 from .paths import leads_into_tunnel
 from .versions import offered_versions
 

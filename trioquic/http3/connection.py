@@ -12,11 +12,11 @@ from .._construction import NoPublicConstructor, create
 from .._groups import hidden_nursery
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Exchange
-from .fields import HeaderTypes, check_length, completed, pseudo_fields, request_fields
+from .fields import TEXT, HeaderTypes, check_length, completed, pseudo_fields, request_fields
 from .origin import check_host_field, check_origin
 from .outbox import Outbox
 from .peer_streams import PeerStreams
-from .priority import Priority
+from .priority import PRIORITY, Priority
 from .request import Request
 from .response import Content, Response, checked_content, respond
 from .settings import HTTP3Config, PeerSettings
@@ -25,8 +25,6 @@ from .url import parse_url
 
 _DEFAULT_CONFIG = HTTP3Config()
 
-_URL: Final = _checks.instance(str)
-_PRIORITY: Final = _checks.optional(_checks.instance(Priority))
 _QUIC: Final = _checks.instance(Connection)
 _CONFIG: Final = _checks.instance(HTTP3Config)
 # Those that carry HTTP/3, or did.
@@ -109,7 +107,7 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         no Extended CONNECT, ValueError for what HTTP does not allow, and what ended the connection.
         Cancelled, the request was given up.
         """
-        _checks.check(_PRIORITY, "priority", priority)
+        _checks.check(PRIORITY, "priority", priority)
         for name, value in (("early_data", early_data), ("any_origin", any_origin), ("end", end)):
             _checks.check(_checks.flag, name, value)
         fields = pseudo_fields(method, scheme, authority, path, protocol) + request_fields(headers)
@@ -167,7 +165,7 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         Who is named in `url` (RFC 7617) is sent as an Authorization field, if `headers` has none.
         `early_data`, `any_origin` and errors are those of `open_request` and `Request`.
         """
-        _checks.check(_URL, "url", url)
+        _checks.check(TEXT, "url", url)
         target, sent = parse_url(url), checked_content(content)
         request = await self.open_request(
             method,

@@ -57,22 +57,19 @@ class StatusError(HTTP3Error):
         self.url = url
 
 
-class HTTP3ConnectionError(HTTP3Error):
+class _CodedError(HTTP3Error):
+    def __init__(self, reason: str, *, code: int) -> None:
+        super().__init__(f"{code_name(code)}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class HTTP3ConnectionError(_CodedError):
     """The server broke HTTP/3, and this side closed the connection with `code` for it."""
 
-    def __init__(self, reason: str, *, code: int) -> None:
-        super().__init__(f"{code_name(code)}: {reason}")
-        self.code = code
-        self.reason = reason
 
-
-class HTTP3StreamError(HTTP3Error):
+class HTTP3StreamError(_CodedError):
     """One request failed with `code`; the connection goes on."""
-
-    def __init__(self, reason: str, *, code: int) -> None:
-        super().__init__(f"{code_name(code)}: {reason}")
-        self.code = code
-        self.reason = reason
 
 
 class RequestRejectedError(HTTP3StreamError):

@@ -67,9 +67,8 @@ class Exchange:
 
     def send_content(self, nursery: trio.Nursery, content: AsyncIterable[bytes] | bytes) -> None:
         """Start to send the content."""
-        upload = Upload(self._request, content, self._timeouts.write, self._upload_ended)
-        self._upload = upload
-        nursery.start_soon(upload.run)
+        self._upload = Upload(self._request, content, self._timeouts.write, self._upload_ended)
+        nursery.start_soon(self._upload.run)
 
     async def receive_head(self) -> ResponseHead:
         """The response's status and headers; the same when called again, also after a

@@ -27,9 +27,11 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 CONNECTION_SPECIFIC: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade")
 )
+# beside its letters, what a field counts as (section 4.2.2), and an entry of QPACK's dynamic table
+# (RFC 9204 section 3.2.1)
 FIELD_OVERHEAD: Final = 32
-_TEXT: Final = _checks.instance(str)
-_MAYBE_TEXT: Final = _checks.optional(_TEXT)
+TEXT: Final = _checks.instance(str)
+_MAYBE_TEXT: Final = _checks.optional(TEXT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,7 @@ def pseudo_fields(
     """A request's control data (section 4.3.1; 4.4 and RFC 9220 for CONNECT)."""
     given = {"method": method, "scheme": scheme, "authority": authority, "path": path}
     for name, value in given.items():
-        _checks.check(_TEXT, name, value)
+        _checks.check(TEXT, name, value)
     _checks.check(_MAYBE_TEXT, "protocol", protocol)
     if not method.isascii() or not _TOKEN.fullmatch(_bytes(method)):
         raise ValueError(f"not a method: {method!r}")

@@ -1,6 +1,7 @@
 """Which response the server should send first (RFC 9218)."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from .. import _checks
 from .frames import PRIORITY_UPDATE_REQUEST, encode_frame, encode_varint
@@ -23,6 +24,9 @@ class Priority:
     def field_value(self) -> bytes:
         """The value of a `priority` header field."""
         return b"u=%d%s" % (self.urgency, b", i" if self.incremental else b"")
+
+
+PRIORITY: Final = _checks.optional(_checks.instance(Priority))
 
 
 def encode_priority_update(stream_id: int, priority: Priority) -> bytes:

@@ -10,9 +10,9 @@ import pylsqpack
 import trio
 
 from .errors import ErrorCode, FieldSectionTooLargeError, PeerError
-from .fields import section_size
+from .fields import FIELD_OVERHEAD, section_size
 from .outbox import Outbox
-from .section import FIELD_OVERHEAD, count_lines, most_repeats
+from .section import count_lines, most_repeats
 from .settings import HTTP3Config, PeerSettings
 
 _Fields = list[tuple[bytes, bytes]]

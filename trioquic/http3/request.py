@@ -5,6 +5,7 @@ Sending and receiving are independent: one task may send while another one recei
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import trio
@@ -96,7 +97,9 @@ class Request(
 
     async def send_headers(self, fields: list[tuple[bytes, bytes]], *, end: bool) -> None:
         """Send the header section; `open_request` does this."""
-        await self._send_section(fields)
+        # encoded and queued without a pause, so that QPACK sees the sections in their order
+        section = self._state.encoder.encode(self.stream_id, fields)
+        await self._send(encode_frame(HEADERS, section))
         if end:
             await self.send_eof()
 
@@ -120,8 +123,7 @@ class Request(
 
     async def send_trailers(self, headers: HeaderTypes) -> None:
         """End the content with trailer fields (section 4.1). Cancelled, as `send_data`."""
-        await self._send_section(request_fields(headers))
-        await self.send_eof()
+        await self.send_headers(request_fields(headers), end=True)
 
     async def send_eof(self) -> None:
         """The content is complete. Idempotent; cancelled, nothing was done."""
@@ -136,11 +138,6 @@ class Request(
             raise self._translated(error) from error
         self._sent = True
         self._forget_if_done()
-
-    async def _send_section(self, fields: list[tuple[bytes, bytes]]) -> None:
-        # encoded and queued without a pause, so that QPACK sees the sections in their order
-        section = self._state.encoder.encode(self.stream_id, fields)
-        await self._send(encode_frame(HEADERS, section))
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
         if self.stopped is not None:
@@ -239,11 +236,7 @@ class Request(
             head = read_response(await self._section())
             if head.status >= 200:
                 self._expected = self._length(head)
-                self._head = ResponseHead(
-                    status=head.status,
-                    headers=head.headers,
-                    informational=tuple(self._informational),
-                )
+                self._head = replace(head, informational=tuple(self._informational))
                 return self._head
             self._informational.append(head)
             if len(self._informational) > self._state.config.max_informational:

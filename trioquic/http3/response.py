@@ -18,7 +18,7 @@ from .failure import unwrapped
 from .fields import Headers, ResponseHead
 from .request import MOST
 
-_READ: Final = _checks.optional(_checks.whole(0))
+LIMIT: Final = _checks.optional(_checks.whole(0))
 
 Content: TypeAlias = bytes | bytearray | memoryview | AsyncIterable[bytes]
 """A request's content: all of it, or piece by piece."""
@@ -108,7 +108,7 @@ class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request")
         """All of the content that was not read yet. Raises HTTP3Error when it exceeds `max_bytes`,
         and what `Request.receive_data` raises. After an error or a cancellation, what had come can
         be read again."""
-        _checks.check(_READ, "max_bytes", max_bytes)
+        _checks.check(LIMIT, "max_bytes", max_bytes)
         chunks: list[bytes] = []
         size = 0
         try:

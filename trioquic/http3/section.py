@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from .fields import FIELD_OVERHEAD
+
 # bytes that one section may take from the dynamic table
 MOST_FROM_TABLE: Final = 1 << 22
-# section 3.2.1, and RFC 9114 section 4.2.2: an entry, and a field, counts as at least this much
-FIELD_OVERHEAD: Final = 32
 
 
 def most_repeats(table_capacity: int) -> int:
@@ -49,7 +49,9 @@ def count_lines(section: bytes, table_capacity: int, most: int) -> tuple[int, in
 def _references(section: bytes) -> Iterator[tuple[int, bool]]:
     """What each field line takes from the dynamic table: an index, -1 for nothing, and whether it
     counts from the base on, or back from it."""
-    position = _skip_integer(section, _skip_integer(section, 0, 8), 7)
+    position = 0
+    for prefix in (8, 7):
+        _, position = _integer(section, position, prefix)
     while position < len(section):
         first = section[position]
         if first & 0x80:  # indexed; the next bit says: static table
@@ -89,10 +91,6 @@ def _integer(data: bytes, position: int, bits: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
     return 0, len(data)
-
-
-def _skip_integer(data: bytes, position: int, bits: int) -> int:
-    return _integer(data, position, bits)[1]
 
 
 def _skip_string(data: bytes, position: int, bits: int) -> int:

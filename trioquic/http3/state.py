@@ -34,11 +34,9 @@ ENDINGS = (ConnectionLostError, HandshakeError, trio.ClosedResourceError)
 class OpenRequest(Protocol):
     """What is known of a request here."""
 
-    def reject(self) -> None:
-        """The server will not process it."""
+    def reject(self) -> None: ...
 
-    def cancel(self, error_code: int = ...) -> None:
-        """Give it up."""
+    def cancel(self, error_code: int = ...) -> None: ...
 
 
 class ConnectionState:

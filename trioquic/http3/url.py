@@ -66,9 +66,7 @@ def parse_url(url: str) -> Target:
     name, _, _ = host.partition("%")
     if "[" in parts.netloc and (":" not in name or not _BRACKETED.search(parts.netloc)):
         raise ValueError(f"only IPv6 addresses have brackets, not {name!r}")
-    netloc = f"[{name}]" if ":" in name else name
-    if parts.port is not None:
-        netloc += f":{port}"
+    netloc = host_and_port(name, parts.port)
     return Target(
         origin=Origin(host, port),
         url=parts._replace(netloc=netloc, fragment="").geturl(),
@@ -76,6 +74,12 @@ def parse_url(url: str) -> Target:
         authority=netloc,
         path=_quoted(parts.path or "/") + (f"?{_quoted(parts.query)}" if parts.query else ""),
     )
+
+
+def host_and_port(host: str, port: int | None) -> str:
+    """As in a URL, and in an Alt-Used field (RFC 7838 section 5)."""
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None else f"{shown}:{port}"
 
 
 def _port(parts: SplitResult) -> int:

@@ -19,9 +19,9 @@ from ..connection import HTTP3Connection
 from ..errors import RedirectError
 from ..exchange import Exchange
 from ..failure import unwrapped
-from ..fields import HeaderTypes, completed, pseudo_fields, request_fields
-from ..priority import Priority
-from ..response import CompleteResponse, Content, Response, checked_content, reading
+from ..fields import TEXT, HeaderTypes, completed, pseudo_fields, request_fields
+from ..priority import PRIORITY, Priority
+from ..response import LIMIT, CompleteResponse, Content, Response, checked_content, reading
 from ..settings import HTTP3Config
 from ..url import parse_url
 from .call import Call
@@ -32,9 +32,6 @@ from .settings import PoolLimits, Settings
 HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
 # Once its response is complete a request may be so, too: as long as it gets on, in seconds
 _STILL: Final = 5.0
-_TEXT: Final = _checks.instance(str)
-_LIMIT: Final = _checks.optional(_checks.whole(0))
-_PRIORITY: Final = _checks.optional(_checks.instance(Priority))
 
 
 class Options(TypedDict, total=False):
@@ -167,7 +164,7 @@ class Client:
         ValueError for what HTTP does not allow, and what `content` raises. Cancelled, the request
         is cancelled, and nothing of it is left.
         """
-        _checks.check(_LIMIT, "max_bytes", max_bytes)
+        _checks.check(LIMIT, "max_bytes", max_bytes)
         call, url = self._call(method, url, headers, content, json, priority)
         exchange, url = await self._follow(call, url, max_redirects)
         async with aclosing(exchange):
@@ -232,9 +229,9 @@ class Client:
     ) -> tuple[Call, str]:
         """The request, and its URL as the server is asked for it. What can be checked is checked
         here, before anything is sent."""
-        _checks.check(_TEXT, "url", url)
-        _checks.check(_TEXT, "method", method)
-        _checks.check(_PRIORITY, "priority", priority)
+        _checks.check(TEXT, "url", url)
+        _checks.check(TEXT, "method", method)
+        _checks.check(PRIORITY, "priority", priority)
         sent = checked_content(content)
         if content is not None and json is not None:
             raise ValueError("content and json exclude each other")
@@ -262,7 +259,7 @@ class Client:
         self, call: Call, url: str, max_redirects: int | None
     ) -> tuple[Exchange, str]:
         """The response that redirects lead to, its content unread, and its URL."""
-        _checks.check(_LIMIT, "max_redirects", max_redirects)
+        _checks.check(LIMIT, "max_redirects", max_redirects)
         most = self._redirects if max_redirects is None else max_redirects
         if self._origins is None:
             raise RuntimeError("http3.Client needs a place for its tasks: use `async with`")

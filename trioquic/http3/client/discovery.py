@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from ..fields import ResponseHead
-from ..url import Origin
+from ..url import Origin, host_and_port
 from .alt_svc import parse_alt_svc
 
 MISDIRECTED: Final = 421
@@ -49,9 +49,7 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """As an Alt-Used field names it (RFC 7838 section 5)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,8 @@ class Pool:
         self._waiters: list[_Waiter] = []
         self._lost: dict[Origin, float] = {}
         self._ready = trio.Event()
-        self._closed = False
+        self.closed: bool = False
+        """Whether no more requests are taken."""
         self._ended = trio.Event()
 
     @property
@@ -91,8 +92,8 @@ class Pool:
         """A slot on a connection, which may be an attempt still: see `PoolSlot`. `patience` is how
         old the attempt may become, in seconds.
 
-        Raises `RequestFailedError`. Cancelled, the slot is free again, and an
-        attempt that nobody waits for is given up.
+        Raises `RequestFailedError`. Cancelled, the slot is free again, and an attempt that nobody
+        waits for is given up.
         """
         waiter = _Waiter(endpoint, timeouts.connect, patience)
         self._waiters.append(waiter)
@@ -108,7 +109,7 @@ class Pool:
                 self._waiters.remove(waiter)
         if waiter.slot is not None:
             return waiter.slot
-        if self._closed:
+        if self.closed:
             raise RequestFailedError(Phase.CONNECT, trio.ClosedResourceError(CLOSED))
         text = f"no free connection to {endpoint.authority} in time"
         raise RequestFailedError(Phase.SLOT, text=text)
@@ -126,14 +127,9 @@ class Pool:
     def _idle(self) -> list[PooledConnection]:
         return [one for one in self._connections if not one.users]
 
-    @property
-    def closed(self) -> bool:
-        """Whether no more requests are taken."""
-        return self._closed
-
     def close_to_new(self) -> None:
         """Take no more requests; those that wait for a slot fail."""
-        self._closed = True
+        self.closed = True
         self._assign()
 
     async def aclose(self) -> None:
@@ -205,7 +201,7 @@ class Pool:
     def _on_doubt(self, connection: PooledConnection) -> None:
         if any(one.connected for one in self._usable(connection.endpoint)):
             connection.leave()
-        elif self._seeks and connection not in self._seeking and not self._closed:
+        elif self._seeks and connection not in self._seeking and not self.closed:
             self._seeking.add(connection)
             self._nursery.start_soon(self._seek, connection)
 
@@ -213,7 +209,7 @@ class Pool:
         patience, pause = _FIRST_PATIENCE, _FIRST_PAUSE
         other = None
         with silent.while_doubtful():
-            while not self._closed and (other is None or not other.connected):
+            while not self.closed and (other is None or not other.connected):
                 other = next(iter(self._usable(silent.endpoint)), None)
                 other = other or self._start(silent.endpoint, patience)
                 await other.settled.wait()
@@ -241,11 +237,11 @@ class Pool:
 
     def _assign(self) -> None:
         for waiter in list(self._waiters):
-            connection = None if self._closed else self._connection_for(waiter.endpoint)
+            connection = None if self.closed else self._connection_for(waiter.endpoint)
             if connection is not None:
                 connection.take()
                 waiter.slot = PoolSlot(connection, self.tidy, waiter.connect, waiter.patience)
-            if connection is not None or self._closed:
+            if connection is not None or self.closed:
                 self._waiters.remove(waiter)
                 waiter.woken.set()
 
