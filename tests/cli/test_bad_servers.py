@@ -27,9 +27,8 @@ from tests.sim_world import World, simulated_world
 from tests.tls import odd_certificates, pki
 from trioquic._checks import without_password
 from trioquic.cli import failures
-from trioquic.cli.failures import FetchError
+from trioquic.cli.failures import FetchError, redirected, target_of
 from trioquic.cli.transfer import Job
-from trioquic.cli.urls import redirected, target_of
 from trioquic.http3.url import Target
 
 from .run import invoke, trioquic

@@ -26,8 +26,6 @@ _EARLY: Final = {
     EarlyData.ACCEPTED: ", early data accepted",
     EarlyData.REJECTED: ", early data rejected and sent again",
 }
-
-
 _NO_LIMITS: Final = PoolLimits(
     max_connections=math.inf, max_idle_connections=math.inf, idle_expiry=math.inf
 )
@@ -50,7 +48,7 @@ class Connections:
         self.all: list[WatchedConnection] = []
         self._began = began
         self._left: set[WatchedConnection] = set()
-        self._origins: Origins | None = None
+        self._origins: Origins
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
@@ -69,7 +67,6 @@ class Connections:
 
     async def get(self, target: Target, headers: Headers) -> Exchange:
         """A GET request whose response has begun. Raises `RequestFailedError`."""
-        assert self._origins is not None
         call = Call(
             method="GET",
             origin=target.origin,

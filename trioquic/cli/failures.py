@@ -2,6 +2,7 @@
 
 import socket
 from typing import Final
+from urllib.parse import urlsplit
 
 import trio
 
@@ -17,6 +18,7 @@ from .. import (
     TLSConfig,
 )
 from ..http3 import HTTP3Error, RequestRejectedError
+from ..http3.url import Target, joined, parse_url
 
 BAD_URL: Final = 3
 UNKNOWN_HOST: Final = 6
@@ -60,6 +62,26 @@ class RetryError(Exception):
             return error.reason in (NoPathReason.MIGRATION_FORBIDDEN, NoPathReason.NO_CONNECTION_ID)
         # one that was waited for long enough; one that the server knows nothing of any more
         return isinstance(error, IdleTimeoutError | StatelessResetError)
+
+
+def target_of(url: str) -> Target:
+    """Where the user wants to go. Raises `FetchError`."""
+    try:
+        return parse_url(url)
+    except ValueError as error:
+        raise FetchError(BAD_URL, str(error)) from None
+
+
+def redirected(url: str, location: bytes) -> Target:
+    """Where a Location field leads from a URL. Raises `FetchError`."""
+    code = BAD_URL
+    try:
+        where = joined(url, location)
+        if urlsplit(where).scheme != "https":
+            code = REDIRECTS
+        return parse_url(where)
+    except ValueError as error:
+        raise FetchError(code, f"redirected to what cannot be fetched: {error}") from None
 
 
 def connecting_failed(error: Exception, tls: TLSConfig) -> FetchError:

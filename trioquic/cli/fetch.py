@@ -18,7 +18,6 @@ from .outputs import StandardOutput, sink_for
 from .progress import display
 from .sink import File, Sink
 from .transfer import Job
-from .urls import is_https
 
 # A server may think for long, and standard output may be a pager: neither is silence.
 _KEEP_ALIVE: Final = 10.0
@@ -176,7 +175,7 @@ def _jobs(
     jobs: list[Job] = []
     files: set[str] = set()
     for number, url in enumerate(urls):
-        if not is_https(url):
+        if url.partition(":")[0].lower() != "https":
             raise click.UsageError(f"{without_password(url)!r} is not an https URL")
         sink = _sink(url, outputs[number] if number < len(outputs) else None, remote_name)
         if isinstance(sink, File):

@@ -45,7 +45,7 @@ _LONGEST_WAIT_FOR_VERSIONS: Final = 3.0
 class MoveResult:
     """What became of one attempt to move the connection."""
 
-    worked: bool
+    worked: bool = False
     local: str | None = None
     remote: str | None = None
     rtt: float | None = None
@@ -178,9 +178,7 @@ async def _examine(
     with trio.move_on_after(patience):
         await conn.wait_handshake_confirmed()
     if not conn.handshake_confirmed:
-        findings.new_port = MoveResult(
-            worked=False, reason="the server never confirmed the handshake"
-        )
+        findings.new_port = MoveResult(reason="the server never confirmed the handshake")
         return
     findings.preferred = await _preferred(conn.peer, path, events, patience)
     findings.new_port = await _move(conn, interfaces[0] if interfaces else None)
@@ -199,10 +197,7 @@ def _leading_to(server: Address, in_tunnel: bool) -> list[str]:
 
 
 async def _preferred(
-    peer: PeerParameters,
-    path: Path,
-    events: trio.MemoryReceiveChannel[PathEvent],
-    patience: float,
+    peer: PeerParameters, path: Path, events: trio.MemoryReceiveChannel[PathEvent], patience: float
 ) -> Preferred | None:
     address = peer.preferred_ipv6 if ":" in path.remote[0] else peer.preferred_ipv4
     if address is None:
@@ -221,10 +216,8 @@ async def _move(conn: Connection, interface: str | None) -> MoveResult:
     try:
         path = await conn.migrate(interface)
     except PathError as error:
-        return MoveResult(worked=False, reason=str(error))
-    found = MoveResult(
-        worked=False, local=host_and_port(*path.local), remote=host_and_port(*path.remote)
-    )
+        return MoveResult(reason=str(error))
+    found = MoveResult(local=host_and_port(*path.local), remote=host_and_port(*path.remote))
     before = path.statistics().datagrams_received
     conn.ping()
     wait = max(_PTOS_TO_FOLLOW * path.statistics().pto, _SHORTEST_WAIT)

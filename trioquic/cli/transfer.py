@@ -17,16 +17,22 @@ from .. import ConnectionLostError
 from .._checks import without_password
 from ..http3 import Headers, HTTP3Error, Response
 from ..http3.client.client import HEADERS
-from ..http3.client.redirect import is_redirect
+from ..http3.client.redirect import REDIRECTS
 from ..http3.failure import RequestFailedError
 from ..http3.response import reading
 from ..http3.url import Target
 from . import failures
 from .connections import Connections
-from .failures import FetchError, RetryError, connecting_failed, request_failed
+from .failures import (
+    FetchError,
+    RetryError,
+    connecting_failed,
+    redirected,
+    request_failed,
+    target_of,
+)
 from .handovers import WatchedConnection
 from .sink import File, Sink
-from .urls import redirected, target_of
 
 _PARTIAL: Final = 206
 _NOTHING_THERE: Final = 416
@@ -249,7 +255,7 @@ class Transfer:
             return None
         job.status = response.status
         location = response.header("location")
-        if is_redirect(response.status) and location is not None:
+        if response.status in REDIRECTS and location is not None:
             if self._redirects is None:
                 where = without_password(location)
                 text = f"status {response.status}, redirected to {where}: follow with -L"

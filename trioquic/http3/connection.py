@@ -23,8 +23,6 @@ from .settings import HTTP3Config, PeerSettings
 from .state import ConnectionState
 from .url import parse_url
 
-_DEFAULT_CONFIG = HTTP3Config()
-
 _QUIC: Final = _checks.instance(Connection)
 _CONFIG: Final = _checks.instance(HTTP3Config)
 # Those that carry HTTP/3, or did.
@@ -184,7 +182,8 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
 
 @asynccontextmanager
 async def open_http3(
-    connection: Connection, config: HTTP3Config = _DEFAULT_CONFIG
+    connection: Connection,
+    config: HTTP3Config = HTTP3Config(),  # noqa: B008 - frozen
 ) -> AsyncGenerator[HTTP3Connection]:
     """Speak HTTP/3 on a QUIC connection opened with `alpn=["h3"]`, and close it at the end.
 

@@ -14,17 +14,13 @@ import trio
 
 from .. import Connection
 from .failure import EXPECTED, Phase, RequestFailedError, failed
-from .fields import Headers, ResponseHead
+from .fields import ResponseHead
 from .request import Request
 from .timeouts import Timeouts, stood_still
 from .upload import Upload
 
 _T = TypeVar("_T")
 _EXPECTED: Final = EXPECTED[Phase.READ]
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""
 
 
 class Exchange:
@@ -37,10 +33,10 @@ class Exchange:
         quic: Connection,
         *,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
-        on_late: Callable[[], None] = _nothing,
-        on_close: Callable[[], None] = _nothing,
+        on_late: Callable[[], None] = lambda: None,
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._request = request
+        self.request: Request = request
         self.quic: Connection = quic
         self._timeouts = timeouts
         self._on_late = on_late
@@ -52,33 +48,24 @@ class Exchange:
         """The response's, once it was received."""
 
     @property
-    def stream_id(self) -> int:
-        return self._request.stream_id
-
-    @property
-    def trailers(self) -> Headers:
-        """Known when all of the response was read."""
-        return self._request.trailers
-
-    @property
     def upload_failure(self) -> BaseException | None:
         """What the request's content has raised."""
         return None if self._upload is None else self._upload.failure
 
     def send_content(self, nursery: trio.Nursery, content: AsyncIterable[bytes] | bytes) -> None:
         """Start to send the content."""
-        self._upload = Upload(self._request, content, self._timeouts.write, self._upload_ended)
+        self._upload = Upload(self.request, content, self._timeouts.write, self._upload_ended)
         nursery.start_soon(self._upload.run)
 
     async def receive_head(self) -> ResponseHead:
         """The response's status and headers; the same when called again, also after a
         cancellation."""
-        self.head = await self._read(self._request.receive_response)
+        self.head = await self._read(self.request.receive_response)
         return self.head
 
     async def receive_data(self, max_bytes: int | None = None) -> bytes:
         """The next part of the response's content; b"" when it is complete."""
-        return await self._read(lambda: self._request.receive_data(max_bytes))
+        return await self._read(lambda: self.request.receive_data(max_bytes))
 
     async def wait_uploaded(self, seconds: float) -> None:
         """Once the response is complete: wait until the request is, too, or nothing of its content
@@ -140,7 +127,7 @@ class Exchange:
             await trio.lowlevel.checkpoint()
             return
         self._closed = True
-        self._request.cancel()
+        self.request.cancel()
         self._on_close()
         if self._upload is None:
             await trio.lowlevel.checkpoint()

@@ -76,10 +76,8 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
     _checks.check(header_fields, "headers", headers)
     fields = []
     for given_name, given_value in headers:
-        try:
-            name = _bytes(given_name).lower()
-        except UnicodeEncodeError:
-            name = b""
+        # no name has a question mark
+        name = _bytes(given_name, "replace").lower()
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"not a field name: {given_name!r}")
         value = _value(name, given_value)
@@ -185,8 +183,8 @@ def malformed(reason: str) -> MalformedResponseError:
     return MalformedResponseError(text, code=ErrorCode.H3_MESSAGE_ERROR)
 
 
-def _bytes(text: bytes | str) -> bytes:
-    return text.encode("latin-1") if isinstance(text, str) else text
+def _bytes(text: bytes | str, errors: str = "strict") -> bytes:
+    return text.encode("latin-1", errors) if isinstance(text, str) else text
 
 
 def _value(name: bytes, given: bytes | str) -> bytes:

@@ -11,14 +11,7 @@ import trio
 
 from .. import ReceiveStream, StreamResetError
 from .errors import ErrorCode, PeerError
-from .frames import (
-    CANCEL_PUSH,
-    DEFINED,
-    GOAWAY,
-    SETTINGS,
-    FrameReader,
-    single_varint,
-)
+from .frames import CANCEL_PUSH, DEFINED, GOAWAY, SETTINGS, FrameReader, single_varint
 from .settings import MOST_SETTINGS, read_settings
 from .state import CONTROL_STREAM, DECODER_STREAM, ENCODER_STREAM, PUSH_STREAM, ConnectionState
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from .. import _checks
-from .frames import PRIORITY_UPDATE_REQUEST, encode_frame, encode_varint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +26,3 @@ class Priority:
 
 
 PRIORITY: Final = _checks.optional(_checks.instance(Priority))
-
-
-def encode_priority_update(stream_id: int, priority: Priority) -> bytes:
-    """The frame that changes a request's priority (section 7.2)."""
-    return encode_frame(PRIORITY_UPDATE_REQUEST, encode_varint(stream_id) + priority.field_value)

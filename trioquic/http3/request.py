@@ -28,12 +28,13 @@ from .frames import (
     DATA,
     DEFINED,
     HEADERS,
+    PRIORITY_UPDATE_REQUEST,
     PUSH_PROMISE,
     FrameReader,
     encode_frame,
     encode_varint,
 )
-from .priority import Priority, encode_priority_update
+from .priority import Priority
 from .state import ConnectionState
 
 MOST: Final = _checks.optional(_checks.whole(1))
@@ -308,7 +309,8 @@ class Request(
         """Change which response the server should send first (RFC 9218 section 7). Returns at once;
         when very many such changes wait to be sent, the server is not told of this one."""
         self._stream.set_priority(priority.urgency, incremental=priority.incremental)
-        self._state.control.offer(encode_priority_update(self.stream_id, priority))
+        update = encode_varint(self.stream_id) + priority.field_value
+        self._state.control.offer(encode_frame(PRIORITY_UPDATE_REQUEST, update))
 
     def cancel(self, error_code: int = ErrorCode.H3_REQUEST_CANCELLED) -> None:
         """Give up what is not complete, both ways (section 4.1.1). Whoever waits is woken."""

@@ -82,7 +82,7 @@ class Response(metaclass=NoPublicConstructor, made_by="HTTP3Connection.request")
     @property
     def trailers(self) -> Headers:
         """The trailer fields, known once all of the content was read."""
-        return self._exchange.trailers
+        return self._exchange.request.trailers
 
     def __aiter__(self) -> "Response":
         return self

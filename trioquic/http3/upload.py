@@ -46,7 +46,7 @@ class Upload:
             with self._scope:
                 await self._send()
         except BaseException as error:
-            if not _is_the_requests_own(error):
+            if any(isinstance(leaf, _NOT_THE_REQUESTS) for leaf in leaves(error)):
                 raise
             self.failure = error
             # it can never be complete
@@ -104,8 +104,3 @@ class Upload:
 async def _chunks(content: bytes) -> AsyncGenerator[bytes]:
     """Content that is all there."""
     yield content
-
-
-def _is_the_requests_own(error: BaseException) -> bool:
-    """Whether an exception, of whichever class, is about this one request."""
-    return not any(isinstance(leaf, _NOT_THE_REQUESTS) for leaf in leaves(error))

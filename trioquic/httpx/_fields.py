@@ -71,8 +71,8 @@ def _content_of(request: httpx.Request) -> AsyncIterable[bytes] | bytes | None:
 def authority_of(request: httpx.Request) -> str:
     """What `:authority` says: the Host field, which httpx makes of the URL or takes from its user
     (section 4.3.1)."""
-    host = request.headers.get("host")
-    return request.url.netloc.decode("ascii") if host is None else host
+    host: str = request.headers.get("host", request.url.netloc.decode("ascii"))
+    return host
 
 
 def request_fields(request: httpx.Request) -> list[tuple[bytes, bytes]]:

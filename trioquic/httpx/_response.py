@@ -35,7 +35,7 @@ class ResponseStream(httpx.AsyncByteStream):
             raise
         if data:
             return data
-        self._trailers.update(httpx.Headers(received_fields(self._exchange.trailers)))
+        self._trailers.update(httpx.Headers(received_fields(self._exchange.request.trailers)))
         await self._exchange.aclose()
         raise StopAsyncIteration
 
@@ -52,7 +52,7 @@ def make_response(exchange: Exchange, write_timeout: float) -> httpx.Response:
         stream=ResponseStream(exchange, trailers, write_timeout),
         extensions={
             "http_version": b"HTTP/3",
-            "stream_id": exchange.stream_id,
+            "stream_id": exchange.request.stream_id,
             "trailers": trailers,
             "informational": tuple(
                 (one.status, httpx.Headers(received_fields(one.headers)))

@@ -23,11 +23,8 @@ from ._fields import call_of, origin_of
 from ._home import Home
 from ._response import make_response
 
-_ROWS: Final[dict[str, _checks.Row]] = {
-    "limits": _checks.instance(httpx.Limits),
-    "fallback": _checks.optional(_checks.instance(httpx.AsyncBaseTransport)),
-    "nursery": _checks.optional(_checks.instance(trio.Nursery)),
-}
+_FALLBACK: Final = _checks.optional(_checks.instance(httpx.AsyncBaseTransport))
+_NURSERY: Final = _checks.optional(_checks.instance(trio.Nursery))
 
 
 class HTTP3Transport(httpx.AsyncBaseTransport):
@@ -83,9 +80,9 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         head_start: float = 0.3,
         nursery: trio.Nursery | None = None,
     ) -> None:
-        given = locals()
-        for name, row in _ROWS.items():
-            _checks.check(row, name, given[name])
+        _checks.check(_checks.instance(httpx.Limits), "limits", limits)
+        _checks.check(_FALLBACK, "fallback", fallback)
+        _checks.check(_NURSERY, "nursery", nursery)
         self._settings = Settings(
             mode=mode,
             tls=tls,

@@ -1,8 +1,7 @@
 """TCP connections keep to the tunnels (VPNs) that the QUIC connections keep to.
 
-A way around HTTP/3 would follow the system's routes, which lead outside when a tunnel goes away.
-So a host that was reached through a tunnel (`http3/client/tunnels.py`) is reached through tunnels
-only, whichever way.
+A host that was reached through a tunnel (`http3/client/tunnels.py`) is reached through tunnels
+only, also around HTTP/3.
 
 TCP connections are made by `_tcp.py` over the routes that are found here, which are those of a QUIC
 connection: the system is asked about UDP to the same port, so a VPN that takes only UDP is kept to
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx
 import trio
 
-from .. import Interface, LocalAddressError, MigrationPolicy, NetworkSource
+from .. import Interface, LocalAddressError, MigrationPolicy, NetworkSource, Route
 from ..addresses import AddressPair, candidate_pairs
 from ..http3.client.tunnels import HostsInside
 from ..networks import is_own, routes_of
@@ -59,8 +58,8 @@ class Tunnels:
     def routes(self, host: str, remotes: Sequence[str], port: int) -> list[TCPRoute]:
         """Those to a host with these addresses, the best first. Raises LocalAddressError if none
         may be used."""
-        policy = self._policy
-        inside = self.holds(host) or any(self._led_inside(host, remotes, port) or ())
+        policy, routes = self._policy, self._routes(remotes, port)
+        inside = self.holds(host) or any(self._led_inside(host, remotes, routes) or ())
         interfaces = self._networks.snapshot()
         here = [remote for remote in remotes if is_own(remote, interfaces)]
         limited = policy.limits(interfaces) and len(here) < len(remotes)
@@ -73,7 +72,7 @@ class Tunnels:
             prefer_interfaces=policy.interfaces,
             prefer_kinds=policy.kinds,
             only_interfaces=policy.only_interfaces,
-            routes=routes_of(self._networks, [(remote, port) for remote in remotes]),
+            routes=routes,
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=inside,
             not_tunnels=(*policy.not_tunnels, *self._inside.beside(host)),
@@ -87,7 +86,7 @@ class Tunnels:
             text = _gone(host) if inside else f"no way to {host} {_why(policy, pairs)}"
             raise LocalAddressError(errno.ENETUNREACH, text)
         if inside:
-            self._inside.note(host, self._beside(host, remotes, port))
+            self._note(host, routes)
         return found
 
     async def check_system(self, host: str, port: int) -> None:
@@ -103,12 +102,13 @@ class Tunnels:
                 raise httpx.ConnectError(str(error)) from error
             # a transport that goes to a proxy, or nowhere, need not know the name
             return
-        led = self._led_inside(host, remotes, port)
+        routes = self._routes(remotes, port)
+        led = self._led_inside(host, remotes, routes)
         if led is None or not (self.holds(host) or any(led)):
             return
         if not all(led):
             raise httpx.ConnectError(_gone(host))
-        self._inside.note(host, self._beside(host, remotes, port))
+        self._note(host, routes)
 
     def is_inside(self, host: str, interface: Interface) -> bool:
         """Whether the interface is a tunnel to the host, and may not be left."""
@@ -125,23 +125,26 @@ class Tunnels:
         up = [interface for interface in self._networks.snapshot() if interface.up]
         return {interface.name for interface in up if self.is_inside(host, interface)}
 
-    def _led_inside(self, host: str, remotes: Sequence[str], port: int) -> list[bool] | None:
+    def _routes(self, remotes: Sequence[str], port: int) -> tuple[Route, ...] | None:
+        return routes_of(self._networks, [(remote, port) for remote in remotes])
+
+    def _led_inside(
+        self, host: str, remotes: Sequence[str], routes: tuple[Route, ...] | None
+    ) -> list[bool] | None:
         """For each address, whether the system sends there through a tunnel; None if nobody
         knows."""
-        routes = routes_of(self._networks, [(remote, port) for remote in remotes])
         if routes is None:
             return None
         tunnels = self._tunnels(host)
         inside = {route.remote for route in routes if route.chosen and route.interface in tunnels}
         return [remote in inside for remote in remotes]
 
-    def _beside(self, host: str, remotes: Sequence[str], port: int) -> frozenset[str]:
-        """The tunnels that the host's own may run over: those that the system does not choose."""
-        before = self._inside.beside(host)
-        routes = routes_of(self._networks, [(remote, port) for remote in remotes]) or ()
-        own = self._tunnels(host)
-        chosen = own.intersection(route.interface for route in routes if route.chosen)
-        return before | own - chosen if chosen else before
+    def _note(self, host: str, routes: tuple[Route, ...] | None) -> None:
+        """The host is reached through a tunnel, which may run over those that the system does not
+        choose."""
+        before, own = self._inside.beside(host), self._tunnels(host)
+        chosen = own.intersection(route.interface for route in routes or () if route.chosen)
+        self._inside.note(host, before | own - chosen if chosen else before)
 
 
 async def resolve(host: str, port: int) -> dict[str, Resolved]:

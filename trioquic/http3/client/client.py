@@ -26,7 +26,7 @@ from ..settings import HTTP3Config
 from ..url import parse_url
 from .call import Call
 from .origins import Origins, open_origins
-from .redirect import after_redirect, is_redirect
+from .redirect import REDIRECTS, after_redirect
 from .settings import PoolLimits, Settings
 
 HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
@@ -176,7 +176,7 @@ class Client:
             informational=exchange.head.informational,
             url=url,
             content=received,
-            trailers=exchange.trailers,
+            trailers=exchange.request.trailers,
         )
 
     @asynccontextmanager
@@ -269,7 +269,7 @@ class Client:
                 exchange = await self._origins.router.send(call)
             assert isinstance(exchange, Exchange)
             status, location = exchange.head.status, exchange.head.header("location")
-            if not most or location is None or not is_redirect(status):
+            if not most or location is None or status not in REDIRECTS:
                 return exchange, url
             await exchange.aclose()
             if followed == most:

@@ -8,7 +8,7 @@ from ..fields import Headers
 from ..url import joined, parse_url
 from .call import Call
 
-_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _SEE_OTHER: Final = 303
 # With these, nobody has ever sent a POST again (sections 15.4.2 and 15.4.3)
 _BECOMES_GET: Final = frozenset((301, 302))
@@ -20,11 +20,6 @@ _OF_AUTHORITY: Final = frozenset((b"host",))
 _OF_CONTENT: Final = frozenset(
     b"content-%s" % name for name in (b"encoding", b"language", b"length", b"location", b"type")
 )
-
-
-def is_redirect(status: int) -> bool:
-    """Whether a response with a Location sends to another URL."""
-    return status in _REDIRECTS
 
 
 def after_redirect(call: Call, url: str, status: int, location: bytes) -> tuple[Call, str]:
