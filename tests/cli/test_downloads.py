@@ -15,7 +15,7 @@ from tests.sim_server import PORT, ServerConnection, ServerOptions, credentials,
 from tests.sim_world import World, simulated_world
 from trioquic.cli import failures, transfer
 from trioquic.cli.connections import Connections
-from trioquic.cli.downloads import fetch_all
+from trioquic.cli.fetch import fetch_all
 from trioquic.cli.progress import Display
 from trioquic.cli.sink import Sink
 from trioquic.cli.transfer import Job, Transfer

@@ -79,7 +79,6 @@ class Connections:
         return exchange
 
     def watched(self, quic: Connection) -> WatchedConnection:
-        """Which one this is."""
         return next(one for one in self.all if one.quic is quic)
 
     async def pause(self, seconds: float) -> None:
@@ -114,7 +113,6 @@ class Connections:
                 raise
 
     async def _tell_of(self, where: str, quic: Connection) -> None:
-        """Say how the connection begins."""
         with suppress(QuicError, trio.ClosedResourceError):
             await quic.wait_handshake_complete()
             how = "the session resumed" if quic.resumed else "a full handshake"

@@ -1,5 +1,9 @@
-"""`trioquic fetch`: files over HTTP/3, over whatever network there is while they come."""
+"""`trioquic fetch`: files over HTTP/3, over whatever network there is while they come.
 
+All downloads of one command go on at once, each into its file; those to standard output in turn.
+"""
+
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -7,20 +11,24 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import click
+import trio
 
 from .. import MigrationPolicy, TransportConfig
 from .._checks import without_password
 from ..http3.client.settings import Settings
+from ..http3.url import host_and_port
 from . import failures, kept, options
+from .connections import Connections
 from .console import cannot_write, complain, print_json, run
-from .downloads import fetch_all
+from .handovers import WatchedConnection
 from .outputs import StandardOutput, sink_for
-from .progress import display
+from .progress import Display, display
 from .sink import File, Sink
-from .transfer import Job
+from .transfer import Job, Transfer
 
 # A server may think for long, and standard output may be a pager: neither is silence.
 _KEEP_ALIVE: Final = 10.0
+_MOST_AT_ONCE: Final = 100
 
 
 @click.command()
@@ -157,6 +165,53 @@ def _tell_results(
             print_json(summary)
         except OSError as error:
             cannot_write(failures.WRITING, error)
+
+
+async def fetch_all(
+    jobs: Sequence[Job],
+    settings: Settings,
+    shown: Display,
+    retries: int,
+    redirects: int | None,
+    verbose: bool = False,
+) -> list[dict[str, Any]]:
+    """Do all jobs; returns what became of the connections."""
+    connections = Connections(settings, shown.tell, trio.current_time(), verbose=verbose)
+    limit = trio.CapacityLimiter(_MOST_AT_ONCE)
+
+    async def one_after_the_other(some: Sequence[Job]) -> None:
+        for job in some:
+            await Transfer(job, connections, retries=retries, redirects=redirects).run()
+
+    async def limited(job: Job) -> None:
+        async with limit:
+            await one_after_the_other([job])
+
+    async with connections.opened(), trio.open_nursery() as nursery:
+        nursery.start_soon(shown.follow, jobs)
+        async with trio.open_nursery() as working:
+            for turn in {job.sink.turn for job in jobs}:
+                together = [job for job in jobs if job.sink.turn == turn]
+                if turn is not None:
+                    working.start_soon(one_after_the_other, together)
+                    continue
+                for job in together:
+                    working.start_soon(limited, job)
+        results = [_result(one) for one in connections.all if one.quic.handshake_complete]
+        nursery.cancel_scope.cancel()
+    return results
+
+
+def _result(connection: WatchedConnection) -> dict[str, Any]:
+    """What became of a connection, for programs."""
+    connection.settle()
+    return {
+        "origin": f"https://{host_and_port(*connection.origin)}",
+        "resumed": connection.quic.resumed,
+        "early_data": connection.quic.early_data.name.lower(),
+        "handovers": [dataclasses.asdict(handover) for handover in connection.handovers],
+        "paths": connection.statistics,
+    }
 
 
 def _check_start(start: Sequence[str], only: Sequence[str]) -> None:

@@ -32,7 +32,6 @@ class Display:
         self._console = console
 
     def tell(self, text: str) -> None:
-        """Something happened."""
         self._console.print(safe(text), soft_wrap=True)
 
     async def follow(self, jobs: Sequence[Job]) -> None:

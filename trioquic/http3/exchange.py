@@ -53,7 +53,6 @@ class Exchange:
         return None if self._upload is None else self._upload.failure
 
     def send_content(self, nursery: trio.Nursery, content: AsyncIterable[bytes] | bytes) -> None:
-        """Start to send the content."""
         self._upload = Upload(self.request, content, self._timeouts.write, self._upload_ended)
         nursery.start_soon(self._upload.run)
 

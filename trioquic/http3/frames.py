@@ -63,7 +63,6 @@ def decode_varint(data: bytes, position: int) -> tuple[int, int] | None:
 
 
 def encode_frame(kind: int, payload: bytes) -> bytes:
-    """A frame with its header."""
     return encode_varint(kind) + encode_varint(len(payload)) + payload
 
 

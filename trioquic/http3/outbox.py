@@ -15,8 +15,6 @@ MOST: Final = 1 << 18  # bytes queued that no honest peer lets come together
 
 
 class Outbox:
-    """Bytes for one stream."""
-
     def __init__(self, first: bytes) -> None:
         self._queue = bytearray(first)
         self._filled = trio.Event()

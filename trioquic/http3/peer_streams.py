@@ -22,8 +22,6 @@ _MOST_ID_FRAME: Final = 8  # bytes of a frame that is one integer
 
 
 class PeerStreams:
-    """Reads what the server opens."""
-
     def __init__(self, state: ConnectionState) -> None:
         self._state = state
         self._open: set[int] = set()  # types of the critical streams that are there

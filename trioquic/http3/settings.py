@@ -54,7 +54,6 @@ class PeerSettings:
 
 
 def encode_settings(config: HTTP3Config) -> bytes:
-    """Our SETTINGS frame."""
     settings = (
         (QPACK_MAX_TABLE_CAPACITY, config.qpack_table_capacity),
         (MAX_FIELD_SECTION_SIZE, config.max_field_section_size),

@@ -16,6 +16,7 @@ from .frames import encode_varint
 from .outbox import Outbox
 from .qpack import Decoder, Encoder
 from .settings import HTTP3Config, PeerSettings, encode_settings
+from .timeouts import Blocks
 
 # types of unidirectional streams (RFC 9114 section 6.2, RFC 9204 section 4.2)
 CONTROL_STREAM = 0x00
@@ -55,7 +56,7 @@ class ConnectionState:
         self.settings_known: trio.Event = trio.Event()  # or there will never be any
         self.requests: dict[int, OpenRequest] = {}
         self.requests_made: int = 0
-        self._openings: set[trio.CancelScope] = set()
+        self._openings = Blocks()
         self._goaways = 0
         self.going_away: int | None = None  # streams from this ID on are not processed
         self.fault: PeerError | None = None
@@ -83,7 +84,7 @@ class ConnectionState:
         for number, request in list(self.requests.items()):
             if number >= stream_id:
                 request.reject()
-        self._stop_openings()
+        self._openings.leave()
         self._end_if_done()
 
     # -- requests --------------------------------------------------------------------------------
@@ -118,18 +119,10 @@ class ConnectionState:
         """For what a new request waits for, before it is in `requests`: raises why none can
         be made as soon as that is so."""
         self.check_available()
-        with trio.CancelScope() as scope:
-            self._openings.add(scope)
-            try:
-                yield
-            finally:
-                self._openings.discard(scope)
+        with self._openings.entered() as scope:
+            yield
         if scope.cancelled_caught:
             self.check_available()
-
-    def _stop_openings(self) -> None:
-        for scope in self._openings:
-            scope.cancel()
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -156,7 +149,7 @@ class ConnectionState:
         self.over.set()
         self.settings_known.set()
         self.decoder.wake_all()
-        self._stop_openings()
+        self._openings.leave()
 
     @property
     def ended(self) -> bool:

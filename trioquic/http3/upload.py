@@ -6,6 +6,7 @@ with the connection is not: the response's reader finds that out by itself, and 
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -67,10 +68,8 @@ class Upload:
         finally:
             if isinstance(content, AsyncGenerator):
                 await content.aclose()
-        try:
+        with suppress(QuicError, trio.ClosedResourceError):
             await self._request.send_eof()
-        except (QuicError, trio.ClosedResourceError):
-            return
 
     async def _piece(self, piece: bytes | memoryview) -> bool:
         """Whether more can be sent."""

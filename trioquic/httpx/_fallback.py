@@ -19,6 +19,7 @@ import httpx
 import trio
 
 from .. import TLSConfig
+from ..http3.timeouts import Blocks
 from ._failures import CLOSED
 from ._tcp import Backend
 from ._tunnels import Tunnels
@@ -93,7 +94,7 @@ class DefaultFallback(httpx.AsyncBaseTransport):
         self._tunnels = tunnels
         self._making = trio.Lock()
         self._inner: httpx.AsyncHTTPTransport | None = None
-        self._under_way: set[trio.CancelScope] = set()
+        self._under_way = Blocks()
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -101,15 +102,11 @@ class DefaultFallback(httpx.AsyncBaseTransport):
         if self._closed:
             await trio.lowlevel.checkpoint()
             raise httpx.ConnectError(CLOSED)
-        with trio.CancelScope() as scope:
-            self._under_way.add(scope)
-            try:
-                async with self._making:
-                    if self._inner is None:
-                        self._inner = await trio.to_thread.run_sync(self._make)
-                return await self._inner.handle_async_request(request)
-            finally:
-                self._under_way.discard(scope)
+        with self._under_way.entered():
+            async with self._making:
+                if self._inner is None:
+                    self._inner = await trio.to_thread.run_sync(self._make)
+            return await self._inner.handle_async_request(request)
         # nobody knows whether it was sent
         raise httpx.ReadError(CLOSED)
 
@@ -124,8 +121,7 @@ class DefaultFallback(httpx.AsyncBaseTransport):
         """Close its connections. Requests that are waiting for one, or for a response, fail:
         httpcore would go on with those and keep the connection that comes of it."""
         self._closed = True
-        for scope in self._under_way:
-            scope.cancel()
+        self._under_way.leave()
         if self._inner is not None:
             await self._inner.aclose()
 

@@ -22,7 +22,6 @@ _TARGET: Final = _checks.instance(bytes, wanted="bytes")
 
 
 def call_of(request: httpx.Request) -> Call:
-    """The request as HTTP/3 makes it."""
     target = request.extensions.get("target", request.url.raw_path)
     _checks.check(_TARGET, 'the extension "target"', target)
     return Call(

@@ -28,8 +28,6 @@ _ATTEMPT_DELAY: Final = 0.25
 
 
 class Backend(httpcore.AsyncNetworkBackend):
-    """How httpcore reaches the network."""
-
     def __init__(self, tunnels: Tunnels) -> None:
         self._tunnels = tunnels
 
@@ -51,7 +49,6 @@ class Backend(httpcore.AsyncNetworkBackend):
         return _Stream(trio.SocketStream(sock), lambda: not inside and self._tunnels.holds(host))
 
     async def sleep(self, seconds: float) -> None:
-        """Between httpcore's attempts."""
         await trio.sleep(seconds)
 
 

@@ -10,8 +10,8 @@ are told, as they may have another way; when the server is heard again it is as 
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from enum import Enum
 from typing import Final
 
@@ -20,6 +20,7 @@ import trio
 from ... import Connection, HealthState, QuicError
 from ..._groups import hidden_nursery
 from ..connection import HTTP3Connection
+from ..timeouts import Blocks
 from .discovery import Endpoint
 
 # So many requests wait for one attempt before another one is made; RFC 9114 section 6.1 asks
@@ -90,10 +91,13 @@ class PooledConnection:
         self._wanted = trio.Event()
         # nothing came for as long as a request was willing to wait
         self._void = False
-        self._while_good: set[trio.CancelScope] = set()
-        self._while_doubtful: set[trio.CancelScope] = set()
-        self._while_best: set[trio.CancelScope] = set()
         self._left = False
+        self.while_good: Blocks = Blocks(lambda: self.doubtful)
+        """Left when the connection is in doubt."""
+        self.while_doubtful: Blocks = Blocks(lambda: not self.doubtful)
+        """Left when it is in doubt no more, or over."""
+        self.while_best: Blocks = Blocks(lambda: self._left)
+        """Left when it is in doubt, and there is another one."""
 
     def __repr__(self) -> str:
         state = "in doubt" if self.doubtful else self._state.value
@@ -124,7 +128,7 @@ class PooledConnection:
             self._step(Step.END)
             self.opened.set()
             self.settled.set()
-            _cancel(self._while_doubtful)
+            self.while_doubtful.leave()
             self._changed(self)
 
     async def _serve(self, http3: HTTP3Connection) -> None:
@@ -135,42 +139,28 @@ class PooledConnection:
 
     async def _watch_room(self, quic: Connection) -> None:
         """The server's credit for streams comes whenever it likes."""
-        while True:
-            await self._wanted.wait()
-            self._wanted = trio.Event()
-            try:
+        with suppress(QuicError, trio.ClosedResourceError):
+            while True:
+                await self._wanted.wait()
+                self._wanted = trio.Event()
                 await quic.wait_open_stream_might_not_block()
-            except (QuicError, trio.ClosedResourceError):
-                return
-            self._changed(self)
+                self._changed(self)
 
     async def _watch_health(self, quic: Connection) -> None:
         with suppress(QuicError, trio.ClosedResourceError):
             while True:
                 await quic.wait_unhealthy()
-                _cancel(self._while_good)
+                self.while_good.leave()
                 self._changed(self)
                 await quic.wait_healthy()
                 self._left = False
-                _cancel(self._while_doubtful)
+                self.while_doubtful.leave()
                 self._changed(self)
-
-    def while_good(self) -> AbstractContextManager[None]:
-        """Leave the block when the connection is in doubt."""
-        return _entered(self._while_good, self.doubtful)
-
-    def while_doubtful(self) -> AbstractContextManager[None]:
-        """Leave it when the connection is in doubt no more, or over."""
-        return _entered(self._while_doubtful, not self.doubtful)
-
-    def while_best(self) -> AbstractContextManager[None]:
-        """Leave it when the connection is in doubt, and there is another one."""
-        return _entered(self._while_best, self._left)
 
     def leave(self) -> None:
         """There is another connection, and this one is not heard."""
         self._left = True
-        _cancel(self._while_best)
+        self.while_best.leave()
 
     def suspect(self) -> None:
         """Nothing has come in time: if nothing at all came, this connection is of no use, and ends
@@ -266,20 +256,3 @@ class PooledConnection:
     def abort(self) -> None:
         """Close at once, with one datagram."""
         self._attempt.cancel()
-
-
-@contextmanager
-def _entered(scopes: set[trio.CancelScope], is_over: bool) -> Iterator[None]:
-    with trio.CancelScope() as scope:
-        scopes.add(scope)
-        if is_over:
-            scope.cancel()
-        try:
-            yield
-        finally:
-            scopes.discard(scope)
-
-
-def _cancel(scopes: set[trio.CancelScope]) -> None:
-    for scope in scopes:
-        scope.cancel()

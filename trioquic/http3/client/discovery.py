@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias
 
 from ..fields import ResponseHead
 from ..url import Origin, host_and_port
@@ -22,9 +22,6 @@ MISDIRECTED: Final = 421
 
 Mode: TypeAlias = Literal["direct", "alt-svc", "only"]
 
-_Place: TypeAlias = tuple[Origin, str, int, str]
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 # How long a place that does not answer is left alone, in seconds: the first time, and at most
 _LEAST_PAUSE: Final = 10.0
 _MOST_PAUSE: Final = 300.0
@@ -77,7 +74,9 @@ class Discovery:
         self._mode = mode
         self._other_hosts = other_hosts
         self._known: OrderedDict[Origin, tuple[_Known, ...]] = OrderedDict()
-        self._broken: OrderedDict[_Place, _Broken] = OrderedDict()
+        # A server that is asked under another name may have no certificate for it, which says
+        # nothing of those who ask under the origin's: the name is a part of the endpoint.
+        self._broken: OrderedDict[Endpoint, _Broken] = OrderedDict()
 
     def find(
         self, origin: Origin, server_name: str, now: float, tried: Collection[Endpoint] = ()
@@ -96,7 +95,7 @@ class Discovery:
         return None if self._mode == "direct" and self._is_broken(own, now) else own
 
     def _is_broken(self, endpoint: Endpoint, now: float) -> bool:
-        broken = self._broken.get(_key(endpoint))
+        broken = self._broken.get(endpoint)
         return broken is not None and now < broken.until
 
     def learn(self, origin: Origin, values: Iterable[str], age: float, now: float) -> None:
@@ -134,23 +133,23 @@ class Discovery:
 
     def is_doubtful(self, endpoint: Endpoint) -> bool:
         """Whether it has failed, and has not worked since."""
-        return _key(endpoint) in self._broken
+        return endpoint in self._broken
 
     def failed(self, endpoint: Endpoint, now: float) -> None:
         """No HTTP/3 connection could be made there."""
-        before = self._broken.pop(_key(endpoint), None)
+        before = self._broken.pop(endpoint, None)
         pause = _LEAST_PAUSE if before is None else min(2 * before.pause, _MOST_PAUSE)
-        self._broken[_key(endpoint)] = _Broken(now + pause, pause)
+        self._broken[endpoint] = _Broken(now + pause, pause)
         _shorten(self._broken)
 
     def worked(self, endpoint: Endpoint) -> None:
         """There is a connection."""
-        self._broken.pop(_key(endpoint), None)
+        self._broken.pop(endpoint, None)
 
     def forgive(self, origin: Origin) -> None:
         """Nothing else of the origin's can be reached either: the network is at fault."""
-        for key in [key for key in self._broken if key[0] == origin]:
-            del self._broken[key]
+        for endpoint in [one for one in self._broken if one.origin == origin]:
+            del self._broken[endpoint]
 
     def network_changed(self) -> None:
         """What was so on another network need not be so here (RFC 7838 section 2.2)."""
@@ -159,12 +158,6 @@ class Discovery:
             self._keep(origin, [one for one in known if one.persist])
 
 
-def _key(endpoint: Endpoint) -> _Place:
-    # A server that is asked under another name may have no certificate for it, which says nothing
-    # of those who ask under the origin's.
-    return endpoint.origin, endpoint.host, endpoint.port, endpoint.server_name
-
-
-def _shorten(memory: OrderedDict[_K, _V]) -> None:
+def _shorten(memory: OrderedDict[Any, Any]) -> None:
     if len(memory) > _MOST:
         memory.popitem(last=False)

@@ -51,8 +51,6 @@ class _Waiter:
 
 
 class Pool:
-    """Connections in a nursery of the client's."""
-
     def __init__(
         self,
         nursery: trio.Nursery,
@@ -208,7 +206,7 @@ class Pool:
     async def _seek(self, silent: PooledConnection) -> None:
         patience, pause = _FIRST_PATIENCE, _FIRST_PAUSE
         other = None
-        with silent.while_doubtful():
+        with silent.while_doubtful.entered():
             while not self.closed and (other is None or not other.connected):
                 other = next(iter(self._usable(silent.endpoint)), None)
                 other = other or self._start(silent.endpoint, patience)

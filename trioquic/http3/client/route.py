@@ -191,14 +191,13 @@ class HTTP3Route:
         self.in_doubt = True
         return None
 
-    def _while_heard(self, slot: PoolSlot, calm: bool) -> AbstractContextManager[None]:
+    def _while_heard(self, slot: PoolSlot, calm: bool) -> AbstractContextManager[object]:
         """Leave the block when nobody is heard on the connection, if there may be another one."""
         if calm and self._call.can_be_doubled:
-            return slot.connection.while_good()
+            return slot.connection.while_good.entered()
         return nullcontext()
 
     async def _open_exchange(self, place: Endpoint, slot: PoolSlot) -> Exchange:
-        """Send the request's headers."""
         call, connection = self._call, slot.connection
         http3 = connection.http3
         assert http3 is not None
