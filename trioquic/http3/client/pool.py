@@ -74,10 +74,10 @@ class Pool:
         self._leaving: list[PooledConnection] = []
         self._waiters: list[_Waiter] = []
         self._lost: dict[Origin, float] = {}
-        self._ready = trio.Event()
         self.closed: bool = False
         """Whether no more requests are taken."""
-        self._ended = trio.Event()
+        # a connection became ready, or ended
+        self._news = trio.lowlevel.ParkingLot()
 
     @property
     def connections(self) -> tuple[PooledConnection, ...]:
@@ -143,7 +143,7 @@ class Pool:
         try:
             await trio.lowlevel.checkpoint()
             while self._connections or self._leaving:
-                await self._ended.wait()
+                await self._news.park()
         except BaseException:
             for connection in self._connections + self._leaving:
                 connection.abort()
@@ -164,7 +164,7 @@ class Pool:
         """Wait until `is_ready`, at most so long."""
         with trio.move_on_after(seconds):
             while not self.is_ready(origin):
-                await self._ready.wait()
+                await self._news.park()
 
     def _changed(self, connection: PooledConnection) -> None:
         self._not_early.discard(connection.endpoint)
@@ -179,15 +179,13 @@ class Pool:
             if connection in some:
                 some.remove(connection)
         self._on_end(connection)
-        self._ended.set()
-        self._ended = trio.Event()
+        self._news.unpark_all()
         self._assign()
 
     def _on_ready(self, connection: PooledConnection) -> None:
         self._discovery.worked(connection.endpoint)
         self._lost.pop(connection.endpoint.origin, None)
-        self._ready.set()
-        self._ready = trio.Event()
+        self._news.unpark_all()
         for other in self._connections:
             # what is under way on it, and nothing else, may still come
             if other.doubtful and other.endpoint == connection.endpoint:
