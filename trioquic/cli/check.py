@@ -104,7 +104,6 @@ def _table(title: str, found: Findings, *, verified: bool) -> Table:
 def _add_connection(table: Table, found: Findings, verified: bool) -> None:
     assert found.peer is not None
     assert found.certificate is not None
-    assert found.connect_time is not None
     certificate = describe_certificate(found.certificate)
     names = ", ".join(certificate["names"]) or certificate["subject"]
     trusted = "trusted" if verified else "[red]not verified[/red]"

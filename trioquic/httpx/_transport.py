@@ -106,7 +106,7 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
         self._limits = limits
         self._fallback = fallback
         self._home = Home(nursery, self._live)
-        self._origins: Origins | None = None
+        self._origins: Origins
         self._around: AroundHTTP3 | None = None
 
     def __repr__(self) -> str:
@@ -165,7 +165,6 @@ class HTTP3Transport(httpx.AsyncBaseTransport):
             raise
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        assert self._origins is not None
         check_host(origin_of(request).host)
         scheme, around = request.url.scheme, self._around
         if scheme != "https":

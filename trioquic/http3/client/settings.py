@@ -16,7 +16,6 @@ Watch: TypeAlias = Callable[
     [PooledConnection, HTTP3Connection], AbstractAsyncContextManager[object]
 ]
 """What is done beside a connection, as a block around its life."""
-_TLS: Final = _checks.instance(TLSConfig)
 _TRANSPORT: Final = _checks.instance(TransportConfig)
 _POLICY: Final = _checks.instance(MigrationPolicy)
 
@@ -41,7 +40,7 @@ class PoolLimits:
 class Settings:
     """Those of `Client`, and what those have who stand on it."""
 
-    tls: TLSConfig = _checks.checked(TLSConfig(), _TLS)
+    tls: TLSConfig = _checks.checked(TLSConfig(), _checks.instance(TLSConfig))
     transport: TransportConfig = _checks.checked(TransportConfig(), _TRANSPORT)
     migration: MigrationPolicy = _checks.checked(MigrationPolicy(), _POLICY)
     networks: NetworkSource | None = _checks.checked(None, _checks.instance(NetworkSource))
