@@ -7,7 +7,6 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from typing import Any, Final
 
 import trio
@@ -213,18 +212,22 @@ async def _resolve(plan: Plan) -> list[Remote]:
 async def _look_up(host: str, plan: Plan) -> list[tuple[Any, ...]]:
     """What the resolver knows of a host, of the family of `local` if there is one. Raises
     socket.gaierror, and LocalAddressError if it has addresses of the other family only."""
-    # getaddrinfo knows the forms of addresses, too, zones among them
-    ask = partial(trio.socket.getaddrinfo, host, plan.port, type=socket.SOCK_DGRAM)
-    if plan.local is None:
-        return await ask()
-    version = ip_version(plan.local)
-    try:
-        return await ask(family=socket.AF_INET6 if version == 6 else socket.AF_INET)
-    except socket.gaierror as error:
-        unknown = error
-    try:
-        await ask()
-    except socket.gaierror:
-        raise unknown from None
-    text = f"local is {plan.local}, and {host} has no IPv{version} address"
-    raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown
+    families, unknown = [socket.AF_UNSPEC], None
+    if plan.local is not None:
+        own = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
+        families.insert(0, own)
+    for family in families:
+        try:
+            # getaddrinfo knows the forms of addresses, too, zones among them
+            found = await trio.socket.getaddrinfo(
+                host, plan.port, family=family, type=socket.SOCK_DGRAM
+            )
+        except socket.gaierror as error:
+            unknown = unknown or error
+            continue
+        if unknown is None or plan.local is None:
+            return found
+        text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"
+        raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown
+    assert unknown is not None
+    raise unknown
