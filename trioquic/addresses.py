@@ -4,44 +4,23 @@ A connection orders its candidates for new paths with this function, so what it 
 connection would do. The caller's preferences sort first; what they leave tied is for RFC 6724.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from . import _checks
 from ._address.local import LocalAddress
 from ._address.pairs import KINDS, PairPreferences
-from ._address.pairs import NoCandidate as NoCandidate  # public here, as is LeftOut
+from ._address.pairs import AddressPair as AddressPair  # public here, as are the next two
+from ._address.pairs import NoCandidate as NoCandidate
 from ._address.pairs import candidate_pairs as _candidate_pairs
 from ._address.pairs import left_out_pairs as _left_out_pairs
 from ._address.routing import LeftOut as LeftOut
-from ._address.routing import Route, RoutingRules
+from ._address.routing import Route, Routing
 from .networks import KINDS as _ALL_KINDS
-from .networks import Interface, InterfaceKind, with_borrowed
+from .networks import Interface, with_borrowed
 
 _NAMES: Final = _checks.names(empty=True)
 _KINDS: Final = _checks.names(_ALL_KINDS, empty=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressPair:
-    """One of our addresses and one of the server's, between which a network path is possible."""
-
-    interface: str
-    """The name of the interface."""
-    kind: InterfaceKind
-    """What the interface is."""
-    metered: bool | None
-    """Whether its traffic costs; None if unknown."""
-    local: str
-    """Our address, without a zone."""
-    remote: str
-    """The server's address as it was given; an IPv4-mapped one as the IPv4 address it is."""
-    source_rank: int
-    """0: the source that RFC 6724 section 5 selects on this interface for this remote address.
-    Others follow it; a connection does not use them by itself."""
-    reason: str
-    """For people: what put it before the next pair (the last one: behind the previous)."""
 
 
 def candidate_pairs(
@@ -74,27 +53,20 @@ def candidate_pairs(
     _checks.check(_KINDS, "prefer_kinds", prefer_kinds)
     _checks.check(_NAMES, "only_interfaces", only_interfaces)
     _checks.check(_NAMES, "not_tunnels", not_tunnels)
-    tunnels = _tunnels(known, routes, not_tunnels)
-    rules = _rules(routes, only_interfaces, leave_tunnel, in_tunnel, trusted, tunnels)
     preferences = PairPreferences(
         interfaces=(*only_interfaces, *prefer_interfaces),
         kinds=tuple(prefer_kinds),
         kinds_first=not _is_default_order(prefer_kinds),
-        routing=rules,
+        routing=Routing(
+            routes=routes,
+            only=only_interfaces,
+            leave_tunnel=leave_tunnel,
+            in_tunnel=in_tunnel,
+            tunnels=_tunnels(known, routes, not_tunnels),
+            trusted=trusted,
+        ),
     )
-    kinds = {interface.name: interface.kind for interface in known}
-    return tuple(
-        AddressPair(
-            interface=pair.local.interface,
-            kind=kinds[pair.local.interface],
-            metered=pair.local.metered,
-            local=pair.local.address,
-            remote=pair.remote,
-            source_rank=pair.source_rank,
-            reason=pair.reason,
-        )
-        for pair in _candidate_pairs(_local_addresses(known), remotes, preferences)
-    )
+    return _candidate_pairs(_local_addresses(known), remotes, preferences)
 
 
 def no_candidates(
@@ -111,38 +83,26 @@ def no_candidates(
     """What `candidate_pairs` leaves out because of the system's routes or `only_interfaces`, in
     the order of the remotes. The arguments are the same."""
     known = with_borrowed(tuple(interfaces), routes)
-    tunnels = _tunnels(known, routes, not_tunnels)
-    rules = _rules(routes, only_interfaces, leave_tunnel, in_tunnel, trusted, tunnels)
-    return _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=rules))
-
-
-def _rules(
-    routes: Sequence[Route] | None,
-    only: Sequence[str],
-    leave_tunnel: bool,
-    in_tunnel: bool,
-    trusted: Sequence[str],
-    tunnels: tuple[str, ...],
-) -> RoutingRules:
-    return RoutingRules(
-        routes=None if routes is None else tuple(routes),
-        only=tuple(only),
+    routing = Routing(
+        routes=routes,
+        only=only_interfaces,
         leave_tunnel=leave_tunnel,
         in_tunnel=in_tunnel,
-        tunnels=tunnels,
-        trusted=tuple(trusted),
+        tunnels=_tunnels(known, routes, not_tunnels),
+        trusted=trusted,
     )
+    return _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=routing))
 
 
 def _tunnels(
-    interfaces: Sequence[Interface], routes: Sequence[Route] | None, not_tunnels: Sequence[str]
-) -> tuple[str, ...]:
+    interfaces: Sequence[Interface], routes: Sequence[Route] | None, not_tunnels: Collection[str]
+) -> set[str]:
     """The tunnels, and what may be one for all that is known: where the system sends packets, and
     which is not among the interfaces."""
     names = {interface.name for interface in interfaces}
-    unlisted = {r.interface for r in routes or () if r.chosen and r.interface not in names}
     tunnels = {interface.name for interface in interfaces if interface.kind == "tunnel"}
-    return tuple(sorted((tunnels | unlisted).difference(not_tunnels)))
+    unlisted = {r.interface for r in routes or () if r.chosen and r.interface not in names}
+    return (tunnels | unlisted).difference(not_tunnels)
 
 
 def _is_default_order(kinds: Sequence[str]) -> bool:
@@ -159,7 +119,6 @@ def _local_addresses(interfaces: Iterable[Interface]) -> list[LocalAddress]:
             index=interface.index,
             kind=interface.kind,
             metered=interface.metered,
-            up=interface.up,
             deprecated=entry.deprecated,
             temporary=entry.temporary,
             home=entry.home,

@@ -16,17 +16,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Protocol, get_args, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import trio
 
 from . import _checks
 from ._address.address import parse_address
+from ._address.local import InterfaceKind as InterfaceKind  # public here
 from ._address.routing import Route as Route  # public here
-
-InterfaceKind = Literal["ethernet", "wifi", "cellular", "loopback", "tunnel", "other"]
-"""What an interface is, as far as anybody can tell."""
 
 KINDS: tuple[InterfaceKind, ...] = get_args(InterfaceKind)
 

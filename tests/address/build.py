@@ -3,7 +3,7 @@
 from typing import Any
 
 from trioquic._address.local import LocalAddress
-from trioquic._address.policy_table import AddressPolicy
+from trioquic._address.policy_table import DEFAULT_TABLE, AddressPolicy, PolicyRow, PolicyTable
 
 PLAIN = AddressPolicy(automatic_rows=False)
 
@@ -18,12 +18,23 @@ def local(text: str, interface: str = "eth0", **facts: Any) -> LocalAddress:
 
 def locals_of(text: str) -> list[LocalAddress]:
     """`A or B (deprecated) or C (care-of)`, the way the RFC writes candidate sets."""
-    marks = {"deprecated", "temporary", "care_of", "home"}
+    # what is no home address is a care-of address
+    marks = {"deprecated", "temporary", "care-of", "home"}
     found = []
     for part in text.split(" or "):
         address, _, mark = part.partition(" (")
-        fact = mark.rstrip(")").replace("-", "_")
+        fact = mark.rstrip(")")
         assert fact in marks or not fact
-        facts: dict[str, Any] = {fact: True} if fact else {}
+        facts: dict[str, Any] = {fact: True} if fact not in ("", "care-of") else {}
         found.append(local(address, **facts))
     return found
+
+
+def table_with(*rows: tuple[str, int, int]) -> PolicyTable:
+    """The default table with these rows (prefix, precedence, label), as an administrator adds them:
+    one for the same prefix is replaced."""
+    added = [
+        PolicyRow(prefix=p, precedence=precedence, label=label) for p, precedence, label in rows
+    ]
+    new = {row.parsed for row in added}
+    return PolicyTable((*(row for row in DEFAULT_TABLE.rows if row.parsed not in new), *added))

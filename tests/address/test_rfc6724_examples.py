@@ -7,10 +7,13 @@ rule 5 decides the unchanged result already, so that rule 6, which the text name
 
 import pytest
 
-from tests.address.build import PLAIN, locals_of
+from tests.address.build import PLAIN, locals_of, table_with
 from tests.address.selection import order_destinations, select_source
+from trioquic import Route
 from trioquic._address.destination import DestinationRule as D
-from trioquic._address.policy_table import DEFAULT_TABLE, AddressPolicy, PolicyRow
+from trioquic._address.pairs import PairPreferences, candidate_pairs, left_out_pairs
+from trioquic._address.policy_table import AddressPolicy
+from trioquic._address.routing import LeftOut, Routing
 from trioquic._address.source import SourceRule as S
 
 
@@ -30,7 +33,7 @@ def check_destinations(
     remotes = destinations.split(" or ")
     for order in (remotes, remotes[::-1]):
         ranked = order_destinations(order, locals_of(candidates), policy=policy)
-        found = [f"{r.destination} (src {r.source and r.source.address})" for r in ranked]
+        found = [f"{r.destination} (src {r.source.address})" for r in ranked]
         assert found == result.split(" then ")
         assert {r.rule for r in ranked} == {rule}
 
@@ -145,11 +148,7 @@ def test_10_2_default_destination_address_selection(
 
 
 def configured(*rows: tuple[str, int, int]) -> AddressPolicy:
-    table = DEFAULT_TABLE.with_rows(
-        PolicyRow(prefix=prefix, precedence=precedence, label=label)
-        for prefix, precedence, label in rows
-    )
-    return AddressPolicy(table=table, automatic_rows=False)
+    return AddressPolicy(table=table_with(*rows), automatic_rows=False)
 
 
 @pytest.mark.parametrize(
@@ -186,14 +185,14 @@ def test_10_3_configuring_preference_for_ipv4(
 
 
 def test_10_3_1_broken_ipv6_is_an_unusable_destination() -> None:
-    ranked = order_destinations(
-        ["2001:db8::1", "10.1.2.3"],
-        locals_of("2001:db8::2 or 10.1.2.4"),
-        unreachable={"2001:db8::1"},
-        policy=PLAIN,
-    )
-    assert [r.destination for r in ranked] == ["10.1.2.3", "2001:db8::1"]
-    assert ranked[0].rule is D.USABLE
+    """There is no route to it, so it is not even tried."""
+    machine, remotes = locals_of("2001:db8::2 or 10.1.2.4"), ["2001:db8::1", "10.1.2.3"]
+    assert [pair.remote for pair in candidate_pairs(machine, remotes)] == remotes
+    routing = Routing(routes=[Route(remote="10.1.2.3", interface="eth0")])
+    preferences = PairPreferences(addresses=PLAIN, routing=routing)
+    assert [p.remote for p in candidate_pairs(machine, remotes, preferences)] == ["10.1.2.3"]
+    (left,) = left_out_pairs(machine, remotes, preferences)
+    assert (left.remote, left.reason) == ("2001:db8::1", LeftOut.NO_ROUTE)
 
 
 @pytest.mark.parametrize(

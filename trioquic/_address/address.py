@@ -18,7 +18,7 @@ IPV4: Final = 4
 IPV6: Final = 6
 IPV4_BITS: Final = 32
 IPV6_BITS: Final = 128
-MAPPED_BITS: Final = 96  # length of the prefix ::ffff:0:0/96
+_MAPPED_BITS: Final = 96  # length of the prefix ::ffff:0:0/96
 _MAPPED_PREFIX: Final = 0xFFFF << IPV4_BITS
 
 
@@ -39,18 +39,6 @@ class Address:
         """The 128-bit number: of IPv4 the one of its IPv4-mapped address."""
         return _MAPPED_PREFIX | self.value if self.version == IPV4 else self.value
 
-    @property
-    def text(self) -> str:
-        """The usual spelling, with the zone."""
-        if self.version == IPV4:
-            return str(ipaddress.IPv4Address(self.value))
-        plain = str(ipaddress.IPv6Address(self.value))
-        return f"{plain}%{self.zone}" if self.zone else plain
-
-    def same_address(self, other: "Address") -> bool:
-        """Equal apart from the zone."""
-        return self.version == other.version and self.value == other.value
-
     def with_zone(self, zone: str) -> "Address":
         return Address(version=self.version, value=self.value, zone=zone)
 
@@ -67,20 +55,14 @@ class Prefix:
         return address.mapped >> shift == self.value >> shift
 
 
-def address_of(mapped: int) -> Address:
-    """The address with this 128-bit number: the inverse of `Address.mapped`."""
-    if mapped >> IPV4_BITS == _MAPPED_PREFIX >> IPV4_BITS:
-        return Address(version=IPV4, value=mapped & ((1 << IPV4_BITS) - 1))
-    return Address(version=IPV6, value=mapped)
-
-
 def parse_address(text: str) -> Address:
     """Read an IPv4 or IPv6 literal; ValueError for anything else."""
     parsed = ipaddress.ip_address(text)
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return Address(version=IPV4, value=int(parsed))
-    address = address_of(int(parsed))
-    return address if address.version == IPV4 else address.with_zone(parsed.scope_id or "")
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return Address(version=IPV6, value=int(parsed), zone=parsed.scope_id or "")
+        parsed = parsed.ipv4_mapped
+    return Address(version=IPV4, value=int(parsed))
 
 
 def parse_prefix(text: str) -> Prefix:
@@ -91,7 +73,7 @@ def parse_prefix(text: str) -> Prefix:
     network = ipaddress.ip_network(text)
     value = int(network.network_address)
     if isinstance(network, ipaddress.IPv4Network):
-        return Prefix(value=_MAPPED_PREFIX | value, length=MAPPED_BITS + network.prefixlen)
+        return Prefix(value=_MAPPED_PREFIX | value, length=_MAPPED_BITS + network.prefixlen)
     return Prefix(value=value, length=network.prefixlen)
 
 

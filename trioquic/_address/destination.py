@@ -1,15 +1,14 @@
 """Destination address selection (RFC 6724 section 6).
 
-Every destination is looked at together with the source that would be selected for it. As with
-sources, each rule gives a number, smaller is better, and rules 1 to 8 compare the keys made of
-them. Destinations that all of these tie keep the order they came in (rule 10), except that rule 9
-compares the common prefix among those of one family.
+Every destination is looked at together with the source that would be selected for it; one that has
+none, or no route, is no candidate (rule 1). As with sources, each rule gives a number, smaller is
+better, and rules 2 to 8 compare the keys made of them; rule 7 has nothing to decide, as nobody
+tells which interfaces encapsulate. Destinations that all of these tie keep the order they came in
+(rule 10), except that rule 9 compares the common prefix among those of one family.
 
 Rule 9 between some and rule 10 between others can contradict each other: of IPv4 a, IPv6 b, IPv4 c,
 all tied, rule 10 wants a b c, while rule 9 may want c before a. We let each family keep its places
 in the list and sort only who stands in them: c b a.
-
-A destination that has no source or is known to be unreachable goes last, it is not dropped.
 """
 
 from collections.abc import Sequence
@@ -19,87 +18,79 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from .address import IPV4, IPV6, Address, common_prefix_length
-from .local import LocalAddress
+from .address import IPV4, IPV6, Address
 from .policy_table import AddressPolicy, PolicyTable
 from .scope import scope_of
-from .source import deciding, home_rank
+from .source import RankedSource, deciding
 
 
 class DestinationRule(Enum):
     """What put one destination address before another."""
 
-    USABLE = "rule 1: avoid unusable destinations"
     MATCHING_SCOPE = "rule 2: prefer matching scope"
     NOT_DEPRECATED = "rule 3: avoid deprecated addresses"
     HOME_ADDRESS = "rule 4: prefer home addresses"
     MATCHING_LABEL = "rule 5: prefer matching label"
     HIGHER_PRECEDENCE = "rule 6: prefer higher precedence"
-    NATIVE_TRANSPORT = "rule 7: prefer native transport"
     SMALLER_SCOPE = "rule 8: prefer smaller scope"
     LONGEST_PREFIX = "rule 9: use longest matching prefix"
     ORDER_GIVEN = "rule 10: otherwise, leave the order unchanged"
-    ONLY_ONE = "there is no other destination"
 
 
 # In the order of the keys that `weigh` makes.
-_RULES: Final = tuple(DestinationRule)[:8]
+_RULES: Final = tuple(DestinationRule)[:6]
+_ORDER: Final = attrgetter("rank", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """A destination with its source, ready to be compared. `position` finds it again."""
+    """A destination with its sources, the best first, ready to be compared."""
 
-    position: int
+    remote: str
+    """As the caller calls it."""
+    sources: tuple[RankedSource, ...]
     version: int
-    source: LocalAddress | None
+    rank: tuple[float, ...]
+    """What the caller prefers, before any rule; smaller is better."""
     key: tuple[int, ...]
-    """Rules 1 to 8."""
+    """Rules 2 to 8."""
     common_prefix: int
     """Rule 9: minus the length of the prefix in common, so that smaller is better."""
 
 
 def weigh(
-    position: int,
+    remote: str,
     destination: Address,
-    source: LocalAddress | None,
+    sources: tuple[RankedSource, ...],
     *,
-    reachable: bool,
+    rank: tuple[float, ...] = (),
     table: PolicyTable,
     policy: AddressPolicy,
 ) -> Weighed:
-    """Apply each rule to one destination. Without a source, all that ask for it say no."""
+    """Apply each rule to one destination, which has a source."""
     scope = scope_of(destination)
     row = table.lookup(destination)
-    scope_differs = deprecated = label_differs = encapsulated = True
-    home, common = 0, 0
-    if source is not None:
-        scope_differs = scope_of(source.parsed) != scope
-        deprecated = source.is_deprecated
-        home = home_rank(source, policy.prefer_care_of)
-        label_differs = table.label(source.parsed) != row.label
-        encapsulated = source.encapsulated
-        common = common_prefix_length(source.parsed, source.prefix_length, destination)
+    source = sources[0].source
     return Weighed(
-        position=position,
+        remote=remote,
+        sources=sources,
         version=destination.version,
-        source=source,
+        rank=rank,
         key=(
-            0 if reachable and source is not None else 1,
-            1 if scope_differs else 0,
-            1 if deprecated else 0,
-            home,
-            1 if label_differs else 0,
+            scope_of(source.parsed) != scope,
+            source.is_deprecated,
+            source.home == policy.prefer_care_of,
+            table.label(source.parsed) != row.label,
             -row.precedence,
-            1 if encapsulated else 0,
             scope,
         ),
-        common_prefix=-common,
+        common_prefix=-source.prefix_in_common(destination),
     )
 
 
 def deciding_rule(better: Weighed, worse: Weighed) -> DestinationRule:
-    """Why `better`, which stands directly before `worse` in a sorted list, does so."""
+    """Why `better`, which stands directly before `worse` in a sorted list, does so; their ranks
+    are equal."""
     rule = deciding(_RULES, better.key, worse.key)
     if rule is not None:
         return rule
@@ -109,9 +100,9 @@ def deciding_rule(better: Weighed, worse: Weighed) -> DestinationRule:
 
 
 def sort_weighed(entries: Sequence[Weighed]) -> list[Weighed]:
-    """Rules 1 to 10."""
+    """By the caller's preferences, and by rules 2 to 10 among those they tie."""
     result: list[Weighed] = []
-    for _, group in groupby(sorted(entries, key=attrgetter("key")), key=attrgetter("key")):
+    for _, group in groupby(sorted(entries, key=_ORDER), key=_ORDER):
         tied = list(group)
         by_prefix = sorted(tied, key=attrgetter("common_prefix"))
         families = {

@@ -5,11 +5,15 @@ RFC 6724 or a preference of the caller asks for; a fact that is unknown keeps it
 which the rule does not distinguish this address from others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from .address import Address, Prefix, parse_address, parse_prefix
+from .address import Address, common_prefix_length, parse_address
 from .scope import may_be_deprecated
+
+InterfaceKind = Literal["ethernet", "wifi", "cellular", "loopback", "tunnel", "other"]
+"""What an interface is, as far as anybody can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,66 +27,45 @@ class LocalAddress:
     interface: str
     index: int | None = None
     """The system's number of the interface: zones are often written with it, `fe80::1%2`."""
-    kind: str = "other"
-    """`ethernet`, `wifi`, `cellular`, `other`."""
+    kind: InterfaceKind = "other"
     metered: bool | None = None
     """None: not known."""
-    up: bool = True
     deprecated: bool = False
     """Its preferred lifetime is over (RFC 4862)."""
     temporary: bool = False
     """A privacy address (RFC 8981); otherwise it is public."""
     home: bool = False
-    """A home address (RFC 6275); of a node that is at home it is a care-of address too."""
-    care_of: bool = False
-    encapsulated: bool = False
-    """Its interface is a tunnel of a transition mechanism: 6rd, ISATAP, 6to4, Teredo ..."""
-    site: str = ""
-    """Interfaces of different sites (RFC 4007) have different names here."""
-    next_hop_prefixes: tuple[str, ...] = ()
-    """The prefixes that the router in use on this interface advertises, where that is known."""
+    """A home address (RFC 6275); otherwise it is a care-of address."""
 
     parsed: Address = field(init=False, repr=False, compare=False)
     """The address as a number; its zone is the interface."""
-    parsed_next_hop_prefixes: tuple[Prefix, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.interface:
-            raise ValueError(f"{self.address} needs the name of its interface")
         parsed = parse_address(self.address).with_zone(self.interface)
         if not 0 <= self.prefix_length <= parsed.bits:
             raise ValueError(f"{self.address} cannot have a prefix of {self.prefix_length} bits")
-        prefixes = tuple(parse_prefix(text) for text in self.next_hop_prefixes)
         object.__setattr__(self, "parsed", parsed)
-        object.__setattr__(self, "parsed_next_hop_prefixes", prefixes)
 
     @property
     def is_deprecated(self) -> bool:
         """Deprecated as RFC 6724 section 3 counts it: some addresses are never."""
         return self.deprecated and may_be_deprecated(self.parsed)
 
-    @property
-    def from_next_hop(self) -> bool:
-        """Whether the router in use is known to advertise this address's prefix (rule 5.5)."""
-        return any(prefix.contains(self.parsed) for prefix in self.parsed_next_hop_prefixes)
+    def prefix_in_common(self, destination: Address) -> int:
+        """CommonPrefixLen of RFC 6724 section 2.2."""
+        return common_prefix_length(self.parsed, self.prefix_length, destination)
 
     def shares_link_with(self, destination: Address) -> bool:
         """Whether the destination lies in this address's own prefix: no router is needed."""
-        if self.parsed.version != destination.version:
-            return False
-        shift = self.parsed.bits - self.prefix_length
-        return self.parsed.value >> shift == destination.value >> shift
+        same_family = self.parsed.version == destination.version
+        return same_family and self.prefix_in_common(destination) == self.prefix_length
 
 
-def resolve_zone(destination: Address, local_addresses: Iterable[LocalAddress]) -> Address:
+def resolve_zone(destination: Address, local_addresses: Sequence[LocalAddress]) -> Address:
     """Spell a numeric zone as the name of its interface, the way everything here compares it."""
-    if destination.zone.isdecimal():
-        number = int(destination.zone)
-        for local in local_addresses:
-            # an interface may have a number as its name; the name comes first then
-            if local.interface == destination.zone:
-                return destination
-        for local in local_addresses:
-            if local.index == number:
-                return destination.with_zone(local.interface)
-    return destination
+    zone = destination.zone
+    # an interface may have a number as its name; the name comes first then
+    if not zone.isdecimal() or any(local.interface == zone for local in local_addresses):
+        return destination
+    named = (local.interface for local in local_addresses if local.index == int(zone))
+    return destination.with_zone(next(named, zone))

@@ -7,7 +7,7 @@ leave tied is sorted by RFC 6724: on each interface a destination is weighed wit
 would be selected among that interface's addresses, and destinations are sorted by section 6. The
 interface's other addresses follow their selected one, by section 5; where the system tells from
 which it would send, that one is first. So the first pair of an interface is what is used there, and
-`Pair.source_rank` tells it (0) from the alternatives.
+`AddressPair.source_rank` tells it (0) from the alternatives.
 
 Pairs that cannot work are left out: different families, an interface that is down or not in the
 destination's zone, loopback to anything else, a link-local source for a destination behind a router
@@ -15,15 +15,17 @@ destination's zone, loopback to anything else, a link-local source for a destina
 are no host's address. So are those that the system's routes speak against.
 """
 
+import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from .address import IPV6, Address, parse_address
 from .destination import Weighed, deciding_rule, sort_weighed, weigh
-from .local import LocalAddress, resolve_zone
-from .policy_table import DEFAULT_POLICY, AddressPolicy, PolicyTable
-from .routing import ANYTHING, LeftOut, Routing, RoutingRules
+from .local import InterfaceKind, LocalAddress, resolve_zone
+from .policy_table import DEFAULT_POLICY, AddressPolicy
+from .routing import LeftOut, Routing
 from .scope import LINK_LOCAL, is_loopback, is_unicast, scope_of
 from .source import RankedSource, SourceRule, candidate_sources, deciding, rank_sources
 
@@ -42,7 +44,7 @@ class PairPreferences:
     kinds_first: bool = False
     """The order of kinds is the caller's own wish, and comes before the system's metrics."""
     addresses: AddressPolicy = DEFAULT_POLICY
-    routing: RoutingRules = ANYTHING
+    routing: Routing = field(default_factory=Routing)
     """The system's routes, and what the caller says about them."""
 
 
@@ -50,14 +52,22 @@ DEFAULT_PREFERENCES: Final = PairPreferences()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One candidate for a path."""
+class AddressPair:
+    """One of our addresses and one of the server's, between which a network path is possible."""
 
-    local: LocalAddress
+    interface: str
+    """The name of the interface."""
+    kind: InterfaceKind
+    """What the interface is."""
+    metered: bool | None
+    """Whether its traffic costs; None if unknown."""
+    local: str
+    """Our address, without a zone."""
     remote: str
-    """As given; only an IPv4-mapped address is spelled as the IPv4 address it is."""
+    """The server's address as it was given; an IPv4-mapped one as the IPv4 address it is."""
     source_rank: int
-    """0: the source that RFC 6724 selects on this interface for this remote address."""
+    """0: the source that RFC 6724 section 5 selects on this interface for this remote address.
+    Others follow it; a connection does not use them by itself."""
     reason: str
     """For people: what put it before the next pair (the last one: behind the previous)."""
 
@@ -74,22 +84,8 @@ class NoCandidate:
     """Why not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Route:
-    """A destination over one interface, with all sources that can be used."""
-
-    remote: str
-    address: Address
-    sources: tuple[RankedSource, ...]
-    rank: tuple[float, ...]
-    """The preferences in the order of `_RANK_REASONS`; smaller is better."""
-
-    @property
-    def best(self) -> LocalAddress:
-        return self.sources[0].source
-
-
 _METRICS: Final = "routes"
+# In the order of the numbers that `_rank` makes.
 _RANK_REASONS: Final = (
     "preference: order of interfaces",
     "preference: order of kinds",
@@ -103,12 +99,13 @@ def _place(item: str, order: tuple[str, ...]) -> int:
     return order.index(item) if item in order else len(order)
 
 
-def _rank(local: LocalAddress, preferences: PairPreferences, routing: Routing) -> tuple[float, ...]:
+def _rank(local: LocalAddress, preferences: PairPreferences) -> tuple[float, ...]:
+    """The preferences as numbers; smaller is better."""
     kind = _place(local.kind, preferences.kinds)
     return (
         _place(local.interface, preferences.interfaces),
         kind if preferences.kinds_first else 0,
-        routing.place(local.interface),
+        preferences.routing.place(local.interface),
         kind,
         1 if local.metered else 0,
     )
@@ -130,14 +127,12 @@ def _needs_zone(address: Address) -> bool:
 
 
 def _routes(
-    local_addresses: Sequence[LocalAddress],
-    remotes: Sequence[str],
-    preferences: PairPreferences,
-    table: PolicyTable,
-    routing: Routing,
-) -> tuple[list[_Route], list[NoCandidate]]:
-    """All routes that can work, in the order of the remotes and then of the interfaces given, and
-    those that the system's routes speak against."""
+    local_addresses: Sequence[LocalAddress], remotes: Sequence[str], preferences: PairPreferences
+) -> tuple[list[Weighed], list[NoCandidate]]:
+    """Each remote over each interface with the sources that can be used, in the order of the
+    remotes and then of the interfaces given, and those that the system's routes speak against."""
+    policy, routing = preferences.addresses, preferences.routing
+    table = policy.table_for(local_addresses)
     by_interface: dict[str, list[LocalAddress]] = {}
     for local in dict.fromkeys(local_addresses):
         by_interface.setdefault(local.interface, []).append(local)
@@ -158,24 +153,20 @@ def _routes(
             remote = resolved.with_zone(interface) if _needs_zone(resolved) else resolved
             candidates = [
                 local
-                for local in candidate_sources(remote, neighbours, interface)
+                for local in candidate_sources(remote, neighbours)
                 if _reaches(local, remote, neighbours)
             ]
-            shown = text if given.version == IPV6 else given.text
-            reason = routing.why_not(interface, resolved.mapped) if candidates else None
+            if not candidates:
+                continue
+            shown = text if given.version == IPV6 else str(ipaddress.IPv4Address(given.value))
+            reason = routing.why_not(interface, resolved.mapped)
             if reason is not None:
                 left_out.append(NoCandidate(interface=interface, remote=shown, reason=reason))
-            elif candidates:
-                sources = rank_sources(
-                    remote,
-                    candidates,
-                    outgoing=interface,
-                    table=table,
-                    policy=preferences.addresses,
-                )
-                sources = _as_routed(sources, routing.source(interface, resolved.mapped))
-                rank = _rank(sources[0].source, preferences, routing)
-                routes.append(_Route(remote=shown, address=remote, sources=sources, rank=rank))
+                continue
+            sources = rank_sources(remote, candidates, table=table, policy=policy)
+            sources = _as_routed(sources, routing.source(interface, resolved.mapped))
+            rank = _rank(sources[0].source, preferences)
+            routes.append(weigh(shown, remote, sources, rank=rank, table=table, policy=policy))
     return routes, left_out
 
 
@@ -189,59 +180,47 @@ def _as_routed(sources: tuple[RankedSource, ...], routed: str | None) -> tuple[R
     return RankedSource(source=first[0].source, rule=SourceRule.ROUTE), *rest
 
 
-def _boundary(
-    routing: Routing, route: _Route, entry: Weighed, following: _Route, next_entry: Weighed
-) -> str:
+def _boundary(routing: Routing, better: Weighed, worse: Weighed) -> str:
     """Why one route stands before the one that follows it."""
-    reason = deciding(_RANK_REASONS, route.rank, following.rank)
+    reason = deciding(_RANK_REASONS, better.rank, worse.rank)
     if reason == _METRICS:
-        better, worse = route.best.interface, following.best.interface
-        return f"routes: {routing.reason(better)}, before {routing.reason(worse)}"
-    return reason or f"RFC 6724 destination {deciding_rule(entry, next_entry).value}"
+        first, second = (routing.reason(way.sources[0].source.interface) for way in (better, worse))
+        return f"routes: {first}, before {second}"
+    return reason or f"RFC 6724 destination {deciding_rule(better, worse).value}"
 
 
 def candidate_pairs(
     local_addresses: Sequence[LocalAddress],
     remotes: Sequence[str],
     preferences: PairPreferences = DEFAULT_PREFERENCES,
-) -> tuple[Pair, ...]:
+) -> tuple[AddressPair, ...]:
     """Every pair that can work, the best first. ValueError for a remote that is no IP literal."""
-    policy = preferences.addresses
-    table = policy.table_for(local_addresses)
-    routing = Routing(preferences.routing)
-    routes, _ = _routes(local_addresses, remotes, preferences, table, routing)
-    weighed = [
-        weigh(number, route.address, route.best, reachable=True, table=table, policy=policy)
-        for number, route in enumerate(routes)
-    ]
-    ordered = [(routes[entry.position], entry) for entry in _by_rank(weighed, routes)]
-    pairs: list[Pair] = []
-    for number, (route, entry) in enumerate(ordered, start=1):
+    ordered = sort_weighed(_routes(local_addresses, remotes, preferences)[0])
+    boundaries = [_boundary(preferences.routing, *two) for two in pairwise(ordered)]
+    pairs: list[AddressPair] = []
+    for number, route in enumerate(ordered):
         reasons = [f"RFC 6724 source {ranked.rule.value}" for ranked in route.sources]
-        if number < len(ordered):
-            reasons[-1] = _boundary(routing, route, entry, *ordered[number])
+        if number < len(boundaries):
+            reasons[-1] = boundaries[number]
         elif len(reasons) == 1:
             reasons[-1] = pairs[-1].reason if pairs else "the only pair"
-        for rank, (ranked, reason) in enumerate(zip(route.sources, reasons, strict=True)):
-            local, remote = ranked.source, route.remote
-            pairs.append(Pair(local=local, remote=remote, source_rank=rank, reason=reason))
+        pairs += [
+            AddressPair(
+                interface=ranked.source.interface,
+                kind=ranked.source.kind,
+                metered=ranked.source.metered,
+                local=ranked.source.address,
+                remote=route.remote,
+                source_rank=rank,
+                reason=reason,
+            )
+            for rank, (ranked, reason) in enumerate(zip(route.sources, reasons, strict=True))
+        ]
     return tuple(pairs)
 
 
 def left_out_pairs(
-    local_addresses: Sequence[LocalAddress],
-    remotes: Sequence[str],
-    preferences: PairPreferences = DEFAULT_PREFERENCES,
+    local_addresses: Sequence[LocalAddress], remotes: Sequence[str], preferences: PairPreferences
 ) -> tuple[NoCandidate, ...]:
     """What would be candidates, were it not for the system's routes, with the reason."""
-    table = preferences.addresses.table_for(local_addresses)
-    routing = Routing(preferences.routing)
-    return tuple(_routes(local_addresses, remotes, preferences, table, routing)[1])
-
-
-def _by_rank(weighed: list[Weighed], routes: list[_Route]) -> list[Weighed]:
-    """Sorted by the caller's preferences, and by RFC 6724 among those they tie."""
-    result: list[Weighed] = []
-    for rank in sorted({route.rank for route in routes}):
-        result += sort_weighed([w for w in weighed if routes[w.position].rank == rank])
-    return result
+    return tuple(_routes(local_addresses, remotes, preferences)[1])

@@ -4,10 +4,9 @@ A lookup finds the row with the longest prefix that contains an address. The row
 destinations (larger is better), its label ties sources to destinations (equal is better). IPv4
 addresses are looked up under their IPv4-mapped form, and a row may be written with an IPv4 prefix.
 
-A table is a value. `with_rows` makes another one with some rows added or replaced: that is how an
-administrator's rows get in (sections 10.3 to 10.7). `with_automatic_rows` adds the site-specific
-rows that an implementation may derive from its own addresses, one for each /48 of a unique local
-or native 6to4 address; these never replace a row (section 2.1).
+A table is a value, and an administrator's rows make another one (sections 10.3 to 10.7).
+`with_automatic_rows` adds the site-specific rows that an implementation may derive from its own
+addresses, one for each /48 of a unique local or 6to4 address; these never replace a row.
 """
 
 import ipaddress
@@ -16,46 +15,27 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from .address import IPV6_BITS, Address, Prefix, address_of, parse_prefix
+from .address import IPV6_BITS, Address, Prefix, parse_prefix
 from .local import LocalAddress
-from .scope import GLOBAL, scope_of
 
-SITE_PREFIX_LENGTH: Final = 48  # of unique local addresses (RFC 4193) and of 6to4 (RFC 3056)
-AUTOMATIC_PRECEDENCE: Final = 45  # the examples of sections 10.6 and 10.7
-AUTOMATIC_LABEL: Final = 14
+_SITE_PREFIX_LENGTH: Final = 48  # of unique local addresses (RFC 4193) and of 6to4 (RFC 3056)
+_AUTOMATIC_PRECEDENCE: Final = 45  # the examples of sections 10.6 and 10.7
+_AUTOMATIC_LABEL: Final = 14
 _SITE_BLOCKS: Final = (parse_prefix("fc00::/7"), parse_prefix("2002::/16"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRow:
-    """One row. With a `zone` (an interface's name) it holds for addresses of that zone only."""
+    """One row."""
 
     prefix: str
     precedence: int
     label: int
-    zone: str = ""
 
     parsed: Prefix = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parsed = parse_prefix(self.prefix)
-        if self.zone:
-            if scope_of(address_of(parsed.value)) == GLOBAL:
-                raise ValueError(f"{self.prefix} is of global scope and has no zones")
-        object.__setattr__(self, "parsed", parsed)
-
-    def matches(self, address: Address) -> bool:
-        if self.zone and self.zone != address.zone:
-            return False
-        return self.parsed.contains(address)
-
-    def is_for_the_same_as(self, other: "PolicyRow") -> bool:
-        return self.parsed == other.parsed and self.zone == other.zone
-
-
-def _specificity(row: PolicyRow) -> tuple[int, bool, int, str]:
-    """Sorts the longest prefix to the front, and a row with a zone before one without."""
-    return -row.parsed.length, not row.zone, row.parsed.value, row.zone
+        object.__setattr__(self, "parsed", parse_prefix(self.prefix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,61 +46,38 @@ class PolicyTable:
     """The longest prefix first, in whichever order they are given."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", tuple(sorted(self.rows, key=_specificity)))
-        for row, following in pairwise(self.rows):
-            if row.is_for_the_same_as(following):
+        rows = sorted(self.rows, key=lambda row: (-row.parsed.length, row.parsed.value))
+        for row, following in pairwise(rows):
+            if row.parsed == following.parsed:
                 raise ValueError(f"two rows for the prefix {row.prefix}")
-        if not any(row.parsed.length == 0 and not row.zone for row in self.rows):
+        if not rows or rows[-1].parsed.length > 0:
             raise ValueError("the policy table needs a row for ::/0")
+        object.__setattr__(self, "rows", tuple(rows))
 
     def lookup(self, address: Address) -> PolicyRow:
         """The row that holds for the address."""
-        for row in self.rows:
-            if row.matches(address):
-                return row
-        raise AssertionError("unreachable: the table has a row for ::/0")
-
-    def precedence(self, address: Address) -> int:
-        return self.lookup(address).precedence
+        return next(row for row in self.rows if row.parsed.contains(address))
 
     def label(self, address: Address) -> int:
         return self.lookup(address).label
 
-    def with_rows(self, rows: Iterable[PolicyRow]) -> "PolicyTable":
-        """This table with the rows added; one for the same prefix and zone is replaced."""
-        added = tuple(rows)
-        kept = [row for row in self.rows if not any(row.is_for_the_same_as(new) for new in added)]
-        return PolicyTable((*kept, *added))
-
     def with_automatic_rows(self, local_addresses: Iterable[LocalAddress]) -> "PolicyTable":
         """This table with a row for each site that the addresses show this machine to be in."""
+        shift = IPV6_BITS - _SITE_PREFIX_LENGTH
+        sites = {
+            Prefix(value=local.parsed.value >> shift << shift, length=_SITE_PREFIX_LENGTH)
+            for local in local_addresses
+            if any(block.contains(local.parsed) for block in _SITE_BLOCKS)
+        }
         rows = [
-            row
-            for row in automatic_rows(local_addresses)
-            if not any(row.is_for_the_same_as(present) for present in self.rows)
+            PolicyRow(
+                prefix=f"{ipaddress.IPv6Address(site.value)}/{site.length}",
+                precedence=_AUTOMATIC_PRECEDENCE,
+                label=_AUTOMATIC_LABEL,
+            )
+            for site in sites.difference(row.parsed for row in self.rows)
         ]
         return PolicyTable((*self.rows, *rows)) if rows else self
-
-
-def automatic_rows(local_addresses: Iterable[LocalAddress]) -> tuple[PolicyRow, ...]:
-    """The rows of sections 10.6 and 10.7 for the addresses of interfaces that are up.
-
-    A 6to4 address counts where the prefix is used natively, not on a 6to4 tunnel (10.7).
-    """
-    found: dict[int, PolicyRow] = {}
-    shift = IPV6_BITS - SITE_PREFIX_LENGTH
-    for local in local_addresses:
-        if not local.up or local.encapsulated:
-            continue
-        if any(block.contains(local.parsed) for block in _SITE_BLOCKS):
-            site = local.parsed.value >> shift << shift
-            if site not in found:
-                found[site] = PolicyRow(
-                    prefix=f"{ipaddress.IPv6Address(site)}/{SITE_PREFIX_LENGTH}",
-                    precedence=AUTOMATIC_PRECEDENCE,
-                    label=AUTOMATIC_LABEL,
-                )
-    return tuple(found.values())
 
 
 DEFAULT_TABLE: Final = PolicyTable(

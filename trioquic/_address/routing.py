@@ -17,11 +17,10 @@ the mean of its places. The interface that the system itself uses is never behin
 nobody knows the routes (`routes` is None) every interface counts and all are equal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
-from typing import Final
 
 from .. import _checks
 from .address import parse_address
@@ -55,60 +54,51 @@ class LeftOut(Enum):
     NO_ROUTE = "no route"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutingRules:
+@dataclass(slots=True, kw_only=True, eq=False)
+class Routing:
     """The system's routes and what the caller says about them."""
 
-    routes: tuple[Route, ...] | None = None
+    routes: Collection[Route] | None = None
     """None: nobody knows any."""
-    only: tuple[str, ...] = ()
+    only: Collection[str] = ()
     """Names of the only interfaces that may be used; empty: all."""
     leave_tunnel: bool = False
     """Whether a tunnel may be left."""
     in_tunnel: bool = False
     """Whether the connection is, or was, in one."""
-    tunnels: tuple[str, ...] = ()
+    tunnels: Collection[str] = ()
     """The names of all interfaces that are tunnels, to the connection."""
-    trusted: tuple[str, ...] = ()
+    trusted: Collection[str] = ()
     """Interfaces that the caller named, which need no route: a VPN without routes is used by
     naming it."""
 
+    # by the number of the server's address and the interface
+    _routes: dict[tuple[int, str], Route] = field(init=False, default_factory=dict)
+    # the tunnels that the system sends into, by the number of the server's address
+    _chosen: dict[int, set[str]] = field(init=False, default_factory=dict)
+    _places: dict[str, float] = field(init=False)
 
-ANYTHING: Final = RoutingRules()
-
-
-class Routing:
-    """The rules, ready to be applied."""
-
-    def __init__(self, rules: RoutingRules) -> None:
-        self._rules = rules
-        # by the number of the server's address and the interface
-        self._routes: dict[tuple[int, str], Route] = {}
-        # the tunnels that the system sends into, by the number of the server's address
-        self._chosen: dict[int, set[str]] = {}
-        for route in rules.routes or ():
+    def __post_init__(self) -> None:
+        for route in self.routes or ():
             number = parse_address(route.remote).mapped
             self._routes[number, route.interface] = route
-            named = not rules.only or route.interface in rules.only
-            if route.chosen and named and route.interface in rules.tunnels:
+            named = not self.only or route.interface in self.only
+            if route.chosen and named and route.interface in self.tunnels:
                 self._chosen.setdefault(number, set()).add(route.interface)
-        self._places = _places(rules.routes or ())
+        self._places = _places(self.routes or ())
 
     def why_not(self, interface: str, remote: int) -> LeftOut | None:
         """Why the interface is no candidate for the address with this (mapped) number."""
-        rules = self._rules
-        if rules.only and interface not in rules.only:
+        named = interface in self.only
+        if self.only and not named:
             return LeftOut.NOT_NAMED
         chosen = self._chosen.get(remote)
-        confined = rules.in_tunnel or chosen is not None
-        inside = interface in rules.tunnels
-        if inside and chosen is not None and interface not in rules.only:
-            inside = interface in chosen
-        if confined and not inside and not rules.leave_tunnel:
+        inside = interface in self.tunnels and (named or chosen is None or interface in chosen)
+        confined = (self.in_tunnel or chosen is not None) and not self.leave_tunnel
+        if confined and not inside:
             return LeftOut.OUTSIDE_TUNNEL
-        if rules.routes is None or interface in rules.trusted or interface in rules.only:
-            return None
-        return None if (remote, interface) in self._routes else LeftOut.NO_ROUTE
+        needs_none = self.routes is None or named or interface in self.trusted
+        return None if needs_none or (remote, interface) in self._routes else LeftOut.NO_ROUTE
 
     def source(self, interface: str, remote: int) -> str | None:
         """The address that the system would send from; None if it does not tell."""
@@ -118,9 +108,7 @@ class Routing:
     def place(self, interface: str) -> float:
         """The interface's place by the system's metrics, 0 is the best; equal where it has no
         order."""
-        if self._rules.routes is None:
-            return 0.0
-        return self._places.get(interface, inf)
+        return 0.0 if self.routes is None else self._places.get(interface, inf)
 
     def reason(self, interface: str) -> str:
         """For people: what gave an interface its place."""

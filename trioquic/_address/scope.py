@@ -25,7 +25,7 @@ _LINK_LOCAL_UNICAST: Final = (
 )
 _SITE_LOCAL_UNICAST: Final = parse_prefix("fec0::/10")
 _IPV6_MULTICAST: Final = parse_prefix("ff00::/8")
-_IPV4_MULTICAST: Final = parse_prefix("224.0.0.0/4")
+_MULTICAST: Final = (_IPV6_MULTICAST, parse_prefix("224.0.0.0/4"))
 _SCOPE_SHIFT: Final = 112  # the scope is the low half of the second byte
 _UNSPECIFIED: Final = frozenset({parse_address("::").mapped, parse_address("0.0.0.0").mapped})
 _BROADCAST: Final = (1 << IPV4_BITS) - 1
@@ -56,17 +56,13 @@ def scope_of(address: Address) -> int:
     return GLOBAL
 
 
-def is_multicast(address: Address) -> bool:
-    return _IPV6_MULTICAST.contains(address) or _IPV4_MULTICAST.contains(address)
-
-
 def is_loopback(address: Address) -> bool:
     return _in_any(address, _LOOPBACK)
 
 
 def is_unicast(address: Address) -> bool:
     """One host's address: neither unspecified nor multicast nor IPv4's broadcast."""
-    if address.mapped in _UNSPECIFIED or is_multicast(address):
+    if address.mapped in _UNSPECIFIED or _in_any(address, _MULTICAST):
         return False
     return not (address.version == IPV4 and address.value == _BROADCAST)
 
