@@ -68,19 +68,16 @@ class GuardedNetworks:
         self._source = source
 
     def snapshot(self) -> tuple[Interface, ...]:
-        """All interfaces as they are now."""
         with _told(self._source, "snapshot"):
             return _checks.tuple_of(Interface, "what it returns", self._source.snapshot())
 
     def routes_to(self, servers: Sequence[tuple[str, int]]) -> tuple[Route, ...] | None:
-        """The routes to these servers; None if the source knows nothing of routes."""
         asked = "routes_to" if isinstance(self._source, PortRoutingSource) else "routes"
         with _told(self._source, asked):
             found = routes_of(self._source, servers)
             return None if found is None else _checks.tuple_of(Route, "what it returns", found)
 
     async def wait_changed(self) -> None:
-        """Return when something may have changed."""
         began = trio.current_time()
         with _told(self._source, "wait_changed"):
             await self._source.wait_changed()
@@ -94,7 +91,6 @@ class GuardedSessions:
         self._store = store
 
     async def take(self, key: SessionKey) -> TakenSession:
-        """What is kept for this key."""
         with _told(self._store, "take"):
             taken = await self._store.take(key)
             _checks.instance(TakenSession)("what it returns", taken)
@@ -103,7 +99,6 @@ class GuardedSessions:
         return taken
 
     async def keep(self, key: SessionKey, records: Sequence[Record]) -> None:
-        """Keep these."""
         with _told(self._store, "keep"):
             await self._store.keep(key, records)
 
@@ -127,7 +122,6 @@ class GuardedControl:
 
     @property
     def window(self) -> int:
-        """How much may be in flight."""
         with _told(self._control, "window"):
             window = self._control.window
             _checks.whole(-_checks.LARGEST_VARINT)("what it returns", window)
@@ -135,7 +129,6 @@ class GuardedControl:
 
     @property
     def in_slow_start(self) -> bool:
-        """Whether the window grows fast."""
         with _told(self._control, "in_slow_start"):
             return bool(self._control.in_slow_start)
 

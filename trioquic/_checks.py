@@ -76,11 +76,8 @@ def wrong_type(name: str, wanted: str, value: object, hint: str = "") -> TypeErr
     return TypeError(f"{name} must be {wanted}, not {type(value).__name__}{hint and f' ({hint})'}")
 
 
-def flag(name: str, value: object) -> object:
-    """True or False, and nothing that only counts as such."""
-    if not isinstance(value, bool):
-        raise wrong_type(name, "a bool", value)
-    return value
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'AEIOUaeio' else 'a'} {word}"
 
 
 def whole(least: int, most: int = LARGEST_VARINT, *, infinite: bool = False) -> Row:
@@ -92,7 +89,8 @@ def whole(least: int, most: int = LARGEST_VARINT, *, infinite: bool = False) -> 
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong_type(name, "an integer" + " or math.inf" * infinite, value)
         if not least <= value <= most:
-            raise ValueError(f"{name} must be {_range(least, most)}, not {_shown(value)}")
+            highest = "2**62 - 1" if most == LARGEST_VARINT else most
+            raise ValueError(f"{name} must be from {least} to {highest}, not {_shown(value)}")
         return value
 
     return row
@@ -216,6 +214,10 @@ def instance(*kinds: type, wanted: str = "") -> Row:
     return row
 
 
+flag: Final = instance(bool)
+"""True or False, and nothing that only counts as such."""
+
+
 def made(name: str, value: object) -> None:
     """No class: one has all the methods that its objects have, and so passes for a protocol."""
     if isinstance(value, type):
@@ -277,14 +279,6 @@ def tell_extra(error: ModuleNotFoundError, module: str, packages: tuple[str, ...
         ) from error
 
 
-def _range(least: int, most: int) -> str:
-    return f"from {least} to {'2**62 - 1' if most == LARGEST_VARINT else most}"
-
-
 def _shown(value: float) -> str:
     """Python refuses to write integers of thousands of digits."""
     return str(value) if isinstance(value, float) or abs(value) < 1 << 80 else "that large a number"
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[0] in 'AEIOUaeio' else 'a'} {word}"

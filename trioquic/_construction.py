@@ -30,11 +30,6 @@ class NoPublicConstructor(ABCMeta):
             cls._made_by = made_by
         return cls
 
-    def __init__(
-        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, *, made_by: str = ""
-    ) -> None:
-        super().__init__(name, bases, namespace)
-
     if not TYPE_CHECKING:
         # A type checker that knew of it would not compare what `create` is given any more.
         def __call__(cls, *_args: object, **_kwargs: object) -> None:

@@ -30,21 +30,12 @@ class HandshakeError(QuicError):
     """
 
     def __init__(
-        self,
-        reason: str,
-        *,
-        code: int | None = None,
-        attempts: tuple[Exception, ...] = (),
+        self, reason: str, *, code: int | None = None, attempts: tuple[Exception, ...] = ()
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.code = code
-        self.attempts: tuple[Exception, ...] = attempts
-
-    def _of_all(self, attempts: tuple[Exception, ...]) -> "HandshakeError":
-        """The same as the outcome of all attempts."""
         self.attempts = attempts
-        return self
 
 
 class CertificateError(HandshakeError):

@@ -247,9 +247,25 @@ class ManualNetworks:
     def routes(self, remotes: Sequence[str]) -> tuple[Route, ...] | None:
         """The same for each address, over the interfaces that are up and have its family; None if
         `update` was given no metrics."""
-        if self._metrics is None:
+        metrics = self._metrics
+        if metrics is None:
             return None
-        return routes_by_metric(self._interfaces, self._metrics, remotes)
+        routes: list[Route] = []
+        for remote in remotes:
+            version = parse_address(remote).version
+            ways = [
+                interface.name
+                for interface in self._interfaces
+                if interface.up
+                and interface.name in metrics
+                and any(entry.version == version for entry in interface.addresses)
+            ]
+            chosen = min(ways, key=metrics.__getitem__, default=None)
+            routes += [
+                Route(remote=remote, interface=name, metric=metrics[name], chosen=name == chosen)
+                for name in ways
+            ]
+        return tuple(routes)
 
     def notify(self) -> None:
         """Wake those who wait although the interfaces are the same: for instance, there is a
@@ -272,33 +288,6 @@ class ManualNetworks:
         else:
             await trio.lowlevel.checkpoint()
         self._seen[task] = self._version
-
-
-def routes_by_metric(
-    interfaces: Iterable[Interface], metrics: Mapping[str, int], remotes: Sequence[str]
-) -> tuple[Route, ...]:
-    """The routes of a world in which an interface leads everywhere or nowhere."""
-    routes = []
-    for remote in remotes:
-        version = parse_address(remote).version
-        ways = [
-            interface
-            for interface in interfaces
-            if interface.up
-            and interface.name in metrics
-            and any(entry.version == version for entry in interface.addresses)
-        ]
-        chosen = min(ways, key=lambda interface: metrics[interface.name], default=None)
-        routes += [
-            Route(
-                remote=remote,
-                interface=interface.name,
-                metric=metrics[interface.name],
-                chosen=interface is chosen,
-            )
-            for interface in ways
-        ]
-    return tuple(routes)
 
 
 def _checked_metrics(metrics: Mapping[str, int]) -> dict[str, int]:

@@ -9,10 +9,10 @@ import base64
 import hashlib
 import json
 import re
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final
 
+from .. import _checks
 from .._protocol.tls.resumption import Resumption
 from ._records import AddressToken, SessionKey
 from ._shelf import LARGEST_RECORD, MOST_RECORDS, Entry
@@ -27,7 +27,9 @@ _WHOLE: Final = re.compile(
     re.escape(f'{_HEAD}{VERSION}, "sha256": "'.encode()) + rb'([0-9a-f]{64})", "entries": (.*)\}\n',
     re.DOTALL,
 )
-_Reader: TypeAlias = Callable[[str, object], object]
+_TEXT: Final = _checks.instance(str)
+_INTEGER: Final = _checks.whole(-_checks.LARGEST_VARINT)
+_SECONDS: Final = _checks.number(-_checks.LONGEST)
 
 
 class ForeignError(ValueError):
@@ -63,7 +65,7 @@ def decode(content: bytes) -> list[Entry]:
         if not isinstance(entries, list):
             raise ValueError("no list")
         return [_decode_entry(entry) for entry in entries]
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise DamagedError(f"is damaged: {error}") from error
 
 
@@ -90,39 +92,12 @@ def _decode_entry(fields: object) -> Entry:
     return Entry(key, Resumption(**_decode_values({"address": "", **fields}, _TICKET)))
 
 
-def _decode_values(fields: dict[str, object], rows: dict[str, _Reader]) -> dict[str, Any]:
+def _decode_values(fields: dict[str, object], rows: dict[str, _checks.Row]) -> dict[str, Any]:
     return {name: read(name, fields.get(name)) for name, read in rows.items()}
 
 
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is no text")
-    return value
-
-
-def _integer(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name} is no integer")
-    return value
-
-
-def _seconds(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} is no number")
-    # JSON has integers that are larger than any float
-    if not -sys.float_info.max <= value <= sys.float_info.max:
-        raise ValueError(f"{name} is not finite")
-    return float(value)
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} is neither true nor false")
-    return value
-
-
 def _octets(name: str, value: object) -> bytes:
-    return base64.b64decode(_text(name, value), validate=True)
+    return base64.b64decode(str(_TEXT(name, value)), validate=True)
 
 
 def _octets_of_each(name: str, value: object) -> tuple[bytes, ...]:
@@ -131,24 +106,24 @@ def _octets_of_each(name: str, value: object) -> tuple[bytes, ...]:
     return tuple(_octets(f"each of {name}", item) for item in value)
 
 
-_KEY: Final[dict[str, _Reader]] = {
-    "server_name": _text,
-    "port": _integer,
-    "version": _integer,
-    "network": _text,
-    "trust": _text,
+_KEY: Final[dict[str, _checks.Row]] = {
+    "server_name": _TEXT,
+    "port": _INTEGER,
+    "version": _INTEGER,
+    "network": _TEXT,
+    "trust": _TEXT,
 }
-_TOKEN: Final[dict[str, _Reader]] = {"token": _octets, "received_at": _seconds}
-_TICKET: Final[dict[str, _Reader]] = {
+_TOKEN: Final[dict[str, _checks.Row]] = {"token": _octets, "received_at": _SECONDS}
+_TICKET: Final[dict[str, _checks.Row]] = {
     "ticket": _octets,
     "secret": _octets,
-    "cipher_suite": _integer,
-    "age_add": _integer,
-    "issued_at": _seconds,
-    "expires_at": _seconds,
-    "alpn": _text,
+    "cipher_suite": _INTEGER,
+    "age_add": _INTEGER,
+    "issued_at": _SECONDS,
+    "expires_at": _SECONDS,
+    "alpn": _TEXT,
     "peer_certificates": _octets_of_each,
     "transport_parameters": _octets,
-    "early_data": _flag,
-    "address": _text,
+    "early_data": _checks.flag,
+    "address": _TEXT,
 }
