@@ -53,9 +53,9 @@ def draw(trace: Trace) -> str:
     worst = _worst(trace)
     window = _window(trace, worst)
     gap = worst.gap if worst is not None else None
-    whole = Panel(canvas, trace, paths, y, 0.0, max(trace.duration, 1e-6))
+    whole = Panel(canvas, trace, paths, y, (0.0, max(trace.duration, 1e-6)))
     whole.draw(trace.progress.points, None if window else gap)
-    y += Panel.height(len(paths))
+    y = whole.end
     if worst is not None and window is not None:
         start, end = window
         number = trace.moves.index(worst) + 1
@@ -64,13 +64,11 @@ def draw(trace: Trace) -> str:
         inside = [
             path
             for path in paths
-            if any(
-                span.state in STATES and span.end > start and span.start < end
-                for span in path.spans
-            )
+            if any(s.state in STATES and s.end > start and s.start < end for s in path.spans)
         ]
-        Panel(canvas, trace, inside, y, start, end).draw(list(worst.detail), gap)
-        y += Panel.height(len(inside))
+        enlarged = Panel(canvas, trace, inside, y, window)
+        enlarged.draw(list(worst.detail), gap)
+        y = enlarged.end
     pixel = (window[1] - window[0] if window else trace.duration) / (RIGHT - LEFT)
     states = {s.state for p in paths for s in p.spans if s.end - s.start >= _VISIBLE * pixel}
     y = _draw_legend(canvas, trace, paths, states, y + 14)

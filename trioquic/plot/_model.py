@@ -13,35 +13,31 @@ class Curve:
     """Points of a rising time, at most `MOST_POINTS`: when there are more, every second one goes,
     and of those that come later as many are passed over."""
 
-    __slots__ = ("_last", "_passed", "_stride", "_times", "_values")
+    __slots__ = ("_last", "_passed", "_points", "_stride")
 
     def __init__(self) -> None:
-        self._times: list[float] = []
-        self._values: list[float] = []
+        self._points: list[tuple[float, float]] = []
         self._last: tuple[float, float] | None = None
         self._stride = 1
         self._passed = 0
 
     def add(self, time: float, value: float) -> None:
-        """One point more."""
         self._last = (time, value)
         self._passed += 1
         if self._passed < self._stride:
             return
         self._passed = 0
-        self._times.append(time)
-        self._values.append(value)
-        if len(self._times) >= MOST_POINTS:
+        self._points.append(self._last)
+        if len(self._points) >= MOST_POINTS:
             self._stride *= 2
-            del self._times[1::2], self._values[1::2]
+            del self._points[1::2]
 
     @property
     def points(self) -> list[tuple[float, float]]:
         """The points, the last one always among them."""
-        points = list(zip(self._times, self._values, strict=True))
-        if self._last is not None and points[-1:] != [self._last]:
-            points.append(self._last)
-        return points
+        if self._last is None or self._points[-1] == self._last:
+            return self._points.copy()
+        return [*self._points, self._last]
 
     @property
     def last(self) -> float:

@@ -9,7 +9,7 @@ from typing import Final
 
 from ._model import Gap, PathTrack, Trace
 from ._scale import Scale, bytes_text, duration_text, round_step, seconds_text
-from ._svg import FAINT_INK, INK, LINE, PAPER, Canvas, shorten, text_width
+from ._svg import FAINT_INK, INK, LINE, PAPER, Canvas, Point, shorten, text_width
 
 LEFT: Final = 190.0
 RIGHT: Final = 1030.0
@@ -47,23 +47,17 @@ _CARRYING: Final = ("active", "silent", "degraded")
 
 
 class Panel:
-    """Draws the time from `start` to `end` with its upper edge at `top`."""
+    """Draws a span of time between the heights `top` and `Panel.end`."""
 
     def __init__(
-        self,
-        canvas: Canvas,
-        trace: Trace,
-        paths: list[PathTrack],
-        top: float,
-        start: float,
-        end: float,
+        self, canvas: Canvas, trace: Trace, paths: list[PathTrack], top: float, span: Point
     ) -> None:
         self._canvas = canvas
         self._trace = trace
         self._paths = paths
         self._top = top
         self._badges: list[float] = []
-        self._time = Scale(start, end, LEFT, RIGHT)
+        self._time = Scale(*span, LEFT, RIGHT)
         self._chart_top = top + _FLAGS
         self._chart_bottom = self._chart_top + _CHART
         self._bands = {
@@ -71,13 +65,9 @@ class Panel:
             for index, path in enumerate(paths)
         }
         self._bottom = top + _FIRST_BAND + len(paths) * (_BAND + _MARKS)
+        self.end = self._bottom + _AXIS
 
-    @staticmethod
-    def height(paths: int) -> float:
-        """Of a panel with so many paths."""
-        return _FIRST_BAND + paths * (_BAND + _MARKS) + _AXIS
-
-    def draw(self, points: list[tuple[float, float]], gap: Gap | None) -> None:
+    def draw(self, points: list[Point], gap: Gap | None) -> None:
         """All of it. `points` are the progress; the length of `gap` is told."""
         self._draw_axis()
         self._draw_gaps()
@@ -113,10 +103,10 @@ class Panel:
                 height = self._bottom - self._chart_top
                 self._canvas.rectangle(left, self._chart_top, width, height, GAP, opacity=0.13)
 
-    def _draw_progress(self, points: list[tuple[float, float]]) -> None:
+    def _draw_progress(self, points: list[Point]) -> None:
         if not points:
             return
-        shown = self._clip(points)
+        shown = _clip(points, self._time.low, self._time.high)
         low = shown[0][1] if shown and self._time.low > 0 else 0.0
         high = max(shown[-1][1] if shown else 0.0, low + 1)
         # room for the line at its highest and lowest
@@ -127,7 +117,7 @@ class Panel:
             self._canvas.line(LEFT, y, RIGHT, y, LINE)
             text = bytes_text(tick, step)
             self._canvas.text(LEFT - 8, y + 4, text, 11, fill=RECEIVED, anchor="end")
-        line: list[tuple[float, float]] = []
+        line: list[Point] = []
         for time, value in shown:
             x = self._time(time)
             if line and x - line[-1][0] > _HOLD:
@@ -138,20 +128,11 @@ class Panel:
 
     def _draw_window(self) -> None:
         """The congestion window of the path in use, as steps."""
-        steps: list[tuple[float, float]] = []
-        uses = [
-            (span.start, span.end, path.key, path)
-            for path in self._paths
-            for span in path.spans
-            if span.state in _CARRYING
-        ]
-        for start, end, _, track in sorted(uses, key=lambda use: use[:3]):
-            points = track.window.points
-            steps += [(start, value) for time, value in points if time < start][-1:]
-            steps += [(time, value) for time, value in points if start <= time <= end]
-            if steps:
-                steps.append((end, steps[-1][1]))
-        shown = self._clip(steps)
+        steps: list[Point] = []
+        uses = [(s, path) for path in self._paths for s in path.spans if s.state in _CARRYING]
+        for span, path in sorted(uses, key=lambda use: (use[0].start, use[0].end, use[1].key)):
+            steps += _clip(path.window.points, span.start, span.end)
+        shown = _clip(steps, self._time.low, self._time.high)
         if not shown:
             return
         top = max(value for _, value in shown) * 1.15
@@ -160,7 +141,7 @@ class Panel:
         for tick in scale.ticks(4)[1:]:
             text = bytes_text(tick, step)
             self._canvas.text(RIGHT + 8, scale(tick) + 4, text, 11, fill=WINDOW)
-        line: list[tuple[float, float]] = []
+        line: list[Point] = []
         for time, value in shown:
             if line:
                 line.append((self._time(time), line[-1][1]))
@@ -261,13 +242,13 @@ class Panel:
                     found.append(time)
         return found
 
-    def _clip(self, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-        """The points within the panel, and the values with which it begins and ends."""
-        low, high = self._time.low, self._time.high
-        before = [(low, value) for time, value in points if time < low][-1:]
-        inside = [point for point in points if low <= point[0] <= high]
-        shown = before + inside
-        return [*shown, (high, shown[-1][1])] if shown else []
+
+def _clip(points: list[Point], low: float, high: float) -> list[Point]:
+    """The points of a stretch of time, and the values with which it begins and ends."""
+    before = [(low, value) for time, value in points if time < low][-1:]
+    inside = [point for point in points if low <= point[0] <= high]
+    shown = before + inside
+    return [*shown, (high, shown[-1][1])] if shown else []
 
 
 def number_badge(canvas: Canvas, x: float, y: float, number: int) -> None:

@@ -197,16 +197,11 @@ class _Collector:
         window = _size(data.get("congestion_window", data.get("cwnd")))
         if window:
             track.window.add(time, window)
-        self._rtt(track, data.get("smoothed_rtt"))
-
-    def _rtt(self, track: PathTrack, value: object) -> None:
-        milliseconds = number(value)
-        if milliseconds is not None and milliseconds > 0:
-            track.rtt = milliseconds / 1000
+        track.rtt = _seconds(data.get("smoothed_rtt")) or track.rtt
 
     def _validated(self, time: float, key: str, data: dict[str, Any]) -> None:
         track = self._path(time, key).track
-        self._rtt(track, data.get("rtt"))
+        track.rtt = _seconds(data.get("rtt")) or track.rtt
         if self._moves:
             move = self._moves[-1]
             if move.new == key and time - move.time < _AT_A_MOVE:
@@ -256,6 +251,11 @@ def _text(value: object) -> str:
 def _size(value: object) -> int:
     found = number(value)
     return int(found) if found is not None and 0 <= found <= _LARGEST else 0
+
+
+def _seconds(milliseconds: object) -> float | None:
+    found = number(milliseconds)
+    return found / 1000 if found is not None and found > 0 else None
 
 
 def _frames(data: dict[str, Any]) -> list[dict[str, Any]]:

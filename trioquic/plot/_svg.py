@@ -5,7 +5,9 @@ viewer has, so widths of text are estimates on the large side.
 """
 
 from html import escape
-from typing import Final
+from typing import Final, TypeAlias
+
+Point: TypeAlias = tuple[float, float]
 
 INK: Final = "#1f2733"
 FAINT_INK: Final = "#5b6675"
@@ -44,16 +46,14 @@ class Canvas:
         fill: str,
         *,
         stroke: str = "none",
-        radius: float = 0,
         opacity: float = 1.0,
     ) -> None:
         """A filled rectangle; nothing if it has no width."""
         if width > 0 and height > 0:
-            corner = f' rx="{radius:g}"' if radius else ""
             faint = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
             self._parts.append(
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
-                f'{corner} fill="{fill}"{faint} stroke="{stroke}"/>'
+                f' fill="{fill}"{faint} stroke="{stroke}"/>'
             )
 
     def line(
@@ -67,7 +67,6 @@ class Canvas:
         width: float = 1.0,
         dashes: str = "",
     ) -> None:
-        """A straight line."""
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         self._parts.append(
             f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}"'
@@ -75,14 +74,8 @@ class Canvas:
         )
 
     def curve(
-        self,
-        points: list[tuple[float, float]],
-        stroke: str,
-        *,
-        width: float = 1.5,
-        dashes: str = "",
+        self, points: list[Point], stroke: str, *, width: float = 1.5, dashes: str = ""
     ) -> None:
-        """Lines from point to point."""
         if len(points) > 1:
             dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
             where = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -91,13 +84,11 @@ class Canvas:
                 f' stroke-width="{width:g}" stroke-linejoin="round"{dashed}/>'
             )
 
-    def polygon(self, points: list[tuple[float, float]], fill: str) -> None:
-        """A filled area."""
+    def polygon(self, points: list[Point], fill: str) -> None:
         where = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self._parts.append(f'<polygon points="{where}" fill="{fill}"/>')
 
     def circle(self, x: float, y: float, radius: float, fill: str) -> None:
-        """A filled circle."""
         self._parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{fill}"/>')
 
     def text(
