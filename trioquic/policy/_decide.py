@@ -205,7 +205,9 @@ class _Urgent(Choices):
         and after a while to what was asked in vain."""
         ptos, asked = active.unanswered_ptos, self.asked(view)
         if ptos >= self._policy.degraded_after:
-            return roles.may_hear([p for p in asked if roles.long_asked(p, now)], active)
+            # they would have answered by now, whatever their round trips
+            late = [path for path in asked if now >= path.opened_at + roles.LONG_ENOUGH]
+            return roles.may_hear(late, active)
         if ptos < self._policy.move_after:
             return None
         silent = [path for path in asked if roles.may_be_heard(path)]

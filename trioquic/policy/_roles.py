@@ -123,17 +123,21 @@ def same_way(path: PathInfo, other: PathInfo) -> bool:
     )
 
 
+def _ports_beside(view: View, active: PathInfo) -> list[PathInfo]:
+    """Other ports on the active path's way that the supervisor has opened, asked or proven."""
+    standbys = standbys_of(view, active)
+    return [p for p in standbys if p.opened_by_supervisor and same_way(p, active)]
+
+
 def twins_of(view: View, active: PathInfo) -> list[PathInfo]:
-    """Later ports on the active path's way that the supervisor has opened, asked or proven."""
-    twins = [p for p in standbys_of(view, active) if p.opened_by_supervisor and same_way(p, active)]
-    asked = [p for p in twins if p.state is not PathState.CANDIDATE]
+    """Those that are later, and may answer."""
+    asked = [p for p in _ports_beside(view, active) if p.state is not PathState.CANDIDATE]
     return [p for p in asked if p.opened_at > active.opened_at]
 
 
 def left_ports(view: View, active: PathInfo) -> set[int]:
-    """Earlier ports on that way, which the connection has left to bring the server back."""
-    twins = [p for p in standbys_of(view, active) if p.opened_by_supervisor and same_way(p, active)]
-    return {path.id for path in twins if path.opened_at < active.opened_at}
+    """Those that are earlier, which the connection has left to bring the server back."""
+    return {p.id for p in _ports_beside(view, active) if p.opened_at < active.opened_at}
 
 
 def tempting(
@@ -196,11 +200,6 @@ def least_hopeful(paths: Sequence[PathInfo], candidates: Sequence[Candidate]) ->
     there = {candidate.interface for candidate in candidates}
     order = sorted(paths, key=lambda p: (p.interface not in there, p.suspended, -p.rank))
     return [without_network(path) for path in order[:1]]
-
-
-def long_asked(path: PathInfo, now: float) -> bool:
-    """Whether it would have answered by now, whatever its round trip."""
-    return now >= path.opened_at + LONG_ENOUGH
 
 
 def may_answer(asked: Sequence[PathInfo]) -> PathInfo | None:

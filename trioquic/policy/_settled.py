@@ -29,12 +29,9 @@ class Settled(Choices):
     """The active path answers."""
 
     def decide(self, view: View, active: PathInfo, now: float) -> Decision:
-        preferred = self._preferred(view, active)
-        if preferred is not None:
-            return preferred
-        answer = self._wayward(view, active, now)
-        if answer is not None:
-            return answer
+        first = self._preferred(view, active) or self._wayward(view, active, now)
+        if first is not None:
+            return first
         better = [
             path
             for path in roles.validated(view)
@@ -77,9 +74,7 @@ class Settled(Choices):
             # The server may forget the one for the other, and the end of that is a reason to look.
             settled = [path for path in settled if path.state is PathState.VALIDATED]
         due = [path for path in settled if now >= self._reprobe_at(path)]
-        for path in settled:
-            if path not in due:
-                look_again = min(look_again, self._reprobe_at(path))
+        look_again = min([look_again, *(self._reprobe_at(p) for p in settled if p not in due)])
         closed = [ClosePath(number, cause=cause) for number, cause in useless.items()]
         challenges = [Challenge(path.id) for path in due if path.id not in useless]
         return Decision((*closed, *challenges, *self.open(view, ways)), look_again=look_again)

@@ -35,13 +35,7 @@ _NOTHING: Final = TakenSession()
 
 T = TypeVar("T")
 
-if sys.platform == "win32":
-
-    def _lock(descriptor: int) -> bool:
-        """There is none."""
-        return True
-
-else:
+if sys.platform != "win32":
     import fcntl
 
     def _lock(descriptor: int) -> bool:
