@@ -8,7 +8,9 @@ from itertools import pairwise
 
 from trioquic._address.address import parse_address
 from trioquic._address.destination import DestinationRule, deciding_rule, sort_weighed, weigh
-from trioquic._address.local import LocalAddress, resolve_zone
+from trioquic._address.local import LocalAddress
+from trioquic._address.pairs import AddressPair, PairPreferences
+from trioquic._address.pairs import candidate_pairs as _candidate_pairs
 from trioquic._address.policy_table import DEFAULT_POLICY, AddressPolicy
 from trioquic._address.source import RankedSource, candidate_sources, rank_sources
 
@@ -29,7 +31,7 @@ def order_sources(
     policy: AddressPolicy = DEFAULT_POLICY,
 ) -> tuple[RankedSource, ...]:
     """All sources that could be used for a destination, the best first."""
-    remote = resolve_zone(parse_address(destination), local_addresses)
+    remote = parse_address(destination)
     candidates = candidate_sources(remote, local_addresses)
     table = policy.table_for(local_addresses)
     return rank_sources(remote, candidates, table=table, policy=policy)
@@ -55,7 +57,7 @@ def order_destinations(
     table = policy.table_for(local_addresses)
     ordered = sort_weighed(
         [
-            weigh(text, parse_address(text), sources, table=table, policy=policy)
+            weigh(text, parse_address(text), sources, rank=(), table=table, policy=policy)
             for text in destinations
             if (sources := order_sources(text, local_addresses, policy=policy))
         ]
@@ -66,3 +68,12 @@ def order_destinations(
         RankedDestination(destination=one.remote, source=one.sources[0].source, rule=rule)
         for one, rule in zip(ordered, rules, strict=False)
     )
+
+
+def candidate_pairs(
+    local_addresses: Sequence[LocalAddress],
+    remotes: Sequence[str],
+    preferences: PairPreferences | None = None,
+) -> tuple[AddressPair, ...]:
+    """Every pair that can work, the best first, by the usual preferences if none are given."""
+    return _candidate_pairs(local_addresses, remotes, preferences or PairPreferences())

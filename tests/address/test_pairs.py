@@ -3,8 +3,9 @@
 import pytest
 
 from tests.address.build import local, table_with
+from tests.address.selection import candidate_pairs
 from trioquic._address.local import LocalAddress
-from trioquic._address.pairs import PairPreferences, candidate_pairs
+from trioquic._address.pairs import PairPreferences
 from trioquic._address.policy_table import AddressPolicy
 
 V4, V6 = "198.51.100.1", "2001:db8:f::1"

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.address.build import table_with
-from tests.address.selection import order_destinations, order_sources
+from tests.address.selection import candidate_pairs, order_destinations, order_sources
 from trioquic._address.address import common_prefix_length, parse_address
 from trioquic._address.destination import DestinationRule
 from trioquic._address.local import LocalAddress
-from trioquic._address.pairs import PairPreferences, candidate_pairs
+from trioquic._address.pairs import PairPreferences
 from trioquic._address.policy_table import DEFAULT_TABLE, AddressPolicy
 from trioquic._address.scope import scope_of
 from trioquic._address.source import RankedSource, SourceRule

@@ -8,10 +8,10 @@ rule 5 decides the unchanged result already, so that rule 6, which the text name
 import pytest
 
 from tests.address.build import PLAIN, locals_of, table_with
-from tests.address.selection import order_destinations, select_source
+from tests.address.selection import candidate_pairs, order_destinations, select_source
 from trioquic import Route
 from trioquic._address.destination import DestinationRule as D
-from trioquic._address.pairs import PairPreferences, candidate_pairs, left_out_pairs
+from trioquic._address.pairs import PairPreferences, left_out_pairs
 from trioquic._address.policy_table import AddressPolicy
 from trioquic._address.routing import LeftOut, Routing
 from trioquic._address.source import SourceRule as S

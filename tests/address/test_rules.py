@@ -5,6 +5,7 @@ import pytest
 from tests.address.build import PLAIN, local, table_with
 from tests.address.selection import (
     RankedDestination,
+    candidate_pairs,
     order_destinations,
     order_sources,
     select_source,
@@ -12,7 +13,7 @@ from tests.address.selection import (
 from trioquic import Route
 from trioquic._address.destination import DestinationRule as D
 from trioquic._address.local import LocalAddress
-from trioquic._address.pairs import PairPreferences, candidate_pairs, left_out_pairs
+from trioquic._address.pairs import PairPreferences, left_out_pairs
 from trioquic._address.policy_table import AddressPolicy
 from trioquic._address.routing import LeftOut, Routing
 from trioquic._address.source import SourceRule as S

@@ -39,9 +39,6 @@ class Address:
         """The 128-bit number: of IPv4 the one of its IPv4-mapped address."""
         return _MAPPED_PREFIX | self.value if self.version == IPV4 else self.value
 
-    def with_zone(self, zone: str) -> "Address":
-        return Address(version=self.version, value=self.value, zone=zone)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:

@@ -63,7 +63,7 @@ def weigh(
     destination: Address,
     sources: tuple[RankedSource, ...],
     *,
-    rank: tuple[float, ...] = (),
+    rank: tuple[float, ...],
     table: PolicyTable,
     policy: AddressPolicy,
 ) -> Weighed:

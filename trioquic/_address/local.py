@@ -38,10 +38,9 @@ class LocalAddress:
     """A home address (RFC 6275); otherwise it is a care-of address."""
 
     parsed: Address = field(init=False, repr=False, compare=False)
-    """The address as a number; its zone is the interface."""
 
     def __post_init__(self) -> None:
-        parsed = parse_address(self.address).with_zone(self.interface)
+        parsed = parse_address(self.address)
         if not 0 <= self.prefix_length <= parsed.bits:
             raise ValueError(f"{self.address} cannot have a prefix of {self.prefix_length} bits")
         object.__setattr__(self, "parsed", parsed)
@@ -61,11 +60,10 @@ class LocalAddress:
         return same_family and self.prefix_in_common(destination) == self.prefix_length
 
 
-def resolve_zone(destination: Address, local_addresses: Sequence[LocalAddress]) -> Address:
-    """Spell a numeric zone as the name of its interface, the way everything here compares it."""
-    zone = destination.zone
+def resolve_zone(zone: str, local_addresses: Sequence[LocalAddress]) -> str:
+    """The name of the interface that a zone means, which may be written with its number."""
     # an interface may have a number as its name; the name comes first then
     if not zone.isdecimal() or any(local.interface == zone for local in local_addresses):
-        return destination
+        return zone
     named = (local.interface for local in local_addresses if local.index == int(zone))
-    return destination.with_zone(next(named, zone))
+    return next(named, zone)

@@ -15,18 +15,18 @@ destination's zone, loopback to anything else, a link-local source for a destina
 are no host's address. So are those that the system's routes speak against.
 """
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from itertools import pairwise
 from typing import Final
 
-from .address import IPV6, Address, parse_address
+from .address import IPV6, parse_address
 from .destination import Weighed, deciding_rule, sort_weighed, weigh
 from .local import InterfaceKind, LocalAddress, resolve_zone
 from .policy_table import DEFAULT_POLICY, AddressPolicy
 from .routing import LeftOut, Routing
-from .scope import LINK_LOCAL, is_loopback, is_unicast, scope_of
+from .scope import LINK_LOCAL, is_unicast, scope_of
 from .source import RankedSource, SourceRule, candidate_sources, deciding, rank_sources
 
 KINDS: Final = ("ethernet", "wifi", "cellular", "tunnel", "other")
@@ -46,9 +46,6 @@ class PairPreferences:
     addresses: AddressPolicy = DEFAULT_POLICY
     routing: Routing = field(default_factory=Routing)
     """The system's routes, and what the caller says about them."""
-
-
-DEFAULT_PREFERENCES: Final = PairPreferences()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,21 +108,6 @@ def _rank(local: LocalAddress, preferences: PairPreferences) -> tuple[float, ...
     )
 
 
-def _reaches(
-    source: LocalAddress, destination: Address, neighbours: Sequence[LocalAddress]
-) -> bool:
-    """Whether packets with this source can get there; `neighbours` share its interface."""
-    if is_loopback(destination) or scope_of(source.parsed) != LINK_LOCAL:
-        return True
-    if scope_of(destination) == LINK_LOCAL:
-        return True
-    return any(local.shares_link_with(destination) for local in neighbours)
-
-
-def _needs_zone(address: Address) -> bool:
-    return address.version == IPV6 and scope_of(address) == LINK_LOCAL and not is_loopback(address)
-
-
 def _routes(
     local_addresses: Sequence[LocalAddress], remotes: Sequence[str], preferences: PairPreferences
 ) -> tuple[list[Weighed], list[NoCandidate]]:
@@ -140,33 +122,36 @@ def _routes(
     left_out = []
     seen: set[tuple[str, int]] = set()
     for text in remotes:
-        given = parse_address(text)
-        resolved = resolve_zone(given, local_addresses)
-        if not is_unicast(resolved):
+        destination = parse_address(text)
+        if not is_unicast(destination):
             continue
+        zone = resolve_zone(destination.zone, local_addresses)
+        shown = text if destination.version == IPV6 else str(IPv4Address(destination.value))
         for interface, neighbours in by_interface.items():
             # the same address may be given with and without a zone, or IPv4-mapped
-            same = (interface, resolved.mapped)
-            if resolved.zone not in ("", interface) or same in seen:
+            same = (interface, destination.mapped)
+            if zone not in ("", interface) or same in seen:
                 continue
             seen.add(same)
-            remote = resolved.with_zone(interface) if _needs_zone(resolved) else resolved
+            on_link = scope_of(destination) == LINK_LOCAL or any(
+                local.shares_link_with(destination) for local in neighbours
+            )
             candidates = [
                 local
-                for local in candidate_sources(remote, neighbours)
-                if _reaches(local, remote, neighbours)
+                for local in candidate_sources(destination, neighbours)
+                if on_link or scope_of(local.parsed) != LINK_LOCAL
             ]
             if not candidates:
                 continue
-            shown = text if given.version == IPV6 else str(ipaddress.IPv4Address(given.value))
-            reason = routing.why_not(interface, resolved.mapped)
+            reason = routing.why_not(interface, destination.mapped)
             if reason is not None:
                 left_out.append(NoCandidate(interface=interface, remote=shown, reason=reason))
                 continue
-            sources = rank_sources(remote, candidates, table=table, policy=policy)
-            sources = _as_routed(sources, routing.source(interface, resolved.mapped))
+            sources = rank_sources(destination, candidates, table=table, policy=policy)
+            sources = _as_routed(sources, routing.source(interface, destination.mapped))
             rank = _rank(sources[0].source, preferences)
-            routes.append(weigh(shown, remote, sources, rank=rank, table=table, policy=policy))
+            route = weigh(shown, destination, sources, rank=rank, table=table, policy=policy)
+            routes.append(route)
     return routes, left_out
 
 
@@ -177,7 +162,7 @@ def _as_routed(sources: tuple[RankedSource, ...], routed: str | None) -> tuple[R
     if not first or first[0] is sources[0]:
         return sources
     rest = (s for s in sources if s is not first[0])
-    return RankedSource(source=first[0].source, rule=SourceRule.ROUTE), *rest
+    return RankedSource(first[0].source, SourceRule.ROUTE), *rest
 
 
 def _boundary(routing: Routing, better: Weighed, worse: Weighed) -> str:
@@ -190,9 +175,7 @@ def _boundary(routing: Routing, better: Weighed, worse: Weighed) -> str:
 
 
 def candidate_pairs(
-    local_addresses: Sequence[LocalAddress],
-    remotes: Sequence[str],
-    preferences: PairPreferences = DEFAULT_PREFERENCES,
+    local_addresses: Sequence[LocalAddress], remotes: Sequence[str], preferences: PairPreferences
 ) -> tuple[AddressPair, ...]:
     """Every pair that can work, the best first. ValueError for a remote that is no IP literal."""
     ordered = sort_weighed(_routes(local_addresses, remotes, preferences)[0])

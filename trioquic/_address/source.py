@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
-from operator import itemgetter
 from typing import Final, TypeVar
 
 from .address import Address
@@ -44,12 +43,12 @@ class SourceRule(Enum):
     ONLY_ONE = "there is no other candidate"
 
 
-# In the order of the keys that `_key` makes.
+# In the order of the keys that `rank_sources` makes.
 _RULES: Final = tuple(SourceRule)[:7]
 _BEYOND_ANY_SCOPE: Final = 0x10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RankedSource:
     """A source address, and what put it before the next one (the last one: behind the previous)."""
 
@@ -84,21 +83,6 @@ def _scope_rank(source: int, destination: int) -> int:
     return source if source >= destination else _BEYOND_ANY_SCOPE + destination - source
 
 
-def _key(
-    source: LocalAddress, destination: Address, table: PolicyTable, policy: AddressPolicy
-) -> tuple[int, ...]:
-    address = source.parsed
-    return (
-        address.mapped != destination.mapped,
-        _scope_rank(scope_of(address), scope_of(destination)),
-        source.is_deprecated,
-        source.home == policy.prefer_care_of,
-        table.label(address) != table.label(destination),
-        source.temporary == policy.prefer_public,
-        -source.prefix_in_common(destination),
-    )
-
-
 def rank_sources(
     destination: Address,
     candidates: Iterable[LocalAddress],
@@ -107,13 +91,23 @@ def rank_sources(
     policy: AddressPolicy,
 ) -> tuple[RankedSource, ...]:
     """The candidates by the rules of section 5, the best first."""
-    keys = [(_key(local, destination, table, policy), local) for local in candidates]
-    keys.sort(key=itemgetter(0))
+
+    def key(source: LocalAddress) -> tuple[int, ...]:
+        address = source.parsed
+        return (
+            address.mapped != destination.mapped,
+            _scope_rank(scope_of(address), scope_of(destination)),
+            source.is_deprecated,
+            source.home == policy.prefer_care_of,
+            table.label(address) != table.label(destination),
+            source.temporary == policy.prefer_public,
+            -source.prefix_in_common(destination),
+        )
+
+    ordered = sorted(candidates, key=key)
     rules = [
-        deciding(_RULES, better, worse) or SourceRule.ORDER_GIVEN
-        for (better, _), (worse, _) in pairwise(keys)
+        deciding(_RULES, key(better), key(worse)) or SourceRule.ORDER_GIVEN
+        for better, worse in pairwise(ordered)
     ]
     rules += rules[-1:] or [SourceRule.ONLY_ONE]
-    return tuple(
-        RankedSource(source=local, rule=rule) for (_, local), rule in zip(keys, rules, strict=False)
-    )
+    return tuple(map(RankedSource, ordered, rules))
