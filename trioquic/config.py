@@ -18,6 +18,7 @@ from ._protocol.recovery import control as _control
 from ._protocol.recovery.control import CongestionControl as CongestionControl
 from ._protocol.tls import key_exchange as _key_exchange
 from ._protocol.wire import versions as _versions
+from ._protocol.wire.frames import MAX_STREAM_COUNT as _MOST_STREAMS
 
 CIPHER_SUITES: Final[dict[str, int]] = {
     "TLS_AES_128_GCM_SHA256": 0x1301,
@@ -41,7 +42,6 @@ _OLD_GROUPS: Final = {"x25519mlkem768": "X25519MLKEM768"}
 
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
-_MOST_STREAMS: Final = 1 << 60
 _SHA256_SIZE: Final = 32
 
 StrPath = str | os.PathLike[str]

@@ -166,7 +166,6 @@ def _as_routed(sources: tuple[RankedSource, ...], routed: str | None) -> tuple[R
 
 
 def _boundary(routing: Routing, better: Weighed, worse: Weighed) -> str:
-    """Why one route stands before the one that follows it."""
     reason = deciding(_RANK_REASONS, better.rank, worse.rank)
     if reason == _METRICS:
         first, second = (routing.reason(way.sources[0].source.interface) for way in (better, worse))

@@ -26,8 +26,6 @@ _SITE_BLOCKS: Final = (parse_prefix("fc00::/7"), parse_prefix("2002::/16"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRow:
-    """One row."""
-
     prefix: str
     precedence: int
     label: int
@@ -55,7 +53,6 @@ class PolicyTable:
         object.__setattr__(self, "rows", tuple(rows))
 
     def lookup(self, address: Address) -> PolicyRow:
-        """The row that holds for the address."""
         return next(row for row in self.rows if row.parsed.contains(address))
 
     def label(self, address: Address) -> int:

@@ -127,7 +127,6 @@ class Panel:
         self._canvas.curve(line, RECEIVED, width=2)
 
     def _draw_window(self) -> None:
-        """The congestion window of the path in use, as steps."""
         steps: list[Point] = []
         uses = [(s, path) for path in self._paths for s in path.spans if s.state in _CARRYING]
         for span, path in sorted(uses, key=lambda use: (use[0].start, use[0].end, use[1].key)):
@@ -188,7 +187,6 @@ class Panel:
                     break
 
     def _arrow(self, x: float, old: str | None, new: str) -> None:
-        """From the middle of one band to the middle of the other."""
         start, end = self._bands.get(old or ""), self._bands.get(new)
         if start is None or end is None:
             return
@@ -252,13 +250,11 @@ def _clip(points: list[Point], low: float, high: float) -> list[Point]:
 
 
 def number_badge(canvas: Canvas, x: float, y: float, number: int) -> None:
-    """The number of a handover."""
     canvas.circle(x, y - 4, 8, INK)
     size = 10 if number < 100 else 8
     canvas.text(x, y - 0.4, str(number), size, fill=PAPER, anchor="middle", bold=True)
 
 
 def gap_text(gap: Gap, rtt: float | None) -> str:
-    """How long it was."""
     text = f"{duration_text(gap.length)} gap"
     return text if not rtt else f"{text} = {gap.length / rtt:.1f} RTT"

@@ -66,7 +66,6 @@ class DirectionProgress:
         self._details.append(list(self._recent))
 
     def detail(self, move: int) -> tuple[tuple[float, float], ...]:
-        """The points around a handover."""
         return tuple(self._details[move])
 
     def gap(self, move: int, time: float, rtt: float | None) -> Gap | None:
@@ -118,7 +117,6 @@ class Outstanding:
         self._sizes: dict[int, int] = {}
 
     def sent(self, number: int, size: int) -> None:
-        """A packet with so much stream data."""
         self._sizes[number] = size
 
     def acked(self, ranges: list[tuple[int, int]]) -> int:

@@ -79,7 +79,6 @@ class _Collector:
         self._carrying: str | None = None
 
     def take(self, time: float, name: str, key: str, data: dict[str, Any]) -> None:
-        """One event."""
         self._end = max(self._end, time)
         match name:
             case "packet_received":
@@ -111,7 +110,6 @@ class _Collector:
                 self._full_at = time
 
     def finish(self, title: str, damaged: int) -> Trace:
-        """Everything was taken."""
         for state in self._paths.values():
             state.change(self._end, "")
         upload = self._sent.total > self._received.total

@@ -131,7 +131,6 @@ class _Urgent(Choices):
         return self._ask_around(view, active, now)
 
     def _ask_around(self, view: View, active: PathInfo, now: float) -> Decision:
-        """Challenge what there is, and open what there may be."""
         idle = [path for path in view.paths if path.usable and not path.probing]
         due = [p for p in idle if p.proven_at < active.silent_since or p.doubtful]
         ripe = [path for path in due if now >= path.retry_at]

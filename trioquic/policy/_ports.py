@@ -21,6 +21,7 @@ from math import inf
 from typing import Final
 
 from .._protocol.path.state import PathState
+from .._protocol.path.table import MOST_PATHS
 from ._roles import answers, may_be_heard, network_of, on_network
 from ._views import Candidate, PathInfo, View
 
@@ -30,12 +31,10 @@ _LATER: Final = 1.0
 _FIRST_ONES: Final = 3
 # So many more ports than else are in question where somebody else answers on some
 _BESIDE_MISLED: Final = 2
-# The core has so many paths at most.
-_MOST_PATHS: Final = 8
 
 
 def other_ports(
-    view: View, candidates: Sequence[Candidate], now: float, most: int = _MOST_PATHS
+    view: View, candidates: Sequence[Candidate], now: float, most: int = MOST_PATHS
 ) -> tuple[tuple[Candidate, ...], float]:
     """Candidates on networks where nothing that was asked has answered, for at most `most` ports on
     each; and when to look again."""
@@ -44,7 +43,7 @@ def other_ports(
     few = view.answerable <= 1
     probed = [path for path in view.paths if path.state is PathState.PROBING]
     asking = {p.id: until for p in probed if now < (until := _patient_until(p, few))}
-    room = min(_MOST_PATHS - len(view.paths), max(1, view.answerable) - len(asking))
+    room = min(MOST_PATHS - len(view.paths), max(1, view.answerable) - len(asking))
     for network in dict.fromkeys(network_of(c) for c in candidates):
         asked = on_network(view, network)
         if view.active in asked and asking.keys() - {path.id for path in asked}:

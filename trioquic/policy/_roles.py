@@ -223,10 +223,7 @@ def may_hear(asked: Sequence[PathInfo], active: PathInfo) -> PathInfo | None:
 
 
 def refuge(view: View, active: PathInfo, move_after: float) -> PathInfo | None:
-    """Where to go: to a path that has answered since, or after a while to one that did before.
-
-    A server whose window is full of what was lost may answer no probe, but it will answer when
-    the connection moves (section 9.4: it starts with a new window there)."""
+    """Where to go: to a path that has answered since, or after a while to one that did before."""
     ready = [path for path in validated(view) if path.id != active.id]
     answered = [path for path in ready if path.proven_at >= active.silent_since]
     if not answered and active.unanswered_ptos < move_after:

@@ -41,7 +41,6 @@ class DamagedError(ValueError):
 
 
 def encode(entries: Sequence[Entry]) -> bytes:
-    """The content of a file."""
     body = json.dumps([_encode_entry(entry) for entry in entries])
     digest = hashlib.sha256(body.encode()).hexdigest()
     return f'{_HEAD}{VERSION}, "sha256": "{digest}", "entries": {body}}}\n'.encode()
