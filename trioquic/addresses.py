@@ -13,7 +13,7 @@ from ._address.pairs import KINDS, PairPreferences
 from ._address.pairs import AddressPair as AddressPair  # public here, as are the next two
 from ._address.pairs import NoCandidate as NoCandidate
 from ._address.pairs import candidate_pairs as _candidate_pairs
-from ._address.pairs import left_out_pairs as _left_out_pairs
+from ._address.pairs import routes_of as _routes_of
 from ._address.routing import LeftOut as LeftOut
 from ._address.routing import Route, Routing
 from .networks import KINDS as _ALL_KINDS
@@ -91,7 +91,8 @@ def no_candidates(
         tunnels=_tunnels(known, routes, not_tunnels),
         trusted=trusted,
     )
-    return _left_out_pairs(_local_addresses(known), remotes, PairPreferences(routing=routing))
+    preferences = PairPreferences(routing=routing)
+    return tuple(_routes_of(_local_addresses(known), remotes, preferences)[1])
 
 
 def _tunnels(

@@ -11,7 +11,7 @@ from tests.address.build import PLAIN, locals_of, table_with
 from tests.address.selection import candidate_pairs, order_destinations, select_source
 from trioquic import Route
 from trioquic._address.destination import DestinationRule as D
-from trioquic._address.pairs import PairPreferences, left_out_pairs
+from trioquic._address.pairs import PairPreferences, routes_of
 from trioquic._address.policy_table import AddressPolicy
 from trioquic._address.routing import LeftOut, Routing
 from trioquic._address.source import SourceRule as S
@@ -191,7 +191,7 @@ def test_10_3_1_broken_ipv6_is_an_unusable_destination() -> None:
     routing = Routing(routes=[Route(remote="10.1.2.3", interface="eth0")])
     preferences = PairPreferences(addresses=PLAIN, routing=routing)
     assert [p.remote for p in candidate_pairs(machine, remotes, preferences)] == ["10.1.2.3"]
-    (left,) = left_out_pairs(machine, remotes, preferences)
+    _, (left,) = routes_of(machine, remotes, preferences)
     assert (left.remote, left.reason) == ("2001:db8::1", LeftOut.NO_ROUTE)
 
 

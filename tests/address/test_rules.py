@@ -13,7 +13,7 @@ from tests.address.selection import (
 from trioquic import Route
 from trioquic._address.destination import DestinationRule as D
 from trioquic._address.local import LocalAddress
-from trioquic._address.pairs import PairPreferences, left_out_pairs
+from trioquic._address.pairs import PairPreferences, routes_of
 from trioquic._address.policy_table import AddressPolicy
 from trioquic._address.routing import LeftOut, Routing
 from trioquic._address.source import SourceRule as S
@@ -173,7 +173,7 @@ def test_destination_rule_1_unreachable() -> None:
     preferences = PairPreferences(routing=routing)
     (pair,) = candidate_pairs(sources, [GLOBAL, "198.51.100.1"], preferences)
     assert pair.remote == "198.51.100.1"
-    (left,) = left_out_pairs(sources, [GLOBAL, "198.51.100.1"], preferences)
+    _, (left,) = routes_of(sources, [GLOBAL, "198.51.100.1"], preferences)
     assert (left.remote, left.reason) == (GLOBAL, LeftOut.NO_ROUTE)
 
 

@@ -108,11 +108,12 @@ def _rank(local: LocalAddress, preferences: PairPreferences) -> tuple[float, ...
     )
 
 
-def _routes(
+def routes_of(
     local_addresses: Sequence[LocalAddress], remotes: Sequence[str], preferences: PairPreferences
 ) -> tuple[list[Weighed], list[NoCandidate]]:
     """Each remote over each interface with the sources that can be used, in the order of the
-    remotes and then of the interfaces given, and those that the system's routes speak against."""
+    remotes and then of the interfaces given; and what would be there as well, were it not for the
+    system's routes, with the reason."""
     policy, routing = preferences.addresses, preferences.routing
     table = policy.table_for(local_addresses)
     by_interface: dict[str, list[LocalAddress]] = {}
@@ -177,7 +178,7 @@ def candidate_pairs(
     local_addresses: Sequence[LocalAddress], remotes: Sequence[str], preferences: PairPreferences
 ) -> tuple[AddressPair, ...]:
     """Every pair that can work, the best first. ValueError for a remote that is no IP literal."""
-    ordered = sort_weighed(_routes(local_addresses, remotes, preferences)[0])
+    ordered = sort_weighed(routes_of(local_addresses, remotes, preferences)[0])
     boundaries = [_boundary(preferences.routing, *two) for two in pairwise(ordered)]
     pairs: list[AddressPair] = []
     for number, route in enumerate(ordered):
@@ -199,10 +200,3 @@ def candidate_pairs(
             for rank, (ranked, reason) in enumerate(zip(route.sources, reasons, strict=True))
         ]
     return tuple(pairs)
-
-
-def left_out_pairs(
-    local_addresses: Sequence[LocalAddress], remotes: Sequence[str], preferences: PairPreferences
-) -> tuple[NoCandidate, ...]:
-    """What would be candidates, were it not for the system's routes, with the reason."""
-    return tuple(_routes(local_addresses, remotes, preferences)[1])

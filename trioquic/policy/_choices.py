@@ -78,9 +78,8 @@ class Choices:
 
     def ways_to_preferred(self, view: View, active: PathInfo) -> tuple[Candidate, ...]:
         """The best way to the preferred address from the network in use, while it is not tried."""
-        if not self._policy.use_preferred_address or not view.preferred_pending:
-            return ()
-        if any(path.preferred for path in view.paths):
+        tried = not view.preferred_pending or any(path.preferred for path in view.paths)
+        if tried or not self._policy.use_preferred_address:
             return ()
         ways = [c for c in view.candidates if c.preferred and c.local == active.local[0]]
         return tuple(ways[:1])

@@ -10,7 +10,7 @@ from typing import Final
 from .._protocol.path.state import PathState
 from ..causes import CloseCause, MigrationCause
 from . import _roles as roles
-from ._actions import Action, CallServerBack, Challenge, ClosePath, Decision, Migrate, OpenPath
+from ._actions import CallServerBack, Challenge, ClosePath, Decision, Migrate, OpenPath
 from ._choices import Choices
 from ._ports import other_ports, unanswered
 from ._roles import network_of
@@ -134,41 +134,35 @@ class Settled(Choices):
         # A packet that is no probe brings it back (section 9.3), or another port does, where it
         # goes to each path once, when that is new, and stays (picoquic).
         home = network_of(active)
-        ways = [c for c in self.usable(view) if network_of(c) == home and c.remote == active.remote]
-        if not self._policy.new_port or not view.spare_ids:
-            ways = []
-        actions: list[Action] = []
-        if view.called_back and not ways:
-            # It goes wherever a challenge was answered, so none is sent elsewhere any more.
-            actions += [
-                ClosePath(path.id, cause=CloseCause.SERVER_WANDERS)
-                for path in view.paths
-                if path.opened_by_supervisor and path != active
-            ]
+        may_open = self._policy.new_port and view.spare_ids
+        there_too = [c for c in self.usable(view) if network_of(c) == home]
+        ways = [c for c in there_too if may_open and c.remote == active.remote][:1]
+        # It goes wherever a challenge was answered, so none is sent elsewhere any more.
+        left = view.paths if view.called_back and not ways else ()
+        closed = [
+            ClosePath(path.id, cause=CloseCause.SERVER_WANDERS)
+            for path in left
+            if path.opened_by_supervisor and path != active
+        ]
         # If no path can be opened now, it was not called back either, and is the next time.
-        actions += [*map(OpenPath, ways[:1]), CallServerBack()]
-        return Decision(tuple(actions), look_again=now)
+        return Decision((*closed, *map(OpenPath, ways), CallServerBack()), look_again=now)
 
     def _preferred(self, view: View, active: PathInfo) -> Decision | None:
         """Section 9.6: validate the preferred address, move there, drop what leads to the old."""
         if not self._policy.use_preferred_address:
             return None
-        if not active.preferred:
-            home = network_of(active)
-            reached = [
-                path
-                for path in roles.validated(view)
-                if path.preferred
-                # the server's other address is no reason to leave the application's network
-                and (not active.pinned or network_of(path) == home)
-            ]
-            if reached:
-                best = min(reached, key=lambda p: network_of(p) != home)
-                return Decision((Migrate(best.id, cause=MigrationCause.PREFERRED_ADDRESS),))
         if active.preferred:
             cause = CloseCause.PREFERRED_ADDRESS
             old = [ClosePath(p.id, cause=cause) for p in view.paths if not p.preferred]
             return Decision(tuple(old)) if old else None
+        home = network_of(active)
+        reached = [path for path in roles.validated(view) if path.preferred]
+        if active.pinned:
+            # the server's other address is no reason to leave the application's network
+            reached = [path for path in reached if network_of(path) == home]
+        if reached:
+            best = min(reached, key=lambda p: network_of(p) != home)
+            return Decision((Migrate(best.id, cause=MigrationCause.PREFERRED_ADDRESS),))
         ways = self.ways_to_preferred(view, active)
         return Decision(tuple(map(OpenPath, ways))) if ways and view.spare_ids else None
 
