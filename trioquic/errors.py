@@ -37,6 +37,11 @@ class HandshakeError(QuicError):
         self.code = code
         self.attempts = attempts
 
+    def _of_all(self, attempts: tuple[Exception, ...]) -> "HandshakeError":
+        """The same as the outcome of all attempts."""
+        self.attempts = attempts
+        return self
+
 
 class CertificateError(HandshakeError):
     """The server's certificate does not prove that it is the server (RFC 9001 section 4.4)."""

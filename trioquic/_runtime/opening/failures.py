@@ -28,8 +28,7 @@ def summary(plan: Plan, failures: Sequence[Exception]) -> HandshakeError:
     last = failures[-1]
     alike = len({str(failure) for failure in failures}) == 1
     if isinstance(last, HandshakeError) and (alike or isinstance(last, _ANSWERS)):
-        last.attempts = tuple(failures)
-        return last
+        return last._of_all(tuple(failures))
     # the same over several networks need not be said several times
     reasons = "; ".join(dict.fromkeys(str(failure) for failure in failures))
     # where there is no way to an address, nobody was asked
