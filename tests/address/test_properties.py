@@ -149,8 +149,8 @@ def test_common_prefix_length_against_strings(one: str, two: str, length: int) -
     source, destination = parse_address(one), parse_address(two)
     expected = 0
     if source.version == destination.version:
-        width = source.bits
-        a, b = f"{source.value:0{width}b}", f"{destination.value:0{width}b}"
+        width = source.max_prefixlen
+        a, b = f"{int(source):0{width}b}", f"{int(destination):0{width}b}"
         while expected < length and a[expected] == b[expected]:
             expected += 1
     assert common_prefix_length(source, length, destination) == expected

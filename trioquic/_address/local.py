@@ -41,7 +41,7 @@ class LocalAddress:
 
     def __post_init__(self) -> None:
         parsed = parse_address(self.address)
-        if not 0 <= self.prefix_length <= parsed.bits:
+        if not 0 <= self.prefix_length <= parsed.max_prefixlen:
             raise ValueError(f"{self.address} cannot have a prefix of {self.prefix_length} bits")
         object.__setattr__(self, "parsed", parsed)
 

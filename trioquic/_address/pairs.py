@@ -17,11 +17,11 @@ are no host's address. So are those that the system's routes speak against.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv6Address
 from itertools import pairwise
 from typing import Final
 
-from .address import IPV6, parse_address
+from .address import mapped, parse_address
 from .destination import Weighed, deciding_rule, sort_weighed, weigh
 from .local import InterfaceKind, LocalAddress, resolve_zone
 from .policy_table import DEFAULT_POLICY, AddressPolicy
@@ -126,11 +126,13 @@ def routes_of(
         destination = parse_address(text)
         if not is_unicast(destination):
             continue
-        zone = resolve_zone(destination.zone, local_addresses)
-        shown = text if destination.version == IPV6 else str(IPv4Address(destination.value))
+        zone, shown = "", str(destination)
+        if isinstance(destination, IPv6Address):
+            zone, shown = resolve_zone(destination.scope_id or "", local_addresses), text
+        number = mapped(destination)
         for interface, neighbours in by_interface.items():
             # the same address may be given with and without a zone, or IPv4-mapped
-            same = (interface, destination.mapped)
+            same = (interface, number)
             if zone not in ("", interface) or same in seen:
                 continue
             seen.add(same)
@@ -144,12 +146,12 @@ def routes_of(
             ]
             if not candidates:
                 continue
-            reason = routing.why_not(interface, destination.mapped)
+            reason = routing.why_not(interface, number)
             if reason is not None:
                 left_out.append(NoCandidate(interface=interface, remote=shown, reason=reason))
                 continue
             sources = rank_sources(destination, candidates, table=table, policy=policy)
-            sources = _as_routed(sources, routing.source(interface, destination.mapped))
+            sources = _as_routed(sources, routing.source(interface, number))
             rank = _rank(sources[0].source, preferences)
             route = weigh(shown, destination, sources, rank=rank, table=table, policy=policy)
             routes.append(route)

@@ -9,19 +9,19 @@ A table is a value, and an administrator's rows make another one (sections 10.3 
 addresses, one for each /48 of a unique local or 6to4 address; these never replace a row.
 """
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
 from itertools import pairwise
 from typing import Final
 
-from .address import IPV6_BITS, Address, Prefix, parse_prefix
+from .address import Address, mapped, parse_prefix
 from .local import LocalAddress
 
 _SITE_PREFIX_LENGTH: Final = 48  # of unique local addresses (RFC 4193) and of 6to4 (RFC 3056)
 _AUTOMATIC_PRECEDENCE: Final = 45  # the examples of sections 10.6 and 10.7
 _AUTOMATIC_LABEL: Final = 14
-_SITE_BLOCKS: Final = (parse_prefix("fc00::/7"), parse_prefix("2002::/16"))
+_SITE_BLOCKS: Final = (IPv6Network("fc00::/7"), IPv6Network("2002::/16"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class PolicyRow:
     precedence: int
     label: int
 
-    parsed: Prefix = field(init=False, repr=False, compare=False)
+    parsed: IPv6Network = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parsed", parse_prefix(self.prefix))
@@ -44,34 +44,30 @@ class PolicyTable:
     """The longest prefix first, in whichever order they are given."""
 
     def __post_init__(self) -> None:
-        rows = sorted(self.rows, key=lambda row: (-row.parsed.length, row.parsed.value))
+        rows = sorted(self.rows, key=lambda row: (-row.parsed.prefixlen, row.parsed))
         for row, following in pairwise(rows):
             if row.parsed == following.parsed:
                 raise ValueError(f"two rows for the prefix {row.prefix}")
-        if not rows or rows[-1].parsed.length > 0:
+        if not rows or rows[-1].parsed.prefixlen > 0:
             raise ValueError("the policy table needs a row for ::/0")
         object.__setattr__(self, "rows", tuple(rows))
 
     def lookup(self, address: Address) -> PolicyRow:
-        return next(row for row in self.rows if row.parsed.contains(address))
+        number = IPv6Address(mapped(address))
+        return next(row for row in self.rows if number in row.parsed)
 
     def label(self, address: Address) -> int:
         return self.lookup(address).label
 
     def with_automatic_rows(self, local_addresses: Iterable[LocalAddress]) -> "PolicyTable":
         """This table with a row for each site that the addresses show this machine to be in."""
-        shift = IPV6_BITS - _SITE_PREFIX_LENGTH
         sites = {
-            Prefix(value=local.parsed.value >> shift << shift, length=_SITE_PREFIX_LENGTH)
+            IPv6Network((int(local.parsed), _SITE_PREFIX_LENGTH), strict=False)
             for local in local_addresses
-            if any(block.contains(local.parsed) for block in _SITE_BLOCKS)
+            if any(local.parsed in block for block in _SITE_BLOCKS)
         }
         rows = [
-            PolicyRow(
-                prefix=f"{ipaddress.IPv6Address(site.value)}/{site.length}",
-                precedence=_AUTOMATIC_PRECEDENCE,
-                label=_AUTOMATIC_LABEL,
-            )
+            PolicyRow(prefix=str(site), precedence=_AUTOMATIC_PRECEDENCE, label=_AUTOMATIC_LABEL)
             for site in sites.difference(row.parsed for row in self.rows)
         ]
         return PolicyTable((*self.rows, *rows)) if rows else self

@@ -23,7 +23,7 @@ from enum import Enum
 from math import inf
 
 from .. import _checks
-from .address import parse_address
+from .address import mapped, parse_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Routing:
 
     def __post_init__(self) -> None:
         for route in self.routes or ():
-            number = parse_address(route.remote).mapped
+            number = mapped(parse_address(route.remote))
             self._routes[number, route.interface] = route
             named = not self.only or route.interface in self.only
             if route.chosen and named and route.interface in self.tunnels:

@@ -20,10 +20,10 @@ from enum import Enum
 from itertools import pairwise
 from typing import Final, TypeVar
 
-from .address import Address
+from .address import Address, mapped
 from .local import LocalAddress
 from .policy_table import AddressPolicy, PolicyTable
-from .scope import is_loopback, is_unicast, scope_of
+from .scope import is_unicast, scope_of
 
 R = TypeVar("R")
 
@@ -74,7 +74,7 @@ def candidate_sources(
         if local.parsed.version == destination.version
         and is_unicast(local.parsed)
         # The loopback interface originates what goes to it and forwards nothing (section 4).
-        and is_loopback(local.parsed) == is_loopback(destination)
+        and local.parsed.is_loopback == destination.is_loopback
     )
 
 
@@ -95,7 +95,7 @@ def rank_sources(
     def key(source: LocalAddress) -> tuple[int, ...]:
         address = source.parsed
         return (
-            address.mapped != destination.mapped,
+            mapped(address) != mapped(destination),
             _scope_rank(scope_of(address), scope_of(destination)),
             source.is_deprecated,
             source.home == policy.prefer_care_of,
