@@ -6,9 +6,9 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.address.build import table_with
+from tests.address.build import local, table_with
 from tests.address.selection import candidate_pairs, order_destinations, order_sources
-from trioquic._address.address import common_prefix_length, parse_address
+from trioquic._address.address import parse_address
 from trioquic._address.destination import DestinationRule
 from trioquic._address.local import LocalAddress
 from trioquic._address.pairs import PairPreferences
@@ -153,7 +153,7 @@ def test_common_prefix_length_against_strings(one: str, two: str, length: int) -
         a, b = f"{int(source):0{width}b}", f"{int(destination):0{width}b}"
         while expected < length and a[expected] == b[expected]:
             expected += 1
-    assert common_prefix_length(source, length, destination) == expected
+    assert local(f"{one}/{length}").prefix_in_common(destination) == expected
 
 
 @given(machines, remotes)
@@ -164,15 +164,15 @@ def test_pairs_are_all_different_and_obey_the_preferences(
     pairs = candidate_pairs(machine, destinations, preferences)
     ways = [(pair.interface, pair.local, pair.remote) for pair in pairs]
     different = dict.fromkeys(machine)
-    own = {(local.interface, local.address) for local in different}
+    own = {(entry.interface, entry.address) for entry in different}
     assert len(set(ways)) == len(ways) or len(own) < len(different)
-    assert {(name, local) for name, local, _ in ways} <= own
+    assert {(name, address) for name, address, _ in ways} <= own
     assert {remote for _, _, remote in ways} <= set(destinations)
     assert all(pair.reason for pair in pairs)
     names = [pair.interface for pair in pairs]
     assert names == sorted(names, key=("wlan0", "eth0").index)
-    for local, remote in product(machine, destinations):
-        if (":" in local.address) == (":" in remote) and not local.address.startswith(
+    for entry, remote in product(machine, destinations):
+        if (":" in entry.address) == (":" in remote) and not entry.address.startswith(
             ("fe80", "169.254")
         ):
-            assert (local.interface, local.address, remote) in ways
+            assert (entry.interface, entry.address, remote) in ways

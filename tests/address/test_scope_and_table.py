@@ -4,7 +4,7 @@ import pytest
 
 from tests.address.build import local, table_with
 from trioquic._address import scope
-from trioquic._address.address import common_prefix_length, mapped, parse_address
+from trioquic._address.address import mapped, parse_address
 from trioquic._address.local import resolve_zone
 from trioquic._address.policy_table import (
     DEFAULT_TABLE,
@@ -79,7 +79,7 @@ def test_what_can_be_deprecated(address: str, counts: bool) -> None:
     ],
 )
 def test_common_prefix_length(source: str, length: int, destination: str, expected: int) -> None:
-    found = common_prefix_length(parse_address(source), length, parse_address(destination))
+    found = local(f"{source}/{length}").prefix_in_common(parse_address(destination))
     assert found == expected
 
 

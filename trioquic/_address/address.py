@@ -43,15 +43,3 @@ def parse_prefix(text: str) -> ipaddress.IPv6Network:
         return network
     first = mapped(network.network_address)
     return ipaddress.IPv6Network((first, _MAPPED_BITS + network.prefixlen))
-
-
-def common_prefix_length(source: Address, prefix_length: int, destination: Address) -> int:
-    """CommonPrefixLen of RFC 6724 section 2.2, 0 for addresses of different families.
-
-    Only the source's prefix counts: were the interface identifiers compared too, two servers in
-    one network would always be tried in the same order, against the DNS's balancing of load.
-    """
-    if source.version != destination.version:
-        return 0
-    differing = (int(source) ^ int(destination)).bit_length()
-    return min(source.max_prefixlen - differing, prefix_length)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .address import Address, common_prefix_length, parse_address
+from .address import Address, parse_address
 from .scope import may_be_deprecated
 
 InterfaceKind = Literal["ethernet", "wifi", "cellular", "loopback", "tunnel", "other"]
@@ -51,8 +51,15 @@ class LocalAddress:
         return self.deprecated and may_be_deprecated(self.parsed)
 
     def prefix_in_common(self, destination: Address) -> int:
-        """CommonPrefixLen of RFC 6724 section 2.2."""
-        return common_prefix_length(self.parsed, self.prefix_length, destination)
+        """CommonPrefixLen of RFC 6724 section 2.2, 0 for addresses of different families.
+
+        Only this address's prefix counts: were the interface identifiers compared too, two servers
+        in one network would always be tried in the same order, against the DNS's balancing of load.
+        """
+        if self.parsed.version != destination.version:
+            return 0
+        differing = (int(self.parsed) ^ int(destination)).bit_length()
+        return min(self.parsed.max_prefixlen - differing, self.prefix_length)
 
     def shares_link_with(self, destination: Address) -> bool:
         """Whether the destination lies in this address's own prefix: no router is needed."""
