@@ -124,7 +124,7 @@ def _places(routes: Iterable[Route]) -> dict[str, float]:
     metrics: dict[int, dict[str, float]] = {}
     chosen: dict[int, set[str]] = {}
     for route in routes:
-        family = parse_address(route.remote).version
+        family: int = parse_address(route.remote).version
         ways = metrics.setdefault(family, {})
         metric = inf if route.metric is None else route.metric
         ways[route.interface] = min(metric, ways.get(route.interface, inf))
