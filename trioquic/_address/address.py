@@ -10,13 +10,11 @@ on which link the number means something.
 """
 
 import ipaddress
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Final, TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
-IPV4: Final = 4
-IPV6: Final = 6
 _MAPPED_BITS: Final = 96  # length of the prefix ::ffff:0:0/96
 _MAPPED_PREFIX: Final = 0xFFFF << 32
 
@@ -30,16 +28,15 @@ def parse_address(text: str) -> Address:
 
 def mapped(address: Address) -> int:
     """The 128-bit number: of IPv4 the one of its IPv4-mapped address."""
-    return int(address) | (_MAPPED_PREFIX if address.version == IPV4 else 0)
+    return int(address) | (_MAPPED_PREFIX if isinstance(address, IPv4Address) else 0)
 
 
-def parse_prefix(text: str) -> ipaddress.IPv6Network:
+def parse_prefix(text: str) -> IPv6Network:
     """Read `2001:db8::/32` or `10.0.0.0/8`, which becomes its IPv4-mapped prefix.
 
     ValueError when it is no prefix, also when bits beyond its length are set.
     """
     network = ipaddress.ip_network(text)
-    if isinstance(network, ipaddress.IPv6Network):
+    if isinstance(network, IPv6Network):
         return network
-    first = mapped(network.network_address)
-    return ipaddress.IPv6Network((first, _MAPPED_BITS + network.prefixlen))
+    return IPv6Network((mapped(network.network_address), _MAPPED_BITS + network.prefixlen))

@@ -18,7 +18,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from .address import IPV4, IPV6, Address
+from .address import Address
 from .policy_table import AddressPolicy, PolicyTable
 from .scope import scope_of
 from .source import RankedSource, deciding
@@ -107,7 +107,7 @@ def sort_weighed(entries: Sequence[Weighed]) -> list[Weighed]:
         by_prefix = sorted(tied, key=attrgetter("common_prefix"))
         families = {
             version: iter([entry for entry in by_prefix if entry.version == version])
-            for version in (IPV4, IPV6)
+            for version in (4, 6)
         }
         result.extend(next(families[entry.version]) for entry in tied)
     return result
