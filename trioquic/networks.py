@@ -171,23 +171,19 @@ def with_borrowed(
     """The interfaces with the addresses that the system sends from there also where they are not
     their own: unnumbered links, as tunnels often are, borrow one of another interface (RFC 1812
     section 2.2.7)."""
-    borrowed: dict[str, dict[str, None]] = {}
-    for route in routes or ():
-        if route.source is not None:
-            borrowed.setdefault(route.interface, {})[route.source] = None
-    return tuple(
-        _with_addresses(interface, borrowed.get(interface.name, ())) for interface in interfaces
-    )
-
-
-def _with_addresses(interface: Interface, sources: Iterable[str]) -> Interface:
-    own = {entry.address for entry in interface.addresses}
-    added = tuple(
-        InterfaceAddress(address=source, prefix_length=ipaddress.ip_address(source).max_prefixlen)
-        for source in sources
-        if source not in own
-    )
-    return replace(interface, addresses=interface.addresses + added) if added else interface
+    result = []
+    for interface in interfaces:
+        own = {entry.address for entry in interface.addresses}
+        sources = dict.fromkeys(r.source for r in routes or () if r.interface == interface.name)
+        added = tuple(
+            InterfaceAddress(address=one, prefix_length=ipaddress.ip_address(one).max_prefixlen)
+            for one in sources
+            if one is not None and one not in own
+        )
+        result.append(
+            replace(interface, addresses=interface.addresses + added) if added else interface
+        )
+    return tuple(result)
 
 
 context_networks: ContextVar[RoutingSource | None] = ContextVar(
