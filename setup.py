@@ -13,10 +13,17 @@ from setuptools import Extension, setup
 CORE = Path("trioquic/_protocol")
 # Exceptions and protocols must not be compiled classes: mypyc (2.4) gives a class with a base that
 # is not compiled room for weak references, takes them for its own and frees them. (So no compiled
-# class has ABC for a base, either.) Nor may a class with subclasses outside of the core (view.py).
-# Packages' own files are empty.
+# class has ABC for a base, either.) Nor may a class with subclasses outside of the core (view.py,
+# statistics.py). Packages' own files are empty.
 PLAIN = frozenset(
-    {"errors.py", "observer.py", "path/refusal.py", "path/view.py", "recovery/control.py"}
+    {
+        "errors.py",
+        "observer.py",
+        "path/refusal.py",
+        "path/view.py",
+        "recovery/control.py",
+        "statistics.py",
+    }
 )
 BUILDS = frozenset({"bdist_wheel", "build", "build_ext", "editable_wheel", "install"})
 

@@ -6,7 +6,6 @@ commands are passed on to the component that owns them. Everything is keyed by p
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -26,33 +25,11 @@ from .receiving.receiver import Receiver
 from .sending.outgoing import Batch, Outgoing
 from .sending.transmit import Transmitter
 from .space import APPLICATION
+from .statistics import CoreStatistics
 from .wire.transport_parameters import TransportParameters
 
 # a batch short of the last one, 2^62-1
 _LAST_NUMBER: Final = (1 << 62) - 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoreStatistics:
-    """Counters of one connection since its beginning."""
-
-    packets_sent: int
-    packets_received: int
-    dropped_malformed: int
-    dropped_unknown_id: int
-    dropped_unauthentic: int
-    dropped_duplicate: int
-    dropped_excessive: int
-    dropped_no_keys: int
-    dropped_unexpected: int
-    unmatched_path_responses: int
-    key_updates: int
-    spare_peer_ids: int
-    retiring_peer_ids: int
-    active_own_ids: int
-    session_tickets: int
-    stray_packets: int
-    server_moves: int
 
 
 class ClientConnection:

@@ -8,9 +8,7 @@ authenticated the packet is dropped, after it the connection is closed with the 
 from typing import Final
 
 # RFC 9000 section 20.1
-NO_ERROR: Final = 0x00
 INTERNAL_ERROR: Final = 0x01
-CONNECTION_REFUSED: Final = 0x02
 FLOW_CONTROL_ERROR: Final = 0x03
 STREAM_LIMIT_ERROR: Final = 0x04
 STREAM_STATE_ERROR: Final = 0x05
@@ -19,12 +17,10 @@ FRAME_ENCODING_ERROR: Final = 0x07
 TRANSPORT_PARAMETER_ERROR: Final = 0x08
 CONNECTION_ID_LIMIT_ERROR: Final = 0x09
 PROTOCOL_VIOLATION: Final = 0x0A
-INVALID_TOKEN: Final = 0x0B
 APPLICATION_ERROR: Final = 0x0C
 CRYPTO_BUFFER_EXCEEDED: Final = 0x0D
 KEY_UPDATE_ERROR: Final = 0x0E
 AEAD_LIMIT_REACHED: Final = 0x0F
-NO_VIABLE_PATH: Final = 0x10
 VERSION_NEGOTIATION_ERROR: Final = 0x11  # RFC 9368 section 10.2
 CRYPTO_ERROR: Final = 0x100  # plus the TLS alert's number (RFC 9001 section 4.8)
 

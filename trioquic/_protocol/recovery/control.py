@@ -22,34 +22,27 @@ class CongestionControl(Protocol):
     def window(self) -> int:
         """How much may be in flight; looked at after each call. Fewer than two full datagrams count
         as two (RFC 9002 section 7.2)."""
-        ...
 
     @property
     def in_slow_start(self) -> bool:
         """Whether the window grows fast: pacing then leaves more room for it (section 7.7)."""
-        ...
 
     def on_acked(self, size: int, time_sent: float, now: float) -> None:
         """A packet was acknowledged that was sent while the window was in full use. The others, of
         an application that has little to send, say nothing about the path (section 7.8)."""
-        ...
 
     def on_round(self) -> None:
         """A round trip is over: a packet was acknowledged that was sent after the last call."""
-        ...
 
     def on_rtt_sample(self, latest: float, smoothed: float) -> None:
         """The round-trip time was measured (section 5)."""
-        ...
 
     def on_congestion(self, time_sent: float, now: float) -> None:
         """Packets were lost, or marked by the network; the newest was sent at `time_sent`. All that
         happens to one window of packets should count once (section 7.3.2)."""
-        ...
 
     def on_persistent_congestion(self) -> None:
         """Nothing got through for so long that the window should begin anew (section 7.6)."""
-        ...
 
 
 MEMBERS: Final = tuple([name for name in vars(CongestionControl) if not name.startswith("_")])

@@ -22,11 +22,11 @@ import trio
 
 from ..._protocol import events
 from ..._protocol.config import ACK_DELAY_EXPONENT
-from ..._protocol.connection import CoreStatistics
 from ..._protocol.machine import Label
 from ..._protocol.path.state import PathState, RoleInput
 from ..._protocol.recovery.congestion import UNLIMITED
 from ..._protocol.recovery.path_recovery import PathRecovery
+from ..._protocol.statistics import CoreStatistics
 from ..._protocol.wire.describe import PACKET_TYPES, describe_packet_untrusted
 from ..._protocol.wire.packets import RETRY_PACKET
 from ..._protocol.wire.transport_parameters import TransportParameters
