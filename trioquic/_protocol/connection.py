@@ -376,11 +376,8 @@ class ClientConnection:
         path = self._parts.paths.active_path()
         if path is None or not self._parts.facts.confirmed:
             return inf
-        rtt = path.recovery.rtt
-        return self._parts.liveness.deadline(rtt.smoothed, rtt.pto(self._parts.facts.max_ack_delay))
+        return self._parts.liveness.deadline(path.recovery.rtt.smoothed, path.pto())
 
     def _pto(self) -> float:
         path = self._parts.paths.active_path()
-        if path is None:
-            return 0.0
-        return path.recovery.rtt.pto(self._parts.facts.max_ack_delay)
+        return 0.0 if path is None else path.pto()

@@ -19,11 +19,9 @@ from .state import (
 
 
 class PathLife:
-    """The three states of one path, and when each of them was last shown."""
-
     def __init__(self, path_id: int, facts: ConnectionFacts) -> None:
         self.path_id = path_id
-        self._facts = facts
+        self.facts = facts
         self.validation = PathValidation.NONE
         self.role = PathRole.STANDBY
         self.health = PathHealth.GOOD
@@ -85,10 +83,10 @@ class PathLife:
         self._tell(old, event)
 
     def _tell(self, old: PathState, why: Label) -> None:
-        if self._facts.observer is not None:
-            self._facts.observer.path_stepped(self.path_id, old, self.state, why)
+        if self.facts.observer is not None:
+            self.facts.observer.path_stepped(self.path_id, old, self.state, why)
 
     def on_datagram_size(self, old: int, new: int) -> None:
         """Full datagrams have another size."""
-        if self._facts.observer is not None:
-            self._facts.observer.datagram_size_changed(self.path_id, old, new)
+        if self.facts.observer is not None:
+            self.facts.observer.datagram_size_changed(self.path_id, old, new)

@@ -83,6 +83,7 @@ class NetworkPath:
         spin_bit: bool,
     ) -> None:
         self.life = life
+        self._facts = life.facts
         self.path_id = life.path_id
         self.local, self.remote = ends
         self.recovery = recovery
@@ -100,6 +101,10 @@ class NetworkPath:
         self.stranger = False
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
+
+    def pto(self) -> float:
+        """The probe timeout in 1-RTT, without backoff (RFC 9002 section 6.2.1)."""
+        return self.recovery.rtt.pto(self._facts.max_ack_delay)
 
     def on_packet(self, number: int, first_byte: int, newest: bool) -> None:
         """An authentic 1-RTT packet; `newest` of all that the connection has received."""

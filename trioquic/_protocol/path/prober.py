@@ -51,10 +51,7 @@ class Prober:
         path.life.on_validation(ValidationInput.PROBE)
         self._paths.preferred.on_probe(path.remote)
         active = self._paths.active_path()
-        pto = INITIAL_PTO
-        if active is not None:
-            pto = active.recovery.rtt.pto(self._facts.max_ack_delay)
-        path.attempt.start(now, pto)
+        path.attempt.start(now, INITIAL_PTO if active is None else active.pto())
         if path is active:
             self._loss.make_room(path_id, now)
 

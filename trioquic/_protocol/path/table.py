@@ -82,8 +82,7 @@ class PathTable:
         path = self._live.get(path_id)
         if path is None:
             return self._abandoned[path_id]
-        has_id = self._ids.peer.for_path(path_id) is not None
-        return view_of(path, self._facts.max_ack_delay, has_id)
+        return view_of(path, has_id=self._ids.peer.for_path(path_id) is not None)
 
     def ids_with_remote(self, remote: Address) -> list[int]:
         """Numbers of the paths to one server address."""
@@ -133,7 +132,7 @@ class PathTable:
         path.attempt.stop()
         path.life.on_role(RoleInput.ABANDON)
         self.on_probe_over(path)
-        self._abandoned[path_id] = view_of(path, self._facts.max_ack_delay, has_id=False)
+        self._abandoned[path_id] = view_of(path, has_id=False)
         while len(self._abandoned) > _REMEMBERED:
             del self._abandoned[next(iter(self._abandoned))]
         if self._facts.active_path == path_id:

@@ -69,8 +69,8 @@ class PathView(PathFigures):
     """Something came in here before that, and it was not from whom we talk to."""
 
 
-def view_of(path: NetworkPath, max_ack_delay: float, has_id: bool) -> PathView:
-    """The path as it is now; `max_ack_delay` is the server's, in seconds."""
+def view_of(path: NetworkPath, has_id: bool) -> PathView:
+    """The path as it is now."""
     recovery = path.recovery
     rtt = recovery.rtt
     life = path.life
@@ -81,7 +81,7 @@ def view_of(path: NetworkPath, max_ack_delay: float, has_id: bool) -> PathView:
         state=life.state,
         rtt=rtt.smoothed if rtt.has_sample else None,
         min_rtt=rtt.minimum if rtt.has_sample else None,
-        pto=rtt.pto(max_ack_delay),
+        pto=path.pto(),
         pto_count=recovery.pto_count,
         congestion_window=recovery.congestion.window,
         bytes_in_flight=recovery.bytes_in_flight,
@@ -89,8 +89,8 @@ def view_of(path: NetworkPath, max_ack_delay: float, has_id: bool) -> PathView:
         bytes_received=path.traffic.bytes_received,
         datagrams_sent=path.traffic.datagrams_sent,
         datagrams_received=path.traffic.datagrams_received,
-        packets_lost=recovery.counters.lost,
-        spurious_losses=recovery.counters.spurious,
+        packets_lost=recovery.packets_lost,
+        spurious_losses=recovery.spurious_losses,
         challenges_sent=path.attempt.challenges_sent,
         responses_sent=path.responses.sent,
         responses_dropped=path.responses.dropped,

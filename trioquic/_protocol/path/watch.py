@@ -49,7 +49,7 @@ class Watch:
         active = self._paths.active_path()
         if active is None or not self._facts.confirmed:
             return
-        pto = max(self._pto(active), _SHORTEST_SILENCE)
+        pto = max(active.pto(), _SHORTEST_SILENCE)
         arrived = not self.announcements.arriving
         if self.drift.on_stray(path.path_id, number, active.largest_received, arrived, now, pto):
             self._events.append(ServerMoved(path_id=path.path_id))
@@ -104,19 +104,16 @@ class Watch:
         path.life.on_health(HealthInput.ANSWER)
         self._events.append(PathRecovered(path_id=path.path_id, degraded=degraded))
 
-    def _pto(self, path: NetworkPath) -> float:
-        return path.recovery.rtt.pto(self._facts.max_ack_delay)
-
     def _unheard_from(self, path: NetworkPath) -> float:
         # A lost PING is no silence as long as other packets come in.
-        return path.life.heard_at + max(self._pto(path), _SHORTEST_SILENCE)
+        return path.life.heard_at + max(path.pto(), _SHORTEST_SILENCE)
 
     def _longest_pto(self, active: NetworkPath) -> float:
         """Of the active path, and of others that may be asked when that is silent."""
         longest = _SHORTEST_SILENCE
         for path in self._paths.live():
             if path is active or path.life.validation is PathValidation.VALIDATED:
-                longest = max(longest, self._pto(path))
+                longest = max(longest, path.pto())
         return longest
 
     def next_deadline(self) -> float:

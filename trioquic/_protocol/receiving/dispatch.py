@@ -182,8 +182,7 @@ class Dispatcher:
         code, frame_type, reason = frames.read_connection_close_untrusted(
             reader, kind == frames.CONNECTION_CLOSE_APP
         )
-        pto = path.recovery.rtt.pto(self._facts.max_ack_delay)
-        self._lifetime.on_peer_close(code, frame_type, reason, now, pto)
+        self._lifetime.on_peer_close(code, frame_type, reason, now, path.pto())
 
     def _integers_untrusted(self, payload: bytes, pos: int, end: int, own_sequence: int) -> int:
         """All frames of integers that follow each other, from `pos` on; returns where they end."""

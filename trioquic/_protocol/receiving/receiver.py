@@ -20,7 +20,6 @@ class Receiver:
     """Turns what the sockets deliver into frames for the dispatcher."""
 
     def __init__(self, parts: Components, establishment: Establishment) -> None:
-        self._facts = parts.facts
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime
         dispatcher = Dispatcher(parts, establishment)
@@ -43,7 +42,7 @@ class Receiver:
             if self._lifetime.state is CoreState.CLOSING and self._own_ids.in_header(data):
                 self._lifetime.on_packet_in_closing()
             return
-        arrival = Arrival(path, ecn, now, path.recovery.rtt.pto(self._facts.max_ack_delay))
+        arrival = Arrival(path, ecn, now, path.pto())
         short: list[int] = []
         start = 0
         while start < total:

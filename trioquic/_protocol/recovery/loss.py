@@ -71,7 +71,6 @@ class LossDetector:
         for space in SPACES:
             ledger = self._ledgers[space]
             for packet in path.give_up(space):
-                path.counters.requeued += 1
                 ledger.remember(packet)
                 self._tell_lost(packet)
 

@@ -1,4 +1,4 @@
-"""What recovery knows of one path: RTT, congestion controller, pacer, packets in flight, counters.
+"""What recovery knows of one path: RTT, congestion controller, pacer, packets in flight.
 
 Every path has its own of each (RFC 9000 section 9.4), and packets carry the path they were sent on.
 Within a path and a space packets have gapless sequence numbers; the packet threshold counts those.
@@ -57,19 +57,6 @@ class PacketsInFlight:
         self.loss_time = NEVER
 
 
-class RecoveryCounters:
-    """Packets of one path since its beginning."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self.lost = 0
-        # counted as lost, and acknowledged after all
-        self.spurious = 0
-        # given up without being judged lost: sent again elsewhere, or at once
-        self.requeued = 0
-        self.persistent_congestions = 0
-
-
 class PathRecovery:
     """Recovery state of the path `path_id`."""
 
@@ -89,7 +76,9 @@ class PathRecovery:
         self.pto_count = 0
         # the window is the least there is for the silence that lasts
         self._collapsed = False
-        self.counters = RecoveryCounters()
+        self.packets_lost = 0
+        # counted as lost, and acknowledged after all
+        self.spurious_losses = 0
         self._epoch = 0
         # packets up to this sequence number were sent while the window was in full use
         self._full_until: list[int] = [-1 for _ in SPACES]
@@ -108,7 +97,6 @@ class PathRecovery:
             flight.queue = deque()
         flight.queue.append(packet)
         size = packet.size
-        self.counters.sent += 1
         if packet.ecn:
             self.ecn.on_marked_sent()
         if not packet.in_flight:
@@ -192,7 +180,7 @@ class PathRecovery:
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
         if packet.state == LOST and packet.in_flight:
-            self.counters.spurious += 1
+            self.spurious_losses += 1
             self.large_losses.on_acked(packet.size, packet.seq)
         flight = self.in_flight[packet.space]
         if packet.seq > flight.largest_acked_seq:
@@ -244,7 +232,6 @@ class PathRecovery:
         if lost:
             self._on_lost(flight, lost, now)
             if longest_run > self.rtt.pto(max_ack_delay) * PERSISTENT_CONGESTION_THRESHOLD:
-                self.counters.persistent_congestions += 1
                 self.congestion.on_persistent_congestion()
                 self.rtt.on_persistent_congestion()
         return lost
@@ -256,7 +243,7 @@ class PathRecovery:
             if not packet.in_flight:
                 continue
             self.bytes_in_flight -= packet.size
-            self.counters.lost += 1
+            self.packets_lost += 1
             if packet.ack_eliciting:
                 flight.eliciting -= 1
             if packet.size > self.max_datagram_size:
@@ -298,7 +285,6 @@ class PathRecovery:
         9002 sections 5.2 and 7.6). What is sent instead has a PTO of its own, so this is one."""
         if not self._collapsed:
             self._collapsed = True
-            self.counters.persistent_congestions += 1
             self.congestion.on_congestion(last_sent, now)
             self.congestion.on_persistent_congestion()
             self.rtt.on_persistent_congestion()
