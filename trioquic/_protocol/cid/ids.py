@@ -20,7 +20,5 @@ class ConnectionIds:
 
     def write_frames(self, builder: PacketBuilder) -> None:
         """RETIRE_CONNECTION_ID and NEW_CONNECTION_ID, as far as there is room."""
-        if self.peer.has_pending():
-            self.peer.write_frames(builder)
-        if self.own.has_pending():
-            self.own.write_frames(builder)
+        self.peer.write_frames(builder)
+        self.own.write_frames(builder)

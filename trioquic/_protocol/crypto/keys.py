@@ -26,6 +26,7 @@ from ..wire.versions import VERSION_1, VERSION_2
 TLS_AES_128_GCM_SHA256: Final = 0x1301
 TLS_AES_256_GCM_SHA384: Final = 0x1302
 TLS_CHACHA20_POLY1305_SHA256: Final = 0x1303
+INITIAL_SUITE: Final = TLS_AES_128_GCM_SHA256  # of Initial packets (RFC 9001 section 5.2)
 
 SAMPLE_LENGTH: Final = 16
 
@@ -47,6 +48,8 @@ _SUITES: Final[dict[int, tuple[hashes.HashAlgorithm, int, int, int]]] = {
     TLS_AES_256_GCM_SHA384: (hashes.SHA384(), 32, 1 << 23, 1 << 52),
     TLS_CHACHA20_POLY1305_SHA256: (hashes.SHA256(), 32, 1 << 62, 1 << 36),
 }
+# In the order of preference
+CIPHER_SUITES: Final = tuple(_SUITES)
 
 
 def suite_hash(cipher_suite: int) -> hashes.HashAlgorithm:

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..config import CoreConfig
 from ..crypto.key_update import OneRttKeys
-from ..crypto.keys import PacketKeys, initial_secrets
+from ..crypto.keys import INITIAL_SUITE, PacketKeys, initial_secrets
 from ..crypto.retry import retry_is_authentic
 from ..errors import TRANSPORT_PARAMETER_ERROR, BadPacketError
 from ..events import HandshakeCompleted
@@ -27,8 +27,6 @@ from .future_connections import LONGEST_NEW_TOKEN
 from .negotiation import VersionChoice
 from .zero_rtt import ZeroRtt, check_limits_untrusted, remembered_parameters
 
-# Initial packets are protected with AES-128-GCM (RFC 9001 section 5.2).
-_INITIAL_SUITE: Final = 0x1301
 # Section 7.2: the first Destination Connection ID is unpredictable and at least 8 bytes.
 _FIRST_ID_LENGTH: Final = 8
 # A Retry's token goes into every Initial, which has 1200 bytes; some must be left for CRYPTO data.
@@ -91,7 +89,7 @@ class Handshake:
     def _install_initial_keys(self, connection_id: bytes) -> None:
         version = self.versions.current
         client, server = initial_secrets(connection_id, version)
-        self._spaces[INITIAL].install(_INITIAL_SUITE, server, client, version)
+        self._spaces[INITIAL].install(INITIAL_SUITE, server, client, version)
         self._initial_id = connection_id
         self._other_keys.clear()
 
@@ -119,7 +117,7 @@ class Handshake:
         keys = self._other_keys.get(version)
         if keys is None:
             server = initial_secrets(self._initial_id, version)[1]
-            keys = self._other_keys[version] = PacketKeys.derive(_INITIAL_SUITE, server, version)
+            keys = self._other_keys[version] = PacketKeys.derive(INITIAL_SUITE, server, version)
         return keys
 
     def on_authentic_long_packet(self, header: LongHeader) -> bool:

@@ -30,24 +30,7 @@ ETHERNET: Final = 1500
 _IPV4_OVERHEAD: Final = 28
 _IPV6_OVERHEAD: Final = 48
 # IP packets as large as interfaces, tunnels and clouds have them, beside the path's own interface.
-_PLATEAUS: Final = (
-    1280,
-    1320,
-    1360,
-    1380,
-    1400,
-    1420,
-    1440,
-    1460,
-    1480,
-    1492,
-    ETHERNET,
-    2304,
-    4352,
-    8500,
-    8896,
-    9000,
-)
+_USUAL: Final = (1280, 1320, *range(1360, 1500, 20), 1492, ETHERNET, 2304, 4352, 8500, 8896, 9000)
 _MOST_PROBES: Final = 3  # RFC 8899 section 5.1.2, MAX_PROBES
 _RAISE_AFTER: Final = 600.0  # section 5.1.1, PMTU_RAISE_TIMER
 _FIRST_PATIENCE: Final = 1.0
@@ -141,7 +124,7 @@ class MtuSearch:
         again = self.state is MtuState.COMPLETE
         self.state = advance(TRANSITIONS, self.state, MtuInput.RAISE if again else MtuInput.START)
         largest = self._largest
-        sizes = {min(mtu - self._overhead, largest) for mtu in _PLATEAUS}
+        sizes = {min(mtu - self._overhead, largest) for mtu in _USUAL}
         sizes.add(largest)
         self._sizes = sorted([size for size in sizes if size > BASE])
         self._losses = [0 for _ in self._sizes]

@@ -13,9 +13,8 @@ from typing import Final
 from ..events import Event, PreferredAddressSettled
 from ..machine import Label, advance
 from ..wire.transport_parameters import PreferredAddressParameter
+from .path import Address
 from .reach import GLOBAL, NOWHERE, normal, reach_of
-
-Address = tuple[str, int]
 
 _NAMES: Final = ("a loopback address", "on one link only", "in a private network")
 

@@ -23,6 +23,7 @@ from ..range_set import RangeSet
 from ..space import APPLICATION
 from ..token import Token
 from ..wire.frames import encode_ack
+from .ecn import ECT_0
 
 MAX_RANGES: Final = 64
 ELICITING_THRESHOLD: Final = 2
@@ -32,9 +33,8 @@ MICROSECONDS: Final = 1_000_000
 # no frame is written into less room: it could name one range of large numbers only
 SMALLEST_ROOM: Final = 32
 
-# codepoints in the IP header (RFC 3168 section 5)
+# codepoints in the IP header (RFC 3168 section 5), beside ECT_0
 ECT_1: Final = 1
-ECT_0: Final = 2
 ECN_CE: Final = 3
 
 

@@ -12,11 +12,9 @@ from ..token import Token
 from ..wire.frames import CRYPTO, encode_crypto
 from ..wire.varint import varint_size
 from .reassembly import Reassembly
-from .send_buffer import SendBuffer
+from .send_buffer import MIN_PIECE, SendBuffer
 
 LIMIT: Final = 65536
-# Do not put the beginning of a longer piece into what is left of a packet below this size
-MIN_PIECE: Final = 32
 
 
 class CryptoToken(Token):

@@ -7,8 +7,6 @@ was lost goes before what is new (RFC 9000 section 13.3, which also says what ea
 does when its packet is lost). With the connection's credit used up, `fresh` waits as a whole.
 """
 
-from typing import Final
-
 from ..builder import PacketBuilder
 from ..token import Token
 from ..wire import frames
@@ -18,10 +16,8 @@ from .flow import ReceiveWindow, SendCredit
 from .inventory import Inventory, StreamParts
 from .notices import Notices
 from .scheduler import NOTHING, Scheduler
+from .send_buffer import MIN_PIECE
 from .sending_part import SendState
-
-# Do not put the beginning of a longer piece into what is left of a packet below this size
-MIN_PIECE: Final = 32
 
 
 class DataToken(Token):

@@ -15,6 +15,8 @@ from typing import Final
 from ..range_set import RangeSet
 
 SMALL_CHUNK: Final = 4096  # a chunk below this is joined with what is written next
+# Do not put the beginning of a longer piece into what is left of a packet below this size
+MIN_PIECE: Final = 32
 
 
 class SendBuffer:

@@ -4,9 +4,9 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..crypto.keys import CIPHER_SUITES
 from .certificates import ClientCertificate
 from .key_exchange import GROUPS
-from .key_schedule import CIPHER_SUITES
 from .verify import Verification
 
 

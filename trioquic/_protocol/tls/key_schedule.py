@@ -6,27 +6,13 @@ from them. Without a resumed session the early secret is the one of an all-zero 
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..crypto.keys import (
-    TLS_AES_128_GCM_SHA256,
-    TLS_AES_256_GCM_SHA384,
-    TLS_CHACHA20_POLY1305_SHA256,
-    hkdf_expand_label,
-    suite_hash,
-)
+from ..crypto.keys import hkdf_expand_label, suite_hash
 from .messages import MESSAGE_HASH, encode_message
-
-# In the order of preference
-CIPHER_SUITES: Final = (
-    TLS_AES_128_GCM_SHA256,
-    TLS_AES_256_GCM_SHA384,
-    TLS_CHACHA20_POLY1305_SHA256,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +83,7 @@ class KeySchedule:
 
     def finished(self, traffic_secret: bytes) -> bytes:
         """The content of a Finished over the transcript so far (RFC 8446 section 4.4.4)."""
-        size = self.algorithm.digest_size
-        key = hkdf_expand_label(self.algorithm, traffic_secret, b"finished", size)
-        mac = HMAC(key, self.algorithm)
-        mac.update(self.transcript_hash())
-        return mac.finalize()
+        return finished_mac(self.algorithm, traffic_secret, self.transcript_hash())
 
     def _extract(self, salt: bytes, secret: bytes) -> bytes:
         """HKDF-Extract (RFC 5869 section 2.2)."""
@@ -117,3 +99,11 @@ class KeySchedule:
     def _derive(self, label: bytes, context: bytes) -> bytes:
         size = self.algorithm.digest_size
         return hkdf_expand_label(self.algorithm, self.secret, label, size, context)
+
+
+def finished_mac(algorithm: hashes.HashAlgorithm, secret: bytes, transcript_hash: bytes) -> bytes:
+    """Proves that the sender has the secret and the same transcript (RFC 8446 section 4.4.4)."""
+    key = hkdf_expand_label(algorithm, secret, b"finished", algorithm.digest_size)
+    mac = HMAC(key, algorithm)
+    mac.update(transcript_hash)
+    return mac.finalize()

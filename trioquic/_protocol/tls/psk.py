@@ -11,7 +11,6 @@ records it can send it to the server once more, so it is offered only if that wa
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..crypto.keys import hkdf_expand_label, suite_hash
@@ -20,6 +19,7 @@ from . import extensions as ext
 from .certificates import read_certificate_untrusted
 from .codec import vector8, vector16
 from .config import TlsClientConfig
+from .key_schedule import finished_mac
 from .messages import MAX_TICKET_LIFETIME
 from .resumption import Resumption, age_at
 
@@ -51,14 +51,11 @@ class PskOffer:
     def bind(self, hello: bytes, transcript: hashes.Hash) -> bytes:
         """The ClientHello `hello`, which has an empty binder, with the right one. `transcript` has
         what came before: nothing, or a ClientHello's hash and a HelloRetryRequest."""
-        size = self.algorithm.digest_size
-        end = len(hello) - size
+        end = len(hello) - self.algorithm.digest_size
         # section 4.2.11.2: up to, but not including, the list of binders with its two lengths
         transcript.update(hello[: end - 3])
         key = self._derive(b"res binder", hashes.Hash(self.algorithm).finalize())
-        mac = HMAC(hkdf_expand_label(self.algorithm, key, b"finished", size), self.algorithm)
-        mac.update(transcript.finalize())
-        return hello[:end] + mac.finalize()
+        return hello[:end] + finished_mac(self.algorithm, key, transcript.finalize())
 
     def early_secret(self, hello: bytes) -> bytes:
         """The client's early traffic secret; `hello` is the whole ClientHello, the first one."""
