@@ -24,4 +24,4 @@ def test_no_dataclass_shows_a_secret() -> None:
                     if SECRET.search(field.name):
                         (shown if field.repr else hidden).add(f"{cls.__name__}.{field.name}")
     assert shown == set()
-    assert {"PeerId.reset_token", "Resumption.secret"} <= hidden
+    assert {"NewConnectionId.reset_token", "Resumption.secret"} <= hidden

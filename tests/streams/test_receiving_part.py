@@ -185,7 +185,7 @@ def test_nothing_to_read() -> None:
 @pytest.mark.parametrize("state", ReceiveState)
 def test_a_stopped_half_is_done_when_its_size_is_known(state: ReceiveState) -> None:
     half = in_state(state)
-    half.stop(1)
+    half.stop_code = 1
     assert half.done == (state is not RECV)
     assert not half.readable
 

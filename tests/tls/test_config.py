@@ -7,13 +7,8 @@ from trioquic._protocol.tls.config import TlsClientConfig
 from trioquic._protocol.tls.verify import NoVerification
 
 
-def make(
-    server_name: str | None = pki.NAME,
-    alpn: tuple[str, ...] = ("h3",),
-    suites: tuple[int, ...] = (0x1301,),
-    groups: tuple[int, ...] = (0x001D,),
-) -> TlsClientConfig:
-    return TlsClientConfig(server_name, alpn, NoVerification(), suites, groups)
+def make(server_name: str | None = pki.NAME, alpn: tuple[str, ...] = ("h3",)) -> TlsClientConfig:
+    return TlsClientConfig(server_name, alpn, NoVerification())
 
 
 @pytest.mark.parametrize(
@@ -45,14 +40,6 @@ def test_bad_server_names(name: str) -> None:
 def test_bad_alpn(alpn: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"(?i)alpn"):
         make(alpn=alpn)
-
-
-@pytest.mark.parametrize("numbers", [(), (0x9999,), (0x1301, 0x1301)])
-def test_bad_suites_and_groups(numbers: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="cipher suite"):
-        make(suites=numbers)
-    with pytest.raises(ValueError, match="group"):
-        make(groups=tuple(0x001D if number == 0x1301 else number for number in numbers))
 
 
 def test_verification_sees_the_name_before_anything_is_sent() -> None:

@@ -42,17 +42,15 @@ class Establishment:
         handshake = self._parts.handshake
         if not handshake.read_crypto_untrusted(space):
             return
-        if (
-            not self._parts.facts.has_handshake_keys
-            and self._parts.spaces[HANDSHAKE].read is not None
-        ):
-            self._parts.facts.on_handshake_keys()
+        facts = self._parts.facts
+        if not facts.has_handshake_keys and self._parts.spaces[HANDSHAKE].read is not None:
+            facts.on_handshake_keys()
         if handshake.take_rejection():
             # The server has read nothing of it: all of it is to be sent again once the handshake is
             # complete, under the limits that the server has now (RFC 9001 section 4.6.2).
             self._parts.loss.withdraw(APPLICATION)
             self._parts.streams.restart()
-        if handshake.tls.complete and not self._parts.facts.complete:
+        if handshake.tls.complete and not facts.complete:
             self._complete_untrusted()
         self._parts.future.take_tickets(handshake.tls, now)
 

@@ -39,11 +39,9 @@ class ConnectionFacts:
         self.observer: Observer | None = None
 
     def on_observer(self, observer: "Observer") -> None:
-        """Somebody watches the connection from now on."""
         self.observer = observer
 
     def on_handshake_keys(self) -> None:
-        """The keys of Handshake packets have come."""
         self.has_handshake_keys = True
 
     def on_complete(self, peer: TransportParameters) -> None:
@@ -58,5 +56,4 @@ class ConnectionFacts:
         self.confirmed = True
 
     def on_active_path(self, path_id: int) -> None:
-        """The connection is on this path from now on, or on none."""
         self.active_path = path_id

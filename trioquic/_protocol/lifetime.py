@@ -213,15 +213,10 @@ class Lifetime:
         frame_type: int | None = None,
         application: bool = False,
     ) -> None:
-        self._events.append(
-            Terminated(
-                ending=ending,
-                code=code,
-                frame_type=frame_type,
-                reason=reason,
-                application=application,
-            )
+        event = Terminated(
+            ending=ending, code=code, frame_type=frame_type, reason=reason, application=application
         )
+        self._events.append(event)
 
 
 def _printable(reason: bytes) -> str:

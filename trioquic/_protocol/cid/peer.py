@@ -8,7 +8,6 @@ be on their way is bounded, because the peer can force retirements by raising Re
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from ..builder import PacketBuilder
@@ -16,19 +15,10 @@ from ..errors import CONNECTION_ID_LIMIT_ERROR, PROTOCOL_VIOLATION, BadPacketErr
 from ..range_set import RangeSet
 from ..token import Token
 from ..wire import frames
+from ..wire.frames import NewConnectionId
 
 # Sequence numbers come from the peer; with gaps between them each costs us one range to remember.
 _MAX_RETIRED_RANGES: Final = 64
-
-
-@dataclass(slots=True, eq=False)
-class PeerId:
-    """One connection ID of the peer, with the token of a stateless reset that belongs to it."""
-
-    sequence: int
-    connection_id: bytes
-    # who knows it can end the connection
-    reset_token: bytes | None = field(repr=False)
 
 
 class _RetireToken(Token):
@@ -51,8 +41,8 @@ class PeerIds:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.zero_length = False
-        self._unused: dict[int, PeerId] = {}
-        self._bound: dict[int, PeerId] = {}
+        self._unused: dict[int, NewConnectionId] = {}
+        self._bound: dict[int, NewConnectionId] = {}
         # paths whose ID the peer withdrew while there was no other, in the order they wait
         self._homeless: dict[int, None] = {}
         # how many there were at the same time, so far
@@ -95,7 +85,7 @@ class PeerIds:
         found: list[int] = []
         for path_id in path_ids:
             bound = self._bound.get(path_id)
-            if bound is not None and bound.reset_token is not None:
+            if bound is not None and bound.reset_token:
                 if hmac.compare_digest(bound.reset_token, candidate):
                     found.append(path_id)
         return found
@@ -103,23 +93,21 @@ class PeerIds:
     def set_handshake_id(self, path_id: int, connection_id: bytes) -> None:
         """Send to this ID from now on: our own invention, then Retry's, then the server's choice
         (section 7.2). It gets sequence number 0 and may still change."""
-        self._bound[path_id] = PeerId(0, connection_id, None)
+        self._bound[path_id] = NewConnectionId(0, 0, connection_id, b"")
         self.zero_length = len(connection_id) == 0
 
     def set_handshake_reset_token(self, path_id: int, reset_token: bytes) -> None:
         """The stateless_reset_token parameter belongs to the ID of the handshake."""
         bound = self._bound.get(path_id)
         if bound is not None:
-            bound.reset_token = reset_token
+            self._bound[path_id] = NewConnectionId(0, 0, bound.connection_id, reset_token)
 
     def add_preferred(self, connection_id: bytes, reset_token: bytes) -> None:
         """The ID of the preferred_address parameter has sequence number 1 (section 5.1.1)."""
-        self._unused[1] = PeerId(1, connection_id, reset_token)
+        self._unused[1] = NewConnectionId(1, 0, connection_id, reset_token)
         self._note_most()
 
-    def on_new_connection_id_untrusted(
-        self, frame: frames.NewConnectionId, active_path: int = -1
-    ) -> None:
+    def on_new_connection_id_untrusted(self, frame: NewConnectionId, active_path: int = -1) -> None:
         """NEW_CONNECTION_ID (section 19.15): retire first, then add, then count. If too few IDs
         are left for all paths, the active path is served first."""
         if self.zero_length:
@@ -133,9 +121,7 @@ class PeerIds:
         if frame.sequence < self._retire_prior_to:
             self._retire(frame.sequence)
         elif not known:
-            self._unused[frame.sequence] = PeerId(
-                frame.sequence, frame.connection_id, frame.reset_token
-            )
+            self._unused[frame.sequence] = frame
         self._replace_outdated(active_path)
         self._check_limits_untrusted()
         self._note_most()
@@ -143,12 +129,12 @@ class PeerIds:
     def _note_most(self) -> None:
         self._most = max(self._most, len(self._unused) + len(self._bound))
 
-    def _is_known_untrusted(self, frame: frames.NewConnectionId) -> bool:
+    def _is_known_untrusted(self, frame: NewConnectionId) -> bool:
         for known in (*self._unused.values(), *self._bound.values()):
             same_id = known.connection_id == frame.connection_id
             if known.sequence == frame.sequence:
                 token = known.reset_token
-                if not same_id or (token is not None and token != frame.reset_token):
+                if not same_id or (token and token != frame.reset_token):
                     raise _refused(PROTOCOL_VIOLATION, "sequence number reused with another ID")
                 return True
             if same_id:

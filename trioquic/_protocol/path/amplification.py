@@ -30,7 +30,6 @@ class AmplificationLimit:
         self._needed_since = -inf
 
     def on_validated(self) -> None:
-        """The server has validated this address, or begun to."""
         self.validated = True
 
     def on_moved_from_silence(self, now: float) -> None:

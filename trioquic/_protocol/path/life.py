@@ -58,26 +58,21 @@ class PathLife:
         self._tell(old, event)
 
     def on_shown(self, now: float) -> None:
-        """The server has shown that it receives what is sent here."""
         self.validated_at = now
 
     def on_heard(self, now: float) -> None:
-        """An authentic packet came in here."""
         self.heard_at = now
 
     def on_activated(self, now: float) -> None:
-        """The connection moves here."""
         self.activated_at = now
         self.on_role(RoleInput.ACTIVATE)
 
     def on_role(self, event: RoleInput) -> None:
-        """A step of the role."""
         old = self.state
         self.role = advance(ROLE, self.role, event)
         self._tell(old, event)
 
     def on_health(self, event: HealthInput) -> None:
-        """A step of the health."""
         old = self.state
         self.health = advance(HEALTH, self.health, event)
         self._tell(old, event)

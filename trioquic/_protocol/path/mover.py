@@ -6,9 +6,8 @@ since the connection was last on it. What was under way where nothing answers is
 
 from math import inf
 
-from ..events import Event, Migrated
-from ..facts import NO_PATH, ConnectionFacts
-from ..recovery.loss import LossDetector
+from ..events import Migrated
+from ..facts import NO_PATH
 from .path import NetworkPath
 from .prober import Prober
 from .state import HealthInput, PathHealth, PathValidation, RoleInput, ValidationInput
@@ -19,21 +18,13 @@ from .watch import Watch
 class Mover:
     """Changes which path is the active one."""
 
-    def __init__(
-        self,
-        facts: ConnectionFacts,
-        paths: PathTable,
-        prober: Prober,
-        watch: Watch,
-        loss: LossDetector,
-        events: list[Event],
-    ) -> None:
-        self._facts = facts
+    def __init__(self, paths: PathTable, prober: Prober, watch: Watch) -> None:
+        self._facts = paths.facts
         self._paths = paths
         self._prober = prober
         self._watch = watch
-        self._loss = loss
-        self._events = events
+        self._loss = paths.loss
+        self._events = paths.events
 
     def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
         """The connection moves to this path (section 9.2), also before it is validated if that is

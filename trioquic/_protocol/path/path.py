@@ -114,7 +114,6 @@ class NetworkPath:
             self.largest_received = number
 
     def on_undecryptable(self) -> None:
-        """Something came in that nobody we talk to has sealed."""
         self.stranger = True
 
     def on_challenge_untrusted(self, data: bytes) -> None:

@@ -8,8 +8,7 @@ degraded when several have (RFC 9002 section 6.2). `silence.py` asks the same of
 from math import inf
 from typing import Final
 
-from ..events import Event, PathDegraded, PathRecovered, PathSilent, ServerMoved
-from ..facts import ConnectionFacts
+from ..events import PathDegraded, PathRecovered, PathSilent, ServerMoved
 from .announcements import Announcements
 from .drift import Drift
 from .path import NetworkPath
@@ -24,16 +23,14 @@ _SHORTEST_SILENCE: Final = 0.05
 class Watch:
     """`degraded_after`: PTOs in a row without an answer."""
 
-    def __init__(
-        self, facts: ConnectionFacts, paths: PathTable, degraded_after: int, events: list[Event]
-    ) -> None:
-        self._facts = facts
+    def __init__(self, paths: PathTable, degraded_after: int) -> None:
+        self._facts = paths.facts
         self._paths = paths
         self._degraded_after = degraded_after
-        self._events = events
+        self._events = paths.events
         self.announcements = Announcements()
         self.drift = Drift()
-        self.silence = Silence(events)
+        self.silence = Silence(paths.events)
 
     def on_heard(self, path: NetworkPath, now: float) -> None:
         """Authentic packets came in on a path."""

@@ -56,8 +56,8 @@ class Inventory:
 
     def __init__(self, config: StreamConfig, control: ControlQueue, notices: Notices) -> None:
         self._config = config
-        self._control = control
-        self._notices = notices
+        self.control = control
+        self.notices = notices
         self.streams: dict[int, StreamParts] = {}
         self._opened = [0, 0]  # how many we opened
         self._may_open = [0, 0]  # how many the peer lets us open in all
@@ -126,7 +126,7 @@ class Inventory:
         kind = 0 if bidirectional else 1
         if count > self._may_open[kind]:
             self._may_open[kind] = count
-            self._notices.available(bidirectional)
+            self.notices.available(bidirectional)
 
     def blocked_limit(self, kind: int) -> int:
         """What STREAMS_BLOCKED is to say; -1 when we are not blocked any more."""
@@ -169,14 +169,10 @@ class Inventory:
         self._open_by_peer(kind, index)
         return self.streams[number]
 
-    def existed(self, number: int) -> bool:
-        """Whether the stream was ever opened, by either side."""
-        opened = self._peer_opened if number & PEER_BIT else self._opened
-        return 0 <= number >> 2 < opened[number >> 1 & 1]
-
     def check_existed(self, number: int) -> None:
-        """CommandError for a number that no stream has ever had."""
-        if not self.existed(number):
+        """CommandError for a number that no stream has ever had, of either side."""
+        opened = self._peer_opened if number & PEER_BIT else self._opened
+        if not 0 <= number >> 2 < opened[number >> 1 & 1]:
             raise CommandError(f"there is no stream {number}")
 
     def reclaim(self, stream: StreamParts) -> None:
@@ -200,7 +196,7 @@ class Inventory:
         limit = self._may_open[kind]
         if self._blocked_at[kind] != limit:
             self._blocked_at[kind] = limit
-            self._control.add(STREAMS_BLOCKED_BIDI + kind)
+            self.control.add(STREAMS_BLOCKED_BIDI + kind)
 
     def _create(self, number: int) -> StreamParts:
         config = self._config
@@ -226,7 +222,7 @@ class Inventory:
         for position in range(self._peer_opened[kind], index + 1):
             number = position << 2 | kind << 1 | PEER_BIT
             self._create(number)
-            self._notices.opened(number)
+            self.notices.opened(number)
         self._peer_opened[kind] = index + 1
         self._offer_streams(kind)
 
@@ -238,7 +234,7 @@ class Inventory:
         left = self._peer_may_open[kind] - self._peer_opened[kind]
         if limit > self._peer_may_open[kind] and left * 2 <= initial:
             self._peer_may_open[kind] = limit
-            self._control.add(MAX_STREAMS_BIDI + kind)
+            self.control.add(MAX_STREAMS_BIDI + kind)
 
     def _send_limit(self, number: int) -> int:
         if number & PEER_BIT:

@@ -5,7 +5,6 @@ stands before them in one, two or three bytes.
 they get lengths of our own making, so a value that is too long is a bug and raises OverflowError.
 """
 
-from ..errors import BadPacketError
 from .alerts import DECODE_ERROR, tls_error
 
 
@@ -20,9 +19,6 @@ class Cursor:
         self.end = len(data)
         self.what = what
 
-    def truncated(self) -> BadPacketError:
-        return tls_error(DECODE_ERROR, f"{self.what} is truncated")
-
     def number_untrusted(self, size: int) -> int:
         """An integer of `size` bytes."""
         return int.from_bytes(self.take_untrusted(size), "big")
@@ -31,7 +27,7 @@ class Cursor:
         """The next `size` bytes."""
         start = self.pos
         if size > self.end - start:
-            raise self.truncated()
+            raise tls_error(DECODE_ERROR, f"{self.what} is truncated")
         self.pos = start + size
         return self.data[start : start + size]
 

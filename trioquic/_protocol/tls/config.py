@@ -31,8 +31,6 @@ class TlsClientConfig:
     sni: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_choice("cipher suite", self.cipher_suites, CIPHER_SUITES)
-        _check_choice("group", self.groups, GROUPS)
         self.alpn_bytes = encode_alpn(self.alpn)
         self.sni = b""
         if self.server_name is not None:
@@ -76,13 +74,3 @@ def encode_alpn(alpn: tuple[str, ...]) -> tuple[bytes, ...]:
     if sum([len(name) + 1 for name in encoded]) > 0xFFFF - 2:
         raise ValueError("the ALPN protocol names are too long together")
     return encoded
-
-
-def _check_choice(what: str, chosen: tuple[int, ...], known: tuple[int, ...]) -> None:
-    if not chosen:
-        raise ValueError(f"at least one {what} is needed")
-    for number in chosen:
-        if number not in known:
-            raise ValueError(f"unknown {what} {number:#06x}")
-    if len(set(chosen)) != len(chosen):
-        raise ValueError(f"a {what} is listed twice")

@@ -79,9 +79,12 @@ class AckFrame:
 
 @dataclass(slots=True, eq=False)
 class NewConnectionId:
+    """One connection ID of the peer, with the token of a stateless reset that belongs to it."""
+
     sequence: int
     retire_prior_to: int
     connection_id: bytes
+    # who knows it can end the connection; empty: there is none
     reset_token: bytes = field(repr=False)
 
 
