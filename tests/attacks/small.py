@@ -12,9 +12,7 @@ def small(**changes: int) -> World:
     """A client with small windows, whose streams 0 and 2 are open."""
     config = StreamConfig(
         initial_max_data=DATA_WINDOW,
-        initial_max_stream_data_bidi_local=STREAM_WINDOW,
-        initial_max_stream_data_bidi_remote=STREAM_WINDOW,
-        initial_max_stream_data_uni=STREAM_WINDOW,
+        initial_max_stream_data=STREAM_WINDOW,
         max_data_window=DATA_WINDOW,
         max_stream_window=STREAM_WINDOW,
         initial_max_streams_bidi=STREAMS,

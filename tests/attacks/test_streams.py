@@ -200,7 +200,7 @@ def fragments(world: World, offsets: list[int], stream_id: int = OURS) -> int:
 def test_35_one_byte_fragments_with_gaps_are_held_at_a_bounded_price() -> None:
     """However many there are; where a whole window of them stays, tests/floods measures it."""
     size = 1 << 14
-    world = small(initial_max_stream_data_bidi_local=size, initial_max_data=size)
+    world = small(initial_max_stream_data=size, initial_max_data=size)
     fragments(world, list(range(1, size, 2)))
     assert read(world, OURS) == b""
     fragments(world, list(range(0, size, 2)))
@@ -226,7 +226,7 @@ def test_35_one_byte_fragments_without_lasting_gaps_are_delivered(order: str) ->
 
 def test_35_work_grows_linearly_with_the_fragments() -> None:
     def cost(size: int) -> float:
-        world = small(initial_max_stream_data_bidi_local=1 << 20, initial_max_data=1 << 20)
+        world = small(initial_max_stream_data=1 << 20, initial_max_data=1 << 20)
         started = time.process_time()
         fragments(world, list(range(size - 1, 0, -1)))
         taken = time.process_time() - started

@@ -78,8 +78,7 @@ class Life:
         self._turns = 0
         streams = StreamConfig(
             initial_max_data=choose((3000, 20_000, 1 << 21)),
-            initial_max_stream_data_bidi_local=choose((2000, 1 << 20)),
-            initial_max_stream_data_uni=choose((2000, 1 << 20)),
+            initial_max_stream_data=choose((2000, 1 << 20)),
             send_buffer=choose((3000, 1 << 20)),
         )
         tls = TlsClientConfig(

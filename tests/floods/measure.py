@@ -59,9 +59,7 @@ def attacked(window: int) -> World:
     """A connected client with this flow-control window and a hundred streams of its own."""
     config = StreamConfig(
         initial_max_data=window,
-        initial_max_stream_data_bidi_local=window,
-        initial_max_stream_data_bidi_remote=window,
-        initial_max_stream_data_uni=window,
+        initial_max_stream_data=window,
         max_data_window=window,
         max_stream_window=window,
         initial_max_streams_bidi=STREAMS,

@@ -49,9 +49,7 @@ def config(data: int = 1 << 20, stream: int = 1 << 20, streams: int = 100) -> St
     """What we allow, with windows that do not tune themselves."""
     return StreamConfig(
         initial_max_data=data,
-        initial_max_stream_data_bidi_local=stream,
-        initial_max_stream_data_bidi_remote=stream,
-        initial_max_stream_data_uni=stream,
+        initial_max_stream_data=stream,
         max_data_window=data,
         max_stream_window=stream,
         initial_max_streams_bidi=streams,

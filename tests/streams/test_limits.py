@@ -281,14 +281,10 @@ def test_the_peers_parameters_are_from_its_point_of_view() -> None:
         assert sum(len(f[3]) for f in sent_frames(table) if f[0] == "STREAM") == limit
 
 
-def test_our_parameters_are_from_our_point_of_view() -> None:
-    ours = config()
-    ours.initial_max_stream_data_bidi_local = 10
-    ours.initial_max_stream_data_bidi_remote = 20
-    ours.initial_max_stream_data_uni = 30
-    table = make(ours)
+def test_what_a_stream_takes_at_first_is_the_same_for_all_kinds() -> None:
+    table = make(config(stream=10))
     table.open(True)
-    for number, limit in ((OURS_BIDI, 10), (PEER_BIDI, 20), (PEER_UNI, 30)):
-        table.on_stream_untrusted(number, 0, bytes(limit), False)
+    for number in (OURS_BIDI, PEER_BIDI, PEER_UNI):
+        table.on_stream_untrusted(number, 0, bytes(10), False)
         with refused(FLOW_CONTROL_ERROR):
-            table.on_stream_untrusted(number, limit, b"x", False)
+            table.on_stream_untrusted(number, 10, b"x", False)

@@ -36,7 +36,7 @@ class Components:
         # only in 1-RTT may an ACK be held back
         self.spaces = [NumberSpace(index, 0.0) for index in (INITIAL, HANDSHAKE)]
         self.spaces.append(NumberSpace(APPLICATION, config.max_ack_delay))
-        self.ids = ConnectionIds(rng, config.active_connection_id_limit)
+        self.ids = ConnectionIds(rng)
         self.lifetime = Lifetime(config.idle_timeout, config.keep_alive, now, self.events)
         self.loss = LossDetector(self.facts, rng, congestion=config.congestion)
         self.streams = StreamTable(config.streams)

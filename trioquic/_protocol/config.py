@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from .cid.peer import MOST_PEER_IDS
 from .datagrams import ACCEPTED_SIZE
 from .recovery.choice import CUBIC, Choice
 from .streams.config import StreamConfig
@@ -28,7 +29,6 @@ class CoreConfig:
     idle_timeout: float = 30.0
     keep_alive: float = 0.0
     max_ack_delay: float = 0.025
-    active_connection_id_limit: int = 8
     # the search for larger datagrams than 1200 bytes ends here (path/mtu.py)
     max_datagram_size: int = MOST_DATAGRAM
     degraded_after: int = 3
@@ -68,14 +68,14 @@ class CoreConfig:
         return TransportParameters(
             max_idle_timeout=round(self.idle_timeout * 1000),
             initial_max_data=streams.initial_max_data,
-            initial_max_stream_data_bidi_local=streams.initial_max_stream_data_bidi_local,
-            initial_max_stream_data_bidi_remote=streams.initial_max_stream_data_bidi_remote,
-            initial_max_stream_data_uni=streams.initial_max_stream_data_uni,
+            initial_max_stream_data_bidi_local=streams.initial_max_stream_data,
+            initial_max_stream_data_bidi_remote=streams.initial_max_stream_data,
+            initial_max_stream_data_uni=streams.initial_max_stream_data,
             initial_max_streams_bidi=streams.initial_max_streams_bidi,
             initial_max_streams_uni=streams.initial_max_streams_uni,
             ack_delay_exponent=ACK_DELAY_EXPONENT,
             max_ack_delay=round(self.max_ack_delay * 1000),
-            active_connection_id_limit=self.active_connection_id_limit,
+            active_connection_id_limit=MOST_PEER_IDS,
             initial_source_connection_id=source_connection_id,
             max_datagram_frame_size=ACCEPTED_SIZE if self.datagrams else None,
             grease_quic_bit=True,

@@ -187,7 +187,6 @@ class Ending(Enum):
     PROTOCOL_ERROR = "the peer broke the protocol"
     TLS_ERROR = "the handshake failed"
     VERSION = "no common version"
-    INTERNAL = "a bug"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,8 +54,6 @@ def loss_error(end: Terminated, wait: Wait | None) -> Exception:
                 frame_type=end.frame_type,
                 reason=end.reason,
             )
-        case Ending.INTERNAL:
-            return errors.InternalError(end.reason)
         case _:
             return errors.ProtocolError(
                 f"the server broke the protocol: {_describe(end)}",

@@ -8,11 +8,11 @@ from .peer import PeerIds
 
 
 class ConnectionIds:
-    """`own`: given to the server; `peer`: given by it, `limit` of them at most."""
+    """`own`: given to the server; `peer`: given by it."""
 
-    def __init__(self, rng: Callable[[int], bytes], limit: int) -> None:
+    def __init__(self, rng: Callable[[int], bytes]) -> None:
         self.own = OwnIds(rng)
-        self.peer = PeerIds(limit)
+        self.peer = PeerIds()
 
     def has_pending(self) -> bool:
         """Whether the server is to be told of an ID."""

@@ -17,6 +17,7 @@ from ..token import Token
 from ..wire import frames
 from ..wire.frames import NewConnectionId
 
+MOST_PEER_IDS: Final = 8  # our active_connection_id_limit (section 18.2)
 # Sequence numbers come from the peer; with gaps between them each costs us one range to remember.
 _MAX_RETIRED_RANGES: Final = 64
 
@@ -38,8 +39,7 @@ class _RetireToken(Token):
 class PeerIds:
     """Unused, bound and retired IDs of the peer."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self) -> None:
         self.zero_length = False
         self._unused: dict[int, NewConnectionId] = {}
         self._bound: dict[int, NewConnectionId] = {}
@@ -157,9 +157,9 @@ class PeerIds:
                 del self._homeless[path_id]
 
     def _check_limits_untrusted(self) -> None:
-        if len(self._unused) + len(self._bound) > self.limit:
+        if len(self._unused) + len(self._bound) > MOST_PEER_IDS:
             raise _refused(CONNECTION_ID_LIMIT_ERROR, "more connection IDs than allowed")
-        if len(self._retiring) > 2 * self.limit or len(self._retired) > _MAX_RETIRED_RANGES:
+        if len(self._retiring) > 2 * MOST_PEER_IDS or len(self._retired) > _MAX_RETIRED_RANGES:
             raise _refused(CONNECTION_ID_LIMIT_ERROR, "too many retirements outstanding")
 
     def bind(self, path_id: int) -> bool:

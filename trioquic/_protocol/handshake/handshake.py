@@ -234,8 +234,6 @@ class Handshake:
             or self._retry_id is not None
             or header.scid != self.original_id
             or header.dcid != self._own_id
-            or not self.versions.concerns(header)
         ):
             return False
-        self.versions.find_alternative(header)
-        return True
+        return self.versions.on_offer(header)

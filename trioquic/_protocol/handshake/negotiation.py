@@ -37,19 +37,18 @@ class VersionChoice:
         self.current = version
         self._settled = True
 
-    def concerns(self, header: LongHeader) -> bool:
-        """Whether a Version Negotiation packet means anything: it must not list the version that
-        it answers (RFC 9000 section 6.2)."""
-        return self._original not in header.versions
-
-    def find_alternative(self, header: LongHeader) -> None:
-        """Choose from a Version Negotiation packet. A second one would be somebody's forgery: an
-        honest server offers what it speaks."""
+    def on_offer(self, header: LongHeader) -> bool:
+        """What a Version Negotiation packet offers instead. A second one would be somebody's
+        forgery: an honest server offers what it speaks. False: it means nothing, as it lists the
+        version that it answers (RFC 9000 section 6.2)."""
+        if self._original in header.versions:
+            return False
         if not self._renegotiated:
-            for version in self.spoken:
-                if version in header.versions:
-                    self.alternative = version
-                    return
+            self.alternative = self._best_of(header.versions)
+        return True
+
+    def _best_of(self, offered: tuple[int, ...]) -> int:
+        return next((version for version in self.spoken if version in offered), 0)
 
     def check_untrusted(self, parameters: TransportParameters) -> None:
         """Hold what the server says of versions against what happened (section 4)."""
@@ -62,8 +61,7 @@ class VersionChoice:
         if chosen != self.current:
             raise _error(f"the server confirms version {chosen:#x}, not {self.current:#x}")
         if self._renegotiated:
-            best = next((version for version in self.spoken if version in available), 0)
-            if best != self._original:
+            if self._best_of(available) != self._original:
                 raise _error("a Version Negotiation packet led to the wrong version")
 
 

@@ -29,9 +29,6 @@ class AmplificationLimit:
         # when the connection moved here from a path that answered no more, or from none
         self._needed_since = -inf
 
-    def on_validated(self) -> None:
-        self.validated = True
-
     def on_moved_from_silence(self, now: float) -> None:
         """The connection moved here, and what was under way elsewhere is lost."""
         self._needed_since = now

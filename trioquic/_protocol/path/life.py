@@ -52,16 +52,9 @@ class PathLife:
         return self.validated_at == -inf and self.heard_at == -inf
 
     def on_validation(self, event: ValidationInput) -> None:
-        """A step of the validation; `on_shown` follows an answer."""
         old = self.state
         self.validation = advance(VALIDATION, self.validation, event)
         self._tell(old, event)
-
-    def on_shown(self, now: float) -> None:
-        self.validated_at = now
-
-    def on_heard(self, now: float) -> None:
-        self.heard_at = now
 
     def on_activated(self, now: float) -> None:
         self.activated_at = now

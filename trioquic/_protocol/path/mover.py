@@ -61,7 +61,8 @@ class Mover:
         path.recovery.on_answer()
 
     def _leave(self, old: NetworkPath, now: float) -> None:
-        old.forget_probes()
+        # what was probed until now says nothing about a return
+        old.probed_rtt = -1.0
         life = old.life
         silent = life.health is PathHealth.DEGRADED or old.recovery.pto_count > 0
         if silent:

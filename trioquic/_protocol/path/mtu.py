@@ -19,9 +19,9 @@ from math import inf
 from typing import Final
 
 from ..machine import Label, advance
+from ..recovery.large_losses import SMALLEST
 
-# Section 14.1: what a path must carry to be of use, and what the search begins with (BASE_PLPMTU).
-BASE: Final = 1200
+BASE: Final = SMALLEST  # what the search begins with (BASE_PLPMTU)
 # So that four datagrams still fit into one send of the kernel's.
 LARGEST: Final = 16_250
 # What is assumed of an interface that tells nothing.

@@ -113,24 +113,17 @@ class NetworkPath:
         if number > self.largest_received:
             self.largest_received = number
 
-    def on_undecryptable(self) -> None:
-        self.stranger = True
-
     def on_challenge_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
         self.responses.add_untrusted(data)
-        self.amplification.on_validated()
+        self.amplification.validated = True
 
     def on_answered(self, rtt: float, now: float) -> None:
         """A challenge of this path was answered, after so many seconds."""
         self.attempt.stop()
-        self.life.on_shown(now)
+        self.life.validated_at = now
         self.validations += 1
         self.probed_rtt = rtt
-
-    def forget_probes(self) -> None:
-        """The connection leaves: what was probed until now says nothing about its return."""
-        self.probed_rtt = -1.0
 
     def limits_server(self, now: float) -> bool:
         """Whether what goes out here is padded, so that the server can answer."""

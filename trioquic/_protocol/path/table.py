@@ -98,7 +98,7 @@ class PathTable:
         path = self._create(local, remote, interface_mtu)
         path.life.on_activated(now)
         # section 8.1: the handshake validates the client's address
-        path.amplification.on_validated()
+        path.amplification.validated = True
         self.facts.on_active_path(path.path_id)
         return path
 
@@ -156,7 +156,7 @@ class PathTable:
         """The handshake, which was made on this path, is confirmed."""
         path = self._live.get(path_id)
         if path is not None:
-            path.life.on_shown(now)
+            path.life.validated_at = now
         peer = self.facts.peer
         offer = None if peer is None else peer.preferred_address
         own = None if path is None else path.local
@@ -166,7 +166,7 @@ class PathTable:
         """What came in on a path cannot be opened. On one in doubt it may be the answer of somebody
         who does not know the connection, such as another worker of the server."""
         if path.life.doubtful and not path.stranger:
-            path.on_undecryptable()
+            path.stranger = True
             self.events.append(PathMisled(path_id=path.path_id))
 
     def on_reset(self, path_ids: list[int], now: float) -> bool:

@@ -34,7 +34,7 @@ class Watch:
 
     def on_heard(self, path: NetworkPath, now: float) -> None:
         """Authentic packets came in on a path."""
-        path.life.on_heard(now)
+        path.life.heard_at = now
         active = self._paths.active_path()
         self.silence.on_heard(now, active is not None and active.recovery.awaits_acks)
         if path is active:

@@ -6,13 +6,14 @@ noticed, with none acknowledged that had been sent later.
 """
 
 from math import inf
+from typing import Final
+
+# of a full datagram, in bytes: what every path must carry (RFC 9000 section 14.1)
+SMALLEST: Final = 1200
 
 
 class LargeLosses:
-    """`every_path`: the size in bytes that every path carries."""
-
-    def __init__(self, every_path: int) -> None:
-        self._every_path = every_path
+    def __init__(self) -> None:
         self.count = 0
         self._noticed_at = -inf
         self._acked = -1
@@ -24,12 +25,12 @@ class LargeLosses:
 
     def on_acked(self, size: int, seq: int) -> None:
         """A packet has arrived, perhaps after it counted as lost."""
-        if size > self._every_path and seq > self._acked:
+        if size > SMALLEST and seq > self._acked:
             self._acked = seq
             self.count = 0
 
     def on_lost(self, size: int, seq: int, sent_at: float, now: float) -> None:
         """A packet is lost, not larger than full datagrams are now."""
-        if size > self._every_path and seq > self._acked and sent_at >= self._noticed_at:
+        if size > SMALLEST and seq > self._acked and sent_at >= self._noticed_at:
             self._noticed_at = now
             self.count += 1

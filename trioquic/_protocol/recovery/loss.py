@@ -21,8 +21,9 @@ from ..facts import ConnectionFacts
 from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
 from .choice import CUBIC, Choice
 from .ecn import IMPOSSIBLE
+from .large_losses import SMALLEST
 from .numbers import PacketNumbers
-from .path_recovery import NEVER, PACKET_THRESHOLD, SMALLEST, PathRecovery
+from .path_recovery import NEVER, PACKET_THRESHOLD, PathRecovery
 from .sent import ACKED, OUTSTANDING, Ledger, SentPacket
 
 if TYPE_CHECKING:

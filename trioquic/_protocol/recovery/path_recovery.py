@@ -17,13 +17,11 @@ from ..space import APPLICATION, SPACES
 from .choice import CUBIC, Choice, new_controller
 from .congestion import CongestionController
 from .ecn import EcnInput, EcnState, EcnValidator
-from .large_losses import LargeLosses
+from .large_losses import SMALLEST, LargeLosses
 from .pacer import Pacer
 from .rtt import INITIAL_RTT, RttEstimator
 from .sent import ACKED, FORGOTTEN, LOST, MAX_QUIET, OUTSTANDING, REQUEUED, SentPacket
 
-# of a full datagram, in bytes: what every path must carry (RFC 9000 section 14.1)
-SMALLEST: Final = 1200
 PACKET_THRESHOLD: Final = 3  # RFC 9002 section 6.1.1
 PERSISTENT_CONGESTION_THRESHOLD: Final = 3  # section 7.6.1
 MAX_BACKOFF: Final = 30  # of the PTO, in doublings; long after any idle timeout
@@ -65,7 +63,7 @@ class PathRecovery:
         self.max_datagram_size: int = SMALLEST
         # what window and pacer must have room for before anything goes: a full datagram at least
         self.needed: int = SMALLEST
-        self.large_losses = LargeLosses(SMALLEST)
+        self.large_losses = LargeLosses()
         self.rtt = RttEstimator()
         self._choice = congestion
         self.congestion: CongestionController = new_controller(congestion, SMALLEST)

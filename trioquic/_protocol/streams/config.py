@@ -1,8 +1,7 @@
 """How much this side buffers and lets the peer send.
 
-The `initial_*` values are what goes into our transport parameters (RFC 9000 section 18.2), from the
-point of view of those parameters: `bidi_local` are the bidirectional streams that we open,
-`bidi_remote` those that the peer opens. The `max_*` values bound what the windows may grow to.
+The `initial_*` values are what goes into our transport parameters (RFC 9000 section 18.2), that of
+a stream for all three kinds. The `max_*` values bound what the windows may grow to.
 """
 
 from dataclasses import dataclass
@@ -16,9 +15,7 @@ class StreamConfig:
     """Limits of all streams of one connection, in bytes and streams."""
 
     initial_max_data: int = 2 * MEBIBYTE
-    initial_max_stream_data_bidi_local: int = MEBIBYTE
-    initial_max_stream_data_bidi_remote: int = MEBIBYTE
-    initial_max_stream_data_uni: int = MEBIBYTE
+    initial_max_stream_data: int = MEBIBYTE
     max_data_window: int = 24 * MEBIBYTE
     max_stream_window: int = 16 * MEBIBYTE
     initial_max_streams_bidi: int = 100

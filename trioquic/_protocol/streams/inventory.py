@@ -25,6 +25,7 @@ from .sending_part import SendingPart
 
 PEER_BIT: Final = 0x01
 ONE_WAY_BIT: Final = 0x02
+KIND_BITS: Final = PEER_BIT | ONE_WAY_BIT
 # How many reclaimed streams' error codes are remembered, for a reader or writer that asks late
 REMEMBERED_CODES: Final = 1024
 
@@ -65,8 +66,8 @@ class Inventory:
         self._peer_opened = [0, 0]
         self._peer_may_open = [config.initial_max_streams_bidi, config.initial_max_streams_uni]
         self._peer_gone = [0, 0]
-        # initial send limits: our bidirectional, our one-way, the peer's bidirectional streams
-        self._send_limits = [0, 0, 0]
+        # what we may send at first on a stream, by the two low bits of its number
+        self._send_limits = [0, 0, 0, 0]
         self._codes: dict[int, tuple[int | None, int | None]] = {}
         # opened for early data that was refused, and not within the peer's limits yet
         self.held: set[int] = set()
@@ -76,16 +77,18 @@ class Inventory:
         self._send_limits = [
             # section 18.2: "remote" streams of the peer's parameters are those that we open
             parameters.initial_max_stream_data_bidi_remote,
-            parameters.initial_max_stream_data_uni,
             parameters.initial_max_stream_data_bidi_local,
+            parameters.initial_max_stream_data_uni,
+            0,
         ]
         self.raise_stream_limit(True, parameters.initial_max_streams_bidi)
         self.raise_stream_limit(False, parameters.initial_max_streams_uni)
         raised: list[StreamParts] = []
         for stream in self.streams.values():
             part = stream.send
-            if part is not None and part.limit < self._send_limit(stream.number):
-                part.limit = self._send_limit(stream.number)
+            limit = self._send_limits[stream.number & KIND_BITS]
+            if part is not None and part.limit < limit:
+                part.limit = limit
                 raised.append(stream)
         return raised
 
@@ -106,7 +109,7 @@ class Inventory:
 
     def withdraw_limits(self) -> None:
         """The limits were those of an earlier connection and do not count."""
-        self._send_limits = [0, 0, 0]
+        self._send_limits = [0, 0, 0, 0]
         self._may_open = [0, 0]
         self._blocked_at = [-1, -1]
         self.held.update(self.streams)
@@ -200,19 +203,13 @@ class Inventory:
 
     def _create(self, number: int) -> StreamParts:
         config = self._config
-        one_way = bool(number & ONE_WAY_BIT)
-        by_peer = bool(number & PEER_BIT)
+        kind = number & KIND_BITS
         send: SendingPart | None = None
         receive: ReceivingPart | None = None
-        if not (one_way and by_peer):
-            send = SendingPart(self._send_limit(number), config.send_buffer)
-        if by_peer or not one_way:
-            window = config.initial_max_stream_data_bidi_local
-            if one_way:
-                window = config.initial_max_stream_data_uni
-            elif by_peer:
-                window = config.initial_max_stream_data_bidi_remote
-            receive = ReceivingPart(window, config.max_stream_window)
+        if kind != KIND_BITS:
+            send = SendingPart(self._send_limits[kind], config.send_buffer)
+        if kind != ONE_WAY_BIT:
+            receive = ReceivingPart(config.initial_max_stream_data, config.max_stream_window)
         stream = StreamParts(number, send, receive)
         self.streams[number] = stream
         return stream
@@ -235,11 +232,6 @@ class Inventory:
         if limit > self._peer_may_open[kind] and left * 2 <= initial:
             self._peer_may_open[kind] = limit
             self.control.add(MAX_STREAMS_BIDI + kind)
-
-    def _send_limit(self, number: int) -> int:
-        if number & PEER_BIT:
-            return self._send_limits[2]
-        return self._send_limits[number >> 1 & 1]
 
     def _remember_codes(self, stream: StreamParts) -> None:
         reset = stream.receive.reset_code if stream.receive is not None else None

@@ -6,7 +6,7 @@ Everything in `tls` that finds fault with the server's bytes raises what `tls_er
 
 from typing import Final
 
-from ..errors import CRYPTO_ERROR, BadPacketError
+from ..errors import CRYPTO_ERROR, PROTOCOL_VIOLATION, BadPacketError
 
 # RFC 8446 section 6
 UNEXPECTED_MESSAGE: Final = 10
@@ -46,6 +46,6 @@ def of_library(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
-def quic_error(code: int, reason: str) -> BadPacketError:
+def quic_error(reason: str) -> BadPacketError:
     """For the few TLS messages that RFC 9001 answers with a QUIC error code, not with an alert."""
-    return BadPacketError(code, reason, CRYPTO_FRAME)
+    return BadPacketError(PROTOCOL_VIOLATION, reason, CRYPTO_FRAME)

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Callable
 from typing import Final
 
-from ..errors import PROTOCOL_VIOLATION, BadPacketError
+from ..errors import BadPacketError
 from ..machine import advance
 from ..space import APPLICATION, HANDSHAKE, INITIAL
 from . import extensions as ext
@@ -130,7 +130,7 @@ class TlsClient:
         try:
             if level != self.level:
                 # RFC 9001 section 4.1.3
-                raise quic_error(PROTOCOL_VIOLATION, "CRYPTO data at the wrong encryption level")
+                raise quic_error("CRYPTO data at the wrong encryption level")
             self._assembler.feed(data)
             while True:
                 message = self._assembler.next_untrusted()
@@ -150,7 +150,7 @@ class TlsClient:
         body = message[HEADER_SIZE:]
         if kind == msg.CERTIFICATE_REQUEST and self.complete:
             # RFC 9001 section 4.4: no authentication of the client after the handshake
-            raise quic_error(PROTOCOL_VIOLATION, "CertificateRequest after the handshake")
+            raise quic_error("CertificateRequest after the handshake")
         what = INPUTS.get(kind)
         hello: msg.ServerHello | None = None
         if what is TlsInput.SERVER_HELLO:
@@ -323,7 +323,7 @@ class TlsClient:
         """A message before a key change ends its level's bytes (RFC 8446 section 5.1, RFC 9001
         section 4.1.3)."""
         if self._assembler.pending:
-            raise quic_error(PROTOCOL_VIOLATION, f"there is more after {what} at its level")
+            raise quic_error(f"there is more after {what} at its level")
 
     def _log_secret(self, label: str, secret: bytes) -> None:
         if self.config.keylog is not None:

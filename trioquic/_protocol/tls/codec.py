@@ -47,15 +47,6 @@ class Cursor:
             raise tls_error(DECODE_ERROR, f"{self.what} has {self.end - self.pos} bytes too many")
 
 
-def numbers_untrusted(content: bytes, size: int, what: str) -> tuple[int, ...]:
-    """A vector's content as integers of `size` bytes each; empty or ragged is an error."""
-    if not content or len(content) % size:
-        raise tls_error(DECODE_ERROR, f"{what} is no list of {size}-byte numbers")
-    return tuple(
-        int.from_bytes(content[pos : pos + size], "big") for pos in range(0, len(content), size)
-    )
-
-
 def vector8(content: bytes) -> bytes:
     return len(content).to_bytes(1, "big") + content
 

@@ -155,10 +155,7 @@ class ClientOffer:
         return chosen.shared_secret_untrusted(public)
 
     def _share_for(self, group: int) -> KeyShare | None:
-        for share in self.shares:
-            if share.group == group:
-                return share
-        return None
+        return next((share for share in self.shares if share.group == group), None)
 
     def _read_selection_untrusted(self, hello: ServerHello) -> None:
         """Whether the server resumes the session (section 4.2.11)."""

@@ -8,9 +8,8 @@ Parsing checks the shape of a message; whether its content is acceptable is judg
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import PROTOCOL_VIOLATION
-from .alerts import ILLEGAL_PARAMETER, MISSING_EXTENSION, quic_error, tls_error
-from .codec import Cursor, numbers_untrusted, vector8, vector16, vector24
+from .alerts import DECODE_ERROR, ILLEGAL_PARAMETER, MISSING_EXTENSION, quic_error, tls_error
+from .codec import Cursor, vector8, vector16, vector24
 from .extensions import EARLY_DATA, SIGNATURE_ALGORITHMS, read_extensions_untrusted
 
 CLIENT_HELLO: Final = 1
@@ -94,9 +93,11 @@ def parse_certificate_request_untrusted(body: bytes) -> tuple[int, ...]:
     if content is None:
         raise tls_error(MISSING_EXTENSION, "CertificateRequest lacks signature_algorithms")
     schemes = Cursor(content, "CertificateRequest, signature_algorithms,")
-    offered = numbers_untrusted(schemes.vector_untrusted(2), 2, "signature_algorithms")
+    content = schemes.vector_untrusted(2)
     schemes.finish_untrusted()
-    return offered
+    if not content or len(content) % 2:
+        raise tls_error(DECODE_ERROR, "signature_algorithms is no list of 2-byte numbers")
+    return tuple([int.from_bytes(content[at : at + 2], "big") for at in range(0, len(content), 2)])
 
 
 def parse_certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
@@ -125,7 +126,7 @@ def parse_new_session_ticket_untrusted(body: bytes) -> SessionTicket:
         max_early_data = limit.number_untrusted(4)
         limit.finish_untrusted()
         if max_early_data != QUIC_EARLY_DATA:
-            raise quic_error(PROTOCOL_VIOLATION, f"a ticket's max_early_data is {max_early_data}")
+            raise quic_error(f"a ticket's max_early_data is {max_early_data}")
     return SessionTicket(lifetime, age_add, nonce, ticket, max_early_data)
 
 

@@ -96,12 +96,9 @@ class Plan:
     def core_config(self, first: FirstFlight) -> CoreConfig:
         """The same for the core."""
         transport = self.transport
-        stream_window = transport.initial_max_stream_data
         streams = StreamConfig(
             initial_max_data=transport.initial_max_data,
-            initial_max_stream_data_bidi_local=stream_window,
-            initial_max_stream_data_bidi_remote=stream_window,
-            initial_max_stream_data_uni=stream_window,
+            initial_max_stream_data=transport.initial_max_stream_data,
             max_data_window=transport.max_data,
             max_stream_window=transport.max_stream_data,
             initial_max_streams_bidi=transport.max_streams_bidi,
