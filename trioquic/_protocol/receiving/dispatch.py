@@ -94,7 +94,7 @@ class Dispatcher:
                     eliciting = True
                 else:
                     reader = Reader(payload, FRAME_ENCODING_ERROR, pos, end)
-                    eliciting |= self._other_untrusted(reader, space, path, own_sequence, now)
+                    eliciting |= self._other_untrusted(reader, space, path, now)
                     pos = reader.pos
                     if not self._lifetime.open:
                         return eliciting
@@ -151,9 +151,7 @@ class Dispatcher:
                 self._establishment.on_one_rtt_acked(now)
         return pos
 
-    def _other_untrusted(
-        self, reader: Reader, space: int, path: NetworkPath, own_sequence: int, now: float
-    ) -> bool:
+    def _other_untrusted(self, reader: Reader, space: int, path: NetworkPath, now: float) -> bool:
         kind = reader.frame_type_untrusted()
         if kind > frames.HANDSHAKE_DONE:
             if kind & ~1 == frames.DATAGRAM:

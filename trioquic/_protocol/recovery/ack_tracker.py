@@ -131,14 +131,14 @@ class AckTracker:
 
     def write_ack(
         self, builder: PacketBuilder, now: float, ack_delay_exponent: int, least: int = 0
-    ) -> bool:
-        """Add an ACK frame of what was received; False when there is nothing to say or no room.
+    ) -> None:
+        """Add an ACK frame of what was received, unless there is nothing to say or no room.
 
         `least` is how long the frame should be, so that a packet with nothing else in it needs no
         PADDING: with that it would count as in flight (RFC 9002 section 2), and nobody has to
         acknowledge it."""
         if self.largest < 0 or builder.room < SMALLEST_ROOM:
-            return False
+            return
         ranges = self._ranges_to_report()
         delay = 0
         if self._delayed:
@@ -148,7 +148,7 @@ class AckTracker:
         whole = True
         while len(frame) > builder.room:
             if len(ranges) == 1:
-                return False
+                return
             whole = False
             ranges = ranges[: len(ranges) // 2]
             frame = encode_ack(ranges, delay, ecn)
@@ -159,7 +159,6 @@ class AckTracker:
         self.has_unacked = False
         self._eliciting = 0
         self.deadline = NEVER
-        return True
 
     def _ranges_to_report(self) -> list[tuple[int, int]]:
         """Descending and inclusive, from the largest down to the mark (at least one range)."""

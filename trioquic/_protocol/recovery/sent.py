@@ -134,6 +134,3 @@ class Ledger:
             packet.state = FORGOTTEN
             del self._packets[packet.number]
             self._waiting.remove(packet.number, packet.number + 1)
-
-    def __len__(self) -> int:
-        return len(self._packets)

@@ -5,7 +5,6 @@ has an Initial packet in it is filled up to 1200 bytes. 0-RTT packets are made h
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from ..builder import PacketBuilder
 from ..components import Components
@@ -24,9 +23,7 @@ from ..wire.packets import (
     ZERO_RTT_PACKET,
     encode_long_header,
 )
-from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
-
-_PING_FRAME: Final = bytes((frames.PING,))
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, PING_FRAME, TAG, Batch, Outgoing
 
 
 @dataclass(slots=True)
@@ -99,7 +96,7 @@ class Coalescer:
         elif data:
             space.crypto.write_frames(builder)
         if (probe and not builder.ack_eliciting) or (validating and builder.only_probing):
-            builder.add(_PING_FRAME)
+            builder.add(PING_FRAME)
         return (space.index == INITIAL and builder.size > 0) or validating
 
     def _fill_early(self, builder: PacketBuilder, data: bool, probe: bool, now: float) -> bool:
@@ -107,7 +104,7 @@ class Coalescer:
         if data:
             self._out.write_streams(builder, now)
         if probe and not builder.ack_eliciting:
-            builder.add(_PING_FRAME)
+            builder.add(PING_FRAME)
         return False
 
     def _overhead(self, space: int, connection_id: bytes) -> int:

@@ -12,9 +12,11 @@ from ..number_space import NumberSpace
 from ..path.path import NetworkPath
 from ..recovery.sent import SentPacket
 from ..space import APPLICATION, INITIAL
+from ..wire.frames import PING
 from ..wire.packets import encode_short_header
 from .quic_bit import QuicBit
 
+PING_FRAME: Final = bytes((PING,))
 TAG: Final = 16
 # Packet numbers of the handshake and of probes are not shortened: the size of a packet must be
 # known before its frames are chosen, so that a frame that fills it leaves no room for PADDING.

@@ -16,14 +16,12 @@ from ..crypto.keys import protect_batch
 from ..establishment import Establishment
 from ..path.path import MINIMUM_DATAGRAM, MtuProbe, NetworkPath
 from ..space import APPLICATION
-from ..wire import frames
 from ..wire.packets import packet_number_length
 from .coalesce import Coalescer
-from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, TAG, Batch, Outgoing
+from .outgoing import LEAST_DATAGRAM, NUMBER_LENGTH, PING_FRAME, TAG, Batch, Outgoing
 
 _MOST_SEGMENTS: Final = 54
 _MOST_BYTES: Final = 65_000
-_PING_FRAME: Final = bytes((frames.PING,))
 
 
 class Transmitter:
@@ -132,18 +130,18 @@ class Transmitter:
         if data:
             out.write_data(builder, path, now)
         if ping and (not builder.ack_eliciting or builder.only_probing):
-            builder.add(_PING_FRAME)
+            builder.add(PING_FRAME)
         elif padded and builder.only_probing:
             # Section 9.3.3: a challenge on the active path is also answered with a packet that
             # is not a probe.
-            builder.add(_PING_FRAME)
+            builder.add(PING_FRAME)
         if builder.size == 0:
             return None
         if not padded and path.limits_server(now) and path.admits_probe():
             padded = True
             if not builder.ack_eliciting:
                 # with padding it is in flight, and only an acknowledgement takes it out again
-                builder.add(_PING_FRAME)
+                builder.add(PING_FRAME)
         if due.ping_needed and builder.ack_eliciting:
             due.on_ping_sent()
         return self._seal_short(path, connection_id, number_length, builder, padded, now)
@@ -182,7 +180,7 @@ class Transmitter:
         builder = PacketBuilder(size - 1 - len(connection_id) - NUMBER_LENGTH - TAG)
         # The PING is quiet for the ledger: it must arm no PTO, for its loss says nothing about
         # whether the path works. As PADDING it is in flight nevertheless.
-        builder.add_quiet(_PING_FRAME, MtuProbe(path, size))
+        builder.add_quiet(PING_FRAME, MtuProbe(path, size))
         builder.add_quiet(bytes(builder.room))
         path.search.on_probe_sent(size)
         return self._alone(path, connection_id, builder, now)
