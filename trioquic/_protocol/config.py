@@ -22,8 +22,6 @@ MOST_DATAGRAM: Final = 65527
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class CoreConfig:
-    """Settings of one connection; the runtime makes it from the public configuration."""
-
     tls: TlsClientConfig
     streams: StreamConfig
     idle_timeout: float = 30.0

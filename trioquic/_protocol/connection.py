@@ -58,7 +58,6 @@ class ClientConnection:
 
     @property
     def state(self) -> CoreState:
-        """Where the connection is in its life."""
         return self._parts.lifetime.state
 
     @property

@@ -63,8 +63,6 @@ class CloseFrame:
 
 
 class Lifetime:
-    """State, idle timer, keep-alive and the closing handshake of one connection."""
-
     def __init__(
         self, idle_timeout: float, keep_alive: float, now: float, events: list[Event]
     ) -> None:

@@ -67,7 +67,6 @@ class RangeSet:
         ends[first:last] = new_ends
 
     def contains(self, value: int) -> bool:
-        """Whether `value` is a member."""
         index = bisect_right(self.starts, value) - 1
         return index >= 0 and value < self.ends[index]
 
@@ -80,7 +79,6 @@ class RangeSet:
         return self.starts.pop(0), self.ends.pop(0)
 
     def clear(self) -> None:
-        """Remove everything."""
         self.starts.clear()
         self.ends.clear()
 

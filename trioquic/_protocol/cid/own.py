@@ -36,8 +36,6 @@ class _IssueToken(Token):
 
 
 class OwnIds:
-    """IDs issued and not retired by the peer, by number and by value."""
-
     def __init__(self, rng: Callable[[int], bytes]) -> None:
         self._rng = rng
         first = rng(OWN_ID_LENGTH)

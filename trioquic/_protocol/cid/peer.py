@@ -37,8 +37,6 @@ class _RetireToken(Token):
 
 
 class PeerIds:
-    """Unused, bound and retired IDs of the peer."""
-
     def __init__(self) -> None:
         self.zero_length = False
         self._unused: dict[int, NewConnectionId] = {}

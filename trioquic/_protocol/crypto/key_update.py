@@ -26,8 +26,6 @@ _NONE_YET: Final = 1 << 62
 
 
 class OneRttKeys:
-    """Opens and seals the packets of the application space."""
-
     def __init__(
         self,
         cipher_suite: int,

@@ -92,8 +92,6 @@ def initial_secrets(dcid: bytes, version: int = VERSION_1) -> tuple[bytes, bytes
 
 
 class PacketKeys:
-    """AEAD and header protection of one direction at one level, for one key phase."""
-
     def __init__(
         self,
         cipher_suite: int,

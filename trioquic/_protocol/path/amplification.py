@@ -20,8 +20,6 @@ _UNASKED: Final = 8.0
 
 
 class AmplificationLimit:
-    """What the server may send on one path."""
-
     def __init__(self) -> None:
         # the server has validated this address or begun to: it has challenged it, or the handshake
         # was made here

@@ -9,8 +9,6 @@ lost, and it can know that only from the acknowledgement of something newer, suc
 
 
 class Announcements:
-    """A PING and an ACK that are due on the active path."""
-
     def __init__(self) -> None:
         self.ping_needed = False
         self.ack_needed = False

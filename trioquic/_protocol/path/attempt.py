@@ -18,8 +18,6 @@ _MOST_OUTSTANDING: Final = 16
 
 
 class Attempt:
-    """Challenges outstanding on one path, and when to send the next or give up."""
-
     def __init__(self, rng: Callable[[int], bytes]) -> None:
         self._rng = rng
         self._outstanding: list[tuple[bytes, float]] = []

@@ -17,8 +17,6 @@ _PATIENCE: Final = 3.0
 
 
 class Drift:
-    """Packets that came in where they should not, since the last one that did as it should."""
-
     def __init__(self) -> None:
         # all packets of that sort, and how often they were the server's choice
         self.packets = 0

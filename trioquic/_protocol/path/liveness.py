@@ -20,8 +20,6 @@ _SHARE_OF_WAITING: Final = 0.25
 
 
 class Liveness:
-    """When the active path was last heard of, and when that becomes suspicious."""
-
     def __init__(self) -> None:
         self._heard_at = inf
         self._data_at = inf

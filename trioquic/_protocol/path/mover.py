@@ -16,8 +16,6 @@ from .watch import Watch
 
 
 class Mover:
-    """Changes which path is the active one."""
-
     def __init__(self, paths: PathTable, prober: Prober, watch: Watch) -> None:
         self._facts = paths.facts
         self._paths = paths

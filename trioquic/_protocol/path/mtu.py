@@ -70,8 +70,6 @@ TRANSITIONS: Final[dict[tuple[MtuState, MtuInput], MtuState]] = {
 
 
 class MtuSearch:
-    """The search on one path to an IPv4 or IPv6 address."""
-
     def __init__(self, ipv6: bool, interface_mtu: int, limit: int) -> None:
         self.state = MtuState.BASE
         # the largest datagram that is known to arrive

@@ -71,8 +71,6 @@ class Traffic:
 
 
 class NetworkPath:
-    """The protocol's side of one path."""
-
     def __init__(
         self,
         life: PathLife,

@@ -16,8 +16,6 @@ from .watch import Watch
 
 
 class Prober:
-    """Starts, answers and ends the attempts of paths."""
-
     def __init__(self, paths: PathTable, watch: Watch) -> None:
         self._facts = paths.facts
         self._paths = paths

@@ -19,8 +19,6 @@ _FRAME_SIZE: Final = 9
 
 
 class Responses:
-    """The answers that wait, and those that are on their way."""
-
     def __init__(self) -> None:
         self.waiting: list[bytes] = []
         self.sent = 0

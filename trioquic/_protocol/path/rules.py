@@ -12,8 +12,6 @@ from .state import PathValidation
 
 
 class PathRules:
-    """The rules of section 9, with the addresses of the handshake that they speak of."""
-
     def __init__(
         self, facts: ConnectionFacts, ids: ConnectionIds, preferred: PreferredAddress
     ) -> None:

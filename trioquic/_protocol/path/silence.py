@@ -16,8 +16,6 @@ PTOS: Final = 3
 
 
 class Silence:
-    """Since when the server owes us an answer, and whether that has been told."""
-
     def __init__(self, events: list[Event]) -> None:
         self._events = events
         # the oldest question since the last packet; infinity if there is none

@@ -28,8 +28,6 @@ _REMEMBERED: Final = 16
 
 
 class PathTable:
-    """The live paths by number."""
-
     def __init__(
         self,
         facts: ConnectionFacts,

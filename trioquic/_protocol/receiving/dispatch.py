@@ -27,8 +27,6 @@ _SMALL_PIECE: Final = 4
 
 
 class Dispatcher:
-    """Reads the frames of a decrypted packet and calls their owners."""
-
     def __init__(self, parts: Components, establishment: Establishment) -> None:
         self._establishment = establishment
         self._facts = parts.facts

@@ -25,8 +25,6 @@ from .undecryptable import Undecryptable
 
 
 class LongHeaders:
-    """Opens the packets of the handshake."""
-
     def __init__(
         self,
         parts: Components,

@@ -17,8 +17,6 @@ from .undecryptable import Undecryptable
 
 
 class Receiver:
-    """Turns what the sockets deliver into frames for the dispatcher."""
-
     def __init__(self, parts: Components, establishment: Establishment) -> None:
         self._own_ids = parts.ids.own
         self._lifetime = parts.lifetime

@@ -45,8 +45,6 @@ _MOST_DEBT: Final = 16_384
 
 
 class ShortHeaders:
-    """Opens packets with short headers."""
-
     def __init__(
         self, parts: Components, dispatcher: Dispatcher, undecryptable: Undecryptable
     ) -> None:

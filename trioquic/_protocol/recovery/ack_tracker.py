@@ -53,8 +53,6 @@ class AckToken(Token):
 
 
 class AckTracker:
-    """Received packet numbers of `space`."""
-
     def __init__(self, space: int, max_ack_delay: float) -> None:
         self.largest = -1
         self.deadline: float = NEVER  # when an ACK must go even if nothing else does

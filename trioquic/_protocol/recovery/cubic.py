@@ -29,8 +29,6 @@ NEVER: Final = float("inf")
 
 
 class Cubic(CongestionController):
-    """The window of one path."""
-
     def __init__(self, max_datagram_size: int) -> None:
         super().__init__(max_datagram_size)
         self._hystart = HyStart()

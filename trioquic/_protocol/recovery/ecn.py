@@ -68,7 +68,6 @@ class EcnValidator:
         self._marked = 0
 
     def advance(self, event: EcnInput) -> None:
-        """Take a step of the table."""
         self.state = advance(TABLE, self.state, event)
         marking = self.state is EcnState.TESTING or self.state is EcnState.CAPABLE
         self.codepoint = ECT_0 if marking else 0

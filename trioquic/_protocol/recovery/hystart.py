@@ -21,8 +21,6 @@ UNKNOWN: Final = float("inf")
 
 
 class HyStart:
-    """Watches the initial slow start of one path."""
-
     def __init__(self) -> None:
         self.conservative = False  # "conservative slow start", CSS
         self._minimum = UNKNOWN  # of this round

@@ -39,8 +39,6 @@ _NO_LEDGER: Final = Ledger()
 
 
 class LossDetector:
-    """Sent packets of a connection, from `on_sent` to acknowledged, lost or given up."""
-
     def __init__(
         self, facts: ConnectionFacts, rng: Callable[[int], bytes], congestion: Choice = CUBIC
     ) -> None:

@@ -19,8 +19,6 @@ ACK_FRAME: Final = 0x02
 
 
 class PacketNumbers:
-    """Hands out numbers in rising order and checks acknowledged ones against what was sent."""
-
     def __init__(self, rng: Callable[[int], bytes], skipping: bool) -> None:
         self.largest_sent = -1
         self._rng = rng

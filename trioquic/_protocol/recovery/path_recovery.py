@@ -56,8 +56,6 @@ class PacketsInFlight:
 
 
 class PathRecovery:
-    """Recovery state of the path `path_id`."""
-
     def __init__(self, path_id: int, congestion: Choice = CUBIC) -> None:
         self.path_id = path_id
         self.max_datagram_size: int = SMALLEST
@@ -84,7 +82,6 @@ class PathRecovery:
         self._round_end = -1
 
     def on_sent(self, packet: SentPacket) -> None:
-        """Account a packet and put it in its flight."""
         space = packet.space
         flight = self.in_flight[space]
         seq = flight.next_seq
@@ -157,7 +154,6 @@ class PathRecovery:
         self.congestion.on_datagram_size(size)
 
     def on_acked(self, packet: SentPacket, now: float) -> None:
-        """An outstanding packet was acknowledged."""
         space = packet.space
         flight = self.in_flight[space]
         if packet.seq > flight.largest_acked_seq:
@@ -299,7 +295,6 @@ class PathRecovery:
         self._collapsed = False
 
     def on_pto(self) -> None:
-        """A PTO passed without an answer."""
         self.pto_count += 1
         self.ecn.advance(EcnInput.STOP if self.pto_count == 1 else EcnInput.DOUBT)
 

@@ -41,8 +41,6 @@ class _Planned:
 
 
 class Coalescer:
-    """Makes datagrams out of packets of several spaces."""
-
     def __init__(self, parts: Components, outgoing: Outgoing, establishment: Establishment) -> None:
         self._out = outgoing
         self._establishment = establishment

@@ -38,8 +38,6 @@ class Batch:
 
 
 class Outgoing:
-    """Frames in the order of their urgency, and the ledger of what went out."""
-
     def __init__(self, parts: Components) -> None:
         self._facts = parts.facts
         self._handshake = parts.handshake

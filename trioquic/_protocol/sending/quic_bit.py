@@ -11,8 +11,6 @@ _AT_ONCE: Final = 64
 
 
 class QuicBit:
-    """The bits of the packets to come."""
-
     def __init__(self, facts: ConnectionFacts, rng: Callable[[int], bytes]) -> None:
         self._facts = facts
         self._rng = rng

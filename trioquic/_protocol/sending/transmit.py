@@ -25,8 +25,6 @@ _MOST_BYTES: Final = 65_000
 
 
 class Transmitter:
-    """Chooses what goes out on which path, seals it, and enters it into the ledger."""
-
     def __init__(self, parts: Components, outgoing: Outgoing, establishment: Establishment) -> None:
         self._out = outgoing
         self._coalescer = Coalescer(parts, outgoing, establishment)

@@ -15,8 +15,6 @@ _NOTHING: Final[deque[tuple[int, int]]] = deque(maxlen=0)
 
 
 class ControlQueue:
-    """Frames that are due, first come first served."""
-
     def __init__(self) -> None:
         self._queue = _NOTHING
         self._due: set[tuple[int, int]] = set()
@@ -25,7 +23,6 @@ class ControlQueue:
         return len(self._queue)
 
     def add(self, kind: int, stream_id: int = CONNECTION) -> None:
-        """A frame of this kind is due."""
         entry = (kind, stream_id)
         if entry not in self._due:
             self._due.add(entry)
@@ -38,7 +35,6 @@ class ControlQueue:
         return self._queue[0]
 
     def pop(self) -> None:
-        """Remove the first entry."""
         self._due.discard(self._queue.popleft())
         if not self._queue:
             self._queue = _NOTHING

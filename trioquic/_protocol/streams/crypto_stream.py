@@ -35,8 +35,6 @@ class CryptoToken(Token):
 
 
 class CryptoStream:
-    """Handshake bytes in and out at one encryption level."""
-
     def __init__(self) -> None:
         self._received = Reassembly()
         self._sending = SendBuffer()
@@ -81,7 +79,6 @@ class CryptoStream:
         return self._received.take(LIMIT)
 
     def write(self, data: bytes) -> None:
-        """Bytes for the peer."""
         self._sending.write(data)
 
     def has_pending(self) -> bool:

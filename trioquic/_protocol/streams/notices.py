@@ -13,11 +13,9 @@ class Notices:
         self._available: dict[bool, None] = {}
 
     def opened(self, stream_id: int) -> None:
-        """The peer opened a stream."""
         self._opened.append(stream_id)
 
     def available(self, bidirectional: bool) -> None:
-        """More streams may be opened."""
         self._available[bidirectional] = None
 
     def poll(self) -> list[Event]:

@@ -29,8 +29,6 @@ MANY: Final = 4096
 
 
 class Reassembly:
-    """Bytes received, in order as far as possible."""
-
     __slots__ = (
         "_head",
         "_look_at",

@@ -49,8 +49,6 @@ RECEIVE_TABLE: Final[dict[tuple[ReceiveState, ReceiveInput], ReceiveState]] = {
 
 
 class ReceivingPart:
-    """State and data of one receiving direction."""
-
     __slots__ = ("data", "final_size", "reset_code", "state", "stop_code", "window")
 
     def __init__(self, window: int, maximum: int) -> None:

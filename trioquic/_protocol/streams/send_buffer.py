@@ -20,8 +20,6 @@ MIN_PIECE: Final = 32
 
 
 class SendBuffer:
-    """Bytes written and not yet acknowledged."""
-
     __slots__ = ("_acked", "_chunks", "_starts", "base", "end", "lost", "sent")
 
     def __init__(self) -> None:

@@ -56,8 +56,6 @@ SEND_TABLE: Final[dict[tuple[SendState, SendInput], SendState]] = {
 
 
 class SendingPart:
-    """State and data of one sending direction."""
-
     __slots__ = (
         "blocked_at",
         "buffer",

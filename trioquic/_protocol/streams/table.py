@@ -24,8 +24,6 @@ from .sending_part import SendingPart
 
 
 class StreamTable:
-    """Streams of a client's connection, by number."""
-
     def __init__(self, config: StreamConfig) -> None:
         self._notices = Notices()
         self._control = ControlQueue()
@@ -275,7 +273,6 @@ class StreamTable:
         return self._outbound.has_pending()
 
     def write_frames(self, builder: PacketBuilder) -> None:
-        """Fill the packet's room."""
         self._outbound.write_frames(builder)
 
     def _sender(self, stream_id: int) -> tuple[StreamParts | None, SendingPart | None]:

@@ -52,8 +52,6 @@ INPUTS: Final[dict[int, TlsInput]] = {
 
 
 class TlsClient:
-    """One handshake and what comes after it."""
-
     # mypyc wants to know: what only the handshake needs goes with it
     __deletable__ = ("_offer", "_schedule")
 

@@ -26,8 +26,6 @@ class TrafficSecret:
 
 
 class KeySchedule:
-    """Transcript and secrets of one handshake."""
-
     def __init__(self) -> None:
         self.algorithm: hashes.HashAlgorithm = hashes.SHA256()
         self.transcript = hashes.Hash(self.algorithm)
