@@ -14,8 +14,6 @@ from .machine import Label, advance
 
 
 class CoreState(Label):
-    """Where the connection is in its life."""
-
     HANDSHAKING = "handshaking"
     CONNECTED = "connected"
     CLOSING = "closing"
@@ -24,8 +22,6 @@ class CoreState(Label):
 
 
 class LifeInput(Label):
-    """What can happen to a connection."""
-
     COMPLETE = "the handshake is complete"
     CLOSE = "this side closes"
     PEER_CLOSE = "CONNECTION_CLOSE or a stateless reset came in"

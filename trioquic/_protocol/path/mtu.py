@@ -48,8 +48,6 @@ class MtuState(Label):
 
 
 class MtuInput(Label):
-    """What can happen to the search."""
-
     START = "there is data for larger datagrams"
     FINISH = "no size is left to try"
     RAISE = "600 s have passed"

@@ -31,8 +31,6 @@ class PreferredState(Label):
 
 
 class PreferredInput(Label):
-    """What can happen to it."""
-
     OFFER = "the server has one that may be used"
     IGNORE = "the server has one that is not used"
     PROBE = "a path to it is probed"

@@ -36,8 +36,6 @@ class PathValidation(Label):
 
 
 class ValidationInput(Label):
-    """What can happen to a path's validation."""
-
     PROBE = "a PATH_CHALLENGE is to be sent"
     ANSWER = "a PATH_RESPONSE matched"
     FAIL = "no answer was waited for any longer"
@@ -71,8 +69,6 @@ class PathRole(Label):
 
 
 class RoleInput(Label):
-    """What can happen to a path's role."""
-
     ACTIVATE = "the connection moves here"
     LEAVE = "the connection moves away"
     ABANDON = "given up"
@@ -95,8 +91,6 @@ class PathHealth(Label):
 
 
 class HealthInput(Label):
-    """What can happen to a path's health."""
-
     MISS = "a PTO without an answer, and nothing else came"
     DEGRADE = "several PTOs without an answer, or none to a challenge"
     ANSWER = "an answer after silence"

@@ -31,8 +31,6 @@ class EcnState(Label):
 
 
 class EcnInput(Label):
-    """What happens to the test."""
-
     STOP = "stop"
     DOUBT = "doubt"
     CONFIRM = "confirm"

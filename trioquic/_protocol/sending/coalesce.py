@@ -131,7 +131,6 @@ class Coalescer:
         expand: bool,
         now: float,
     ) -> Batch:
-        """Expand, seal and coalesce the packets of one datagram."""
         least = MINIMUM_DATAGRAM if expand else LEAST_DATAGRAM
         missing = least - sum([packet.size for packet in planned])
         last = planned[-1]

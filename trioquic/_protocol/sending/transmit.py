@@ -195,7 +195,6 @@ class Transmitter:
     def _alone(
         self, path: NetworkPath, connection_id: bytes, builder: PacketBuilder, now: float
     ) -> Batch:
-        """A padded datagram of its own."""
         packet = self._seal_short(path, connection_id, NUMBER_LENGTH, builder, True, now)
         datagram = protect_batch(self._keys().writer, [packet])
         return self._out.batch(path, datagram, len(datagram), 1)

@@ -284,7 +284,6 @@ class Outbound:
         return high
 
     def _write_control(self, builder: PacketBuilder) -> None:
-        """The frames that are due, as many as there is room for."""
         control = self._control
         while len(control):
             kind, number = control.first()

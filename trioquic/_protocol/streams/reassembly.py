@@ -152,7 +152,6 @@ class Reassembly:
         self.read = self.ready
 
     def _enqueue(self, data: bytes) -> None:
-        """Data in order."""
         queue = self._queue
         if len(data) >= TINY:
             queue.append(data)

@@ -29,8 +29,6 @@ class ReceiveState(Label):
 
 
 class ReceiveInput(Label):
-    """What moves a receiving part from state to state."""
-
     FIN = "a STREAM frame with FIN arrives"
     ALL_DATA = "every byte up to the final size has arrived"
     READ_ALL = "the application has read everything"

@@ -30,8 +30,6 @@ class SendState(Label):
 
 
 class SendInput(Label):
-    """What moves a sending part from state to state."""
-
     FRAME = "a STREAM frame is sent"
     FIN = "the FIN is sent"
     ALL_ACKED = "all data and the FIN are acknowledged"
