@@ -125,13 +125,11 @@ class Datagrams:
 
     def has_pending(self) -> bool:
         """Whether a datagram waits to be sent."""
-        return self._outgoing is not None and len(self._outgoing) > 0
+        return bool(self._outgoing)
 
     def write_frames(self, builder: PacketBuilder, full_room: int) -> None:
         """Add the datagrams that fit. `full_room` is what an empty packet of this path takes."""
         queue = self._outgoing
-        if queue is None:
-            return
         largest = self.largest(full_room)
         while queue:
             data, receipt = queue[0]
