@@ -41,7 +41,7 @@ def connected(streams: int) -> tuple[World, list[int]]:
     }
     config = StreamConfig(
         initial_max_data=LARGE,
-        initial_max_stream_data_bidi_local=LARGE,
+        initial_max_stream_data=LARGE,
         max_data_window=LARGE,
         max_stream_window=LARGE,
         send_buffer=LARGE,
