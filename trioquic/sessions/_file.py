@@ -35,7 +35,13 @@ _NOTHING: Final = TakenSession()
 
 T = TypeVar("T")
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+
+    def _lock(descriptor: int) -> bool:
+        """There is none."""
+        return True
+
+else:
     import fcntl
 
     def _lock(descriptor: int) -> bool:
@@ -82,7 +88,12 @@ class FileSessions:
             raise TypeError(f"path must be a path, not {type(path).__name__}")
         # A link stays a link, and the working directory may change.
         self._path = os.path.realpath(path)
-        self._limits = Limits(across_networks, per_server, most, token_lifetime)
+        self._limits = Limits(
+            across_networks=across_networks,
+            per_server=per_server,
+            most=most,
+            token_lifetime=token_lifetime,
+        )
         # for threads of this object; the lock beside the file is for everybody else
         self._mutex = threading.Lock()
         self._troubles: dict[str, str] = {}
