@@ -42,10 +42,12 @@ def test_loss_halves_once_a_window() -> None:
     sent = fill(sender)
     sender.now += 0.1
     sender.ack(sent[4])
+    assert sender.path.congestion.congestion_events == 1
     window = sender.path.congestion.window
     assert window == (12_000 + SIZE) // 2
     sender.ack(sent[9])
     assert sender.path.packets_lost == 7 - 1
+    assert sender.path.congestion.congestion_events == 1
     assert sender.path.congestion.window == window
 
 
@@ -71,7 +73,7 @@ def test_recovery_ends_with_a_packet_sent_in_it() -> None:
     again = fill(sender)
     sender.now += 0.1
     sender.ack(again[3])
-    assert sender.path.congestion.recovery_start == sender.now
+    assert sender.path.congestion.congestion_events == 2
 
 
 def test_avoidance_adds_one_datagram_a_window() -> None:
@@ -230,4 +232,4 @@ def test_discarded_packets_leave_the_window() -> None:
     sender.send(3, space=INITIAL)
     sender.detector.discard_space(INITIAL)
     assert sender.path.bytes_in_flight == 0
-    assert sender.path.congestion.recovery_start == float("-inf")
+    assert sender.path.congestion.congestion_events == 0

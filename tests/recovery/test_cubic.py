@@ -52,8 +52,10 @@ def test_beta() -> None:
     # once for all losses of one window
     cubic.on_congestion(SENT, SENT + 0.05)
     assert cubic.window == 700 * SIZE
+    assert cubic.congestion_events == 1
     cubic.on_congestion(SENT + 0.01, SENT + 0.1)
     assert cubic.window == 490 * SIZE
+    assert cubic.congestion_events == 2
 
 
 def test_nothing_sent_before_recovery_grows_the_window() -> None:

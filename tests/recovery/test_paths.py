@@ -41,7 +41,7 @@ def test_losses_of_one_path_leave_the_other_window_alone() -> None:
     before = sender.detector._paths[1].congestion.window
     sender.now += 0.05
     sender.ack(old[-1])
-    assert sender.detector._paths[0].congestion.recovery_start == sender.now
+    assert sender.detector._paths[0].congestion.congestion_events == 1
     assert sender.detector._paths[1].congestion.window == before
     assert sender.detector._paths[1].bytes_in_flight == 8 * SIZE
 
@@ -160,7 +160,7 @@ def test_reset_starts_anew_and_old_packets_feed_nothing() -> None:
     assert sender.path.bytes_in_flight == 0
     assert sender.path.packets_lost == 10
     assert sender.path.congestion.window == 12_000
-    assert sender.path.congestion.recovery_start == float("-inf")
+    assert sender.path.congestion.congestion_events == 0
     assert not sender.path.rtt.has_sample
     # what is sent from now on counts
     fresh = sender.send(10)

@@ -84,13 +84,16 @@ class Establishment:
         self._done = True
         self._parts.events.append(HandshakeConfirmed())
         if not self._parts.facts.confirmed:
-            self.confirm(now)
+            self._confirm(now)
 
-    def confirm(self, now: float) -> None:
-        """HANDSHAKE_DONE came, or the server has read a 1-RTT packet, which it does only when it
-        has our Finished (RFC 9001 sections 4.1.2 and 5.7). Some servers say the latter long before
-        they send HANDSHAKE_DONE, and answer Handshake packets no more. Nobody is told of it yet:
+    def on_one_rtt_acked(self, now: float) -> None:
+        """The server has read a 1-RTT packet, which it does only when it has our Finished, so that
+        the handshake is confirmed (RFC 9001 sections 4.1.2 and 5.7). Some servers say so long
+        before they send HANDSHAKE_DONE, and answer Handshake packets no more. Nobody is told yet:
         the connection IDs that a move takes come with HANDSHAKE_DONE."""
+        self._confirm(now)
+
+    def _confirm(self, now: float) -> None:
         self._parts.facts.on_confirmed()
         self._discard(HANDSHAKE)
         self._parts.paths.on_confirmed(self._path_id, now)

@@ -146,7 +146,7 @@ class Dispatcher:
         if news and space == APPLICATION and self._handshake.one_rtt is not None:
             sealed = self._handshake.one_rtt.on_acked(self._loss.largest_acked(space))
             if sealed and not self._facts.confirmed:
-                self._establishment.confirm(now)
+                self._establishment.on_one_rtt_acked(now)
         return pos
 
     def _other_untrusted(self, reader: Reader, space: int, path: NetworkPath, now: float) -> bool:

@@ -57,8 +57,12 @@ class Foreign(CongestionController):
         self._look()
 
     def on_congestion(self, time_sent: float, now: float) -> None:
+        """Pass it on. What the user's makes an event of shows in its window."""
+        before = self.window
         self._control.on_congestion(time_sent, now)
         self._look()
+        if self.window < before:
+            self.congestion_events += 1
 
     def on_persistent_congestion(self) -> None:
         self._control.on_persistent_congestion()

@@ -28,6 +28,7 @@ class CongestionController:
         self.max_datagram_size = max_datagram_size
         self.window = initial_window(max_datagram_size)
         self.threshold: int = UNLIMITED  # ssthresh
+        self.congestion_events = 0
         # a recovery period ends when a packet sent after its start is acknowledged (7.3.2);
         # comparing send times says the same without another state
         self.recovery_start = float("-inf")
@@ -58,6 +59,7 @@ class CongestionController:
         once for all losses of one window (7.3.2)."""
         if time_sent > self.recovery_start:
             self.recovery_start = now
+            self.congestion_events += 1
             self.threshold = max(self._reduced(), self._least())
             self.window = self.threshold
 

@@ -89,8 +89,8 @@ def verify_untrusted(
 
 def choose_scheme(key: PrivateKeyTypes, wanted: tuple[int, ...]) -> int | None:
     """The first scheme of the server's list that our key can sign with."""
-    usable = [scheme for scheme in wanted if scheme in HANDSHAKE_SCHEMES and _fits(scheme, key)]
-    return usable[0] if usable else None
+    usable = (scheme for scheme in wanted if scheme in HANDSHAKE_SCHEMES and _fits(scheme, key))
+    return next(usable, None)
 
 
 def sign(key: PrivateKeyTypes, scheme: int, transcript_hash: bytes) -> bytes:
