@@ -30,7 +30,7 @@ RUNTIME = {
     ),
 }
 PROTOCOL_FILES = {
-    "base": "errors machine range_set space token builder".split(),
+    "base": "errors machine range_set space statistics token builder".split(),
     "facts": ["facts"],
     "events": ["events"],
     "life": "lifetime datagrams number_space".split(),

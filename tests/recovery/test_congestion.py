@@ -184,7 +184,6 @@ def test_shorter_losses_are_not_persistent() -> None:
     outage(sender, 3 * sender.path.rtt.pto(0.025) * 0.8)
     assert sender.path.packets_lost == 9  # the tenth is not old enough yet
     assert sender.path.congestion.window > 2 * SIZE
-    assert sender.path.congestion.window > 2 * SIZE
 
 
 def test_an_acknowledged_packet_in_between_breaks_the_period() -> None:

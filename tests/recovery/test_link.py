@@ -23,8 +23,9 @@ def first_losses(congestion: str, queue: float) -> int:
         transfer.run(0.1)
         if transfer.path.congestion.congestion_events:
             break
+    # no persistent congestion, neither at once nor with what is lost in the same round
+    assert transfer.path.congestion.window > 2 * transfer.path.max_datagram_size
     transfer.run(RTT + queue)
-    # no persistent congestion
     assert transfer.path.congestion.window > 2 * transfer.path.max_datagram_size
     assert transfer.path.spurious_losses == 0
     return transfer.path.packets_lost

@@ -42,10 +42,12 @@ class Components:
         self.streams = StreamTable(config.streams)
         self.datagrams = Datagrams(config.datagrams, config.datagram_buffer, self.events)
         self.paths = PathTable(self.facts, config, self.ids, self.loss, rng, self.events)
-        self.watch = Watch(self.paths, config.degraded_after)
+        self.watch = Watch(self.facts, self.paths, config.degraded_after, self.events)
         self.liveness = Liveness()
-        self.prober = Prober(self.paths, self.watch)
-        self.mover = Mover(self.paths, self.prober, self.watch)
+        self.prober = Prober(
+            self.facts, self.paths, self.ids.peer, self.watch, self.loss, self.events
+        )
+        self.mover = Mover(self.facts, self.paths, self.prober, self.watch, self.loss, self.events)
         self.handshake = Handshake(
             config, self.spaces, self.ids.own.first, self.facts, rng, wall_time
         )

@@ -34,7 +34,10 @@ _LONGEST_TOKEN: Final = 1100
 
 
 class Handshake:
-    """Drives TLS, installs keys, authenticates the connection IDs. `own_id`: the first of ours."""
+    """Drives TLS, installs keys, authenticates the connection IDs. `own_id`: the first of ours.
+
+    It changes nothing but the packet-number spaces: what follows for others is in what its methods
+    return, and `establishment.py` applies it."""
 
     def __init__(
         self,

@@ -27,6 +27,10 @@ class AmplificationLimit:
         # when the connection moved here from a path that answered no more, or from none
         self._needed_since = -inf
 
+    def on_validated(self) -> None:
+        """The server has validated this address, or begun to."""
+        self.validated = True
+
     def on_moved_from_silence(self, now: float) -> None:
         """The connection moved here, and what was under way elsewhere is lost."""
         self._needed_since = now

@@ -56,6 +56,14 @@ class PathLife:
         self.validation = advance(VALIDATION, self.validation, event)
         self._tell(old, event)
 
+    def on_shown(self, now: float) -> None:
+        """The server has shown that it receives what is sent here."""
+        self.validated_at = now
+
+    def on_heard(self, now: float) -> None:
+        """An authentic packet came in here."""
+        self.heard_at = now
+
     def on_activated(self, now: float) -> None:
         self.activated_at = now
         self.on_role(RoleInput.ACTIVATE)

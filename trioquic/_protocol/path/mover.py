@@ -6,8 +6,9 @@ since the connection was last on it. What was under way where nothing answers is
 
 from math import inf
 
-from ..events import Migrated
-from ..facts import NO_PATH
+from ..events import Event, Migrated
+from ..facts import NO_PATH, ConnectionFacts
+from ..recovery.loss import LossDetector
 from .path import NetworkPath
 from .prober import Prober
 from .state import HealthInput, PathHealth, PathValidation, RoleInput, ValidationInput
@@ -16,13 +17,21 @@ from .watch import Watch
 
 
 class Mover:
-    def __init__(self, paths: PathTable, prober: Prober, watch: Watch) -> None:
-        self._facts = paths.facts
+    def __init__(
+        self,
+        facts: ConnectionFacts,
+        paths: PathTable,
+        prober: Prober,
+        watch: Watch,
+        loss: LossDetector,
+        events: list[Event],
+    ) -> None:
+        self._facts = facts
         self._paths = paths
         self._prober = prober
         self._watch = watch
-        self._loss = paths.loss
-        self._events = paths.events
+        self._loss = loss
+        self._events = events
 
     def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
         """The connection moves to this path (section 9.2), also before it is validated if that is
@@ -59,8 +68,7 @@ class Mover:
         path.recovery.on_answer()
 
     def _leave(self, old: NetworkPath, now: float) -> None:
-        # what was probed until now says nothing about a return
-        old.probed_rtt = -1.0
+        old.forget_probes()
         life = old.life
         silent = life.health is PathHealth.DEGRADED or old.recovery.pto_count > 0
         if silent:

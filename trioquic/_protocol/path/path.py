@@ -111,17 +111,25 @@ class NetworkPath:
         if number > self.largest_received:
             self.largest_received = number
 
+    def on_undecryptable(self) -> None:
+        """Something came in that nobody we talk to has sealed."""
+        self.stranger = True
+
     def on_challenge_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE came in here: the response goes out here, once (section 8.2.2)."""
         self.responses.add_untrusted(data)
-        self.amplification.validated = True
+        self.amplification.on_validated()
 
     def on_answered(self, rtt: float, now: float) -> None:
         """A challenge of this path was answered, after so many seconds."""
         self.attempt.stop()
-        self.life.validated_at = now
+        self.life.on_shown(now)
         self.validations += 1
         self.probed_rtt = rtt
+
+    def forget_probes(self) -> None:
+        """The connection leaves: what was probed until now says nothing about its return."""
+        self.probed_rtt = -1.0
 
     def limits_server(self, now: float) -> bool:
         """Whether what goes out here is padded, so that the server can answer."""

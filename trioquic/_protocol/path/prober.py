@@ -6,7 +6,10 @@ does not answer fails alone.
 
 from math import inf
 
-from ..events import PathValidated, ValidationFailed
+from ..cid.peer import PeerIds
+from ..events import Event, PathValidated, ValidationFailed
+from ..facts import ConnectionFacts
+from ..recovery.loss import LossDetector
 from .attempt import INITIAL_PTO
 from .path import NetworkPath
 from .refusal import PathRefusedError, Refusal
@@ -16,13 +19,21 @@ from .watch import Watch
 
 
 class Prober:
-    def __init__(self, paths: PathTable, watch: Watch) -> None:
-        self._facts = paths.facts
+    def __init__(
+        self,
+        facts: ConnectionFacts,
+        paths: PathTable,
+        peer_ids: PeerIds,
+        watch: Watch,
+        loss: LossDetector,
+        events: list[Event],
+    ) -> None:
+        self._facts = facts
         self._paths = paths
-        self._peer_ids = paths.ids.peer
+        self._peer_ids = peer_ids
         self._watch = watch
-        self._loss = paths.loss
-        self._events = paths.events
+        self._loss = loss
+        self._events = events
         self.unmatched_responses = 0
 
     def validate(self, path_id: int, now: float) -> None:

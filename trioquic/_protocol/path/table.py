@@ -37,12 +37,12 @@ class PathTable:
         rng: Callable[[int], bytes],
         events: list[Event],
     ) -> None:
-        self.facts = facts
+        self._facts = facts
         self._spin_bit = config.spin_bit
-        self.ids = ids
-        self.loss = loss
+        self._ids = ids
+        self._loss = loss
         self._rng = rng
-        self.events = events
+        self._events = events
         self.preferred = PreferredAddress(config.use_preferred_address, events)
         self.rules = PathRules(facts, ids, self.preferred)
         self._next_id = 0
@@ -73,14 +73,14 @@ class PathTable:
 
     def active_path(self) -> NetworkPath | None:
         """The path that carries the connection, None while there is none."""
-        return self._live.get(self.facts.active_path)
+        return self._live.get(self._facts.active_path)
 
     def view(self, path_id: int) -> PathView:
         """A snapshot of a path; of an abandoned one its last, as long as it is remembered."""
         path = self._live.get(path_id)
         if path is None:
             return self._abandoned[path_id]
-        return view_of(path, has_id=self.ids.peer.for_path(path_id) is not None)
+        return view_of(path, has_id=self._ids.peer.for_path(path_id) is not None)
 
     def ids_with_remote(self, remote: Address) -> list[int]:
         """Numbers of the paths to one server address."""
@@ -96,8 +96,8 @@ class PathTable:
         path = self._create(local, remote, interface_mtu)
         path.life.on_activated(now)
         # section 8.1: the handshake validates the client's address
-        path.amplification.validated = True
-        self.facts.on_active_path(path.path_id)
+        path.amplification.on_validated()
+        self._facts.on_active_path(path.path_id)
         return path
 
     def add(self, local: Address | None, remote: Address, interface_mtu: int) -> int:
@@ -105,21 +105,21 @@ class PathTable:
         self.rules.check_new_path(local, remote)
         if len(self._live) >= MOST_PATHS:
             raise PathRefusedError(Refusal.TOO_MANY_PATHS)
-        if not self.ids.peer.bind(self._next_id):
+        if not self._ids.peer.bind(self._next_id):
             raise PathRefusedError(Refusal.NO_SPARE_ID)
         return self._create(local, remote, interface_mtu).path_id
 
     def _create(self, local: Address | None, remote: Address, interface_mtu: int) -> NetworkPath:
         path_id = self._next_id
         self._next_id += 1
-        search = MtuSearch(":" in remote[0], interface_mtu, self.facts.largest_datagram)
-        recovery = self.loss.add_path(path_id)
-        life = PathLife(path_id, self.facts)
+        search = MtuSearch(":" in remote[0], interface_mtu, self._facts.largest_datagram)
+        recovery = self._loss.add_path(path_id)
+        life = PathLife(path_id, self._facts)
         path = NetworkPath(life, (local, remote), recovery, search, self._rng, self._spin_bit)
         self._live[path_id] = path
-        if self.facts.observer is not None:
-            peer_id = self.ids.peer.for_path(path_id) or b""
-            self.facts.observer.path_added(path_id, local, remote, peer_id)
+        if self._facts.observer is not None:
+            peer_id = self._ids.peer.for_path(path_id) or b""
+            self._facts.observer.path_added(path_id, local, remote, peer_id)
         return path
 
     def abandon(self, path_id: int, now: float) -> None:
@@ -133,11 +133,11 @@ class PathTable:
         self._abandoned[path_id] = view_of(path, has_id=False)
         while len(self._abandoned) > _REMEMBERED:
             del self._abandoned[next(iter(self._abandoned))]
-        if self.facts.active_path == path_id:
-            self.facts.on_active_path(NO_PATH)
-        self.loss.remove_path(path_id, now)
-        self.ids.peer.release(path_id)
-        self.ids.own.on_path_gone(path_id)
+        if self._facts.active_path == path_id:
+            self._facts.on_active_path(NO_PATH)
+        self._loss.remove_path(path_id, now)
+        self._ids.peer.release(path_id)
+        self._ids.own.on_path_gone(path_id)
 
     def on_probe_over(self, path: NetworkPath) -> None:
         """A path was probed in vain, or is gone."""
@@ -148,14 +148,14 @@ class PathTable:
     def on_complete(self) -> None:
         """The server has said how large its datagrams may be."""
         for path in self._live.values():
-            path.search.restrict(self.facts.largest_datagram)
+            path.search.restrict(self._facts.largest_datagram)
 
     def on_confirmed(self, path_id: int, now: float) -> None:
         """The handshake, which was made on this path, is confirmed."""
         path = self._live.get(path_id)
         if path is not None:
-            path.life.validated_at = now
-        peer = self.facts.peer
+            path.life.on_shown(now)
+        peer = self._facts.peer
         offer = None if peer is None else peer.preferred_address
         own = None if path is None else path.local
         self.preferred.on_confirmed(offer, self.rules.handshake_remote, own)
@@ -164,8 +164,8 @@ class PathTable:
         """What came in on a path cannot be opened. On one in doubt it may be the answer of somebody
         who does not know the connection, such as another worker of the server."""
         if path.life.doubtful and not path.stranger:
-            path.stranger = True
-            self.events.append(PathMisled(path_id=path.path_id))
+            path.on_undecryptable()
+            self._events.append(PathMisled(path_id=path.path_id))
 
     def on_reset(self, path_ids: list[int], now: float) -> bool:
         """A stateless reset for the IDs of these paths (section 10.3.1). False: it ends more.
@@ -177,23 +177,23 @@ class PathTable:
         there are as many as there are IDs, so a server that really forgot is soon believed."""
         for path_id in path_ids:
             path = self._live.get(path_id)
-            if path_id == self.facts.active_path and path is not None and not path.life.doubtful:
+            if path_id == self._facts.active_path and path is not None and not path.life.doubtful:
                 return False
-        if self.ids.peer.spare == 0 and len(self._live) <= len(path_ids):
+        if self._ids.peer.spare == 0 and len(self._live) <= len(path_ids):
             return False
         for path_id in path_ids:
             self.abandon(path_id, now)
-            self.events.append(PathReset(path_id=path_id))
+            self._events.append(PathReset(path_id=path_id))
         return True
 
     def on_new_connection_id_untrusted(self, frame: NewConnectionId) -> None:
         """A new ID may make a path possible that was refused before."""
-        peer_ids = self.ids.peer
+        peer_ids = self._ids.peer
         before = peer_ids.spare
         in_use = [peer_ids.for_path(path_id) for path_id in self._live]
-        peer_ids.on_new_connection_id_untrusted(frame, self.facts.active_path)
+        peer_ids.on_new_connection_id_untrusted(frame, self._facts.active_path)
         for path, old in zip(self._live.values(), in_use, strict=True):
             if peer_ids.for_path(path.path_id) != old:
                 path.spin.on_new_id()
         if peer_ids.spare > before:
-            self.events.append(ConnectionIdsAvailable(spare=peer_ids.spare))
+            self._events.append(ConnectionIdsAvailable(spare=peer_ids.spare))

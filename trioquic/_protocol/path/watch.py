@@ -8,7 +8,8 @@ degraded when several have (RFC 9002 section 6.2). `silence.py` asks the same of
 from math import inf
 from typing import Final
 
-from ..events import PathDegraded, PathRecovered, PathSilent, ServerMoved
+from ..events import Event, PathDegraded, PathRecovered, PathSilent, ServerMoved
+from ..facts import ConnectionFacts
 from .announcements import Announcements
 from .drift import Drift
 from .path import NetworkPath
@@ -23,18 +24,20 @@ _SHORTEST_SILENCE: Final = 0.05
 class Watch:
     """`degraded_after`: PTOs in a row without an answer."""
 
-    def __init__(self, paths: PathTable, degraded_after: int) -> None:
-        self._facts = paths.facts
+    def __init__(
+        self, facts: ConnectionFacts, paths: PathTable, degraded_after: int, events: list[Event]
+    ) -> None:
+        self._facts = facts
         self._paths = paths
         self._degraded_after = degraded_after
-        self._events = paths.events
+        self._events = events
         self.announcements = Announcements()
         self.drift = Drift()
-        self.silence = Silence(paths.events)
+        self.silence = Silence(events)
 
     def on_heard(self, path: NetworkPath, now: float) -> None:
         """Authentic packets came in on a path."""
-        path.life.heard_at = now
+        path.life.on_heard(now)
         active = self._paths.active_path()
         self.silence.on_heard(now, active is not None and active.recovery.awaits_acks)
         if path is active:

@@ -57,8 +57,8 @@ class Inventory:
 
     def __init__(self, config: StreamConfig, control: ControlQueue, notices: Notices) -> None:
         self._config = config
-        self.control = control
-        self.notices = notices
+        self._control = control
+        self._notices = notices
         self.streams: dict[int, StreamParts] = {}
         self._opened = [0, 0]  # how many we opened
         self._may_open = [0, 0]  # how many the peer lets us open in all
@@ -129,7 +129,7 @@ class Inventory:
         kind = 0 if bidirectional else 1
         if count > self._may_open[kind]:
             self._may_open[kind] = count
-            self.notices.available(bidirectional)
+            self._notices.available(bidirectional)
 
     def blocked_limit(self, kind: int) -> int:
         """What STREAMS_BLOCKED is to say; -1 when we are not blocked any more."""
@@ -199,7 +199,7 @@ class Inventory:
         limit = self._may_open[kind]
         if self._blocked_at[kind] != limit:
             self._blocked_at[kind] = limit
-            self.control.add(STREAMS_BLOCKED_BIDI + kind)
+            self._control.add(STREAMS_BLOCKED_BIDI + kind)
 
     def _create(self, number: int) -> StreamParts:
         config = self._config
@@ -219,7 +219,7 @@ class Inventory:
         for position in range(self._peer_opened[kind], index + 1):
             number = position << 2 | kind << 1 | PEER_BIT
             self._create(number)
-            self.notices.opened(number)
+            self._notices.opened(number)
         self._peer_opened[kind] = index + 1
         self._offer_streams(kind)
 
@@ -231,7 +231,7 @@ class Inventory:
         left = self._peer_may_open[kind] - self._peer_opened[kind]
         if limit > self._peer_may_open[kind] and left * 2 <= initial:
             self._peer_may_open[kind] = limit
-            self.control.add(MAX_STREAMS_BIDI + kind)
+            self._control.add(MAX_STREAMS_BIDI + kind)
 
     def _remember_codes(self, stream: StreamParts) -> None:
         reset = stream.receive.reset_code if stream.receive is not None else None

@@ -11,8 +11,10 @@ from ..builder import PacketBuilder
 from ..token import Token
 from ..wire import frames
 from ..wire.varint import varint_size
+from .control import ControlQueue
 from .flow import ReceiveWindow, SendCredit
 from .inventory import Inventory, StreamParts
+from .notices import Notices
 from .scheduler import NOTHING, Scheduler
 from .send_buffer import MIN_PIECE
 from .sending_part import SendState
@@ -61,10 +63,17 @@ class ControlToken(Token):
 class Outbound:
     """Frames out. `refresh` is to be called for a stream whose sending part has changed."""
 
-    def __init__(self, inventory: Inventory, window: ReceiveWindow, credit: SendCredit) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        control: ControlQueue,
+        notices: Notices,
+        window: ReceiveWindow,
+        credit: SendCredit,
+    ) -> None:
         self._inventory = inventory
-        self._control = inventory.control
-        self._notices = inventory.notices
+        self._control = control
+        self._notices = notices
         self._window = window
         self._credit = credit
         self._free = Scheduler()

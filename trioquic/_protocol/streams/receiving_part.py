@@ -121,6 +121,10 @@ class ReceivingPart:
             self.reset_code = code
         return growth
 
+    def stop(self, code: int) -> None:
+        """The application wants no more of it."""
+        self.stop_code = code
+
     def abandon(self) -> int:
         """Drop the data that was not read. Returns how much credit of the connection it held."""
         self.data.discard()

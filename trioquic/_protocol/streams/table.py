@@ -31,7 +31,9 @@ class StreamTable:
         self._credit = SendCredit()
         self._inventory = Inventory(config, self._control, self._notices)
         self._streams = self._inventory.streams
-        self._outbound = Outbound(self._inventory, self._window, self._credit)
+        self._outbound = Outbound(
+            self._inventory, self._control, self._notices, self._window, self._credit
+        )
 
     def apply_peer_limits(self, parameters: TransportParameters) -> None:
         """The peer's transport parameters, once they are authenticated (section 7.4)."""
@@ -85,7 +87,7 @@ class StreamTable:
         stream, part = self._receiver(stream_id)
         if stream is None or part is None or part.stop_code is not None:
             return
-        part.stop_code = code
+        part.stop(code)
         part.note_end_seen()
         self._release(part.abandon())
         self._control.add(frames.STOP_SENDING, stream_id)

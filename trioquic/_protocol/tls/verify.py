@@ -12,7 +12,7 @@ import functools
 import hmac
 import ipaddress
 import warnings
-from typing import Final
+from typing import Final, TypeAlias
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -52,11 +52,11 @@ MAX_NAMES_SHOWN: Final = 8
 _MOST_SUBJECTS: Final = 64
 
 
-class Verification:
-    """Decides whether the owner of a certificate may be the server."""
+class NoVerification:
+    """Any certificate will do: for tests, and for callers who know the server by other means."""
 
     def check_server_name(self, server_name: str | None) -> None:
-        """ValueError when no certificate can be verified for this name."""
+        """None is needed."""
 
     def check_untrusted(
         self,
@@ -65,20 +65,19 @@ class Verification:
         server_name: str | None,
         when: datetime.datetime,
     ) -> None:
-        """A BadPacketError with TLS's alert if it may not."""
+        return
 
 
-class NoVerification(Verification):
-    """Any certificate will do: for tests, and for callers who know the server by other means."""
-
-
-class FingerprintVerification(Verification):
+class FingerprintVerification:
     """Exactly one certificate, whatever its name, dates and issuer."""
 
     def __init__(self, sha256: bytes) -> None:
         if len(sha256) != FINGERPRINT_SIZE:
             raise ValueError(f"a SHA-256 fingerprint has 32 bytes, not {len(sha256)}")
         self.sha256 = sha256
+
+    def check_server_name(self, server_name: str | None) -> None:
+        """None is needed."""
 
     def check_untrusted(
         self,
@@ -94,7 +93,7 @@ class FingerprintVerification(Verification):
             )
 
 
-class CaVerification(Verification):
+class CaVerification:
     """A chain to one of `roots`, for the server's name, now. Building one for the public roots is
     expensive; it can be shared by any number of connections."""
 
@@ -106,6 +105,7 @@ class CaVerification(Verification):
         self.strict = strict
 
     def check_server_name(self, server_name: str | None) -> None:
+        """ValueError when no certificate can be verified for this name."""
         if server_name is None:
             raise ValueError("a server name is needed to verify the server's certificate")
         try:
@@ -202,6 +202,10 @@ class CaVerification(Verification):
                     continue
                 return True
         return False
+
+
+Verification: TypeAlias = NoVerification | FingerprintVerification | CaVerification
+"""Decides whether the owner of a certificate may be the server."""
 
 
 def names_server(verification: Verification, certificate: bytes, server_name: str) -> bool:

@@ -7,7 +7,6 @@ allows, with kind -1. A BadPacketError from here means that the rest of the data
 without a word: nothing has been authenticated yet.
 """
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import PROTOCOL_VIOLATION
@@ -29,24 +28,26 @@ _LONG_FORM: Final = 0x80
 QUIC_BIT: Final = 0x40
 
 
-@dataclass(slots=True, eq=False)
 class LongHeader:
     """One long-header packet in a datagram, from `start` to `end`."""
 
-    kind: int
-    version: int
-    dcid: bytes
-    scid: bytes
-    start: int
-    end: int
-    # where the protected packet number begins; 0 when the packet has none
-    pn_offset: int = 0
-    # of an Initial or a Retry
-    token: bytes = field(default=b"", repr=False)
-    # of a Version Negotiation packet
-    versions: tuple[int, ...] = ()
-    # of a Retry: its last 16 bytes
-    integrity_tag: bytes = b""
+    def __init__(
+        self, kind: int, version: int, dcid: bytes, scid: bytes, start: int, end: int
+    ) -> None:
+        self.kind = kind
+        self.version = version
+        self.dcid = dcid
+        self.scid = scid
+        self.start = start
+        self.end = end
+        # where the protected packet number begins; 0 when the packet has none
+        self.pn_offset = 0
+        # of an Initial or a Retry
+        self.token = b""
+        # of a Version Negotiation packet
+        self.versions: tuple[int, ...] = ()
+        # of a Retry: its last 16 bytes
+        self.integrity_tag = b""
 
 
 def parse_long_header_untrusted(datagram: bytes, start: int) -> LongHeader:
