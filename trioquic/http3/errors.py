@@ -57,19 +57,22 @@ class StatusError(HTTP3Error):
         self.url = url
 
 
-class _CodedError(HTTP3Error):
+class HTTP3ConnectionError(HTTP3Error):
+    """The server broke HTTP/3, and this side closed the connection with `code` for it."""
+
     def __init__(self, reason: str, *, code: int) -> None:
         super().__init__(f"{code_name(code)}: {reason}")
         self.code = code
         self.reason = reason
 
 
-class HTTP3ConnectionError(_CodedError):
-    """The server broke HTTP/3, and this side closed the connection with `code` for it."""
-
-
-class HTTP3StreamError(_CodedError):
+class HTTP3StreamError(HTTP3Error):
     """One request failed with `code`; the connection goes on."""
+
+    def __init__(self, reason: str, *, code: int) -> None:
+        super().__init__(f"{code_name(code)}: {reason}")
+        self.code = code
+        self.reason = reason
 
 
 class RequestRejectedError(HTTP3StreamError):
