@@ -41,7 +41,7 @@ ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 # HTTP client, on which the transport for httpx and the command line stand.
 SEAMS = frozenset(
     f"trioquic.http3.{name}"
-    for name in "client exchange failure fields response timeouts url".split()
+    for name in "blocks client exchange failure fields response timeouts url".split()
 )
 
 # The standard library's pure parts: no clock, no randomness, no I/O.

@@ -243,7 +243,7 @@ class Transfer:
         the server is not heard, and there is another connection."""
         if self._sink.size and self._etag is None:
             return await response.receive_some()
-        with connection.pooled.while_best.entered():
+        with connection.pooled.while_best():
             return await response.receive_some()
         self._connections.leave(connection)
         raise _LeftError

@@ -11,12 +11,12 @@ from typing import Final, Protocol
 import trio
 
 from .. import Connection, ConnectionLostError, HandshakeError
+from .blocks import Blocks
 from .errors import ErrorCode, HTTP3ConnectionError, PeerError, rejection
 from .frames import encode_varint
 from .outbox import Outbox
 from .qpack import Decoder, Encoder
 from .settings import HTTP3Config, PeerSettings, encode_settings
-from .timeouts import Blocks
 
 # types of unidirectional streams (RFC 9114 section 6.2, RFC 9204 section 4.2)
 CONTROL_STREAM = 0x00

@@ -1,5 +1,4 @@
-"""How long a request waits for what; without limits, for whoever has cancel scopes. And blocks that
-are left when something happens that they do not wait for.
+"""How long a request waits for what; without limits, for whoever has cancel scopes.
 
 A timeout says how long the other side may take. A process that stood still (stopped, or kept by
 somebody's computation) has not listened meanwhile: what came is in its sockets' buffers, or the
@@ -7,8 +6,6 @@ network is another one now. Whoever finds a deadline long gone looks once more b
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,27 +39,3 @@ async def wait_until(event: trio.Event, deadline: float) -> bool:
         if event.is_set() or not stood_still(deadline):
             return event.is_set()
         deadline = trio.current_time() + max(0.0, seconds)
-
-
-class Blocks:
-    """Any number of blocks that are left together, or at once while something `is_over`."""
-
-    def __init__(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        self._is_over = is_over
-        self._scopes: set[trio.CancelScope] = set()
-
-    @contextmanager
-    def entered(self) -> Iterator[trio.CancelScope]:
-        with trio.CancelScope() as scope:
-            self._scopes.add(scope)
-            if self._is_over():
-                scope.cancel()
-            try:
-                yield scope
-            finally:
-                self._scopes.discard(scope)
-
-    def leave(self) -> None:
-        """Leave those that are entered now."""
-        for scope in self._scopes:
-            scope.cancel()

@@ -19,7 +19,7 @@ import httpx
 import trio
 
 from .. import TLSConfig
-from ..http3.timeouts import Blocks
+from ..http3.blocks import Blocks
 from ._failures import CLOSED
 from ._tcp import Backend
 from ._tunnels import Tunnels

@@ -11,7 +11,7 @@ are told, as they may have another way; when the server is heard again it is as 
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from enum import Enum
 from typing import Final
 
@@ -19,8 +19,8 @@ import trio
 
 from ... import Connection, HealthState, QuicError
 from ..._groups import hidden_nursery
+from ..blocks import Blocks
 from ..connection import HTTP3Connection
-from ..timeouts import Blocks
 from .discovery import Endpoint
 
 # So many requests wait for one attempt before another one is made; RFC 9114 section 6.1 asks
@@ -92,12 +92,9 @@ class PooledConnection:
         # nothing came for as long as a request was willing to wait
         self._void = False
         self._left = False
-        self.while_good: Blocks = Blocks(lambda: self.doubtful)
-        """Left when the connection is in doubt."""
-        self.while_doubtful: Blocks = Blocks(lambda: not self.doubtful)
-        """Left when it is in doubt no more, or over."""
-        self.while_best: Blocks = Blocks(lambda: self._left)
-        """Left when it is in doubt, and there is another one."""
+        self._while_good = Blocks()
+        self._while_doubtful = Blocks()
+        self._while_best = Blocks()
 
     def __repr__(self) -> str:
         state = "in doubt" if self.doubtful else self._state.value
@@ -128,7 +125,7 @@ class PooledConnection:
             self._step(Step.END)
             self.opened.set()
             self.settled.set()
-            self.while_doubtful.leave()
+            self._while_doubtful.leave()
             self._changed(self)
 
     async def _serve(self, http3: HTTP3Connection) -> None:
@@ -150,17 +147,29 @@ class PooledConnection:
         with suppress(QuicError, trio.ClosedResourceError):
             while True:
                 await quic.wait_unhealthy()
-                self.while_good.leave()
+                self._while_good.leave()
                 self._changed(self)
                 await quic.wait_healthy()
                 self._left = False
-                self.while_doubtful.leave()
+                self._while_doubtful.leave()
                 self._changed(self)
+
+    def while_good(self) -> AbstractContextManager[object]:
+        """Leave the block when the connection is in doubt."""
+        return self._while_good.entered(self.doubtful)
+
+    def while_doubtful(self) -> AbstractContextManager[object]:
+        """Leave it when the connection is in doubt no more, or over."""
+        return self._while_doubtful.entered(not self.doubtful)
+
+    def while_best(self) -> AbstractContextManager[object]:
+        """Leave it when the connection is in doubt, and there is another one."""
+        return self._while_best.entered(self._left)
 
     def leave(self) -> None:
         """There is another connection, and this one is not heard."""
         self._left = True
-        self.while_best.leave()
+        self._while_best.leave()
 
     def suspect(self) -> None:
         """Nothing has come in time: if nothing at all came, this connection is of no use, and ends

@@ -204,7 +204,7 @@ class Pool:
     async def _seek(self, silent: PooledConnection) -> None:
         patience, pause = _FIRST_PATIENCE, _FIRST_PAUSE
         other = None
-        with silent.while_doubtful.entered():
+        with silent.while_doubtful():
             while not self.closed and (other is None or not other.connected):
                 other = next(iter(self._usable(silent.endpoint)), None)
                 other = other or self._start(silent.endpoint, patience)

@@ -194,7 +194,7 @@ class HTTP3Route:
     def _while_heard(self, slot: PoolSlot, calm: bool) -> AbstractContextManager[object]:
         """Leave the block when nobody is heard on the connection, if there may be another one."""
         if calm and self._call.can_be_doubled:
-            return slot.connection.while_good.entered()
+            return slot.connection.while_good()
         return nullcontext()
 
     async def _open_exchange(self, place: Endpoint, slot: PoolSlot) -> Exchange:

@@ -1,0 +1,66 @@
+"""One connection of a client's pool, without a network below it."""
+
+import gc
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from trioquic.http3.client.connection import PooledConnection
+from trioquic.http3.client.discovery import Endpoint
+from trioquic.http3.url import Origin
+
+PLACE = Endpoint(
+    origin=Origin("example.org", 443), host="example.org", port=443, server_name="example.org"
+)
+
+
+def connection_of(changed: Callable[[PooledConnection], None]) -> PooledConnection:
+    return PooledConnection(PLACE, changed, early_data=False)
+
+
+class Carried:
+    """A QUIC connection, and HTTP/3 on it, to a server that allows streams whenever it is asked."""
+
+    handshake_complete = True
+
+    def __init__(self) -> None:
+        self.quic = self
+        self.closed = trio.Event()
+
+    async def wait_open_stream_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def wait_unhealthy(self) -> None:
+        await trio.sleep_forever()
+
+    async def wait_closed(self) -> None:
+        await self.closed.wait()
+
+    @asynccontextmanager
+    async def opened(self, connection: PooledConnection) -> AsyncIterator[Any]:
+        yield self
+
+
+async def test_one_that_is_dropped_is_freed_at_once() -> None:
+    """Without the garbage collector."""
+    gc.disable()
+    try:
+        connection = connection_of(lambda changed: None)
+        dropped = weakref.ref(connection)
+        with connection.while_good():
+            await trio.lowlevel.checkpoint()
+        del connection
+        assert dropped() is None
+
+        carried = Carried()
+        carried.closed.set()
+        connection = connection_of(lambda changed: None)
+        await connection.run(carried.opened)
+        dropped = weakref.ref(connection)
+        del connection
+        assert dropped() is None
+    finally:
+        gc.enable()
