@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from trioquic import InternalError, QuicError
 from trioquic.http3.client.connection import PooledConnection
 from trioquic.http3.client.discovery import Endpoint
 from trioquic.http3.url import Origin
@@ -64,3 +65,20 @@ async def test_one_that_is_dropped_is_freed_at_once() -> None:
         assert dropped() is None
     finally:
         gc.enable()
+
+
+async def test_what_the_pool_raises_is_not_taken_for_the_end_of_the_connection() -> None:
+    told: list[bool] = []
+
+    def changed(connection: PooledConnection) -> None:
+        # when it is ready, when there is room, and at its end
+        told.append(connection.over)
+        if len(told) == 2:
+            raise QuicError("of the pool")
+
+    connection = connection_of(changed)
+    connection.want_room()
+    with trio.fail_after(5):
+        await connection.run(Carried().opened)
+    assert isinstance(connection.error, InternalError)
+    assert told == [False, False, True]

@@ -136,12 +136,14 @@ class PooledConnection:
 
     async def _watch_room(self, quic: Connection) -> None:
         """The server's credit for streams comes whenever it likes."""
-        with suppress(QuicError, trio.ClosedResourceError):
-            while True:
-                await self._wanted.wait()
-                self._wanted = trio.Event()
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            try:
                 await quic.wait_open_stream_might_not_block()
-                self._changed(self)
+            except (QuicError, trio.ClosedResourceError):
+                return
+            self._changed(self)
 
     async def _watch_health(self, quic: Connection) -> None:
         with suppress(QuicError, trio.ClosedResourceError):
