@@ -1,7 +1,8 @@
 """TCP connections keep to the tunnels (VPNs) that the QUIC connections keep to.
 
-A host that was reached through a tunnel (`http3/client/tunnels.py`) is reached through tunnels
-only, also around HTTP/3.
+A way around HTTP/3 would follow the system's routes, which lead outside when a tunnel goes away.
+So a host that was reached through a tunnel (`http3/client/tunnels.py`) is reached through tunnels
+only, whichever way.
 
 TCP connections are made by `_tcp.py` over the routes that are found here, which are those of a QUIC
 connection: the system is asked about UDP to the same port, so a VPN that takes only UDP is kept to
