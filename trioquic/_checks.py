@@ -26,6 +26,7 @@ Row: TypeAlias = Callable[[str, object], object]
 LARGEST_VARINT: Final = (1 << 62) - 1
 # In milliseconds it still fits into a transport parameter.
 LONGEST: Final = 1e15
+_ENDS: Final = {-LARGEST_VARINT: "-(2**62 - 1)", LARGEST_VARINT: "2**62 - 1"}
 _METADATA: Final = "row"
 _rows: Final[dict[type, Mapping[str, Row]]] = {}
 _SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
@@ -89,8 +90,8 @@ def whole(least: int, most: int = LARGEST_VARINT, *, infinite: bool = False) -> 
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong_type(name, "an integer" + " or math.inf" * infinite, value)
         if not least <= value <= most:
-            highest = "2**62 - 1" if most == LARGEST_VARINT else most
-            raise ValueError(f"{name} must be from {least} to {highest}, not {_shown(value)}")
+            lowest, highest = _ENDS.get(least, least), _ENDS.get(most, most)
+            raise ValueError(f"{name} must be from {lowest} to {highest}, not {_shown(value)}")
         return value
 
     return row

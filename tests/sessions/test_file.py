@@ -18,9 +18,16 @@ from typing import Any
 import pytest
 import trio
 
-from trioquic.sessions import FileSessions, Resumption, SessionFileWarning, TakenSession
+from trioquic.sessions import (
+    AddressToken,
+    FileSessions,
+    Resumption,
+    SessionFileWarning,
+    TakenSession,
+)
 from trioquic.sessions import _file as file_module
-from trioquic.sessions._format import encode
+from trioquic.sessions import _format as format_module
+from trioquic.sessions._format import DamagedError, decode, encode
 from trioquic.sessions._shelf import Entry
 
 from .records import key, ticket, token
@@ -115,6 +122,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "no text": lambda content: content[:60] + b"\xff\xfe" + content[62:],
     "no entry": reseal(lambda entry: entry.clear()),
     "no number": reseal(lambda entry: entry.update(issued_at="now")),
+    "no float": reseal(lambda entry: entry.update(issued_at=10**400)),
     "infinity": reseal(lambda entry: entry.update(expires_at=float("inf"))),
     "no integer": reseal(lambda entry: entry.update(age_add=1.5)),
     "no flag": reseal(lambda entry: entry.update(early_data=1)),
@@ -135,6 +143,46 @@ async def test_a_damaged_file_is_reported_and_replaced(
     kept = ticket("new"), token("new")
     await store.keep(key(), kept)
     assert await FileSessions(path).take(key()) == kept
+
+
+async def test_a_whole_number_of_seconds_is_a_time(path: Path) -> None:
+    """JSON does not tell integers from floats, and other programs write either."""
+    kept = ticket(issued_at=1e9, expires_at=4e9)
+    sealed = encode([Entry(key(), kept), Entry(key(), token())])
+    change = reseal(lambda entry: entry.update(issued_at=10**9, expires_at=4 * 10**9))
+    [(_, read), _] = decode(change(sealed))
+    assert read == kept
+    assert isinstance(read, Resumption)
+    assert type(read.issued_at) is type(read.expires_at) is float
+    change = reseal(lambda entry: entry.update(received_at=10**9))
+    [(_, read)] = decode(change(encode([Entry(key(), token())])))
+    assert isinstance(read, AddressToken)
+    assert type(read.received_at) is float
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"port": 1 << 62}, f"port must be from -(2**62 - 1) to 2**62 - 1, not {1 << 62}"),
+        ({"age_add": "7"}, "age_add must be an integer, not str"),
+        ({"issued_at": None}, "issued_at must be a number of seconds, not NoneType"),
+        ({"secret": 7}, "secret must be a str, not int"),
+        ({"peer_certificates": [7]}, "each of peer_certificates must be a str, not int"),
+    ],
+)
+def test_damage_has_a_reason(change: dict[str, object], message: str) -> None:
+    content = reseal(lambda entry: entry.update(change))(encode([Entry(key(), ticket())]))
+    with pytest.raises(DamagedError) as told:
+        decode(content)
+    assert str(told.value) == f"is damaged: {message}"
+
+
+def test_a_bug_of_ours_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file would be replaced for it, and nobody would hear of the bug."""
+    content = encode([Entry(key(), ticket())])
+    monkeypatch.setattr(format_module, "SessionKey", lambda: None)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        decode(content)
 
 
 FOREIGN = {

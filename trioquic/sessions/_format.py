@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .. import _checks
 from .._protocol.tls.resumption import Resumption
@@ -27,9 +27,6 @@ _WHOLE: Final = re.compile(
     re.escape(f'{_HEAD}{VERSION}, "sha256": "'.encode()) + rb'([0-9a-f]{64})", "entries": (.*)\}\n',
     re.DOTALL,
 )
-_TEXT: Final = _checks.instance(str)
-_INTEGER: Final = _checks.whole(-_checks.LARGEST_VARINT)
-_SECONDS: Final = _checks.number(-_checks.LONGEST)
 
 
 class ForeignError(ValueError):
@@ -64,7 +61,7 @@ def decode(content: bytes) -> list[Entry]:
         if not isinstance(entries, list):
             raise ValueError("no list")
         return [_decode_entry(entry) for entry in entries]
-    except (TypeError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"is damaged: {error}") from error
 
 
@@ -95,8 +92,31 @@ def _decode_values(fields: dict[str, object], rows: dict[str, _checks.Row]) -> d
     return {name: read(name, fields.get(name)) for name, read in rows.items()}
 
 
+def _checked(row: _checks.Row) -> _checks.Row:
+    """What is of the wrong type is a wrong value here; any other TypeError is a bug of ours."""
+
+    def read(name: str, value: object) -> object:
+        try:
+            return row(name, value)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+    return read
+
+
+_text: Final = _checked(_checks.instance(str))
+_integer: Final = _checked(_checks.whole(-_checks.LARGEST_VARINT))
+_number: Final = _checked(_checks.number(-_checks.LONGEST))
+_flag: Final = _checked(_checks.flag)
+
+
+def _seconds(name: str, value: object) -> float:
+    # checked first: JSON has integers that are larger than any float
+    return float(cast(float, _number(name, value)))
+
+
 def _octets(name: str, value: object) -> bytes:
-    return base64.b64decode(str(_TEXT(name, value)), validate=True)
+    return base64.b64decode(cast(str, _text(name, value)), validate=True)
 
 
 def _octets_of_each(name: str, value: object) -> tuple[bytes, ...]:
@@ -106,23 +126,23 @@ def _octets_of_each(name: str, value: object) -> tuple[bytes, ...]:
 
 
 _KEY: Final[dict[str, _checks.Row]] = {
-    "server_name": _TEXT,
-    "port": _INTEGER,
-    "version": _INTEGER,
-    "network": _TEXT,
-    "trust": _TEXT,
+    "server_name": _text,
+    "port": _integer,
+    "version": _integer,
+    "network": _text,
+    "trust": _text,
 }
-_TOKEN: Final[dict[str, _checks.Row]] = {"token": _octets, "received_at": _SECONDS}
+_TOKEN: Final[dict[str, _checks.Row]] = {"token": _octets, "received_at": _seconds}
 _TICKET: Final[dict[str, _checks.Row]] = {
     "ticket": _octets,
     "secret": _octets,
-    "cipher_suite": _INTEGER,
-    "age_add": _INTEGER,
-    "issued_at": _SECONDS,
-    "expires_at": _SECONDS,
-    "alpn": _TEXT,
+    "cipher_suite": _integer,
+    "age_add": _integer,
+    "issued_at": _seconds,
+    "expires_at": _seconds,
+    "alpn": _text,
     "peer_certificates": _octets_of_each,
     "transport_parameters": _octets,
-    "early_data": _checks.flag,
-    "address": _TEXT,
+    "early_data": _flag,
+    "address": _text,
 }
