@@ -28,7 +28,12 @@ class MemorySessions:
         as many tokens, kept for one server name and port; `most`: records in all, up to 512; the
         oldest go. `token_lifetime`: after how many seconds a token is not worth trying any more;
         tickets say that themselves. ValueError and TypeError for what cannot be."""
-        self._limits = Limits(across_networks, per_server, most, token_lifetime)
+        self._limits = Limits(
+            across_networks=across_networks,
+            per_server=per_server,
+            most=most,
+            token_lifetime=token_lifetime,
+        )
         self._shelf = Shelf(self._limits)
 
     def __len__(self) -> int:

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the user of a store has chosen. ValueError and TypeError for what cannot be."""
 
