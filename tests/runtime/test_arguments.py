@@ -185,6 +185,7 @@ async def test_bad_files(target: socket.socket, tmp_path: Path, certs: Certifica
         ({"cipher_suites": []}, ValueError),
         ({"cipher_suites": ["TLS_RSA_WITH_RC4_128_MD5"]}, ValueError),
         ({"cipher_suites": "TLS_AES_128_GCM_SHA256"}, TypeError),
+        ({"cipher_suites": ["TLS_AES_128_GCM_SHA256"] * 2}, ValueError),
         ({"groups": ["x25519", "x25519"]}, ValueError),
         ({"groups": ["secp521r1"]}, ValueError),
     ],
