@@ -1,5 +1,7 @@
 """What the system's routes say about candidates: which there are, and in which order."""
 
+from dataclasses import replace
+
 import pytest
 
 from trioquic import Interface, InterfaceAddress, ManualNetworks, Route
@@ -105,6 +107,16 @@ def test_without_a_route_there_is_no_candidate() -> None:
     assert order(ETH, WIFI, routes=[]) == []
     (left,) = no_candidates([ETH, WIFI], [SERVER], routes=[route("wlan0", 100)])
     assert (left.interface, left.reason.value) == ("eth0", "no route")
+
+
+def test_an_interface_that_is_down_is_no_candidate() -> None:
+    """Not even where the system still has a route, as it has without a carrier."""
+    down, routes = replace(ETH, up=False), [route("eth0", 100, chosen=True), route("wlan0", 600)]
+    assert [p.interface for p in candidate_pairs([down, WIFI], [SERVER])] == ["wlan0"]
+    assert order(down, WIFI, routes=routes) == ["wlan0"]
+    assert order(down, routes=routes, only_interfaces=["eth0"], trusted=["eth0"]) == []
+    # it is no choice of anybody's that leaves it out
+    assert no_candidates([down], [SERVER], routes=routes) == ()
 
 
 @pytest.mark.parametrize("metric", [0, 50, 1024])
