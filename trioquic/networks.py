@@ -171,14 +171,17 @@ def with_borrowed(
     """The interfaces with the addresses that the system sends from there also where they are not
     their own: unnumbered links, as tunnels often are, borrow one of another interface (RFC 1812
     section 2.2.7)."""
+    borrowed: dict[str, dict[str, None]] = {}
+    for route in routes or ():
+        if route.source is not None:
+            borrowed.setdefault(route.interface, {})[route.source] = None
     result = []
     for interface in interfaces:
         own = {entry.address for entry in interface.addresses}
-        sources = dict.fromkeys(r.source for r in routes or () if r.interface == interface.name)
         added = tuple(
             InterfaceAddress(address=one, prefix_length=ipaddress.ip_address(one).max_prefixlen)
-            for one in sources
-            if one is not None and one not in own
+            for one in borrowed.get(interface.name, ())
+            if one not in own
         )
         result.append(
             replace(interface, addresses=interface.addresses + added) if added else interface
