@@ -223,7 +223,8 @@ def may_hear(asked: Sequence[PathInfo], active: PathInfo) -> PathInfo | None:
 
 
 def refuge(view: View, active: PathInfo, move_after: float) -> PathInfo | None:
-    """Where to go: to a path that has answered since, or after a while to one that did before."""
+    """Where to go: to a path that has answered since, or after a while to one that did before: with
+    a full window the server may answer no probe, but does when we move there (section 9.4)."""
     ready = [path for path in validated(view) if path.id != active.id]
     answered = [path for path in ready if path.proven_at >= active.silent_since]
     if not answered and active.unanswered_ptos < move_after:
