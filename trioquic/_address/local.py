@@ -13,7 +13,6 @@ from .address import Address, parse_address
 from .scope import may_be_deprecated
 
 InterfaceKind = Literal["ethernet", "wifi", "cellular", "loopback", "tunnel", "other"]
-"""What an interface is, as far as anybody can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
