@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import trio
 
 from trioquic import InternalError, QuicError
@@ -30,11 +31,15 @@ class Carried:
     def __init__(self) -> None:
         self.quic = self
         self.closed = trio.Event()
+        self.doubtful = trio.Event()
 
     async def wait_open_stream_might_not_block(self) -> None:
         await trio.lowlevel.checkpoint()
 
     async def wait_unhealthy(self) -> None:
+        await self.doubtful.wait()
+
+    async def wait_healthy(self) -> None:
         await trio.sleep_forever()
 
     async def wait_closed(self) -> None:
@@ -67,18 +72,23 @@ async def test_one_that_is_dropped_is_freed_at_once() -> None:
         gc.enable()
 
 
-async def test_what_the_pool_raises_is_not_taken_for_the_end_of_the_connection() -> None:
+@pytest.mark.parametrize("news", ["room", "doubt"])
+async def test_what_the_pool_raises_is_not_taken_for_the_end_of_the_connection(news: str) -> None:
     told: list[bool] = []
 
     def changed(connection: PooledConnection) -> None:
-        # when it is ready, when there is room, and at its end
+        # when it is ready, at the news, and at its end
         told.append(connection.over)
         if len(told) == 2:
             raise QuicError("of the pool")
 
     connection = connection_of(changed)
-    connection.want_room()
+    carried = Carried()
+    if news == "room":
+        connection.want_room()
+    else:
+        carried.doubtful.set()
     with trio.fail_after(5):
-        await connection.run(Carried().opened)
+        await connection.run(carried.opened)
     assert isinstance(connection.error, InternalError)
     assert told == [False, False, True]

@@ -10,8 +10,8 @@ are told, as they may have another way; when the server is heard again it is as 
 """
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from enum import Enum
 from typing import Final
 
@@ -139,22 +139,19 @@ class PooledConnection:
         while True:
             await self._wanted.wait()
             self._wanted = trio.Event()
-            try:
-                await quic.wait_open_stream_might_not_block()
-            except (QuicError, trio.ClosedResourceError):
+            if not await _came(quic.wait_open_stream_might_not_block):
                 return
             self._changed(self)
 
     async def _watch_health(self, quic: Connection) -> None:
-        with suppress(QuicError, trio.ClosedResourceError):
-            while True:
-                await quic.wait_unhealthy()
-                self._while_good.leave()
-                self._changed(self)
-                await quic.wait_healthy()
-                self._left = False
-                self._while_doubtful.leave()
-                self._changed(self)
+        while await _came(quic.wait_unhealthy):
+            self._while_good.leave()
+            self._changed(self)
+            if not await _came(quic.wait_healthy):
+                return
+            self._left = False
+            self._while_doubtful.leave()
+            self._changed(self)
 
     def while_good(self) -> AbstractContextManager[object]:
         """Leave the block when the connection is in doubt."""
@@ -267,3 +264,13 @@ class PooledConnection:
     def abort(self) -> None:
         """Close at once, with one datagram."""
         self._attempt.cancel()
+
+
+async def _came(wait: Callable[[], Awaitable[object]]) -> bool:
+    """Wait for it; False: the connection is over. What the pool does then may fail, too, and is no
+    matter of the connection."""
+    try:
+        await wait()
+    except (QuicError, trio.ClosedResourceError):
+        return False
+    return True
