@@ -8,6 +8,7 @@ import trio.testing
 
 import trioquic
 from trioquic._protocol.connection import ClientConnection
+from trioquic._runtime.opening import race
 
 from .world import dial, get, open_sockets, phone_world
 
@@ -255,4 +256,19 @@ async def test_a_bug_before_the_block(
             async with trio.open_nursery() as nursery:
                 await trioquic.connect(nursery, "198.51.100.1", 4433, alpn=["hq-interop"])
         assert caught.group_contains(trioquic.InternalError, depth=1)
+        assert open_sockets(world) == 0
+
+
+async def test_a_bug_before_the_first_attempt(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ways_to(*_: object) -> None:
+        raise PlantedError("a bug")
+
+    async with phone_world() as world:
+        monkeypatch.setattr(race, "ways_to", ways_to)
+        with pytest.raises(trioquic.InternalError, match="a bug in trioquic: Planted") as caught:
+            async with dial(world):
+                raise AssertionError("connected")
+        assert isinstance(caught.value.__cause__, ExceptionGroup)
         assert open_sockets(world) == 0

@@ -5,7 +5,7 @@
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -104,7 +104,7 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
         tell, outcome = trio.open_memory_channel[Connection | Exception](1)
         # `Nursery.start` would open a nursery more, to cancel the task when we are cancelled; this
         # one is cancelled with us.
-        nursery.start_soon(HappyEyeballs(plan, remotes, tell.send_nowait).run)
+        nursery.start_soon(_serve, plan, remotes, tell.send_nowait)
         conn = _connected(await outcome.receive())
         yield conn
         await conn.aclose()
@@ -151,13 +151,21 @@ async def connect(
     )
     remotes = await _find(plan)
     # An exception out of a task that has not started loses its cause, so failures are results.
-    return _connected(await nursery.start(_serve, plan, remotes))
+    return _connected(await nursery.start(_serve_there, plan, remotes))
+
+
+async def _serve_there(
+    plan: Plan, remotes: list[Remote], *, task_status: trio.TaskStatus[Connection | Exception]
+) -> None:
+    """`_serve` for a nursery of the application's."""
+    await _serve(plan, remotes, task_status.started)
 
 
 async def _serve(
-    plan: Plan, remotes: list[Remote], *, task_status: trio.TaskStatus[Connection | Exception]
+    plan: Plan, remotes: list[Remote], tell: Callable[[Connection | Exception], None]
 ) -> None:
-    await HappyEyeballs(plan, remotes, task_status.started).run()
+    """The whole race, in a task: what is wrong with it is no exception of the caller's block."""
+    await HappyEyeballs(plan, remotes, tell).run()
 
 
 def _connected(result: Connection | Exception) -> Connection:
