@@ -25,7 +25,7 @@ WRITERS = {
     "on_active_path": {"path/table.py", "path/mover.py"},
 }
 # Records: each argument is a field.
-RECORDS = {"CoreConfig", "TlsClientConfig", "SentPacket", "Plan"}
+RECORDS = {"CoreConfig", "TlsClientConfig", "SentPacket"}
 # Attributes of objects that are not the package's: exceptions say on their way which frame they
 # are about and what they come from, scopes of trio's are given deadlines, then those of ssl and
 # others.

@@ -19,7 +19,7 @@ from trioquic._protocol.wire.packets import (
     INITIAL_PACKET,
     encode_long_header,
 )
-from trioquic._runtime.opening.arguments import Plan
+from trioquic._runtime.opening.arguments import Plan, make_plan
 from trioquic._runtime.opening.ways import ways_to
 from trioquic._runtime.sockets.sockets import Remote
 
@@ -45,7 +45,7 @@ def plan_for(world: World, **more: object) -> Plan:
         "sessions": None,
         "early_data": False,
     }
-    return Plan(NAME, PORT, **{**arguments, **more})  # type: ignore[arg-type]
+    return make_plan(NAME, PORT, **{**arguments, **more})  # type: ignore[arg-type]
 
 
 def remotes(*addresses: str) -> list[Remote]:

@@ -7,6 +7,7 @@ is asked of it by binding a socket, in `opening.py`.
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import idna
@@ -16,7 +17,7 @@ from ..._application_code import guarded, guarded_congestion, guarded_store
 from ..._protocol.config import MOST_DATAGRAM, CoreConfig
 from ..._protocol.connection import ClientConnection
 from ..._protocol.streams.config import StreamConfig
-from ..._protocol.tls.config import is_address
+from ..._protocol.tls.config import TlsClientConfig, is_address
 from ...config import VERSIONS, TLSConfig, TransportConfig
 from ...networks import NetworkSource
 from ...policy import MigrationPolicy
@@ -30,58 +31,21 @@ _LONGEST_ALPN = 255  # RFC 7301 section 3.1
 _NO_ALPN = "alpn must name at least one application protocol, such as alpn=['h3']"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A wish for a connection: the arguments of `open_connection`."""
+    """A checked wish for a connection."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        *,
-        alpn: Sequence[str],
-        server_name: str | None,
-        tls: TLSConfig,
-        transport: TransportConfig,
-        migration: MigrationPolicy,
-        networks: NetworkSource | None,
-        interface: str | None,
-        local: str | None,
-        addresses: Sequence[str] | None,
-        sessions: SessionStore | None,
-        early_data: bool,
-    ) -> None:
-        """Check everything that can be checked without the network."""
-        _checks.instance(TLSConfig)("tls", tls)
-        _checks.instance(TransportConfig)("transport", transport)
-        _checks.instance(MigrationPolicy)("migration", migration)
-        _check_methods("networks", networks, NetworkSource)
-        _check_methods("sessions", sessions, SessionStore)
-        _checks.flag("early_data", early_data)
-        if early_data and sessions is None:
-            raise ValueError(
-                "early_data needs sessions, as it is sent with what an earlier one left"
-            )
-        _checks.check(PORT, "port", port)
-        check_local(interface, local)
-        only = migration.only_interfaces
-        if interface is not None and only and interface not in only:
-            raise ValueError(
-                f"interface {interface!r} is not among only_interfaces: {', '.join(only)}"
-            )
-        self.host = name = to_ascii("host", host)
-        if local is not None and is_address(name) and ip_version(name) != ip_version(local):
-            raise ValueError(f"local {local} and host {name} differ in IP version")
-        server = name if server_name is None else to_ascii("server_name", server_name)
-        self.port = port
-        self.tls = load_tls(tls, server, _check_alpn(alpn))
-        self.transport = transport
-        self.migration = migration
-        self.networks = guarded(system_networks() if networks is None else networks)
-        self.interface = interface
-        self.local = local
-        self.addresses = _check_addresses(addresses, local)
-        self.sessions = None if sessions is None else guarded_store(sessions)
-        self.early_data = early_data
+    host: str
+    port: int
+    tls: TlsClientConfig
+    transport: TransportConfig
+    migration: MigrationPolicy
+    networks: NetworkSource
+    interface: str | None
+    local: str | None
+    addresses: tuple[str, ...]
+    sessions: SessionStore | None
+    early_data: bool
 
     @property
     def named(self) -> bool:
@@ -138,6 +102,55 @@ class Plan:
     def new_core(self, config: CoreConfig, now: float) -> ClientConnection:
         """A fresh core: one for each attempt."""
         return ClientConnection(config, rng=os.urandom, wall_time=time.time(), now=now)
+
+
+def make_plan(
+    host: str,
+    port: int,
+    *,
+    alpn: Sequence[str],
+    server_name: str | None,
+    tls: TLSConfig,
+    transport: TransportConfig,
+    migration: MigrationPolicy,
+    networks: NetworkSource | None,
+    interface: str | None,
+    local: str | None,
+    addresses: Sequence[str] | None,
+    sessions: SessionStore | None,
+    early_data: bool,
+) -> Plan:
+    """Check everything that can be checked without the network."""
+    _checks.instance(TLSConfig)("tls", tls)
+    _checks.instance(TransportConfig)("transport", transport)
+    _checks.instance(MigrationPolicy)("migration", migration)
+    _check_methods("networks", networks, NetworkSource)
+    _check_methods("sessions", sessions, SessionStore)
+    _checks.flag("early_data", early_data)
+    if early_data and sessions is None:
+        raise ValueError("early_data needs sessions, as it is sent with what an earlier one left")
+    _checks.check(PORT, "port", port)
+    check_local(interface, local)
+    only = migration.only_interfaces
+    if interface is not None and only and interface not in only:
+        raise ValueError(f"interface {interface!r} is not among only_interfaces: {', '.join(only)}")
+    name = to_ascii("host", host)
+    if local is not None and is_address(name) and ip_version(name) != ip_version(local):
+        raise ValueError(f"local {local} and host {name} differ in IP version")
+    server = name if server_name is None else to_ascii("server_name", server_name)
+    return Plan(
+        host=name,
+        port=port,
+        tls=load_tls(tls, server, _check_alpn(alpn)),
+        transport=transport,
+        migration=migration,
+        networks=guarded(system_networks() if networks is None else networks),
+        interface=interface,
+        local=local,
+        addresses=_check_addresses(addresses, local),
+        sessions=None if sessions is None else guarded_store(sessions),
+        early_data=early_data,
+    )
 
 
 def either_local(local: str | None, local_address: str | None) -> str | None:

@@ -22,7 +22,7 @@ from ..connection import Connection
 from ..endpoints import ip_version
 from ..sockets.binding import bind_socket
 from ..sockets.sockets import Remote
-from .arguments import Plan, either_local
+from .arguments import Plan, either_local, make_plan
 from .race import HappyEyeballs
 from .ways import check_networks, check_start
 
@@ -73,7 +73,7 @@ def open_connection(
     connecting, it leaves nothing behind.
     """
     return _hidden_nursery(
-        Plan(
+        make_plan(
             host,
             port,
             alpn=alpn,
@@ -134,7 +134,7 @@ async def connect(
     cancelled. Arguments and errors are those of `open_connection`.
     """
     _checks.check(_NURSERY, "nursery", nursery)
-    plan = Plan(
+    plan = make_plan(
         host,
         port,
         alpn=alpn,
