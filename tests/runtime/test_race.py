@@ -1,16 +1,18 @@
 """Happy Eyeballs (RFC 8305): several addresses, several interfaces, one connection."""
 
+import gc
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import trio
 import trio.testing
+from aioquic.quic.configuration import QuicConfiguration
 
 import trioquic
 from tests.peer.wire import encode_version_negotiation
-from tests.sim_server import NAME, PORT, credentials
+from tests.sim_server import NAME, PORT, ServerOptions, credentials
 from tests.sim_world import CELLULAR, SERVER, SERVER6, World, simulated_world
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
 from trioquic._protocol.crypto.keys import PacketKeys, initial_secrets, protect
@@ -20,6 +22,8 @@ from trioquic._protocol.wire.packets import (
     encode_long_header,
 )
 from trioquic._runtime.opening.arguments import Plan, make_plan
+from trioquic._runtime.opening.connection_task import ConnectionTask
+from trioquic._runtime.opening.race import HappyEyeballs
 from trioquic._runtime.opening.ways import ways_to
 from trioquic._runtime.sockets.sockets import Remote
 
@@ -294,3 +298,40 @@ async def test_many_races_leave_nothing(autojump_clock: Clock) -> None:
 
 
 RACES = 250
+
+
+def count(kind: type[object]) -> int:
+    """How many there are of something, also of what is in cycles, as nothing is collected."""
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_a_race_that_has_no_way_is_freed_at_once(autojump_clock: Clock) -> None:
+    policy = MigrationPolicy(kinds=["ethernet"])
+    async with phone_world(ipv6=False) as world:
+        with pytest.raises(trioquic.LocalAddressError, match="not to be used"):
+            await dial(world, migration=policy, networks=world.phone).__aenter__()
+        assert count(HappyEyeballs) == 0
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_what_failed_for_its_version_is_freed_at_once(autojump_clock: Clock) -> None:
+    """The only way is tried again with the version that the server offers."""
+
+    def configure(configuration: QuicConfiguration) -> None:
+        configuration.supported_versions = [0x6B3343CF]
+
+    both = TransportConfig(versions=["v1", "v2"])
+    async with phone_world(ServerOptions(configure=configure), ipv6=False) as world:
+        async with dial(world, interface="wlan0", transport=both) as conn:
+            await conn.wait_handshake_confirmed()
+            assert conn.version == "v2"
+            assert count(ConnectionTask) == 1

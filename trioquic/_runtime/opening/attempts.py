@@ -10,7 +10,7 @@ from .connection_task import ConnectionTask
 from .ways import WayToServer
 
 # A tunnel that comes and goes does not bring the same ways back for ever.
-MOST_BEGINNINGS: Final = 4
+_MOST_BEGINNINGS: Final = 4
 
 
 class HandshakeAttempt(NamedTuple):
@@ -55,14 +55,25 @@ class Attempts:
     def __init__(self, ways: Sequence[WayToServer]) -> None:
         self.waiting = [HandshakeAttempt(way) for way in ways]
         self.running: list[RunningAttempt] = []
-        # how often something was sent there
-        self.beginnings: Counter[WayToServer] = Counter()
+        self._beginnings: Counter[WayToServer] = Counter()
 
     def begin(self) -> RunningAttempt:
         """The next attempt has its turn."""
         running = RunningAttempt(self.waiting.pop(0))
         self.running.append(running)
         return running
+
+    def note_begun(self, way: WayToServer) -> None:
+        """Something is sent there from now on."""
+        self._beginnings[way] += 1
+
+    def note_failed(self, way: WayToServer) -> None:
+        """The way came to nothing, and not because it was left: it need not be tried again."""
+        self._beginnings[way] = _MOST_BEGINNINGS
+
+    def put_first(self, attempt: HandshakeAttempt) -> None:
+        """This one is the next."""
+        self.waiting.insert(0, attempt)
 
     def replace(self, ways: Sequence[WayToServer]) -> bool:
         """These are the ways now. What waits on another has lost its turn; what is under way goes
@@ -75,6 +86,6 @@ class Attempts:
         self.waiting = [
             there.get(way) or HandshakeAttempt(way)
             for way in ways
-            if way not in busy and self.beginnings[way] < MOST_BEGINNINGS
+            if way not in busy and self._beginnings[way] < _MOST_BEGINNINGS
         ]
         return any(attempt.way not in there for attempt in self.waiting)

@@ -24,7 +24,7 @@ from ..paths.reach import Reach
 from ..sockets.binding import interface_name
 from ..sockets.sockets import DatagramSocket, Remote, is_here
 from .arguments import Plan
-from .attempts import MOST_BEGINNINGS, Attempts, HandshakeAttempt, RunningAttempt
+from .attempts import Attempts, HandshakeAttempt, RunningAttempt
 from .connection_task import ConnectionTask
 from .failures import is_final, summary
 from .first_datagram import FirstDatagram
@@ -73,7 +73,8 @@ class HappyEyeballs:
         try:
             return ways_to(self._plan, self._remotes)
         except LocalAddressError as error:
-            self._no_way = error
+            # Its traceback refers to this object: that cycle would wait for a garbage collection.
+            self._no_way = error.with_traceback(None)
             return []
 
     def _plan_ways(self, ways: Sequence[WayToServer], started: bool) -> None:
@@ -100,7 +101,11 @@ class HappyEyeballs:
         if self._one_address and not self._widens and not self._follows:
             self._alone = True
             while waiting:
-                await self._try(self._attempts.begin())
+                running = self._attempts.begin()
+                try:
+                    await self._try(running)
+                finally:
+                    self._attempts.running.remove(running)
         else:
             await self._run_several()
         if self._result is None:
@@ -228,7 +233,7 @@ class HappyEyeballs:
             running.leave()
         else:
             running.in_tunnel = self._tunnel.there
-            self._attempts.beginnings[attempt.way] += 1
+            self._attempts.note_begun(attempt.way)
         failure = await task.run(
             lambda connection: self._end(connection, running), self._on_refused, attempt.beside
         )
@@ -254,12 +259,11 @@ class HappyEyeballs:
         if task.alternative_version and not running.left:
             # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning
             again = running.attempt._replace(version=task.alternative_version)
-            self._attempts.waiting.insert(0, again)
+            self._attempts.put_first(again)
             return
         self._failures.append(failure)
         if not running.left:
-            # it need not be tried again
-            self._attempts.beginnings[running.attempt.way] = MOST_BEGINNINGS
+            self._attempts.note_failed(running.attempt.way)
         if is_final(failure, task.hearsay):
             self._end(summary(self._plan, self._failures), running)
 
