@@ -1,7 +1,9 @@
 """Certificate authorities are read again for each connection, but not made anew."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import trustme
 
 from tests.certificates import Certificates
@@ -78,3 +80,30 @@ def test_trust_in_a_file_follows_its_content(tmp_path: Path) -> None:
         path.write_bytes(trustme.CA().cert_pem.bytes())
         found.add(trust_in(TLSConfig(ca_file=path)))
     assert len(found) == 2
+
+
+class BytesPath:
+    """A path that Python knows, and pathlib does not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> bytes:
+        return bytes(self.path)
+
+
+@pytest.mark.parametrize("field", ["ca_file", "client_cert", "client_key"])
+def test_a_file_is_named_as_it_was_given(certs: Certificates, field: str) -> None:
+    given: dict[str, Any] = {
+        "client_cert": certs.client.cert_file,
+        "client_key": certs.client.key_file,
+        field: "./none.pem",
+    }
+    with pytest.raises(FileNotFoundError) as caught:
+        trust_in(TLSConfig(**given))
+    assert caught.value.filename == "./none.pem"
+
+
+def test_a_path_of_bytes(certs: Certificates) -> None:
+    given: Any = BytesPath(certs.ca_file)
+    assert trust_in(TLSConfig(ca_file=given)) == trust_in(TLSConfig(ca_file=certs.ca_file))

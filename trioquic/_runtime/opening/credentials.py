@@ -8,7 +8,6 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, TypeVar
 
 import certifi
@@ -78,7 +77,7 @@ def _verification(config: TLSConfig) -> verify.Verification:
         return verify.FingerprintVerification(config.fingerprint)
     sources: list[tuple[str, bytes]] = []
     if config.ca_file is not None:
-        sources.append((os.fspath(config.ca_file), Path(config.ca_file).read_bytes()))
+        sources.append((os.fspath(config.ca_file), _read(config.ca_file)))
     if config.ca_data is not None:
         data = config.ca_data
         sources.append(("ca_data", data.encode() if isinstance(data, str) else data))
@@ -97,15 +96,15 @@ def _own_roots(sources: tuple[tuple[str, bytes], ...]) -> verify.CaVerification:
 @functools.cache
 def _public_roots() -> verify.CaVerification:
     """Certifi's roots; reading them takes a while, so it is done once a process."""
-    roots = certificates.load_public_roots(Path(certifi.where()).read_bytes())
+    roots = certificates.load_public_roots(_read(certifi.where()))
     return verify.CaVerification(roots, strict=True)
 
 
 def _client_certificate(config: TLSConfig) -> certificates.ClientCertificate | None:
     if config.client_cert is None:
         return None
-    chain = Path(config.client_cert).read_bytes()
-    key = chain if config.client_key is None else Path(config.client_key).read_bytes()
+    chain = _read(config.client_cert)
+    key = chain if config.client_key is None else _read(config.client_key)
     parser = functools.partial(certificates.load_client_certificate, chain)
     return _parse(config.client_cert, parser, key)
 
@@ -132,6 +131,12 @@ def _append(path: StrPath, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(descriptor, "w", encoding="ascii") as file:
         file.write(text)
+
+
+def _read(path: StrPath) -> bytes:
+    # not by pathlib, which would name the file otherwise than it was given
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def _parse(source: StrPath, parser: Callable[[bytes], T], data: bytes) -> T:
