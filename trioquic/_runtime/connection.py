@@ -156,14 +156,14 @@ class Connection(
         """Whether the connection is in a tunnel (a VPN) that it does not leave by itself, also
         while the tunnel is gone. Who opens another one instead of it should stay inside, too:
         `policy.inside(connection.beside_tunnel)`."""
-        return self._paths.reach.own.entered
+        return self._paths.reach.in_tunnel
 
     @property
     def beside_tunnel(self) -> frozenset[str]:
         """Names of other tunnels that were up while the connection was in its own, and that the
         system did not choose for it. They count as outside, as its own may run over them, such as
         a VPN over a DSL line on `ppp0`."""
-        return self._paths.reach.own.beside
+        return self._paths.reach.beside
 
     @property
     def handshake_confirmed(self) -> bool:

@@ -94,8 +94,7 @@ class ByHand:
             if not moved and standby is None and not self._driver.life.over:
                 self._paths.close(new.id, cause)
         if old is not None and old is not link:
-            if old.path_id in self._paths.links:
-                self._paths.lingering.add(old.path_id)
+            self._paths.let_linger(old.path_id)
             self._paths.spawn(self._leave, old)
         return new
 

@@ -41,8 +41,8 @@ class OwnTunnel:
         self.was_there = False
         """Whether the connection has ever been in a tunnel."""
         self._name: str | None = None
-        self.beside: frozenset[str] = frozenset()
-        """Tunnels that are outside, as the own one may run over them."""
+        # those that the own one may run over
+        self._beside: frozenset[str] = frozenset()
 
     @property
     def entered(self) -> bool:
@@ -50,13 +50,18 @@ class OwnTunnel:
         return self._in_tunnel and not self._policy.leave_tunnel
 
     @property
+    def beside(self) -> frozenset[str]:
+        """Tunnels that are outside, as the own one may run over them."""
+        return self._beside
+
+    @property
     def not_tunnels(self) -> tuple[str, ...]:
         """The same, and those that the policy names."""
-        return tuple(sorted(self.beside.union(self._policy.not_tunnels)))
+        return tuple(sorted(self._beside.union(self._policy.not_tunnels)))
 
     def is_tunnel(self, interface: Interface) -> bool:
         """Whether the interface is a tunnel, to this connection."""
-        return self._policy.is_tunnel(interface) and interface.name not in self.beside
+        return self._policy.is_tunnel(interface) and interface.name not in self._beside
 
     def note_path(
         self, interface: Interface, named: bool, now: Networks, elsewhere: frozenset[str]
@@ -64,7 +69,7 @@ class OwnTunnel:
         """The connection is on this interface; `named` by the application. `elsewhere`: what the
         system sends packets through to other addresses of the server."""
         if named:
-            self.beside -= {interface.name}
+            self._beside -= {interface.name}
         if not self.is_tunnel(interface):
             if named:
                 self._in_tunnel = self._policy.tunnel_only
@@ -77,7 +82,7 @@ class OwnTunnel:
             self._note_beside(name, now, elsewhere)
         elif any(route.interface == name for route in routes or ()):
             # The system prefers another one to this, which works: so this does not run over it.
-            self.beside -= chosen
+            self._beside -= chosen
 
     def _note_beside(self, own: str, now: Networks, elsewhere: frozenset[str]) -> None:
         """Remember the tunnels that the `own` one may run over: those that are up when it is
@@ -91,7 +96,7 @@ class OwnTunnel:
             if other.name in spared or not other.up or other.kind != _TUNNEL:
                 continue
             if other.name in routed or (new and _leads_somewhere(other)):
-                self.beside |= {other.name}
+                self._beside |= {other.name}
 
 
 def _leads_somewhere(interface: Interface) -> bool:

@@ -62,7 +62,7 @@ class PathNews:
         self._cause, self._reason = MigrationCause.POLICY, ""
         self._trouble_until = -inf
         # the path of the last move, also if it is closed or left by now
-        self.last_active: Path | None = None
+        self._last_active: Path | None = None
 
     def attach(self, listener: Listener) -> None:
         """Somebody decides where the connection goes, and hears of all that happens to paths."""
@@ -71,13 +71,17 @@ class PathNews:
     def end(self) -> None:
         """The connection is gone, and there is no more news: let go of who would be told."""
         self._listener = None
-        self.last_active = None
+        self._last_active = None
         self.broadcast.close()
+
+    def on_first(self, path: Path) -> None:
+        """The connection begins on this path."""
+        self._last_active = path
 
     def on_waiting(self, deadline: float, reason: str) -> None:
         """There is no path. What the connection was on before is of no interest any more."""
         self.broadcast.send(public.WaitingForPath(deadline=deadline, reason=reason))
-        self.last_active = None
+        self._last_active = None
 
     def on_closed(self, path: Path, cause: CloseCause, reason: str) -> None:
         """A path is gone."""
@@ -144,13 +148,13 @@ class PathNews:
         self._hear(Trigger.MOVED, new)
         self.broadcast.send(
             public.Migrated(
-                old=self.last_active if left is None else left.handle,
+                old=self._last_active if left is None else left.handle,
                 new=link.handle,
                 cause=self._cause,
                 reason=self._reason,
             )
         )
-        self.last_active = link.handle
+        self._last_active = link.handle
 
     def on_socket_error(self, path_id: int, error: OSError) -> None:
         """The active path has no way out, says the system: a reason to look at the networks and to

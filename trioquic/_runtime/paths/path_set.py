@@ -90,7 +90,7 @@ class PathSet:
             )
         link = PathLink(self._driver, self, socket, path_id, anywhere)
         if path_id == self._driver.core.active_path:
-            self.news.last_active = link.handle
+            self.news.on_first(link.handle)
             link.set_active(True)
         self._links[path_id] = link
         self.spawn(link.run)
@@ -123,6 +123,11 @@ class PathSet:
     def stop_serving(self) -> None:
         """No task may be started any more."""
         self._serving = False
+
+    def let_linger(self, path_id: int) -> None:
+        """A path was left by hand; it may be closed already."""
+        if path_id in self._links:
+            self.lingering.add(path_id)
 
     def active_link(self) -> PathLink | None:
         """The path whose socket carries the last words."""

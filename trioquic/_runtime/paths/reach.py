@@ -66,7 +66,7 @@ class Reach:
         self.policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
-        self.own = OwnTunnel(policy)
+        self._own = OwnTunnel(policy)
         self._others = _some_of_each_family(others)
         self._led_inside = False
         # tunnels for what else the server's name stands for
@@ -83,16 +83,30 @@ class Reach:
             raise MigrationNotAllowedError(Refusal.POLICY, "MigrationPolicy.enabled is False")
 
     @property
+    def in_tunnel(self) -> bool:
+        """Whether the connection is in a tunnel that it must not leave, also while that is gone."""
+        return self._own.entered
+
+    @property
+    def beside(self) -> frozenset[str]:
+        """Tunnels that count as outside, as the connection's own may run over them."""
+        return self._own.beside
+
+    @property
     def _stays_inside(self) -> bool:
         """Whether the connection is in a tunnel, or in what may be one, or belongs into one."""
-        inside = self.own.entered or self._unlisted or self._led_inside
+        inside = self.in_tunnel or self._unlisted or self._led_inside
         return inside and not self.policy.leave_tunnel
+
+    def is_tunnel(self, interface: Interface) -> bool:
+        """Whether the interface is a tunnel, to this connection."""
+        return self._own.is_tunnel(interface)
 
     def note_path(self, interface: Interface, named: bool, now: Networks) -> None:
         """The connection is on this interface; `named` by the application."""
         self._begun = True
         self._unlisted = False
-        self.own.note_path(interface, named, now, self._elsewhere)
+        self._own.note_path(interface, named, now, self._elsewhere)
 
     def note_unlisted(self, name: str | None) -> None:
         """The connection is on an interface that the source has never listed."""
@@ -102,10 +116,10 @@ class Reach:
 
     def is_outside(self, interface: Interface) -> bool:
         """Whether the interface is beside the tunnel that the connection must not leave."""
-        return self._stays_inside and not self.own.is_tunnel(interface)
+        return self._stays_inside and not self.is_tunnel(interface)
 
     def _tunnels(self, now: Networks) -> set[str]:
-        return {interface.name for interface in now.interfaces if self.own.is_tunnel(interface)}
+        return {interface.name for interface in now.interfaces if self.is_tunnel(interface)}
 
     def outside_of(self, now: Networks) -> frozenset[str]:
         """The interfaces beside the tunnel that the system sends packets through, if it does."""
@@ -157,7 +171,7 @@ class Reach:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside if in_tunnel is None else in_tunnel,
             trusted=self._trusted,
-            not_tunnels=self.own.not_tunnels,
+            not_tunnels=self._own.not_tunnels,
         )
 
     def left_out(self, now: Networks) -> tuple[NoCandidate, ...]:
@@ -171,7 +185,7 @@ class Reach:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=self._stays_inside,
             trusted=self._trusted,
-            not_tunnels=self.own.not_tunnels,
+            not_tunnels=self._own.not_tunnels,
         )
 
     def why_none(self, servers: Sequence[Address]) -> str:
@@ -189,17 +203,18 @@ class Reach:
             facts = "; ".join(dict.fromkeys(fact for fact in unwanted if fact))
             what = "other networks" if self._begun else "networks that lead to the server"
             return f"the {what} are not to be used ({facts})"
-        entered = self.own.entered
-        if self._led_inside and not entered:
+        if self._led_inside and not self.in_tunnel:
             return _ELSEWHERE
         reasons = {left.reason for left in self.left_out(now)}
-        if not (entered or self.policy.leave_tunnel) and (self._unlisted or now.chosen - now.names):
+        if not (self.in_tunnel or self.policy.leave_tunnel) and (
+            self._unlisted or now.chosen - now.names
+        ):
             return _UNLISTED
-        if entered or LeftOut.OUTSIDE_TUNNEL in reasons:
-            if self.policy.tunnel_only and not self.own.was_there:
+        if self.in_tunnel or LeftOut.OUTSIDE_TUNNEL in reasons:
+            if self.policy.tunnel_only and not self._own.was_there:
                 return _NO_TUNNEL
             up = {interface.name for interface in now.interfaces if interface.up}
-            others = ", ".join(sorted(up & self.own.beside))
+            others = ", ".join(sorted(up & self.beside))
             return f"{_GONE}; it may have run over {others} (not_tunnels)" if others else _GONE
         if LeftOut.NO_ROUTE in reasons:
             return _NO_ROUTE
@@ -213,7 +228,7 @@ class Reach:
             interfaces = self.source.snapshot()
             if not policy.limits(interfaces) or is_own(server[0], interfaces):
                 return None
-        elif not self.own.entered and self._unlisted:
+        elif not self.in_tunnel and self._unlisted:
             return self._unlisted_name
         pairs = policy.to_begin(self.pairs(self.networks((server,))))
         if not pairs:

@@ -87,6 +87,14 @@ class PathNotes:
             self.works_since = now
         self.way = way
 
+    def on_named(self, named: bool) -> None:
+        """Whether its interface is among those of the source, by its name."""
+        self.named |= named
+
+    def on_listed(self, listed: bool) -> None:
+        """Whether its address is among those of an interface."""
+        self.listed |= listed
+
     def on_standing(self, has_route: bool, usable: bool, doubtful: bool) -> None:
         """It is known whether its network is there."""
         self.routed |= has_route
@@ -140,6 +148,10 @@ class PathNotes:
         self._failures = 0
         self.works_since = now
         self.on_active(now)
+
+    def on_server_moved(self) -> None:
+        """The server sends here by itself."""
+        self.server_moves += 1
 
 
 class Memory:

@@ -75,7 +75,7 @@ class Outlook:
                 if notes.way is not None:
                     self._note_stranger(notes.way, notes.proven_at > -inf, now)
             case Trigger.SERVER_MOVED:
-                notes.server_moves += 1
+                notes.on_server_moved()
             case Trigger.VALIDATION_FAILED:
                 self._note_failure(number, now)
             case Trigger.CLOSED:
@@ -154,9 +154,9 @@ class Outlook:
     def _path_sight(self, link: PathLink, interfaces: tuple[Interface, ...]) -> PathSight:
         number, socket = link.path_id, link.socket
         notes = self._memory.of(number)
-        notes.named |= any(interface.name == socket.interface for interface in interfaces)
+        notes.on_named(any(interface.name == socket.interface for interface in interfaces))
         home, listed = home_of(socket.local[0], socket.interface, interfaces, notes.named)
-        notes.listed |= listed
+        notes.on_listed(listed)
         return PathSight(
             core=self._driver.core.path_view(number),
             local=socket.local,
@@ -174,7 +174,7 @@ class Outlook:
             self._memory.on_network(network(home.name, path.local[0]))
             # whether packets get through a tunnel that has come up late is not known before
             unsure = path.core.doubtful and notes.opened_at > -inf
-            if path.pinned or not unsure or not reach.own.is_tunnel(home):
+            if path.pinned or not unsure or not reach.is_tunnel(home):
                 reach.note_path(home, path.pinned, networks)
         elif home is None and not notes.listed and not is_here(path.core.remote):
             reach.note_unlisted(path.interface)
