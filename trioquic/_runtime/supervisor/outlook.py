@@ -243,7 +243,10 @@ class Outlook:
         heard of one: that is news whenever it says so."""
         before = self._last_networks
         self._last_networks = now = self._paths.reach.networks(self._servers())
-        return before is not None and (now.routes is None or now != before)
+        if before is None or now.routes is None:
+            return before is not None
+        # another address of the server is no news of the networks
+        return (now.interfaces, now.routes) != (before.interfaces, before.routes)
 
     # -- for people --------------------------------------------------------------------------------
 

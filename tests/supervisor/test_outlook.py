@@ -1,0 +1,41 @@
+"""What is news of the networks, and what is not."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trioquic._runtime.paths.own_tunnel import Networks
+from trioquic._runtime.supervisor.memory import Memory
+from trioquic._runtime.supervisor.outlook import Outlook
+from trioquic.networks import Interface, Route
+from trioquic.policy import PolicyEvent, Trigger
+
+WIFI = Interface(name="wlan0", kind="wifi")
+TO_SERVER = Route(remote="198.51.100.1", interface="wlan0", chosen=True)
+BEFORE = Networks((WIFI,), (), ("198.51.100.1",))
+
+
+@pytest.mark.parametrize(
+    ("now", "news"),
+    [
+        (BEFORE, False),
+        (BEFORE._replace(interfaces=()), True),
+        (BEFORE._replace(routes=(TO_SERVER,)), True),
+        # a source that tells of no routes may have heard of one
+        (BEFORE._replace(routes=None), True),
+        # the server has a preferred address, which is no news of the networks
+        (BEFORE._replace(remotes=("198.51.100.1", "198.51.100.2")), False),
+    ],
+)
+def test_what_a_source_tells_is_news_if_something_is_new(now: Networks, news: bool) -> None:
+    seen = [BEFORE, now]
+    preferred = SimpleNamespace(reached=False, address=None, open=False)
+    driver: Any = SimpleNamespace(core=SimpleNamespace(preferred=preferred))
+    reach = SimpleNamespace(networks=lambda servers: seen.pop(0))
+    remote = SimpleNamespace(address=("198.51.100.1", 443))
+    paths: Any = SimpleNamespace(reach=reach, remote=remote)
+    outlook = Outlook(driver, paths, Memory())
+    event = PolicyEvent(trigger=Trigger.NETWORKS)
+    # the first look has nothing to compare with
+    assert [outlook.note(event, 0.0), outlook.note(event, 1.0)] == [False, news]
