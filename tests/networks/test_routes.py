@@ -481,6 +481,20 @@ def test_windows_adds_the_metrics_of_route_and_interface() -> None:
     assert windows_routes(INTERFACES, [(SERVER, 443)], FakeLibrary({}, chosen=0)) == ()
 
 
+@pytest.mark.parametrize("remote", [SERVER, "192.0.2.2", "192.0.5.2", "127.0.0.1", "fe80::1"])
+def test_windows_knows_interfaces_by_their_numbers(remote: str) -> None:
+    """Also those that lead to this machine or to a neighbour."""
+    addresses = ("192.0.5.2", "fe80::2")
+    nameless = Interface(
+        name="vEthernet",
+        addresses=tuple(InterfaceAddress(address=a, prefix_length=24) for a in addresses),
+    )
+    routes = windows_routes([*INTERFACES, nameless], [(remote, 443)], FakeLibrary({2: 5}, chosen=2))
+    assert routes is not None
+    assert {route.interface for route in routes} <= {"eth0", "wlan0"}
+    assert "eth0" in {route.interface for route in routes}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has the library")
 def test_windows_without_its_library() -> None:
     assert route_asker_for("win32")(INTERFACES, [(SERVER, 443)]) is None

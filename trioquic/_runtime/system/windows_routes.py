@@ -49,7 +49,9 @@ def windows_routes(
 def _routes_to(library: Any, interfaces: Sequence[Interface], remote: str) -> Iterable[Route]:
     usable, near = usable_for(remote, interfaces)
     if near:
-        yield from near
+        # here as below, what has no number is no interface that the system knows
+        known = {interface.name for interface in usable if interface.index is not None}
+        yield from (route for route in near if route.interface in known)
         return
     address = ipaddress.ip_address(remote.partition("%")[0])
     system = _best_route(library, address, 0)
