@@ -10,6 +10,8 @@ import trio.testing
 import trioquic
 from trioquic import networks
 from trioquic._groups import alone, bug_in
+from trioquic._protocol import events as core
+from trioquic._runtime.paths import path_news
 from trioquic._runtime.paths.broadcast import Broadcast
 from trioquic._runtime.timer import Timer
 from trioquic._runtime.waiting import EventWaiters, Reason, StreamWaiters
@@ -188,3 +190,12 @@ def test_errors_are_what_trio_users_expect() -> None:
         assert issubclass(kind, trioquic.QuicError)
     assert issubclass(trioquic.LocalAddressError, OSError)
     assert str(trioquic.LocalAddressError(19, "no such thing")) == "[Errno 19] no such thing"
+
+
+def test_whatever_happens_to_a_path_has_a_trigger() -> None:
+    """Or the first such event would be a KeyError in the connection's task."""
+    # not __subclasses__, which has each class with slots a second time, as it was without
+    kinds = [each for each in vars(core).values() if isinstance(each, type)]
+    assert set(path_news._TRIGGERS) | {core.PathEvent} == {
+        kind for kind in kinds if issubclass(kind, core.PathEvent)
+    }
