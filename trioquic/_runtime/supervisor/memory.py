@@ -264,7 +264,8 @@ class Memory:
 
     def is_beside_strangers(self, way: Way | None) -> bool:
         """Whether other ports on a way have met somebody else, and a silent one may yet be heard:
-        not where the connection moved there in vain, as that may be somebody's doing."""
+        not where the connection has moved there in vain. Whoever makes all ports silent may send
+        anything to some of them."""
         return way in self._strangers and self._strangers[way] < _MOST_VISITS
 
     # -- moves -------------------------------------------------------------------------------------
