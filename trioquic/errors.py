@@ -35,7 +35,7 @@ class HandshakeError(QuicError):
         super().__init__(reason)
         self.reason = reason
         self.code = code
-        self.attempts = attempts
+        self.attempts: tuple[Exception, ...] = attempts
 
     def _of_all(self, attempts: tuple[Exception, ...]) -> "HandshakeError":
         """The same as the outcome of all attempts."""
