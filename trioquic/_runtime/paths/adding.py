@@ -21,9 +21,11 @@ from ..waiting import Reason
 from .path_set import PathSet
 
 # How long `add` waits for a connection ID when the last ones were just given back, in PTOs and in
-# seconds at least: some servers replace an ID only when it has rested for a PTO of theirs.
+# seconds at least: some servers replace an ID only when it has rested for a PTO of theirs, which is
+# more than a second where they know nothing of the path yet (RFC 9002 section 6.2.2) or a client
+# that stood still for a moment was slow to acknowledge; and what they then send may be lost.
 _WAIT_FOR_ID = 4
-_SHORTEST_WAIT_FOR_ID = 1.0
+_SHORTEST_WAIT_FOR_ID = 3.0
 
 
 class PathAdder:
@@ -72,33 +74,41 @@ class PathAdder:
             raise local_error(error, f"no way to {remote.address[0]} from there") from error
 
     async def _add_to_core(self, socket: DatagramSocket) -> int:
-        # There may be both too many paths and no connection ID: each is remedied once.
-        remedied: set[Refusal] = set()
+        until = 0.0
         while True:
             try:
                 return self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
             except PathRefusedError as refused:
-                lacking = refused.refusal
-                if lacking in remedied or not await self._make_room(lacking):
+                lacks_id = refused.refusal is Refusal.NO_SPARE_ID
+                if lacks_id and not until:
+                    until = trio.current_time() + self._longest_wait()
+                if self._make_room(refused.refusal):
+                    continue
+                expected = lacks_id and self._driver.core.more_ids_expected
+                if not expected or trio.current_time() >= until:
                     raise self._paths.news.refuse(refused) from None
-                remedied.add(lacking)
+                await self._next_id(until)
 
-    async def _make_room(self, refusal: Refusal) -> bool:
-        """Give up paths that only linger, and wait for the peer to replace the IDs given back."""
-        returning = refusal is Refusal.NO_SPARE_ID and self._driver.core.more_ids_expected
-        crowded = refusal in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS) and self._paths.lingering
-        if not returning and not crowded:
+    def _make_room(self, refusal: Refusal) -> bool:
+        """Give up the paths that only linger, if there are any and that helps."""
+        left = tuple(self._paths.lingering)
+        if not left or refusal not in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS):
             return False
-        left = [self._paths.links[path_id] for path_id in self._paths.lingering]
-        known = (link.statistics().pto for link in (self._paths.active_link(), *left) if link)
-        pto = max(known, default=0.0)
-        for link in left:
-            self._paths.close(link.path_id, CloseCause.NEEDED_ELSEWHERE)
-        if refusal is Refusal.NO_SPARE_ID:
-            with trio.move_on_after(max(_WAIT_FOR_ID * pto, _SHORTEST_WAIT_FOR_ID)):
-                await self._driver.waiters.wait(Reason.SPARE_ID)
-            self._check_alive()
+        for path_id in left:
+            self._paths.close(path_id, CloseCause.NEEDED_ELSEWHERE)
         return True
+
+    def _longest_wait(self) -> float:
+        links = self._paths.links
+        known = (links.get(path_id) for path_id in self._paths.lingering)
+        ptos = (link.statistics().pto for link in (self._paths.active_link(), *known) if link)
+        return max(_WAIT_FOR_ID * max(ptos, default=0.0), _SHORTEST_WAIT_FOR_ID)
+
+    async def _next_id(self, until: float) -> None:
+        """Wait until the server gives an ID, which another task may take first, or for so long."""
+        with trio.move_on_at(until):
+            await self._driver.waiters.wait(Reason.SPARE_ID)
+        self._check_alive()
 
     def _check_alive(self) -> None:
         if self._driver.life.ended:
