@@ -48,6 +48,8 @@ DEAR = [
 ]
 
 
+# the plain variant, which takes twice as long, is measured by `make floods`
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", [*FRAMES, *DATAGRAMS])
 def test_46_memory_and_bytes_in_flight(name: str) -> None:
     # Datagrams know no flow control; their queue has a bound of its own. What is noted of packets
@@ -73,6 +75,7 @@ def test_46_http3(name: str) -> None:
     assert min(http3.work(name, 3) for _ in range(2)) < 1.5 * MOST_WORK
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("name", DEAR)
 def test_work_for_each_byte(name: str) -> None:
     """With room for what else the processor does: `make floods` holds it to the bound itself."""

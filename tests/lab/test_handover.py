@@ -57,7 +57,7 @@ async def test_a_download_outlives_its_link(certs: Certificates, kind: str, how:
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-@pytest.mark.parametrize("what", RETURNS)
+@pytest.mark.parametrize("what", ["interface", pytest.param("address", marks=pytest.mark.series)])
 async def test_the_connection_returns_to_the_better_network(
     certs: Certificates, kind: str, what: str
 ) -> None:

@@ -1,5 +1,6 @@
 """Streams keep trio's contract: trio's own checks, unmodified, over real connections."""
 
+import pytest
 import trio.testing
 
 import trioquic
@@ -53,6 +54,8 @@ async def test_one_way_over_the_simulated_network(autojump_clock: trio.testing.M
         await check_unidirectional(conn, settle_in_virtual_time)
 
 
+# takes twenty seconds, as trio's checks let everything settle again and again
+@pytest.mark.series
 async def test_half_closeable_over_loopback() -> None:
     async with loopback_switchboard() as conn:
         await check_bidirectional(conn, settle_in_real_time)

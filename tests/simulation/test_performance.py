@@ -65,6 +65,8 @@ def test_a_long_way_costs_its_round_trips(kind: JobKind) -> None:
     assert outcome.elapsed < (1 + rounds_of_slow_start(MEGABYTE) + 0.6) * 1.5
 
 
+# ten seconds of computing
+@pytest.mark.series
 def test_an_upload_spares_the_queue_of_the_wifi() -> None:
     """Slow start hears of a full queue a round trip late. HyStart++ sees it fill; as 50 ms are but
     one round trip, it spares a quarter of the losses here (tests/recovery/test_link.py: deep ones).
@@ -80,7 +82,7 @@ def test_an_upload_spares_the_queue_of_the_wifi() -> None:
     assert times["cubic"] <= times["newreno"]
 
 
-@pytest.mark.parametrize("loss", [0.01, 0.1, 0.3])
+@pytest.mark.parametrize("loss", [0.01, 0.1, pytest.param(0.3, marks=pytest.mark.series)])
 def test_loss_costs_what_the_model_of_reno_says(loss: float) -> None:
     """Uploads: our congestion control, our timers."""
     times = [

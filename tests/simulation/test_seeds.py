@@ -20,12 +20,12 @@ SEEDS = [(name, seed) for name, scenario in SCENARIOS.items() for seed in range(
 
 def variant(seed: int) -> pytest.MarkDecorator:
     """Which variant plays a seed when `make test` has both: a twelfth is for the plain one, taken
-    three by three, as scenarios choose by a seed's remainders. Half of them are played by
-    `make series` only."""
+    three by three, as scenarios choose by a seed's remainders, and a quarter for the compiled one.
+    The others are played by `make series` only."""
     twelfth = seed // 3 % 12
     if twelfth == 0:
         return pytest.mark.plain
-    return pytest.mark.compiled if twelfth < 6 else pytest.mark.series
+    return pytest.mark.compiled if twelfth < 4 else pytest.mark.series
 
 
 def replay_command(name: str, seed: int) -> str:
@@ -53,8 +53,8 @@ def test_there_are_enough_seeds() -> None:
     assert min(counted.values()) >= 40
     played = Counter(name for name, seed in SEEDS if variant(seed).name != "series")
     played_by_themselves = sum(n for name, n in played.items() if name.startswith("travel-"))
-    assert played_by_themselves >= 500
-    assert played.total() - played_by_themselves >= 300
+    assert played_by_themselves >= 350
+    assert played.total() - played_by_themselves >= 200
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

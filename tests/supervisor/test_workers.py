@@ -91,7 +91,11 @@ async def test_who_answers_probes_first_keeps_no_network_out(
 )
 @pytest.mark.parametrize(
     ("event", "after"),
-    [("down", 2), ("silent", 2), pytest.param("down", 7, marks=pytest.mark.series)],
+    [
+        ("down", 2),
+        pytest.param("silent", 2, marks=pytest.mark.series),
+        pytest.param("down", 7, marks=pytest.mark.series),
+    ],
 )
 async def test_a_wary_worker_is_found_in_the_middle_of_a_download(
     autojump_clock: trio.testing.MockClock, event: str, after: float, seed: int
