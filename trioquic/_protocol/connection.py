@@ -317,10 +317,15 @@ class ClientConnection:
         self._require_open()
         self._parts.mover.migrate(path_id, now, unvalidated)
 
-    def fail_preferred(self, reason: str) -> None:
-        """The caller has found that the server's preferred address does not answer, and that this
-        is not the network's fault: it is not asked again."""
-        self._parts.paths.preferred.fail(reason)
+    def fail_preferred(self, address: Address, reason: str) -> None:
+        """The caller has found that this preferred address of the server does not answer, and that
+        this is not the network's fault."""
+        self._parts.paths.preferred.fail(address, reason)
+
+    def knows_server(self, address: Address) -> bool:
+        """Whether the server has answered there, so that the connection may move to a path that
+        leads there before it is validated (RFC 9000 sections 9.2 and 9.6.2)."""
+        return self._parts.paths.rules.is_proven(address)
 
     def on_slept(self, seconds: float) -> None:
         """The caller's clock stood still for so long, and the server's did not."""

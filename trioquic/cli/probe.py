@@ -199,13 +199,14 @@ def _leading_to(server: Address, in_tunnel: bool) -> list[str]:
 async def _preferred(
     peer: PeerParameters, path: Path, events: trio.MemoryReceiveChannel[PathEvent], patience: float
 ) -> Preferred | None:
-    address = peer.preferred_ipv6 if ":" in path.remote[0] else peer.preferred_ipv4
+    both = peer.preferred_ipv4, peer.preferred_ipv6
+    address = both[":" in path.remote[0]] or both[":" not in path.remote[0]]
     if address is None:
         return None
     found = Preferred(address=host_and_port(*address))
     with trio.move_on_after(patience):
         async for event in events:
-            if isinstance(event, PreferredAddressResult):
+            if isinstance(event, PreferredAddressResult) and event.address == address:
                 found.used, found.reason = event.used, event.reason
                 break
     return found

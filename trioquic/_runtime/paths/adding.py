@@ -19,6 +19,7 @@ from ..sockets.binding import bind_socket, connect_socket, interface_of, local_e
 from ..sockets.sockets import DatagramSocket, Remote
 from ..waiting import Reason
 from .path_set import PathSet
+from .servers import remote_of
 
 # How long `add` waits for a connection ID when the last ones were just given back, in PTOs and in
 # seconds at least: some servers replace an ID only when it has rested for a PTO of theirs, which is
@@ -38,9 +39,7 @@ class PathAdder:
 
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
-        remote = self._paths.remote
-        if candidate.remote != remote.address:
-            remote = Remote(remote.family, candidate.remote)
+        remote = remote_of(candidate.remote, self._paths.remote)
         return await self.add(candidate.interface, candidate.local, 0, remote)
 
     async def add(

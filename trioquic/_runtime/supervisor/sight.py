@@ -8,6 +8,8 @@ interface nobody lists) counts as usable.
 
 import functools
 import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -19,6 +21,7 @@ from ...paths import Address
 from ...policy import Candidate, PathInfo
 from ...policy._roles import network
 from ..paths.late_tunnel import TO_ENTER
+from ..paths.servers import Servers
 from .memory import Memory, PathNotes, Way
 
 # Connections to the same server from the same networks ask the same questions.
@@ -56,7 +59,9 @@ class Sight:
     """Every pair in order, and where a path of it leads."""
     left_out: dict[tuple[str, str], LeftOut]
     """Why an interface is no candidate for an address of the server."""
-    preferred: Address | None
+    preferred: tuple[Address, ...]
+    known: frozenset[Address]
+    """Where the server has answered."""
 
     def why_not(self, interface: str | None, remote: Address) -> LeftOut | None:
         """Why an interface is no candidate for this address of the server."""
@@ -80,6 +85,22 @@ def home_of(
     return home, listed
 
 
+def ways_of(pairs: Iterable[AddressPair], servers: Servers) -> tuple[tuple[AddressPair, Way], ...]:
+    """Where paths could lead: from each network to those of the server's addresses that are used
+    from there, in the order of the pairs."""
+    ways = [
+        (pair, (pair.local, pair.interface, remote))
+        for pair in pairs
+        for remote in servers.addresses
+        if pair.source_rank == 0 and pair.remote == remote[0]
+    ]
+    reachable: defaultdict[str, set[Address]] = defaultdict(set)
+    for _, (_, interface, remote) in ways:
+        reachable[interface].add(remote)
+    used = {name: servers.used_from(addresses) for name, addresses in reachable.items()}
+    return tuple((pair, way) for pair, way in ways if way[2] in used[pair.interface])
+
+
 def candidates_of(
     sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: float
 ) -> tuple[Candidate, ...]:
@@ -93,10 +114,11 @@ def candidates_of(
             kind=pair.kind,
             metered=pair.metered,
             remote=way[2],
-            preferred=way[2] == sight.preferred,
+            preferred=way[2] in sight.preferred,
             rank=ranks[pair.interface],
             new_port=(pair.local, way[2]) in used,
             reason=pair.reason,
+            known=way[2] in sight.known,
             misled=memory.misled(way),
         )
         for pair, way in sight.pairs
@@ -128,9 +150,10 @@ def _path_info(
         interface=name,
         kind="other" if home is None else home.kind,
         metered=None if home is None else home.metered,
-        preferred=core.remote == sight.preferred,
+        preferred=core.remote in sight.preferred,
         rank=len(ranks) if name is None else ranks.get(name, len(ranks)),
         usable=not trouble,
+        known=core.remote in sight.known,
         trouble=trouble,
         proven_at=notes.proven_at,
         silent_since=notes.silent_since,
