@@ -30,11 +30,10 @@ BEFORE = Networks((WIFI,), (), ("198.51.100.1",))
 )
 def test_what_a_source_tells_is_news_if_something_is_new(now: Networks, news: bool) -> None:
     seen = [BEFORE, now]
-    preferred = SimpleNamespace(reached=False, address=None, open=False)
-    driver: Any = SimpleNamespace(core=SimpleNamespace(preferred=preferred))
+    driver: Any = SimpleNamespace()
     reach = SimpleNamespace(networks=lambda servers: seen.pop(0))
-    remote = SimpleNamespace(address=("198.51.100.1", 443))
-    paths: Any = SimpleNamespace(reach=reach, remote=remote)
+    servers = SimpleNamespace(addresses=(("198.51.100.1", 443),))
+    paths: Any = SimpleNamespace(reach=reach, servers=servers)
     outlook = Outlook(driver, paths, Memory())
     event = PolicyEvent(trigger=Trigger.NETWORKS)
     # the first look has nothing to compare with
