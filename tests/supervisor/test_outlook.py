@@ -4,7 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
+import trioquic
+from tests.supervisor.phone import phone
 from trioquic._runtime.paths.own_tunnel import Networks
 from trioquic._runtime.supervisor.memory import Memory
 from trioquic._runtime.supervisor.outlook import Outlook
@@ -38,3 +42,23 @@ def test_what_a_source_tells_is_news_if_something_is_new(now: Networks, news: bo
     event = PolicyEvent(trigger=Trigger.NETWORKS)
     # the first look has nothing to compare with
     assert [outlook.note(event, 0.0), outlook.note(event, 1.0)] == [False, news]
+
+
+@pytest.mark.parametrize("event", ["down", "silent", "up"])
+async def test_a_second_look_at_the_same_time_shows_the_same(
+    autojump_clock: trio.testing.MockClock, event: str
+) -> None:
+    """What a look notes is noted before the view is made."""
+    async with phone() as here:
+        await here.until(trioquic.PathValidated)
+        if event == "silent":
+            here.world.wifi.link.blackhole()
+        else:
+            here.world.wifi.down()
+        if event == "up":
+            await here.until(trioquic.Migrated)
+            here.world.wifi.up()
+        outlook, now = here.conn._supervisor._outlook, trio.current_time()
+        first, second = outlook.view(now), outlook.view(now)
+        assert first == second
+        assert first.paths

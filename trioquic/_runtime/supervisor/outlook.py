@@ -19,7 +19,8 @@ from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
 from ..sockets.sockets import is_here
 from .memory import Memory, Way
-from .sight import PathSight, Sight, candidates_of, home_of, paths_of, ways_of
+from .sight import PathSight, Sight, home_of, ways_of
+from .view import trouble_of, view_of
 
 # Validation takes so long at least before it is given up (RFC 9000 section 8.2.4).
 _ATTEMPT: Final = 3.0
@@ -180,36 +181,26 @@ class Outlook:
 
     def view(self, now: float) -> View:
         """Everything a policy may look at, as it is now."""
-        memory, core = self._memory, self._driver.core
         sight = self._sight()
+        self._note(sight, now)
+        return view_of(sight, self._memory, now)
+
+    def _note(self, sight: Sight, now: float) -> None:
+        """Remember what is there now, before anything is made of it."""
+        memory = self._memory
         memory.keep(path.core.path_id for path in sight.paths)
-        for each in sight.paths:
+        lost = True
+        for path in sight.paths:
+            notes = memory.of(path.core.path_id)
             # beside the tunnel that packets to the server take, or that the connection was in
-            beside = sight.why_not(each.name, each.core.remote) is LeftOut.OUTSIDE_TUNNEL
-            left = each.home is not None and self._paths.reach.is_outside(each.home)
-            memory.of(each.core.path_id).on_outside(beside or left, now)
-        paths = paths_of(sight, memory, now)
-        active = next((path for path in paths if path.id == sight.active), None)
-        for path in paths:
-            has_route = sight.has_route(path.interface, path.remote)
-            memory.of(path.id).on_standing(has_route, path.usable, path.doubtful)
-        memory.on_lost(active is None or not active.usable, now)
-        return View(
-            active=active,
-            paths=paths,
-            candidates=candidates_of(sight, paths, memory, now),
-            spare_ids=core.statistics().spare_peer_ids,
-            answerable=core.unused_own_ids,
-            called_back=memory.called_back,
-            migration_allowed=core.migration_allowed,
-            preferred_pending=core.preferred.open,
-            switches=memory.switches(now),
-            returns=memory.returns(now),
-            # of a network that is gone nothing is to come
-            next_candidate_at=memory.next_try((way for _, way in sight.pairs), now),
-            lost=self._paths.lost if active is None else active.trouble,
-            lost_at=memory.lost_at,
-        )
+            beside = sight.why_not(path.name, path.core.remote) is LeftOut.OUTSIDE_TUNNEL
+            left = path.home is not None and self._paths.reach.is_outside(path.home)
+            notes.on_outside(beside or left, now)
+            usable = not trouble_of(sight, path, notes, now)
+            has_route = sight.has_route(path.name, path.core.remote)
+            notes.on_standing(has_route, usable, path.core.doubtful)
+            lost &= not (usable and path.core.path_id == sight.active)
+        memory.on_lost(lost, now)
 
     def _sight(self) -> Sight:
         paths, networks = self.look()
@@ -223,6 +214,11 @@ class Outlook:
             },
             preferred=core.preferred.addresses,
             known=frozenset(a for a in servers.addresses if core.knows_server(a)),
+            spare_ids=core.statistics().spare_peer_ids,
+            answerable=core.unused_own_ids,
+            migration_allowed=core.migration_allowed,
+            preferred_pending=core.preferred.open,
+            lost=self._paths.lost,
         )
 
     def _networks_changed(self) -> bool:
