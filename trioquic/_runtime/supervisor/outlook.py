@@ -15,6 +15,7 @@ from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import network
 from ..driver import Driver
+from ..paths.late_tunnel import TO_ENTER
 from ..paths.own_tunnel import Networks
 from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
@@ -188,7 +189,7 @@ class Outlook:
             # beside the tunnel that packets to the server take, or that the connection was in
             beside = sight.why_not(each.name, each.core.remote) is LeftOut.OUTSIDE_TUNNEL
             left = each.home is not None and self._paths.reach.is_outside(each.home)
-            memory.of(each.core.path_id).on_outside(beside or left, now)
+            self._note_outside(each, beside or left, each.core.path_id == sight.active, now)
         paths = paths_of(sight, memory, now)
         active = next((path for path in paths if path.id == sight.active), None)
         for path in paths:
@@ -211,6 +212,16 @@ class Outlook:
             lost=self._paths.lost if active is None else active.trouble,
             lost_at=memory.lost_at,
         )
+
+    def _note_outside(self, path: PathSight, outside: bool, active: bool, now: float) -> None:
+        """Whether a path leads beside the tunnel. What is in use there has its time; on what else
+        nobody has asked for by name the server gets no answer (RFC 9000 section 9.3.3)."""
+        number = path.core.path_id
+        notes, link = self._memory.of(number), self._paths.links[number]
+        notes.on_outside(outside, now)
+        named = path.pinned or not (notes.by_supervisor or link.anywhere)
+        leave_at = inf if named else notes.outside_since + TO_ENTER
+        link.on_outside(leave_at, muted=now >= (leave_at if active else leave_at - TO_ENTER))
 
     def _sight(self) -> Sight:
         paths, networks = self.look()
