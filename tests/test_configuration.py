@@ -37,6 +37,7 @@ CLASSES: list[tuple[type[Any], dict[str, Any]]] = [
     (LinkProfile, {}),
     (networks.Interface, {"name": "eth0"}),
     (networks.InterfaceAddress, {"address": "192.0.2.1", "prefix_length": 24}),
+    (networks.Route, {"remote": "192.0.2.1", "interface": "eth0"}),
     (_shelf.Limits, LIMITS),
 ]
 SLIPS: list[Any] = [

@@ -29,6 +29,24 @@ def test_every_odd_certificate_can_be_shown() -> None:
     assert describe_certificate(pki.der(leaf().certificate))["names"] == [pki.NAME, "192.0.2.1"]
 
 
+@pytest.mark.parametrize("error", ["PanicException", "KeyboardInterrupt"])
+def test_a_panic_of_the_library_is_shown_as_well(
+    monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """It is no Exception; an interrupt is no panic."""
+    raised = type(error, (BaseException,), {})
+
+    def panic(_: bytes) -> None:
+        raise raised
+
+    monkeypatch.setattr(x509, "load_der_x509_certificate", panic)
+    if error == "PanicException":
+        assert describe_certificate(b"x")["subject"] == UNREADABLE
+    else:
+        with pytest.raises(raised):
+            describe_certificate(b"x")
+
+
 async def test_an_owner_that_cannot_be_read(certs: Certificates) -> None:
     """Such a name decides nothing, so the server is trusted, and the rest is shown."""
     own = pki.issue("x", None, pki.key_of("p256"), names=("127.0.0.1",))

@@ -1,6 +1,7 @@
 """`http3.Client`: requests by URL, over connections that it opens, shares and replaces."""
 
 import hashlib
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -69,6 +70,10 @@ async def test_a_request(autojump_clock: Clock) -> None:
         assert response.header("Content-Type") == "application/json"
         assert response.header("x-nothing") is None
         assert response.header("x-nothing", "-") == "-"
+        with pytest.raises(TypeError, match="name must be a str, not bytes"):
+            response.header(b"content-type")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="JSON"):
+            await client.post(f"{site.url}/digest", json=[math.nan])
         assert response.url == f"{site.url}/json?a=b"
         fields = response.raise_for_status().json()
         assert fields[":path"] == "/json?a=b"

@@ -11,6 +11,7 @@ import trio.testing
 import trioquic
 from tests.sim_world import SERVER
 from trioquic.http3.timeouts import wait_until
+from trioquic.testing._ports import Ports
 
 from .site import Site, pool_of, simulated_site
 from .test_discovery import Around, options, way
@@ -157,6 +158,23 @@ async def test_a_server_that_starts_again(autojump_clock: Clock) -> None:
             site.world.server_interface.add_address(SERVER)
         # a handshake from the other interface may come in second, and gets none of them
         assert [len(one.exchanges) for one in site.applications if one.exchanges] == [1, 12]
+
+
+@pytest.mark.parametrize("away", [2.0, 6.0])
+async def test_the_request_that_notices_finds_a_server_that_starts_again(
+    autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch, away: float
+) -> None:
+    """It waits on the connection that the server has forgotten; and nobody listens for a while,
+    which whoever looks for another connection hears at once."""
+    async with simulated_site() as site, site.client(networks=_phone(site)) as client:
+        assert site.world is not None and site.server is not None
+        assert await way(client) == "HTTP/3"
+        site.server.restart()
+        monkeypatch.setattr(site.world.server_host, "_ports", Ports())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_in_time, client, away + 1.5)
+            await trio.sleep(away)
+            monkeypatch.undo()
 
 
 async def test_a_connection_that_timed_out_unheard_is_not_used_again(

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import trio
@@ -58,6 +57,7 @@ class Site:
     """caddy in the server's namespace; it can be killed and started again."""
 
     def __init__(self, lab: Lab, certs: Certificates) -> None:
+        self._lab = lab
         root = certs.directory
         (root / "small").write_bytes(_CONTENT)
         config = root / "pool.caddy"
@@ -96,8 +96,8 @@ class Site:
                 await trio.sleep(0.01)
 
     def _listens(self) -> bool:
-        table = Path(f"/proc/{self._process.pid}/net")
-        return all(f":{PORT:04X} " in (table / name).read_text() for name in ("udp", "tcp"))
+        lab, pid = self._lab, self._process.pid
+        return all(lab.listens(pid, lab.server_space, table) for table in ("udp", "tcp"))
 
     async def kill(self) -> None:
         """No word to anybody."""

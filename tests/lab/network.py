@@ -17,7 +17,7 @@ import trio
 from tests.programs import program
 
 from .lines import Lines
-from .plan import LINKS, way_back
+from .plan import LINKS, PORT, way_back
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -54,6 +54,16 @@ class Lab:
     def inside(self, space: str, command: Sequence[str | os.PathLike[str]]) -> list[str]:
         """The command line that runs a command in a namespace."""
         return [program("nsenter"), f"--net={space}", *(os.fspath(part) for part in command)]
+
+    @staticmethod
+    def listens(process: int, space: str, table: str) -> bool:
+        """Whether somebody in the namespace has a socket with the server's port in a `table` of
+        /proc/net. As long as the process has not entered it, the table would be that of the tests,
+        where others may have such a socket."""
+        if not os.path.samefile(f"/proc/{process}/ns/net", space):
+            return False
+        lines = Path(f"/proc/{process}/net/{table}").read_text().splitlines()
+        return any(line.split()[1].endswith(f":{PORT:04X}") for line in lines[1:])
 
     async def tell(self, *words: str) -> dict[str, Any]:
         """A command for the relay; see there."""

@@ -180,18 +180,12 @@ async def _running(
         )
     try:
         with trio.fail_after(_READY_TIMEOUT):
-            while not listens(process.pid):
+            while not any(lab.listens(process.pid, space, table) for table in ("udp", "udp6")):
                 assert process.poll() is None, log.read_text(errors="replace")
                 await trio.sleep(0.01)
         yield
     finally:
         await stop(process)
-
-
-def listens(process: int) -> bool:
-    """Whether somebody in the process's namespace has a UDP socket with the server's port."""
-    tables = (Path(f"/proc/{process}/net/{name}") for name in ("udp", "udp6"))
-    return any(f":{PORT:04X} " in table.read_text() for table in tables)
 
 
 @asynccontextmanager

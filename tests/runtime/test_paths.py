@@ -1,5 +1,6 @@
 """Paths by hand: adding, validating, moving, closing, and what is told about it."""
 
+import contextlib
 import errno
 from collections.abc import Callable
 from typing import Any
@@ -338,6 +339,28 @@ async def test_local_addresses_that_cannot_be_used(
             with pytest.raises(trioquic.LocalAddressError):
                 await conn.add_path(interface="wwan0")
             assert open_sockets(world) == 1
+
+
+@pytest.mark.parametrize("error", [None, ValueError("mine")])
+async def test_who_reads_path_events_finds_their_end_when_the_block_is_left(
+    autojump_clock: trio.testing.MockClock, error: Exception | None
+) -> None:
+    """In another task, and however it is left."""
+    ended: list[bool] = []
+
+    async def follow(events: trio.MemoryReceiveChannel[trioquic.PathEvent]) -> None:
+        async for _ in events:
+            pass
+        ended.append(True)
+
+    async with phone_world() as world, dial(world, SERVER) as conn, trio.open_nursery() as nursery:
+        with contextlib.suppress(ValueError):
+            async with conn.path_events() as events:
+                nursery.start_soon(follow, events)
+                await trio.testing.wait_all_tasks_blocked()
+                if error is not None:
+                    raise error
+    assert ended == [True]
 
 
 async def test_migrate_to_takes_paths_of_this_connection_only(

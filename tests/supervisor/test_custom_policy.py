@@ -1,7 +1,7 @@
 """The example's policy, asked without any network."""
 
 import math
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 
 import pytest
 
@@ -89,3 +89,35 @@ def test_two_other_networks_are_kept_and_measured() -> None:
     assert challenged(POLICY.decide(view(WIFI, due), PolicyEvent(trigger=Trigger.TIME), NOW)) == (
         due.id,
     )
+
+
+class Limited(MigrationPolicy):
+    """No dataclass, and with something of its own."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+
+def test_a_subclass_may_have_attributes_of_its_own() -> None:
+    policy = Limited(3)
+    assert (policy.limit, policy.standby) == (3, MigrationPolicy().standby)
+    with pytest.raises(FrozenInstanceError, match="standby"):
+        policy.standby = 2  # type: ignore[misc]
+
+
+def test_a_knob_that_would_be_ignored_is_told() -> None:
+    class Plain(MigrationPolicy):
+        standby = 2
+
+    with pytest.raises(TypeError, match=r"Plain.standby is ignored: write Plain\(standby=...\)"):
+        Plain()
+
+    @dataclass(frozen=True, kw_only=True)
+    class Field(MigrationPolicy):
+        standby: int = 2
+
+    class Below(Field):
+        pass
+
+    assert (Field().standby, Below().standby) == (2, 2)

@@ -26,24 +26,32 @@ from .. import _checks
 from .address import mapped, parse_address
 
 
+def _address(name: str, value: object) -> object:
+    _checks.check(_checks.text, name, value)
+    try:
+        parse_address(str(value))
+    except ValueError:
+        raise ValueError(f"{name} must be an IP address, not {value!r}") from None
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One interface has a way to one of the addresses that were asked for."""
 
-    remote: str = field(metadata=_checks.by(_checks.text))
+    remote: str = field(metadata=_checks.by(_address))
     """The address as it was given in the question."""
     interface: str = field(metadata=_checks.by(_checks.text))
     """The name of the interface."""
-    source: str | None = None
+    source: str | None = _checks.checked(None, _checks.optional(_address))
     """The address that the system would send from there; None if it does not tell."""
-    metric: int | None = None
+    metric: int | None = _checks.checked(None, _checks.optional(_checks.whole(0)))
     """Lower is better, among routes of one address family; None if the system does not tell."""
     chosen: bool = _checks.checked(False, _checks.flag)
     """The system itself sends packets for this address here."""
 
     def __post_init__(self) -> None:
         _checks.check_fields(self)
-        parse_address(self.remote)
 
 
 class LeftOut(Enum):

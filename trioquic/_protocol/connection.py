@@ -339,6 +339,11 @@ class ClientConnection:
         """Leave the active path without another one: nothing is sent until `migrate`."""
         self._parts.mover.suspend(now)
 
+    def mute(self, path_id: int, muted: bool) -> None:
+        """Whether the server's challenges on this path are left without an answer: it leads where
+        nothing may go."""
+        self._parts.paths.require(path_id).responses.mute(muted)
+
     def abandon(self, path_id: int, now: float) -> None:
         """Give a path up and retire its connection ID. No event tells of it."""
         self._parts.paths.abandon(path_id, now)

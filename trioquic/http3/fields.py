@@ -47,6 +47,7 @@ class ResponseHead:
     def header(self, name: str, default: str | None = None) -> str | None:
         """The value of the first field of that name, in whichever letters; `default` if there is
         none. Bytes are letters of Latin-1 (RFC 9110 section 5.5)."""
+        _checks.check(TEXT, "name", name)
         wanted = name.lower().encode("latin-1")
         found = (value.decode("latin-1") for key, value in self.headers if key == wanted)
         return next(found, default)

@@ -32,7 +32,7 @@ _BACK: Final = MigrationCause.NETWORK_BACK
 _MOST_DOUBLINGS: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MigrationPolicy(Knobs):
     """The knobs of migration (RFC 9000 section 9), and the decisions that follow from them.
 

@@ -4,7 +4,7 @@ What is decided by them is in `_decide.py` and `_settled.py`; `MigrationPolicy` 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Final, Self
 
@@ -17,7 +17,8 @@ _TUNNEL: Final = "tunnel"
 _UNKNOWN: Final = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# without slots, so that a subclass that is no dataclass may have attributes of its own
+@dataclass(frozen=True, kw_only=True)
 class Knobs:
     """What an application chooses; `MigrationPolicy` has the units."""
 
@@ -98,11 +99,23 @@ class Knobs:
 
     def __post_init__(self) -> None:
         _checks.check_fields(self)
+        self._check_subclasses()
         if self.tunnel_only and self.leave_tunnel:
             raise ValueError("tunnel_only and leave_tunnel contradict each other")
         named = (*self.only_interfaces, *self.interfaces)
         if self.tunnel_only and _TUNNEL not in self.kinds and not named:
             raise ValueError("tunnel_only needs 'tunnel' among kinds, or a tunnel that is named")
+
+    def _check_subclasses(self) -> None:
+        """A knob in the body of a class that is no dataclass would be ignored without a word."""
+        names = {field.name for field in fields(self)}
+        for cls in type(self).__mro__:
+            knob = next((name for name in vars(cls) if name in names), None)
+            if knob is not None and "__dataclass_fields__" not in vars(cls):
+                raise TypeError(
+                    f"{cls.__name__}.{knob} is ignored: write {cls.__name__}({knob}=...), or make "
+                    f"it a field, with @dataclass(frozen=True, kw_only=True) and an annotation"
+                )
 
     def inside(self, beside: Iterable[str] = ()) -> Self:
         """The same for who was in a tunnel, and must stay in one (`tunnel_only`) that is none of

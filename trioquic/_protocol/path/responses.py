@@ -21,6 +21,7 @@ _FRAME_SIZE: Final = 9
 class Responses:
     def __init__(self) -> None:
         self.waiting: list[bytes] = []
+        self._muted = False
         self.sent = 0
         self.dropped = 0
         # the packets that carry some, and how many each carries
@@ -30,10 +31,17 @@ class Responses:
 
     def add_untrusted(self, data: bytes) -> None:
         """A PATH_CHALLENGE with this data came in."""
-        if len(self.waiting) < MOST_RESPONSES:
+        if len(self.waiting) < MOST_RESPONSES and not self._muted:
             self.waiting.append(data)
         else:
             self.dropped += 1
+
+    def mute(self, muted: bool) -> None:
+        """None is sent from now on, or again."""
+        self._muted = muted
+        if muted:
+            self.dropped += len(self.waiting)
+            self.waiting.clear()
 
     @property
     def due(self) -> int:

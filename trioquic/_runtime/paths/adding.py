@@ -46,14 +46,22 @@ class PathAdder:
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> Path:
         """Open a socket and make a candidate path of it."""
-        socket = await self._open_socket(interface, local, local_port, remote)
-        try:
-            self._check_alive()
-            path_id = await self._add_to_core(socket)
-        except BaseException:
-            socket.close()
-            raise
-        return self._paths.start(socket, path_id, anywhere=interface is None and local is None)
+        until = 0.0
+        while True:
+            socket = await self._open_socket(interface, local, local_port, remote)
+            try:
+                self._check_alive()
+                path_id = self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
+            except PathRefusedError as refused:
+                # A tunnel may come up during the wait: the next socket goes into that.
+                socket.close()
+                until = await self._remedy(refused, until)
+            except BaseException:
+                socket.close()
+                raise
+            else:
+                unnamed = interface is None and local is None
+                return self._paths.start(socket, path_id, anywhere=unnamed)
 
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
@@ -72,21 +80,18 @@ class PathAdder:
         except OSError as error:
             raise local_error(error, f"no way to {remote.address[0]} from there") from error
 
-    async def _add_to_core(self, socket: DatagramSocket) -> int:
-        until = 0.0
-        while True:
-            try:
-                return self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
-            except PathRefusedError as refused:
-                lacks_id = refused.refusal is Refusal.NO_SPARE_ID
-                if lacks_id and not until:
-                    until = trio.current_time() + self._longest_wait()
-                if self._make_room(refused.refusal):
-                    continue
-                expected = lacks_id and self._driver.core.more_ids_expected
-                if not expected or trio.current_time() >= until:
-                    raise self._paths.news.refuse(refused) from None
-                await self._next_id(until)
+    async def _remedy(self, refused: PathRefusedError, until: float) -> float:
+        """Make room, or wait for a connection ID; raises what the application is told if neither
+        helps. Returns when that wait is over, whatever else is tried; 0 if there was none."""
+        lacks_id = refused.refusal is Refusal.NO_SPARE_ID
+        if lacks_id and not until:
+            until = trio.current_time() + self._longest_wait()
+        if not self._make_room(refused.refusal):
+            expected = lacks_id and self._driver.core.more_ids_expected
+            if not expected or trio.current_time() >= until:
+                raise self._paths.news.refuse(refused) from None
+            await self._next_id(until)
+        return until
 
     def _make_room(self, refusal: Refusal) -> bool:
         """Give up the paths that only linger, if there are any and that helps."""

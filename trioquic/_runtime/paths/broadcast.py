@@ -46,7 +46,8 @@ class Broadcast:
             sender.close()
         else:
             self._channels.add(sender)
-        with sender, receiver:
+        # the sender first: who still reads in another task finds the end, and no closed channel
+        with receiver, sender:
             try:
                 yield receiver
             finally:

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import fields
+from math import inf
 from typing import Any, Final, Protocol
 
 import trio
@@ -35,6 +36,7 @@ _YIELD_AFTER = 512 << 10
 _YIELD_TO_PATHS_AFTER = 64 << 10
 # What a datagram costs beside its bytes, so that floods of empty ones count as well
 _DATAGRAM_COST = 256
+OUTSIDE: Final = "it leads beside a tunnel that has come up"
 # Seconds for the last datagram to get into a socket that would block
 _LAST_WORDS = 0.5
 
@@ -74,6 +76,8 @@ class PathLink:
         self._active_since: float | None = None
         self.path_id = path_id
         self.anywhere = anywhere
+        # when it leads beside the tunnel for too long, if nobody has named its network
+        self._leave_at = inf
         # Weak, as a handle holds its link: a cycle would wait for a garbage collection.
         self._handle: weakref.ref[Path] | None = None
         socket.tell(self._on_socket_error)
@@ -219,6 +223,17 @@ class PathLink:
         self.wake()
         self._settled = None
 
+    def on_outside(self, leave_at: float, *, muted: bool) -> None:
+        """When the path leads beside the tunnel for too long: it is not asked or moved to after
+        that. `muted`: the server is not answered there any more."""
+        self._leave_at = leave_at
+        self._driver.core.mute(self.path_id, muted)
+
+    @property
+    def outside_for_long(self) -> bool:
+        """Whether nothing may go out here any more, as it is beside a tunnel that has come up."""
+        return trio.current_time() >= self._leave_at
+
     # -- for the public handle -------------------------------------------------------------------
 
     async def validate(self) -> float:
@@ -227,6 +242,8 @@ class PathLink:
         self._driver.life.check_open()
         if self.closed:
             raise PathAbandonedError("the path was closed")
+        if self.outside_for_long:
+            raise PathValidationError(OUTSIDE)
         try:
             self._driver.core.validate(self.path_id, trio.current_time())
         except PathRefusedError as refused:

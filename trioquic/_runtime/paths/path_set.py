@@ -12,9 +12,9 @@ import trio
 from ..._protocol.events import Event, PathReset
 from ..._protocol.path.refusal import PathRefusedError
 from ..._protocol.path.state import PathState
-from ...causes import CloseCause, MigrationCause
+from ...causes import CloseCause, MigrationCause, Refusal
 from ...config import TransportConfig
-from ...errors import PathAbandonedError
+from ...errors import MigrationNotAllowedError, PathAbandonedError
 from ...events import PathOpened
 from ...paths import Path
 from ..driver import Driver
@@ -22,7 +22,7 @@ from ..sockets.binding import interface_name
 from ..sockets.sockets import DatagramSocket, Remote
 from .broadcast import Broadcast
 from .late_tunnel import LateTunnel
-from .path_link import PathLink
+from .path_link import OUTSIDE, PathLink
 from .path_news import PathNews
 from .reach import Reach
 from .servers import Servers, servers_of
@@ -150,6 +150,9 @@ class PathSet:
             if path.state is PathState.ABANDONED:
                 raise PathAbandonedError("the path was closed")
             raise ValueError(f"{path} belongs to another connection")
+        if link.outside_for_long:
+            self.news.on_refused(Refusal.POLICY, OUTSIDE)
+            raise MigrationNotAllowedError(Refusal.POLICY, OUTSIDE)
         try:
             self.move(path.id, MigrationCause.APPLICATION)
         except PathRefusedError as refused:
@@ -207,7 +210,7 @@ class PathSet:
 
         def leave() -> None:
             if self.leads_outside(link, tunnel):
-                link.on_failed("it leads beside a tunnel that has come up")
+                link.on_failed(OUTSIDE)
 
         async def follow() -> None:
             with following:

@@ -6,6 +6,7 @@ meanwhile may put the rest of the decision out of date, and then the next look d
 be done is told (`MigrationRefused`) and noted, so that the next look finds it.
 """
 
+from math import inf
 from typing import Final
 
 import trio
@@ -83,7 +84,7 @@ class Actor:
             case policy.OpenPath() | policy.OpenAndMigrate():
                 if not self._leads_to_server(action.candidate):
                     return True
-                opened = await self._open(action.candidate)
+                opened = await self._open(action.candidate, view)
                 if opened is None:
                     return False
                 if isinstance(action, policy.OpenAndMigrate) and not self.interrupted:
@@ -101,7 +102,7 @@ class Actor:
                 self._challenge(path.id)
         self._driver.flush()
 
-    async def _open(self, candidate: policy.Candidate) -> int | None:
+    async def _open(self, candidate: policy.Candidate, view: policy.View) -> int | None:
         """A path of a candidate; None, and a note of why, when it cannot be had."""
         if self._driver.held:
             return None
@@ -109,8 +110,9 @@ class Actor:
         way = candidate.local, candidate.interface, candidate.remote
         self._active = self._driver.core.active_path
         try:
-            with trio.CancelScope() as self._opening:
+            with trio.CancelScope(deadline=_leave_at(view)) as self._opening:
                 path = await self._adder.add_candidate(candidate)
+            self.interrupted |= self._opening.cancelled_caught
         except (LocalAddressError, QuicError, trio.ClosedResourceError) as error:
             if not self._driver.life.ended and not self.interrupted:
                 self._memory.rest(way, trio.current_time())
@@ -176,3 +178,9 @@ class Actor:
 
     def _refused(self, refusal: Refusal, reason: str = "") -> None:
         self._paths.news.on_refused(refusal, reason or refusal.value)
+
+
+def _leave_at(view: policy.View) -> float:
+    """When the active path leads beside a tunnel for too long, whatever is being waited for."""
+    leave_at = inf if view.active is None else view.active.leave_at
+    return leave_at if leave_at > trio.current_time() else inf

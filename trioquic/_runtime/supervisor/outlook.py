@@ -14,6 +14,7 @@ from ...networks import Interface
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import network
 from ..driver import Driver
+from ..paths.late_tunnel import TO_ENTER
 from ..paths.own_tunnel import Networks
 from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
@@ -195,12 +196,23 @@ class Outlook:
             # beside the tunnel that packets to the server take, or that the connection was in
             beside = sight.why_not(path.name, path.core.remote) is LeftOut.OUTSIDE_TUNNEL
             left = path.home is not None and self._paths.reach.is_outside(path.home)
-            notes.on_outside(beside or left, now)
+            active = path.core.path_id == sight.active
+            self._note_outside(path, beside or left, active, now)
             usable = not trouble_of(sight, path, notes, now)
             has_route = sight.has_route(path.name, path.core.remote)
             notes.on_standing(has_route, usable, path.core.doubtful)
-            lost &= not (usable and path.core.path_id == sight.active)
+            lost &= not (usable and active)
         memory.on_lost(lost, now)
+
+    def _note_outside(self, path: PathSight, outside: bool, active: bool, now: float) -> None:
+        """Whether a path leads beside the tunnel. What is in use there has its time; on what else
+        nobody has asked for by name the server gets no answer (RFC 9000 section 9.3.3)."""
+        number = path.core.path_id
+        notes, link = self._memory.of(number), self._paths.links[number]
+        notes.on_outside(outside, now)
+        named = path.pinned or not (notes.by_supervisor or link.anywhere)
+        leave_at = inf if named else notes.outside_since + TO_ENTER
+        link.on_outside(leave_at, muted=now >= (leave_at if active else leave_at - TO_ENTER))
 
     def _sight(self) -> Sight:
         paths, networks = self.look()

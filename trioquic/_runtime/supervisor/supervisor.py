@@ -26,7 +26,7 @@ from .memory import Memory
 from .outlook import Outlook
 
 # What puts a decision out of date, beside changed networks and another active path
-_URGENT: Final = (Trigger.SILENT, Trigger.SOCKET_ERROR)
+_URGENT: Final = (Trigger.SILENT, Trigger.SOCKET_ERROR, Trigger.VALIDATED)
 # A policy that wants to be asked again at once, or that moves to and fro, must not keep the program
 # busy: after so many looks in a row there is a pause before each, seconds.
 _MOST_IN_A_ROW: Final = 4

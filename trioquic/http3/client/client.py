@@ -240,7 +240,7 @@ class Client:
         given = {name for name, _ in fields}
         fields += [(name, value) for name, value in self._headers if name not in given]
         if json is not None:
-            sent = json_text.dumps(json).encode()
+            sent = json_text.dumps(json, allow_nan=False).encode()
             if all(name != b"content-type" for name, _ in fields):
                 fields.append((b"content-type", b"application/json"))
         call = Call(

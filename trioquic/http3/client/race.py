@@ -2,7 +2,8 @@
 
 Only for requests that do no harm when they come twice. A way that has lost is given up. A
 connection whose server is not heard any more gets company: another connection to the same place, as
-a fresh one looks for a network that works, and if that takes too long the way around HTTP/3. If the
+a fresh one looks for a network that works, and if that takes too long the way around HTTP/3. Where
+nobody answers, company is looked for again and again: a server that starts again is found. If the
 silent connection is heard first after all, it wins.
 """
 
@@ -14,6 +15,7 @@ import trio
 
 from ..._groups import hidden_nursery
 from ..failure import RequestFailedError, no_way
+from .pauses import Pauses
 from .route import HTTP3Route
 
 
@@ -35,9 +37,17 @@ class RouteRace:
     """`make_route` makes another way over HTTP/3, or None; `around` is the one around it, or
     None."""
 
-    def __init__(self, make_route: Callable[[], HTTP3Route | None], around: Around | None) -> None:
+    def __init__(
+        self,
+        make_route: Callable[[], HTTP3Route | None],
+        around: Around | None,
+        pauses: Pauses,
+    ) -> None:
         self._make_route = make_route
         self._around = around
+        self._pauses = pauses
+        # the first one's server is not heard any more
+        self._silent = False
         self._routes = 1
         self._running = 0
         self._decided = trio.Event()
@@ -53,6 +63,7 @@ class RouteRace:
         try:
             async with hidden_nursery("trioquic.http3") as nursery:
                 self._nursery = nursery
+                self._silent = first.in_doubt
                 if not self._add_company(first) or first.is_under_way:
                     self._start(partial(first.advance, calm=False))
                 await self._decided.wait()
@@ -84,7 +95,7 @@ class RouteRace:
         if route is None:
             return False
         self._routes += 1
-        self._start(partial(self._follow, route))
+        self._start(partial(self._keep_company, route))
         return True
 
     def _start_around(self) -> bool:
@@ -100,6 +111,19 @@ class RouteRace:
         except RequestFailedError as failure:
             self._nowhere = failure
             return None
+
+    async def _keep_company(self, route: HTTP3Route | None) -> Begun | None:
+        """A way beside the first one; another one when nobody answers there, if that is silent."""
+        while route is not None:
+            try:
+                return await self._follow(route)
+            except RequestFailedError as failure:
+                if not (self._silent and _may_be_helped(failure)) or self._pauses.over:
+                    raise
+            self._start_around()
+            await self._pauses.wait()
+            route = self._make_route()
+        return None
 
     async def _follow(self, route: HTTP3Route) -> Begun | None:
         response = await route.advance(calm=True)

@@ -11,7 +11,7 @@ that comes back, is found then.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import trio
 
@@ -20,15 +20,11 @@ from ..exchange import Exchange
 from ..failure import Phase, RequestFailedError, no_way
 from .call import Call, is_the_networks
 from .discovery import Discovery
+from .pauses import Pauses
 from .pool import Pool
 from .race import Around, Begun, RouteRace
 from .route import HTTP3Route
 from .settings import Settings
-
-# While there is an outage: seconds until the next look, doubling
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 0.8
-
 
 Detour: TypeAlias = Callable[[float], Awaitable[Begun]]
 """The way around HTTP/3 for a request that has begun at this time (trio's clock). Raises
@@ -52,17 +48,15 @@ class Router:
 
         Raises `RequestFailedError`, and what the request's content and `detour` raise.
         """
-        deadline = trio.current_time() + min(call.timeouts.connect, self._longest_outage)
-        pause = _FIRST_PAUSE
+        seconds = min(call.timeouts.connect, self._longest_outage)
+        pauses = Pauses(self._pool, call.origin, seconds)
         while True:
             try:
-                return await self._send(call, detour)
+                return await self._send(call, detour, pauses)
             except RequestFailedError as failure:
-                in_time = trio.current_time() + pause < deadline
-                if not (in_time and self._may_wait(call, failure)):
+                if pauses.over or not self._may_wait(call, failure):
                     raise
-            await self._pool.wait_ready(call.origin, pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await pauses.wait()
 
     def _may_wait(self, call: Call, failure: RequestFailedError) -> bool:
         """Whether the request may be made again, and that may help."""
@@ -72,7 +66,7 @@ class Router:
             return False
         return failure.unconnected or (call.can_be_doubled and is_the_networks(failure))
 
-    async def _send(self, call: Call, detour: Detour | None) -> Begun:
+    async def _send(self, call: Call, detour: Detour | None, pauses: Pauses) -> Begun:
         around: Around | None = None
         if detour is not None:
             around = partial(self._go_around, call, detour, trio.current_time())
@@ -89,7 +83,7 @@ class Router:
         if exchange is not None:
             return exchange
         if call.can_be_doubled:
-            return await self._race(call, route, around)
+            return await self._race(call, route, around, pauses)
         if around is None:
             return await self._elsewhere(call, route)
         await route.drop()
@@ -119,11 +113,13 @@ class Router:
         assert exchange is not None
         return exchange
 
-    async def _race(self, call: Call, route: HTTP3Route, around: Around | None) -> Begun:
+    async def _race(
+        self, call: Call, route: HTTP3Route, around: Around | None, pauses: Pauses
+    ) -> Begun:
         if around is None and not route.in_doubt:
             route.remember_failure()
         try:
-            return await RouteRace(partial(self._make_route, call), around).run(route)
+            return await RouteRace(partial(self._make_route, call), around, pauses).run(route)
         except RequestFailedError as failure:
             if failure.unconnected:
                 # nothing else of the origin's can be reached either
