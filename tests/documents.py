@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests import promises, walks
+from tests.chains import differences
 from trioquic._protocol.path import mtu, preferred, state
 from trioquic.http3.client import connection
 from trioquic.policy import KINDS
@@ -129,6 +130,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("architecture.md", "http client components"): lambda: components("http3/client"),
     ("architecture.md", "states of a pooled connection"): lambda: diagram(connection.STEPS),
     ("architecture.md", "walks"): walks.text,
+    ("tls.md", "chains"): differences.table,
     ("architecture.md", "runtime components"): lambda: components("_runtime"),
 }
 

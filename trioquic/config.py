@@ -100,7 +100,8 @@ class TLSConfig:
     """
 
     ca_file: StrPath | None = _checks.checked(None, _checks.path)
-    """File with the trusted root certificates, in PEM (one or more) or DER (one)."""
+    """File with the trusted root certificates, in PEM (one or more) or DER (one). Chains to
+    them are judged as OpenSSL does it, and not by the stricter rules of the Web."""
     ca_data: bytes | str | None = _checks.checked(None, _DATA)
     """The same as data; with `ca_file` both count."""
     fingerprint: bytes | str | None = _checks.checked(None, _fingerprint)

@@ -18,8 +18,8 @@ from trioquic._protocol.observer import Observer
 from trioquic._protocol.path.mtu import ETHERNET
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.tls.config import TlsClientConfig
+from trioquic._protocol.tls.own_roots import OwnRoots
 from trioquic._protocol.tls.resumption import Resumption
-from trioquic._protocol.tls.verify import CaVerification
 
 from .certificates import SERVER_NAME, WALL_TIME, root
 from .packets import APPLICATION
@@ -74,7 +74,7 @@ class World:
         tls = TlsClientConfig(
             server_name=server_name,
             alpn=alpn,
-            verification=CaVerification([root(root_number)], strict=False),
+            verification=OwnRoots([root(root_number)]),
         )
         config = CoreConfig(
             tls=tls,
