@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ...sessions import Resumption
+from ..paths.reach import Reach
 from ..sockets.binding import bind_socket, connect_socket, interface_of
 from ..sockets.sockets import DatagramSocket, Remote
 from .arguments import Plan
@@ -23,15 +24,17 @@ class FirstDatagram:
     async def connect(self, way: WayToServer) -> DatagramSocket:
         """A socket for this way. Raises LocalAddressError, and other OSErrors where the system
         knows no way there. Cancelled, nothing is left open."""
-        plan = self._plan
-        interface = way.interface
-        if interface is None and plan.local is not None:
-            interface = interface_of(plan.local, way.remote.address, plan.networks)
+        plan, server = self._plan, way.remote.address
+        interface, networks = way.interface, plan.networks
+        reach = Reach(networks, plan.migration, plan.interface)
+        local = plan.local or reach.source_for(interface, server)
+        if interface is None and local is not None:
+            interface = interface_of(local, server, networks)
         sock = await bind_socket(
-            way.remote.family, interface=interface, local=plan.local, networks=plan.networks
+            way.remote.family, interface=interface, local=local, networks=networks
         )
         tie = plan.migration.enabled and plan.migration.automatic
-        return await connect_socket(sock, way.remote, interface, tie=tie)
+        return await connect_socket(sock, way.remote, interface, networks=networks, tie=tie)
 
     async def task_for(
         self, attempt: HandshakeAttempt, connected: DatagramSocket, one_address: bool

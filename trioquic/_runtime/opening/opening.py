@@ -21,7 +21,7 @@ from ...sessions import SessionStore
 from ..connection import Connection
 from ..endpoints import ip_version
 from ..sockets.binding import bind_socket
-from ..sockets.sockets import Remote
+from ..sockets.sockets import Remote, remote_of
 from .arguments import Plan, either_local, make_plan
 from .race import HappyEyeballs
 from .ways import check_networks, check_start
@@ -213,7 +213,7 @@ async def _resolve(plan: Plan) -> list[Remote]:
         for entry in await _look_up(host, plan):
             sockaddr = entry[4]
             if entry[0] in (socket.AF_INET, socket.AF_INET6) and isinstance(sockaddr[0], str):
-                remotes[Remote(entry[0], sockaddr)] = None
+                remotes[remote_of(entry[0], sockaddr)] = None
     return list(remotes)
 
 

@@ -86,7 +86,7 @@ class HappyEyeballs:
         self._widens = (
             plan.migration.start_interfaces is None
             and not plan.named
-            and all(way.interface is None and not is_here(way.remote.address) for way in ways)
+            and all(_is_the_systems(way) for way in ways)
         )
         there = {interface.name for interface in plan.networks.snapshot() if interface.up}
         self._used = {
@@ -283,3 +283,9 @@ class HappyEyeballs:
             if other is not running:
                 other.scope.cancel()
         self._news.set()
+
+
+def _is_the_systems(way: WayToServer) -> bool:
+    """Whether the network is the system's choice, as far as there is one."""
+    tied = way.interface is not None and not way.remote.zone
+    return not tied and not is_here(way.remote.address)

@@ -22,7 +22,7 @@ from ...errors import LocalAddressError
 from ...networks import Interface, is_own
 from ...paths import Address
 from ..paths.reach import Reach
-from ..sockets.binding import interface_of
+from ..sockets.binding import interface_of, interface_on
 from ..sockets.sockets import Remote
 from .arguments import Plan
 
@@ -72,8 +72,9 @@ def check_start(plan: Plan, remote: Address | None) -> None:
 def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
     """Every way that is to be tried, the best first. LocalAddressError if none may be."""
     policy = plan.migration
+    remotes = _on_its_interface(plan, remotes)
     if len(remotes) == 1 and plan.named:
-        return [WayToServer(remotes[0], plan.interface)]
+        return [_way(plan, remotes[0])]
     reach, interfaces, pairs, inside = _survey(plan, remotes)
     several = policy.start_interfaces is not None and policy.start_interfaces > 1
     limited = policy.limits(interfaces) and not all(is_own(_plain(r), interfaces) for r in remotes)
@@ -86,7 +87,28 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
             return ways
         if inside or policy.only_interfaces or limited:
             return _absent(policy.only_interfaces, interfaces, remotes, reach)
-    return [WayToServer(remote, plan.interface) for remote in _in_turns(remotes, pairs)]
+    return [_way(plan, remote) for remote in _in_turns(remotes, pairs)]
+
+
+def _way(plan: Plan, remote: Remote) -> WayToServer:
+    """The way from where the application says, or from the link that the address is on."""
+    return WayToServer(remote, interface_on(remote, plan.interface, plan.networks))
+
+
+def _on_its_interface(plan: Plan, remotes: Sequence[Remote]) -> list[Remote]:
+    """Those that are not on the link of another interface than the one that the application names.
+    LocalAddressError if there is none."""
+    found: list[Remote] = []
+    elsewhere: LocalAddressError | None = None
+    for remote in remotes:
+        try:
+            interface_on(remote, plan.interface, plan.networks)
+            found.append(remote)
+        except LocalAddressError as error:
+            elsewhere = error
+    if elsewhere is not None and not found:
+        raise elsewhere
+    return found
 
 
 def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[WayToServer]:

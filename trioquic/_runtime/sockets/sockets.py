@@ -35,11 +35,31 @@ class Remote(NamedTuple):
 
     family: int
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
+    zone: str = ""
+    """The link that the address is on, if it means something on one only (RFC 4007): the name or
+    the number of an interface."""
 
     @property
     def address(self) -> Address:
-        """IP address and port."""
-        return self.sockaddr[0], self.sockaddr[1]
+        """IP address, with its zone if it has one, and port."""
+        host, port = self.sockaddr[0], self.sockaddr[1]
+        return (f"{host}%{self.zone}", port) if self.zone else (host, port)
+
+    def on(self, index: int | None) -> tuple[str, int] | tuple[str, int, int, int]:
+        """What a socket connects to on the interface with this number, if it is known: one that has
+        come back may have another."""
+        if not self.zone or index is None:
+            return self.sockaddr
+        return self.sockaddr[0], self.sockaddr[1], 0, index
+
+
+def remote_of(family: int, sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Remote:
+    """As `getaddrinfo` says it, which tells the zone by a number."""
+    host, _, zone = sockaddr[0].partition("%")
+    if len(sockaddr) == 2:
+        return Remote(family, sockaddr)
+    _, port, flow, scope = sockaddr
+    return Remote(family, (host, port, flow, scope), zone or (str(scope) if scope else ""))
 
 
 def is_refusal(error: OSError) -> bool:

@@ -165,6 +165,8 @@ def _trouble(sight: Sight, path: PathSight, name: str | None, notes: PathNotes) 
     else:
         usable = not notes.listed
     if usable:
+        if sight.why_not(name, path.core.remote) is LeftOut.TOO_NARROW:
+            return f"{name} carries packets that are too small for QUIC only"
         # One that never had a route carries packets all the same.
         lost_route = notes.routed and not sight.has_route(name, path.core.remote)
         return f"{name} has no route to the server any more" if lost_route else ""
