@@ -196,6 +196,11 @@ def fits(value: object, wanted: Any) -> bool:
             "keep_alive must be at least 0.1 and at most 1e+15 (0: never), not 1e-06",
         ),
         (
+            lambda: TransportConfig(attempt_delay=0.009),
+            ValueError,
+            "attempt_delay must be at least 0.01 and at most 1e+15, not 0.009",
+        ),
+        (
             lambda: TransportConfig(initial_max_data=0),
             ValueError,
             "initial_max_data must be from 1 to 2**62 - 1, not 0",

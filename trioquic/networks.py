@@ -162,6 +162,14 @@ def routes_of(
     return None
 
 
+def address_of(sockaddr: Sequence[object]) -> str:
+    """The IP address of what `getaddrinfo` returns, with the number of its zone if it means
+    something on one link only (RFC 4007): `socket` tells that apart from the address."""
+    host, *more = sockaddr
+    scope = more[2] if len(more) == 3 else 0
+    return f"{host}%{scope}" if scope and "%" not in str(host) else str(host)
+
+
 def is_own(remote: str, interfaces: Sequence[Interface]) -> bool:
     """Whether this is an address of this machine: no network leads there."""
     plain = remote.partition("%")[0]

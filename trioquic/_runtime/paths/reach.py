@@ -15,7 +15,7 @@ moves the connection out of the tunnel by name, the connection is no longer in i
 
 import errno
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from ...addresses import (
@@ -66,16 +66,16 @@ class Reach:
         networks: NetworkSource,
         policy: MigrationPolicy,
         interface: str | None = None,
-        others: Sequence[Address] = (),
+        others: Callable[[], Sequence[Address]] = tuple,
     ) -> None:
-        """`others`: what else the server's name stands for. Where the system sends packets there
-        through a tunnel, the connection would have begun in that."""
+        """`others`: what else the server's name stands for, by now. Where the system sends packets
+        there through a tunnel, the connection would have begun in that."""
         self.source = networks
         self.policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
         self._own = OwnTunnel(policy)
-        self._others = _some_of_each_family(others)
+        self._others = others
         self._led_inside = False
         # tunnels for what else the server's name stands for
         self._elsewhere: frozenset[str] = frozenset()
@@ -153,8 +153,9 @@ class Reach:
     def look(self, servers: Sequence[Address]) -> Networks:
         """`networks` for a connection to one of several addresses: beside a tunnel that has come up
         for the others it does not stay, such as over IPv6 beside an IPv4-only VPN."""
-        if self._others:
-            elsewhere = self.networks(self._others)
+        others = _some_of_each_family(self._others())
+        if others:
+            elsewhere = self.networks(others)
             self._led_inside = self._leads_inside(elsewhere)
             self._elsewhere = elsewhere.chosen
         return self.networks(servers)

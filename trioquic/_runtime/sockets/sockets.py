@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import trio
 
 from ..._protocol.sending.outgoing import Batch
+from ...networks import address_of
 from ...paths import Address
 
 # This many errors without a datagram between them, and a reader slows down to this pace.
@@ -54,12 +55,12 @@ class Remote(NamedTuple):
 
 
 def remote_of(family: int, sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Remote:
-    """As `getaddrinfo` says it, which tells the zone by a number."""
-    host, _, zone = sockaddr[0].partition("%")
+    """As `getaddrinfo` says it."""
+    host, _, zone = address_of(sockaddr).partition("%")
     if len(sockaddr) == 2:
         return Remote(family, sockaddr)
     _, port, flow, scope = sockaddr
-    return Remote(family, (host, port, flow, scope), zone or (str(scope) if scope else ""))
+    return Remote(family, (host, port, flow, scope), zone)
 
 
 def is_refusal(error: OSError) -> bool:
