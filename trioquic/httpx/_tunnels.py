@@ -77,6 +77,7 @@ class Tunnels:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=inside,
             not_tunnels=(*policy.not_tunnels, *self._inside.beside(host)),
+            address_policy=policy.address_policy,
         )
         best = policy.to_begin([pair for pair in pairs if pair.source_rank == 0])
         found = [TCPRoute(pair.remote, named[pair.interface]) for pair in best]
