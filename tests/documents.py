@@ -81,7 +81,8 @@ def knobs() -> str:
     """The attributes of `MigrationPolicy`."""
     lines = ["| knob | default | meaning |", "| --- | --- | --- |"]
     for name, _, default, text in attributes(classes("policy/_knobs.py")["Knobs"]):
-        shown = {"inf": "infinity", "KINDS": ", ".join(KINDS)}.get(default, default)
+        words = {"inf": "infinity", "KINDS": ", ".join(KINDS), "DEFAULT_POLICY": "RFC 6724's"}
+        shown = words.get(default, default)
         lines.append(f"| `{name}` | {shown} | {text} |")
     return "\n".join(lines)
 

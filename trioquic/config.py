@@ -150,9 +150,9 @@ class TransportConfig:
     handshake_timeout: float = _checks.checked(10.0, _checks.number(above=True))
     """How long each of the server's addresses is given to complete the handshake; then it is
     `HandshakeTimeoutError`, if no other one has done better."""
-    attempt_delay: float = _checks.checked(0.25, _checks.number(above=True))
-    """After how long without success the next of the server's addresses is tried as well (RFC 8305
-    section 8: from 0.1 to 2)."""
+    attempt_delay: float = _checks.checked(0.25, _checks.number(0.01))
+    """After how long without success the next of the server's addresses is tried as well, 0.01 at
+    least (RFC 8305 section 8, which recommends 0.1 to 2)."""
     drain_timeout: float = _checks.checked(5.0, _checks.number())
     """How long a close waits for finished streams to be acknowledged, and after early data for the
     next ticket. 0: not at all."""

@@ -92,7 +92,7 @@ async def test_of_a_real_socket() -> None:
         sock = await bind_socket(
             remote.family, interface=None, local=None, local_port=0, networks=system_networks()
         )
-        connected = await connect_socket(sock, remote, None)
+        connected = await connect_socket(sock, remote, None, networks=system_networks())
     try:
         name, _, address = network_of(connected, system_networks()).partition("/")
         assert address == "127.0.0.1"

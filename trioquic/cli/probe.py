@@ -29,7 +29,7 @@ from .. import (
 )
 from ..addresses import candidate_pairs
 from ..http3.url import host_and_port
-from ..networks import routes_of
+from ..networks import address_of, routes_of
 from ..paths import Address
 from .paths import leads_into_tunnel
 from .versions import offered_versions
@@ -145,7 +145,7 @@ async def _ways(
             found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
         except OSError:
             return []
-        remotes = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        remotes = list(dict.fromkeys(address_of(entry[4]) for entry in found))
     networks = system_networks()
     interfaces = networks.snapshot()
     routes = routes_of(networks, [(remote, port) for remote in remotes])

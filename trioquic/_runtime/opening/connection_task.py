@@ -47,11 +47,11 @@ class ConnectionTask:
         socket: DatagramSocket,
         keeper: SessionKeeper | None,
         first: FirstFlight,
-        others: Sequence[Address] = (),
+        others_than: Callable[[Remote], Sequence[Address]],
     ) -> None:
-        """`others`: what else the server's name stands for."""
+        """`others_than`: what else than an address the server's name stands for."""
         self._plan = plan
-        self._others = others
+        self._others_than = others_than
         self._remote = remote
         self._socket = socket
         self._keeper = keeper
@@ -115,7 +115,8 @@ class ConnectionTask:
                 return self._beside_tunnel()
             async with trio.open_nursery() as nursery:
                 plan = self._plan
-                reach = Reach(plan.networks, plan.migration, plan.interface, self._others)
+                others = partial(self._others_than, self._remote)
+                reach = Reach(plan.networks, plan.migration, plan.interface, others)
                 paths = PathSet(driver, nursery, self._remote, reach, plan.transport)
                 adder = PathAdder(driver, paths)
                 if self._keeper is not None:

@@ -7,6 +7,7 @@ memory was noted before (`outlook.py`).
 from math import inf
 from typing import Final
 
+from ...addresses import LeftOut
 from ...policy import Candidate, PathInfo, View
 from ...policy._roles import network
 from ..paths.late_tunnel import TO_ENTER
@@ -131,6 +132,8 @@ def trouble_of(sight: Sight, path: PathSight, notes: PathNotes, now: float) -> s
     else:
         usable = not notes.listed
     if usable:
+        if sight.why_not(name, path.core.remote) is LeftOut.TOO_NARROW:
+            return f"{name} carries packets that are too small for QUIC only"
         # One that never had a route carries packets all the same.
         lost_route = notes.routed and not sight.has_route(name, path.core.remote)
         return f"{name} has no route to the server any more" if lost_route else ""
