@@ -21,9 +21,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
+from typing import Final
 
 from .. import _checks
 from .address import mapped, parse_address
+
+# below what another system counts as the default, too
+_METRIC: Final = _checks.whole(-_checks.LARGEST_VARINT)
 
 
 def _address(name: str, value: object) -> object:
@@ -45,7 +49,7 @@ class Route:
     """The name of the interface."""
     source: str | None = _checks.checked(None, _checks.optional(_address))
     """The address that the system would send from there; None if it does not tell."""
-    metric: int | None = _checks.checked(None, _checks.optional(_checks.whole(0)))
+    metric: int | None = _checks.checked(None, _checks.optional(_METRIC))
     """Lower is better, among routes of one address family; None if the system does not tell."""
     chosen: bool = _checks.checked(False, _checks.flag)
     """The system itself sends packets for this address here."""
