@@ -205,7 +205,7 @@ async def open_http3(
     async with hidden_nursery("trioquic.http3") as nursery:
         for outbox in state.outboxes:
             nursery.start_soon(_send, state, outbox)
-        nursery.start_soon(PeerStreams(state).accept, nursery)
+        nursery.start_soon(PeerStreams(state, nursery).accept)
         nursery.start_soon(_close_on_fault, state)
         try:
             yield create(HTTP3Connection, state)

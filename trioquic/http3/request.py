@@ -40,11 +40,6 @@ from .state import ConnectionState
 MOST: Final = _checks.optional(_checks.whole(1))
 # up to this size it is cheaper to copy data behind its frame header than to send it by itself
 _SMALL: Final = 1 << 15
-# A response that was sent together with a GOAWAY is read first: so long, in seconds, and for this
-# part of a round trip, as packets overtake each other by about an eighth of it at most (RFC 9002
-# section 6.1.2). Not longer: most servers mean it, and the request is to be made elsewhere.
-_GRACE: Final = 0.05
-_REORDERING: Final = 0.25
 _T = TypeVar("_T")
 _WITHOUT_CONTENT: Final = frozenset((204, 304))
 
@@ -69,8 +64,8 @@ class Request(
         self._received = False  # nothing more will be received
         self._complete = False  # all of the response was received
         self._cancelled = False
+        self._begun = False  # a response, as far as `_has_begun` was asked
         self._rejected = False
-        self._reader: trio.CancelScope | None = None
         self._blocked = False  # a field section waits for QPACK's dynamic table
         self._head: ResponseHead | None = None
         self._informational: list[ResponseHead] = []
@@ -187,9 +182,11 @@ class Request(
 
     async def _guarded(self, receive: Callable[[], Awaitable[_T]]) -> _T:
         await trio.lowlevel.checkpoint_if_cancelled()
+        # what is taken from the stream is on its way to here for a moment
+        self._begun = self._has_begun
         fills = self._frames.fills
         try:
-            result = await self._unless_rejected(receive)
+            result = await receive()
         except (PeerError, StreamResetError, trio.ClosedResourceError) as error:
             raise self._translated(error) from error
         except HTTP3StreamError as error:
@@ -200,31 +197,11 @@ class Request(
             await trio.lowlevel.cancel_shielded_checkpoint()
         return result
 
-    async def _unless_rejected(self, receive: Callable[[], Awaitable[_T]]) -> _T:
-        """A server that goes away may have answered this request before, or after all."""
-        while True:
-            with trio.CancelScope() as scope:
-                self._reader = scope
-                self._set_grace()
-                try:
-                    return await receive()
-                finally:
-                    self._reader = None
-            if not self._has_begun:
-                self.cancel()
-                raise rejection("the server went away without processing the request")
-
     @property
     def _has_begun(self) -> bool:
-        """Whether anything of a response has come: then the server has worked on the request."""
-        return self._frames.fills > 0
-
-    def _set_grace(self) -> None:
-        if self._rejected and self._reader is not None and not self._has_begun:
-            path = self._state.quic.active_path
-            rtt = None if path is None else path.rtt
-            grace = max(_GRACE, _REORDERING * (rtt or 0.0))
-            self._reader.deadline = trio.current_time() + grace
+        """Whether anything of a response has come, read or not: then the server has worked on the
+        request, whatever it says."""
+        return self._begun or self._frames.fills > 0 or self._stream.readable
 
     async def _next_head(self) -> ResponseHead:
         while True:
@@ -325,18 +302,10 @@ class Request(
 
     def reject(self) -> None:
         """The server has said that it will not process this request (section 5.2): unless it has
-        done so, no more of it is sent, and no response awaited."""
-        if self._has_begun:
-            return
-        self._rejected = True
-        if not self._sent:
-            self._sent = True
-            self._stream.reset(ErrorCode.H3_REQUEST_CANCELLED)
-        if self._reader is None:
-            # whoever comes to read is told
-            self._state.forget(self.stream_id)
-        else:
-            self._set_grace()
+        answered, no more of it is sent, and no response awaited."""
+        if not self._has_begun:
+            self._rejected = True
+            self.cancel()
 
     async def aclose(self) -> None:
         """Cancel what is not complete. Closes also when it is cancelled."""
@@ -367,8 +336,9 @@ class Request(
             if not self._received:
                 self._stop_decoding()
                 self._forget_if_done()
-            return stream_error(error.error_code, has_begun=self._has_begun)
-        if self._rejected and not self._has_begun:
+            # that the stream was reset is no response
+            return stream_error(error.error_code, has_begun=self._frames.fills > 0)
+        if self._rejected:
             # whatever has become of the connection since
             return rejection("the server went away without processing the request")
         if self._state.ended:
