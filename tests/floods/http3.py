@@ -117,7 +117,7 @@ class Client:
             self._nursery.start_soon(self._send, outbox, CoreStream(self.world, number))
         for number in range(REQUESTS):
             stream = self._streams[4 * number] = CoreStream(self.world, 4 * number)
-            request = create(Request, self.state, cast(Any, stream), "GET")
+            request = create(Request, self.state, cast(Any, stream), "GET", None)
             self.state.enter(4 * number, request)
             self._nursery.start_soon(self._read, request)
 

@@ -91,12 +91,13 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-def check_length(fields: Iterable[tuple[bytes, bytes]], length: int | None) -> None:
-    """Raises ValueError if a request's fields do not say one length of its content, or not the one
-    that it has, in bytes, if that is known (section 4.1.2)."""
+def check_length(fields: Iterable[tuple[bytes, bytes]], length: int | None) -> int | None:
+    """The length of its content that a request's fields say, if they do. Raises ValueError if they
+    say several, or not the one that it has, in bytes, if that is known (section 4.1.2)."""
     announced = _announced_length(fields)
     if None not in (announced, length) and announced != length:
         raise ValueError(f"content-length says {announced}, and the content has {length} bytes")
+    return announced
 
 
 def completed(

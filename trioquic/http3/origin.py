@@ -2,7 +2,7 @@
 
 The server of a connection answers for the hosts that its certificate names, whatever the port. A
 request for another host would hand its URL, and its credentials, to whoever was connected to for
-something else; it is refused here, before anything of it is sent.
+something else; it is refused here, before anything of it is sent. So is what names no host at all.
 """
 
 from functools import lru_cache
@@ -23,6 +23,17 @@ async def check_origin(quic: Connection, authority: str) -> None:
             f"the server was not asked as {host}, and its certificate does not name that: the"
             " request is not for this connection (RFC 9114 section 3.3)"
         )
+
+
+def check_authority(authority: str, *, is_tunnel: bool) -> None:
+    """Raises ValueError for what is no authority of a request. That of a tunnel (a plain CONNECT)
+    names a port (RFC 9110 section 9.3.6)."""
+    if is_tunnel and not authority.rpartition(":")[2].isdigit():
+        raise ValueError(f"CONNECT needs HOST:PORT (RFC 9110 section 9.3.6), not {authority!r}")
+    try:
+        _host_of(authority)
+    except ValueError as error:
+        raise ValueError(f"the authority names no host and port: {error}") from None
 
 
 @lru_cache

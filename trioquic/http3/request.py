@@ -55,11 +55,14 @@ class Request(
     data, and `trio.ClosedResourceError` after one's own `cancel` or `aclose`.
     """
 
-    def __init__(self, state: ConnectionState, stream: Stream, method: str) -> None:
+    def __init__(
+        self, state: ConnectionState, stream: Stream, method: str, length: int | None
+    ) -> None:
         self._state = state
         self._stream = stream
         self._frames = FrameReader(stream)
         self._method = method
+        self._unsent = length  # bytes of content that were announced, and are not sent yet
         self._sent = False  # nothing more will be sent
         self._received = False  # nothing more will be received
         self._complete = False  # all of the response was received
@@ -93,6 +96,8 @@ class Request(
 
     async def send_headers(self, fields: list[tuple[bytes, bytes]], *, end: bool) -> None:
         """Send the header section; `open_request` does this."""
+        if end:
+            self._check_whole()
         # encoded and queued without a pause, so that QPACK sees the sections in their order
         section = self._state.encoder.encode(self.stream_id, fields)
         await self._send(encode_frame(HEADERS, section))
@@ -103,13 +108,15 @@ class Request(
         """Send `data` as a part of the content, waiting while the connection has no room for it.
 
         Does nothing once the server has `stopped` reading: its response will tell why. Cancelled,
-        the content can not be completed any more and is given up.
+        the content can not be completed any more and is given up. Raises ValueError, and sends
+        nothing, for more than the content-length that the headers have.
         """
         _checks.check(_checks.octets, "data", data)
         size = memoryview(data).nbytes
         if not size:
             await trio.lowlevel.checkpoint()
             return
+        self._count(size)
         header = encode_varint(DATA) + encode_varint(size)
         if size <= _SMALL:
             await self._send(header + data)
@@ -118,14 +125,17 @@ class Request(
         await self._send(data)
 
     async def send_trailers(self, headers: HeaderTypes) -> None:
-        """End the content with trailer fields (section 4.1). Cancelled, as `send_data`."""
+        """End the content with trailer fields (section 4.1). Cancelled, as `send_data`; raises
+        ValueError as `send_eof`."""
         await self.send_headers(request_fields(headers), end=True)
 
     async def send_eof(self) -> None:
-        """The content is complete. Idempotent; cancelled, nothing was done."""
+        """The content is complete. Idempotent; cancelled, nothing was done. Raises ValueError, and
+        does nothing, if that is less than the headers' content-length."""
         if self._sent:
             await trio.lowlevel.checkpoint()
             return
+        self._check_whole()
         try:
             await self._stream.send_eof()
         except StopSendingError as error:
@@ -134,6 +144,20 @@ class Request(
             raise self._translated(error) from error
         self._sent = True
         self._forget_if_done()
+
+    def _count(self, size: int) -> None:
+        """Section 4.1.2: the content is as long as was announced."""
+        if self._unsent is None or self._sent:
+            return
+        if size > self._unsent:
+            text = f"content-length leaves {self._unsent} bytes to send, and there are {size} more"
+            raise ValueError(text)
+        self._unsent -= size
+
+    def _check_whole(self) -> None:
+        if self._unsent and not self._sent:
+            text = f"the content ends {self._unsent} bytes before its content-length"
+            raise ValueError(text)
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
         if self.stopped is not None:

@@ -131,7 +131,7 @@ class ConnectionTask:
                     by_hand,
                     supervisor,
                     authority,
-                    accepts_datagrams=plan.transport.datagrams,
+                    plan.transport,
                 )
                 nursery.start_soon(supervisor.run, nursery)
                 refusals = Refusals(driver, refused, nursery.start_soon, beside)
