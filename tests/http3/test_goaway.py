@@ -44,7 +44,7 @@ async def test_goaway(autojump_clock: Clock) -> None:
         application.connection.flush()
         assert (await first.receive_response()).status == 204
         assert await first.receive_data() == b""
-        await http.wait_closed()
+        assert isinstance(await http.wait_closed(), http3.RequestRejectedError)
 
 
 def goaway(world: HTTPWorld, stream_id: int) -> None:

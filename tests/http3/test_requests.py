@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+import trioquic
 from tests.sim_server import pattern
 from trioquic import TransportConfig, http3
 
@@ -243,6 +244,37 @@ async def test_waiting_for_a_response_can_be_cancelled_and_taken_up_again(
                 cuts += scope.cancelled_caught
         assert content == pattern(100_000)
         assert cuts > 3
+
+
+@pytest.mark.parametrize("how", ["fault", "close", "reset", "own"])
+async def test_waiting_for_the_end_tells_the_cause(autojump_clock: Clock, how: str) -> None:
+    """What new requests raise from then on."""
+    async with http_world() as world, world.connect() as http:
+        await get(http, "/bytes/1")
+        application = world.applications[0]
+        quic = application.quic
+        if how == "fault":
+            quic.send_stream_data(quic.get_next_available_stream_id(True), b"\x01")
+        elif how == "close":
+            quic.close(error_code=http3.ErrorCode.H3_INTERNAL_ERROR, reason_phrase="no more")
+        elif how == "reset":
+            quic.close(error_code=1, frame_type=0, reason_phrase="no more")
+        else:
+            await http.quic.aclose()
+        application.connection.flush()
+        cause = await http.wait_closed()
+        with pytest.raises(type(cause)) as caught:
+            await get(http, "/bytes/1")
+        assert str(caught.value) == str(cause)
+        assert caught.value is not cause
+        expected = {
+            "fault": (http3.HTTP3ConnectionError, "H3_ID_ERROR"),
+            "close": (trioquic.PeerClosedError, "no more"),
+            "reset": (trioquic.PeerClosedError, "INTERNAL_ERROR"),
+            "own": (trio.ClosedResourceError, "this side"),
+        }[how]
+        assert isinstance(cause, expected[0])
+        assert expected[1] in str(cause)
 
 
 async def test_priorities(autojump_clock: Clock) -> None:

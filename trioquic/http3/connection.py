@@ -67,10 +67,13 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
             raise self._state.end_error()
         return self._state.settings
 
-    async def wait_closed(self) -> None:
+    async def wait_closed(self) -> Exception:
         """Wait until this connection is of no use any more: it failed, the QUIC connection is over,
-        or the server is going away and the last request is done. Raises nothing."""
+        or the server is going away and the last request is done. Returns the cause, which is what
+        new requests raise from then on: `HTTP3ConnectionError`, what ended the QUIC connection, or
+        `RequestRejectedError`. Cancellation leaves nothing behind."""
         await self._state.over.wait()
+        return self._state.refusal or self._state.end_error()
 
     async def open_request(
         self,

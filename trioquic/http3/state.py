@@ -124,13 +124,19 @@ class ConnectionState:
         """Whether a new request can be made."""
         return self.going_away is None and not self.ended
 
-    def check_available(self) -> None:
-        """Raise why no new request can be made, if so. What became of the connection after a GOAWAY
-        does not matter to it, unless the server is at fault."""
+    @property
+    def refusal(self) -> Exception | None:
+        """Why no new request can be made, new each time; None: one can. What became of the
+        connection after a GOAWAY does not matter to it, unless the server is at fault."""
         if self.going_away is not None and self.fault is None:
-            raise rejection("the server is going away: a new connection is needed")
-        if self.ended:
-            raise self.end_error()
+            return rejection("the server is going away: a new connection is needed")
+        return self.end_error() if self.ended else None
+
+    def check_available(self) -> None:
+        """Raise the refusal, if there is one."""
+        refusal = self.refusal
+        if refusal is not None:
+            raise refusal
 
     @contextmanager
     def while_available(self) -> Iterator[None]:
