@@ -4,6 +4,7 @@ All downloads of one command go on at once, each into its file; those to standar
 """
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -59,6 +60,12 @@ _MOST_AT_ONCE: Final = 100
 @options.leave_tunnel
 @options.not_tunnels
 @click.option("--connect-timeout", type=options.Seconds(), default=10.0, help="Seconds.")
+@click.option(
+    "-m",
+    "--max-time",
+    type=options.Seconds(),
+    help="Seconds that each URL may take in all [no limit].",
+)
 @click.option("-s", "--silent", is_flag=True, help="Show neither progress nor handovers.")
 @click.option("-v", "--verbose", is_flag=True, help="Show how connections begin.")
 @options.as_json("Print a summary as JSON on standard output.")
@@ -102,6 +109,7 @@ def fetch(
     leave_tunnel: bool,
     not_tunnels: tuple[str, ...],
     connect_timeout: float,
+    max_time: float | None,
     silent: bool,
     verbose: bool,
     as_json: bool,
@@ -119,8 +127,8 @@ def fetch(
 
     Exit codes are curl's, of the first URL that failed: 0; 2 usage; 3 a URL that makes no sense; 6
     unknown host; 7 no connection; 22 an HTTP status that is no success; 23 a file cannot be
-    written; 45 no such interface; 47 redirects; 56 the connection was lost for good; 60 the
-    certificate; 77 a file with certificates or secrets; 95 HTTP/3.
+    written; 28 --max-time; 45 no such interface; 47 redirects; 56 the connection was lost for good;
+    60 the certificate; 77 a file with certificates or secrets; 95 HTTP/3.
     """
     jobs = _jobs(urls, outputs, remote_name, as_json)
     _check_start(interfaces, only_interfaces)
@@ -144,7 +152,8 @@ def fetch(
         )
     redirects = max_redirs if location else None
     with display(silent=silent) as screen, kept.trouble_told(screen.tell):
-        connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose)
+        most = math.inf if max_time is None else max_time
+        connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose, most)
     _tell_results(jobs, connections, tell, as_json=as_json)
     sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
 
@@ -174,14 +183,17 @@ async def fetch_all(
     retries: int,
     redirects: int | None,
     verbose: bool = False,
+    max_time: float = math.inf,
 ) -> list[dict[str, Any]]:
-    """Do all jobs; returns what became of the connections."""
+    """Do all jobs, each in so many seconds; returns what became of the connections."""
     connections = Connections(settings, shown.tell, trio.current_time(), verbose=verbose)
     limit = trio.CapacityLimiter(_MOST_AT_ONCE)
 
     async def one_after_the_other(some: Sequence[Job]) -> None:
         for job in some:
-            await Transfer(job, connections, retries=retries, redirects=redirects).run()
+            await Transfer(
+                job, connections, retries=retries, redirects=redirects, max_time=max_time
+            ).run()
 
     async def limited(job: Job) -> None:
         async with limit:
