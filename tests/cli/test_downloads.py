@@ -1,6 +1,5 @@
 """Downloads over networks that change and connections that are lost, in the simulator."""
 
-import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -159,7 +158,7 @@ async def fetch_jobs(
     *,
     redirects: int | None = 10,
     only: Sequence[str] = (),
-    max_time: float = math.inf,
+    max_time: float | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """Do them on the phone; what became of the connections."""

@@ -4,7 +4,6 @@ All downloads of one command go on at once, each into its file; those to standar
 """
 
 import dataclasses
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -152,19 +151,18 @@ def fetch(
         )
     redirects = max_redirs if location else None
     with display(silent=silent) as screen, kept.trouble_told(screen.tell):
-        most = math.inf if max_time is None else max_time
-        connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose, most)
-    _tell_results(jobs, connections, tell, as_json=as_json)
-    sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
+        connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose, max_time)
+    sys.exit(_told_results(jobs, connections, tell, as_json=as_json))
 
 
-def _tell_results(
+def _told_results(
     jobs: Sequence[Job],
     connections: list[dict[str, Any]],
     tell: Callable[[str], None],
     *,
     as_json: bool,
-) -> None:
+) -> int:
+    """Tell them, and return the exit code."""
     for job in jobs:
         if job.complaint is not None:
             tell(job.complaint)
@@ -174,6 +172,7 @@ def _tell_results(
             print_json(summary)
         except OSError as error:
             cannot_write(failures.WRITING, error)
+    return next((job.exit_code for job in jobs if job.exit_code), 0)
 
 
 async def fetch_all(
@@ -183,9 +182,10 @@ async def fetch_all(
     retries: int,
     redirects: int | None,
     verbose: bool = False,
-    max_time: float = math.inf,
+    max_time: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Do all jobs, each in so many seconds; returns what became of the connections."""
+    """Do all jobs, each in so many seconds if that is not None; returns what became of the
+    connections."""
     connections = Connections(settings, shown.tell, trio.current_time(), verbose=verbose)
     limit = trio.CapacityLimiter(_MOST_AT_ONCE)
 

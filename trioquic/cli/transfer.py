@@ -113,8 +113,8 @@ class _LeftError(Exception):
 
 class Transfer:
     """Fetches one URL into a sink. `retries` is how often in a row a lost connection is made again
-    without much that is new, `redirects` how many are followed, if it is not None, and `max_time`
-    how many seconds it may take until all content is there."""
+    without much that is new, `redirects` how many are followed, and `max_time` how many seconds it
+    may take until all content is there, if these are not None."""
 
     def __init__(
         self,
@@ -123,14 +123,14 @@ class Transfer:
         *,
         retries: int,
         redirects: int | None,
-        max_time: float = math.inf,
+        max_time: float | None = None,
     ) -> None:
         self._job = job
         self._sink = job.sink
         self._connections = connections
         self._retries = retries
         self._redirects = redirects
-        self._max_time = max_time
+        self._max_time = math.inf if max_time is None else max_time
         self._etag: str | None = None
         self._last_content: float | None = None
         self._resuming = False  # no content came on this connection yet

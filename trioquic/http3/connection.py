@@ -13,7 +13,7 @@ from .._groups import hidden_nursery
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Exchange
 from .fields import TEXT, HeaderTypes, check_length, completed, pseudo_fields, request_fields
-from .origin import check_authority, check_host_field, check_origin
+from .origin import check_authority, check_origin
 from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import PRIORITY, Priority
@@ -115,9 +115,8 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         length = check_length(fields, 0 if end else None)
         if priority is not None:
             fields.append((b"priority", priority.field_value))
-        check_host_field(authority, fields)
         is_tunnel = method == "CONNECT" and protocol is None
-        check_authority(authority, is_tunnel=is_tunnel)
+        check_authority(authority, fields, is_tunnel=is_tunnel)
         state = self._state
         with state.while_available():
             if not any_origin and not is_tunnel:
