@@ -37,6 +37,36 @@ async def test_a_reset_of_the_peer(autojump_clock: trio.testing.MockClock) -> No
             assert await get(conn, 100)
 
 
+async def test_what_is_there_can_be_seen(autojump_clock: trio.testing.MockClock) -> None:
+    """Bytes, the end and a reset, until they are taken; nothing once it is closed."""
+    async with phone_world() as world:
+        async with dial(world) as conn:
+            server = server_side(world)
+            for content, ends in ((b"", True), (b"some", False)):
+                stream = await conn.open_stream()
+                await stream.send_all(b"G")
+                assert not stream.readable
+                await trio.sleep(1)
+                assert not stream.readable
+                server.quic.send_stream_data(stream.stream_id, content, ends)
+                server.flush()
+                await trio.sleep(1)
+                assert stream.readable
+                assert await stream.receive_some() == content
+                assert stream.readable == ends
+                await stream.aclose()
+                assert not stream.readable
+            stream = await conn.open_stream()
+            await stream.send_all(b"G")
+            await trio.sleep(1)
+            server.quic.reset_stream(stream.stream_id, 7)
+            server.flush()
+            await trio.sleep(1)
+            assert stream.readable
+            with pytest.raises(trioquic.StreamResetError):
+                await stream.receive_some()
+
+
 async def test_ones_own_reset(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:

@@ -14,7 +14,7 @@ from .. import _checks
 from .._construction import NoPublicConstructor, create
 from .._deprecation import deprecated
 from .._protocol.tls.state import EarlyData
-from ..config import CIPHER_SUITES, GROUPS, VERSIONS
+from ..config import CIPHER_SUITES, GROUPS, VERSIONS, TransportConfig
 from ..events import PathEvent
 from ..health import ConnectionHealth
 from ..paths import Address, Path
@@ -54,6 +54,7 @@ class Connection(
     _by_hand: ByHand
     _supervisor: Supervisor
     _authority: Authority
+    _transport: TransportConfig
 
     def __repr__(self) -> str:
         state = "over" if self._driver.life.over else "open"
@@ -144,6 +145,11 @@ class Connection(
         with early data is not complete: each has an exchange of its own."""
         group = self._driver.life.facts.group
         return _name_in(GROUPS, group) if group else None
+
+    @property
+    def transport(self) -> TransportConfig:
+        """The limits and times that it was opened with."""
+        return self._transport
 
     @property
     def peer(self) -> PeerParameters:
@@ -434,16 +440,16 @@ def make_connection(
     by_hand: ByHand,
     supervisor: Supervisor,
     authority: Authority,
-    *,
-    accepts_datagrams: bool,
+    transport: TransportConfig,
 ) -> Connection:
     """The public face of a connection."""
     conn = create(Connection)
     conn._driver = driver
     conn._streams = StreamOpener(driver)
-    conn._datagrams = DatagramChannel(driver, accepts=accepts_datagrams)
+    conn._datagrams = DatagramChannel(driver, accepts=transport.datagrams)
     conn._paths = paths
     conn._by_hand = by_hand
     conn._supervisor = supervisor
     conn._authority = authority
+    conn._transport = transport
     return conn

@@ -20,6 +20,8 @@ class HandshakeAttempt(NamedTuple):
     way: WayToServer
     version: int = 0
     """The version that a Version Negotiation packet offered; 0: there was none."""
+    fresh: bool = False
+    """Without what earlier connections have left, as that may be why TLS has failed."""
     beside: bool = False
     """Over another network than the system's choice: one of no use tells nothing of the server."""
 

@@ -62,6 +62,8 @@ class ConnectionTask:
             core.observe(self._trace)
             own = config.parameters(core.source_id)
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
+        self.resumes: bool = first.taken.ticket is not None
+        """Whether it offers a ticket."""
         self._driver = Driver(core, self._trace, plan.transport.drain_timeout, _assumed(first))
         # cancelled when the attempt is not to go on
         self._going_on = trio.CancelScope()
@@ -132,7 +134,7 @@ class ConnectionTask:
                     by_hand,
                     supervisor,
                     authority,
-                    accepts_datagrams=plan.transport.datagrams,
+                    plan.transport,
                 )
                 nursery.start_soon(supervisor.run, nursery)
                 refusals = Refusals(driver, refused, nursery.start_soon, beside)

@@ -44,7 +44,7 @@ class FirstDatagram:
         keeper = plan.new_keeper()
         try:
             first = FirstFlight()
-            if keeper is not None:
+            if keeper is not None and not attempt.fresh:
                 versions = (attempt.version,) if attempt.version else plan.versions
                 first = await keeper.take(connected, versions)
             ticket = first.taken.ticket

@@ -28,7 +28,7 @@ from ..sockets.sockets import DatagramSocket, is_here
 from .arguments import Plan
 from .attempts import Attempts, HandshakeAttempt, RunningAttempt
 from .connection_task import ConnectionTask
-from .failures import is_final, summary
+from .failures import is_final, may_be_the_tickets, summary
 from .first_datagram import FirstDatagram
 from .lookup import Lookup
 from .ways import WayToServer, are_in_tunnels, other_ways, servers_of, ways_to
@@ -288,6 +288,11 @@ class HappyEyeballs:
             # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning
             again = running.attempt._replace(version=task.alternative_version)
             self._attempts.put_first(again)
+            return
+        if task.resumes and may_be_the_tickets(failure) and not running.left:
+            # a server that has lost, or changed, what its tickets mean has to say so in a better
+            # way (RFC 8446 section 4.2.11), and some do not
+            self._attempts.put_first(running.attempt._replace(fresh=True))
             return
         self._failures.append(failure)
         if not running.left:
