@@ -190,6 +190,25 @@ async def test_a_ticket_that_breaks_tls_is_left_out_the_second_time(
             assert conn.resumed
 
 
+@pytest.mark.usefixtures("calendar")
+async def test_a_chain_of_tickets_goes_back_to_one_handshake(autojump_clock: Clock) -> None:
+    async with phone_world(ServerOptions(session_tickets=True), ipv6=False) as world:
+        sessions = Watched()
+        for _ in range(3):
+            await meet(world, sessions)
+            await trio.sleep(3600)
+        world.server.tickets.clear()
+        await meet(world, sessions)
+        found = [record for _, record in sessions.kept if isinstance(record, Resumption)]
+        first, *chained, last = found
+        assert first.authenticated_at == first.issued_at
+        assert len(chained) == 2
+        for one in chained:
+            assert one.authenticated_at == first.issued_at < one.issued_at
+        # the server knew none of them: a certificate again
+        assert last.authenticated_at == last.issued_at
+
+
 async def test_what_comes_last_is_kept_before_the_connection_is_gone(
     autojump_clock: Clock,
 ) -> None:

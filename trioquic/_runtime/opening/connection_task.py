@@ -62,11 +62,15 @@ class ConnectionTask:
             core.observe(self._trace)
             own = config.parameters(core.source_id)
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
-        self.resumes: bool = first.taken.ticket is not None
-        """Whether it offers a ticket."""
+        self._ticket = first.taken.ticket
         self._driver = Driver(core, self._trace, plan.transport.drain_timeout, _assumed(first))
         # cancelled when the attempt is not to go on
         self._going_on = trio.CancelScope()
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it offers a ticket."""
+        return self._ticket is not None
 
     @property
     def heard(self) -> bool:
@@ -226,7 +230,8 @@ class ConnectionTask:
     ) -> None:
         link = paths.active_link()
         socket = self._socket if link is None else link.socket
-        keeper.keep(event, self._remote.address[0], socket, self._driver.core.version)
+        resumed = self._ticket if self._driver.life.facts.resumed else None
+        keeper.keep(event, self._remote.address[0], socket, self._driver.core.version, resumed)
 
     async def _leave(self, paths: PathSet | None) -> None:
         driver = self._driver
