@@ -74,6 +74,21 @@ def test_marks_are_trusted_again_when_they_arrive_after_all() -> None:
     assert world.peer.datagrams[-1].ecn == 2
 
 
+def test_a_standby_that_removes_marks_leaves_them_to_the_path_in_use() -> None:
+    world = World(ServerScript(report_ecn=True)).connect()
+    path = add(world)
+    world.bleached = {path}
+    arrives(world, 50_000, 2.0)
+    world.peer.script.acknowledge = False
+    upload_now(world, 5_000)
+    world.client.validate(path, world.now)
+    world.run_for(2 * world.delay)
+    world.peer.script.acknowledge = True
+    # acknowledged together
+    arrives(world, 50_000, 2.0)
+    assert [d.ecn for d in world.peer.datagrams if d.path == 0][-1] == 2
+
+
 def upload_now(world: World, size: int) -> int:
     stream_id = world.client.streams.open(True)
     assert world.client.streams.write(stream_id, bytes(size)) == size

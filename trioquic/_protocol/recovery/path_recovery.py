@@ -186,11 +186,17 @@ class PathRecovery:
             self.rtt.update(max(now - packet.time_sent, 0.0), ack_delay, now)
             self.congestion.on_rtt_sample(self.rtt.latest, self.rtt.smoothed)
 
-    def on_ecn_verdict(self, newest: SentPacket, possible: bool, rise: int, now: float) -> None:
-        """What an ACK that names marked packets of this path says about marks (13.4.2)."""
+    def on_ecn_verdict(
+        self, newest: SentPacket, confirmed: bool, refuted: bool, rise: int, now: float
+    ) -> None:
+        """What an ACK that names marked packets of this path says about marks (13.4.2); neither
+        `confirmed` nor `refuted`, and it says nothing."""
         if newest.epoch != self._epoch:
             return
-        self.ecn.advance(EcnInput.CONFIRM if possible else EcnInput.REFUTE)
+        if refuted:
+            self.ecn.advance(EcnInput.REFUTE)
+        elif confirmed:
+            self.ecn.advance(EcnInput.CONFIRM)
         if rise > 0 and self.ecn.state is EcnState.CAPABLE:
             self.congestion.on_congestion(newest.time_sent, now)
 
