@@ -10,6 +10,7 @@ from typing import Final
 from ..builder import PacketBuilder
 from ..recovery.ecn import EcnInput
 from ..recovery.path_recovery import PathRecovery
+from ..recovery.rtt import GRANULARITY
 from ..token import Token
 from ..wire import frames
 from .amplification import AmplificationLimit
@@ -100,6 +101,14 @@ class NetworkPath:
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
 
+    def differs_by_port(self, other: "NetworkPath") -> bool:
+        """Whether at most the local port differs, so that the way through the network is one."""
+        if self is other:
+            return True
+        if self.local is None or other.local is None or self.remote != other.remote:
+            return False
+        return self.local[0] == other.local[0]
+
     def pto(self) -> float:
         """The probe timeout in 1-RTT, without backoff (RFC 9002 section 6.2.1)."""
         return self.recovery.rtt.pto(self._facts.max_ack_delay)
@@ -154,10 +163,14 @@ class NetworkPath:
     def doubt_marks(self, now: float) -> None:
         """Before a challenge is sent: when neither the first nor its repetition was answered, the
         network may be dropping what is marked (section 13.4.2.2). The PTO, which would notice that
-        as well, is that of a path without a round-trip time here, and comes too late."""
+        as well, begins anew with each challenge, and where the path's round trip is not known it is
+        longer than a failover may take. A challenge that has waited for so long stands for it."""
         # for nearly every datagram the first question settles it
-        if self.attempt.outstanding >= _MOST_MARKED and self.attempt.wants_challenge(now):
-            self.recovery.ecn.advance(EcnInput.DOUBT)
+        if self.attempt.outstanding and self.attempt.wants_challenge(now):
+            if self.attempt.outstanding >= _MOST_MARKED:
+                self.recovery.ecn.advance(EcnInput.DOUBT)
+            elif self.attempt.waited >= self.recovery.rtt.pto(0.0) - GRANULARITY:
+                self.recovery.ecn.advance(EcnInput.STOP)
 
     def write_probe(self, builder: PacketBuilder, now: float) -> bool:
         """The responses that are due, and at most one PATH_CHALLENGE; no token, as neither is
