@@ -113,12 +113,11 @@ class NetworkPath:
         """The probe timeout in 1-RTT, without backoff (RFC 9002 section 6.2.1)."""
         return self.recovery.rtt.pto(self._facts.max_ack_delay)
 
-    def on_packet(self, number: int, first_byte: int, newest: bool) -> None:
-        """An authentic 1-RTT packet; `newest` of all that the connection has received."""
-        if newest:
-            self.spin.on_newest(first_byte)
+    def on_packet(self, number: int, first_byte: int) -> None:
+        """An authentic 1-RTT packet."""
         if number > self.largest_received:
             self.largest_received = number
+            self.spin.on_newest(first_byte)
 
     def on_undecryptable(self) -> None:
         """Something came in that nobody we talk to has sealed."""

@@ -194,6 +194,6 @@ class PathTable:
         peer_ids.on_new_connection_id_untrusted(frame, self._facts.active_path)
         for path, old in zip(self._live.values(), in_use, strict=True):
             if peer_ids.for_path(path.path_id) != old:
-                path.spin.on_new_id()
+                path.spin.on_new_id(self._rng(1)[0])
         if peer_ids.spare > before:
             self._events.append(ConnectionIdsAvailable(spare=peer_ids.spare))
