@@ -259,6 +259,8 @@ class ClientConnection:
             self._parts.loss.next_deadline(),
             self._liveness_deadline(),
         )
+        if self.streams.blocked:
+            deadline = min(deadline, self._parts.lifetime.reminder_deadline())
         for space in self._parts.spaces:
             if self._outgoing.may_acknowledge(space, path):
                 deadline = min(deadline, space.acks.deadline)
@@ -273,6 +275,8 @@ class ClientConnection:
             return
         if self._parts.lifetime.take_keep_alive(now):
             self._parts.watch.announcements.ask()
+        if self.streams.blocked and self._parts.lifetime.take_reminder(now):
+            self.streams.repeat_blocked()
         if now >= self._liveness_deadline():
             self._parts.liveness.disarm()
             if self.streams.expects_data():
