@@ -250,6 +250,7 @@ class LossDetector:
 
     def withdraw(self, space: int) -> None:
         """The peer has read none of a space's packets and never will: what was in them is lost."""
+        self._numbers[space].on_refused()
         self._ledgers[space] = Ledger()
         self.probes[space] = 0
         for path in self._paths.values():
