@@ -3,6 +3,7 @@
 import pytest
 
 from tests.attacks.expect import dropped, goes_on
+from tests.peer.certificates import root
 from tests.peer.packets import APPLICATION, HANDSHAKE, seal
 from tests.peer.script import GREASE_QUIC_BIT, ServerScript
 from tests.peer.world import World
@@ -80,7 +81,7 @@ def test_the_delay_that_is_promised_has_room_for_late_timers() -> None:
 def test_the_longest_delay_is_a_valid_parameter() -> None:
     config = CoreConfig(
         tls=TlsClientConfig(
-            server_name="a", alpn=("b",), verification=CaVerification([], strict=False)
+            server_name="a", alpn=("b",), verification=CaVerification([root(0)], strict=False)
         ),
         streams=StreamConfig(),
         max_ack_delay=16.3835,
