@@ -228,8 +228,7 @@ class LossDetector:
         return ack_delay
 
     def _detect_lost(self, path: PathRecovery, space: int, now: float) -> None:
-        max_ack_delay = self._facts.max_ack_delay if self._facts.confirmed else 0.0
-        lost = path.detect_lost(space, now, max_ack_delay)
+        lost = path.detect_lost(space, now, self._facts.max_ack_delay)
         if lost:
             ledger = self._ledgers[space]
             for packet in lost:
