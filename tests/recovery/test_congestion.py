@@ -195,6 +195,7 @@ def test_the_duration_has_the_ack_delay_in_the_handshake_as_well(
     sender.send(space=HANDSHAKE)
     sender.now += 0.01
     sender.ack(0, space=HANDSHAKE)
+    sender.now += 0.001
     span = 3 * sender.path.rtt.pto(ack_delay) + 0.002
     for _ in range(4):
         sender.send(space=HANDSHAKE)
