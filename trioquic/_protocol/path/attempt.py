@@ -60,6 +60,11 @@ class Attempt:
         self._next_challenge = inf
         self.give_up_at = inf
 
+    @property
+    def last_sent(self) -> float:
+        """When the newest of those went out. There must be one."""
+        return self._outstanding[-1][1]
+
     def wants_challenge(self, now: float) -> bool:
         """Whether it is time for a PATH_CHALLENGE."""
         return now >= self._next_challenge and self.running

@@ -95,7 +95,8 @@ class Prober:
                 # it cannot send a challenge, only give up
                 deadline = min(deadline, path.attempt.give_up_at)
             else:
-                deadline = min(deadline, path.probe_deadline())
+                free = self._paths.precedence.held_until(path)
+                deadline = min(deadline, path.attempt.give_up_at, max(path.probe_deadline(), free))
         return deadline
 
     def on_deadline(self, now: float) -> None:

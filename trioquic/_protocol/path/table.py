@@ -17,6 +17,7 @@ from ..wire.frames import NewConnectionId
 from .life import PathLife
 from .mtu import MtuSearch
 from .path import Address, NetworkPath
+from .precedence import Precedence
 from .preferred import PreferredAddress
 from .refusal import PathRefusedError, Refusal
 from .rules import PathRules
@@ -48,6 +49,7 @@ class PathTable:
         self._next_id = 0
         self._live: dict[int, NetworkPath] = {}
         self._abandoned: dict[int, PathView] = {}
+        self.precedence = Precedence(facts, self._live, config.max_ack_delay)
 
     # -- what is there -----------------------------------------------------------------------------
 
