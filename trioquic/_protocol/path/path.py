@@ -199,15 +199,19 @@ class NetworkPath:
         the data behind it, by whose acknowledgement its loss is noticed."""
         recovery = self.recovery
         size = 0
+        if self.search.size != self.mtu:
+            self.adopt_size()
         if recovery.pto_count == 0:
             size = self.search.next_size(now, recovery.congestion.window)
         recovery.reserve(self.mtu + size)
         return size
 
     def adopt_size(self) -> None:
-        """Send datagrams as large as the search has found that they may be."""
+        """Send datagrams as large as the search has found that they may be, once the congestion
+        window holds two of them: a larger size must not increase it (RFC 8899 section 3)."""
         size = self.search.size
-        if size != self.mtu:
+        fits = size < self.mtu or self.recovery.congestion.window >= 2 * size
+        if size != self.mtu and fits:
             self.life.on_datagram_size(self.mtu, size)
             self.recovery.set_datagram_size(size)
 
