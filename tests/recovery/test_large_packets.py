@@ -137,6 +137,7 @@ def test_controllers_hear_of_the_size(choice: str | type[Noted]) -> None:
     controller.on_datagram_size(LARGE)
     assert (controller.max_datagram_size, controller.window) == (LARGE, window)
 
+
 @pytest.mark.parametrize("choice", ["cubic", "newreno"])
 def test_the_smallest_window_holds_two_datagrams(choice: str) -> None:
     controller = new_controller(choice, SIZE)
