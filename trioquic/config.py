@@ -158,7 +158,8 @@ class TransportConfig:
     next ticket. 0: not at all."""
     # RFC 9000 section 18.2: values of 2**14 ms or more are invalid
     max_ack_delay: float = _checks.checked(0.025, _checks.number(0, 16.384, above=True, below=True))
-    """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms."""
+    """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms. The
+    server is told 5 ms more, as timers may be late (section 18.2)."""
     # Windows grow with what was read, and so not from nothing.
     initial_max_data: int = _checks.checked(2 * _MIB, _checks.whole(1))
     """Window of the whole connection at the start."""

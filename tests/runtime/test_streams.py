@@ -270,6 +270,25 @@ async def test_opening_send_streams_waits_for_credit(
         assert conn.available_send_streams == 0
 
 
+async def test_who_waits_for_a_stream_keeps_the_connection_until_cancelled(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def none(parameters: object) -> None:
+        vars(parameters)["initial_max_streams_uni"] = 0
+
+    async with phone_world(ServerOptions(parameters=none)) as world:
+        transport = TransportConfig(idle_timeout=10)
+        async with dial(world, transport=transport) as conn:
+            for _ in range(2):
+                with trio.move_on_after(30) as scope:
+                    await conn.open_send_stream()
+                assert scope.cancelled_caught
+            assert not conn.closed
+            # nobody waits any more, and nobody goes on reminding the server
+            with trio.fail_after(15):
+                await conn.wait_closed()
+
+
 async def test_many_streams_in_turn(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:

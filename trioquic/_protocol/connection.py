@@ -17,7 +17,7 @@ from .events import Ending, Event
 from .lifetime import CloseFrame, CoreState
 from .observer import Observer
 from .path.mtu import ETHERNET
-from .path.path import Address
+from .path.path import Address, NetworkPath
 from .path.preferred import PreferredAddress
 from .path.refusal import PathRefusedError, Refusal
 from .path.view import PathView
@@ -253,12 +253,20 @@ class ClientConnection:
         if path is None or self._parts.ids.peer.for_path(path.path_id) is None:
             # nothing can be sent before there is a path, so no timer for sending may wake us
             return deadline
+        sending = self._sending_deadline(path, now)
+        if self._parts.paths.several:
+            sending = max(sending, self._parts.paths.precedence.held_until(path))
+        return min(deadline, sending)
+
+    def _sending_deadline(self, path: NetworkPath, now: float) -> float:
+        """When there is something to send on the active path, unless it has to wait."""
         deadline = min(
-            deadline,
             self._parts.lifetime.keep_alive_deadline(),
             self._parts.loss.next_deadline(),
             self._liveness_deadline(),
         )
+        if self.streams.blocked:
+            deadline = min(deadline, self._parts.lifetime.reminder_deadline())
         for space in self._parts.spaces:
             if self._outgoing.may_acknowledge(space, path):
                 deadline = min(deadline, space.acks.deadline)
@@ -273,6 +281,8 @@ class ClientConnection:
             return
         if self._parts.lifetime.take_keep_alive(now):
             self._parts.watch.announcements.ask()
+        if self.streams.blocked and self._parts.lifetime.take_reminder(now):
+            self.streams.repeat_blocked()
         if now >= self._liveness_deadline():
             self._parts.liveness.disarm()
             if self.streams.expects_data():
