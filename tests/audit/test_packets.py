@@ -10,7 +10,7 @@ from tests.peer.world import World
 from trioquic._protocol.config import CoreConfig
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.tls.config import TlsClientConfig
-from trioquic._protocol.tls.verify import CaVerification
+from trioquic._protocol.tls.own_roots import OwnRoots
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.transport_parameters import decode_transport_parameters_untrusted
 from trioquic._protocol.wire.varint import Reader
@@ -80,9 +80,7 @@ def test_the_delay_that_is_promised_has_room_for_late_timers() -> None:
 
 def test_the_longest_delay_is_a_valid_parameter() -> None:
     config = CoreConfig(
-        tls=TlsClientConfig(
-            server_name="a", alpn=("b",), verification=CaVerification([root(0)], strict=False)
-        ),
+        tls=TlsClientConfig(server_name="a", alpn=("b",), verification=OwnRoots([root(0)])),
         streams=StreamConfig(),
         max_ack_delay=16.3835,
     )
