@@ -27,10 +27,10 @@ WRITERS = {
 # Records: each argument is a field.
 RECORDS = {"CoreConfig", "TlsClientConfig", "SentPacket"}
 # Attributes of objects that are not the package's: exceptions say on their way which frame they
-# are about and what they come from, scopes of trio's are given deadlines, then those of ssl and
-# others.
+# are about and what they come from, scopes of trio's are given deadlines and shields, then those of
+# ssl and others.
 OTHERS = frozenset(
-    """frame_type __cause__ deadline check_hostname verify_mode keylog_filename showwarning
+    """frame_type __cause__ deadline shield check_hostname verify_mode keylog_filename showwarning
     _ALLOW_DETERMINISTIC_SCHEDULING""".split()
 )
 

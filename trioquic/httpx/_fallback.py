@@ -3,69 +3,25 @@
 It is httpx's own, with three things mended. Its first use takes a quarter of a second of
 computation, which is done in a thread. It lets requests to one host wait for each other's attempts
 to connect, five seconds each; here a request waits for a connection as long as its connect timeout
-says, whoever makes it. And it would go wherever the system sends packets; here it keeps to where
-the transport's other connections may go (`_tcp.py`).
+says, whoever makes it, and may be cancelled at any moment (`_httpcore.py`). And it would go
+wherever the system sends packets; here it keeps to where the transport's other connections may go
+(`_tcp.py`).
 """
 
 import importlib.util
-import math
 import os
 import ssl
-from typing import Any
 
 import certifi
-import httpcore
 import httpx
 import trio
 
 from .. import TLSConfig
 from ..http3.blocks import Blocks
 from ._failures import CLOSED
+from ._httpcore import Pool
 from ._tcp import Backend
 from ._tunnels import Tunnels
-
-
-class _Connection(httpcore.AsyncHTTPConnection):
-    """One of httpcore's connections, which requests have got their places on."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._made = False
-        self._hurried: set[trio.CancelScope] = set()
-
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send the request; it waits for the connection as long as its connect timeout says, and
-        for one of HTTP/2's streams as long as it takes."""
-        connect = request.extensions.get("timeout", {}).get("connect")
-        if self._made or connect is None:
-            return await super().handle_async_request(request)
-        with trio.move_on_after(connect) as scope:
-            self._hurried.add(scope)
-            try:
-                return await super().handle_async_request(request)
-            finally:
-                self._hurried.discard(scope)
-        raise httpcore.ConnectTimeout(f"no connection to {self._origin} in time")
-
-    async def _connect(self, request: httpcore.Request) -> httpcore.AsyncNetworkStream:
-        # httpcore's own; it has no other name for the moment when there is a connection for all
-        stream = await super()._connect(request)
-        self._made = True
-        for scope in self._hurried:
-            scope.deadline = math.inf
-        return stream
-
-
-class _Pool(httpcore.AsyncConnectionPool):
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        return _Connection(
-            origin,
-            ssl_context=self._ssl_context,
-            keepalive_expiry=self._keepalive_expiry,
-            http1=self._http1,
-            http2=self._http2,
-            network_backend=self._network_backend,
-        )
 
 
 class _Transport(httpx.AsyncHTTPTransport):
@@ -73,7 +29,7 @@ class _Transport(httpx.AsyncHTTPTransport):
 
     def __init__(self, context: ssl.SSLContext, limits: httpx.Limits, tunnels: Tunnels) -> None:
         super().__init__(verify=context)
-        self._pool = _Pool(
+        self._pool = Pool(
             ssl_context=context,
             max_connections=limits.max_connections,
             max_keepalive_connections=limits.max_keepalive_connections,
