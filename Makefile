@@ -117,7 +117,7 @@ lab: $(VENV)/dev.stamp servers
 series: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --series tests/simulation tests/supervisor \
 		tests/cancellation tests/httpx/test_cancellation.py tests/httpx/test_early_data.py \
-		tests/lab/test_handover.py tests/runtime/test_stream_contract.py
+		tests/lab/test_handover.py tests/runtime/test_stream_contract.py tests/chains
 
 joined: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.attacks.joined

@@ -22,6 +22,7 @@ from trioquic._protocol.wire.frames import encode_stream_header
 from trioquic._protocol.wire.varint import encode_varint
 
 from .task import Figures, Task, read_task, tell
+from .traces import read_upload
 
 LARGE = 1 << 28
 DATA_SIZE = 1200
@@ -160,6 +161,7 @@ WORKS: dict[str, Callable[[Task], Figures]] = {
     "receive-streams": receive_streams,
     "receive-ranges": receive_ranges,
     "send-streams": send_streams,
+    "read-upload": read_upload,
 }
 
 

@@ -215,6 +215,7 @@ def growths(quick: bool) -> list[Growth]:
         _core("receive-streams", "streams that data comes for in turn", streams, packets),
         _core("send-streams", "streams that have data to send", streams, packets),
         _core("receive-ranges", "ranges ahead of a gap", ranges, packets),
+        _core("read-upload", "packets under way, to the reader of a trace", streams, packets),
     ]
 
 

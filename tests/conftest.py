@@ -32,6 +32,7 @@ VARIANT = {
     "audit/test_random_lives.py": "compiled",
     "cancellation": "compiled",
     "cancellation/test_http3.py": "plain",
+    "chains": "compiled",
     "cli": "plain",
     "http3": "plain",
     "httpx": "plain",

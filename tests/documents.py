@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests import promises, walks
+from tests.chains import differences
 from trioquic._protocol.path import mtu, preferred, state
 from trioquic.http3.client import connection
 from trioquic.policy import KINDS
@@ -80,7 +81,8 @@ def knobs() -> str:
     """The attributes of `MigrationPolicy`."""
     lines = ["| knob | default | meaning |", "| --- | --- | --- |"]
     for name, _, default, text in attributes(classes("policy/_knobs.py")["Knobs"]):
-        shown = {"inf": "infinity", "KINDS": ", ".join(KINDS)}.get(default, default)
+        words = {"inf": "infinity", "KINDS": ", ".join(KINDS), "DEFAULT_POLICY": "RFC 6724's"}
+        shown = words.get(default, default)
         lines.append(f"| `{name}` | {shown} | {text} |")
     return "\n".join(lines)
 
@@ -129,6 +131,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("architecture.md", "http client components"): lambda: components("http3/client"),
     ("architecture.md", "states of a pooled connection"): lambda: diagram(connection.STEPS),
     ("architecture.md", "walks"): walks.text,
+    ("tls.md", "chains"): differences.table,
     ("architecture.md", "runtime components"): lambda: components("_runtime"),
 }
 

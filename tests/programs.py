@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-PROGRAMS = ("gtlsserver", "gtlsclient", "caddy", "ip", "nsenter")
+PROGRAMS = ("gtlsserver", "gtlsclient", "caddy", "ip", "nsenter", "openssl")
 MISSING_PREFIX = "missing program: "
 
 

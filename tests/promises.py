@@ -17,7 +17,7 @@ INDEX = DOCS / "promises.md"
 
 # Where a test stands that a reader of the pages should find there: folders, and files.
 ATTACKS = (
-    *(f"tests/{folder}/" for folder in "attacks audit checklist floods vectors".split()),
+    *(f"tests/{folder}/" for folder in "attacks audit checklist floods preferred vectors".split()),
     "tests/cli/test_bad_servers.py",
     "tests/http3/test_faults.py",
     "tests/http3/test_limits.py",

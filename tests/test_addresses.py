@@ -1,9 +1,18 @@
 """The public order of candidate pairs is the one that connections use."""
 
+from dataclasses import replace
+
 import pytest
 
-from trioquic import Interface, InterfaceAddress
-from trioquic.addresses import candidate_pairs
+from trioquic import Interface, InterfaceAddress, Route
+from trioquic.addresses import (
+    DEFAULT_TABLE,
+    AddressPolicy,
+    LeftOut,
+    PolicyRow,
+    candidate_pairs,
+    no_candidates,
+)
 
 V4, V6 = "198.51.100.1", "2001:db8:1::1"
 
@@ -61,6 +70,54 @@ def test_preferences() -> None:
     assert by_name[0].reason == "preference: order of interfaces"
     by_kind = candidate_pairs(LAPTOP, [V4], prefer_kinds=["cellular", "wifi"])
     assert [pair.interface for pair in by_kind] == ["wwan0", "wlan0"]
+
+
+def test_what_rfc_6724_leaves_to_the_application() -> None:
+    """Section 10.3, IPv4 first, and rule 7 the other way."""
+    table = DEFAULT_TABLE.with_rows([PolicyRow(prefix="0.0.0.0/0", precedence=100, label=4)])
+    policy = AddressPolicy(table=table, prefer_public=True)
+    found = [
+        (p.local, p.source_rank) for p in candidate_pairs(LAPTOP, [V6, V4], address_policy=policy)
+    ]
+    assert found[:3] == [("192.0.2.10", 0), ("2001:db8:2::10", 0), ("2001:db8:2::abcd", 1)]
+
+
+def test_an_address_that_the_system_has_chosen_and_one_that_a_route_names() -> None:
+    """Its own choice follows from its own rules. A VPN's address has no interface of its own."""
+    public, temporary = "2001:db8:2::10", "2001:db8:2::abcd"
+    wishes = AddressPolicy(prefer_public=True)
+    route = Route(remote=V6, interface="wlan0", source=temporary, chosen=True)
+
+    def first(route: Route, policy: AddressPolicy) -> str:
+        return candidate_pairs(LAPTOP, [V6], routes=[route], address_policy=policy)[0].local
+
+    assert first(route, AddressPolicy()) == temporary
+    assert first(route, wishes) == public
+    assert first(replace(route, source_named=True), wishes) == temporary
+    # as the system says, where the application leaves it to the system
+    assert first(replace(route, source=public), AddressPolicy()) == public
+
+
+def test_what_goes_through_another_ip_version_comes_after_native_ways() -> None:
+    """Destination rule 7: 6in4 is no tunnel that hides anybody."""
+    machine = (
+        Interface(name="sit1", encapsulates=True, addresses=(address("2001:db8:3::1", 64),)),
+        Interface(name="br0", addresses=(address("2001:db8:4::1", 64),)),
+    )
+    pairs = candidate_pairs(machine, [V6])
+    assert [pair.interface for pair in pairs] == ["br0", "sit1"]
+    assert pairs[0].reason == "RFC 6724 destination rule 7: prefer native transport"
+
+
+def test_interfaces_that_are_too_narrow_for_quic() -> None:
+    """RFC 9000 section 14; IP and UDP need another 28 bytes, or 48."""
+    machine = [replace(LAPTOP[2], mtu=1240), replace(LAPTOP[1], mtu=1228)]
+    pairs = candidate_pairs(machine, [V4, V6])
+    assert [(pair.interface, pair.remote) for pair in pairs] == [("wlan0", V4), ("wwan0", V4)]
+    (left,) = no_candidates(machine, [V4, V6])
+    assert (left.interface, left.remote, left.reason) == ("wlan0", V6, LeftOut.TOO_NARROW)
+    machine[1] = replace(LAPTOP[1], mtu=1227)
+    assert [left.interface for left in no_candidates(machine, [V4])] == ["wwan0"]
 
 
 def test_loopback_reaches_loopback_only() -> None:

@@ -27,7 +27,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 LIBRARIES = [client for client in find_clients() if isinstance(client, PythonClient)]
 CLIENTS = (LIBRARIES[0].name, "qh3", "gtlsclient")
 WORKS = "download upload requests handshakes first-byte-early idle many upload-1 volume".split()
-CORE_WORKS = "receive-streams send-streams receive-ranges".split()
+CORE_WORKS = "receive-streams send-streams receive-ranges read-upload".split()
 
 
 @needs("gtlsserver")

@@ -1,7 +1,8 @@
 """Every way from this machine to a server's addresses, the best first, and why (RFC 6724).
 
 A connection orders its candidates for new paths with this function, so what it says is what a
-connection would do. The caller's preferences sort first; what they leave tied is for RFC 6724.
+connection would do. The caller's preferences sort first; what they leave tied is for RFC 6724, of
+which an `AddressPolicy` changes what may be changed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,6 +15,11 @@ from ._address.pairs import AddressPair as AddressPair  # public here, as are th
 from ._address.pairs import NoCandidate as NoCandidate
 from ._address.pairs import candidate_pairs as _candidate_pairs
 from ._address.pairs import routes_of as _routes_of
+from ._address.policy_table import DEFAULT_POLICY
+from ._address.policy_table import DEFAULT_TABLE as DEFAULT_TABLE  # public here, as are the next
+from ._address.policy_table import AddressPolicy as AddressPolicy
+from ._address.policy_table import PolicyRow as PolicyRow
+from ._address.policy_table import PolicyTable as PolicyTable
 from ._address.routing import LeftOut as LeftOut
 from ._address.routing import Route, Routing
 from .networks import KINDS as _ALL_KINDS
@@ -21,6 +27,7 @@ from .networks import Interface, with_borrowed
 
 _NAMES: Final = _checks.names(empty=True)
 _KINDS: Final = _checks.names(_ALL_KINDS, empty=True)
+_POLICY: Final = _checks.instance(AddressPolicy)
 
 
 def candidate_pairs(
@@ -35,6 +42,7 @@ def candidate_pairs(
     in_tunnel: bool = False,
     trusted: Sequence[str] = (),
     not_tunnels: Sequence[str] = (),
+    address_policy: AddressPolicy = DEFAULT_POLICY,
 ) -> tuple[AddressPair, ...]:
     """All pairs that can work, the best first.
 
@@ -44,8 +52,8 @@ def candidate_pairs(
     `in_tunnel`: the connection is or was in a tunnel, whatever the routes say now; `not_tunnels`
     are none, whatever their kind. `trusted` interfaces need no route. The preferences are those of
     `MigrationPolicy`: interfaces by name, then kinds if their order is not the default, then the
-    routes' metrics, then kinds, then metered interfaces last. Raises ValueError for a remote that
-    is no IP address.
+    routes' metrics, then kinds, then metered interfaces last; `address_policy` is what RFC 6724
+    goes by. Raises ValueError for a remote that is no IP address.
     """
     known = with_borrowed(_checks.tuple_of(Interface, "interfaces", interfaces), routes)
     _checks.texts("remotes", remotes, "address", "IP addresses")
@@ -53,20 +61,23 @@ def candidate_pairs(
     _checks.check(_KINDS, "prefer_kinds", prefer_kinds)
     _checks.check(_NAMES, "only_interfaces", only_interfaces)
     _checks.check(_NAMES, "not_tunnels", not_tunnels)
+    _checks.check(_POLICY, "address_policy", address_policy)
+    tunnels = _tunnels(known, routes, not_tunnels)
     preferences = PairPreferences(
         interfaces=(*only_interfaces, *prefer_interfaces),
         kinds=tuple(prefer_kinds),
         kinds_first=not _is_default_order(prefer_kinds),
+        addresses=address_policy,
         routing=Routing(
             routes=routes,
             only=only_interfaces,
             leave_tunnel=leave_tunnel,
             in_tunnel=in_tunnel,
-            tunnels=_tunnels(known, routes, not_tunnels),
+            tunnels=tunnels,
             trusted=trusted,
         ),
     )
-    return _candidate_pairs(_local_addresses(known), remotes, preferences)
+    return _candidate_pairs(_local_addresses(known, tunnels), remotes, preferences)
 
 
 def no_candidates(
@@ -80,19 +91,21 @@ def no_candidates(
     trusted: Sequence[str] = (),
     not_tunnels: Sequence[str] = (),
 ) -> tuple[NoCandidate, ...]:
-    """What `candidate_pairs` leaves out because of the system's routes or `only_interfaces`, in
-    the order of the remotes. The arguments are the same."""
+    """What `candidate_pairs` leaves out because of the system's routes, `only_interfaces` or an
+    interface that is too narrow for QUIC, in the order of the remotes. The arguments are the same.
+    """
     known = with_borrowed(tuple(interfaces), routes)
+    tunnels = _tunnels(known, routes, not_tunnels)
     routing = Routing(
         routes=routes,
         only=only_interfaces,
         leave_tunnel=leave_tunnel,
         in_tunnel=in_tunnel,
-        tunnels=_tunnels(known, routes, not_tunnels),
+        tunnels=tunnels,
         trusted=trusted,
     )
     preferences = PairPreferences(routing=routing)
-    return tuple(_routes_of(_local_addresses(known), remotes, preferences)[1])
+    return tuple(_routes_of(_local_addresses(known, tunnels), remotes, preferences)[1])
 
 
 def _tunnels(
@@ -111,7 +124,9 @@ def _is_default_order(kinds: Sequence[str]) -> bool:
     return list(kinds) == [kind for kind in KINDS if kind in kinds]
 
 
-def _local_addresses(interfaces: Iterable[Interface]) -> list[LocalAddress]:
+def _local_addresses(
+    interfaces: Iterable[Interface], tunnels: Collection[str]
+) -> list[LocalAddress]:
     return [
         LocalAddress(
             address=entry.address,
@@ -123,6 +138,8 @@ def _local_addresses(interfaces: Iterable[Interface]) -> list[LocalAddress]:
             deprecated=entry.deprecated,
             temporary=entry.temporary,
             home=entry.home,
+            encapsulated=interface.encapsulates or interface.name in tunnels,
+            mtu=interface.mtu,
         )
         for interface in interfaces
         for entry in interface.addresses

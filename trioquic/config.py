@@ -100,7 +100,8 @@ class TLSConfig:
     """
 
     ca_file: StrPath | None = _checks.checked(None, _checks.path)
-    """File with the trusted root certificates, in PEM (one or more) or DER (one)."""
+    """File with the trusted root certificates, in PEM (one or more) or DER (one). Chains to
+    them are judged as OpenSSL does it, and not by the stricter rules of the Web."""
     ca_data: bytes | str | None = _checks.checked(None, _DATA)
     """The same as data; with `ca_file` both count."""
     fingerprint: bytes | str | None = _checks.checked(None, _fingerprint)
@@ -149,15 +150,16 @@ class TransportConfig:
     handshake_timeout: float = _checks.checked(10.0, _checks.number(above=True))
     """How long each of the server's addresses is given to complete the handshake; then it is
     `HandshakeTimeoutError`, if no other one has done better."""
-    attempt_delay: float = _checks.checked(0.25, _checks.number(above=True))
-    """After how long without success the next of the server's addresses is tried as well (RFC 8305
-    section 8: from 0.1 to 2)."""
+    attempt_delay: float = _checks.checked(0.25, _checks.number(0.01))
+    """After how long without success the next of the server's addresses is tried as well, 0.01 at
+    least (RFC 8305 section 8, which recommends 0.1 to 2)."""
     drain_timeout: float = _checks.checked(5.0, _checks.number())
     """How long a close waits for finished streams to be acknowledged, and after early data for the
     next ticket. 0: not at all."""
     # RFC 9000 section 18.2: values of 2**14 ms or more are invalid
     max_ack_delay: float = _checks.checked(0.025, _checks.number(0, 16.384, above=True, below=True))
-    """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms."""
+    """How long an acknowledgement may be held back (RFC 9000 section 13.2.1); below 2**14 ms. The
+    server is told 5 ms more, as timers may be late (section 18.2)."""
     # Windows grow with what was read, and so not from nothing.
     initial_max_data: int = _checks.checked(2 * _MIB, _checks.whole(1))
     """Window of the whole connection at the start."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ._deprecation import deprecated
 from .causes import CloseCause, MigrationCause, Refusal
-from .paths import Path
+from .paths import Address, Path
 
 
 class PathEvent:
@@ -142,11 +142,13 @@ class WaitingForPath(PathEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferredAddressResult(PathEvent):
-    """What became of the server's preferred address (RFC 9000 section 9.6). Told once, and only if
-    the server has one for the address family in use. One that reaches less far than the server's
-    own address (a private one of a public server, also inside of a NAT64 or 6to4 address) is
-    ignored."""
+    """What became of one of the server's preferred addresses (RFC 9000 section 9.6), of which there
+    is one for each IP version at most. Told when that is known, and again if one that did not
+    answer is used after all. One that reaches less far than the server's own address (a private one
+    of a public server, also inside of a NAT64 or 6to4 address) is ignored."""
 
+    address: Address
+    """The preferred address, and its port."""
     used: bool
     """Whether the connection has moved there."""
     reason: str

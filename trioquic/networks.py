@@ -64,8 +64,11 @@ class Interface:
     """One network interface. `index` is the system's number for it, None where there is none.
 
     `up`: packets can pass (it is switched on and has a carrier). `metered`: traffic costs, None if
-    unknown. `name` is what `open_connection(interface=...)` takes. Raises ValueError for an empty
-    name and for a `kind` that is not in `KINDS`, TypeError for wrong types.
+    unknown. `encapsulates`: it brings one IP version over the other (6in4, 6to4, Teredo) without
+    being a `tunnel` that hides anybody. `mtu`: the largest IP packet that it sends, None if
+    unknown; QUIC does not run where that is below 1228 bytes. `name` is what
+    `open_connection(interface=...)` takes. Raises ValueError for an empty name and for a `kind`
+    that is not in `KINDS`, TypeError for wrong types.
     """
 
     name: str = field(metadata=_checks.by(_checks.text))
@@ -74,6 +77,8 @@ class Interface:
     up: bool = _checks.checked(True, _checks.flag)
     metered: bool | None = _checks.checked(None, _checks.flag)
     addresses: tuple[InterfaceAddress, ...] = _checks.checked((), _checks.several(InterfaceAddress))
+    encapsulates: bool = _checks.checked(False, _checks.flag)
+    mtu: int | None = _checks.checked(None, _checks.whole(0))
 
     def __post_init__(self) -> None:
         _checks.check_fields(self)
@@ -155,6 +160,14 @@ def routes_of(
     if isinstance(source, RoutingSource):
         return source.routes(tuple(dict.fromkeys(address for address, _ in servers)))
     return None
+
+
+def address_of(sockaddr: Sequence[object]) -> str:
+    """The IP address of what `getaddrinfo` returns, with the number of its zone if it means
+    something on one link only (RFC 4007): `socket` tells that apart from the address."""
+    host, *more = sockaddr
+    scope = more[2] if len(more) == 3 else 0
+    return f"{host}%{scope}" if scope and "%" not in str(host) else str(host)
 
 
 def is_own(remote: str, interfaces: Sequence[Interface]) -> bool:

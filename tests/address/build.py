@@ -33,8 +33,6 @@ def locals_of(text: str) -> list[LocalAddress]:
 def table_with(*rows: tuple[str, int, int]) -> PolicyTable:
     """The default table with these rows (prefix, precedence, label), as an administrator adds them:
     one for the same prefix is replaced."""
-    added = [
+    return DEFAULT_TABLE.with_rows(
         PolicyRow(prefix=p, precedence=precedence, label=label) for p, precedence, label in rows
-    ]
-    new = {row.parsed for row in added}
-    return PolicyTable((*(row for row in DEFAULT_TABLE.rows if row.parsed not in new), *added))
+    )

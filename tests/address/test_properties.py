@@ -48,6 +48,7 @@ def local_addresses(draw: st.DrawFn) -> LocalAddress:
         deprecated=draw(st.booleans()),
         temporary=draw(st.booleans()),
         home=draw(st.booleans()),
+        encapsulated=draw(st.booleans()),
     )
 
 

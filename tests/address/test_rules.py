@@ -1,5 +1,7 @@
 """Each rule of source and destination selection alone, candidate sets and reversed preferences."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.address.build import PLAIN, local, table_with
@@ -67,14 +69,22 @@ def test_source_rule_3_avoid_deprecated() -> None:
 
 
 def test_source_rule_4_home() -> None:
-    home, care_of = local("2001:db8:e::2", home=True), local("2001:db8:f::3")
-    both(GLOBAL, home, care_of, S.HOME_ADDRESS)
+    """A home address on a link is a care-of address as well: the node is at home. That of a node
+    that is away is on a tunnel."""
+    at_home = local("2001:db8::1", home=True)
+    away = local("2001:db8:e::2", home=True, encapsulated=True)
+    care_of = local("2001:db8:f::3")
+    both(GLOBAL, at_home, away, S.HOME_ADDRESS)
+    both(GLOBAL, at_home, care_of, S.HOME_ADDRESS)
+    both(GLOBAL, away, care_of, S.HOME_ADDRESS)
 
 
 def test_source_rule_4_reversed() -> None:
     policy = AddressPolicy(prefer_care_of=True)
-    home, care_of = local("2001:db8:f::2", home=True), local("2001:db8::3")
-    assert chosen(GLOBAL, [home, care_of], policy=policy) == (care_of.address, S.HOME_ADDRESS)
+    away, care_of = local("2001:db8:f::2", home=True, encapsulated=True), local("2001:db8::3")
+    assert chosen(GLOBAL, [away, care_of], policy=policy) == (care_of.address, S.HOME_ADDRESS)
+    at_home = local("2001:db8::1", home=True)
+    assert chosen(GLOBAL, [at_home, care_of], policy=policy) == (at_home.address, S.HOME_ADDRESS)
 
 
 def test_source_rule_5_outgoing_interface() -> None:
@@ -86,6 +96,24 @@ def test_source_rule_5_outgoing_interface() -> None:
         ("eth1", near.address, 0),
         ("eth0", far.address, 0),
     ]
+
+
+def test_source_rule_5_5_addresses_of_the_next_hop() -> None:
+    """What the system tells of its routers, with each of its answers about the way there."""
+    ours, others = local("2400:a::1"), local("2001:db8:f::1:1")
+    both(GLOBAL, others, ours, S.LONGEST_PREFIX)
+    route = Route(remote=GLOBAL, interface="eth0", next_hop_sources=(ours.address,))
+    preferences = PairPreferences(routing=Routing(routes=[route]))
+    for machine in ([ours, others], [others, ours]):
+        best, second = candidate_pairs(machine, [GLOBAL], preferences)
+        assert (best.local, best.source_rank) == (ours.address, 0)
+        assert best.reason == "RFC 6724 source rule 5.5: prefer addresses of the next hop"
+        assert second.local == others.address
+    # before the labels, which are rule 6
+    teredo = local("2001::1")
+    route = replace(route, next_hop_sources=(teredo.address,))
+    preferences = PairPreferences(routing=Routing(routes=[route]))
+    assert candidate_pairs([ours, teredo], [GLOBAL], preferences)[0].local == teredo.address
 
 
 def test_source_rule_6_matching_label() -> None:
@@ -187,7 +215,7 @@ def test_destination_rule_3_deprecated_source() -> None:
 
 
 def test_destination_rule_4_home_source_and_reversed() -> None:
-    sources = [local("2001:db8::1"), local("10.0.0.1", home=True)]
+    sources = [local("2001:db8::1"), local("10.0.0.1", home=True, encapsulated=True)]
     before("198.51.100.1", GLOBAL, sources, D.HOME_ADDRESS)
     before(GLOBAL, "198.51.100.1", sources, D.HOME_ADDRESS, AddressPolicy(prefer_care_of=True))
 
@@ -201,6 +229,11 @@ def test_destination_rule_6_precedence() -> None:
 
 
 SAME_PRECEDENCE = AddressPolicy(table=table_with(("::ffff:0:0/96", 40, 4)))
+
+
+def test_destination_rule_7_native_transport() -> None:
+    sources = [local("2400::1", "sit1", encapsulated=True), local("10.0.0.1")]
+    before("198.51.100.1", GLOBAL, sources, D.NATIVE_TRANSPORT, SAME_PRECEDENCE)
 
 
 def test_destination_rule_8_smaller_scope() -> None:

@@ -116,10 +116,19 @@ def test_a_table_can_be_replaced_whole() -> None:
     assert table.lookup(parse_address("10.3.2.1")).precedence == 2
 
 
+def test_rows_are_added_or_replace_one() -> None:
+    table = table_with(("::ffff:0:0/96", 100, 4), ("2001:db8:1::/48", 41, 9))
+    assert table.lookup(parse_address("192.0.2.1")).precedence == 100
+    assert table.label(parse_address("2001:db8:1::1")) == 9
+    assert table.label(parse_address("2001:db8:2::1")) == 1
+    assert len(table.rows) == len(DEFAULT_TABLE.rows) + 1
+    assert DEFAULT_TABLE.lookup(parse_address("192.0.2.1")).precedence == 35
+
+
 def test_tables_that_are_refused() -> None:
     with pytest.raises(ValueError, match="::/0"):
         PolicyTable((row("::/1"),))
-    with pytest.raises(ValueError, match="two rows"):
+    with pytest.raises(ValueError, match="rows has two for the prefix ::/0"):
         PolicyTable((row("::/0"), row("::/0", 1, 2)))
     with pytest.raises(ValueError):
         row("2001:db8::1/32")
@@ -138,6 +147,14 @@ def test_automatic_rows() -> None:
     assert DEFAULT_TABLE.with_automatic_rows(machine) == expected
 
 
+def test_a_6to4_address_in_a_tunnel_has_no_automatic_row() -> None:
+    """Section 10.7: the row is for sites whose network is 6to4's own."""
+    tunnelled = local("2002:836b:9d38:1::1", "6to4", encapsulated=True)
+    assert DEFAULT_TABLE.with_automatic_rows([tunnelled]) is DEFAULT_TABLE
+    native = local("2002:836b:9d38:1::1")
+    assert len(DEFAULT_TABLE.with_automatic_rows([native]).rows) == len(DEFAULT_TABLE.rows) + 1
+
+
 def test_an_automatic_row_never_replaces_one() -> None:
     configured = table_with(("fd11:1111:1111::/48", 2, 20))
     assert configured.with_automatic_rows([local("fd11:1111:1111:1::1")]) == configured
@@ -152,12 +169,11 @@ def test_zones_are_no_part_of_the_number() -> None:
 
 
 def test_a_numeric_zone_finds_its_interface() -> None:
-    interfaces = [local("fe80::2", "eth0", index=2), local("fe80::3", "eth1", index=3)]
+    interfaces = {"eth0": 2, "eth1": 3, "imagined": None}
     assert resolve_zone("3", interfaces) == "eth1"
     assert resolve_zone("9", interfaces) == "9"
     assert resolve_zone("eth0", interfaces) == "eth0"
-    named = [local("fe80::2", "3", index=1), *interfaces]
-    assert resolve_zone("3", named) == "3"
+    assert resolve_zone("3", {"3": 1, **interfaces}) == "3"
 
 
 @pytest.mark.parametrize("text", ["", "example.org", "1.2.3", "fe80::1%", "::1/64", "1.2.3.4%eth0"])

@@ -17,6 +17,7 @@ from tests.peer.tls_server import P256, TlsScript
 from tests.peer.world import World
 from trioquic._protocol import events as ev
 from trioquic._protocol.connection import ClientConnection
+from trioquic._protocol.errors import PROTOCOL_VIOLATION
 from trioquic._protocol.space import APPLICATION, INITIAL, ZERO_RTT
 from trioquic._protocol.tls.resumption import Resumption
 from trioquic._protocol.tls.state import EarlyData
@@ -172,14 +173,18 @@ def test_streams_beyond_the_new_limit_wait_for_it() -> None:
     assert w.client.streams.openable(True) == 1
 
 
-def test_nobody_can_acknowledge_what_was_rejected() -> None:
+@pytest.mark.parametrize("place", [0, -1])
+def test_nobody_can_acknowledge_what_was_rejected(place: int) -> None:
+    """RFC 9001 section 4.6.2: who cannot read it has not received it."""
     w, watch = world(ServerScript(acknowledge=False))
     stream = upload(w.client)
     w.run_until(lambda: w.client.handshake_complete)
-    numbers = [number for _, number, _ in watch.early()]
-    w.attack(fr.encode_ack([(numbers[0], numbers[-1])], 0, None))
+    number = [number for _, number, _ in watch.early()][place]
+    w.attack(fr.encode_ack([(number, number)], 0, None))
     assert not w.client.streams.all_acked(stream)
-    w.run_until(lambda: w.peer.streams[stream] == DATA)
+    assert w.terminated is not None
+    assert w.terminated.code == PROTOCOL_VIOLATION
+    assert "0-RTT" in w.terminated.reason
 
 
 def test_a_probe_repeats_it_with_the_client_hello() -> None:

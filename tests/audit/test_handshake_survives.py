@@ -157,3 +157,27 @@ def test_a_retry_restarts_the_timers() -> None:
     assert world.now - at > 0.8
     world.connect()
     goes_on(world)
+
+
+def test_the_wait_for_keys_is_part_of_our_ack_delay_and_of_no_sample() -> None:
+    """RFC 9000 section 13.2.5, RFC 9002 section 5.3: what is kept counts from when it came."""
+    world = World(ServerScript(handshake_done=False))
+    held: list[bytes] = []
+
+    def hold(path: int, data: bytes) -> bytes | None:
+        if data[0] & 0x80:
+            held.append(data)
+            return None
+        return data
+
+    world.to_client = hold
+    world.run_until(lambda: APPLICATION in world.peer.keys.write)
+    world.peer.send(APPLICATION, bytes([fr.PING]))
+    world.run_for(2 * world.delay)
+    world.run_for(0.200)
+    world.to_client = None
+    for data in held:
+        world.inject(data)
+    world.run_until(lambda: world.peer.frames(fr.ACK, space=APPLICATION))
+    ack = world.peer.frames(fr.ACK, space=APPLICATION)[0].value
+    assert (ack.delay << 3) / 1_000_000 == pytest.approx(0.200 + world.delay, abs=0.012)

@@ -3,9 +3,14 @@
 import pytest
 
 from tests.attacks.expect import dropped, goes_on
+from tests.peer.certificates import root
 from tests.peer.packets import APPLICATION, HANDSHAKE, seal
 from tests.peer.script import GREASE_QUIC_BIT, ServerScript
 from tests.peer.world import World
+from trioquic._protocol.config import CoreConfig
+from trioquic._protocol.streams.config import StreamConfig
+from trioquic._protocol.tls.config import TlsClientConfig
+from trioquic._protocol.tls.own_roots import OwnRoots
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.transport_parameters import decode_transport_parameters_untrusted
 from trioquic._protocol.wire.varint import Reader
@@ -57,6 +62,29 @@ def test_the_client_hello_has_a_version_and_a_parameter_that_do_not_exist() -> N
         found.append(reader.varint_untrusted())
         reader.take_untrusted(reader.varint_untrusted())
     assert sum(identifier % 31 == 27 for identifier in found) == 1
+
+
+def test_the_delay_that_is_promised_has_room_for_late_timers() -> None:
+    """RFC 9000 section 18.2: the ACK goes out with the timer, which may be late."""
+    world = World().connect()
+    raw = world.peer.tls.client_transport_parameters
+    assert raw is not None
+    promised = decode_transport_parameters_untrusted(raw).max_ack_delay / 1000
+    world.peer.send(APPLICATION, bytes([fr.PING]))
+    sent, before = world.now, len(world.peer.packets)
+    world.run_until(lambda: len(world.peer.packets) > before)
+    held_back = world.now - sent - 2 * world.delay
+    assert held_back == pytest.approx(0.025, abs=0.001)
+    assert promised - held_back >= 0.004
+
+
+def test_the_longest_delay_is_a_valid_parameter() -> None:
+    config = CoreConfig(
+        tls=TlsClientConfig(server_name="a", alpn=("b",), verification=OwnRoots([root(0)])),
+        streams=StreamConfig(),
+        max_ack_delay=16.3835,
+    )
+    assert config.parameters(b"").max_ack_delay == (1 << 14) - 1
 
 
 def test_a_long_reason_is_cut_between_characters() -> None:

@@ -146,6 +146,46 @@ def test_the_spin_bit_starts_at_0_with_a_new_connection_id() -> None:
     assert not moved[0].first_byte & 0x20
 
 
+def test_the_spin_bit_follows_the_largest_packet_of_its_own_path() -> None:
+    # Section 17.4: what came over other paths meanwhile is no matter, not even behind it.
+    for seed in range(1, 8):
+        world = World(seed=seed).connect()
+        path = standby(world)
+        first = world.peer.next_number[APPLICATION]
+        ahead = world.peer.seal(APPLICATION, bytes([fr.PING]), number=first + 20)
+        world.inject(ahead)
+        shown = []
+        for number, spin in ((first, 1), (first + 2, 0), (first + 1, 1)):
+            challenge = bytes([fr.PATH_CHALLENGE]) + b"%08d" % number
+            late = world.peer.seal(
+                APPLICATION, challenge, number=number, path=path, spin=spin, pad_to=1200
+            )
+            world.inject(late, path)
+            world.settle()
+            shown.append(world.peer.sent_on(path)[-1].first_byte >> 5 & 1)
+        if shown == [0, 1, 1]:
+            return
+        # off on this path, which is the case on one in sixteen
+        assert len(set(shown)) == 1
+    raise AssertionError("the spin bit is never that of the path")
+
+
+def test_a_spin_bit_that_is_off_is_drawn_for_each_connection_id() -> None:
+    # Section 17.4: so that it links none of them.
+    shown = set()
+    for seed in range(8):
+        world = World(seed=seed, spin_bit=False).connect()
+        before = world.peer.packets[-1]
+        world.peer.issue_id(retire_prior_to=max(world.peer.issued))
+        world.settle()
+        world.client.ping()
+        world.settle()
+        after = world.peer.packets[-1]
+        assert before.dcid != after.dcid
+        shown.add((before.first_byte >> 5 & 1, after.first_byte >> 5 & 1))
+    assert {first != second for first, second in shown} == {True, False}
+
+
 def test_a_peer_that_would_hold_many_ids_is_given_a_few() -> None:
     # gtlsserver holds 7, but counts one or two of those it has retired: see cid/own.py
     world = World(ServerScript(parameters={ACTIVE_CID_LIMIT: encode_varint(7)})).connect()

@@ -135,7 +135,8 @@ async def test_the_last_datagram_of_a_full_socket() -> None:
             local_port=0,
             networks=trioquic.system_networks(),
         )
-        sock = await connect_socket(bound, Remote(socket.AF_INET, peer.getsockname()), None)
+        remote = Remote(socket.AF_INET, peer.getsockname())
+        sock = await connect_socket(bound, remote, None, networks=trioquic.system_networks())
         assert isinstance(sock, NativeSocket)
         sent: list[bytes] = []
 

@@ -1,10 +1,22 @@
 """`trioquic check` against servers that differ in what they allow."""
 
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
 from tests.certificates import Certificates
 from tests.cli.run import invoke, trioquic, trioquic_json
 from tests.programs import needs
+from tests.runtime.world import dial, phone_world, server_side
 from tests.servers import aioquic_server, caddy, gtlsserver
+from tests.servers.chroots import needs_nginx, nginx_command
 from tests.servers.process import free_port
+from trioquic import MigrationPolicy
+from trioquic.cli.probe import MOST_IN_A_ROW, Findings, _count_ids, _move_in_a_row
 
 
 @needs("gtlsserver")
@@ -29,9 +41,15 @@ async def test_gtlsserver_migrates(certs: Certificates) -> None:
     assert found["new_port"]["worked"]
     assert found["interfaces"]["lo"]["worked"]
     assert found["new_port"]["local"] != found["interfaces"]["lo"]["local"]
+    assert found["connection_ids"] == 8
+    assert (found["moves_in_a_row"], found["stopped_by"]) == (MOST_IN_A_ROW, None)
     assert 0 < found["new_port"]["rtt"] < 1
     assert table.exit_code == 0
     assert "move to a new port  works, 127.0.0.1:" in table.stdout
+    held = found["peer"]["active_connection_id_limit"]
+    limits = f"8 of the server's, 7 for other paths; it holds {held} of ours"
+    assert f"connection IDs      {limits}" in table.stdout
+    assert "moves in a row      8 work" in table.stdout
 
 
 @needs("gtlsserver")
@@ -59,8 +77,61 @@ async def test_caddy_forbids_migration(certs: Certificates) -> None:
     assert found["peer"]["disable_active_migration"]
     assert not found["new_port"]["worked"]
     assert "disable_active_migration" in found["new_port"]["reason"]
+    assert found["connection_ids"] > 1
+    assert found["moves_in_a_row"] is None
     assert table.exit_code == 3
     assert "forbidden: the server sent disable_active_migration" in table.stdout
+
+
+@needs_nginx()
+async def test_nginx_holds_two_ids(certs: Certificates, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    port = free_port("127.0.0.1")
+    where = (f"127.0.0.1:{port}", "--cafile", certs.ca_file)
+    with nginx_command(
+        certs.server, tmp_path, release="trixie", workers=1, host="127.0.0.1", port=port
+    ) as command:
+        process = await trio.lowlevel.open_process(command)
+        try:
+            with trio.fail_after(10):
+                table = await trioquic("check", *where)
+                while table.exit_code == 1:
+                    table = await trioquic("check", *where)
+        finally:
+            process.terminate()
+            await process.wait()
+    limits = "8 of the server's, 7 for other paths; it holds 2 of ours"
+    assert f"connection IDs      {limits}" in table.stdout
+
+
+@pytest.mark.parametrize("how", ["deaf", "closes"])
+async def test_a_server_that_follows_a_few_times(
+    autojump_clock: trio.testing.MockClock, how: str
+) -> None:
+    most = 5
+    policy = MigrationPolicy(standby=0, move_back_after=math.inf, new_port=False)
+    async with phone_world(ipv6=False) as world, dial(world, migration=policy) as conn:
+        await conn.wait_handshake_confirmed()
+        assert await _count_ids(conn) == 8
+        connection = server_side(world)
+        receive, ports = connection.quic.receive_datagram, list[object]()
+
+        def receive_few(data: bytes, addr: Any, now: float) -> None:
+            if addr not in ports:
+                ports.append(addr)
+            if ports.index(addr) <= most:
+                receive(data, addr, now)
+            elif how == "closes":
+                connection.quic.close(reason_phrase="too many moves")
+
+        connection.quic.receive_datagram = receive_few  # type: ignore[method-assign]
+        conn.ping()
+        await trio.sleep(1)
+        findings = Findings()
+        await _move_in_a_row(conn, "wlan0", findings)
+    assert findings.moves_in_a_row == most
+    expected = {"deaf": "no answer to PATH_CHALLENGE", "closes": "too many moves"}[how]
+    assert expected in (findings.stopped_by or "")
 
 
 async def test_aioquic_and_other_protocols(certs: Certificates) -> None:

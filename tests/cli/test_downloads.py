@@ -158,6 +158,7 @@ async def fetch_jobs(
     *,
     redirects: int | None = 10,
     only: Sequence[str] = (),
+    max_time: float | None = None,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """Do them on the phone; what became of the connections."""
@@ -168,7 +169,7 @@ async def fetch_jobs(
         **options,
     )
     with here.world.phone.as_current():
-        return await fetch_all(jobs, settings, here.shown, 3, redirects)
+        return await fetch_all(jobs, settings, here.shown, 3, redirects, max_time=max_time)
 
 
 @asynccontextmanager
@@ -539,6 +540,52 @@ async def test_what_goes_wrong_above(autojump_clock: Clock) -> None:
         assert (job.exit_code, job.error) == (failures.HTTP_STATUS, "status 503")
         job, _ = await here.fetch("/reset/258", Memory())
         assert job.exit_code == failures.HTTP3
+
+
+@pytest.mark.parametrize("when", ["connecting", "asked", "reading", "paused"])
+async def test_a_download_may_take_so_long(autojump_clock: Clock, when: str) -> None:
+    """Whatever it is doing, for each URL, and all that goes on meanwhile is left at once."""
+    async with web() as here:
+        world = here.world
+
+        def silence() -> None:
+            world.wifi.link.blackhole()
+            world.cellular.link.blackhole()
+
+        sink = Memory(silence if when in ("reading", "paused") else lambda: None)
+        if when == "connecting":
+            silence()
+        path = "/wait" if when == "asked" else "/file"
+        # longer than the connection lives, and a try more begins
+        seconds = 45.0 if when == "paused" else 7.0
+        transport = trioquic.TransportConfig(handshake_timeout=10)
+        began = trio.current_time()
+        job, _ = await here.fetch(path, sink, max_time=seconds, transport=transport)
+        assert job.exit_code == failures.TOO_LONG
+        assert job.seconds == pytest.approx(seconds)
+        assert trio.current_time() - began < seconds + 1
+        assert job.error is not None
+        assert f"not complete within {seconds:g} s" in job.error
+        if when in ("reading", "paused"):
+            assert f"{sink.size} of {SIZE} bytes" in job.error
+        assert not sink.finished
+
+
+async def test_what_is_complete_in_time_stays(autojump_clock: Clock) -> None:
+    """Also if another one is not, and if writing it down takes longer."""
+
+    class Slow(Memory):
+        async def finish(self) -> None:
+            await trio.sleep(10)
+            await super().finish()
+
+    async with web() as here:
+        url = f"https://{AUTHORITY}:{PORT}"
+        jobs = [Job(url=f"{url}/file", sink=Slow()), Job(url=f"{url}/wait", sink=Memory())]
+        await fetch_jobs(here, jobs, max_time=5)
+        assert [job.exit_code for job in jobs] == [0, failures.TOO_LONG]
+        assert isinstance(jobs[0].sink, Slow)
+        assert jobs[0].sink.finished
 
 
 async def test_what_is_always_the_same_is_told_once(autojump_clock: Clock) -> None:

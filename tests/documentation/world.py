@@ -29,7 +29,7 @@ from examples.custom_policy import LowestRtt
 from tests.sim_server import ServerConnection, ServerOptions, credentials, serve
 from tests.supervisor import test_policy as sample
 from trioquic import http3
-from trioquic._protocol.tls.verify import CaVerification
+from trioquic._protocol.tls.own_roots import OwnRoots
 from trioquic._runtime.opening import credentials as runtime_credentials
 from trioquic.testing import Host, SimulatedNetwork
 
@@ -159,7 +159,7 @@ async def reader(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reader]:
     """A machine on which the code of one page runs."""
     chosen = credentials(*NAMES)
     root = x509.load_pem_x509_certificate(chosen.ca_pem)
-    public = CaVerification([root], strict=False)
+    public = OwnRoots([root])
     monkeypatch.setattr(runtime_credentials, "_public_roots", lambda: public)
     async with SimulatedNetwork(seed=1) as network:
         server = network.host("server")

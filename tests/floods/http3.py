@@ -60,6 +60,10 @@ class CoreStream(trio.abc.Stream):
         self.news = trio.Event()
         self.stopped = False
 
+    @property
+    def readable(self) -> bool:
+        return self._streams.readable(self.stream_id)
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         while True:
             await trio.lowlevel.checkpoint()
@@ -104,7 +108,7 @@ class Client:
         self.world = world
         self._nursery = nursery
         self.state = ConnectionState(cast(Any, None), CONFIG)
-        self._peer_streams = PeerStreams(self.state)
+        self._peer_streams = PeerStreams(self.state, nursery)
         self._streams: dict[int, CoreStream] = {}
 
     def begin(self) -> None:
@@ -113,7 +117,7 @@ class Client:
             self._nursery.start_soon(self._send, outbox, CoreStream(self.world, number))
         for number in range(REQUESTS):
             stream = self._streams[4 * number] = CoreStream(self.world, 4 * number)
-            request = create(Request, self.state, cast(Any, stream), "GET")
+            request = create(Request, self.state, cast(Any, stream), "GET", None)
             self.state.enter(4 * number, request)
             self._nursery.start_soon(self._read, request)
 

@@ -182,7 +182,13 @@ MALFORMED: dict[str, Answer] = {
     "a name with a space": reply(headers((b":status", b"200"), (b"a b", b"x"))),
     "a value with a line end": reply(headers((b":status", b"200"), (b"a", b"x\r\nb: c"))),
     "a value with NUL": reply(headers((b":status", b"200"), (b"a", b"\0"))),
-    "a value that begins with a space": reply(headers((b":status", b"200"), (b"a", b" x"))),
+    "a status with a space": reply(headers((b":status", b"200 "))),
+    "a name with a space behind it": reply(headers((b":status", b"200"), (b"a ", b"x"))),
+    "blanks and a line end": reply(headers((b":status", b"200"), (b"a", b" x \r"))),
+    "blanks and NUL": reply(headers((b":status", b"200"), (b"a", b"\0\t"))),
+    "a vertical tab at the edge": reply(headers((b":status", b"200"), (b"a", b"\x0bx"))),
+    "DEL at the edge": reply(headers((b":status", b"200"), (b"a", b"x\x7f"))),
+    "a trailer with a line end at the edge": reply(OK, DATA, headers((b"a", b"x\n"))),
     "a connection's field": reply(headers((b":status", b"200"), (b"connection", b"close"))),
     "transfer-encoding": reply(headers((b":status", b"200"), (b"transfer-encoding", b"chunked"))),
     "a pseudo-header in the trailers": reply(OK, headers((b":status", b"200"))),
@@ -232,6 +238,25 @@ async def test_a_malformed_response_fails_alone(autojump_clock: Clock, name: str
         assert caught.value.code == ErrorCode.H3_MESSAGE_ERROR
         async with http.request("GET", URL + "/") as response:
             assert await response.read() == b"abc"
+
+
+async def test_blanks_at_the_edge_of_a_value_are_none_of_it(autojump_clock: Clock) -> None:
+    """RFC 9110 section 5.5: whoever reads a field takes them away, in trailers as well."""
+    fields = ((b"server", b" x\t y \t"), (b"a", b" \t"), (b"content-length", b"3 "))
+    interim = headers((b":status", b"103"), (b"link", b" </style.css> "))
+    head, trailers = headers((b":status", b"200"), *fields), headers((b"checksum", b"\t1 "))
+
+    async with http_world(answer=reply(interim, head, DATA, trailers)) as world:
+        async with world.connect() as http:
+            async with http.request("GET", URL + "/") as response:
+                assert await response.read() == b"abc"
+                assert response.headers == (
+                    (b"server", b"x\t y"),
+                    (b"a", b""),
+                    (b"content-length", b"3"),
+                )
+                assert response.informational[0].headers == ((b"link", b"</style.css>"),)
+                assert response.trailers == ((b"checksum", b"1"),)
 
 
 async def test_what_is_unknown_is_passed_over(autojump_clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import trio
 import trio.testing
 from cryptography.hazmat.primitives import hashes
 
@@ -127,10 +128,34 @@ async def test_the_host_field_says_nothing_else(autojump_clock: Clock) -> None:
     ],
 )
 async def test_what_is_no_authority(autojump_clock: Clock, authority: str) -> None:
+    """Whatever the request is, and whichever server it is for."""
     async with http_world() as world, world.connect() as http:
-        with pytest.raises(ValueError):
-            await http.open_request("GET", "https", authority, "/headers")
+        for method, more in (
+            ("GET", {}),
+            ("GET", {"any_origin": True}),
+            ("CONNECT", {}),
+            ("CONNECT", {"protocol": "websocket", "any_origin": True}),
+        ):
+            with pytest.raises(ValueError):
+                await http.open_request(method, "https", authority, "/headers", **more)
+        assert http.active_requests == 0
+        await trio.sleep(1)
         assert requests(world) == []
+
+
+@pytest.mark.parametrize(
+    "authority", ["server.example", "server.example:", "[::1]", "::1", "1:2:3"]
+)
+async def test_a_tunnel_leads_to_a_port(autojump_clock: Clock, authority: str) -> None:
+    """RFC 9110 section 9.3.6: CONNECT says one, also if it is the usual one."""
+    async with http_world() as world, world.connect() as http:
+        with pytest.raises(ValueError, match=r"port|PORT"):
+            await http.open_request("CONNECT", "", authority, "")
+        assert http.active_requests == 0
+        for right in ("server.example:443", "[2001:db8::1]:22", "192.0.2.1:1"):
+            await http.open_request("CONNECT", "", right, "")
+        await trio.sleep(1)
+        assert requests(world) == [b"server.example:443", b"[2001:db8::1]:22", b"192.0.2.1:1"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ import pytest
 import trio
 import trio.testing
 
+import trioquic
 from tests.sim_server import pattern
 from trioquic import TransportConfig, http3
 
-from .world import AUTHORITY, URL, HTTPWorld, http_world
+from .world import AUTHORITY, URL, http_world
 
 Clock = trio.testing.MockClock
 
@@ -245,153 +246,35 @@ async def test_waiting_for_a_response_can_be_cancelled_and_taken_up_again(
         assert cuts > 3
 
 
-async def test_goaway(autojump_clock: Clock) -> None:
+@pytest.mark.parametrize("how", ["fault", "close", "reset", "own"])
+async def test_waiting_for_the_end_tells_the_cause(autojump_clock: Clock, how: str) -> None:
+    """What new requests raise from then on."""
     async with http_world() as world, world.connect() as http:
-        first = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
-        async with trio.open_nursery() as nursery:
-
-            async def rejected() -> None:
-                with pytest.raises(http3.RequestRejectedError):
-                    await get(http, "/wait")
-
-            nursery.start_soon(rejected)
-            await trio.sleep(1)
-            application = world.applications[0]
-            assert application.http is not None
-            control = application.http._local_control_stream_id
-            assert control is not None
-            application.quic.send_stream_data(control, b"\x07\x01\x04")
-            application.connection.flush()
-        assert not http.available
-        with pytest.raises(http3.RequestRejectedError):
+        await get(http, "/bytes/1")
+        application = world.applications[0]
+        quic = application.quic
+        if how == "fault":
+            quic.send_stream_data(quic.get_next_available_stream_id(True), b"\x01")
+        elif how == "close":
+            quic.close(error_code=http3.ErrorCode.H3_INTERNAL_ERROR, reason_phrase="no more")
+        elif how == "reset":
+            quic.close(error_code=1, frame_type=0, reason_phrase="no more")
+        else:
+            await http.quic.aclose()
+        application.connection.flush()
+        cause = await http.wait_closed()
+        with pytest.raises(type(cause)) as caught:
             await get(http, "/bytes/1")
-        with trio.move_on_after(1) as scope:
-            await http.wait_closed()
-        assert scope.cancelled_caught
-        # the first request is allowed to finish
-        application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
-        application.connection.flush()
-        assert (await first.receive_response()).status == 204
-        assert await first.receive_data() == b""
-        await http.wait_closed()
-
-
-def goaway(world: HTTPWorld, stream_id: int) -> None:
-    """Let the server say that it processes nothing from this stream on; nothing is flushed yet."""
-    application = world.applications[0]
-    assert application.http is not None
-    control = application.http._local_control_stream_id
-    assert control is not None
-    application.quic.send_stream_data(control, bytes((7, 1, stream_id)))
-
-
-@pytest.mark.parametrize("read", [True, False])
-async def test_goaway_for_a_response_that_has_begun(autojump_clock: Clock, read: bool) -> None:
-    """It goes on, whatever the server says; also if nobody has looked at it yet."""
-    async with http_world() as world, world.connect() as http:
-        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
-        await trio.sleep(1)
-        application = world.applications[0]
-        assert application.http is not None
-        application.http.send_headers(0, [(b":status", b"200"), (b"content-length", b"6")])
-        application.http.send_data(0, b"abc", False)
-        if read:
-            application.connection.flush()
-            assert (await request.receive_response()).status == 200
-        goaway(world, 0)
-        application.connection.flush()
-        await trio.sleep(1)
-        assert not http.available
-        application.http.send_data(0, b"def", True)
-        application.connection.flush()
-        assert (await request.receive_response()).status == 200
-        content = await request.receive_data()
-        while piece := await request.receive_data():
-            content += piece
-        assert content == b"abcdef"
-
-
-async def test_goaway_together_with_the_response(autojump_clock: Clock) -> None:
-    """In one datagram, in any order, while somebody waits."""
-    async with http_world() as world, world.connect() as http:
-        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
-        async with trio.open_nursery() as nursery:
-
-            async def receive() -> None:
-                assert (await request.receive_response()).status == 204
-
-            nursery.start_soon(receive)
-            await trio.sleep(1)
-            goaway(world, 0)
-            application = world.applications[0]
-            assert application.http is not None
-            application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
-            application.connection.flush()
-
-
-@pytest.mark.parametrize(("late", "fine"), [(0.1, True), (0.4, False)])
-async def test_goaway_overtakes_the_response_on_a_long_way(
-    autojump_clock: Clock, late: float, fine: bool
-) -> None:
-    """By a part of the round trip, over a satellite; who is later has not answered."""
-    async with http_world() as world:
-        world.world.wifi.link.change(delay=0.3)
-        async with world.connect() as http:
-            request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
-
-            async def receive() -> None:
-                if fine:
-                    assert (await request.receive_response()).status == 204
-                else:
-                    with pytest.raises(http3.RequestRejectedError):
-                        await request.receive_response()
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(receive)
-                await trio.sleep(2)
-                application = world.applications[0]
-                assert application.http is not None
-                goaway(world, 0)
-                application.connection.flush()
-                await trio.sleep(late)
-                application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
-                application.connection.flush()
-
-
-async def test_who_has_begun_to_answer_did_something(autojump_clock: Clock) -> None:
-    """RFC 9114 section 4.1.1: H3_REQUEST_REJECTED comes too late then to be believed."""
-    async with http_world() as world, world.connect() as http:
-        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
-        await trio.sleep(1)
-        application = world.applications[0]
-        assert application.http is not None
-        application.http.send_headers(0, [(b":status", b"200")])
-        application.connection.flush()
-        assert (await request.receive_response()).status == 200
-        application.quic.reset_stream(0, http3.ErrorCode.H3_REQUEST_REJECTED)
-        application.connection.flush()
-        with pytest.raises(http3.HTTP3StreamError) as caught:
-            await request.receive_data()
-        assert not isinstance(caught.value, http3.RequestRejectedError)
-
-
-async def test_a_rejected_request_says_so_also_when_the_connection_is_closed(
-    autojump_clock: Clock,
-) -> None:
-    """Whoever waits for the end of the connection may be faster than who waits for the response."""
-    async with http_world() as world:
-        async with world.connect() as http:
-            request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
-            await trio.sleep(1)
-            application = world.applications[0]
-            assert application.http is not None
-            control = application.http._local_control_stream_id
-            assert control is not None
-            application.quic.send_stream_data(control, b"\x07\x01\x00")
-            application.connection.flush()
-            await http.wait_closed()
-        with pytest.raises(http3.RequestRejectedError):
-            await request.receive_response()
+        assert str(caught.value) == str(cause)
+        assert caught.value is not cause
+        expected = {
+            "fault": (http3.HTTP3ConnectionError, "H3_ID_ERROR"),
+            "close": (trioquic.PeerClosedError, "no more"),
+            "reset": (trioquic.PeerClosedError, "INTERNAL_ERROR"),
+            "own": (trio.ClosedResourceError, "this side"),
+        }[how]
+        assert isinstance(cause, expected[0])
+        assert expected[1] in str(cause)
 
 
 async def test_priorities(autojump_clock: Clock) -> None:

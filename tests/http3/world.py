@@ -87,7 +87,8 @@ class Application:
             self._answer(event.stream_id, self.exchanges[event.stream_id])
 
     def _begin(self, stream_id: int, exchange: Exchange) -> None:
-        path = exchange.headers[b":path"]
+        # a tunnel has none
+        path = exchange.headers.get(b":path", b"")
         if path == b"/echo":
             self._head(stream_id, 200)
         elif path == b"/early":

@@ -39,6 +39,18 @@ DAY = 24 * 3600.0
         ('h3=":65536"', []),
         ('h3="a b:443"', []),
         ('h3=":443"; ma=soon', [Alternative(host="", port=443)]),
+        # parameters may be empty (RFC 9110 section 5.6.6): many servers end with a semicolon
+        ('h3=":443";', [Alternative(host="", port=443)]),
+        ('h3=":443"; ma=60;', [Alternative(host="", port=443, max_age=60)]),
+        ('h3=":443";; \t;ma=60 ; ;', [Alternative(host="", port=443, max_age=60)]),
+        (
+            'h3=":1"; ma=60; , h3=":2";',
+            [Alternative(host="", port=1, max_age=60), Alternative(host="", port=2)],
+        ),
+        # what is too large is as good as for ever (RFC 9111 section 1.2.2)
+        ('h3=":443"; ma=31536000000', [Alternative(host="", port=443, max_age=1 << 31)]),
+        (f'h3=":443"; ma={"9" * 5000}', [Alternative(host="", port=443, max_age=1 << 31)]),
+        ('h3=":443"; ma=2147483649', [Alternative(host="", port=443, max_age=1 << 31)]),
     ],
 )
 def test_what_it_says(text: str, expected: list[Alternative]) -> None:
@@ -55,7 +67,6 @@ def test_what_it_says(text: str, expected: list[Alternative]) -> None:
         "h3",
         "h3=:443",
         'h3=":443',
-        'h3=":443";',
         'h3=":443" ma=1',
         "Clear",
         'h3="a" x',
@@ -63,6 +74,12 @@ def test_what_it_says(text: str, expected: list[Alternative]) -> None:
 )
 def test_what_is_not_well_formed_says_nothing(text: str) -> None:
     assert parse_alt_svc([text]) is None
+
+
+def test_blanks_and_semicolons_cost_no_more_than_their_number() -> None:
+    """What does not match in the end is not tried in every way that it could be cut."""
+    for piece in (" ;", ";  ", "; \t a=b", "  "):
+        assert parse_alt_svc(['h3=":443"' + piece * 800 + '"']) is None
 
 
 def test_several_fields_are_one_list() -> None:

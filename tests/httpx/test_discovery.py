@@ -13,7 +13,7 @@ from tests.sim_server import NAME
 from tests.sim_world import SERVER
 from trioquic.http3.client.discovery import Discovery, Endpoint, Mode
 from trioquic.http3.url import Origin
-from trioquic.httpx._around import _with_less_time
+from trioquic.httpx._around import _over_tcp
 
 from .site import Site, pool_of, simulated_site, website
 
@@ -352,7 +352,7 @@ def test_the_fallback_has_time_to_connect(
     """Also after a long wait for the pool, or for a response that does not count."""
     timeout = {"connect": connect, "read": 1.0}
     request = httpx.Request("POST", "https://a/", content=b"x", extensions={"timeout": timeout})
-    shortened = _with_less_time(request, spent)
+    shortened = _over_tcp(request, spent)
     assert shortened.extensions["timeout"] == {"connect": left, "read": 1.0}
     assert shortened.headers == request.headers
     assert shortened.stream is request.stream

@@ -109,6 +109,33 @@ async def test_an_attempt_that_fails_is_made_once_more_without(autojump_clock: C
         assert len(site.applications) == 2
 
 
+async def test_a_ticket_that_breaks_tls_is_left_out_the_second_time(autojump_clock: Clock) -> None:
+    """All tickets of the server are of one kind. What it gives then is kept again."""
+    wifi = trioquic.MigrationPolicy(only_interfaces=["wlan0"])
+    async with known_site() as (site, sessions):
+        assert site.server is not None
+        async with site.client(sessions=sessions) as first, site.client(sessions=sessions) as other:
+            async with trio.open_nursery() as nursery:
+                # one has what the visit before has left, and each leaves one
+                for client in (first, other):
+                    nursery.start_soon(client.get, "/bytes/10")
+        assert len(site.server.tickets) >= 3
+        for ticket in site.server.tickets.values():
+            # the proof that the client has the secret will be wrong
+            ticket.resumption_secret = bytes(len(ticket.resumption_secret))
+        before = len(site.applications)
+        async with site.client(sessions=sessions, early_data=True, migration=wifi) as client:
+            response = await client.get("/bytes/1000")
+            assert response.content == pattern(1000)
+            connection = response.extensions["trioquic_connection"]
+            assert connection.early_data is EarlyData.NONE
+            assert not connection.resumed
+        assert site.applications[before:][-1].exchanges
+        async with site.client(sessions=sessions, early_data=True) as client:
+            response = await client.get("/bytes/1000")
+            assert response.extensions["trioquic_connection"].early_data is EarlyData.ACCEPTED
+
+
 async def test_the_connect_timeout_is_for_the_handshake(autojump_clock: Clock) -> None:
     """Whether the request has been sent already or not."""
     async with known_site() as (site, sessions):

@@ -113,7 +113,7 @@ async def _run(local: str, server: str) -> None:
             family, interface="tun0", local=None, local_port=0, networks=ManualNetworks([])
         )
         remote = Remote(family, (server, _PORT))
-        sock = await connect_socket(bound, remote, "tun0")
+        sock = await connect_socket(bound, remote, "tun0", networks=ManualNetworks([]))
     came, read = trio.open_memory_channel[str](8)
 
     async def receive() -> None:

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from trioquic._runtime.networks.adapters import (
+from trioquic._runtime.networks.adapter_reader import AdapterReader
+from trioquic._runtime.networks.adapters import AppleReader, WindowsReader, reader_for
+from trioquic._runtime.networks.linux_adapters import (
     IFF_RUNNING,
     IFF_UP,
-    AdapterReader,
-    AppleReader,
     LinuxReader,
-    WindowsReader,
     parse_if_inet6,
     read_link_flags,
-    reader_for,
+    read_link_mtu,
 )
 from trioquic.networks import InterfaceAddress
 
@@ -129,6 +128,56 @@ def test_the_kernel_is_believed_before_files_and_names(
     reader = LinuxReader(tmp_path, no_flags, lambda: {name: link})
     (interface,) = reader.read([FakeAdapter(name)])
     assert interface.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "encapsulates"),
+    [
+        ("he-ipv6", (776, "sit"), True),
+        ("6to4", (776, "sit"), True),
+        ("sit9", (1, "veth"), False),
+        ("br0", (1, "bridge"), False),
+        # said by the kind already, which also says that it hides somebody
+        ("office", (769, "ip6tnl"), False),
+        # where the kernel does not tell, names have to do
+        ("6rd-wan", None, True),
+        ("dummy0", None, False),
+    ],
+)
+def test_what_brings_one_ip_version_over_the_other(
+    tmp_path: Path, name: str, link: tuple[int, str] | None, encapsulates: bool
+) -> None:
+    reader = LinuxReader(tmp_path, no_flags, lambda: {} if link is None else {name: link})
+    for _ in range(2):
+        # the second time it is remembered
+        (interface,) = reader.read([FakeAdapter(name)])
+        assert interface.encapsulates is encapsulates
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "encapsulates"),
+    [
+        ("Local Area Connection* 9", "Teredo Tunneling Pseudo-Interface", True),
+        ("Ethernet 3", "Realtek PCIe GbE Family Controller", False),
+    ],
+)
+def test_the_same_on_windows(name: str, description: str, encapsulates: bool) -> None:
+    adapter = FakeAdapter("{8}", (v4("192.0.2.1", 24, name),), 12, description)
+    assert WindowsReader().read([adapter])[0].encapsulates is encapsulates
+
+
+def test_the_same_on_bsd_and_apples_systems() -> None:
+    stf, en = AppleReader().read([FakeAdapter("stf0"), FakeAdapter("en5")])
+    assert (stf.encapsulates, en.encapsulates) == (True, False)
+
+
+def test_how_large_packets_may_be(tmp_path: Path) -> None:
+    """It is asked for at each look, as it changes."""
+    sizes = [1500, 1000]
+    reader = LinuxReader(tmp_path, no_flags, mtu_of_link=lambda _: sizes.pop(0))
+    adapter = FakeAdapter("eth0", (v4("192.0.2.1"),))
+    assert [reader.read([adapter])[0].mtu for _ in range(2)] == [1500, 1000]
+    assert AdapterReader().read([adapter])[0].mtu is None
 
 
 def test_a_new_interface_of_the_same_name_is_looked_at_anew(tmp_path: Path) -> None:
@@ -281,3 +330,5 @@ def test_the_flags_of_real_interfaces() -> None:
     flags = read_link_flags("lo")
     assert flags is not None and flags & IFF_LOOPBACK
     assert read_link_flags("no-such-if0") is None
+    assert read_link_mtu("lo") == 65536
+    assert read_link_mtu("no-such-if0") is None

@@ -11,8 +11,9 @@ import trio
 import trio.testing
 
 from trioquic import Interface, Route
-from trioquic._runtime.networks.adapters import AdapterReader, LinuxReader
+from trioquic._runtime.networks.adapter_reader import AdapterReader
 from trioquic._runtime.networks.change_triggers import ChangeTrigger, Clock, open_trigger
+from trioquic._runtime.networks.linux_adapters import LinuxReader
 from trioquic._runtime.networks.system_networks import SystemNetworks
 from trioquic._runtime.system import netlink
 from trioquic._runtime.system.link_types import LinkTypes, read_link_types

@@ -165,7 +165,7 @@ async def test_a_socket_without_an_interface_is_tied_to_the_one_it_uses(veth: st
         bound = await bind_socket(
             socket.AF_INET, interface=None, local=None, local_port=0, networks=ManualNetworks()
         )
-        connected = await connect_socket(bound, remote, None, tie=tie)
+        connected = await connect_socket(bound, remote, None, networks=ManualNetworks(), tie=tie)
         try:
             assert connected.local[0] == "203.0.113.65"
             assert connected.interface == (veth if tie else None)
@@ -177,6 +177,7 @@ def test_the_fingerprint_changes_with_whatever_a_snapshot_shows(veth: str) -> No
     steps = (
         ("link", "set", f"{veth}p", "up"),
         ("link", "set", veth, "up"),
+        ("link", "set", veth, "mtu", "1400"),
         ("address", "add", "192.0.2.96/32", "dev", veth),
         ("address", "add", "2001:db8:77::3/64", "dev", veth, "nodad"),
         ("address", "change", "2001:db8:77::3/64", "dev", veth, "preferred_lft", "0"),

@@ -19,6 +19,7 @@ from trioquic import Interface, InterfaceAddress, Route
 from trioquic._runtime.system import linux_routes, netlink, system_routes
 from trioquic._runtime.system.interface_binding import bind_on_apple
 from trioquic._runtime.system.link_types import read_link_types
+from trioquic._runtime.system.next_hops import Way
 from trioquic._runtime.system.probed_routes import probed_routes
 from trioquic._runtime.system.system_routes import route_asker_for
 from trioquic._runtime.system.windows_routes import windows_routes
@@ -64,10 +65,14 @@ def number(value: int) -> bytes:
 def test_an_answer_of_the_kernel() -> None:
     data = route_message((4, number(2)), (6, number(600)), (7, bytes([192, 0, 2, 2])))
     answer = linux_routes.read(socket.AF_INET, data)
-    assert answer == linux_routes.RouteAnswer(False, (2,), "192.0.2.2", 600)
+    assert answer == linux_routes.RouteAnswer(False, (2,), "192.0.2.2", 600, Way(b""))
     hops = b"".join(struct.pack("=HBBi", 8, 0, 0, index) for index in (3, 5))
     several = linux_routes.read(socket.AF_INET, route_message((9, hops)))
-    assert several == linux_routes.RouteAnswer(False, (3, 5), None, 0)
+    assert several == linux_routes.RouteAnswer(False, (3, 5), None, 0, Way(b""))
+    router = bytes([192, 0, 2, 1])
+    led = linux_routes.read(socket.AF_INET, route_message((4, number(2)), (5, router)))
+    assert led is not None
+    assert led.way == Way(router)
     own = linux_routes.read(socket.AF_INET, route_message((4, number(1)), kind=2))
     assert own is not None
     assert own.local

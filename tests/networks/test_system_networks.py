@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from trioquic._runtime.networks.adapters import AdapterReader
+from trioquic._runtime.networks.adapter_reader import AdapterReader
 from trioquic._runtime.networks.change_triggers import (
     ChangeTrigger,
     Clock,

@@ -20,7 +20,7 @@ import trio
 import trio.testing
 
 from trioquic._runtime.networks import windows_news
-from trioquic._runtime.networks.adapters import AdapterReader
+from trioquic._runtime.networks.adapter_reader import AdapterReader
 from trioquic._runtime.networks.change_triggers import (
     CallbackTrigger,
     ChangeTrigger,

@@ -8,6 +8,7 @@ from tests.peer.packets import Packet
 from tests.peer.script import MAX_IDLE_TIMEOUT, MAX_UDP_PAYLOAD, ServerScript
 from tests.peer.world import REMOTE, World
 from trioquic._protocol.events import PathDegraded, PathSilent
+from trioquic._protocol.path.path import MtuProbe
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
 
@@ -49,6 +50,26 @@ def arrived(world: World, stream_id: int, data: bytes) -> bool:
 def uploaded(world: World, times: int = 1) -> bool:
     data = world.random.randbytes(SIZE)
     return all(arrived(world, upload(world, data), data) for _ in range(times))
+
+
+def test_a_larger_size_waits_for_the_window() -> None:
+    """RFC 8899 section 3: it does not increase the window in bytes, which has to hold two of them.
+    Here it shrinks while the probe is on its way."""
+    world = World(generous(), interface_mtu=9000).connect()
+    upload(world, world.random.randbytes(400_000))
+    inside = world.client._parts.paths.get(0)
+    assert inside is not None
+    world.run_until(lambda: any(size > 2000 for size in sizes(world)))
+    assert mtu(world) == 1200
+    control = inside.recovery.congestion
+    control.on_persistent_congestion()
+    probed = max(sizes(world))
+    MtuProbe(inside, probed).acked()
+    assert (control.window, inside.search.size) == (2400, probed)
+    assert mtu(world) == 1200
+    world.run_until(lambda: mtu(world) > 1200)
+    assert control.window >= 2 * mtu(world)
+    assert uploaded(world)
 
 
 def test_an_upload_fills_what_the_interface_sends() -> None:

@@ -41,6 +41,30 @@ def test_a_new_path_is_validated(delay: float) -> None:
     assert not world.seen(PathDegraded)
 
 
+def test_a_path_is_validated_where_none_carries_the_connection() -> None:
+    """Nobody knows a round-trip time then, and the second repetition would come too late."""
+    world = World(ServerScript(report_ecn=True)).connect()
+    path = add(world)
+    world.drops_marked = {path}
+    world.client.suspend(world.now)
+    world.client.validate(path, world.now)
+    world.run_until(lambda: world.seen(PathValidated) or world.seen(ValidationFailed), 10.0)
+    assert [event.path_id for event in world.seen(PathValidated)] == [path]
+    assert world.client.path_view(path).challenges_sent == 2
+
+
+def test_a_path_that_is_gone_to_before_it_answered() -> None:
+    world = World(ServerScript(report_ecn=True)).connect()
+    path = add(world)
+    world.drops_marked = {path}
+    world.client.migrate(path, world.now, unvalidated=True)
+    world.client.validate(path, world.now)
+    moved = world.now
+    world.run_until(lambda: world.seen(PathValidated) or world.seen(ValidationFailed), 10.0)
+    assert [event.path_id for event in world.seen(PathValidated)] == [path]
+    assert world.now - moved < 1.5
+
+
 def test_challenges_of_a_path_that_carries_marks_are_marked() -> None:
     world = World(ServerScript(report_ecn=True)).connect()
     path = standby(world)
@@ -72,6 +96,21 @@ def test_marks_are_trusted_again_when_they_arrive_after_all() -> None:
     world.settle()
     arrives(world, 5_000, 2.0)
     assert world.peer.datagrams[-1].ecn == 2
+
+
+def test_a_standby_that_removes_marks_leaves_them_to_the_path_in_use() -> None:
+    world = World(ServerScript(report_ecn=True)).connect()
+    path = add(world)
+    world.bleached = {path}
+    arrives(world, 50_000, 2.0)
+    world.peer.script.acknowledge = False
+    upload_now(world, 5_000)
+    world.client.validate(path, world.now)
+    world.run_for(2 * world.delay)
+    world.peer.script.acknowledge = True
+    # acknowledged together
+    arrives(world, 50_000, 2.0)
+    assert [d.ecn for d in world.peer.datagrams if d.path == 0][-1] == 2
 
 
 def upload_now(world: World, size: int) -> int:

@@ -82,7 +82,7 @@ class Chaos:
             case "ping":
                 client.ping()
             case "fail_preferred":
-                client.fail_preferred("the test says so")
+                client.fail_preferred(PREFERRED, "the test says so")
             case "cut":
                 world.cut.add(path)
             case "calm":

@@ -48,6 +48,8 @@ class ServerScript:
     report_ecn: bool = False  # ACK frames count the marks that came in
     answer_challenges: bool = True
     challenge_new_paths: bool = True  # RFC 9000 section 9.3: the server validates too
+    # a packet makes a new path only if it has the highest number so far, and is dropped otherwise
+    new_paths_need_newest: bool = False
     follow_migration: bool = True  # send to the path of the newest non-probing packet
     spare_ids: int = 4  # how many connection IDs to keep the client supplied with
     hoard_ids: bool = False  # keep the client's IDs of paths that the client gave up

@@ -164,6 +164,8 @@ class ScriptedServer:
     def _on_packet(self, packet: Packet) -> None:
         if packet.number in self._received[packet.space]:
             return
+        if self.script.new_paths_need_newest and self._is_overtaken(packet):
+            return
         self._received[packet.space].add(packet.number)
         self.marks[packet.space] += self.datagrams[packet.datagram].ecn == 2
         if packet.ack_eliciting:
@@ -180,6 +182,13 @@ class ScriptedServer:
                 self.active_path = packet.path
             if moved and self.script.challenge_new_paths:
                 self.challenge(packet.path)
+
+    def _is_overtaken(self, packet: Packet) -> bool:
+        """Whether it comes from somewhere new behind a packet with a higher number, as nginx 1.30
+        has it."""
+        if packet.space != APPLICATION or packet.path in self.path_ids:
+            return False
+        return packet.number < max(self._received[APPLICATION], default=-1)
 
     def _new_path(self, path: int) -> None:
         """Another 4-tuple: another connection ID of the client's, if there is one."""

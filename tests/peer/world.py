@@ -18,8 +18,8 @@ from trioquic._protocol.observer import Observer
 from trioquic._protocol.path.mtu import ETHERNET
 from trioquic._protocol.streams.config import StreamConfig
 from trioquic._protocol.tls.config import TlsClientConfig
+from trioquic._protocol.tls.own_roots import OwnRoots
 from trioquic._protocol.tls.resumption import Resumption
-from trioquic._protocol.tls.verify import CaVerification
 
 from .certificates import SERVER_NAME, WALL_TIME, root
 from .packets import APPLICATION
@@ -63,6 +63,8 @@ class World:
         self.cut: set[int] = set()
         self.drops_marked: set[int] = set()
         """Links on which nothing arrives that the client has marked ECT (RFC 9000, 13.4.2.2)."""
+        self.bleached: set[int] = set()
+        """Links that take marks off."""
         self.to_client: Filter | None = None
         self.to_peer: Filter | None = None
         self.events: list[ev.Event] = []
@@ -74,7 +76,7 @@ class World:
         tls = TlsClientConfig(
             server_name=server_name,
             alpn=alpn,
-            verification=CaVerification([root(root_number)], strict=False),
+            verification=OwnRoots([root(root_number)]),
         )
         config = CoreConfig(
             tls=tls,
@@ -173,6 +175,8 @@ class World:
         passed = chosen(path, data) if chosen is not None else data
         if passed is None:
             return
+        if path in self.bleached:
+            ecn = 0
         self._sequence += 1
         at = self.now + self.delays.get(path, self.delay)
         heapq.heappush(self._heap, (at, self._sequence, to_client, path, passed, ecn))

@@ -10,6 +10,7 @@ import pytest
 from trioquic import plot
 from trioquic.plot import _records
 from trioquic.plot._model import MOST_POINTS
+from trioquic.plot._progress import Outstanding
 
 from .stories import CUT_AT, DOWNLOAD, KIB, UPLOAD, Story, download, tell, upload, wandering
 
@@ -45,6 +46,78 @@ def test_a_download_whose_path_is_cut(trace_file: Path) -> None:
     # Wi-Fi was asked whether it is really gone
     assert wifi.challenges and not wifi.responses
     assert max(time for time, _ in move.detail) > move.gap.end
+
+
+class Counted(int):
+    """Counts how often it is compared."""
+
+    comparisons = 0
+
+    def __lt__(self, other: int) -> bool:
+        Counted.comparisons += 1
+        return int(self) < int(other)
+
+    def __le__(self, other: int) -> bool:
+        Counted.comparisons += 1
+        return int(self) <= int(other)
+
+    def __gt__(self, other: int) -> bool:
+        Counted.comparisons += 1
+        return int(self) > int(other)
+
+    def __ge__(self, other: int) -> bool:
+        Counted.comparisons += 1
+        return int(self) >= int(other)
+
+    __hash__ = int.__hash__
+
+
+def test_what_was_acknowledged_before_costs_next_to_nothing() -> None:
+    """ACK frames repeat themselves, with many ranges, while much is under way or lost."""
+    outstanding = Outstanding()
+    packets, under_way = 4000, 2000
+    for number in range(packets):
+        outstanding.sent(Counted(number), 1)
+    # every other packet was lost
+    ranges = [(number, number) for number in range(0, packets - under_way, 2)]
+    assert outstanding.acked(ranges) == len(ranges)
+    Counted.comparisons = 0
+    last = ranges[-64:]
+    for number in range(packets - under_way, packets, 2):
+        last = [*last[1:], (number, number)]
+        assert outstanding.acked(last) == 1
+    # two searches for each range, by halves
+    assert Counted.comparisons < under_way / 2 * 64 * 2 * 13
+
+
+def acked_one_by_one(sizes: dict[int, int], ranges: list[tuple[int, int]]) -> int:
+    """What `Outstanding.acked` means."""
+    largest = max(high for _, high in ranges)
+    found = [n for n in sizes if any(low <= n <= high for low, high in ranges)]
+    gained = sum([sizes.pop(number) for number in found])
+    for number in [n for n in sizes if n < largest - (1 << 14)]:
+        del sizes[number]
+    return gained
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_acknowledgements_bring(seed: int) -> None:
+    dice = random.Random(seed)
+    outstanding, sizes, top = Outstanding(), dict[int, int](), 0
+    for _ in range(300):
+        for _ in range(dice.randrange(20)):
+            top += dice.choice((1, 1, 1, 2, 5000))
+            # in others' traces numbers come in any order, and twice
+            number = dice.choice((top, top, top, max(0, top - dice.randrange(50))))
+            size = dice.randrange(1, 1500)
+            outstanding.sent(number, size)
+            sizes[number] = size
+        ranges = []
+        for _ in range(dice.randrange(1, 6)):
+            low = max(0, top - dice.randrange(60))
+            ranges.append((low, low + dice.randrange(-2, 12)))
+        assert outstanding.acked(ranges) == acked_one_by_one(sizes, ranges)
+    assert outstanding.acked([]) == 0
 
 
 def test_an_upload_progresses_by_acknowledgements(trace_files: dict[Story, Path]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from trioquic._protocol.recovery.choice import CUBIC, NEW_RENO
 from trioquic._protocol.recovery.congestion import NewReno, initial_window
-from trioquic._protocol.space import INITIAL
+from trioquic._protocol.space import HANDSHAKE, INITIAL
 
 from .driver import SIZE, Sender
 
@@ -184,6 +184,27 @@ def test_shorter_losses_are_not_persistent() -> None:
     outage(sender, 3 * sender.path.rtt.pto(0.025) * 0.8)
     assert sender.path.packets_lost == 9  # the tenth is not old enough yet
     assert sender.path.congestion.window > 2 * SIZE
+
+
+@pytest.mark.parametrize(("ack_delay", "persistent"), [(0.0, False), (0.025, True)])
+def test_the_duration_has_the_ack_delay_in_the_handshake_as_well(
+    ack_delay: float, persistent: bool
+) -> None:
+    # 7.6.1: whatever space the losses are in
+    sender = Sender(confirmed=False)
+    sender.send(space=HANDSHAKE)
+    sender.now += 0.01
+    sender.ack(0, space=HANDSHAKE)
+    sender.now += 0.001
+    span = 3 * sender.path.rtt.pto(ack_delay) + 0.002
+    for _ in range(4):
+        sender.send(space=HANDSHAKE)
+        sender.now += span / 3
+    (last,) = sender.send(space=HANDSHAKE)
+    sender.now += 0.012
+    sender.ack(last, space=HANDSHAKE)
+    assert sender.path.packets_lost == 4
+    assert (sender.path.congestion.window == 2 * SIZE) == persistent
 
 
 def test_an_acknowledged_packet_in_between_breaks_the_period() -> None:

@@ -135,6 +135,48 @@ def test_each_path_is_tested_on_its_own() -> None:
     assert state(sender, 0) is EcnState.FAILED
 
 
+def two_marked_paths() -> tuple[Sender, list[int], list[int]]:
+    """Paths 0 and 1, the first in use, with five and two marked packets under way."""
+    sender = Sender()
+    sender.detector.add_path(1)
+    return sender, mark(sender, 5), mark(sender, 2, path=1)
+
+
+def test_a_path_that_removes_marks_does_not_fail_another() -> None:
+    """One ACK names packets of both; whose marks are missing nobody knows."""
+    sender, first, second = two_marked_paths()
+    sender.ack(*first, *second, ecn=(5, 0, 0))
+    assert state(sender, 0) is EcnState.TESTING
+    assert state(sender, 1) is EcnState.TESTING
+    # what follows names one of them only
+    sender.ack(*mark(sender, 2), ecn=(7, 0, 0))
+    sender.ack(*mark(sender, 1, path=1), ecn=(7, 0, 0))
+    assert state(sender, 0) is EcnState.CAPABLE
+    assert state(sender, 1) is EcnState.FAILED
+
+
+def test_more_marks_are_missing_than_the_other_path_sent() -> None:
+    sender, first, second = two_marked_paths()
+    sender.ack(*first, *second, ecn=(2, 0, 0))
+    assert state(sender, 0) is EcnState.FAILED
+    assert state(sender, 1) is EcnState.TESTING
+
+
+def test_marks_that_a_path_changes_fail_no_other() -> None:
+    """It makes them ECT(1), which the peer goes on counting for ever."""
+    sender, first, second = two_marked_paths()
+    sender.ack(*second, ecn=(0, 2, 0))
+    assert state(sender, 1) is EcnState.FAILED
+    sender.ack(*first, *mark(sender, 1), ecn=(6, 2, 0))
+    assert state(sender, 0) is EcnState.CAPABLE
+
+
+def test_counts_that_cannot_be_fail_every_path_that_is_named() -> None:
+    sender, first, second = two_marked_paths()
+    sender.ack(*first, *second, ecn=(8, 0, 0))
+    assert [state(sender, path) for path in (0, 1)] == [EcnState.FAILED, EcnState.FAILED]
+
+
 def test_reset_tests_anew() -> None:
     sender = Sender()
     sent = mark(sender, 3)

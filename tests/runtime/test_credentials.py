@@ -8,13 +8,14 @@ import trustme
 
 from tests.certificates import Certificates
 from trioquic import TLSConfig
-from trioquic._protocol.tls.verify import CaVerification
+from trioquic._protocol.tls.own_roots import OwnRoots
+from trioquic._protocol.tls.public_roots import PublicRoots
 from trioquic._runtime.opening import credentials
 
 
-def roots_of(config: TLSConfig) -> CaVerification:
+def roots_of(config: TLSConfig) -> PublicRoots | OwnRoots:
     verification = credentials.load_tls(config, "server.example", ("h3",)).verification
-    assert isinstance(verification, CaVerification)
+    assert isinstance(verification, (PublicRoots, OwnRoots))
     return verification
 
 
@@ -25,7 +26,7 @@ def trust_in(config: TLSConfig) -> str:
 def test_connections_share_what_the_same_file_says() -> None:
     first, second = roots_of(TLSConfig()), roots_of(TLSConfig())
     assert first is second
-    assert first.strict
+    assert isinstance(first, PublicRoots)
     data = trustme.CA().cert_pem.bytes()
     assert roots_of(TLSConfig(ca_data=data)) is roots_of(TLSConfig(ca_data=data))
 
@@ -38,7 +39,7 @@ def test_a_file_that_changes_is_believed(tmp_path: Path) -> None:
         path.write_bytes(trustme.CA().cert_pem.bytes())
         found.append(roots_of(config))
     assert found[0].roots != found[1].roots
-    assert not found[0].strict
+    assert isinstance(found[0], OwnRoots)
 
 
 def test_a_bounded_number_of_authorities_is_kept() -> None:

@@ -13,7 +13,7 @@ from aioquic.quic.configuration import QuicConfiguration
 import trioquic
 from tests.peer.wire import encode_version_negotiation
 from tests.sim_server import NAME, PORT, ServerOptions, credentials
-from tests.sim_world import CELLULAR, SERVER, SERVER6, World, simulated_world
+from tests.sim_world import CELLULAR, CELLULAR6, SERVER, SERVER6, World, simulated_world
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
 from trioquic._protocol.crypto.keys import PacketKeys, initial_secrets, protect
 from trioquic._protocol.wire.frames import encode_connection_close
@@ -65,6 +65,35 @@ async def test_the_families_take_turns(autojump_clock: Clock) -> None:
         # RFC 6724 prefers native IPv6
         assert [way.remote.address[0] for way in found] == [SERVER6, SERVER, DEAD6, DEAD]
         assert {way.interface for way in found} == {None}
+
+
+async def test_the_order_is_that_of_the_network_that_the_system_sends_through(
+    autojump_clock: Clock,
+) -> None:
+    """A network that is preferred, and that the first attempts do not use, has IPv4 only."""
+    async with phone_world() as world:
+        world.cellular.remove_address(CELLULAR6)
+        policy = MigrationPolicy(interfaces=["wwan0"])
+        found = ways_to(plan_for(world, migration=policy), remotes(SERVER, SERVER6))
+        assert [way.remote.address[0] for way in found] == [SERVER6, SERVER]
+        assert {way.interface for way in found} == {None}
+
+
+async def test_an_address_on_one_link_is_tried_over_that(autojump_clock: Clock) -> None:
+    """Its zone picks the interface (RFC 4007), whichever the system would take."""
+    async with phone_world() as world:
+        world.wifi.add_address("fe80::1")
+        world.cellular.add_address("fe80::2")
+        there = Remote(socket.AF_INET6, ("fe80::9", PORT, 0, 2), "wwan0")
+        found = ways_to(plan_for(world), [there, *remotes(SERVER)])
+        ways = {way.remote.address[0]: way.interface for way in found}
+        assert ways == {"fe80::9%wwan0": "wwan0", SERVER: None}
+        numbered = there._replace(zone="2")
+        assert [way.interface for way in ways_to(plan_for(world), [numbered])] == ["wwan0"]
+        with pytest.raises(trioquic.LocalAddressError, match="is on interface 'wwan0', and not on"):
+            ways_to(plan_for(world, interface="wlan0"), [there])
+        named = ways_to(plan_for(world, interface="wlan0"), [there, *remotes(SERVER)])
+        assert [way.remote.address[0] for way in named] == [SERVER]
 
 
 async def test_what_cannot_be_reached_comes_last(autojump_clock: Clock) -> None:

@@ -92,13 +92,43 @@ async def test_of_a_real_socket() -> None:
         sock = await bind_socket(
             remote.family, interface=None, local=None, local_port=0, networks=system_networks()
         )
-        connected = await connect_socket(sock, remote, None)
+        connected = await connect_socket(sock, remote, None, networks=system_networks())
     try:
         name, _, address = network_of(connected, system_networks()).partition("/")
         assert address == "127.0.0.1"
         assert name in {i.name for i in system_networks().snapshot() if i.kind == "loopback"}
     finally:
         connected.close()
+
+
+@pytest.mark.parametrize("days", [0, 3, 6.5, 8])
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_chain_of_tickets_ends_a_week_after_its_certificate(
+    days: float, kept: bool
+) -> None:
+    """RFC 8446 section 4.6.1: each ticket of a resumed connection goes back to the same handshake,
+    also where an older version of the file says only when the last one came."""
+    store = MemorySessions()
+    here = networks("wlan0 8.8.8.8/24")
+    socket = NoSocket("8.8.8.8")
+    key = partial(SessionKey, server_name="a.example", port=443, trust="")
+    now = time.time()
+    began = now - days * DAY
+    before = ticket(authenticated_at=began)
+    if not kept:
+        before = ticket(authenticated_at=0.0, issued_at=began)
+    keeper = SessionKeeper(store, here, key)
+    record = ticket(expires_at=now + 7 * DAY)
+    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1, before)
+    await keeper.finish()
+    start = await keeper.take(socket, [1])
+    if days > 7:
+        assert start.taken.ticket is None
+        return
+    assert start.taken.ticket is not None
+    assert start.taken.ticket.authenticated_at == began
+    assert start.taken.ticket.expires_at == pytest.approx(began + 7 * DAY)
+    assert start.taken.ticket.issued_at == pytest.approx(now, abs=60)
 
 
 @pytest.mark.parametrize("late", [0.0, 8 * HOUR, -8 * HOUR])
@@ -111,7 +141,7 @@ async def test_a_ticket_comes_when_the_clock_says_so(late: float) -> None:
     key = partial(SessionKey, server_name="a.example", port=443, trust="")
     keeper = SessionKeeper(store, here, key)
     record = dataclasses.replace(ticket(age=late), expires_at=time.time() + DAY)
-    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1)
+    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1, None)
     await keeper.finish()
     start = await keeper.take(socket, [1])
     assert start.taken.ticket is not None

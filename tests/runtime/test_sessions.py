@@ -165,6 +165,50 @@ async def test_each_attempt_of_a_race_has_a_token_of_its_own(autojump_clock: Clo
     assert {header.token for header in headers} == {newer}
 
 
+@pytest.mark.usefixtures("calendar")
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_ticket_that_breaks_tls_is_left_out_the_second_time(
+    autojump_clock: Clock, alone: bool
+) -> None:
+    """The server would refuse all of its kind; without one it is as for the first time."""
+    async with phone_world(ServerOptions(session_tickets=True), ipv6=False) as world:
+        sessions = MemorySessions()
+        # there is one way to the server, or there are others that need no ticket
+        more: dict[str, Any] = {"interface": "wlan0"} if alone else {}
+        async with dial(world, sessions=sessions, **more) as conn:
+            await meet(world, sessions, **more)
+            assert await get(conn, 1000)
+        for ticket in world.server.tickets.values():
+            # the proof that the client has the secret will be wrong
+            ticket.resumption_secret = bytes(len(ticket.resumption_secret))
+        before = len(world.server.connections)
+        async with dial(world, sessions=sessions, **more) as conn:
+            assert not conn.resumed
+            assert await get(conn, 1000)
+        assert len(world.server.connections) == before + 2
+        async with dial(world, sessions=sessions, **more) as conn:
+            assert conn.resumed
+
+
+@pytest.mark.usefixtures("calendar")
+async def test_a_chain_of_tickets_goes_back_to_one_handshake(autojump_clock: Clock) -> None:
+    async with phone_world(ServerOptions(session_tickets=True), ipv6=False) as world:
+        sessions = Watched()
+        for _ in range(3):
+            await meet(world, sessions)
+            await trio.sleep(3600)
+        world.server.tickets.clear()
+        await meet(world, sessions)
+        found = [record for _, record in sessions.kept if isinstance(record, Resumption)]
+        first, *chained, last = found
+        assert first.authenticated_at == first.issued_at
+        assert len(chained) == 2
+        for one in chained:
+            assert one.authenticated_at == first.issued_at < one.issued_at
+        # the server knew none of them: a certificate again
+        assert last.authenticated_at == last.issued_at
+
+
 async def test_what_comes_last_is_kept_before_the_connection_is_gone(
     autojump_clock: Clock,
 ) -> None:

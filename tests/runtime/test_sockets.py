@@ -46,7 +46,7 @@ async def open_to(
         local_port=0,
         networks=trioquic.system_networks(),
     )
-    opened = await connect_socket(bound, remote, interface)
+    opened = await connect_socket(bound, remote, interface, networks=trioquic.system_networks())
     assert isinstance(opened, NativeSocket)
     return opened
 
@@ -236,7 +236,7 @@ async def test_a_simulated_systems_mtu(
         bound = await bind_socket(
             socket.AF_INET, interface="wlan0", local=None, local_port=0, networks=world.phone
         )
-        sock = await connect_socket(bound, remote, "wlan0")
+        sock = await connect_socket(bound, remote, "wlan0", networks=world.phone)
         assert sock.mtu == interface
         sock.close()
 
@@ -516,7 +516,9 @@ async def test_a_socket_of_a_factory(autojump_clock: trio.testing.MockClock) -> 
             local_port=0,
             networks=world.phone,
         )
-        sock = await connect_socket(bound, Remote(socket.AF_INET, (SERVER, 9)), "wlan0")
+        sock = await connect_socket(
+            bound, Remote(socket.AF_INET, (SERVER, 9)), "wlan0", networks=world.phone
+        )
         assert isinstance(sock, FactorySocket)
         try:
             assert sock.local[0] == WIFI

@@ -37,6 +37,36 @@ async def test_a_reset_of_the_peer(autojump_clock: trio.testing.MockClock) -> No
             assert await get(conn, 100)
 
 
+async def test_what_is_there_can_be_seen(autojump_clock: trio.testing.MockClock) -> None:
+    """Bytes, the end and a reset, until they are taken; nothing once it is closed."""
+    async with phone_world() as world:
+        async with dial(world) as conn:
+            server = server_side(world)
+            for content, ends in ((b"", True), (b"some", False)):
+                stream = await conn.open_stream()
+                await stream.send_all(b"G")
+                assert not stream.readable
+                await trio.sleep(1)
+                assert not stream.readable
+                server.quic.send_stream_data(stream.stream_id, content, ends)
+                server.flush()
+                await trio.sleep(1)
+                assert stream.readable
+                assert await stream.receive_some() == content
+                assert stream.readable == ends
+                await stream.aclose()
+                assert not stream.readable
+            stream = await conn.open_stream()
+            await stream.send_all(b"G")
+            await trio.sleep(1)
+            server.quic.reset_stream(stream.stream_id, 7)
+            server.flush()
+            await trio.sleep(1)
+            assert stream.readable
+            with pytest.raises(trioquic.StreamResetError):
+                await stream.receive_some()
+
+
 async def test_ones_own_reset(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world) as conn:
@@ -238,6 +268,25 @@ async def test_opening_send_streams_waits_for_credit(
                 server_side(world).flush()
         assert opened.is_set()
         assert conn.available_send_streams == 0
+
+
+async def test_who_waits_for_a_stream_keeps_the_connection_until_cancelled(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def none(parameters: object) -> None:
+        vars(parameters)["initial_max_streams_uni"] = 0
+
+    async with phone_world(ServerOptions(parameters=none)) as world:
+        transport = TransportConfig(idle_timeout=10)
+        async with dial(world, transport=transport) as conn:
+            for _ in range(2):
+                with trio.move_on_after(30) as scope:
+                    await conn.open_send_stream()
+                assert scope.cancelled_caught
+            assert not conn.closed
+            # nobody waits any more, and nobody goes on reminding the server
+            with trio.fail_after(15):
+                await conn.wait_closed()
 
 
 async def test_many_streams_in_turn(autojump_clock: trio.testing.MockClock) -> None:

@@ -48,5 +48,6 @@ def ticket(name: str = "ticket", age: float = 0.0, **changes: Any) -> Resumption
         "peer_certificates": (b"\x30leaf", b"\x30ca"),
         "transport_parameters": b"\x01\x02\x67\x10",
         "early_data": True,
+        "authenticated_at": now - age - 60.0,
     }
     return Resumption(**{**fields, **changes})

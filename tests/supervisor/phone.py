@@ -62,12 +62,14 @@ async def phone(
     server: str = SERVER,
     networks: trioquic.NetworkSource | None = None,
     prepare: Callable[[World], object] = lambda world: None,
+    ipv6: bool = False,
     **connection: Any,
 ) -> AsyncIterator[Phone]:
     """Connected over Wi-Fi; at the end no connection ID was used on two paths.
 
-    `prepare` may change the world before the phone connects to `server`."""
-    async with simulated_world(seed, options=options, ipv6=":" in server) as world:
+    `prepare` may change the world before the phone connects to `server`; `ipv6`: everybody has
+    that, too."""
+    async with simulated_world(seed, options=options, ipv6=ipv6 or ":" in server) as world:
         prepare(world)
         with world.phone.as_current():
             async with (

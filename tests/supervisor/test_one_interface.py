@@ -20,7 +20,7 @@ import trioquic
 from tests.networks.fakes import FakeAdapter, v4
 from tests.runtime.world import get
 from tests.sim_server import NAME, PORT, ServerOptions, SimServer, pattern, serve
-from trioquic._runtime.networks.adapters import AdapterReader
+from trioquic._runtime.networks.adapter_reader import AdapterReader
 from trioquic._runtime.networks.change_triggers import Clock
 from trioquic._runtime.networks.system_networks import SystemNetworks
 from trioquic._runtime.system.interface_binding import SO_BINDTODEVICE

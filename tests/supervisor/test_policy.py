@@ -191,7 +191,7 @@ def test_a_path_whose_network_is_gone_is_left_at_once() -> None:
 def test_no_leap_to_a_server_address_that_never_answered() -> None:
     """Section 9.6.2: validation comes first there."""
     gone = replace(WIFI, usable=False)
-    way = replace(WAY, remote=PREFERRED, preferred=True)
+    way = replace(WAY, remote=PREFERRED, preferred=True, known=False)
     view = replace(VIEW, active=gone, paths=(gone,), candidates=(way,), preferred_pending=True)
     assert goal(POLICY.decide(view, TIME, NOW)) is None
 
@@ -240,7 +240,7 @@ def test_a_standby_on_the_same_network_is_none() -> None:
 
 
 def test_forbidden_migration_leaves_only_the_preferred_address() -> None:
-    way = replace(SAME, remote=PREFERRED, preferred=True, new_port=False)
+    way = replace(SAME, remote=PREFERRED, preferred=True, known=False, new_port=False)
     view = replace(VIEW, migration_allowed=False, candidates=(SAME, WAY, way))
     view = replace(view, preferred_pending=True)
     assert opened(POLICY.decide(view, TIME, NOW)) == (way,)
@@ -366,7 +366,7 @@ def test_a_path_that_may_still_answer_is_moved_to() -> None:
 
 def test_the_preferred_address_is_asked_where_migration_is_forbidden() -> None:
     """Section 9.6; one attempt from one network, and the end when that has failed."""
-    way = replace(WAY, remote=PREFERRED, preferred=True)
+    way = replace(WAY, remote=PREFERRED, preferred=True, known=False)
     view = replace(
         VIEW,
         active=GONE,
@@ -541,7 +541,7 @@ def test_a_silent_port_beside_strangers_is_gone_to() -> None:
     "change",
     [
         {"doubtful": False},
-        {"preferred": True},
+        {"preferred": True, "known": False},
         {"beside_strangers": False},
         {"opened_by_supervisor": True, "challenges_sent": 0},
     ],

@@ -22,8 +22,10 @@ from trioquic._protocol.space import ZERO_RTT
 from trioquic._protocol.tls.client import TlsClient
 from trioquic._protocol.tls.config import TlsClientConfig
 from trioquic._protocol.tls.key_schedule import TrafficSecret
+from trioquic._protocol.tls.own_roots import OwnRoots
+from trioquic._protocol.tls.public_roots import PublicRoots
 from trioquic._protocol.tls.resumption import Resumption
-from trioquic._protocol.tls.verify import CaVerification, NoVerification, Verification
+from trioquic._protocol.tls.verify import NoVerification, Verification
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -151,8 +153,10 @@ def server_identity(kind: str = "p256") -> Issued:
     )
 
 
-def trust(*roots: Issued, strict: bool = True) -> CaVerification:
-    return CaVerification([issued.certificate for issued in roots or (root(),)], strict=strict)
+def trust(*roots: Issued, strict: bool = True) -> PublicRoots | OwnRoots:
+    """By the web's rules, or as roots of the caller's own."""
+    certificates = [issued.certificate for issued in roots or (root(),)]
+    return PublicRoots(certificates) if strict else OwnRoots(certificates)
 
 
 def seeded(seed: int = 0) -> Callable[[int], bytes]:

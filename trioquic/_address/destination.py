@@ -2,9 +2,9 @@
 
 Every destination is looked at together with the source that would be selected for it; one that has
 none, or no route, is no candidate (rule 1). As with sources, each rule gives a number, smaller is
-better, and rules 2 to 8 compare the keys made of them; rule 7 has nothing to decide, as nobody
-tells which interfaces encapsulate. Destinations that all of these tie keep the order they came in
-(rule 10), except that rule 9 compares the common prefix among those of one family.
+better, and rules 2 to 8 compare the keys made of them. Destinations that all of these tie keep the
+order they came in (rule 10), except that rule 9 compares the common prefix among those of one
+family.
 
 Rule 9 between some and rule 10 between others can contradict each other: of IPv4 a, IPv6 b, IPv4 c,
 all tied, rule 10 wants a b c, while rule 9 may want c before a. We let each family keep its places
@@ -21,7 +21,7 @@ from typing import Final
 from .address import Address
 from .policy_table import AddressPolicy, PolicyTable
 from .scope import scope_of
-from .source import RankedSource, deciding
+from .source import RankedSource, deciding, home_rank
 
 
 class DestinationRule(Enum):
@@ -32,13 +32,14 @@ class DestinationRule(Enum):
     HOME_ADDRESS = "rule 4: prefer home addresses"
     MATCHING_LABEL = "rule 5: prefer matching label"
     HIGHER_PRECEDENCE = "rule 6: prefer higher precedence"
+    NATIVE_TRANSPORT = "rule 7: prefer native transport"
     SMALLER_SCOPE = "rule 8: prefer smaller scope"
     LONGEST_PREFIX = "rule 9: use longest matching prefix"
     ORDER_GIVEN = "rule 10: otherwise, leave the order unchanged"
 
 
 # In the order of the keys that `weigh` makes.
-_RULES: Final = tuple(DestinationRule)[:6]
+_RULES: Final = tuple(DestinationRule)[:7]
 _ORDER: Final = attrgetter("rank", "key")
 
 
@@ -79,9 +80,10 @@ def weigh(
         key=(
             scope_of(source.parsed) != scope,
             source.is_deprecated,
-            source.home == policy.prefer_care_of,
+            home_rank(source, policy),
             table.label(source.parsed) != row.label,
             -row.precedence,
+            source.encapsulated,
             scope,
         ),
         common_prefix=-source.prefix_in_common(destination),

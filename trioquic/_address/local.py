@@ -5,12 +5,15 @@ RFC 6724 or a preference of the caller asks for; a fact that is unknown keeps it
 which the rule does not distinguish this address from others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from .address import Address, parse_address
 from .scope import may_be_deprecated
+
+# A datagram of 1200 bytes is the least that QUIC runs with (RFC 9000 section 14), with IP and UDP.
+LEAST_MTU: Final = {4: 1228, 6: 1248}
 
 InterfaceKind = Literal["ethernet", "wifi", "cellular", "loopback", "tunnel", "other"]
 
@@ -35,6 +38,10 @@ class LocalAddress:
     """A privacy address (RFC 8981); otherwise it is public."""
     home: bool = False
     """A home address (RFC 6275); otherwise it is a care-of address."""
+    encapsulated: bool = False
+    """Its interface is a tunnel, or brings one IP version over the other (6in4, 6to4, Teredo)."""
+    mtu: int | None = None
+    """The largest IP packet that its interface sends."""
 
     parsed: Address = field(init=False, repr=False, compare=False)
 
@@ -48,6 +55,17 @@ class LocalAddress:
     def is_deprecated(self) -> bool:
         """Deprecated as RFC 6724 section 3 counts it: some addresses are never."""
         return self.deprecated and may_be_deprecated(self.parsed)
+
+    @property
+    def is_too_narrow(self) -> bool:
+        """Whether its interface carries no datagrams as large as QUIC needs them."""
+        return self.mtu is not None and self.mtu < LEAST_MTU[self.parsed.version]
+
+    @property
+    def is_at_home(self) -> bool:
+        """Home address and care-of address at once: a mobile node that is away has its home address
+        on a tunnel to its home agent (RFC 6275 section 11.3.1)."""
+        return self.home and not self.encapsulated
 
     def prefix_in_common(self, destination: Address) -> int:
         """CommonPrefixLen of RFC 6724 section 2.2, 0 for addresses of different families.
@@ -66,10 +84,11 @@ class LocalAddress:
         return same_family and self.prefix_in_common(destination) == self.prefix_length
 
 
-def resolve_zone(zone: str, local_addresses: Sequence[LocalAddress]) -> str:
-    """The name of the interface that a zone means, which may be written with its number."""
+def resolve_zone(zone: str, interfaces: Mapping[str, int | None]) -> str:
+    """The name of the interface that a zone means, which may be written with its number; the zone
+    itself if there is none. `interfaces` has the number of each name."""
     # an interface may have a number as its name; the name comes first then
-    if not zone.isdecimal() or any(local.interface == zone for local in local_addresses):
+    if zone in interfaces or not zone.isdecimal():
         return zone
-    named = (local.interface for local in local_addresses if local.index == int(zone))
+    named = (name for name, index in interfaces.items() if index == int(zone))
     return next(named, zone)

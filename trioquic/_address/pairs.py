@@ -11,8 +11,9 @@ which it would send, that one is first. So the first pair of an interface is wha
 
 Pairs that cannot work are left out: different families, an interface that is down or not in the
 destination's zone, loopback to anything else, a link-local source for a destination behind a router
-(routers must not forward it: RFC 4291 section 2.5.6, RFC 3927 section 2.7), and destinations that
-are no host's address. So are those that the system's routes speak against.
+(routers must not forward it: RFC 4291 section 2.5.6, RFC 3927 section 2.7), destinations that are
+no host's address, and interfaces that are too narrow for QUIC (RFC 9000 section 14). So are those
+that the system's routes speak against.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from .address import mapped, parse_address
 from .destination import Weighed, deciding_rule, sort_weighed, weigh
 from .local import InterfaceKind, LocalAddress, resolve_zone
 from .policy_table import DEFAULT_POLICY, AddressPolicy
-from .routing import LeftOut, Routing
+from .routing import LeftOut, Route, Routing
 from .scope import LINK_LOCAL, is_unicast, scope_of
 from .source import RankedSource, SourceRule, candidate_sources, deciding, rank_sources
 
@@ -113,10 +114,11 @@ def routes_of(
 ) -> tuple[list[Weighed], list[NoCandidate]]:
     """Each remote over each interface with the sources that can be used, in the order of the
     remotes and then of the interfaces given; and what would be there as well, were it not for the
-    system's routes, with the reason."""
+    system's routes or the interface, with the reason."""
     policy, routing = preferences.addresses, preferences.routing
     table = policy.table_for(local_addresses)
     by_interface: dict[str, list[LocalAddress]] = {}
+    numbers = {local.interface: local.index for local in local_addresses}
     for local in dict.fromkeys(local_addresses):
         by_interface.setdefault(local.interface, []).append(local)
     routes = []
@@ -128,7 +130,7 @@ def routes_of(
             continue
         zone, shown = "", str(destination)
         if isinstance(destination, IPv6Address):
-            zone, shown = resolve_zone(destination.scope_id or "", local_addresses), text
+            zone, shown = resolve_zone(destination.scope_id or "", numbers), text
         number = mapped(destination)
         for interface, neighbours in by_interface.items():
             # the same address may be given with and without a zone, or IPv4-mapped
@@ -147,21 +149,34 @@ def routes_of(
             if not candidates:
                 continue
             reason = routing.why_not(interface, number)
+            if reason is None and candidates[0].is_too_narrow:
+                reason = LeftOut.TOO_NARROW
             if reason is not None:
                 left_out.append(NoCandidate(interface=interface, remote=shown, reason=reason))
                 continue
-            sources = rank_sources(destination, candidates, table=table, policy=policy)
-            sources = _as_routed(sources, routing.source(interface, number))
+            route = routing.route(interface, number)
+            next_hop = () if route is None else route.next_hop_sources
+            sources = _as_routed(
+                rank_sources(
+                    destination, candidates, table=table, policy=policy, next_hop=next_hop
+                ),
+                route,
+                policy,
+            )
             rank = _rank(sources[0].source, preferences)
-            route = weigh(shown, destination, sources, rank=rank, table=table, policy=policy)
-            routes.append(route)
+            routes.append(weigh(shown, destination, sources, rank=rank, table=table, policy=policy))
     return routes, left_out
 
 
-def _as_routed(sources: tuple[RankedSource, ...], routed: str | None) -> tuple[RankedSource, ...]:
+def _as_routed(
+    sources: tuple[RankedSource, ...], route: Route | None, policy: AddressPolicy
+) -> tuple[RankedSource, ...]:
     """The system's source first: whoever manages the routes may have named it, as a VPN does that
-    has an address and no interface of its own."""
-    first = [s for s in sources if s.source.address == routed]
+    has an address and no interface of its own. What the system has only chosen by its own rules
+    does not come before those of an application that has others."""
+    if route is None or not (route.source_named or policy == DEFAULT_POLICY):
+        return sources
+    first = [s for s in sources if s.source.address == route.source]
     if not first or first[0] is sources[0]:
         return sources
     rest = (s for s in sources if s is not first[0])

@@ -4,9 +4,11 @@ A lookup finds the row with the longest prefix that contains an address. The row
 destinations (larger is better), its label ties sources to destinations (equal is better). IPv4
 addresses are looked up under their IPv4-mapped form, and a row may be written with an IPv4 prefix.
 
-A table is a value, and an administrator's rows make another one (sections 10.3 to 10.7).
+A table is a value, and an application's rows make another one (sections 10.3 to 10.7).
 `with_automatic_rows` adds the site-specific rows that an implementation may derive from its own
-addresses, one for each /48 of a unique local or 6to4 address; these never replace a row.
+addresses, one for each /48 of a unique local address, or of a 6to4 address on a native network;
+these never replace a row. Rows hold in every zone (section 2.1 would allow one zone's own), as a
+destination with a zone has one interface to go through, and so nothing to be ordered by them.
 """
 
 from collections.abc import Iterable
@@ -15,24 +17,42 @@ from ipaddress import IPv6Address, IPv6Network
 from itertools import pairwise
 from typing import Final
 
+from .. import _checks
 from .address import Address, mapped, parse_prefix
 from .local import LocalAddress
 
 _SITE_PREFIX_LENGTH: Final = 48  # of unique local addresses (RFC 4193) and of 6to4 (RFC 3056)
 _AUTOMATIC_PRECEDENCE: Final = 45  # the examples of sections 10.6 and 10.7
 _AUTOMATIC_LABEL: Final = 14
-_SITE_BLOCKS: Final = (IPv6Network("fc00::/7"), IPv6Network("2002::/16"))
+_UNIQUE_LOCAL: Final = IPv6Network("fc00::/7")
+_6TO4: Final = IPv6Network("2002::/16")
+_LARGEST: Final = (1 << 32) - 1
+
+
+def _prefix(name: str, value: object) -> object:
+    text = _checks.text(name, value)
+    try:
+        parse_prefix(str(text))
+    except ValueError as error:
+        raise ValueError(f"{name} must be like 2001:db8::/32 or 10.0.0.0/8: {error}") from None
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRow:
-    prefix: str
-    precedence: int
-    label: int
+    """One row. Raises ValueError for what is no prefix, and for numbers below 0."""
+
+    prefix: str = field(metadata=_checks.by(_prefix))
+    """Such as `2001:db8::/32`, or `10.0.0.0/8` for IPv4."""
+    precedence: int = field(metadata=_checks.by(_checks.whole(0, _LARGEST)))
+    """Destinations in here come before those with a lower one."""
+    label: int = field(metadata=_checks.by(_checks.whole(0, _LARGEST)))
+    """A destination is best reached from an address with the same label."""
 
     parsed: IPv6Network = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        _checks.check_fields(self)
         object.__setattr__(self, "parsed", parse_prefix(self.prefix))
 
 
@@ -40,23 +60,32 @@ class PolicyRow:
 class PolicyTable:
     """A table that has a row for every address. ValueError when it has not, or has two equal."""
 
-    rows: tuple[PolicyRow, ...]
+    rows: tuple[PolicyRow, ...] = field(metadata=_checks.by(_checks.several(PolicyRow)))
     """The longest prefix first, in whichever order they are given."""
 
     def __post_init__(self) -> None:
+        _checks.check_fields(self)
         rows = sorted(self.rows, key=lambda row: (-row.parsed.prefixlen, row.parsed))
         for row, following in pairwise(rows):
             if row.parsed == following.parsed:
-                raise ValueError(f"two rows for the prefix {row.prefix}")
+                raise ValueError(f"rows has two for the prefix {row.prefix}")
         if not rows or rows[-1].parsed.prefixlen > 0:
-            raise ValueError("the policy table needs a row for ::/0")
+            raise ValueError("rows must have one for ::/0, so that every address has a row")
         object.__setattr__(self, "rows", tuple(rows))
 
+    def with_rows(self, rows: Iterable[PolicyRow]) -> "PolicyTable":
+        """This table with other rows beside its own, or in place of those with the same prefix."""
+        added = _checks.tuple_of(PolicyRow, "rows", rows)
+        replaced = {row.parsed for row in added}
+        return PolicyTable((*(row for row in self.rows if row.parsed not in replaced), *added))
+
     def lookup(self, address: Address) -> PolicyRow:
+        """The row with the longest prefix that has the address."""
         number = IPv6Address(mapped(address))
         return next(row for row in self.rows if number in row.parsed)
 
     def label(self, address: Address) -> int:
+        """The label of that row."""
         return self.lookup(address).label
 
     def with_automatic_rows(self, local_addresses: Iterable[LocalAddress]) -> "PolicyTable":
@@ -64,7 +93,7 @@ class PolicyTable:
         sites = {
             IPv6Network((int(local.parsed), _SITE_PREFIX_LENGTH), strict=False)
             for local in local_addresses
-            if any(local.parsed in block for block in _SITE_BLOCKS)
+            if local.parsed in _UNIQUE_LOCAL or (local.parsed in _6TO4 and not local.encapsulated)
         }
         rows = [
             PolicyRow(prefix=str(site), precedence=_AUTOMATIC_PRECEDENCE, label=_AUTOMATIC_LABEL)
@@ -90,15 +119,22 @@ DEFAULT_TABLE: Final = PolicyTable(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressPolicy:
-    """What an application or an administrator can set (RFC 6724 sections 2 and 5)."""
+    """What an application or an administrator chooses of RFC 6724 (sections 2.1 and 5)."""
 
-    table: PolicyTable = DEFAULT_TABLE
-    automatic_rows: bool = True
-    """The Automatic Row Additions flag."""
-    prefer_public: bool = False
-    """Reverses source rule 7, which prefers temporary addresses: the Privacy Preference flag."""
-    prefer_care_of: bool = False
-    """Reverses rule 4, which prefers home addresses, for sources and for destinations."""
+    table: PolicyTable = _checks.checked(DEFAULT_TABLE, _checks.instance(PolicyTable))
+    """The policy table. `DEFAULT_TABLE.with_rows([PolicyRow(...)])` makes another one."""
+    automatic_rows: bool = _checks.checked(True, _checks.flag)
+    """Whether the sites that this machine's own addresses show have rows of their own: the
+    Automatic Row Additions flag."""
+    prefer_public: bool = _checks.checked(False, _checks.flag)
+    """Whether public addresses come before temporary ones (RFC 8981), and not behind them: source
+    rule 7, the Privacy Preference flag."""
+    prefer_care_of: bool = _checks.checked(False, _checks.flag)
+    """Whether a mobile node's care-of addresses come before its home addresses (RFC 6275), and not
+    behind them: rule 4, for sources and for destinations."""
+
+    def __post_init__(self) -> None:
+        _checks.check_fields(self)
 
     def table_for(self, local_addresses: Iterable[LocalAddress]) -> PolicyTable:
         """The table in force on a machine with these addresses."""

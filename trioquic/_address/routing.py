@@ -21,22 +21,18 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
-from typing import Final
 
 from .. import _checks
 from .address import mapped, parse_address
 
-# below what another system counts as the default, too
-_METRIC: Final = _checks.whole(-_checks.LARGEST_VARINT)
-
 
 def _address(name: str, value: object) -> object:
-    _checks.check(_checks.text, name, value)
+    text = _checks.text(name, value)
     try:
-        parse_address(str(value))
-    except ValueError:
-        raise ValueError(f"{name} must be an IP address, not {value!r}") from None
-    return value
+        parse_address(str(text))
+    except ValueError as error:
+        raise ValueError(f"{name} must be an IP address: {error}") from None
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +43,15 @@ class Route:
     """The address as it was given in the question."""
     interface: str = field(metadata=_checks.by(_checks.text))
     """The name of the interface."""
-    source: str | None = _checks.checked(None, _checks.optional(_address))
+    source: str | None = _checks.checked(None, _address)
     """The address that the system would send from there; None if it does not tell."""
-    metric: int | None = _checks.checked(None, _checks.optional(_METRIC))
+    source_named: bool = _checks.checked(False, _checks.flag)
+    """The route itself names `source`, as those of a VPN do that has an address and no interface of
+    its own; otherwise the system has chosen it, as RFC 6724 says or in a way of its own."""
+    next_hop_sources: tuple[str, ...] = _checks.checked((), _checks.names(empty=True))
+    """Those of the interface's addresses that belong to the router that packets take there, as far
+    as another router has others (RFC 6724 section 5, rule 5.5). Empty: all, or nobody can tell."""
+    metric: int | None = _checks.checked(None, _checks.whole(-_checks.LARGEST_VARINT))
     """Lower is better, among routes of one address family; None if the system does not tell."""
     chosen: bool = _checks.checked(False, _checks.flag)
     """The system itself sends packets for this address here."""
@@ -64,6 +66,7 @@ class LeftOut(Enum):
     NOT_NAMED = "not among the only interfaces that may be used"
     OUTSIDE_TUNNEL = "outside the tunnel"
     NO_ROUTE = "no route"
+    TOO_NARROW = "its packets are too small for QUIC"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -112,10 +115,9 @@ class Routing:
         needs_none = self.routes is None or named or interface in self.trusted
         return None if needs_none or (remote, interface) in self._routes else LeftOut.NO_ROUTE
 
-    def source(self, interface: str, remote: int) -> str | None:
-        """The address that the system would send from; None if it does not tell."""
-        route = self._routes.get((remote, interface))
-        return None if route is None else route.source
+    def route(self, interface: str, remote: int) -> Route | None:
+        """The interface's way to the address with this (mapped) number; None if it is not known."""
+        return self._routes.get((remote, interface))
 
     def place(self, interface: str) -> float:
         """The interface's place by the system's metrics, 0 is the best; equal where it has no

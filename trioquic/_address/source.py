@@ -7,14 +7,18 @@ one after the other. The first number that differs names the rule that decided.
 
 The question is asked of one interface at a time, so sources are always on the right link and in the
 right site (section 4), and rule 5, which prefers the outgoing interface, has nothing to decide.
-Rule 5.5 wants to know which prefixes the router in use advertises; nobody tells. Rule 4 knows home
-and care-of addresses: one that is not called a home address counts as a care-of address.
+Rule 5.5 needs to know which addresses belong to the router in use; where nobody tells, all do. Rule
+4 knows home and care-of addresses: one that is not called a home address counts as a care-of
+address, one that is and that is not in a tunnel as both.
+
+IPv4-converted destinations of a node that translates them itself (SIIT, section 4) need no rule: an
+application there sees the translator as an interface with IPv4.
 
 The RFC leaves IPv4 sources open; the same rules are applied to them. Where all rules tie the order
 given is kept: systems list an interface's primary address first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
@@ -35,6 +39,7 @@ class SourceRule(Enum):
     APPROPRIATE_SCOPE = "rule 2: prefer appropriate scope"
     NOT_DEPRECATED = "rule 3: avoid deprecated addresses"
     HOME_ADDRESS = "rule 4: prefer home addresses"
+    NEXT_HOP = "rule 5.5: prefer addresses of the next hop"
     MATCHING_LABEL = "rule 6: prefer matching label"
     TEMPORARY = "rule 7: prefer temporary addresses"
     LONGEST_PREFIX = "rule 8: use longest matching prefix"
@@ -44,7 +49,7 @@ class SourceRule(Enum):
 
 
 # In the order of the keys that `rank_sources` makes.
-_RULES: Final = tuple(SourceRule)[:7]
+_RULES: Final = tuple(SourceRule)[:8]
 _BEYOND_ANY_SCOPE: Final = 0x10
 
 
@@ -83,14 +88,21 @@ def _scope_rank(source: int, destination: int) -> int:
     return source if source >= destination else _BEYOND_ANY_SCOPE + destination - source
 
 
+def home_rank(source: LocalAddress, policy: AddressPolicy) -> int:
+    """Rule 4: at home, then home addresses, then care-of addresses, or these two the other way."""
+    return 0 if source.is_at_home else 1 + (source.home == policy.prefer_care_of)
+
+
 def rank_sources(
     destination: Address,
     candidates: Iterable[LocalAddress],
     *,
     table: PolicyTable,
     policy: AddressPolicy,
+    next_hop: Collection[str] = (),
 ) -> tuple[RankedSource, ...]:
-    """The candidates by the rules of section 5, the best first."""
+    """The candidates by the rules of section 5, the best first. `next_hop`: those that belong to
+    the router that packets take; empty: nobody can tell."""
 
     def key(source: LocalAddress) -> tuple[int, ...]:
         address = source.parsed
@@ -98,7 +110,8 @@ def rank_sources(
             mapped(address) != mapped(destination),
             _scope_rank(scope_of(address), scope_of(destination)),
             source.is_deprecated,
-            source.home == policy.prefer_care_of,
+            home_rank(source, policy),
+            bool(next_hop) and source.address not in next_hop,
             table.label(address) != table.label(destination),
             source.temporary == policy.prefer_public,
             -source.prefix_in_common(destination),

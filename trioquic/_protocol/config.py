@@ -15,6 +15,10 @@ from .wire.versions import SPOKEN, VERSION_1, reserved_version
 
 # RFC 9000 section 18.2: 2^3 microseconds is the default unit of our ACK Delay fields
 ACK_DELAY_EXPONENT: Final = 3
+# Timers of an event loop are late by a millisecond or more when it has much to do: the server is
+# told that much more than what an ACK is held back (section 18.2).
+_TIMER_SLACK: Final = 5  # ms
+_MOST_ACK_DELAY: Final = (1 << 14) - 1  # ms
 _MOST_GREASE: Final = 16
 # the most that UDP over IPv6 can carry (RFC 9000 section 18.2)
 MOST_DATAGRAM: Final = 65527
@@ -72,7 +76,7 @@ class CoreConfig:
             initial_max_streams_bidi=streams.initial_max_streams_bidi,
             initial_max_streams_uni=streams.initial_max_streams_uni,
             ack_delay_exponent=ACK_DELAY_EXPONENT,
-            max_ack_delay=round(self.max_ack_delay * 1000),
+            max_ack_delay=min(round(self.max_ack_delay * 1000) + _TIMER_SLACK, _MOST_ACK_DELAY),
             active_connection_id_limit=MOST_PEER_IDS,
             initial_source_connection_id=source_connection_id,
             max_datagram_frame_size=ACCEPTED_SIZE if self.datagrams else None,

@@ -17,7 +17,7 @@ from .events import Ending, Event
 from .lifetime import CloseFrame, CoreState
 from .observer import Observer
 from .path.mtu import ETHERNET
-from .path.path import Address
+from .path.path import Address, NetworkPath
 from .path.preferred import PreferredAddress
 from .path.refusal import PathRefusedError, Refusal
 from .path.view import PathView
@@ -253,12 +253,20 @@ class ClientConnection:
         if path is None or self._parts.ids.peer.for_path(path.path_id) is None:
             # nothing can be sent before there is a path, so no timer for sending may wake us
             return deadline
+        sending = self._sending_deadline(path, now)
+        if self._parts.paths.several:
+            sending = max(sending, self._parts.paths.precedence.held_until(path))
+        return min(deadline, sending)
+
+    def _sending_deadline(self, path: NetworkPath, now: float) -> float:
+        """When there is something to send on the active path, unless it has to wait."""
         deadline = min(
-            deadline,
             self._parts.lifetime.keep_alive_deadline(),
             self._parts.loss.next_deadline(),
             self._liveness_deadline(),
         )
+        if self.streams.blocked:
+            deadline = min(deadline, self._parts.lifetime.reminder_deadline())
         for space in self._parts.spaces:
             if self._outgoing.may_acknowledge(space, path):
                 deadline = min(deadline, space.acks.deadline)
@@ -273,6 +281,8 @@ class ClientConnection:
             return
         if self._parts.lifetime.take_keep_alive(now):
             self._parts.watch.announcements.ask()
+        if self.streams.blocked and self._parts.lifetime.take_reminder(now):
+            self.streams.repeat_blocked()
         if now >= self._liveness_deadline():
             self._parts.liveness.disarm()
             if self.streams.expects_data():
@@ -317,10 +327,15 @@ class ClientConnection:
         self._require_open()
         self._parts.mover.migrate(path_id, now, unvalidated)
 
-    def fail_preferred(self, reason: str) -> None:
-        """The caller has found that the server's preferred address does not answer, and that this
-        is not the network's fault: it is not asked again."""
-        self._parts.paths.preferred.fail(reason)
+    def fail_preferred(self, address: Address, reason: str) -> None:
+        """The caller has found that this preferred address of the server does not answer, and that
+        this is not the network's fault."""
+        self._parts.paths.preferred.fail(address, reason)
+
+    def knows_server(self, address: Address) -> bool:
+        """Whether the server has answered there, so that the connection may move to a path that
+        leads there before it is validated (RFC 9000 sections 9.2 and 9.6.2)."""
+        return self._parts.paths.rules.is_proven(address)
 
     def on_slept(self, seconds: float) -> None:
         """The caller's clock stood still for so long, and the server's did not."""

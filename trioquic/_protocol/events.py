@@ -170,8 +170,9 @@ class Migrated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreferredAddressSettled(Event):
-    """It is known what became of the server's preferred address (RFC 9000 section 9.6)."""
+    """It is known what became of one of the server's preferred addresses (RFC 9000 section 9.6)."""
 
+    address: tuple[str, int]
     used: bool
     reason: str
 

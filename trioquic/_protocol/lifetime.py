@@ -42,6 +42,8 @@ TRANSITIONS: Final[dict[tuple[CoreState, LifeInput], CoreState]] = {
 }
 
 _LONGEST_REASON: Final = 256
+# Who is held up by the peer says so again as often in an idle timeout: one may get lost
+_REMINDERS: Final = 3
 
 
 class CloseFrame:
@@ -103,6 +105,20 @@ class Lifetime:
     def take_keep_alive(self, now: float) -> bool:
         """Whether a PING is due; asked once, the next one is due after another silence."""
         if now < self.keep_alive_deadline():
+            return False
+        self._last_sent = now
+        return True
+
+    def reminder_deadline(self) -> float:
+        """When whoever is held up by the peer's limits has to say so again, so that the connection
+        does not end for being idle (section 4.1)."""
+        if self._idle_timeout == 0 or self.state is not CoreState.CONNECTED:
+            return inf
+        return max(self._restarted_at, self._last_sent) + self._idle_timeout / _REMINDERS
+
+    def take_reminder(self, now: float) -> bool:
+        """Whether that is due; asked once, the next one is due after another silence."""
+        if now < self.reminder_deadline():
             return False
         self._last_sent = now
         return True

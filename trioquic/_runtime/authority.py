@@ -16,11 +16,15 @@ class Authority:
     """The server that one connection was meant for."""
 
     def __init__(self, host: str, tls: TlsClientConfig) -> None:
+        self._host = host
         self._own = {_one_form(name) for name in (host, tls.server_name) if name is not None}
         self._verification = tls.verification
 
     def covers(self, name: str, certificates: tuple[bytes, ...]) -> bool:
         """Whether the server answers for `name`; `certificates`: none until it is authenticated."""
+        if "%" in name:
+            # the same address on another link is another host
+            return name == self._host
         try:
             wanted = _one_form(name)
         except ValueError:

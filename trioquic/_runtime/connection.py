@@ -14,16 +14,16 @@ from .. import _checks
 from .._construction import NoPublicConstructor, create
 from .._deprecation import deprecated
 from .._protocol.tls.state import EarlyData
-from ..config import CIPHER_SUITES, GROUPS, VERSIONS
+from ..config import CIPHER_SUITES, GROUPS, VERSIONS, TransportConfig
 from ..events import PathEvent
 from ..health import ConnectionHealth
-from ..paths import Path
+from ..paths import Address, Path
 from ..peer import PeerParameters
 from ..policy import PolicyEvent, Trigger
 from ..statistics import ConnectionStatistics
 from .authority import Authority
 from .driver import Driver
-from .endpoints import check_local
+from .endpoints import check_local, check_server
 from .paths.by_hand import ByHand
 from .paths.path_set import PathSet
 from .peer import peer_parameters
@@ -54,6 +54,7 @@ class Connection(
     _by_hand: ByHand
     _supervisor: Supervisor
     _authority: Authority
+    _transport: TransportConfig
 
     def __repr__(self) -> str:
         state = "over" if self._driver.life.over else "open"
@@ -144,6 +145,11 @@ class Connection(
         with early data is not complete: each has an exchange of its own."""
         group = self._driver.life.facts.group
         return _name_in(GROUPS, group) if group else None
+
+    @property
+    def transport(self) -> TransportConfig:
+        """The limits and times that it was opened with."""
+        return self._transport
 
     @property
     def peer(self) -> PeerParameters:
@@ -314,21 +320,29 @@ class Connection(
         return self._paths.active
 
     async def add_path(
-        self, interface: str | None = None, local: str | None = None, *, local_port: int = 0
+        self,
+        interface: str | None = None,
+        local: str | None = None,
+        *,
+        local_port: int = 0,
+        server: Address | None = None,
     ) -> Path:
         """Open a path from another interface or local address to the same server (RFC 9000
         section 9): a socket of its own, bound and connected, and a connection ID of its own.
 
         `interface` is a name, `local` an IP address; without both the system chooses the address
-        and only the port is new. `local_port` 0 lets the system choose it. Nothing is sent yet: see
-        `Path.validate`. Waits until the handshake is confirmed.
+        and only the port is new. `local_port` 0 lets the system choose it. `server`: which of its
+        addresses, where it has preferred ones (section 9.6, `peer.preferred_ipv4`); else the one in
+        use. Nothing is sent yet: see `Path.validate`. Waits until the handshake is confirmed.
 
-        Raises `LocalAddressError` when the interface or address cannot be used, and
+        Raises `LocalAddressError` when the interface or address cannot be used,
         `MigrationNotAllowedError` when the server forbids migration, has no spare connection ID, or
-        the policy is switched off. Cancelled, no path is left.
+        the policy is switched off, and ValueError for what is no address of the server's, or none
+        that may be used any more. Cancelled, no path is left.
         """
         check_local(interface, local, local_port)
-        return await self._by_hand.add(interface, local, local_port)
+        check_server(server)
+        return await self._by_hand.add(interface, local, local_port, server)
 
     def migrate_to(self, path: Path) -> None:
         """Move the connection to a validated path now (RFC 9000 section 9.2).
@@ -350,7 +364,10 @@ class Connection(
         where the application moved it until that path fails, also when a policy would prefer
         another. Without an interface or address no network is chosen: the policy goes on deciding,
         and enters a VPN that comes up. The old path is still listened to for
-        `MigrationPolicy.linger`, so that nothing that is under way on it is lost. When this fails
+        `MigrationPolicy.linger`, so that nothing that is under way on it is lost. While a preferred
+        address of the server is neither reached nor given up, both addresses of the server are
+        asked from there, and the preferred one is moved to if it answers (section 9.6.3), unless
+        `local_port` says that there can be one socket only. When this fails
         or is cancelled, the new path is closed and the connection stays where it was.
         """
         check_local(interface, local, local_port)
@@ -423,16 +440,16 @@ def make_connection(
     by_hand: ByHand,
     supervisor: Supervisor,
     authority: Authority,
-    *,
-    accepts_datagrams: bool,
+    transport: TransportConfig,
 ) -> Connection:
     """The public face of a connection."""
     conn = create(Connection)
     conn._driver = driver
     conn._streams = StreamOpener(driver)
-    conn._datagrams = DatagramChannel(driver, accepts=accepts_datagrams)
+    conn._datagrams = DatagramChannel(driver, accepts=transport.datagrams)
     conn._paths = paths
     conn._by_hand = by_hand
     conn._supervisor = supervisor
     conn._authority = authority
+    conn._transport = transport
     return conn

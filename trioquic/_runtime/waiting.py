@@ -50,6 +50,10 @@ class EventWaiters:
             if not lot and self._lots.get(reason) is lot:
                 del self._lots[reason]
 
+    def anybody(self, reason: Reason) -> bool:
+        """Whether a task waits for this."""
+        return reason in self._lots
+
     def wake_one(self, reason: Reason) -> None:
         """Wake the task that has waited longest, if there is one."""
         lot = self._lots.get(reason)

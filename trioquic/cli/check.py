@@ -125,6 +125,9 @@ def _add_migration(table: Table, found: Findings) -> None:
     else:
         allowed = "allowed"
     table.add_row("migration", allowed)
+    if found.connection_ids is not None:
+        held = found.peer.active_connection_id_limit
+        table.add_row("connection IDs", f"{_ids(found.connection_ids)}; it holds {held} of ours")
     if found.preferred is not None:
         used = "works" if found.preferred.used else f"not used: {safe(found.preferred.reason)}"
         table.add_row("preferred address", f"{found.preferred.address} {used}")
@@ -134,6 +137,20 @@ def _add_migration(table: Table, found: Findings) -> None:
         table.add_row("move to a new port", _move(found.new_port))
     for name, move in found.interfaces.items():
         table.add_row(f"move to {name}", _move(move))
+    if found.moves_in_a_row is not None:
+        table.add_row("moves in a row", _in_a_row(found))
+
+
+def _ids(count: int) -> str:
+    """What they are for: the path in use has one, and each path beside it, or after it."""
+    spare = f"{count - 1} for other paths" if count > 1 else "none for another path"
+    return f"{count} of the server's, {spare}"
+
+
+def _in_a_row(found: Findings) -> str:
+    if found.stopped_by is None:
+        return f"{found.moves_in_a_row} work"
+    return f"{found.moves_in_a_row} work, then no: {safe(found.stopped_by)}"
 
 
 def _move(move: MoveResult) -> str:

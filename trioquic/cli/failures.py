@@ -25,6 +25,7 @@ UNKNOWN_HOST: Final = 6
 NO_CONNECTION: Final = 7
 HTTP_STATUS: Final = 22
 WRITING: Final = 23
+TOO_LONG: Final = 28
 INTERFACE: Final = 45
 REDIRECTS: Final = 47
 LOST: Final = 56

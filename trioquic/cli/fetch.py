@@ -59,6 +59,12 @@ _MOST_AT_ONCE: Final = 100
 @options.leave_tunnel
 @options.not_tunnels
 @click.option("--connect-timeout", type=options.Seconds(), default=10.0, help="Seconds.")
+@click.option(
+    "-m",
+    "--max-time",
+    type=options.Seconds(),
+    help="Seconds that each URL may take in all [no limit].",
+)
 @click.option("-s", "--silent", is_flag=True, help="Show neither progress nor handovers.")
 @click.option("-v", "--verbose", is_flag=True, help="Show how connections begin.")
 @options.as_json("Print a summary as JSON on standard output.")
@@ -102,6 +108,7 @@ def fetch(
     leave_tunnel: bool,
     not_tunnels: tuple[str, ...],
     connect_timeout: float,
+    max_time: float | None,
     silent: bool,
     verbose: bool,
     as_json: bool,
@@ -119,8 +126,8 @@ def fetch(
 
     Exit codes are curl's, of the first URL that failed: 0; 2 usage; 3 a URL that makes no sense; 6
     unknown host; 7 no connection; 22 an HTTP status that is no success; 23 a file cannot be
-    written; 45 no such interface; 47 redirects; 56 the connection was lost for good; 60 the
-    certificate; 77 a file with certificates or secrets; 95 HTTP/3.
+    written; 28 --max-time; 45 no such interface; 47 redirects; 56 the connection was lost for good;
+    60 the certificate; 77 a file with certificates or secrets; 95 HTTP/3.
     """
     jobs = _jobs(urls, outputs, remote_name, as_json)
     _check_start(interfaces, only_interfaces)
@@ -144,18 +151,18 @@ def fetch(
         )
     redirects = max_redirs if location else None
     with display(silent=silent) as screen, kept.trouble_told(screen.tell):
-        connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose)
-    _tell_results(jobs, connections, tell, as_json=as_json)
-    sys.exit(next((job.exit_code for job in jobs if job.exit_code), 0))
+        connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose, max_time)
+    sys.exit(_told_results(jobs, connections, tell, as_json=as_json))
 
 
-def _tell_results(
+def _told_results(
     jobs: Sequence[Job],
     connections: list[dict[str, Any]],
     tell: Callable[[str], None],
     *,
     as_json: bool,
-) -> None:
+) -> int:
+    """Tell them, and return the exit code."""
     for job in jobs:
         if job.complaint is not None:
             tell(job.complaint)
@@ -165,6 +172,7 @@ def _tell_results(
             print_json(summary)
         except OSError as error:
             cannot_write(failures.WRITING, error)
+    return next((job.exit_code for job in jobs if job.exit_code), 0)
 
 
 async def fetch_all(
@@ -174,14 +182,18 @@ async def fetch_all(
     retries: int,
     redirects: int | None,
     verbose: bool = False,
+    max_time: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Do all jobs; returns what became of the connections."""
+    """Do all jobs, each in so many seconds if that is not None; returns what became of the
+    connections."""
     connections = Connections(settings, shown.tell, trio.current_time(), verbose=verbose)
     limit = trio.CapacityLimiter(_MOST_AT_ONCE)
 
     async def one_after_the_other(some: Sequence[Job]) -> None:
         for job in some:
-            await Transfer(job, connections, retries=retries, redirects=redirects).run()
+            await Transfer(
+                job, connections, retries=retries, redirects=redirects, max_time=max_time
+            ).run()
 
     async def limited(job: Job) -> None:
         async with limit:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from .. import Interface, InterfaceAddress, Route, system_networks
 from ..addresses import AddressPair, NoCandidate, candidate_pairs, no_candidates
-from ..networks import routes_of
+from ..networks import address_of, routes_of
 from . import options
 from .console import NO_CONNECTION, fail, output, print_json, run, safe, split_host
 
@@ -40,7 +40,7 @@ def paths(
     Paths are in the order in which a connection would use them: your preferences, the metrics of
     the system's routes, the usual order of kinds, then RFC 6724. Each line says what put it before
     the next one; the system's own route is marked. Below is what is no candidate, and why: no
-    route, or outside the tunnel (VPN) that the system uses.
+    route, too narrow for QUIC, or outside the tunnel (VPN) that the system uses.
 
     Exit codes: 0; 1 HOST is unknown; 2 usage.
     """
@@ -109,7 +109,7 @@ async def _look(host: str | None) -> tuple[tuple[Interface, ...], tuple[str, ...
     except (OSError, UnicodeError) as error:
         fail(NO_CONNECTION, f"{host}: {error}")
     # a family that Python was built without has a number in place of an address
-    addresses = [entry[4][0] for entry in found if isinstance(entry[4][0], str)]
+    addresses = [address_of(entry[4]) for entry in found if isinstance(entry[4][0], str)]
     return interfaces, tuple(dict.fromkeys(addresses))
 
 

@@ -20,6 +20,7 @@ from .. import (
     Path,
     PathError,
     PathEvent,
+    PathState,
     PeerParameters,
     PreferredAddressResult,
     TLSConfig,
@@ -29,7 +30,7 @@ from .. import (
 )
 from ..addresses import candidate_pairs
 from ..http3.url import host_and_port
-from ..networks import routes_of
+from ..networks import address_of, routes_of
 from ..paths import Address
 from .paths import leads_into_tunnel
 from .versions import offered_versions
@@ -38,6 +39,7 @@ from .versions import offered_versions
 _PTOS_TO_FOLLOW: Final = 4
 _SHORTEST_WAIT: Final = 0.5
 _LOOK_AGAIN: Final = 0.005
+MOST_IN_A_ROW: Final = 8
 _LONGEST_WAIT_FOR_VERSIONS: Final = 3.0
 
 
@@ -83,9 +85,15 @@ class Findings:
     """DER."""
     peer: PeerParameters | None = None
     session_tickets: int | None = None
+    connection_ids: int | None = None
+    """How many of the server's connection IDs there were at once: what uses one, and spare ones."""
     preferred: Preferred | None = None
     new_port: MoveResult | None = None
     interfaces: dict[str, MoveResult] = field(default_factory=dict)
+    moves_in_a_row: int | None = None
+    """How often the server followed to new ports without a pause; `MOST_IN_A_ROW` at most."""
+    stopped_by: str | None = None
+    """Why it followed no further."""
 
 
 async def check_server(
@@ -145,7 +153,7 @@ async def _ways(
             found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_DGRAM)
         except OSError:
             return []
-        remotes = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        remotes = list(dict.fromkeys(address_of(entry[4]) for entry in found))
     networks = system_networks()
     interfaces = networks.snapshot()
     routes = routes_of(networks, [(remote, port) for remote in remotes])
@@ -181,10 +189,14 @@ async def _examine(
         findings.new_port = MoveResult(reason="the server never confirmed the handshake")
         return
     findings.preferred = await _preferred(conn.peer, path, events, patience)
-    findings.new_port = await _move(conn, interfaces[0] if interfaces else None)
+    findings.connection_ids = await _count_ids(conn)
+    first = interfaces[0] if interfaces else None
+    findings.new_port = await _move(conn, first)
     for name in interfaces or _leading_to(path.remote, conn.in_tunnel):
         findings.interfaces[name] = await _move(conn, name)
     findings.session_tickets = conn.statistics().session_tickets
+    if findings.new_port.worked:
+        await _move_in_a_row(conn, first, findings)
 
 
 def _leading_to(server: Address, in_tunnel: bool) -> list[str]:
@@ -199,16 +211,44 @@ def _leading_to(server: Address, in_tunnel: bool) -> list[str]:
 async def _preferred(
     peer: PeerParameters, path: Path, events: trio.MemoryReceiveChannel[PathEvent], patience: float
 ) -> Preferred | None:
-    address = peer.preferred_ipv6 if ":" in path.remote[0] else peer.preferred_ipv4
+    both = peer.preferred_ipv4, peer.preferred_ipv6
+    address = both[":" in path.remote[0]] or both[":" not in path.remote[0]]
     if address is None:
         return None
     found = Preferred(address=host_and_port(*address))
     with trio.move_on_after(patience):
         async for event in events:
-            if isinstance(event, PreferredAddressResult):
+            if isinstance(event, PreferredAddressResult) and event.address == address:
                 found.used, found.reason = event.used, event.reason
                 break
     return found
+
+
+async def _count_ids(conn: Connection) -> int:
+    """They come when the handshake is confirmed, or a moment later; most servers give at once what
+    they will have given at any time."""
+    path, most = conn.active_path, 0
+    wait = _SHORTEST_WAIT if path is None else path.statistics().pto
+    for _ in range(math.ceil(wait / _LOOK_AGAIN)):
+        in_use = sum(path.state is not PathState.ABANDONED for path in conn.paths)
+        most = max(most, conn.statistics().spare_peer_ids + in_use)
+        await trio.sleep(_LOOK_AGAIN)
+    return most
+
+
+async def _move_in_a_row(conn: Connection, interface: str | None, findings: Findings) -> None:
+    """Some servers follow a few times only, for minutes. What that does to the connection is no
+    finding of its own: it has nothing to do any more."""
+    findings.moves_in_a_row = 0
+    while findings.moves_in_a_row < MOST_IN_A_ROW:
+        try:
+            move = await _move(conn, interface)
+        except ConnectionLostError as error:
+            move = MoveResult(reason=str(error))
+        if not move.worked:
+            findings.stopped_by = move.reason
+            break
+        findings.moves_in_a_row += 1
 
 
 async def _move(conn: Connection, interface: str | None) -> MoveResult:

@@ -113,16 +113,24 @@ class _LeftError(Exception):
 
 class Transfer:
     """Fetches one URL into a sink. `retries` is how often in a row a lost connection is made again
-    without much that is new, `redirects` how many are followed, if it is not None."""
+    without much that is new, `redirects` how many are followed, and `max_time` how many seconds it
+    may take until all content is there, if these are not None."""
 
     def __init__(
-        self, job: Job, connections: Connections, *, retries: int, redirects: int | None
+        self,
+        job: Job,
+        connections: Connections,
+        *,
+        retries: int,
+        redirects: int | None,
+        max_time: float | None = None,
     ) -> None:
         self._job = job
         self._sink = job.sink
         self._connections = connections
         self._retries = retries
         self._redirects = redirects
+        self._max_time = math.inf if max_time is None else max_time
         self._etag: str | None = None
         self._last_content: float | None = None
         self._resuming = False  # no content came on this connection yet
@@ -131,8 +139,11 @@ class Transfer:
         """Do all of the job, which knows then what became of it."""
         job, began = self._job, trio.current_time()
         try:
-            await self._sink.open()
-            await self._fetch()
+            with trio.move_on_after(self._max_time) as scope:
+                await self._sink.open()
+                await self._fetch()
+            if scope.cancelled_caught:
+                raise FetchError(failures.TOO_LONG, self._too_long)
             await self._sink.finish()
         except FetchError as error:
             job.exit_code, job.error = error.exit_code, str(error)
@@ -142,6 +153,12 @@ class Transfer:
         finally:
             job.seconds = trio.current_time() - began
             self._sink.discard()
+
+    @property
+    def _too_long(self) -> str:
+        job = self._job
+        whole = "" if job.total is None else f" of {job.total}"
+        return f"not complete within {self._max_time:g} s: {self._sink.size}{whole} bytes are there"
 
     async def _fetch(self) -> None:
         target = target_of(self._job.url)

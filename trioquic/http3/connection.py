@@ -13,13 +13,13 @@ from .._groups import hidden_nursery
 from .errors import ErrorCode, HTTP3Error, PeerError
 from .exchange import Exchange
 from .fields import TEXT, HeaderTypes, check_length, completed, pseudo_fields, request_fields
-from .origin import check_host_field, check_origin
+from .origin import check_authority, check_origin
 from .outbox import Outbox
 from .peer_streams import PeerStreams
 from .priority import PRIORITY, Priority
 from .request import Request
 from .response import Content, Response, checked_content, respond
-from .settings import HTTP3Config, PeerSettings
+from .settings import HTTP3Config, PeerSettings, check_transport
 from .state import ConnectionState
 from .url import parse_url
 
@@ -67,10 +67,13 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
             raise self._state.end_error()
         return self._state.settings
 
-    async def wait_closed(self) -> None:
+    async def wait_closed(self) -> Exception:
         """Wait until this connection is of no use any more: it failed, the QUIC connection is over,
-        or the server is going away and the last request is done. Raises nothing."""
+        or the server is going away and the last request is done. Returns the cause, which is what
+        new requests raise from then on: `HTTP3ConnectionError`, what ended the QUIC connection, or
+        `RequestRejectedError`. Cancellation leaves nothing behind."""
         await self._state.over.wait()
+        return self._state.refusal or self._state.end_error()
 
     async def open_request(
         self,
@@ -109,16 +112,17 @@ class HTTP3Connection(metaclass=NoPublicConstructor, made_by="open_http3"):
         for name, value in (("early_data", early_data), ("any_origin", any_origin), ("end", end)):
             _checks.check(_checks.flag, name, value)
         fields = pseudo_fields(method, scheme, authority, path, protocol) + request_fields(headers)
-        check_length(fields, 0 if end else None)
+        length = check_length(fields, 0 if end else None)
         if priority is not None:
             fields.append((b"priority", priority.field_value))
-        check_host_field(authority, fields)
+        is_tunnel = method == "CONNECT" and protocol is None
+        check_authority(authority, fields, is_tunnel=is_tunnel)
         state = self._state
         with state.while_available():
-            if not any_origin and (method != "CONNECT" or protocol is not None):
+            if not any_origin and not is_tunnel:
                 await check_origin(state.quic, authority)
             stream = await self._open_stream(protocol, early_data)
-        request = create(Request, state, stream, method)
+        request = create(Request, state, stream, method, length)
         state.enter(stream.stream_id, request)
         try:
             state.check_available()  # the wait may have been long
@@ -195,8 +199,8 @@ async def open_http3(
     A connection that was opened with `early_data` need not have completed its handshake: requests
     that say so are sent as early data, the others wait.
 
-    Raises ValueError for a connection on which another protocol was agreed, or that has carried
-    HTTP/3 already.
+    Raises ValueError for a connection on which another protocol was agreed, that has carried HTTP/3
+    already, or on which the server may open less than three unidirectional streams.
     """
     _checks.check(_QUIC, "connection", connection)
     _checks.check(_CONFIG, "config", config)
@@ -205,7 +209,7 @@ async def open_http3(
     async with hidden_nursery("trioquic.http3") as nursery:
         for outbox in state.outboxes:
             nursery.start_soon(_send, state, outbox)
-        nursery.start_soon(PeerStreams(state).accept, nursery)
+        nursery.start_soon(PeerStreams(state, nursery).accept)
         nursery.start_soon(_close_on_fault, state)
         try:
             yield create(HTTP3Connection, state)
@@ -219,12 +223,13 @@ async def open_http3(
 
 def _take(connection: Connection) -> None:
     """RFC 9114 section 3.1: the protocol is chosen by ALPN. Section 6.2.1: there is one control
-    stream of each side."""
+    stream of each side. Section 6.2: the server has two more."""
     if connection.alpn != "h3":
         text = f"the connection speaks {connection.alpn!r}, not HTTP/3: open it with alpn=['h3']"
         raise ValueError(text)
     if connection in _taken:
         raise ValueError("the connection has carried HTTP/3 already; open another one")
+    check_transport(connection.transport)
     _taken.add(connection)
 
 

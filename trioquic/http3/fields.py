@@ -1,7 +1,8 @@
 """Header and trailer fields: what may be sent, and what makes a response malformed.
 
 RFC 9114 sections 4.1.2, 4.2 and 4.3; RFC 9110 section 5 for the characters. A malformed response is
-a stream error, never repaired: repairing is how requests get smuggled.
+a stream error, never repaired: repairing is how requests get smuggled. Blanks around a value are no
+part of it, whoever wrote them.
 """
 
 import re
@@ -21,6 +22,7 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z]+")
 _LOWER_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 # RFC 9110 section 5.5; RFC 9114 section 10.3 asks to refuse NUL, CR, LF and other controls
 _VALUE: Final = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_BLANKS: Final = b" \t"
 _STATUS: Final = re.compile(rb"[1-9][0-9][0-9]")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 # section 4.2: what says something about one connection has no place in HTTP/3
@@ -90,12 +92,13 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-def check_length(fields: Iterable[tuple[bytes, bytes]], length: int | None) -> None:
-    """Raises ValueError if a request's fields do not say one length of its content, or not the one
-    that it has, in bytes, if that is known (section 4.1.2)."""
+def check_length(fields: Iterable[tuple[bytes, bytes]], length: int | None) -> int | None:
+    """The length of its content that a request's fields say, if they do. Raises ValueError if they
+    say several, or not the one that it has, in bytes, if that is known (section 4.1.2)."""
     announced = _announced_length(fields)
     if None not in (announced, length) and announced != length:
         raise ValueError(f"content-length says {announced}, and the content has {length} bytes")
+    return announced
 
 
 def completed(
@@ -151,15 +154,21 @@ def read_response(fields: Sequence[tuple[bytes, bytes]]) -> ResponseHead:
 
 
 def read_fields(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """Regular fields, or trailers. Raises MalformedResponseError."""
-    for name, value in fields:
+    """Regular fields, or trailers, without the blanks around their values (RFC 9110 section 5.5).
+    Raises MalformedResponseError."""
+    read = []
+    for field in fields:
+        name, given = field
+        value = given.strip(_BLANKS)
         if not _LOWER_TOKEN.fullmatch(name):
             raise malformed(f"a field has the name {name[:64]!r}")
         if not _VALUE.fullmatch(value):
             raise malformed(f"the value of {name[:64]!r} has a character that is not allowed")
         if name in CONNECTION_SPECIFIC or name == b"te":
             raise malformed(f"{name.decode()} has no place in HTTP/3")
-    return tuple(fields)
+        # fields may be the same object many times
+        read.append(field if value == given else (name, value))
+    return tuple(read)
 
 
 def content_length(headers: Headers) -> int | None:
@@ -190,7 +199,7 @@ def _bytes(text: bytes | str, errors: str = "strict") -> bytes:
 
 def _value(name: bytes, given: bytes | str) -> bytes:
     try:
-        return _bytes(given).strip(b" \t")
+        return _bytes(given).strip(_BLANKS)
     except UnicodeEncodeError as error:
         letter = error.object[error.start]
         raise ValueError(

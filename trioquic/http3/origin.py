@@ -2,7 +2,7 @@
 
 The server of a connection answers for the hosts that its certificate names, whatever the port. A
 request for another host would hand its URL, and its credentials, to whoever was connected to for
-something else; it is refused here, before anything of it is sent.
+something else; it is refused here, before anything of it is sent. So is what names no host at all.
 """
 
 from functools import lru_cache
@@ -25,6 +25,18 @@ async def check_origin(quic: Connection, authority: str) -> None:
         )
 
 
+def check_authority(authority: str, fields: list[tuple[bytes, bytes]], *, is_tunnel: bool) -> None:
+    """Raises ValueError for what is no authority of a request with these fields. That of a tunnel
+    (a plain CONNECT) names a port (RFC 9110 section 9.3.6)."""
+    _check_host_field(authority, fields)
+    if is_tunnel and not authority.rpartition(":")[2].isdigit():
+        raise ValueError(f"CONNECT needs HOST:PORT (RFC 9110 section 9.3.6), not {authority!r}")
+    try:
+        _host_of(authority)
+    except ValueError as error:
+        raise ValueError(f"the authority names no host and port: {error}") from None
+
+
 @lru_cache
 def _host_of(authority: str) -> str:
     """Raises ValueError for what is no authority of a request."""
@@ -34,7 +46,7 @@ def _host_of(authority: str) -> str:
     return parse_url(f"https://{authority}").origin.host
 
 
-def check_host_field(authority: str, fields: list[tuple[bytes, bytes]]) -> None:
+def _check_host_field(authority: str, fields: list[tuple[bytes, bytes]]) -> None:
     """A Host field says the same as the control data, if there is one (section 4.3.1)."""
     for name, value in fields:
         if name == b"host" and value.decode("latin-1").lower() != authority.lower():

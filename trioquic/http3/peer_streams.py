@@ -22,12 +22,13 @@ _MOST_ID_FRAME: Final = 8  # bytes of a frame that is one integer
 
 
 class PeerStreams:
-    def __init__(self, state: ConnectionState) -> None:
+    def __init__(self, state: ConnectionState, nursery: trio.Nursery) -> None:
         self._state = state
+        self._nursery = nursery
         self._open: set[int] = set()  # types of the critical streams that are there
         self._accepted = 0
 
-    async def accept(self, nursery: trio.Nursery) -> None:
+    async def accept(self) -> None:
         """Accept the server's streams until the connection is over."""
         with self._state.ending():
             while True:
@@ -36,7 +37,7 @@ class PeerStreams:
                     text = "the server opened a bidirectional stream (section 6.1)"
                     raise PeerError(ErrorCode.H3_STREAM_CREATION_ERROR, text)
                 self._count()
-                nursery.start_soon(self._read, stream)
+                self._nursery.start_soon(self._read, stream)
 
     def _count(self) -> None:
         """Three streams are all that this client knows a use for. Each other one takes a task, and
@@ -92,7 +93,8 @@ class PeerStreams:
                 state.on_settings(read_settings(await _payload(frames, MOST_SETTINGS)))
             elif kind == GOAWAY:
                 payload = await _payload(frames, _MOST_ID_FRAME)
-                state.on_goaway(single_varint(payload, "GOAWAY"))
+                if state.on_goaway(single_varint(payload, "GOAWAY")):
+                    self._nursery.start_soon(state.reject_unprocessed)
             elif kind == CANCEL_PUSH:
                 payload = await _payload(frames, _MOST_ID_FRAME)
                 number = single_varint(payload, "CANCEL_PUSH")

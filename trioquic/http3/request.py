@@ -40,11 +40,6 @@ from .state import ConnectionState
 MOST: Final = _checks.optional(_checks.whole(1))
 # up to this size it is cheaper to copy data behind its frame header than to send it by itself
 _SMALL: Final = 1 << 15
-# A response that was sent together with a GOAWAY is read first: so long, in seconds, and for this
-# part of a round trip, as packets overtake each other by about an eighth of it at most (RFC 9002
-# section 6.1.2). Not longer: most servers mean it, and the request is to be made elsewhere.
-_GRACE: Final = 0.05
-_REORDERING: Final = 0.25
 _T = TypeVar("_T")
 _WITHOUT_CONTENT: Final = frozenset((204, 304))
 
@@ -60,17 +55,20 @@ class Request(
     data, and `trio.ClosedResourceError` after one's own `cancel` or `aclose`.
     """
 
-    def __init__(self, state: ConnectionState, stream: Stream, method: str) -> None:
+    def __init__(
+        self, state: ConnectionState, stream: Stream, method: str, length: int | None
+    ) -> None:
         self._state = state
         self._stream = stream
         self._frames = FrameReader(stream)
         self._method = method
+        self._unsent = length  # bytes of content that were announced, and are not sent yet
         self._sent = False  # nothing more will be sent
         self._received = False  # nothing more will be received
         self._complete = False  # all of the response was received
         self._cancelled = False
+        self._begun = False  # a response, as far as `_has_begun` was asked
         self._rejected = False
-        self._reader: trio.CancelScope | None = None
         self._blocked = False  # a field section waits for QPACK's dynamic table
         self._head: ResponseHead | None = None
         self._informational: list[ResponseHead] = []
@@ -98,6 +96,8 @@ class Request(
 
     async def send_headers(self, fields: list[tuple[bytes, bytes]], *, end: bool) -> None:
         """Send the header section; `open_request` does this."""
+        if end:
+            self._check_whole()
         # encoded and queued without a pause, so that QPACK sees the sections in their order
         section = self._state.encoder.encode(self.stream_id, fields)
         await self._send(encode_frame(HEADERS, section))
@@ -108,13 +108,15 @@ class Request(
         """Send `data` as a part of the content, waiting while the connection has no room for it.
 
         Does nothing once the server has `stopped` reading: its response will tell why. Cancelled,
-        the content can not be completed any more and is given up.
+        the content can not be completed any more and is given up. Raises ValueError, and sends
+        nothing, for more than the content-length that the headers have.
         """
         _checks.check(_checks.octets, "data", data)
         size = memoryview(data).nbytes
         if not size:
             await trio.lowlevel.checkpoint()
             return
+        self._count(size)
         header = encode_varint(DATA) + encode_varint(size)
         if size <= _SMALL:
             await self._send(header + data)
@@ -123,14 +125,17 @@ class Request(
         await self._send(data)
 
     async def send_trailers(self, headers: HeaderTypes) -> None:
-        """End the content with trailer fields (section 4.1). Cancelled, as `send_data`."""
+        """End the content with trailer fields (section 4.1). Cancelled, as `send_data`; raises
+        ValueError as `send_eof`."""
         await self.send_headers(request_fields(headers), end=True)
 
     async def send_eof(self) -> None:
-        """The content is complete. Idempotent; cancelled, nothing was done."""
+        """The content is complete. Idempotent; cancelled, nothing was done. Raises ValueError, and
+        does nothing, if that is less than the headers' content-length."""
         if self._sent:
             await trio.lowlevel.checkpoint()
             return
+        self._check_whole()
         try:
             await self._stream.send_eof()
         except StopSendingError as error:
@@ -139,6 +144,20 @@ class Request(
             raise self._translated(error) from error
         self._sent = True
         self._forget_if_done()
+
+    def _count(self, size: int) -> None:
+        """Section 4.1.2: the content is as long as was announced."""
+        if self._unsent is None or self._sent:
+            return
+        if size > self._unsent:
+            text = f"content-length leaves {self._unsent} bytes to send, and there are {size} more"
+            raise ValueError(text)
+        self._unsent -= size
+
+    def _check_whole(self) -> None:
+        if self._unsent and not self._sent:
+            text = f"the content ends {self._unsent} bytes before its content-length"
+            raise ValueError(text)
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
         if self.stopped is not None:
@@ -187,9 +206,11 @@ class Request(
 
     async def _guarded(self, receive: Callable[[], Awaitable[_T]]) -> _T:
         await trio.lowlevel.checkpoint_if_cancelled()
+        # what is taken from the stream is on its way to here for a moment
+        self._begun = self._has_begun
         fills = self._frames.fills
         try:
-            result = await self._unless_rejected(receive)
+            result = await receive()
         except (PeerError, StreamResetError, trio.ClosedResourceError) as error:
             raise self._translated(error) from error
         except HTTP3StreamError as error:
@@ -200,31 +221,11 @@ class Request(
             await trio.lowlevel.cancel_shielded_checkpoint()
         return result
 
-    async def _unless_rejected(self, receive: Callable[[], Awaitable[_T]]) -> _T:
-        """A server that goes away may have answered this request before, or after all."""
-        while True:
-            with trio.CancelScope() as scope:
-                self._reader = scope
-                self._set_grace()
-                try:
-                    return await receive()
-                finally:
-                    self._reader = None
-            if not self._has_begun:
-                self.cancel()
-                raise rejection("the server went away without processing the request")
-
     @property
     def _has_begun(self) -> bool:
-        """Whether anything of a response has come: then the server has worked on the request."""
-        return self._frames.fills > 0
-
-    def _set_grace(self) -> None:
-        if self._rejected and self._reader is not None and not self._has_begun:
-            path = self._state.quic.active_path
-            rtt = None if path is None else path.rtt
-            grace = max(_GRACE, _REORDERING * (rtt or 0.0))
-            self._reader.deadline = trio.current_time() + grace
+        """Whether anything of a response has come, read or not: then the server has worked on the
+        request, whatever it says."""
+        return self._begun or self._frames.fills > 0 or self._stream.readable
 
     async def _next_head(self) -> ResponseHead:
         while True:
@@ -325,18 +326,10 @@ class Request(
 
     def reject(self) -> None:
         """The server has said that it will not process this request (section 5.2): unless it has
-        done so, no more of it is sent, and no response awaited."""
-        if self._has_begun:
-            return
-        self._rejected = True
-        if not self._sent:
-            self._sent = True
-            self._stream.reset(ErrorCode.H3_REQUEST_CANCELLED)
-        if self._reader is None:
-            # whoever comes to read is told
-            self._state.forget(self.stream_id)
-        else:
-            self._set_grace()
+        answered, no more of it is sent, and no response awaited."""
+        if not self._has_begun:
+            self._rejected = True
+            self.cancel()
 
     async def aclose(self) -> None:
         """Cancel what is not complete. Closes also when it is cancelled."""
@@ -367,8 +360,9 @@ class Request(
             if not self._received:
                 self._stop_decoding()
                 self._forget_if_done()
-            return stream_error(error.error_code, has_begun=self._has_begun)
-        if self._rejected and not self._has_begun:
+            # that the stream was reset is no response
+            return stream_error(error.error_code, has_begun=self._frames.fills > 0)
+        if self._rejected:
             # whatever has become of the connection since
             return rejection("the server went away without processing the request")
         if self._state.ended:

@@ -164,7 +164,8 @@ async def reading(exchange: Exchange, url: str) -> AsyncGenerator[Response]:
     finally:
         await exchange.aclose()
     if exchange.upload_failure is not None:
-        raise exchange.upload_failure
+        with unwrapped():
+            raise exchange.upload_failure
 
 
 @asynccontextmanager

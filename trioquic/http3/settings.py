@@ -1,9 +1,10 @@
 """What both sides tell each other first (RFC 9114 section 7.2.4, RFC 9204 section 5, RFC 9220)."""
 
+import random
 from dataclasses import dataclass
 from typing import Final
 
-from .. import _checks
+from .. import TransportConfig, _checks
 from .errors import ErrorCode, PeerError
 from .frames import SETTINGS, decode_varint, encode_frame, encode_varint
 
@@ -15,6 +16,11 @@ H3_DATAGRAM: Final = 0x33
 # HTTP/2's settings without a meaning here (section 11.2.2)
 RESERVED: Final = frozenset((0x00, 0x02, 0x03, 0x04, 0x05))
 BOOLEAN: Final = frozenset((ENABLE_CONNECT_PROTOCOL, H3_DATAGRAM))
+# 0x1f * N + 0x21 means nothing (section 7.2.4.1); so many take four bytes
+_MEANINGLESS: Final = range(0x21 + 0x1F * (1 << 10), 1 << 30, 0x1F)
+_MEANINGLESS_VALUES: Final = range(1 << 6)
+# section 6.2: control, and QPACK's two
+_LEAST_STREAMS: Final = 3
 # bytes; there are about a dozen settings in the whole registry
 MOST_SETTINGS: Final = 4096
 # with more, section.py would let one entry be named a few times only
@@ -53,11 +59,23 @@ class PeerSettings:
     """HTTP Datagrams can be used (RFC 9297)."""
 
 
+def check_transport(transport: TransportConfig) -> None:
+    """Raises ValueError if the server could not say what it has to say."""
+    if transport.max_streams_uni < _LEAST_STREAMS:
+        raise ValueError(
+            f"HTTP/3 needs TransportConfig(max_streams_uni={_LEAST_STREAMS}) at least, not"
+            f" {transport.max_streams_uni} (RFC 9114 section 6.2)"
+        )
+
+
 def encode_settings(config: HTTP3Config) -> bytes:
+    """Our SETTINGS frame, with one setting that does not exist, so that servers go on to ignore
+    what they do not know (section 7.2.4.1)."""
     settings = (
         (QPACK_MAX_TABLE_CAPACITY, config.qpack_table_capacity),
         (MAX_FIELD_SECTION_SIZE, config.max_field_section_size),
         (QPACK_BLOCKED_STREAMS, config.qpack_blocked_streams),
+        (random.choice(_MEANINGLESS), random.choice(_MEANINGLESS_VALUES)),
     )
     payload = b"".join(encode_varint(name) + encode_varint(value) for name, value in settings)
     return encode_frame(SETTINGS, payload)

@@ -17,6 +17,7 @@ from .frames import encode_varint
 from .outbox import Outbox
 from .qpack import Decoder, Encoder
 from .settings import HTTP3Config, PeerSettings, encode_settings
+from .timeouts import wait_until
 
 # types of unidirectional streams (RFC 9114 section 6.2, RFC 9204 section 4.2)
 CONTROL_STREAM = 0x00
@@ -26,6 +27,11 @@ DECODER_STREAM = 0x03
 
 # section 5.2 speaks of two; each is cheap for the server and looks at all requests here
 _MOST_GOAWAYS: Final = 64
+# A response that was sent before a GOAWAY may come after it: so much later, in seconds, or in parts
+# of a round trip, as packets overtake each other by about an eighth of it at most (RFC 9002 section
+# 6.1.2). Not later: most servers mean it, and the request is to be made elsewhere.
+_GRACE: Final = 0.05
+_REORDERING: Final = 0.25
 
 # What a call raises when the QUIC connection is over; a handshake can fail here only when HTTP/3
 # began before its end, to send early data
@@ -71,8 +77,9 @@ class ConnectionState:
         self.encoder.on_settings(settings)
         self.settings_known.set()
 
-    def on_goaway(self, stream_id: int) -> None:
-        """GOAWAY (RFC 9114 section 5.2): requests from this stream ID on are not processed."""
+    def on_goaway(self, stream_id: int) -> bool:
+        """GOAWAY (RFC 9114 section 5.2): requests from this stream ID on are not processed. Whether
+        it names any that is under way: see `reject_unprocessed`."""
         if stream_id & 3:
             raise PeerError(ErrorCode.H3_ID_ERROR, f"GOAWAY names stream {stream_id}")
         if self.going_away is not None and stream_id > self.going_away:
@@ -81,11 +88,22 @@ class ConnectionState:
         if self._goaways > _MOST_GOAWAYS:
             raise PeerError(ErrorCode.H3_EXCESSIVE_LOAD, "GOAWAY over and over")
         self.going_away = stream_id
-        for number, request in list(self.requests.items()):
-            if number >= stream_id:
-                request.reject()
         self._openings.leave()
         self._end_if_done()
+        return any(number >= stream_id for number in self.requests)
+
+    async def reject_unprocessed(self) -> None:
+        """The requests that the last GOAWAY names are over, but for those to which a response has
+        begun, or begins a moment later."""
+        path = self.quic.active_path
+        rtt = None if path is None else path.rtt
+        grace = max(_GRACE, _REORDERING * (rtt or 0.0))
+        assert self.going_away is not None
+        first = self.going_away
+        await wait_until(self.over, trio.current_time() + grace)
+        for number, request in list(self.requests.items()):
+            if number >= first:
+                request.reject()
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -106,13 +124,19 @@ class ConnectionState:
         """Whether a new request can be made."""
         return self.going_away is None and not self.ended
 
-    def check_available(self) -> None:
-        """Raise why no new request can be made, if so. What became of the connection after a GOAWAY
-        does not matter to it, unless the server is at fault."""
+    @property
+    def refusal(self) -> Exception | None:
+        """Why no new request can be made, new each time; None: one can. What became of the
+        connection after a GOAWAY does not matter to it, unless the server is at fault."""
         if self.going_away is not None and self.fault is None:
-            raise rejection("the server is going away: a new connection is needed")
-        if self.ended:
-            raise self.end_error()
+            return rejection("the server is going away: a new connection is needed")
+        return self.end_error() if self.ended else None
+
+    def check_available(self) -> None:
+        """Raise the refusal, if there is one."""
+        refusal = self.refusal
+        if refusal is not None:
+            raise refusal
 
     @contextmanager
     def while_available(self) -> Iterator[None]:

@@ -5,8 +5,8 @@ as long as it likes. What goes wrong in it is kept for whoever awaits the respon
 with the connection is not: the response's reader finds that out by itself, and knows more.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import trio
@@ -68,14 +68,15 @@ class Upload:
         finally:
             if isinstance(content, AsyncGenerator):
                 await content.aclose()
-        with suppress(QuicError, trio.ClosedResourceError):
+        with suppress(QuicError, trio.ClosedResourceError), _keeping_its_word():
             await self._request.send_eof()
 
     async def _piece(self, piece: bytes | memoryview) -> bool:
         """Whether more can be sent."""
         try:
             with trio.move_on_after(self._timeout):
-                await self._request.send_data(piece)
+                with _keeping_its_word():
+                    await self._request.send_data(piece)
                 self._moved_at = trio.current_time()
                 return self._request.stopped is None
         except (QuicError, trio.ClosedResourceError):
@@ -98,6 +99,16 @@ class Upload:
         self._scope.cancel()
         with trio.CancelScope(shield=True):
             await self.ended.wait()
+
+
+@contextmanager
+def _keeping_its_word() -> Iterator[None]:
+    """Content of another length than its content-length is the application's doing, as are headers
+    that HTTP does not allow."""
+    try:
+        yield
+    except ValueError as error:
+        raise RequestFailedError(Phase.WRITE, error) from error
 
 
 async def _chunks(content: bytes) -> AsyncGenerator[bytes]:

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urljoin, urlsplit
 
 import idna
 
@@ -82,6 +82,23 @@ def host_and_port(host: str, port: int | None) -> str:
     return shown if port is None else f"{shown}:{port}"
 
 
+def unescaped(host: str) -> str:
+    """An address with the zone as the system writes it, of one as in a URL (RFC 6874), or as people
+    write it there; any other host as it is."""
+    address, percent, zone = host.partition("%")
+    if not percent or ":" not in address:
+        return host
+    return f"{address}%{unquote(zone.removeprefix('25') or zone)}"
+
+
+def without_zone(authority: str) -> str:
+    """What a server gets to know: the zone of an address means something on this machine only."""
+    address, percent, zone = authority.partition("%")
+    if not percent or not address.startswith("["):
+        return authority
+    return f"{address}]{zone.rpartition(']')[2]}"
+
+
 def _port(parts: SplitResult) -> int:
     """Raises ValueError, also for the beginning of a password with a slash in it."""
     try:
@@ -125,9 +142,7 @@ def _host(host: str) -> str:
     if len(host) > _LONGEST_NAME:
         raise ValueError(f"{host[:20]!r}... is too long to be a host")
     if ":" in host:
-        address, percent, zone = host.partition("%")
-        if percent:
-            zone = zone.removeprefix("25") or zone
+        address, percent, zone = unescaped(host).partition("%")
         try:
             return str(ipaddress.IPv6Address(address)) + percent + zone
         except ValueError as error:

@@ -13,7 +13,7 @@ from ..http3.client.settings import Settings
 from ..http3.failure import Phase, RequestFailedError
 from ._failures import CLOSED, NO_CONNECTION
 from ._fallback import DefaultFallback
-from ._fields import names_another_host, origin_of, timeouts_of
+from ._fields import authority_of, names_another_host, origin_of, timeouts_of
 from ._tunnels import Tunnels
 
 
@@ -44,7 +44,7 @@ class AroundHTTP3:
         try:
             fallback = await self._find(request)
             spent = trio.current_time() - began
-            response = await fallback.handle_async_request(_with_less_time(request, spent))
+            response = await fallback.handle_async_request(_over_tcp(request, spent))
         except NO_CONNECTION as error:
             raise RequestFailedError(Phase.CONNECT, error, over=self._over) from error
         if request.url.scheme == "https" and not names_another_host(request):
@@ -70,17 +70,23 @@ class AroundHTTP3:
         raise httpx.ConnectTimeout(f"no addresses of {origin.host} in time")
 
 
-def _with_less_time(request: httpx.Request, spent: float) -> httpx.Request:
-    """The request, its connect timeout shortened by what HTTP/3 has taken, at most by half."""
+def _over_tcp(request: httpx.Request, spent: float) -> httpx.Request:
+    """The request, its connect timeout shortened by what HTTP/3 has taken, at most by half, and
+    without the zone of an address in what the server is told."""
     timeout = request.extensions.get("timeout") or {}
     connect = timeout.get("connect")
-    if connect is None:
+    authority = authority_of(request)
+    if connect is None and request.headers.get("host", authority) == authority:
         return request
-    shortened = {**timeout, "connect": max(connect / 2, connect - spent)}
+    if connect is not None:
+        timeout = {**timeout, "connect": max(connect / 2, connect - spent)}
+    headers = request.headers.copy()
+    if "host" in headers:
+        headers["host"] = authority
     return httpx.Request(
         request.method,
         request.url,
-        headers=request.headers,
+        headers=headers,
         stream=request.stream,
-        extensions={**request.extensions, "timeout": shortened},
+        extensions={**request.extensions, "timeout": timeout},
     )

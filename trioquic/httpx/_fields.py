@@ -15,7 +15,7 @@ from ..http3 import Headers
 from ..http3.client.call import Call
 from ..http3.fields import CONNECTION_SPECIFIC
 from ..http3.timeouts import Timeouts
-from ..http3.url import Origin
+from ..http3.url import Origin, unescaped, without_zone
 
 _HTTPS_PORT: Final = 443
 _TARGET: Final = _checks.instance(bytes, wanted="bytes")
@@ -41,13 +41,13 @@ def call_of(request: httpx.Request) -> Call:
 def names_another_host(request: httpx.Request) -> bool:
     """Whether the user has named one beside the URL's. The server is then the user's own choice,
     and need not be the URL's origin."""
-    authority = request.url.netloc.decode("ascii")
+    authority = without_zone(request.url.netloc.decode("ascii"))
     return "sni_hostname" in request.extensions or authority_of(request) != authority
 
 
 def origin_of(request: httpx.Request) -> Origin:
     """The origin that an https request is for; for an http request, its host."""
-    return Origin(request.url.raw_host.decode("ascii"), request.url.port or _HTTPS_PORT)
+    return Origin(unescaped(request.url.raw_host.decode("ascii")), request.url.port or _HTTPS_PORT)
 
 
 def timeouts_of(request: httpx.Request) -> Timeouts:
@@ -70,8 +70,7 @@ def _content_of(request: httpx.Request) -> AsyncIterable[bytes] | bytes | None:
 def authority_of(request: httpx.Request) -> str:
     """What `:authority` says: the Host field, which httpx makes of the URL or takes from its user
     (section 4.3.1)."""
-    host: str = request.headers.get("host", request.url.netloc.decode("ascii"))
-    return host
+    return without_zone(request.headers.get("host", request.url.netloc.decode("ascii")))
 
 
 def request_fields(request: httpx.Request) -> list[tuple[bytes, bytes]]:

@@ -21,6 +21,7 @@ import trio
 
 from .. import bind_to_interface
 from .._groups import alone, hidden_nursery
+from ..http3.url import unescaped
 from ._tunnels import Resolved, TCPRoute, Tunnels, resolve
 
 # RFC 8305 section 8
@@ -42,6 +43,7 @@ class Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """A connection to one of the host's addresses. Raises httpcore's exceptions."""
+        host = unescaped(host)
         with _translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
             found = await resolve(host, port)
             routes = _take_turns(self._tunnels.routes(host, list(found), port))
@@ -95,6 +97,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        if server_hostname is not None:
+            # of an address, the zone is not the server's to know
+            server_hostname = unescaped(server_hostname).partition("%")[0]
         stream = trio.SSLStream(
             self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True
         )

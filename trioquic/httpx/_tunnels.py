@@ -23,7 +23,7 @@ import trio
 from .. import Interface, LocalAddressError, MigrationPolicy, NetworkSource, Route
 from ..addresses import AddressPair, candidate_pairs
 from ..http3.client.tunnels import HostsInside
-from ..networks import is_own, routes_of
+from ..networks import address_of, is_own, routes_of
 
 Resolved = tuple[int, int, int, str, tuple[Any, ...]]
 """What `socket.getaddrinfo` says of one address."""
@@ -77,6 +77,7 @@ class Tunnels:
             leave_tunnel=policy.leave_tunnel,
             in_tunnel=inside,
             not_tunnels=(*policy.not_tunnels, *self._inside.beside(host)),
+            address_policy=policy.address_policy,
         )
         best = policy.to_begin([pair for pair in pairs if pair.source_rank == 0])
         found = [TCPRoute(pair.remote, named[pair.interface]) for pair in best]
@@ -153,7 +154,7 @@ async def resolve(host: str, port: int) -> dict[str, Resolved]:
     address it is. Raises OSError."""
     addresses: dict[str, Resolved] = {}
     for one in await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        address = str(one[4][0])
+        address = address_of(one[4])
         mapped = getattr(ipaddress.ip_address(address), "ipv4_mapped", None)
         addresses.setdefault(str(mapped or address), one)
     return addresses

@@ -6,6 +6,7 @@ shortly before and after a handover, finer than the curve of the whole can be.
 """
 
 import heapq
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from typing import Final
 
@@ -109,27 +110,40 @@ class Order:
 
 
 class Outstanding:
-    """Stream data in 1-RTT packets that were sent and not acknowledged yet."""
+    """Stream data in 1-RTT packets that were sent and not acknowledged yet.
+
+    An ACK frame says again and again what it has said before, and what was lost stays here for
+    long: neither is looked at packet by packet.
+    """
 
     _OLD: Final = 1 << 14  # so many packets later it is lost, or sent again
 
     def __init__(self) -> None:
         self._sizes: dict[int, int] = {}
+        self._numbers: list[int] = []  # the same, in order
 
     def sent(self, number: int, size: int) -> None:
+        if number not in self._sizes:
+            if self._numbers and number < self._numbers[-1]:
+                insort(self._numbers, number)
+            else:
+                self._numbers.append(number)
         self._sizes[number] = size
 
     def acked(self, ranges: list[tuple[int, int]]) -> int:
         """How much of it do these ranges acknowledge, each with its lowest and highest number?"""
         if not ranges:
             return 0
-        largest = max(high for _, high in ranges)
+        numbers = self._numbers
         gained = 0
-        for number in list(self._sizes):
-            if number > largest:
-                break
-            if any(low <= number <= high for low, high in ranges):
-                gained += self._sizes.pop(number)
-            elif number < largest - self._OLD:
-                del self._sizes[number]
+        for low, high in ranges:
+            start = bisect_left(numbers, low)
+            end = bisect_right(numbers, high, start)
+            if start < end:
+                gained += sum([self._sizes.pop(number) for number in numbers[start:end]])
+                del numbers[start:end]
+        old = bisect_left(numbers, max(high for _, high in ranges) - self._OLD)
+        for number in numbers[:old]:
+            del self._sizes[number]
+        del numbers[:old]
         return gained

@@ -38,8 +38,8 @@ class Choices:
             for path in view.paths
             if path.usable
             and (path.state is PathState.PROBING or may_be_heard(path))
+            and path.known
             and not path.misled
-            and not (path.preferred and view.preferred_pending)
             and ((path.local[0], path.remote) in ways or self._is_kept(path, view))
         ]
 
@@ -50,8 +50,8 @@ class Choices:
             path
             for path in view.paths
             if path.usable
+            and path.known
             and not (path.opened_by_supervisor or path.misled)
-            and not (path.preferred and view.preferred_pending)
             and self._policy.wants(path.interface, path.kind, path.metered)
         ]
         best = min(found, key=lambda path: (path.rank, -path.proven_at), default=None)
@@ -78,8 +78,9 @@ class Choices:
 
     def ways_to_preferred(self, view: View, active: PathInfo) -> tuple[Candidate, ...]:
         """The best way to the preferred address from the network in use, while it is not tried."""
-        tried = not view.preferred_pending or any(path.preferred for path in view.paths)
-        if tried or not self._policy.use_preferred_address:
+        home = network_of(active)
+        tried = any(path.preferred and network_of(path) == home for path in view.paths)
+        if tried or not (view.preferred_pending and self._policy.use_preferred_address):
             return ()
-        ways = [c for c in view.candidates if c.preferred and c.local == active.local[0]]
-        return tuple(ways[:1])
+        ways = [c for c in view.candidates if c.preferred and network_of(c) == home]
+        return tuple(sorted(ways, key=lambda c: c.local != active.local[0])[:1])

@@ -96,7 +96,7 @@ class _Urgent(Choices):
         if back is not None:
             return Decision((*gone, Migrate(back.id, cause=_BACK, unvalidated=True)))
         # Section 9.2 allows to move first; 9.6.2 does not for a new server address.
-        ways = [c for c in self.usable(view) if not (c.preferred and view.preferred_pending)]
+        ways = [c for c in self.usable(view) if c.known]
         asked = roles.may_answer(self.asked(view))
         may_open = view.migration_allowed and view.spare_ids > 0
         if not view.answerable and ((may_open and ways) or asked is not None):
@@ -115,7 +115,10 @@ class _Urgent(Choices):
             return Decision((*gone, *suspend, move))
         if not may_open:
             return self._confined(view, gone, now)
-        return Decision((*gone, *suspend, WaitForPath()), look_again=view.next_candidate_at)
+        # A new network may lead to a server address that has never answered, and no other.
+        new = self.some([c for c in self.usable(view) if not (c.known or c.new_port)], 1)
+        actions = (*gone, *suspend, *self.open(view, new), WaitForPath())
+        return Decision(actions, look_again=view.next_candidate_at)
 
     # -- moved before anything was proven: whatever works is better --------------------------------
 

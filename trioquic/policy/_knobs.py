@@ -10,7 +10,8 @@ from typing import Final, Self
 
 from .. import _checks, networks
 from .._address.pairs import KINDS
-from ..addresses import AddressPair
+from .._address.policy_table import DEFAULT_POLICY
+from ..addresses import AddressPair, AddressPolicy
 
 _LOOPBACK: Final = "loopback"
 _TUNNEL: Final = "tunnel"
@@ -52,6 +53,10 @@ class Knobs:
     metered: bool = _checks.checked(True, _checks.flag)
     """Whether metered networks may be used at all, also to begin, unless the connection is told to
     start there; they come after those that are not."""
+    address_policy: AddressPolicy = _checks.checked(DEFAULT_POLICY, _checks.instance(AddressPolicy))
+    """What RFC 6724 leaves to the application, for the order of the server's addresses and for ours
+    on each network, at the beginning and for each move: the policy table, public or temporary
+    addresses, home or care-of addresses (`trioquic.addresses.AddressPolicy`)."""
     start_interfaces: int | None = _checks.checked(None, _checks.whole(1, 256))
     """From where to connect at first (RFC 8305). None: from where the system sends packets, and if
     there is no connection after `TransportConfig.attempt_delay`, beside that from every other

@@ -53,10 +53,10 @@ def may_be_heard(path: PathInfo) -> bool:
     """Whether a path that never answered leads to the server for all that: other ports on its way
     have met somebody else. nginx ignores what comes from a new address unless it has the highest
     packet number of all: a probe that takes longer than the packets of the active path is ignored
-    as long as those follow each other. When they end, it is heard. To the preferred address the
+    as long as those follow each other. When they end, it is heard. To a preferred address the
     connection must not move before it has answered (section 9.6.2)."""
     waiting = path.state in (PathState.PROBING, PathState.CANDIDATE) and path.challenges_sent > 0
-    hopeful = path.beside_strangers and path.doubtful and not path.preferred
+    hopeful = path.beside_strangers and path.doubtful and path.known
     return waiting and hopeful and path.opened_by_supervisor
 
 
@@ -112,6 +112,11 @@ def _is_superseded(
         and same_way(other, path)
         for other in others
     )
+
+
+def same_family(path: PathInfo, other: PathInfo) -> bool:
+    """Whether both are paths of the same IP version."""
+    return (":" in path.remote[0]) == (":" in other.remote[0])
 
 
 def same_way(path: PathInfo, other: PathInfo) -> bool:

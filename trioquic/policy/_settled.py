@@ -157,9 +157,13 @@ class Settled(Choices):
             return Decision(tuple(old)) if old else None
         home = network_of(active)
         reached = [path for path in roles.validated(view) if path.preferred]
-        if active.pinned:
-            # the server's other address is no reason to leave the application's network
-            reached = [path for path in reached if network_of(path) == home]
+        # The server's other address is no reason to leave the application's network; and that of
+        # the other family, on another network, stands by.
+        reached = [
+            path
+            for path in reached
+            if network_of(path) == home or (not active.pinned and roles.same_family(path, active))
+        ]
         if reached:
             best = min(reached, key=lambda p: network_of(p) != home)
             return Decision((Migrate(best.id, cause=MigrationCause.PREFERRED_ADDRESS),))

@@ -34,6 +34,9 @@ class Candidate:
     """The same addresses as a path there is: only the port would be new."""
     reason: str
     """Which preference or rule of RFC 6724 put it there."""
+    known: bool = True
+    """The server has answered at that address of its own: the connection may move there before the
+    path is validated (sections 9.2 and 9.6.2)."""
     misled: int = 0
     """How many ports in a row have met somebody there who does not know the connection."""
 
@@ -72,6 +75,7 @@ class PathInfo:
     """It was challenged, and an answer is waited for (RFC 9000 section 8.2)."""
     opened_by_supervisor: bool
     """Not opened by the application."""
+    known: bool = True
     trouble: str = ""
     """Why it is not usable, if it is not."""
     doubtful: bool = False
@@ -132,7 +136,8 @@ class View:
     migration_allowed: bool
     """False while the server forbids it and its preferred address is not in use."""
     preferred_pending: bool
-    """The server has a preferred address that was neither reached nor found unreachable."""
+    """The server has a preferred address that was neither reached nor found unreachable, and the
+    connection is at none of them."""
     switches: tuple[float, ...]
     """When the policy moved the connection from a path that had fallen silent, in the last minute;
     oldest first."""

@@ -85,7 +85,7 @@ def _decode_entry(fields: object) -> Entry:
     key = SessionKey(**_decode_values(fields, _KEY))
     if "token" in fields:
         return Entry(key, AddressToken(**_decode_values(fields, _TOKEN)))
-    return Entry(key, Resumption(**_decode_values({"address": "", **fields}, _TICKET)))
+    return Entry(key, Resumption(**_decode_values({**_ADDED, **fields}, _TICKET)))
 
 
 def _decode_values(fields: dict[str, object], rows: dict[str, _checks.Row]) -> dict[str, Any]:
@@ -144,5 +144,8 @@ _TICKET: Final[dict[str, _checks.Row]] = {
     "peer_certificates": _octets_of_each,
     "transport_parameters": _octets,
     "early_data": _flag,
+    "authenticated_at": _seconds,
     "address": _text,
 }
+# what files of older versions do not have
+_ADDED: Final[dict[str, object]] = {"authenticated_at": 0.0, "address": ""}

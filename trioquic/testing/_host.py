@@ -65,8 +65,7 @@ class Interface(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
         self.kind: networks.InterfaceKind = shown.kind
         self.metered: bool | None = shown.metered
         self.metric = metric
-        self.mtu = 1500
-        """Bytes of the largest IP packet; a larger one is refused with EMSGSIZE."""
+        self._mtu = 1500
         self._nat = nat
         self._up = True
         self._routes = _parsed(routes)
@@ -86,6 +85,16 @@ class Interface(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
     @property
     def is_up(self) -> bool:
         return self._up
+
+    @property
+    def mtu(self) -> int:
+        """Bytes of the largest IP packet; a larger one is refused with EMSGSIZE."""
+        return self._mtu
+
+    @mtu.setter
+    def mtu(self, size: int) -> None:
+        self._mtu = size
+        self.host._interfaces_changed()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -159,6 +168,7 @@ class Interface(metaclass=NoPublicConstructor, made_by="Host.add_interface"):
                 networks.InterfaceAddress(address=address, prefix_length=length)
                 for address, length in self._prefixes.items()
             ),
+            mtu=self._mtu,
         )
 
     def _is_translated(self, address: str) -> bool:

@@ -32,6 +32,8 @@ class Mover:
         self._watch = watch
         self._loss = loss
         self._events = events
+        # the path that the connection moved to last, None while it never has
+        self._last: NetworkPath | None = None
 
     def migrate(self, path_id: int, now: float, unvalidated: bool = False) -> None:
         """The connection moves to this path (section 9.2), also before it is validated if that is
@@ -47,6 +49,7 @@ class Mover:
         if old is not None:
             self._leave(old, now)
         self._arrive(path, now)
+        self._last = path
         if not left_well:
             path.amplification.on_moved_from_silence(now)
         self._watch.on_moved(old_id == NO_PATH, now)
@@ -61,11 +64,20 @@ class Mover:
         if returns:
             # What was learnt then says nothing about now (section 9.4); what was probed since does.
             path.restart_size()
-            path.recovery.reset()
-            if path.probed_rtt >= 0.0:
-                path.recovery.rtt.update(path.probed_rtt, 0.0, now)
+            path.recovery.reset(self._guess_rtt(path))
         # probes that got lost before are no reason to be slow now
         path.recovery.on_answer()
+
+    def _guess_rtt(self, path: NetworkPath) -> float:
+        """The initial RTT of a path that the connection returns to, 0 if nothing is known: what a
+        probe took since (RFC 9002 section 6.2.2), or what the RTT was if the network is the same as
+        before the move, which section 9.4 takes for granted where only a port has changed."""
+        rtt = path.recovery.rtt
+        if path.probed_rtt > 0.0:
+            return path.probed_rtt
+        if rtt.known and (self._last is None or path.differs_by_port(self._last)):
+            return rtt.smoothed
+        return 0.0
 
     def _leave(self, old: NetworkPath, now: float) -> None:
         old.forget_probes()

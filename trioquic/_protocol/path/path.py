@@ -10,6 +10,7 @@ from typing import Final
 from ..builder import PacketBuilder
 from ..recovery.ecn import EcnInput
 from ..recovery.path_recovery import PathRecovery
+from ..recovery.rtt import GRANULARITY
 from ..token import Token
 from ..wire import frames
 from .amplification import AmplificationLimit
@@ -100,16 +101,23 @@ class NetworkPath:
         # the highest 1-RTT packet number that came in here
         self.largest_received = -1
 
+    def differs_by_port(self, other: "NetworkPath") -> bool:
+        """Whether at most the local port differs, so that the way through the network is one."""
+        if self is other:
+            return True
+        if self.local is None or other.local is None or self.remote != other.remote:
+            return False
+        return self.local[0] == other.local[0]
+
     def pto(self) -> float:
         """The probe timeout in 1-RTT, without backoff (RFC 9002 section 6.2.1)."""
         return self.recovery.rtt.pto(self._facts.max_ack_delay)
 
-    def on_packet(self, number: int, first_byte: int, newest: bool) -> None:
-        """An authentic 1-RTT packet; `newest` of all that the connection has received."""
-        if newest:
-            self.spin.on_newest(first_byte)
+    def on_packet(self, number: int, first_byte: int) -> None:
+        """An authentic 1-RTT packet."""
         if number > self.largest_received:
             self.largest_received = number
+            self.spin.on_newest(first_byte)
 
     def on_undecryptable(self) -> None:
         """Something came in that nobody we talk to has sealed."""
@@ -154,10 +162,14 @@ class NetworkPath:
     def doubt_marks(self, now: float) -> None:
         """Before a challenge is sent: when neither the first nor its repetition was answered, the
         network may be dropping what is marked (section 13.4.2.2). The PTO, which would notice that
-        as well, is that of a path without a round-trip time here, and comes too late."""
+        as well, begins anew with each challenge, and where the path's round trip is not known it is
+        longer than a failover may take. A challenge that has waited for so long stands for it."""
         # for nearly every datagram the first question settles it
-        if self.attempt.outstanding >= _MOST_MARKED and self.attempt.wants_challenge(now):
-            self.recovery.ecn.advance(EcnInput.DOUBT)
+        if self.attempt.outstanding and self.attempt.wants_challenge(now):
+            if self.attempt.outstanding >= _MOST_MARKED:
+                self.recovery.ecn.advance(EcnInput.DOUBT)
+            elif self.attempt.waited >= self.recovery.rtt.pto(0.0) - GRANULARITY:
+                self.recovery.ecn.advance(EcnInput.STOP)
 
     def write_probe(self, builder: PacketBuilder, now: float) -> bool:
         """The responses that are due, and at most one PATH_CHALLENGE; no token, as neither is
@@ -187,15 +199,19 @@ class NetworkPath:
         the data behind it, by whose acknowledgement its loss is noticed."""
         recovery = self.recovery
         size = 0
+        if self.search.size != self.mtu:
+            self.adopt_size()
         if recovery.pto_count == 0:
             size = self.search.next_size(now, recovery.congestion.window)
         recovery.reserve(self.mtu + size)
         return size
 
     def adopt_size(self) -> None:
-        """Send datagrams as large as the search has found that they may be."""
+        """Send datagrams as large as the search has found that they may be, once the congestion
+        window holds two of them: a larger size must not increase it (RFC 8899 section 3)."""
         size = self.search.size
-        if size != self.mtu:
+        fits = size < self.mtu or self.recovery.congestion.window >= 2 * size
+        if size != self.mtu and fits:
             self.life.on_datagram_size(self.mtu, size)
             self.recovery.set_datagram_size(size)
 

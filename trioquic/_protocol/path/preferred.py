@@ -1,26 +1,21 @@
-"""The server's preferred address (RFC 9000 section 9.6): which one is used, and what became of it.
+"""The server's preferred address (RFC 9000 section 9.6): what became of each of the two.
 
-The addresses come from the server, and a server on the Internet could name an address inside the
-client's own network, in plain sight or inside of another, and have the client knock there (section
-21.5.3). So an address is ignored, with a reason, unless it reaches at least as far as the one that
-the server has now: a public server may send us to public addresses only, one in a private network
-to those and to private ones. The address family stays the one in use.
+There is one for each address family at most. The client selects one of them where it is (section
+9.6.1), which is the caller's choice, and uses the other where it moves to a network of that family
+(section 9.6.3): so both are kept. Which of them may be used at all is judged in `offer.py`.
 """
 
-import ipaddress
 from typing import Final
 
 from ..events import Event, PreferredAddressSettled
 from ..machine import Label, advance
 from ..wire.transport_parameters import PreferredAddressParameter
+from .offer import objection_to
 from .path import Address
-from .reach import GLOBAL, NOWHERE, normal, reach_of
-
-_NAMES: Final = ("a loopback address", "on one link only", "in a private network")
 
 
 class PreferredState(Label):
-    """What became of the server's preferred address."""
+    """What became of one of the server's preferred addresses."""
 
     ABSENT = "absent"
     PENDING = "pending"
@@ -56,101 +51,96 @@ TRANSITIONS: Final[dict[tuple[PreferredState, PreferredInput], PreferredState]] 
 }
 
 
+_OPEN: Final = (PreferredState.PENDING, PreferredState.PROBING)
+
+
 class PreferredAddress:
-    """Its state, and the one event that tells what became of it. `wanted`: the user's wish."""
+    """The states of both, and the event that tells what became of each. `wanted`: the user's
+    wish."""
 
     def __init__(self, wanted: bool, events: list[Event]) -> None:
         self._wanted = wanted
         self._events = events
-        self.state = PreferredState.ABSENT
-        # of the family in use, if it may be used
-        self.address: Address | None = None
+        self._states: dict[Address, PreferredState] = {}
+        self._harmful: set[Address] = set()
+        self.last: Address | None = None
+        """Where the connection is, or was last; None: where the handshake was made."""
+
+    def state_of(self, address: Address) -> PreferredState:
+        """What became of it; ABSENT if the server does not prefer it."""
+        return self._states.get(address, PreferredState.ABSENT)
+
+    def is_open(self, address: Address) -> bool:
+        """Whether this one was neither reached nor found to be of no use."""
+        return self.state_of(address) in _OPEN
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Those that may be used, whatever the policy wants; IPv4 first."""
+        return tuple(address for address in self._states if address not in self._harmful)
 
     @property
     def open(self) -> bool:
-        """Whether it was neither reached nor found to be of no use."""
-        return self.state is PreferredState.PENDING or self.state is PreferredState.PROBING
+        """Whether one was neither reached nor found to be of no use, and none was reached."""
+        return not self.reached and any(state in _OPEN for state in self._states.values())
 
     @property
     def reached(self) -> bool:
-        """Whether the connection has moved there: the original address is left for good."""
-        return self.state is PreferredState.REACHED
+        """Whether the connection has moved to one: the original address is left for good."""
+        return PreferredState.REACHED in self._states.values()
 
     def on_confirmed(
         self,
         offer: PreferredAddressParameter | None,
-        handshake_remote: Address | None,
+        present: Address | None,
         own: Address | None = None,
     ) -> None:
-        """The handshake is confirmed, so it may be used from now on (section 9.6.1). `own`: where
-        it was made from."""
-        self.address, reason = judge_preferred(offer, handshake_remote, own)
-        if self.address is None and not reason:
+        """The handshake is confirmed, so they may be used from now on (section 9.6.1). `present`:
+        where the server is; `own`: where the handshake was made from."""
+        if offer is None or present is None:
             return
-        if self.address is not None and not self._wanted:
-            reason = "the policy does not want it"
-        if reason:
-            self._step(PreferredInput.IGNORE)
-            self._tell(False, reason)
-        else:
-            self._step(PreferredInput.OFFER)
+        for address in (offer.ipv4, offer.ipv6):
+            if address is None or address == present:
+                continue
+            objection = objection_to(address, present, own)
+            if objection:
+                self._harmful.add(address)
+            elif not self._wanted:
+                objection = "the policy does not want it"
+            if objection:
+                self._step(address, PreferredInput.IGNORE)
+                self._tell(address, False, objection)
+            else:
+                self._step(address, PreferredInput.OFFER)
 
     def on_probe(self, remote: Address) -> None:
         """A path to this address of the server is being probed."""
-        if remote == self.address and self.open:
-            self._step(PreferredInput.PROBE)
+        if self.is_open(remote):
+            self._step(remote, PreferredInput.PROBE)
 
     def on_unanswered(self, remote: Address) -> None:
         """No path to this address is being probed any more, and the last one did not answer."""
-        if remote == self.address and self.open:
-            self._step(PreferredInput.UNCLEAR)
+        if self.is_open(remote):
+            self._step(remote, PreferredInput.UNCLEAR)
 
-    def fail(self, reason: str) -> None:
-        """It does not answer, though the original address does: it is not asked again."""
-        if self.open:
-            self._step(PreferredInput.FAIL)
-            self._tell(False, reason)
+    def fail(self, remote: Address, reason: str) -> None:
+        """It does not answer, though the original address does: where that can be used, this is not
+        asked again (section 9.6.1)."""
+        if self.is_open(remote):
+            self._step(remote, PreferredInput.FAIL)
+            self._tell(remote, False, reason)
 
     def on_moved(self, remote: Address) -> None:
         """The connection is at this address of the server from now on."""
-        if remote == self.address:
-            news = self.open
-            self._step(PreferredInput.MOVE)
+        self.last = remote
+        if remote in self._states:
+            news = self.state_of(remote) is not PreferredState.REACHED
+            self._step(remote, PreferredInput.MOVE)
             if news:
-                self._tell(True, "it answered")
+                self._tell(remote, True, "it answered")
 
-    def _step(self, event: PreferredInput) -> None:
-        self.state = advance(TRANSITIONS, self.state, event)
+    def _step(self, address: Address, event: PreferredInput) -> None:
+        self._states[address] = advance(TRANSITIONS, self.state_of(address), event)
 
-    def _tell(self, used: bool, reason: str) -> None:
-        self._events.append(PreferredAddressSettled(used=used, reason=reason))
-
-
-def judge_preferred(
-    preferred: PreferredAddressParameter | None,
-    handshake_remote: Address | None,
-    own: Address | None = None,
-) -> tuple[Address | None, str]:
-    """The preferred address of the family in use, if it may be used; else None, and why not, if
-    there is one: an empty reason says that the server has none there, or its present one."""
-    if preferred is None or handshake_remote is None:
-        return None, ""
-    current = ipaddress.ip_address(handshake_remote[0].partition("%")[0])
-    choice = preferred.ipv4 if current.version == 4 else preferred.ipv6
-    if choice is None or choice == handshake_remote:
-        return None, ""
-    if choice[1] == 0:
-        return None, f"{choice[0]} has no port"
-    if own is not None and choice[0] == own[0] != handshake_remote[0]:
-        # section 21.5.3: what listens on this machine may trust it
-        return None, f"{choice[0]} is our own address"
-    reach, because = reach_of(ipaddress.ip_address(choice[0]))
-    if reach == NOWHERE:
-        return None, f"{choice[0]} is no address of a host ({because})"
-    least, _ = reach_of(normal(current))
-    if least == NOWHERE:
-        least = GLOBAL
-    if reach < least:
-        where = _NAMES[reach]
-        return None, f"{choice[0]} is {where} ({because}), and the server is not"
-    return choice, ""
+    def _tell(self, address: Address, used: bool, reason: str) -> None:
+        self._events.append(PreferredAddressSettled(address=address, used=used, reason=reason))

@@ -49,7 +49,8 @@ class Prober:
         path.life.on_validation(ValidationInput.PROBE)
         self._paths.preferred.on_probe(path.remote)
         active = self._paths.active_path()
-        path.attempt.start(now, INITIAL_PTO if active is None else active.pto())
+        own = path.pto() if path.recovery.rtt.known else 0.0
+        path.attempt.start(now, INITIAL_PTO if active is None else active.pto(), own)
         if path is active:
             self._loss.make_room(path_id, now)
 
@@ -80,8 +81,7 @@ class Prober:
         self._paths.rules.on_answer_from(path.remote)
         recovery = path.recovery
         if path.life.role is not PathRole.ACTIVE or not recovery.rtt.has_sample:
-            # A path that carries nothing has no other samples.
-            recovery.rtt.update(rtt, 0.0, now)
+            recovery.guess_rtt(rtt)
         # It carries packets both ways: the silence before that is over.
         recovery.on_answer()
         path.life.on_validation(ValidationInput.ANSWER)
@@ -95,7 +95,8 @@ class Prober:
                 # it cannot send a challenge, only give up
                 deadline = min(deadline, path.attempt.give_up_at)
             else:
-                deadline = min(deadline, path.probe_deadline())
+                free = self._paths.precedence.held_until(path)
+                deadline = min(deadline, path.attempt.give_up_at, max(path.probe_deadline(), free))
         return deadline
 
     def on_deadline(self, now: float) -> None:

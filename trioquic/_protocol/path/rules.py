@@ -33,6 +33,10 @@ class PathRules:
         """This address of the server has answered us."""
         self._proven_remotes.add(remote)
 
+    def is_proven(self, remote: Address) -> bool:
+        """Whether this address of the server has answered us."""
+        return remote in self._proven_remotes
+
     @property
     def _disabled(self) -> bool:
         # Section 9: on the preferred address migration is allowed even where it was disabled.
@@ -82,7 +86,7 @@ class PathRules:
         Section 9.2 allows to move to a known address of the server before the path is validated, if
         that is wanted (`unvalidated`); section 9.6.2 does not for a new one."""
         self.check_confirmed()
-        known = path.remote in self._proven_remotes
+        known = self.is_proven(path.remote)
         if path.life.validation is not PathValidation.VALIDATED and not (unvalidated and known):
             raise PathRefusedError(Refusal.NOT_VALIDATED)
         self.check_id(path)

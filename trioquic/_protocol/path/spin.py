@@ -6,8 +6,9 @@ _SPIN: Final = 0x20  # in the first byte of a short header
 
 
 class SpinBit:
-    """Off on at least one path in sixteen, by `draw`, and there it says anything, so that nobody
-    sees whether it is. `enabled`: whether anybody on the way may measure the round-trip time."""
+    """Off on at least one path in sixteen, by `draw`, and there it says anything, another thing
+    with each connection ID, so that nobody sees whether it is. `enabled`: whether anybody on the
+    way may measure the round-trip time."""
 
     def __init__(self, enabled: bool, draw: int) -> None:
         self._enabled = enabled and draw >= 16
@@ -15,11 +16,12 @@ class SpinBit:
         self._newest = _SPIN  # the last first byte
 
     def on_newest(self, first_byte: int) -> None:
-        """The newest packet so far came in."""
+        """The newest packet of the path so far came in."""
         self._newest = first_byte
 
-    def on_new_id(self) -> None:
+    def on_new_id(self, draw: int) -> None:
         """It starts anew with another connection ID."""
+        self._noise = draw & 1
         self._newest = _SPIN
 
     def next(self) -> int:

@@ -17,6 +17,7 @@ from ..wire.frames import NewConnectionId
 from .life import PathLife
 from .mtu import MtuSearch
 from .path import Address, NetworkPath
+from .precedence import Precedence
 from .preferred import PreferredAddress
 from .refusal import PathRefusedError, Refusal
 from .rules import PathRules
@@ -48,6 +49,7 @@ class PathTable:
         self._next_id = 0
         self._live: dict[int, NetworkPath] = {}
         self._abandoned: dict[int, PathView] = {}
+        self.precedence = Precedence(facts, self._live, config.max_ack_delay)
 
     # -- what is there -----------------------------------------------------------------------------
 
@@ -194,6 +196,6 @@ class PathTable:
         peer_ids.on_new_connection_id_untrusted(frame, self._facts.active_path)
         for path, old in zip(self._live.values(), in_use, strict=True):
             if peer_ids.for_path(path.path_id) != old:
-                path.spin.on_new_id()
+                path.spin.on_new_id(self._rng(1)[0])
         if peer_ids.spare > before:
             self._events.append(ConnectionIdsAvailable(spare=peer_ids.spare))

@@ -18,7 +18,8 @@ class PathFigures:
     state: PathState
     """Where the path is in its life; docs/paths.md has the diagram."""
     rtt: float | None
-    """Smoothed round-trip time (RFC 9002 section 5.3); None until there is a sample."""
+    """Smoothed round-trip time (RFC 9002 section 5.3), or what the last PATH_CHALLENGE took where
+    the path carries nothing; None as long as neither is known."""
     min_rtt: float | None
     """The shortest round trip (RFC 9002 section 5.2), since the connection moved here last."""
     pto: float
@@ -79,8 +80,8 @@ def view_of(path: NetworkPath, has_id: bool) -> PathView:
         local=path.local,
         remote=path.remote,
         state=life.state,
-        rtt=rtt.smoothed if rtt.has_sample else None,
-        min_rtt=rtt.minimum if rtt.has_sample else None,
+        rtt=rtt.smoothed if rtt.known else None,
+        min_rtt=rtt.minimum if rtt.known else None,
         pto=path.pto(),
         pto_count=recovery.pto_count,
         congestion_window=recovery.congestion.window,

@@ -176,7 +176,7 @@ class ShortHeaders:
             raise BadPacketError(PROTOCOL_VIOLATION, "reserved bits of a short header are set")
         acks = self._acks
         path = arrival.path
-        path.on_packet(number, first, number > acks.largest)
+        path.on_packet(number, first)
         self._counters.packets += 1
         if self._known_used_on != path.path_id:
             self._known_used_on = path.path_id

@@ -39,10 +39,9 @@ class CongestionController:
         return self.window < self.threshold
 
     def on_datagram_size(self, size: int) -> None:
-        """Full datagrams have another size from now on. The window, in bytes, is what it was (RFC
-        8899 section 3), unless it has become less than two of them since the probe was sent."""
+        """Full datagrams have another size from now on, of which the window holds two at least. It
+        is what it was, in bytes (RFC 8899 section 3)."""
         self.max_datagram_size = size
-        self.window = max(self.window, self._least())
 
     def on_acked(self, size: int, time_sent: float, now: float) -> None:
         """A packet was acknowledged that was sent while the window was in full use (7.8)."""

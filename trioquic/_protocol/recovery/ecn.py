@@ -9,7 +9,9 @@ ends the test, and repeated silence, of PTOs or of challenges, stops marking wha
 acknowledgement of a marked packet that was only late confirms the path again.
 
 The peer counts per packet-number space, over all paths, so the arithmetic is done once a space
-(`EcnCounts`) and the verdict goes to the paths whose packets the ACK names.
+(`EcnCounts`). It says how many marks are missing of the packets that an ACK names. Where these are
+of several paths nobody knows which of them took the marks off, so a path fails only if the packets
+of all the others cannot be the reason, and the next ACKs are waited for otherwise.
 """
 
 from typing import Final
@@ -18,7 +20,6 @@ from ..machine import Label, advance
 
 ECT_0: Final = 2  # the codepoint in the IP header
 TEST_PACKETS: Final = 10
-IMPOSSIBLE: Final = -1
 
 
 class EcnState(Label):
@@ -82,21 +83,27 @@ class EcnCounts:
 
     def __init__(self) -> None:
         self.marked = 0  # packets sent as ECT(0)
+        self.rise = 0  # of the CE count, with the last ACK
         self._ect_0 = 0
+        self._ect_1 = 0
         self._ce = 0
 
-    def check_untrusted(self, newly: int, counts: tuple[int, int, int] | None) -> int:
-        """The rise of the CE count, or IMPOSSIBLE (section 13.4.2.1).
-
-        `newly` marked packets are acknowledged by this ACK, which raises the largest number."""
+    def missing_untrusted(self, newly: int, counts: tuple[int, int, int] | None) -> int:
+        """Of how many packets the mark did not arrive as it was sent (section 13.4.2.1), of
+        `newly` marked ones that are acknowledged by this ACK, which raises the largest number; all
+        of them, if the counts cannot be."""
+        self.rise = 0
         if counts is None:
-            return IMPOSSIBLE if newly else 0
+            return newly
         ect_0, ect_1, ce = counts
-        if ect_0 < self._ect_0 or ce < self._ce or ect_1 > 0 or ect_0 + ce > self.marked:
-            return IMPOSSIBLE
-        if ect_0 - self._ect_0 + ce - self._ce < newly:
-            return IMPOSSIBLE
-        rise = ce - self._ce
+        fallen = ect_0 < self._ect_0 or ect_1 < self._ect_1 or ce < self._ce
+        if fallen or ect_0 + ce > self.marked:
+            return newly
+        self.rise = ce - self._ce
+        arrived = ect_0 - self._ect_0 + self.rise
+        # ECT(1) was never sent
+        missing = max(newly - arrived, ect_1 - self._ect_1, 0)
         self._ect_0 = ect_0
+        self._ect_1 = ect_1
         self._ce = ce
-        return rise
+        return missing

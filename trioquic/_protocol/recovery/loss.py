@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 from ..facts import ConnectionFacts
 from ..space import APPLICATION, HANDSHAKE, INITIAL, SPACES
 from .choice import CUBIC, Choice
-from .ecn import IMPOSSIBLE
 from .large_losses import SMALLEST
 from .numbers import PacketNumbers
 from .path_recovery import NEVER, PACKET_THRESHOLD, PathRecovery
@@ -202,20 +201,23 @@ class LossDetector:
         counts: tuple[int, int, int] | None,
         now: float,
     ) -> None:
-        """Tell the paths of marked packets whether the peer's counts can be true."""
+        """Tell the paths of marked packets what the peer's counts say about their marks."""
         newest: dict[int, SentPacket] = {}
+        marked: dict[int, int] = {}
         newly = 0
         for packet in taken:
             if packet.ecn:
                 newly += 1
                 other = newest.get(packet.path)
+                marked[packet.path] = marked.get(packet.path, 0) + 1
                 if other is None or other.number < packet.number:
                     newest[packet.path] = packet
-        rise = ledger.ecn.check_untrusted(newly, counts)
+        missing = ledger.ecn.missing_untrusted(newly, counts)
         for path_id, packet in newest.items():
             path = self._paths.get(path_id)
             if path is not None:
-                path.on_ecn_verdict(packet, rise != IMPOSSIBLE, rise, now)
+                refuted = missing > newly - marked[path_id]
+                path.on_ecn_verdict(packet, missing == 0, refuted, ledger.ecn.rise, now)
 
     def _believed_delay(self, space: int, ack_delay: float) -> float:
         # section 5.3: none in Initial; limited to what the peer promised, once that is confirmed
@@ -226,8 +228,7 @@ class LossDetector:
         return ack_delay
 
     def _detect_lost(self, path: PathRecovery, space: int, now: float) -> None:
-        max_ack_delay = self._facts.max_ack_delay if self._facts.confirmed else 0.0
-        lost = path.detect_lost(space, now, max_ack_delay)
+        lost = path.detect_lost(space, now, self._facts.max_ack_delay)
         if lost:
             ledger = self._ledgers[space]
             for packet in lost:
@@ -248,6 +249,7 @@ class LossDetector:
 
     def withdraw(self, space: int) -> None:
         """The peer has read none of a space's packets and never will: what was in them is lost."""
+        self._numbers[space].on_refused()
         self._ledgers[space] = Ledger()
         self.probes[space] = 0
         for path in self._paths.values():

@@ -26,6 +26,8 @@ class PacketNumbers:
         self._period: int = FIRST_PERIOD
         self._skip_at = -1
         self._skipped: list[int] = []
+        # packets below were early data that the peer has refused
+        self._refused = 0
         if skipping:
             self._plan_skip()
 
@@ -55,11 +57,23 @@ class PacketNumbers:
             del self._skipped[:-MAX_SKIPPED]
         self.largest_sent = number
 
+    def on_refused(self) -> None:
+        """The peer has said that it reads nothing of what was sent until now."""
+        self._refused = self.largest_sent + 1
+
     def check_ack_untrusted(self, largest: int, ranges: list[tuple[int, int]]) -> None:
-        """PROTOCOL_VIOLATION when a number is acknowledged that was never sent (13.1)."""
+        """PROTOCOL_VIOLATION when a number is acknowledged that was never sent (13.1), or was in a
+        0-RTT packet that was rejected (RFC 9001 section 4.6.2)."""
         if largest > self.largest_sent:
             raise BadPacketError(
                 PROTOCOL_VIOLATION, f"packet {largest} acknowledged but never sent", ACK_FRAME
+            )
+        lowest = ranges[-1][0]
+        if lowest < self._refused:
+            raise BadPacketError(
+                PROTOCOL_VIOLATION,
+                f"packet {lowest} acknowledged though 0-RTT was rejected",
+                ACK_FRAME,
             )
         skipped = self._skipped
         if not skipped:

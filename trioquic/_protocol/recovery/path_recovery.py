@@ -19,7 +19,7 @@ from .congestion import CongestionController
 from .ecn import EcnInput, EcnState, EcnValidator
 from .large_losses import SMALLEST, LargeLosses
 from .pacer import Pacer
-from .rtt import INITIAL_RTT, RttEstimator
+from .rtt import RttEstimator
 from .sent import ACKED, FORGOTTEN, LOST, MAX_QUIET, OUTSTANDING, REQUEUED, SentPacket
 
 PACKET_THRESHOLD: Final = 3  # RFC 9002 section 6.1.1
@@ -186,11 +186,17 @@ class PathRecovery:
             self.rtt.update(max(now - packet.time_sent, 0.0), ack_delay, now)
             self.congestion.on_rtt_sample(self.rtt.latest, self.rtt.smoothed)
 
-    def on_ecn_verdict(self, newest: SentPacket, possible: bool, rise: int, now: float) -> None:
-        """What an ACK that names marked packets of this path says about marks (13.4.2)."""
+    def on_ecn_verdict(
+        self, newest: SentPacket, confirmed: bool, refuted: bool, rise: int, now: float
+    ) -> None:
+        """What an ACK that names marked packets of this path says about marks (13.4.2); neither
+        `confirmed` nor `refuted`, and it says nothing."""
         if newest.epoch != self._epoch:
             return
-        self.ecn.advance(EcnInput.CONFIRM if possible else EcnInput.REFUTE)
+        if refuted:
+            self.ecn.advance(EcnInput.REFUTE)
+        elif confirmed:
+            self.ecn.advance(EcnInput.CONFIRM)
         if rise > 0 and self.ecn.state is EcnState.CAPABLE:
             self.congestion.on_congestion(newest.time_sent, now)
 
@@ -261,11 +267,16 @@ class PathRecovery:
                 self.bytes_in_flight -= packet.size
         return given_up
 
-    def reset(self) -> None:
-        """Start anew on a changed path (RFC 9000 section 9.4). What its RTT was is the first guess
-        (RFC 9002 section 6.2.2)."""
+    def guess_rtt(self, rtt: float) -> None:
+        """A probe took so long. That is no sample, but the initial RTT of a path that carries
+        nothing, or has no sample yet (RFC 9002 section 6.2.2)."""
+        self.rtt = RttEstimator(rtt)
+
+    def reset(self, guess: float = 0.0) -> None:
+        """Start anew on a changed path (RFC 9000 section 9.4); `guess` is the initial RTT, 0 for
+        that of a path of which nothing is known."""
         self._epoch += 1
-        self.rtt = RttEstimator(self.rtt.smoothed if self.rtt.has_sample else INITIAL_RTT)
+        self.rtt = RttEstimator(guess)
         self.congestion = new_controller(self._choice, self.max_datagram_size)
         self.pacer = Pacer()
         self.ecn = EcnValidator()

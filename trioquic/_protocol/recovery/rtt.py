@@ -1,7 +1,8 @@
 """The round-trip time of one path (RFC 9002 section 5) and the delays that follow from it.
 
 Before the first sample the estimate is the initial RTT with half of it as variation (section
-6.2.2), so the first PTO is three times the initial RTT.
+6.2.2), so the first PTO is three times the initial RTT. That is 333 ms, unless something is known
+of the path: what a probe took is no sample, but may be the initial RTT.
 """
 
 from typing import Final
@@ -11,13 +12,17 @@ INITIAL_RTT: Final = 0.333  # section 6.2.2
 
 
 class RttEstimator:
-    """Latest, minimum and smoothed RTT with its variation, in seconds."""
+    """Latest, minimum and smoothed RTT with its variation, in seconds. `guess`: the initial RTT,
+    0 when nothing is known of the path."""
 
-    def __init__(self, initial_rtt: float = INITIAL_RTT) -> None:
+    def __init__(self, guess: float = 0.0) -> None:
+        initial_rtt = guess or INITIAL_RTT
+        # whether it is about this path at all
+        self.known = guess > 0.0
         self.has_sample = False
         self.first_sample_at = 0.0  # meaningful once has_sample is true
         self.latest = 0.0
-        self.minimum = 0.0
+        self.minimum = guess
         self.smoothed = initial_rtt
         self.variation = initial_rtt / 2
 
@@ -25,7 +30,7 @@ class RttEstimator:
         """Take one measurement. `ack_delay` is already limited to what may be believed (5.3)."""
         self.latest = latest
         if not self.has_sample:
-            self.has_sample = True
+            self.has_sample = self.known = True
             self.first_sample_at = now
             self.minimum = latest
             self.smoothed = latest

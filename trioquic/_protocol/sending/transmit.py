@@ -33,6 +33,7 @@ class Transmitter:
         self._acks = parts.spaces[APPLICATION].acks
         self._announcements = parts.watch.announcements
         self._ids = parts.ids
+        self._paths = parts.paths
         self._loss = parts.loss
         self._lifetime = parts.lifetime
 
@@ -48,6 +49,8 @@ class Transmitter:
                 return self._coalescer.closing_datagram(path, connection_id, now)
             return None
         if self._facts.confirmed:
+            if self._paths.several and now < self._paths.precedence.held_until(path):
+                return None
             if active:
                 return self._batch(path, connection_id, now)
             return self._probe(path, connection_id, now)

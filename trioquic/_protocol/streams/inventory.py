@@ -136,6 +136,23 @@ class Inventory:
         limit = self._may_open[kind]
         return limit if self._blocked_at[kind] == limit else -1
 
+    @property
+    def blocked(self) -> bool:
+        """Whether streams wait until the peer allows more."""
+        return self.blocked_limit(0) >= 0 or self.blocked_limit(1) >= 0
+
+    def stop_opening(self, bidirectional: bool) -> None:
+        """Nobody waits for another stream any more, but perhaps those that are held."""
+        kind = 0 if bidirectional else 1
+        if not any(number >> 1 & 1 == kind for number in self.held):
+            self._blocked_at[kind] = -1
+
+    def repeat_blocked(self) -> None:
+        """Say again that we wait (section 4.6)."""
+        for kind in (0, 1):
+            if self.blocked_limit(kind) >= 0:
+                self._control.add(STREAMS_BLOCKED_BIDI + kind)
+
     def peer_limit(self, kind: int) -> int:
         """What MAX_STREAMS is to say."""
         return self._peer_may_open[kind]

@@ -80,11 +80,23 @@ class Outbound:
         self._fresh = Scheduler()
         self._blocked_at = -1  # the limit that DATA_BLOCKED was queued for
         self._finishing: set[int] = set()  # finished streams whose data has not all arrived
+        self._blocked: set[int] = set()  # streams whose own limit holds them up
 
     @property
     def drained(self) -> bool:
         """All data of finished streams has arrived."""
         return not self._finishing
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the peer's limits hold data up."""
+        return bool(self._blocked) or (self._credit.available <= 0 and len(self._fresh) > 0)
+
+    def repeat_blocked(self) -> None:
+        """Say again which limits hold data up (section 4.1)."""
+        for number in sorted(self._blocked):
+            self._control.add(frames.STREAM_DATA_BLOCKED, number)
+        self._control.add(frames.DATA_BLOCKED)
 
     def has_pending(self) -> bool:
         """Whether `write_frames` would write anything, given room."""
@@ -105,6 +117,8 @@ class Outbound:
         number = stream.number
         if self._inventory.held and number in self._inventory.held:
             return
+        if self._blocked and not part.blocked:
+            self._blocked.discard(number)
         if part.has_free:
             self._free.add(number, stream.urgency, stream.incremental)
         else:
@@ -115,9 +129,11 @@ class Outbound:
                 self._note_blocked()
             return
         self._fresh.remove(number)
-        if part.blocked and part.blocked_at != part.limit:
-            part.blocked_at = part.limit
-            self._control.add(frames.STREAM_DATA_BLOCKED, number)
+        if part.blocked:
+            self._blocked.add(number)
+            if part.blocked_at != part.limit:
+                part.blocked_at = part.limit
+                self._control.add(frames.STREAM_DATA_BLOCKED, number)
 
     def reorder(self, stream: StreamParts, urgency: int, incremental: bool) -> None:
         """Change the stream's place in the order of sending."""
@@ -144,6 +160,7 @@ class Outbound:
     def restart(self) -> None:
         """The peer has read nothing, and its limits are not known any more."""
         self._blocked_at = -1
+        self._blocked.clear()
         for stream in self._inventory.streams.values():
             self._free.remove(stream.number)
             self._fresh.remove(stream.number)

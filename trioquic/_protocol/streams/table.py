@@ -60,6 +60,15 @@ class StreamTable:
         """How many streams `open` opens now."""
         return self._inventory.openable(bidirectional)
 
+    def stop_opening(self, bidirectional: bool) -> None:
+        """Who was refused a stream by `open` does not wait for one any more."""
+        self._inventory.stop_opening(bidirectional)
+
+    def repeat_blocked(self) -> None:
+        """Tell the peer again which of its limits hold us up (section 4.1)."""
+        self._outbound.repeat_blocked()
+        self._inventory.repeat_blocked()
+
     def write(self, stream_id: int, data: bytes, start: int = 0) -> int:
         """Buffer what there is room for of `data[start:]` and return how many bytes that was."""
         stream, part = self._sender(stream_id)
@@ -130,6 +139,11 @@ class StreamTable:
     def drained(self) -> bool:
         """All data of finished streams was acknowledged."""
         return self._outbound.drained
+
+    @property
+    def blocked(self) -> bool:
+        """The peer's limits hold data up, or the opening of streams."""
+        return self._outbound.blocked or self._inventory.blocked
 
     def at_end(self, stream_id: int) -> bool:
         """All data was read, and there is no more to come."""

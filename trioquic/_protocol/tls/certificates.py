@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import CryptographyDeprecationWarning
 
-from .alerts import BAD_CERTIFICATE, of_library, quoted, tls_error
+from .alerts import BAD_CERTIFICATE, CERTIFICATE_EXPIRED, of_library, quoted, tls_error
 
 # A certificate chain as DER, leaf first, and the leaf's private key
 ClientCertificate: TypeAlias = tuple[tuple[bytes, ...], PrivateKeyTypes]
@@ -40,6 +40,7 @@ MINIMUM_RSA_BITS: Final = 2048
 # the tag of the version, [0]
 _VERSION: Final = 0xA0
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -69,12 +70,12 @@ class ServerCertificate:
 
 def read_certificate_untrusted(der: bytes) -> Certificate:
     """Any certificate of the server's chain, or of a chain that was kept with a ticket."""
-    return _read_untrusted(_read_certificate, der)
+    return guarded_untrusted(_read_certificate, der)
 
 
 def read_server_certificate_untrusted(der: bytes) -> ServerCertificate:
     """The first certificate of the server's chain."""
-    return _read_untrusted(_read_server_certificate, der)
+    return guarded_untrusted(_read_server_certificate, der)
 
 
 def signing_key_untrusted(leaf: ServerCertificate) -> PublicKeyTypes:
@@ -85,11 +86,25 @@ def signing_key_untrusted(leaf: ServerCertificate) -> PublicKeyTypes:
     return leaf.key
 
 
-def _read_untrusted(read: Callable[[bytes], T], der: bytes) -> T:
+def check_dates_untrusted(certificate: Certificate, when: datetime.datetime, what: str) -> None:
+    """RFC 5280 section 4.1.2.5: both dates belong to the time."""
+    if when < certificate.not_before:
+        since, now = certificate.not_before, f"{when:%Y-%m-%d %H:%M}"
+        raise tls_error(
+            CERTIFICATE_EXPIRED,
+            f"{what} is not valid before {since}; is this system's clock right, {now}?",
+        )
+    if when > certificate.not_after:
+        until = certificate.not_after
+        raise tls_error(CERTIFICATE_EXPIRED, f"{what} expired at {until} and has to be renewed")
+
+
+def guarded_untrusted(read: Callable[[S], T], source: S) -> T:
+    """What a reader of certificates finds; whatever the library raises is bad_certificate."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return read(der)
+            return read(source)
     # There is no list of what a library raises for bytes that nobody has tried yet.
     except BaseException as error:
         if not of_library(error):

@@ -46,5 +46,8 @@ class Resumption:
     """Those of the server's that count for early data (RFC 9000 section 7.4.1), as on the wire."""
     early_data: bool
     """Whether the server takes early data with it (RFC 9001 section 4.6.1)."""
+    authenticated_at: float = 0.0
+    """When the server last showed its certificate: the handshake that the ticket goes back to over
+    resumed ones (RFC 8446 section 4.6.1), in seconds since 1970, in UTC; 0 if it is not known."""
     address: str = ""
     """The server's IP address then, where early data is sent to; empty if it is not known."""

@@ -2,9 +2,9 @@
 
 A full look (`system_networks.py`) takes a millisecond, a fifth of what a whole handshake costs, and
 in most cases finds what it found before. On Linux rtnetlink(7) gives the same facts as bytes, ten
-times as fast: names, numbers and flags of links; addresses with their prefixes and flags. What
-changes all the time (counters, the seconds that an address has left) is no part of it. Elsewhere,
-and where it is forbidden (Android), there is no fingerprint and each look is a full one.
+times as fast: names, numbers, flags and sizes of links; addresses with their prefixes and flags.
+What changes all the time (counters, the seconds that an address has left) is no part of it.
+Elsewhere, and where it is forbidden (Android), there is no fingerprint and each look is a full one.
 """
 
 import sys
@@ -30,9 +30,8 @@ def read_fingerprint() -> Fingerprint | None:
             for body in netlink.links(sock):
                 parts.append(body[: netlink.LINK.size])
                 for name, value in netlink.attributes(body, netlink.LINK.size):
-                    if name == netlink.LINK_NAME:
+                    if name in (netlink.LINK_NAME, netlink.LINK_MTU):
                         parts.append(value)
-                        break
             for kind, body in netlink.dump(sock, _GET_ADDRESS, bytes(_ADDRESS)):
                 if kind == _NEW_ADDRESS:
                     parts.append(body[:_ADDRESS])

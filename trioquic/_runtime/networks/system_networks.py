@@ -28,7 +28,8 @@ import trio
 from ...networks import Interface, Route, RoutingSource, context_networks
 from ...paths import Address
 from ..system.system_routes import AskRoutes, route_asker_for
-from .adapters import AdapterReader, reader_for
+from .adapter_reader import AdapterReader
+from .adapters import reader_for
 from .another_look import AnotherLook
 from .change_triggers import ChangeTrigger, open_trigger
 from .fingerprint import Fingerprint, read_fingerprint

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 import trio
@@ -19,6 +20,8 @@ class HandshakeAttempt(NamedTuple):
     way: WayToServer
     version: int = 0
     """The version that a Version Negotiation packet offered; 0: there was none."""
+    fresh: bool = False
+    """Without what earlier connections have left, as that may be why TLS has failed."""
     beside: bool = False
     """Over another network than the system's choice: one of no use tells nothing of the server."""
 
@@ -55,10 +58,22 @@ class Attempts:
     def __init__(self, ways: Sequence[WayToServer]) -> None:
         self.waiting = [HandshakeAttempt(way) for way in ways]
         self.running: list[RunningAttempt] = []
+        # before that the next one does not have its turn
+        self._due = -inf
         self._beginnings: Counter[WayToServer] = Counter()
 
-    def begin(self) -> RunningAttempt:
-        """The next attempt has its turn."""
+    @property
+    def due(self) -> float:
+        """When the next one has its turn, if there is one: those under way have theirs before."""
+        return self._due
+
+    def hurry(self) -> None:
+        """Those under way are no reason to wait any more."""
+        self._due = -inf
+
+    def begin(self, patience: float) -> RunningAttempt:
+        """The next attempt has its turn, alone for so long."""
+        self._due = trio.current_time() + patience
         running = RunningAttempt(self.waiting.pop(0))
         self.running.append(running)
         return running

@@ -47,11 +47,11 @@ class ConnectionTask:
         socket: DatagramSocket,
         keeper: SessionKeeper | None,
         first: FirstFlight,
-        others: Sequence[Address] = (),
+        others_than: Callable[[Remote], Sequence[Address]],
     ) -> None:
-        """`others`: what else the server's name stands for."""
+        """`others_than`: what else than an address the server's name stands for."""
         self._plan = plan
-        self._others = others
+        self._others_than = others_than
         self._remote = remote
         self._socket = socket
         self._keeper = keeper
@@ -62,9 +62,15 @@ class ConnectionTask:
             core.observe(self._trace)
             own = config.parameters(core.source_id)
             self._trace.started(socket.local, socket.remote, plan.tls.alpn, own)
+        self._ticket = first.taken.ticket
         self._driver = Driver(core, self._trace, plan.transport.drain_timeout, _assumed(first))
         # cancelled when the attempt is not to go on
         self._going_on = trio.CancelScope()
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it offers a ticket."""
+        return self._ticket is not None
 
     @property
     def heard(self) -> bool:
@@ -115,7 +121,8 @@ class ConnectionTask:
                 return self._beside_tunnel()
             async with trio.open_nursery() as nursery:
                 plan = self._plan
-                reach = Reach(plan.networks, plan.migration, plan.interface, self._others)
+                others = partial(self._others_than, self._remote)
+                reach = Reach(plan.networks, plan.migration, plan.interface, others)
                 paths = PathSet(driver, nursery, self._remote, reach, plan.transport)
                 adder = PathAdder(driver, paths)
                 if self._keeper is not None:
@@ -131,7 +138,7 @@ class ConnectionTask:
                     by_hand,
                     supervisor,
                     authority,
-                    accepts_datagrams=plan.transport.datagrams,
+                    plan.transport,
                 )
                 nursery.start_soon(supervisor.run, nursery)
                 refusals = Refusals(driver, refused, nursery.start_soon, beside)
@@ -223,7 +230,8 @@ class ConnectionTask:
     ) -> None:
         link = paths.active_link()
         socket = self._socket if link is None else link.socket
-        keeper.keep(event, self._remote.address[0], socket, self._driver.core.version)
+        resumed = self._ticket if self._driver.life.facts.resumed else None
+        keeper.keep(event, self._remote.address[0], socket, self._driver.core.version, resumed)
 
     async def _leave(self, paths: PathSet | None) -> None:
         driver = self._driver

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..._protocol.tls import certificates, verify
 from ..._protocol.tls.config import TlsClientConfig
+from ..._protocol.tls.own_roots import OwnRoots
+from ..._protocol.tls.public_roots import PublicRoots
 from ...config import CIPHER_SUITES, GROUPS, StrPath, TLSConfig
 from ..tracing.trace_file import warn
 
@@ -59,8 +61,9 @@ def trust_of(tls: TlsClientConfig) -> str:
 @functools.lru_cache(maxsize=_MOST_SETS)
 def _digest_of(verification: verify.Verification) -> str:
     """What is trusted. There are many public roots, and few sets of roots."""
-    if isinstance(verification, verify.CaVerification):
-        digest = hashlib.sha256(b"strict" if verification.strict else b"roots")
+    if isinstance(verification, (PublicRoots, OwnRoots)):
+        own = isinstance(verification, OwnRoots)
+        digest = hashlib.sha256(b"roots" if own else b"strict")
         for root in verification.roots:
             digest.update(root.public_bytes(Encoding.DER))
     elif isinstance(verification, verify.FingerprintVerification):
@@ -85,19 +88,19 @@ def _verification(config: TLSConfig) -> verify.Verification:
 
 
 @functools.lru_cache(maxsize=_MOST_SETS)
-def _own_roots(sources: tuple[tuple[str, bytes], ...]) -> verify.CaVerification:
+def _own_roots(sources: tuple[tuple[str, bytes], ...]) -> OwnRoots:
     """The roots of some files, given by name and content: a file may change between two calls."""
     roots = []
     for name, content in sources:
         roots += _parse(name, certificates.load_certificates, content)
-    return verify.CaVerification(roots, strict=False)
+    return OwnRoots(roots)
 
 
 @functools.cache
-def _public_roots() -> verify.CaVerification:
+def _public_roots() -> PublicRoots:
     """Certifi's roots; reading them takes a while, so it is done once a process."""
     roots = certificates.load_public_roots(_read(certifi.where()))
-    return verify.CaVerification(roots, strict=True)
+    return PublicRoots(roots)
 
 
 def _client_certificate(config: TLSConfig) -> certificates.ClientCertificate | None:

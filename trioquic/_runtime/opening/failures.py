@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from ..._protocol.errors import CRYPTO_ERROR
 from ...errors import (
     AlpnError,
     CertificateError,
@@ -14,6 +15,8 @@ from .arguments import Plan
 
 # The server has answered, and another of its addresses would not answer otherwise.
 _ANSWERS: Final = (CertificateError, AlpnError, VersionError)
+# RFC 9001 section 4.8
+_TLS_ALERTS: Final = range(CRYPTO_ERROR, CRYPTO_ERROR + 256)
 
 
 def is_final(failure: HandshakeError, hearsay: bool) -> bool:
@@ -21,6 +24,12 @@ def is_final(failure: HandshakeError, hearsay: bool) -> bool:
     Negotiation packet or a close in an Initial packet, says nothing of other addresses and
     networks: the next attempt may get past who said it."""
     return isinstance(failure, _ANSWERS) and not hearsay
+
+
+def may_be_the_tickets(failure: HandshakeError) -> bool:
+    """Whether TLS has failed, and not for what is the same with a ticket and without one."""
+    is_alert = failure.code is not None and failure.code in _TLS_ALERTS
+    return is_alert and not isinstance(failure, _ANSWERS)
 
 
 def summary(plan: Plan, failures: Sequence[Exception]) -> HandshakeError:

@@ -1,37 +1,39 @@
 """What an attempt to connect needs before its first datagram: a socket, and earlier sessions."""
 
-from collections.abc import Sequence
-
 from ...sessions import Resumption
+from ..paths.reach import Reach
 from ..sockets.binding import bind_socket, connect_socket, interface_of
-from ..sockets.sockets import DatagramSocket, Remote
+from ..sockets.sockets import DatagramSocket
 from .arguments import Plan
 from .attempts import Attempts, HandshakeAttempt
 from .connection_task import ConnectionTask
+from .lookup import Lookup
 from .session_keeper import FirstFlight, network_of
-from .ways import WayToServer, servers_of
+from .ways import WayToServer
 
 
 class FirstDatagram:
     """Prepares the attempts of one connection."""
 
-    def __init__(self, plan: Plan, remotes: Sequence[Remote], attempts: Attempts) -> None:
+    def __init__(self, plan: Plan, lookup: Lookup, attempts: Attempts) -> None:
         self._plan = plan
-        self._servers = () if plan.named else servers_of(remotes)
+        self._lookup = lookup
         self._attempts = attempts
 
     async def connect(self, way: WayToServer) -> DatagramSocket:
         """A socket for this way. Raises LocalAddressError, and other OSErrors where the system
         knows no way there. Cancelled, nothing is left open."""
-        plan = self._plan
-        interface = way.interface
-        if interface is None and plan.local is not None:
-            interface = interface_of(plan.local, way.remote.address, plan.networks)
+        plan, server = self._plan, way.remote.address
+        interface, networks = way.interface, plan.networks
+        reach = Reach(networks, plan.migration, plan.interface)
+        local = plan.local or reach.source_for(interface, server)
+        if interface is None and local is not None:
+            interface = interface_of(local, server, networks)
         sock = await bind_socket(
-            way.remote.family, interface=interface, local=plan.local, networks=plan.networks
+            way.remote.family, interface=interface, local=local, networks=networks
         )
         tie = plan.migration.enabled and plan.migration.automatic
-        return await connect_socket(sock, way.remote, interface, tie=tie)
+        return await connect_socket(sock, way.remote, interface, networks=networks, tie=tie)
 
     async def task_for(
         self, attempt: HandshakeAttempt, connected: DatagramSocket, one_address: bool
@@ -42,7 +44,7 @@ class FirstDatagram:
         keeper = plan.new_keeper()
         try:
             first = FirstFlight()
-            if keeper is not None:
+            if keeper is not None and not attempt.fresh:
                 versions = (attempt.version,) if attempt.version else plan.versions
                 first = await keeper.take(connected, versions)
             ticket = first.taken.ticket
@@ -50,9 +52,9 @@ class FirstDatagram:
             if early and ticket is not None and not one_address:
                 attempt, connected, early = await self._go_where_taken(attempt, connected, ticket)
             first = first._replace(renegotiated=attempt.version, early_data=early)
-            server = attempt.way.remote
-            others = [other for other in self._servers if other not in servers_of([server])]
-            task = ConnectionTask(plan, server, connected, keeper, first, others)
+            task = ConnectionTask(
+                plan, attempt.way.remote, connected, keeper, first, self._lookup.others_than
+            )
             return attempt, task
         except BaseException:
             connected.close()

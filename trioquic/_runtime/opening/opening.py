@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import trio
 
@@ -21,8 +21,8 @@ from ...sessions import SessionStore
 from ..connection import Connection
 from ..endpoints import ip_version
 from ..sockets.binding import bind_socket
-from ..sockets.sockets import Remote
 from .arguments import Plan, either_local, make_plan
+from .lookup import Lookup
 from .race import HappyEyeballs
 from .ways import check_networks, check_start
 
@@ -100,11 +100,11 @@ async def _hidden_nursery(plan: Plan) -> AsyncIterator[Connection]:
             " with trio.run, or with anyio.run(..., backend='trio')"
         )
     async with hidden_nursery() as nursery:
-        remotes = await _find(plan)
+        lookup = await _find(plan, nursery)
         tell, outcome = trio.open_memory_channel[Connection | Exception](1)
         # `Nursery.start` would open a nursery more, to cancel the task when we are cancelled; this
         # one is cancelled with us.
-        nursery.start_soon(_serve, plan, remotes, tell.send_nowait)
+        nursery.start_soon(_serve, plan, lookup, tell.send_nowait)
         conn = _connected(await outcome.receive())
         yield conn
         await conn.aclose()
@@ -149,23 +149,30 @@ async def connect(
         sessions=sessions,
         early_data=early_data,
     )
-    remotes = await _find(plan)
-    # An exception out of a task that has not started loses its cause, so failures are results.
-    return _connected(await nursery.start(_serve_there, plan, remotes))
+    lookup = await _find(plan, nursery)
+    try:
+        # An exception out of a task that has not started loses its cause, so failures are results.
+        return _connected(await nursery.start(_serve_there, plan, lookup))
+    except BaseException:
+        lookup.close()
+        raise
 
 
 async def _serve_there(
-    plan: Plan, remotes: list[Remote], *, task_status: trio.TaskStatus[Connection | Exception]
+    plan: Plan, lookup: Lookup, *, task_status: trio.TaskStatus[Connection | Exception]
 ) -> None:
     """`_serve` for a nursery of the application's."""
-    await _serve(plan, remotes, task_status.started)
+    await _serve(plan, lookup, task_status.started)
 
 
 async def _serve(
-    plan: Plan, remotes: list[Remote], tell: Callable[[Connection | Exception], None]
+    plan: Plan, lookup: Lookup, tell: Callable[[Connection | Exception], None]
 ) -> None:
     """The whole race, in a task: what is wrong with it is no exception of the caller's block."""
-    await HappyEyeballs(plan, remotes, tell).run()
+    try:
+        await HappyEyeballs(plan, lookup, tell).run()
+    finally:
+        lookup.close()
 
 
 def _connected(result: Connection | Exception) -> Connection:
@@ -174,14 +181,15 @@ def _connected(result: Connection | Exception) -> Connection:
     return result
 
 
-async def _find(plan: Plan) -> list[Remote]:
+async def _find(plan: Plan, nursery: trio.Nursery) -> Lookup:
     """Where the server may be. Raises ValueError where the policy rules out the start."""
     await _check_local(plan)
-    remotes = await _resolve(plan)
+    lookup = Lookup(plan)
+    await lookup.begin(nursery)
     if plan.local is not None:
-        for remote in remotes:
+        for remote in lookup.remotes:
             check_start(plan, remote.address)
-    return remotes
+    return lookup
 
 
 async def _check_local(plan: Plan) -> None:
@@ -204,38 +212,3 @@ async def _check_local(plan: Plan) -> None:
             raise
     else:
         sock.close()
-
-
-async def _resolve(plan: Plan) -> list[Remote]:
-    """The server's addresses, in the resolver's order."""
-    remotes: dict[Remote, None] = {}
-    for host in plan.addresses or (plan.host,):
-        for entry in await _look_up(host, plan):
-            sockaddr = entry[4]
-            if entry[0] in (socket.AF_INET, socket.AF_INET6) and isinstance(sockaddr[0], str):
-                remotes[Remote(entry[0], sockaddr)] = None
-    return list(remotes)
-
-
-async def _look_up(host: str, plan: Plan) -> list[tuple[Any, ...]]:
-    """What the resolver knows of a host, of the family of `local` if there is one. Raises
-    socket.gaierror, and LocalAddressError if it has addresses of the other family only."""
-    families, unknown = [socket.AF_UNSPEC], None
-    if plan.local is not None:
-        own = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
-        families.insert(0, own)
-    for family in families:
-        try:
-            # getaddrinfo knows the forms of addresses, too, zones among them
-            found = await trio.socket.getaddrinfo(
-                host, plan.port, family=family, type=socket.SOCK_DGRAM
-            )
-        except socket.gaierror as error:
-            unknown = unknown or error
-            continue
-        if unknown is None or plan.local is None:
-            return found
-        text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"
-        raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown
-    assert unknown is not None
-    raise unknown

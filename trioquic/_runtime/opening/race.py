@@ -6,11 +6,13 @@ told so, as it may be a lie of somebody on the way (`refusals.py`). A completed 
 all others; each of them closes its socket and tells its server, with one datagram, that nobody is
 coming.
 
+Addresses that the resolver tells later join the race in their place; an attempt that is under way
+has its time before them.
+
 A tunnel that comes up meanwhile is entered (`late_tunnel.py`): what was to begin outside begins
 inside; what is under way there has a second more, and ends without a word to its server.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -22,12 +24,13 @@ from ..connection import Connection
 from ..paths.late_tunnel import LateTunnel
 from ..paths.reach import Reach
 from ..sockets.binding import interface_name
-from ..sockets.sockets import DatagramSocket, Remote, is_here
+from ..sockets.sockets import DatagramSocket, is_here
 from .arguments import Plan
 from .attempts import Attempts, HandshakeAttempt, RunningAttempt
 from .connection_task import ConnectionTask
-from .failures import is_final, summary
+from .failures import is_final, may_be_the_tickets, summary
 from .first_datagram import FirstDatagram
+from .lookup import Lookup
 from .ways import WayToServer, are_in_tunnels, other_ways, servers_of, ways_to
 
 _MANY_REFUSED: Final = 2
@@ -40,15 +43,13 @@ Result = Connection | Exception
 class HappyEyeballs:
     """All attempts of one connection, and the life of the connection that comes of them."""
 
-    def __init__(
-        self, plan: Plan, remotes: Sequence[Remote], tell: Callable[[Result], None]
-    ) -> None:
+    def __init__(self, plan: Plan, lookup: Lookup, tell: Callable[[Result], None]) -> None:
         self._plan = plan
-        self._remotes = remotes
+        self._lookup = lookup
         self._tell = tell
         ways = self._ways()
         self._attempts = Attempts(ways)
-        self._first = FirstDatagram(plan, remotes, self._attempts)
+        self._first = FirstDatagram(plan, lookup, self._attempts)
         self._refused = 0
         self._failures: list[Exception] = []
         self._result: Result | None = None
@@ -59,19 +60,20 @@ class HappyEyeballs:
         self._used: set[str] = set()
         self._plan_ways(ways, started=False)
         # what the application named does not depend on the networks, nor does a server that is here
-        here = all(is_here(remote.address) for remote in remotes)
+        here = all(is_here(remote.address) for remote in lookup.remotes)
         self._follows = not plan.named and not plan.migration.leave_tunnel and not here
         self._following = trio.CancelScope()
         # all began in a tunnel, or the server was heard there
         self._in_tunnel = self._follows and are_in_tunnels(plan, ways)
         reach = Reach(plan.networks, plan.migration)
-        self._tunnel = LateTunnel(reach, servers_of(remotes))
+        self._tunnel = LateTunnel(reach, servers_of(lookup.remotes))
+        lookup.tell(self._on_addresses)
 
     def _ways(self) -> list[WayToServer]:
         """The ways that there are now; none, and a note of why, if none may be used."""
         self._no_way: LocalAddressError | None = None
         try:
-            return ways_to(self._plan, self._remotes)
+            return ways_to(self._plan, self._lookup.remotes)
         except LocalAddressError as error:
             # Its traceback refers to this object: that cycle would wait for a garbage collection.
             self._no_way = error.with_traceback(None)
@@ -80,13 +82,13 @@ class HappyEyeballs:
     def _plan_ways(self, ways: Sequence[WayToServer], started: bool) -> None:
         """These are the ways; `started`: the system's choice has been tried already."""
         plan = self._plan
-        self._one_address = len(ways) == 1
+        self._one_address = len(ways) == 1 and self._lookup.complete
         self._started = started
         # whether other networks may take part later, and those that do already
         self._widens = (
             plan.migration.start_interfaces is None
             and not plan.named
-            and all(way.interface is None and not is_here(way.remote.address) for way in ways)
+            and all(way.is_the_systems for way in ways)
         )
         there = {interface.name for interface in plan.networks.snapshot() if interface.up}
         self._used = {
@@ -101,7 +103,7 @@ class HappyEyeballs:
         if self._one_address and not self._widens and not self._follows:
             self._alone = True
             while waiting:
-                running = self._attempts.begin()
+                running = self._attempts.begin(0.0)
                 try:
                     await self._try(running)
                 finally:
@@ -132,22 +134,40 @@ class HappyEyeballs:
 
     async def _start_attempts(self, nursery: trio.Nursery) -> None:
         """Until there is a result, and nothing is left of all attempts but the winner."""
-        attempts = self._attempts
+        attempts, delay = self._attempts, self._plan.transport.attempt_delay
         while True:
-            if self._started and self._widens and self._result is None:
+            due = trio.current_time() >= attempts.due
+            if due and self._started and self._widens and self._result is None:
                 self._widen()
-            if not attempts.waiting and all(each is self._winner for each in attempts.running):
+            if self._over:
                 return
             self._news = trio.Event()
-            pause = math.inf  # those under way may still fail, or want another attempt
-            if attempts.waiting:
+            if due and attempts.waiting:
                 # Where all doors seem shut there is nobody to be spared a second knock.
                 shut = self._refused >= _MANY_REFUSED
-                pause = 0.0 if shut else self._plan.transport.attempt_delay
                 self._started = True
-                nursery.start_soon(self._try_beside, attempts.begin())
-            with trio.move_on_after(pause):
+                nursery.start_soon(self._try_beside, attempts.begin(0.0 if shut else delay))
+            elif due:
+                # those under way may still fail, or want another attempt
                 await self._news.wait()
+                continue
+            with trio.move_on_at(attempts.due):
+                await self._news.wait()
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing is to begin any more, and nothing is left but the winner."""
+        attempts = self._attempts
+        more = attempts.waiting or not (self._lookup.complete or self._result is not None)
+        return not more and all(each is self._winner for each in attempts.running)
+
+    def _on_addresses(self) -> None:
+        """The resolver has told of other addresses, or that there are no more."""
+        if self._result is not None:
+            return
+        self._tunnel.note_servers(servers_of(self._lookup.remotes))
+        self._plan_again()
+        self._news.set()
 
     # -- a tunnel that comes up --------------------------------------------------------------------
 
@@ -161,14 +181,20 @@ class HappyEyeballs:
         """A tunnel has come or gone, or there is one and something is new: which ways are there?"""
         if self._result is not None:
             return
+        new = self._plan_again()
+        if new or self._widens:
+            self._attempts.hurry()
+            self._news.set()
+
+    def _plan_again(self) -> bool:
+        """Whether there is a way that did not wait before."""
         ways = self._ways()
         going = any(
             each.attempt.way.interface is None for each in self._attempts.running if not each.left
         )
         new = self._attempts.replace(ways)
         self._plan_ways(ways, started=going)
-        if new or self._widens:
-            self._news.set()
+        return new
 
     def _was_in_tunnel(self) -> bool:
         """Whether the server was heard in the tunnel, or all of this began there: then nothing
@@ -185,6 +211,7 @@ class HappyEyeballs:
     def _on_refused(self) -> None:
         """Somebody says that nobody listens there: a reason to hurry, though not to give up."""
         self._refused += 1
+        self._attempts.hurry()
         self._news.set()
 
     def _widen(self) -> None:
@@ -194,7 +221,7 @@ class HappyEyeballs:
         self._widens = False
         others = [
             HandshakeAttempt(way, beside=True)
-            for way in other_ways(self._plan, self._remotes, self._used)
+            for way in other_ways(self._plan, self._lookup.remotes, self._used)
         ]
         self._attempts.waiting[1:1] = others
 
@@ -205,6 +232,7 @@ class HappyEyeballs:
         finally:
             self._in_tunnel |= running.heard_inside
             self._attempts.running.remove(running)
+            self._attempts.hurry()
             self._news.set()
 
     async def _try(self, running: RunningAttempt) -> None:
@@ -260,6 +288,11 @@ class HappyEyeballs:
             # incompatible negotiation (RFC 9368 section 2.1): the same server, from the beginning
             again = running.attempt._replace(version=task.alternative_version)
             self._attempts.put_first(again)
+            return
+        if task.resumes and may_be_the_tickets(failure) and not running.left:
+            # a server that has lost, or changed, what its tickets mean has to say so in a better
+            # way (RFC 8446 section 4.2.11), and some do not
+            self._attempts.put_first(running.attempt._replace(fresh=True))
             return
         self._failures.append(failure)
         if not running.left:

@@ -30,6 +30,7 @@ from ..sockets.sockets import DatagramSocket
 
 # A store that does not come back must not keep a connection from its end.
 _LONGEST_WRITE: Final = 2.0
+_LONGEST_CHAIN: Final = 7 * 24 * 3600.0
 _UNIQUE_LOCAL: Final = ipaddress.ip_network("fc00::/7")
 
 
@@ -74,12 +75,14 @@ class SessionKeeper:
         server: str,
         socket: DatagramSocket,
         version: int,
+        resumed: Resumption | None,
     ) -> None:
-        """The server at this address gave this while the connection was on this socket."""
+        """The server at this address gave this while the connection was on this socket; `resumed`
+        is the ticket that it began with, if the server took that."""
         if isinstance(event, TokenReceived):
             record: Record = AddressToken(token=event.token, received_at=time.time())
         else:
-            record = _come_from(server, event.resumption, time.time())
+            record = _come_from(server, event.resumption, time.time(), resumed)
         self._waiting.setdefault(self._key(socket, version), []).append(record)
         self._news.set()
 
@@ -101,12 +104,24 @@ class SessionKeeper:
         return self._new_key(version=version, network=network_of(socket, self._networks))
 
 
-def _come_from(server: str, record: Resumption, now: float) -> Resumption:
+def _come_from(
+    server: str, record: Resumption, now: float, resumed: Resumption | None
+) -> Resumption:
     """The ticket has just come. The connection counts from its beginning on, and knows nothing of a
-    clock that was set since then, nor of sleep: it would be offered with a wrong age."""
+    clock that was set since then, nor of sleep: it would be offered with a wrong age.
+
+    However many connections resume each other, the last one rests on the certificate of the first:
+    their tickets end together (RFC 8446 section 4.6.1)."""
     late = now - record.issued_at
     expires_at = record.expires_at + min(late, 0.0)
-    return dataclasses.replace(record, address=server, issued_at=now, expires_at=expires_at)
+    began = now if resumed is None else resumed.authenticated_at or resumed.issued_at
+    return dataclasses.replace(
+        record,
+        address=server,
+        issued_at=now,
+        authenticated_at=began,
+        expires_at=min(expires_at, began + _LONGEST_CHAIN),
+    )
 
 
 def network_of(socket: DatagramSocket, networks: NetworkSource) -> str:

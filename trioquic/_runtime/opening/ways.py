@@ -21,9 +21,10 @@ from ...addresses import AddressPair
 from ...errors import LocalAddressError
 from ...networks import Interface, is_own
 from ...paths import Address
+from ..paths.own_tunnel import Networks
 from ..paths.reach import Reach
-from ..sockets.binding import interface_of
-from ..sockets.sockets import Remote
+from ..sockets.binding import interface_of, interface_on
+from ..sockets.sockets import Remote, is_here
 from .arguments import Plan
 
 _A_PAIR: Final = 2  # one address of each family, if there are both
@@ -35,6 +36,12 @@ class WayToServer(NamedTuple):
 
     remote: Remote
     interface: str | None
+
+    @property
+    def is_the_systems(self) -> bool:
+        """Whether the network is the system's choice, as far as there is one."""
+        tied = self.interface is not None and not self.remote.zone
+        return not tied and not is_here(self.remote.address)
 
 
 def check_networks(plan: Plan) -> None:
@@ -72,9 +79,11 @@ def check_start(plan: Plan, remote: Address | None) -> None:
 def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
     """Every way that is to be tried, the best first. LocalAddressError if none may be."""
     policy = plan.migration
+    remotes = _on_its_interface(plan, remotes)
     if len(remotes) == 1 and plan.named:
-        return [WayToServer(remotes[0], plan.interface)]
-    reach, interfaces, pairs, inside = _survey(plan, remotes)
+        return [_way(plan, remotes[0])]
+    reach, now, pairs, inside = _survey(plan, remotes)
+    interfaces = now.interfaces
     several = policy.start_interfaces is not None and policy.start_interfaces > 1
     limited = policy.limits(interfaces) and not all(is_own(_plain(r), interfaces) for r in remotes)
     if not plan.named and (inside or policy.only_interfaces or several or limited):
@@ -86,14 +95,42 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
             return ways
         if inside or policy.only_interfaces or limited:
             return _absent(policy.only_interfaces, interfaces, remotes, reach)
-    return [WayToServer(remote, plan.interface) for remote in _in_turns(remotes, pairs)]
+    return [_way(plan, remote) for remote in _in_turns(remotes, _as_sent(now, pairs))]
+
+
+def _as_sent(now: Networks, pairs: list[AddressPair]) -> list[AddressPair]:
+    """The pairs by which the system itself sends to the server's addresses first: what is preferred
+    on another network says nothing about the order there."""
+    sent = {(route.remote, route.interface) for route in now.routes or () if route.chosen}
+    return sorted(pairs, key=lambda pair: (pair.remote, pair.interface) not in sent)
+
+
+def _way(plan: Plan, remote: Remote) -> WayToServer:
+    """The way from where the application says, or from the link that the address is on."""
+    return WayToServer(remote, interface_on(remote, plan.interface, plan.networks))
+
+
+def _on_its_interface(plan: Plan, remotes: Sequence[Remote]) -> list[Remote]:
+    """Those that are not on the link of another interface than the one that the application names.
+    LocalAddressError if there is none."""
+    found: list[Remote] = []
+    elsewhere: LocalAddressError | None = None
+    for remote in remotes:
+        try:
+            interface_on(remote, plan.interface, plan.networks)
+            found.append(remote)
+        except LocalAddressError as error:
+            elsewhere = error
+    if elsewhere is not None and not found:
+        raise elsewhere
+    return found
 
 
 def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[WayToServer]:
     """Ways over interfaces that are not in `used`, for when those that the system chose lead to no
     server in time: the metered ones last, two addresses over each before the next ones."""
-    _, interfaces, pairs, _ = _survey(plan, remotes, used)
-    metered = {interface.name for interface in interfaces if interface.metered}
+    _, now, pairs, _ = _survey(plan, remotes, used)
+    metered = {interface.name for interface in now.interfaces if interface.metered}
     beside = [pair for pair in pairs if pair.interface not in used]
     beside.sort(key=lambda pair: pair.interface in metered)
     possible = {(pair.remote, pair.interface) for pair in beside}
@@ -120,8 +157,8 @@ def are_in_tunnels(plan: Plan, ways: Sequence[WayToServer]) -> bool:
 
 def _survey(
     plan: Plan, remotes: Sequence[Remote], used: Collection[str] = ()
-) -> tuple[Reach, tuple[Interface, ...], list[AddressPair], bool]:
-    """The interfaces, the pairs of addresses that may be used, the best first, and whether the
+) -> tuple[Reach, Networks, list[AddressPair], bool]:
+    """The networks, the pairs of addresses that may be used, the best first, and whether the
     connection begins in a tunnel."""
     policy = plan.migration
     reach = Reach(plan.networks, policy, plan.interface)
@@ -132,7 +169,7 @@ def _survey(
         now = now._replace(routes=None)
     inside = reach.begins_in_tunnel(now, used)
     pairs = [pair for pair in reach.pairs(now, inside) if pair.source_rank == 0]
-    return reach, now.interfaces, pairs if plan.named else policy.to_begin(pairs), inside
+    return reach, now, pairs if plan.named else policy.to_begin(pairs), inside
 
 
 def _absent(

@@ -15,10 +15,11 @@ from ...paths import Path
 from ...policy import Candidate
 from ..driver import Driver
 from ..endpoints import ip_version
-from ..sockets.binding import bind_socket, connect_socket, interface_of, local_error
+from ..sockets.binding import bind_socket, connect_socket, interface_of, interface_on, local_error
 from ..sockets.sockets import DatagramSocket, Remote
 from ..waiting import Reason
 from .path_set import PathSet
+from .servers import remote_of
 
 # How long `add` waits for a connection ID when the last ones were just given back, in PTOs and in
 # seconds at least: some servers replace an ID only when it has rested for a PTO of theirs, which is
@@ -38,9 +39,7 @@ class PathAdder:
 
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
-        remote = self._paths.remote
-        if candidate.remote != remote.address:
-            remote = Remote(remote.family, candidate.remote)
+        remote = remote_of(candidate.remote, self._paths.remote)
         return await self.add(candidate.interface, candidate.local, 0, remote)
 
     async def add(
@@ -68,16 +67,20 @@ class PathAdder:
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> DatagramSocket:
         source = self._reach.source
+        interface = interface_on(remote, interface, source)
         if local is not None:
             _check_family(local, remote)
             interface = interface or interface_of(local, remote.address, source)
         elif interface is None:
             interface = self._reach.interface_for(remote.address)
+        local = local or self._reach.source_for(interface, remote.address)
         bound = await bind_socket(
             remote.family, interface=interface, local=local, local_port=local_port, networks=source
         )
         try:
-            return await connect_socket(bound, remote, interface, tie=self._reach.policy.automatic)
+            return await connect_socket(
+                bound, remote, interface, networks=source, tie=self._reach.policy.automatic
+            )
         except OSError as error:
             raise local_error(error, f"no way to {remote.address[0]} from there") from error
 

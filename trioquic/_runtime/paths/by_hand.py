@@ -1,18 +1,26 @@
 """Paths that the application asks for: `Connection.add_path` and `Connection.migrate`."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import trio
 
 from ..._protocol.path.state import PathState
 from ...causes import CloseCause
-from ...errors import PathAbandonedError, PathValidationError
-from ...paths import Path
+from ...errors import (
+    LocalAddressError,
+    MigrationNotAllowedError,
+    PathAbandonedError,
+    PathValidationError,
+)
+from ...paths import Address, Path
 from ..driver import Driver
-from ..sockets.sockets import Remote
+from ..endpoints import ip_version
 from .adding import PathAdder
+from .asking import Answers
 from .path_link import PathLink
 from .path_set import PathSet
+from .servers import remote_of
 
 # The server may move to its preferred address in the middle of a move, and a tunnel come up.
 _MOST_TRIES: Final = 3
@@ -26,77 +34,146 @@ class ByHand:
         self._paths = paths
         self._adder = adder
 
-    async def add(self, interface: str | None, local: str | None, local_port: int) -> Path:
+    async def add(
+        self,
+        interface: str | None,
+        local: str | None,
+        local_port: int,
+        server: Address | None = None,
+    ) -> Path:
         """A candidate path; see `Connection.add_path`."""
+        if server is not None:
+            await self._driver.life.confirmed.wait()
+            servers = (*self._paths.servers.addresses, *self._driver.core.preferred.addresses)
+            if server not in servers:
+                raise ValueError(f"{server[0]} port {server[1]} is no address of the server's")
+        return await self._add(interface, local, local_port, server)
+
+    async def _add(
+        self, interface: str | None, local: str | None, local_port: int, server: Address | None
+    ) -> Path:
         self._paths.reach.check_policy()
         self._driver.life.check_open()
         await self._driver.life.confirmed.wait()
         self._driver.life.check_open()
-        path = await self._adder.add(interface, local, local_port, self._server_now())
+        remote = remote_of(server or self._server_for(local), self._paths.remote)
+        path = await self._adder.add(interface, local, local_port, remote)
         if self._driver.life.closing:
             # Another task has closed meanwhile; only the supervisor may add paths to a drain.
             self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
             self._driver.life.check_open()
         return path
 
-    def _server_now(self) -> Remote:
-        """Where the server is to be found: at its preferred address once the connection has moved
-        there, as the original one is left for good (RFC 9000 section 9.6.2)."""
-        preferred = self._driver.core.preferred
-        if preferred.reached and preferred.address is not None:
-            return Remote(self._paths.remote.family, preferred.address)
-        return self._paths.remote
+    def _server_for(self, local: str | None) -> Address:
+        """Where the server is now (RFC 9000 section 9.6.2), or would be for an address of ours of
+        the other family."""
+        servers = self._paths.servers
+        fitting = [a for a in servers.addresses if local is not None and _fit(a, local)]
+        return next(iter(servers.used_from(fitting)), servers.in_use)
+
+    # -- moving ------------------------------------------------------------------------------------
 
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
+        newest = max(self._paths.links, default=-1)
         for _ in range(_MOST_TRIES):
-            server = self._server_now()
+            before = self._paths.servers.original
             try:
                 new = await self._migrate_once(interface, local, local_port)
             except PathAbandonedError:
-                # When the connection moves to the preferred address, all that leads to the original
+                # When the connection moves to a preferred address, all that leads to the original
                 # one is given up (RFC 9000 section 9.6.2), in the middle of its validation as well.
-                if self._server_now() == server:
+                if self._paths.servers.original == before:
                     raise
-            else:
-                if new is not None:
-                    return new
+                new = None if local_port else self._moved_meanwhile(newest, interface, local)
+            if new is not None:
+                return new
         raise PathAbandonedError("the networks changed again and again meanwhile")
+
+    def _moved_meanwhile(
+        self, newest: int, interface: str | None, local: str | None
+    ) -> Path | None:
+        """Where the supervisor has moved the connection, if the application wanted the same."""
+        link = self._paths.active_link()
+        if link is None or link.path_id <= newest or not _leads_from(link, interface, local):
+            return None
+        self._paths.migrate_to(link.handle)
+        return link.handle
 
     async def _migrate_once(
         self, interface: str | None, local: str | None, local_port: int
     ) -> Path | None:
         """None: no network was named, and the system's leads beside a tunnel that has come up."""
+        asked: list[PathLink] = []
         standby = None if local_port else self._standby(interface, local)
-        if standby is None:
-            new = await self.add(interface, local, local_port)
-            link = self._paths.links[new.id]
-        else:
-            link, new = standby, standby.handle
-        moved = False
+        if standby is not None:
+            asked.append(standby)
+        used = standby
         cause = CloseCause.APPLICATION
         try:
-            await new.validate()
+            await self._open(asked, interface, local, local_port)
+            link = await Answers(asked).first()
             if self._paths.leads_outside(link):
                 cause = CloseCause.OUTSIDE_TUNNEL
                 return None
             old = self._paths.active_link()
-            self._paths.migrate_to(new)
-            moved = True
+            self._paths.migrate_to(link.handle)
+            used = link
         except PathValidationError:
-            if not link.closed and self._paths.leads_outside(link):
+            if any(not each.closed and self._paths.leads_outside(each) for each in asked):
                 cause = CloseCause.OUTSIDE_TUNNEL
                 return None
             cause = CloseCause.NO_ANSWER
             raise
         finally:
-            # Where the connection ends, its paths do, too; that is nothing to tell anybody.
-            if not moved and standby is None and not self._driver.life.over:
-                self._paths.close(new.id, cause)
+            self._give_up([each for each in asked if each not in (standby, used)], cause)
         if old is not None and old is not link:
             self._paths.let_linger(old.path_id)
             self._paths.spawn(self._leave, old)
-        return new
+        return link.handle
+
+    def _give_up(self, links: Iterable[PathLink], cause: CloseCause) -> None:
+        # Where the connection ends, its paths do, too; that is nothing to tell anybody. And the
+        # supervisor may have moved there.
+        for link in links:
+            if not (self._driver.life.over or link.path_id == self._driver.core.active_path):
+                self._paths.close(link.path_id, cause)
+
+    async def _open(
+        self, asked: list[PathLink], interface: str | None, local: str | None, local_port: int
+    ) -> None:
+        """Add the paths to ask, the original server address first. Section 9.6.3: a preferred one
+        that is still open is asked at the same time."""
+        await self._driver.life.confirmed.wait()
+        for server in self._targets(interface, local):
+            if server in [link.socket.remote for link in asked]:
+                continue
+            if asked and (local_port or not self._driver.core.statistics().spare_peer_ids):
+                break
+            try:
+                path = await self._add(interface, local, local_port, server)
+            except (LocalAddressError, MigrationNotAllowedError):
+                if not asked:
+                    raise
+            else:
+                asked.append(self._paths.links[path.id])
+
+    def _targets(self, interface: str | None, local: str | None) -> tuple[Address, ...]:
+        """Where the server may be from there, at most two addresses."""
+        servers, reach = self._paths.servers, self._paths.reach
+        if len(servers.addresses) > 1:
+            pairs = reach.pairs(reach.networks(servers.addresses))
+            known = {
+                pair.remote
+                for pair in pairs
+                if interface in (None, pair.interface) and local in (None, pair.local)
+            }
+            found = servers.used_from([a for a in servers.addresses if a[0] in known])
+            if not self._driver.core.migration_allowed:
+                found = tuple(a for a in found if a != servers.original) or found
+            if found:
+                return found
+        return (self._server_for(local),)
 
     def _standby(self, interface: str | None, local: str | None) -> PathLink | None:
         """A path that leads the same way: a second one would hold a connection ID for nothing."""
@@ -104,14 +181,12 @@ class ByHand:
         if (interface is None and local is None) or active is None:
             return None
         for link in self._paths.links.values():
-            socket = link.socket
             if (
                 link is not active
                 and link.path_id not in self._paths.lingering
                 and link.statistics().state is PathState.VALIDATED
-                and socket.remote == active.socket.remote
-                and interface in (None, socket.interface)
-                and local in (None, socket.local[0])
+                and link.socket.remote == active.socket.remote
+                and _leads_from(link, interface, local)
             ):
                 return link
         return None
@@ -121,3 +196,12 @@ class ByHand:
         await trio.sleep(self._paths.reach.policy.linger * link.statistics().pto)
         if link.path_id in self._paths.lingering:
             self._paths.close(link.path_id, CloseCause.LEFT)
+
+
+def _leads_from(link: PathLink, interface: str | None, local: str | None) -> bool:
+    socket = link.socket
+    return interface in (None, socket.interface) and local in (None, socket.local[0])
+
+
+def _fit(server: Address, local: str) -> bool:
+    return ip_version(server[0].partition("%")[0]) == ip_version(local)

@@ -37,6 +37,10 @@ class LateTunnel:
         self.leave_at = inf
         """When nothing may be outside any more."""
 
+    def note_servers(self, servers: Sequence[Address]) -> None:
+        """These are the server's addresses, as far as they are known by now."""
+        self._servers = tuple(servers)
+
     def leads_outside(self, interface: str | None) -> bool:
         """Whether an interface leads beside the tunnel, as far as that is known."""
         return interface in self._outside

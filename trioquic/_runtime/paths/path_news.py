@@ -111,8 +111,9 @@ class PathNews:
             case core.ConnectionIdsAvailable():
                 # paths are possible now that were not before
                 self._hear(Trigger.IDS)
-            case core.PreferredAddressSettled(used=used, reason=reason):
-                self.broadcast.send(public.PreferredAddressResult(used=used, reason=reason))
+            case core.PreferredAddressSettled(address=address, used=used, reason=reason):
+                result = public.PreferredAddressResult(address=address, used=used, reason=reason)
+                self.broadcast.send(result)
             case core.Migrated(old=old, new=new):
                 self._moved(old, new)
             # not about one that is closed already

@@ -25,6 +25,7 @@ from .late_tunnel import LateTunnel
 from .path_link import OUTSIDE, PathLink
 from .path_news import PathNews
 from .reach import Reach
+from .servers import Servers, servers_of
 
 
 class PathSet:
@@ -132,6 +133,11 @@ class PathSet:
     def active_link(self) -> PathLink | None:
         """The path whose socket carries the last words."""
         return self._links.get(self._driver.core.active_path)
+
+    @property
+    def servers(self) -> Servers:
+        """Where the server may be, and from where."""
+        return servers_of(self._driver.core.preferred, self.remote.address)
 
     # -- moving ----------------------------------------------------------------------------------
 

@@ -15,10 +15,17 @@ moves the connection out of the tunnel by name, the connection is no longer in i
 
 import errno
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from ...addresses import AddressPair, LeftOut, NoCandidate, candidate_pairs, no_candidates
+from ...addresses import (
+    AddressPair,
+    AddressPolicy,
+    LeftOut,
+    NoCandidate,
+    candidate_pairs,
+    no_candidates,
+)
 from ...causes import Refusal
 from ...errors import LocalAddressError, MigrationNotAllowedError
 from ...networks import Interface, NetworkSource, is_own, routes_of, with_borrowed
@@ -44,6 +51,7 @@ _ELSEWHERE: Final = (
     "packets to other addresses of the server take a tunnel now, and nothing goes beside it "
     "(leave_tunnel)"
 )
+_TOO_NARROW: Final = "other networks carry packets that are too small for QUIC only"
 _NO_ROUTE: Final = "no other network has a route to the server"
 _NOT_NAMED: Final = "no other interface may be used (only_interfaces)"
 _NO_NETWORK: Final = "there is no other network"
@@ -58,16 +66,16 @@ class Reach:
         networks: NetworkSource,
         policy: MigrationPolicy,
         interface: str | None = None,
-        others: Sequence[Address] = (),
+        others: Callable[[], Sequence[Address]] = tuple,
     ) -> None:
-        """`others`: what else the server's name stands for. Where the system sends packets there
-        through a tunnel, the connection would have begun in that."""
+        """`others`: what else the server's name stands for, by now. Where the system sends packets
+        there through a tunnel, the connection would have begun in that."""
         self.source = networks
         self.policy = policy
         # a VPN without routes is used by naming it
         self._trusted = () if interface is None else (interface,)
         self._own = OwnTunnel(policy)
-        self._others = _some_of_each_family(others)
+        self._others = others
         self._led_inside = False
         # tunnels for what else the server's name stands for
         self._elsewhere: frozenset[str] = frozenset()
@@ -145,8 +153,9 @@ class Reach:
     def look(self, servers: Sequence[Address]) -> Networks:
         """`networks` for a connection to one of several addresses: beside a tunnel that has come up
         for the others it does not stay, such as over IPv6 beside an IPv4-only VPN."""
-        if self._others:
-            elsewhere = self.networks(self._others)
+        others = _some_of_each_family(self._others())
+        if others:
+            elsewhere = self.networks(others)
             self._led_inside = self._leads_inside(elsewhere)
             self._elsewhere = elsewhere.chosen
         return self.networks(servers)
@@ -172,6 +181,7 @@ class Reach:
             in_tunnel=self._stays_inside if in_tunnel is None else in_tunnel,
             trusted=self._trusted,
             not_tunnels=self._own.not_tunnels,
+            address_policy=policy.address_policy,
         )
 
     def left_out(self, now: Networks) -> tuple[NoCandidate, ...]:
@@ -216,6 +226,8 @@ class Reach:
             up = {interface.name for interface in now.interfaces if interface.up}
             others = ", ".join(sorted(up & self.beside))
             return f"{_GONE}; it may have run over {others} (not_tunnels)" if others else _GONE
+        if LeftOut.TOO_NARROW in reasons:
+            return _TOO_NARROW
         if LeftOut.NO_ROUTE in reasons:
             return _NO_ROUTE
         return _NOT_NAMED if LeftOut.NOT_NAMED in reasons else _NO_NETWORK
@@ -234,6 +246,19 @@ class Reach:
         if not pairs:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface
+
+    def source_for(self, interface: str | None, server: Address) -> str | None:
+        """The address to begin from on this interface, or on the one that the system sends through,
+        where the application says how it is chosen (RFC 6724). None: the system chooses."""
+        if self.policy.address_policy == AddressPolicy():
+            return None
+        now = self.networks((server,))
+        pairs = [pair for pair in self.pairs(now) if pair.source_rank == 0]
+        if interface is None:
+            # without routes only one interface is the system's for sure
+            ways = now.chosen if now.routes is not None else {pair.interface for pair in pairs}
+            interface = next(iter(ways)) if len(ways) == 1 else None
+        return next((pair.local for pair in pairs if pair.interface == interface), None)
 
 
 def _some_of_each_family(servers: Sequence[Address]) -> tuple[Address, ...]:

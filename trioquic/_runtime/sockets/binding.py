@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import trio
 
+from ..._address.local import LEAST_MTU, resolve_zone
 from ...errors import LocalAddressError
 from ...networks import Interface, NetworkSource, is_own, routes_of
 from ...paths import Address
@@ -50,8 +51,7 @@ async def bind_socket(
                 _send_through(sock, interface)
                 local = local or _address_of(interface, family, networks)
             if local is not None or local_port:
-                wildcard = "::" if family == socket.AF_INET6 else "0.0.0.0"
-                await sock.bind((local or wildcard, local_port))
+                await sock.bind(_to_bind(family, local, local_port, interface, networks))
         except LocalAddressError:
             raise
         except OSError as error:
@@ -64,6 +64,19 @@ async def bind_socket(
         sock.close()
         raise
     return sock
+
+
+def _to_bind(
+    family: int, local: str | None, port: int, interface: str | None, networks: NetworkSource
+) -> tuple[str, int] | tuple[str, int, int, int]:
+    """The address to bind to; a link-local one needs its interface's number."""
+    if local is None:
+        local = "::" if family == socket.AF_INET6 else "0.0.0.0"
+    elif family == socket.AF_INET6 and ipaddress.ip_address(local).is_link_local:
+        known = None if interface is None else _find(interface, networks)
+        if known is not None and known.index is not None:
+            return local, port, 0, known.index
+    return local, port
 
 
 def local_error(error: OSError, what: str) -> LocalAddressError:
@@ -101,6 +114,36 @@ def interface_of(local: str, server: Address | None, networks: NetworkSource) ->
     ]
     owner = min(owners, key=lambda interface: not interface.up, default=None)
     return None if owner is None else owner.name
+
+
+def interface_on(remote: Remote, interface: str | None, networks: NetworkSource) -> str | None:
+    """The interface to begin on, which is that of the server's address if that is on one link only
+    (RFC 4007). LocalAddressError if `interface` is another one."""
+    zone = _zone_of(remote, networks)
+    if zone is None or interface is None or zone == interface:
+        return interface if zone is None else zone
+    reason = f"{remote.address[0]} is on interface {zone!r}, and not on {interface!r}"
+    raise LocalAddressError(errno.EADDRNOTAVAIL, reason)
+
+
+def _zone_of(remote: Remote, networks: NetworkSource) -> str | None:
+    """The name of the interface; None if it is a number that nobody here has."""
+    if not remote.zone:
+        return None
+    numbers = {interface.name: interface.index for interface in networks.snapshot()}
+    name = resolve_zone(remote.zone, numbers)
+    return None if name.isdecimal() and name not in numbers else name
+
+
+def _check_width(sock: DatagramSocket, networks: NetworkSource) -> None:
+    """QUIC does not run where datagrams of 1200 bytes do not fit (RFC 9000 section 14): the
+    interface's own size counts, as that of a route may be what somebody on the way has forged."""
+    name = interface_name(sock, networks)
+    known = None if name is None else _find(name, networks)
+    least = LEAST_MTU[ipaddress.ip_address(sock.remote[0]).version]
+    if known is not None and known.mtu is not None and known.mtu < least:
+        reason = f"interface {name!r} carries packets of {known.mtu} bytes, QUIC needs {least}"
+        raise LocalAddressError(errno.EMSGSIZE, reason)
 
 
 def check_owner(interface: str | None, local: str | None, networks: NetworkSource) -> None:
@@ -182,15 +225,22 @@ def _tie(sock: trio.socket.SocketType, remote: Remote, name: str) -> str | None:
 
 
 async def connect_socket(
-    sock: trio.socket.SocketType, remote: Remote, interface: str | None, *, tie: bool = False
+    sock: trio.socket.SocketType,
+    remote: Remote,
+    interface: str | None,
+    *,
+    networks: NetworkSource,
+    tie: bool = False,
 ) -> DatagramSocket:
-    """Fix the peer of a bound socket and take it over; OSError when there is no way there.
+    """Fix the peer of a bound socket and take it over; OSError when there is no way there,
+    LocalAddressError where QUIC cannot be used on the way out.
 
     With `tie` a socket without an interface is tied to the one that its packets take now, where
     the system allows that. Nothing is sent. The socket is closed when this raises or is cancelled.
     """
     try:
-        await sock.connect(remote.sockaddr)
+        known = None if interface is None else _find(interface, networks)
+        await sock.connect(remote.on(None if known is None else known.index))
         way_out = interface
         if interface is None and tie and _is_of_the_system(sock):
             # what the socket's packets take, where the system tells
@@ -201,6 +251,11 @@ async def connect_socket(
             connected.stay_with(way_out)
     except BaseException:
         sock.close()
+        raise
+    try:
+        _check_width(connected, networks)
+    except BaseException:
+        connected.close()
         raise
     return connected
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import trio
 
 from ..._protocol.sending.outgoing import Batch
+from ...networks import address_of
 from ...paths import Address
 
 # This many errors without a datagram between them, and a reader slows down to this pace.
@@ -35,11 +36,31 @@ class Remote(NamedTuple):
 
     family: int
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
+    zone: str = ""
+    """The link that the address is on, if it means something on one only (RFC 4007): the name or
+    the number of an interface."""
 
     @property
     def address(self) -> Address:
-        """IP address and port."""
-        return self.sockaddr[0], self.sockaddr[1]
+        """IP address, with its zone if it has one, and port."""
+        host, port = self.sockaddr[0], self.sockaddr[1]
+        return (f"{host}%{self.zone}", port) if self.zone else (host, port)
+
+    def on(self, index: int | None) -> tuple[str, int] | tuple[str, int, int, int]:
+        """What a socket connects to on the interface with this number, if it is known: one that has
+        come back may have another."""
+        if not self.zone or index is None:
+            return self.sockaddr
+        return self.sockaddr[0], self.sockaddr[1], 0, index
+
+
+def remote_of(family: int, sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Remote:
+    """As `getaddrinfo` says it."""
+    host, _, zone = address_of(sockaddr).partition("%")
+    if len(sockaddr) == 2:
+        return Remote(family, sockaddr)
+    _, port, flow, scope = sockaddr
+    return Remote(family, (host, port, flow, scope), zone)
 
 
 def is_refusal(error: OSError) -> bool:

@@ -192,6 +192,14 @@ class ReceivingHalf(NumberedStream):
         self._at_end = False
         self._reset_code: int | None = None
 
+    @property
+    def readable(self) -> bool:
+        """Whether anything of the peer's is there that was not taken yet: bytes, the end, or the
+        error code with which it gave up. `receive_some` does not wait for it then."""
+        return not self._closed_for_receiving and self._driver.core.streams.readable(
+            self._stream_id
+        )
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next bytes, at most `max_bytes`; b"" once the peer has sent its last.
 

@@ -38,7 +38,14 @@ class StreamOpener:
         reason = Reason.BIDIRECTIONAL if bidirectional else Reason.UNIDIRECTIONAL
         # After a refusal the core has a STREAMS_BLOCKED frame to send.
         self._driver.flush()
-        await self._driver.waiters.wait(reason)
+        waiters = self._driver.waiters
+        try:
+            await waiters.wait(reason)
+        except trio.Cancelled:
+            if not waiters.anybody(reason):
+                # or the core would go on reminding the server, and keep the connection alive
+                self._driver.core.streams.stop_opening(bidirectional)
+            raise
         self._driver.life.check_open()
 
     async def wait_might_not_block(self, bidirectional: bool) -> None:

@@ -130,7 +130,7 @@ class Actor:
     def _leads_to_server(self, candidate: policy.Candidate) -> bool:
         """Whether it does: the server has no other addresses (section 9). One of an application's
         policy that does not is refused, and the policy is not asked again for that reason."""
-        if candidate.remote in (self._paths.remote.address, self._driver.core.preferred.address):
+        if candidate.remote in self._paths.servers.addresses:
             return True
         self._refused(Refusal.POLICY, f"{candidate.remote[0]} is no address of the server")
         return False

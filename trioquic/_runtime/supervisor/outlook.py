@@ -11,7 +11,6 @@ from typing import Final
 from ..._protocol.path.state import PathState
 from ...addresses import LeftOut
 from ...networks import Interface
-from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import network
 from ..driver import Driver
@@ -21,7 +20,8 @@ from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
 from ..sockets.sockets import is_here
 from .memory import Memory, Way
-from .sight import PathSight, Sight, candidates_of, home_of, paths_of
+from .sight import PathSight, Sight, home_of, ways_of
+from .view import trouble_of, view_of
 
 # Validation takes so long at least before it is given up (RFC 9000 section 8.2.4).
 _ATTEMPT: Final = 3.0
@@ -117,8 +117,8 @@ class Outlook:
         """An address of the server was asked in vain: perhaps the end of it, if it is preferred."""
         local, _, remote = way
         core = self._driver.core
-        if remote == core.preferred.address and self._original_answers(local, now):
-            core.fail_preferred(reason)
+        if core.preferred.is_open(remote) and self._original_answers(local, now):
+            core.fail_preferred(remote, reason)
 
     def _original_answers(self, local: str, now: float) -> bool:
         """Whether the server's original address can be reached from there, all the time since the
@@ -128,7 +128,7 @@ class Outlook:
             path = core.path_view(number)
             if path.local is None or path.local[0] != local:
                 continue
-            if path.remote == core.preferred.address:
+            if path.remote != self._paths.remote.address:
                 continue
             notes = self._memory.of(number)
             if notes.silence_ended > now - _ATTEMPT or notes.silent_since < inf:
@@ -142,7 +142,7 @@ class Outlook:
     def look(self) -> tuple[tuple[PathSight, ...], Networks]:
         """The paths, and the networks and routes as they are now. Notes which paths are on networks
         that are known: those that vanish later were lost, also before the next decision."""
-        networks = self._paths.reach.look(self._servers())
+        networks = self._paths.reach.look(self._paths.servers.addresses)
         core, sights = self._driver.core, []
         for number in core.live_paths():
             link = self._paths.links.get(number)
@@ -182,36 +182,27 @@ class Outlook:
 
     def view(self, now: float) -> View:
         """Everything a policy may look at, as it is now."""
-        memory, core = self._memory, self._driver.core
         sight = self._sight()
+        self._note(sight, now)
+        return view_of(sight, self._memory, now)
+
+    def _note(self, sight: Sight, now: float) -> None:
+        """Remember what is there now, before anything is made of it."""
+        memory = self._memory
         memory.keep(path.core.path_id for path in sight.paths)
-        for each in sight.paths:
+        lost = True
+        for path in sight.paths:
+            notes = memory.of(path.core.path_id)
             # beside the tunnel that packets to the server take, or that the connection was in
-            beside = sight.why_not(each.name, each.core.remote) is LeftOut.OUTSIDE_TUNNEL
-            left = each.home is not None and self._paths.reach.is_outside(each.home)
-            self._note_outside(each, beside or left, each.core.path_id == sight.active, now)
-        paths = paths_of(sight, memory, now)
-        active = next((path for path in paths if path.id == sight.active), None)
-        for path in paths:
-            has_route = sight.has_route(path.interface, path.remote)
-            memory.of(path.id).on_standing(has_route, path.usable, path.doubtful)
-        memory.on_lost(active is None or not active.usable, now)
-        return View(
-            active=active,
-            paths=paths,
-            candidates=candidates_of(sight, paths, memory, now),
-            spare_ids=core.statistics().spare_peer_ids,
-            answerable=core.unused_own_ids,
-            called_back=memory.called_back,
-            migration_allowed=core.migration_allowed,
-            preferred_pending=core.preferred.open,
-            switches=memory.switches(now),
-            returns=memory.returns(now),
-            # of a network that is gone nothing is to come
-            next_candidate_at=memory.next_try((way for _, way in sight.pairs), now),
-            lost=self._paths.lost if active is None else active.trouble,
-            lost_at=memory.lost_at,
-        )
+            beside = sight.why_not(path.name, path.core.remote) is LeftOut.OUTSIDE_TUNNEL
+            left = path.home is not None and self._paths.reach.is_outside(path.home)
+            active = path.core.path_id == sight.active
+            self._note_outside(path, beside or left, active, now)
+            usable = not trouble_of(sight, path, notes, now)
+            has_route = sight.has_route(path.name, path.core.remote)
+            notes.on_standing(has_route, usable, path.core.doubtful)
+            lost &= not (usable and active)
+        memory.on_lost(lost, now)
 
     def _note_outside(self, path: PathSight, outside: bool, active: bool, now: float) -> None:
         """Whether a path leads beside the tunnel. What is in use there has its time; on what else
@@ -225,35 +216,28 @@ class Outlook:
 
     def _sight(self) -> Sight:
         paths, networks = self.look()
-        core, reach, servers = self._driver.core, self._paths.reach, self._servers()
+        core, reach, servers = self._driver.core, self._paths.reach, self._paths.servers
         return Sight(
             paths=paths,
             active=core.active_path,
-            pairs=tuple(
-                (pair, (pair.local, pair.interface, remote))
-                for pair in reach.pairs(networks)
-                for remote in servers
-                if pair.source_rank == 0 and pair.remote == remote[0]
-            ),
+            pairs=ways_of(reach.pairs(networks), servers),
             left_out={
                 (left.interface, left.remote): left.reason for left in reach.left_out(networks)
             },
-            preferred=core.preferred.address,
+            preferred=core.preferred.addresses,
+            known=frozenset(a for a in servers.addresses if core.knows_server(a)),
+            spare_ids=core.statistics().spare_peer_ids,
+            answerable=core.unused_own_ids,
+            migration_allowed=core.migration_allowed,
+            preferred_pending=core.preferred.open,
+            lost=self._paths.lost,
         )
-
-    def _servers(self) -> list[Address]:
-        """The server's addresses that may be used now."""
-        preferred = self._driver.core.preferred
-        servers = [] if preferred.reached else [self._paths.remote.address]
-        if preferred.address is not None and (preferred.reached or preferred.open):
-            servers.append(preferred.address)
-        return servers
 
     def _networks_changed(self) -> bool:
         """Whether the news is one for this connection. A source that tells of no routes may have
         heard of one: that is news whenever it says so."""
         before = self._last_networks
-        self._last_networks = now = self._paths.reach.networks(self._servers())
+        self._last_networks = now = self._paths.reach.networks(self._paths.servers.addresses)
         if before is None or now.routes is None:
             return before is not None
         # another address of the server is no news of the networks
@@ -263,4 +247,4 @@ class Outlook:
 
     def why_waiting(self) -> str:
         """What is missing while there is no path."""
-        return self._paths.reach.why_none(self._servers())
+        return self._paths.reach.why_none(self._paths.servers.addresses)

@@ -1,29 +1,25 @@
-"""What is there at one moment, and the view that a policy gets of it.
+"""What is there at one moment: the core's paths and the networks, put together.
 
-`Sight` is a snapshot of the core's paths and of the networks; `paths_of` and `candidates_of` put it
-together with what is remembered. They are pure: the same arguments give the same answer. A path
-whose address was never seen in a snapshot (a loopback alias, an address that the system chose on an
-interface nobody lists) counts as usable.
+A path whose address was never seen in a snapshot (a loopback alias, an address that the system
+chose on an interface nobody lists) counts as usable.
 """
 
 import functools
 import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
 from ..._protocol.path.view import PathView
 from ...addresses import AddressPair, LeftOut
 from ...networks import Interface
 from ...paths import Address
-from ...policy import Candidate, PathInfo
-from ...policy._roles import network
-from ..paths.late_tunnel import TO_ENTER
-from .memory import Memory, PathNotes, Way
+from ..paths.servers import Servers
+from .memory import Way
 
 # Connections to the same server from the same networks ask the same questions.
 _MOST_ANSWERS: Final = 64
-_OUTSIDE: Final = "it leads beside the tunnel that packets to the server take now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +52,15 @@ class Sight:
     """Every pair in order, and where a path of it leads."""
     left_out: dict[tuple[str, str], LeftOut]
     """Why an interface is no candidate for an address of the server."""
-    preferred: Address | None
+    preferred: tuple[Address, ...]
+    known: frozenset[Address]
+    """Where the server has answered."""
+    spare_ids: int
+    answerable: int
+    migration_allowed: bool
+    preferred_pending: bool
+    lost: str
+    """Why there is no active path, if so."""
 
     def why_not(self, interface: str | None, remote: Address) -> LeftOut | None:
         """Why an interface is no candidate for this address of the server."""
@@ -80,99 +84,20 @@ def home_of(
     return home, listed
 
 
-def candidates_of(
-    sight: Sight, paths: tuple[PathInfo, ...], memory: Memory, now: float
-) -> tuple[Candidate, ...]:
-    """The ways to other paths that may be tried now."""
-    ranks = _ranks(sight)
-    used = {(path.local[0], path.remote) for path in paths}
-    return tuple(
-        Candidate(
-            local=pair.local,
-            interface=pair.interface,
-            kind=pair.kind,
-            metered=pair.metered,
-            remote=way[2],
-            preferred=way[2] == sight.preferred,
-            rank=ranks[pair.interface],
-            new_port=(pair.local, way[2]) in used,
-            reason=pair.reason,
-            misled=memory.misled(way),
-        )
-        for pair, way in sight.pairs
-        if not memory.rests(way, now)
-    )
-
-
-def paths_of(sight: Sight, memory: Memory, now: float) -> tuple[PathInfo, ...]:
-    """The paths as a policy sees them."""
-    ranks = _ranks(sight)
-    return tuple(_path_info(sight, path, memory, ranks, now) for path in sight.paths)
-
-
-def _path_info(
-    sight: Sight, path: PathSight, memory: Memory, ranks: dict[str, int], now: float
-) -> PathInfo:
-    core, home = path.core, path.home
-    name = path.name
-    notes = memory.of(core.path_id)
-    active = core.path_id == sight.active
-    hopeful = core.has_id and not core.stranger
-    leave_at = notes.outside_since + TO_ENTER if active and not path.pinned else inf
-    trouble = _OUTSIDE if now >= leave_at else _trouble(sight, path, name, notes)
-    return PathInfo(
-        id=core.path_id,
-        state=core.state,
-        local=path.local,
-        remote=core.remote,
-        interface=name,
-        kind="other" if home is None else home.kind,
-        metered=None if home is None else home.metered,
-        preferred=core.remote == sight.preferred,
-        rank=len(ranks) if name is None else ranks.get(name, len(ranks)),
-        usable=not trouble,
-        trouble=trouble,
-        proven_at=notes.proven_at,
-        silent_since=notes.silent_since,
-        rtt=core.rtt,
-        pto=core.pto,
-        unanswered_ptos=core.pto_count,
-        probing=core.validating,
-        opened_by_supervisor=notes.by_supervisor,
-        doubtful=core.doubtful,
-        misled=core.stranger,
-        beside_strangers=hopeful and memory.is_beside_strangers(notes.way),
-        returned=notes.away and not trouble,
-        suspended=path.suspended,
-        opened_at=notes.opened_at,
-        retry_at=notes.retry_at,
-        challenges_sent=core.challenges_sent,
-        no_way=notes.no_way,
-        visited=memory.was_on(network(name, path.local[0])),
-        server_moves=notes.server_moves,
-        pinned=path.pinned,
-        outside=notes.outside_since < inf,
-        leave_at=leave_at,
-        works_since=notes.works_since,
-    )
-
-
-def _trouble(sight: Sight, path: PathSight, name: str | None, notes: PathNotes) -> str:
-    """What is wrong with the network of a path; empty if it is there."""
-    home, address = path.home, path.local[0]
-    if path.listed or notes.named:
-        usable = home is not None and home.up and path.listed >= notes.listed
-    else:
-        usable = not notes.listed
-    if usable:
-        # One that never had a route carries packets all the same.
-        lost_route = notes.routed and not sight.has_route(name, path.core.remote)
-        return f"{name} has no route to the server any more" if lost_route else ""
-    if home is not None and not home.up:
-        return f"{home.name} is down"
-    if home is None and name is not None:
-        return f"{name} is gone, or its address {address}"
-    return f"the address {address} is gone"
+def ways_of(pairs: Iterable[AddressPair], servers: Servers) -> tuple[tuple[AddressPair, Way], ...]:
+    """Where paths could lead: from each network to those of the server's addresses that are used
+    from there, in the order of the pairs."""
+    ways = [
+        (pair, (pair.local, pair.interface, remote))
+        for pair in pairs
+        for remote in servers.addresses
+        if pair.source_rank == 0 and pair.remote == remote[0]
+    ]
+    reachable: defaultdict[str, set[Address]] = defaultdict(set)
+    for _, (_, interface, remote) in ways:
+        reachable[interface].add(remote)
+    used = {name: servers.used_from(addresses) for name, addresses in reachable.items()}
+    return tuple((pair, way) for pair, way in ways if way[2] in used[pair.interface])
 
 
 @functools.lru_cache(_MOST_ANSWERS)
@@ -194,11 +119,3 @@ def _interface_of(
             if parsed is not None and parsed in network:
                 inside = inside or interface
     return inside, False
-
-
-def _ranks(sight: Sight) -> dict[str, int]:
-    """Interfaces by the position of their first pair."""
-    ranks: dict[str, int] = {}
-    for pair, _ in sight.pairs:
-        ranks.setdefault(pair.interface, len(ranks))
-    return ranks

@@ -8,7 +8,8 @@ Two kinds of questions are asked about each of the server's addresses:
   to it, and with the flag RTM_F_FIB_MATCH: the answer is then the entry of the table with its
   metric, and an error where there is none. (Without that flag IPv4 supposes that everything is on
   the interface's own link.) Rules may ask for the source address (a table for each network), so
-  without an entry each address of the interface is tried as one.
+  without an entry each address of the interface is tried as one, and so it is where addresses of
+  several networks may belong to several routers (`next_hops.py`).
 
 Rules may also ask for the protocol and its ports, as VPNs for single services do, so each question
 is one about UDP from port to port. Where our own port is not known yet it is one of those that the
@@ -27,9 +28,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from ...networks import Interface, Route
+from ...networks import Interface, InterfaceAddress, Route
 from ...paths import Address
 from . import netlink
+from .next_hops import Way, of_next_hop
 
 _GET_ROUTE: Final = 26
 _NEW_ROUTE: Final = 24
@@ -40,9 +42,11 @@ _FIB_MATCH: Final = 0x2000
 _DESTINATION: Final = 1
 _SOURCE: Final = 2
 _OUTPUT: Final = 4
+_GATEWAY: Final = 5
 _PRIORITY: Final = 6
 _PREFERRED_SOURCE: Final = 7
 _MULTIPATH: Final = 9
+_VIA: Final = 18  # the gateway, of another family
 _PROTOCOL: Final = 27
 _SOURCE_PORT: Final = 28
 _DESTINATION_PORT: Final = 29
@@ -77,6 +81,7 @@ class RouteAnswer(NamedTuple):
     """The numbers of the interfaces; several if the route has several ways."""
     source: str | None
     metric: int
+    way: Way
 
 
 def ask(
@@ -161,17 +166,20 @@ def _read_route(family: int, body: bytes, *, local: bool) -> RouteAnswer:
     interfaces: list[int] = []
     source = None
     metric = 0
+    gateway = b""
     for kind, whole in netlink.attributes(body, _ROUTE.size):
         value = whole[netlink.VALUE :]
         if kind == _OUTPUT:
             interfaces.append(int.from_bytes(value, sys.byteorder))
         elif kind == _MULTIPATH:
             interfaces += _next_hops(value)
+        elif kind in (_GATEWAY, _VIA):
+            gateway = value
         elif kind == _PRIORITY:
             metric = int.from_bytes(value, sys.byteorder)
         elif kind == _PREFERRED_SOURCE:
             source = socket.inet_ntop(family, value)
-    return RouteAnswer(local, tuple(interfaces), source, metric)
+    return RouteAnswer(local, tuple(interfaces), source, metric, Way(gateway))
 
 
 def _next_hops(value: bytes) -> Iterable[int]:
@@ -214,7 +222,7 @@ def _routes_to(
         for interface in interfaces
         if interface.up and interface.index is not None
         if zone in ("", interface.name, str(interface.index))
-        if (sources := [a.address for a in interface.addresses if a.version == version])
+        if (sources := [a for a in interface.addresses if a.version == version])
     ]
     system = None
     if not zone:
@@ -228,21 +236,45 @@ def _routes_to(
         if system is None or choice != index:
             entry = _entry_over(sock, family, server, index)
             # or an address of it has one, in a table of its own: such metrics mean nothing here
-            if entry or any(_entry_over(sock, family, server, index, each) for each in sources):
-                metric = entry.metric if entry else None
+            if entry or any(_entry_over(sock, family, server, index, a.address) for a in sources):
                 yield Route(
-                    remote=remote, interface=interface.name, metric=metric, chosen=bool(zone)
+                    remote=remote,
+                    interface=interface.name,
+                    next_hop_sources=_of_next_hop(sock, family, server, index, sources, entry),
+                    metric=entry.metric if entry else None,
+                    chosen=bool(zone),
                 )
     if system is not None and choice is not None:
         # also if the interface has no address of its own: it says whether this is a tunnel
         entry = _entry_over(sock, family, server, choice)
+        sources = next((own for _, index, own in usable if index == choice), [])
         yield Route(
             remote=remote,
             interface=_name_of(interfaces, choice),
             source=system.source,
+            # only what is in the table is told of an entry
+            source_named=entry is not None and entry.source is not None,
+            next_hop_sources=_of_next_hop(sock, family, server, choice, sources, entry),
             metric=entry.metric if entry else system.metric,
             chosen=True,
         )
+
+
+def _of_next_hop(
+    sock: socket.socket,
+    family: int,
+    server: Address,
+    index: int,
+    sources: Sequence[InterfaceAddress],
+    entry: RouteAnswer | None,
+) -> tuple[str, ...]:
+    """Those of an interface's addresses that belong to the router of this entry."""
+
+    def way_from(source: str) -> Way | None:
+        answer = _entry_over(sock, family, server, index, source)
+        return None if answer is None else answer.way
+
+    return of_next_hop(sources, None if entry is None else entry.way, way_from)
 
 
 def _name_of(interfaces: Sequence[Interface], index: int) -> str:

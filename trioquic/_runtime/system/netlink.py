@@ -31,6 +31,8 @@ LINK: Final = struct.Struct("=BxHiII")
 """What a link's record begins with: family, hardware type, number, flags, mask."""
 LINK_NAME: Final = 3
 """The type of the attribute with its name, which a zero byte ends."""
+LINK_MTU: Final = 4
+"""The type of the attribute with its MTU."""
 
 FAMILY: Final = (_AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
 """What a socket is made of that talks rtnetlink."""

@@ -13,14 +13,16 @@ _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 _PARAMETER: Final = re.compile(rf"({_TOKEN})=({_TOKEN}|{_QUOTED})")
 _ALTERNATIVE: Final = re.compile(
     rf"[ \t,]*({_TOKEN})=({_QUOTED})"
-    rf"((?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*)[ \t]*(?:,|$)"
+    rf"((?:[ \t]*;(?:[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))?)*)[ \t]*(?:,|$)"
 )
 _CLEAR: Final = re.compile(r"[ \t,]*clear[ \t]*(?:,|$)")
 # a name or an IPv4 address, or an IPv6 address in brackets, or nothing; then the port
 _AUTHORITY: Final = re.compile(r"([0-9A-Za-z._~%-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
-_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_SECONDS: Final = re.compile(r"[0-9]+")
 
 _DAY: Final = 24 * 3600.0
+# more counts as this many seconds (RFC 9111 section 1.2.2)
+_MOST_SECONDS: Final = float(1 << 31)
 # What a server may make us keep and look through
 _MOST_TEXT: Final = 8192
 _MOST_ALTERNATIVES: Final = 8
@@ -72,7 +74,7 @@ def _http3(protocol: str, authority: str, parameters: str) -> Alternative | None
     for name, value in _PARAMETER.findall(parameters):
         value = _unquote(value)
         if name == "ma" and _SECONDS.fullmatch(value):
-            max_age = float(value)
+            max_age = min(float(value), _MOST_SECONDS)
         elif name == "persist":
             # any other value than 1 is to be ignored
             persist = value == "1"

@@ -56,6 +56,9 @@ class Origins:
             transport = replace(transport, handshake_timeout=seconds)
             # the network of the connection beside it looks as if it worked
             migration, interface = replace(migration, start_interfaces=_ALL_INTERFACES), None
+        if "%" in endpoint.host:
+            # the address is on the link of one interface (RFC 4007)
+            interface = None
         async with (
             open_connection(
                 endpoint.host,

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from ... import MigrationPolicy, NetworkSource, TLSConfig, TransportConfig, _checks
 from ...sessions import SessionStore
 from ..connection import HTTP3Connection
-from ..settings import HTTP3Config
+from ..settings import HTTP3Config, check_transport
 from .connection import PooledConnection
 from .discovery import Mode
 
@@ -62,5 +62,6 @@ class Settings:
 
     def __post_init__(self) -> None:
         _checks.check_fields(self)
+        check_transport(self.transport)
         if self.early_data and self.sessions is None:
             raise ValueError("early_data needs sessions: it is sent with what an earlier one left")

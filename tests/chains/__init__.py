@@ -1,0 +1,1 @@
+"""Chains of certificates, good and bad, judged by the client and by `openssl verify`."""

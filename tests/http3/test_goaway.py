@@ -1,0 +1,272 @@
+"""A server that goes away, and requests that it says it did nothing for (RFC 9114 section 5.2).
+
+Servers are known that name the last request so though they answer it. What has come of a response
+counts, whether anybody has looked at it or not.
+"""
+
+import pytest
+import trio
+import trio.testing
+
+from trioquic import http3
+
+from .test_requests import get
+from .world import AUTHORITY, HTTPWorld, http_world
+
+Clock = trio.testing.MockClock
+
+
+async def test_goaway(autojump_clock: Clock) -> None:
+    async with http_world() as world, world.connect() as http:
+        first = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+        async with trio.open_nursery() as nursery:
+
+            async def rejected() -> None:
+                with pytest.raises(http3.RequestRejectedError):
+                    await get(http, "/wait")
+
+            nursery.start_soon(rejected)
+            await trio.sleep(1)
+            application = world.applications[0]
+            assert application.http is not None
+            control = application.http._local_control_stream_id
+            assert control is not None
+            application.quic.send_stream_data(control, b"\x07\x01\x04")
+            application.connection.flush()
+        assert not http.available
+        with pytest.raises(http3.RequestRejectedError):
+            await get(http, "/bytes/1")
+        with trio.move_on_after(1) as scope:
+            await http.wait_closed()
+        assert scope.cancelled_caught
+        # the first request is allowed to finish
+        application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
+        application.connection.flush()
+        assert (await first.receive_response()).status == 204
+        assert await first.receive_data() == b""
+        assert isinstance(await http.wait_closed(), http3.RequestRejectedError)
+
+
+def goaway(world: HTTPWorld, stream_id: int) -> None:
+    """Let the server say that it processes nothing from this stream on; nothing is flushed yet."""
+    application = world.applications[0]
+    assert application.http is not None
+    control = application.http._local_control_stream_id
+    assert control is not None
+    application.quic.send_stream_data(control, bytes((7, 1, stream_id)))
+
+
+@pytest.mark.parametrize("read", [True, False])
+async def test_goaway_for_a_response_that_has_begun(autojump_clock: Clock, read: bool) -> None:
+    """It goes on, whatever the server says; also if nobody has looked at it yet."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+        await trio.sleep(1)
+        application = world.applications[0]
+        assert application.http is not None
+        application.http.send_headers(0, [(b":status", b"200"), (b"content-length", b"6")])
+        application.http.send_data(0, b"abc", False)
+        if read:
+            application.connection.flush()
+            assert (await request.receive_response()).status == 200
+        goaway(world, 0)
+        application.connection.flush()
+        await trio.sleep(1)
+        assert not http.available
+        application.http.send_data(0, b"def", True)
+        application.connection.flush()
+        assert (await request.receive_response()).status == 200
+        content = await request.receive_data()
+        while piece := await request.receive_data():
+            content += piece
+        assert content == b"abcdef"
+
+
+async def test_goaway_together_with_the_response(autojump_clock: Clock) -> None:
+    """In one datagram, in any order, while somebody waits."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+        async with trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                assert (await request.receive_response()).status == 204
+
+            nursery.start_soon(receive)
+            await trio.sleep(1)
+            goaway(world, 0)
+            application = world.applications[0]
+            assert application.http is not None
+            application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
+            application.connection.flush()
+
+
+@pytest.mark.parametrize(("late", "fine"), [(0.1, True), (0.4, False)])
+async def test_goaway_overtakes_the_response_on_a_long_way(
+    autojump_clock: Clock, late: float, fine: bool
+) -> None:
+    """By a part of the round trip, over a satellite; who is later has not answered."""
+    async with http_world() as world:
+        world.world.wifi.link.change(delay=0.3)
+        async with world.connect() as http:
+            request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+
+            async def receive() -> None:
+                if fine:
+                    assert (await request.receive_response()).status == 204
+                else:
+                    with pytest.raises(http3.RequestRejectedError):
+                        await request.receive_response()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(receive)
+                await trio.sleep(2)
+                application = world.applications[0]
+                assert application.http is not None
+                goaway(world, 0)
+                application.connection.flush()
+                await trio.sleep(late)
+                application.http.send_headers(0, [(b":status", b"204")], end_stream=True)
+                application.connection.flush()
+
+
+async def test_who_has_begun_to_answer_did_something(autojump_clock: Clock) -> None:
+    """RFC 9114 section 4.1.1: H3_REQUEST_REJECTED comes too late then to be believed."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+        await trio.sleep(1)
+        application = world.applications[0]
+        assert application.http is not None
+        application.http.send_headers(0, [(b":status", b"200")])
+        application.connection.flush()
+        assert (await request.receive_response()).status == 200
+        application.quic.reset_stream(0, http3.ErrorCode.H3_REQUEST_REJECTED)
+        application.connection.flush()
+        with pytest.raises(http3.HTTP3StreamError) as caught:
+            await request.receive_data()
+        assert not isinstance(caught.value, http3.RequestRejectedError)
+
+
+async def test_a_rejected_request_says_so_also_when_the_connection_is_closed(
+    autojump_clock: Clock,
+) -> None:
+    """Whoever waits for the end of the connection may be faster than who waits for the response."""
+    async with http_world() as world:
+        async with world.connect() as http:
+            request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+            await trio.sleep(1)
+            application = world.applications[0]
+            assert application.http is not None
+            control = application.http._local_control_stream_id
+            assert control is not None
+            application.quic.send_stream_data(control, b"\x07\x01\x00")
+            application.connection.flush()
+            await http.wait_closed()
+        with pytest.raises(http3.RequestRejectedError):
+            await request.receive_response()
+
+
+@pytest.mark.parametrize("begun", ["before", "with", "after"])
+async def test_the_content_goes_on_under_a_response_that_has_begun(
+    autojump_clock: Clock, begun: str
+) -> None:
+    """Whoever sends and has not looked for a response yet is not told to do it again. That may
+    begin together with the GOAWAY, or be overtaken by it."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("POST", "https", AUTHORITY, "/wait")
+        await request.send_data(b"first")
+        await trio.sleep(1)
+        application = world.applications[0]
+
+        def begin() -> None:
+            assert application.http is not None
+            application.http.send_headers(0, [(b":status", b"200")])
+
+        if begun == "before":
+            begin()
+            application.connection.flush()
+            await trio.sleep(1)
+        elif begun == "with":
+            begin()
+        goaway(world, 0)
+        application.connection.flush()
+        if begun == "after":
+            await trio.sleep(0.02)
+            begin()
+            application.connection.flush()
+        await trio.sleep(1)
+        assert not http.available
+        await request.send_data(b", second")
+        await request.send_eof()
+        await trio.sleep(1)
+        assert application.resets == {}
+        assert application.exchanges[0].body == b"first, second"
+        assert http.active_requests == 1
+        with trio.move_on_after(1) as scope:
+            await http.wait_closed()
+        assert scope.cancelled_caught
+        assert application.http is not None
+        application.http.send_data(0, b"done", True)
+        application.connection.flush()
+        assert (await request.receive_response()).status == 200
+        assert await request.receive_data() == b"done"
+        assert await request.receive_data() == b""
+        await http.wait_closed()
+
+
+async def test_a_sender_is_told_of_a_goaway(autojump_clock: Clock) -> None:
+    """Where nothing has come, no more of the content is sent, and no response read."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("POST", "https", AUTHORITY, "/wait")
+        await request.send_data(b"first")
+        await trio.sleep(1)
+        goaway(world, 0)
+        application = world.applications[0]
+        application.connection.flush()
+        await http.wait_closed()
+        with pytest.raises(http3.RequestRejectedError):
+            await request.send_data(b"second")
+        with pytest.raises(http3.RequestRejectedError):
+            await request.receive_response()
+        await trio.sleep(1)
+        assert application.resets == {0: http3.ErrorCode.H3_REQUEST_CANCELLED}
+        assert application.stops == {0: http3.ErrorCode.H3_REQUEST_CANCELLED}
+
+
+async def test_leaving_the_block_does_not_wait_for_what_may_come(autojump_clock: Clock) -> None:
+    """Of a request that the server will not process, a moment after it said so."""
+    async with http_world() as world:
+        world.world.wifi.link.change(delay=0.5)
+        async with world.connect() as http:
+            await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
+            await trio.sleep(3)
+            goaway(world, 0)
+            world.applications[0].connection.flush()
+            await trio.sleep(0.51)
+            assert not http.available
+            assert http.active_requests == 1
+            with trio.CancelScope() as scope:
+                left = trio.current_time()
+                scope.cancel()
+                await trio.sleep_forever()
+        assert trio.current_time() - left < 0.01
+
+
+async def test_a_response_that_is_being_taken(autojump_clock: Clock) -> None:
+    """The first piece has left the stream, and whoever reads the response has not got it yet."""
+    async with http_world() as world, world.connect() as http:
+        for number in range(0, 80, 4):
+            request = await http.open_request("GET", "https", AUTHORITY, "/status/204", end=True)
+            assert request.stream_id == number
+            await trio.sleep(1)
+            async with trio.open_nursery() as nursery:
+                statuses: list[int] = []
+
+                async def receive(request: http3.Request, statuses: list[int]) -> None:
+                    statuses.append((await request.receive_response()).status)
+
+                nursery.start_soon(receive, request, statuses)
+                # before the reader's turn, or behind it
+                await trio.lowlevel.checkpoint()
+                assert not statuses
+                request.reject()
+            assert statuses == [204]

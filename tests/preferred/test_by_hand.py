@@ -1,0 +1,155 @@
+"""Section 9.6.3 where the application moves the connection, and the server's preferred address was
+not reached yet; and where nobody else moves it (`automatic=False`)."""
+
+import pytest
+import trio
+import trio.testing
+
+import trioquic
+from tests.checklist.test_server_wishes import NOWHERE, STAY
+from tests.preferred.test_two_families import asked, ipv6_only, moves, prefers, told
+from tests.checklist.test_two_server_addresses import far
+from tests.sim_server import PORT
+from tests.sim_world import PREFERRED, PREFERRED6, SERVER, WIFI6
+from tests.supervisor.phone import phone
+
+ALONE = trioquic.MigrationPolicy(automatic=False)
+
+
+@pytest.mark.parametrize("policy", [STAY, ALONE], ids=["supervised", "alone"])
+@pytest.mark.parametrize("forbids", [False, True])
+async def test_both_are_asked_and_the_preferred_one_is_moved_to(
+    autojump_clock: trio.testing.MockClock, policy: trioquic.MigrationPolicy, forbids: bool
+) -> None:
+    """It takes a moment longer to answer than the original one, which is asked only where the
+    server allows that."""
+    options = prefers(PREFERRED, None, forbids=forbids)
+    prepare = far((PREFERRED,), 0.03)
+    async with phone(options=options, policy=policy, prepare=prepare) as here:
+        path = await here.conn.migrate(interface="wwan0")
+        assert here.conn.active_path is path
+        assert (path.interface, path.remote) == ("wwan0", (PREFERRED, PORT))
+        assert asked(here, "wwan0") == ({PREFERRED} if forbids else {SERVER, PREFERRED})
+        await here.download(50_000)
+        await trio.sleep(5)
+        assert here.conn.active_path is path
+        assert here.conn.paths == (path,)
+        assert told(here) == [(PREFERRED, True)]
+
+
+@pytest.mark.parametrize("policy", [STAY, ALONE], ids=["supervised", "alone"])
+async def test_the_original_one_is_used_where_the_preferred_one_does_not_answer(
+    autojump_clock: trio.testing.MockClock, policy: trioquic.MigrationPolicy
+) -> None:
+    """The move is not held up for longer than a round trip."""
+    options = prefers(NOWHERE, None)
+    async with phone(options=options, policy=policy) as here:
+        began = trio.current_time()
+        path = await here.conn.migrate(interface="wwan0")
+        assert trio.current_time() - began < 0.25
+        assert path.remote == (SERVER, PORT)
+        assert asked(here, "wwan0") == {SERVER, NOWHERE}
+        await here.download(50_000)
+        assert here.conn.active_path is path
+
+
+async def test_the_preferred_one_alone_answers(autojump_clock: trio.testing.MockClock) -> None:
+    """Nor is the move held up by the silence of the original one."""
+    options = prefers(PREFERRED, None)
+    async with phone(options=options, policy=ALONE) as here:
+        here.world.server_interface.remove_address(SERVER)
+        began = trio.current_time()
+        path = await here.conn.migrate(interface="wwan0")
+        assert trio.current_time() - began < 0.25
+        assert path.remote == (PREFERRED, PORT)
+        await here.download(50_000)
+
+
+async def test_neither_answers(autojump_clock: trio.testing.MockClock) -> None:
+    options = prefers(PREFERRED, None)
+    async with phone(options=options, policy=ALONE) as here:
+        here.world.cellular.link.blackhole()
+        with pytest.raises(trioquic.PathValidationError):
+            await here.conn.migrate(interface="wwan0")
+        assert len(here.conn.paths) == 1
+        await here.download(50_000)
+
+
+async def test_an_ipv6_only_network_by_hand(autojump_clock: trio.testing.MockClock) -> None:
+    """The address of the family that the network has, as section 9.6.3 advises."""
+    options = prefers(PREFERRED, PREFERRED6)
+    async with phone(options=options, policy=ALONE, prepare=ipv6_only, ipv6=True) as here:
+        path = await here.conn.migrate(interface="wwan0")
+        assert path.remote == (PREFERRED6, PORT)
+        assert asked(here, "wwan0") == {PREFERRED6}
+        await here.download(50_000)
+        assert told(here) == [(PREFERRED6, True)]
+
+
+async def test_a_path_to_an_address_that_is_named(autojump_clock: trio.testing.MockClock) -> None:
+    """Step by step, without the supervisor: section 9.6.2."""
+    options = prefers(PREFERRED, PREFERRED6)
+    async with phone(options=options, policy=ALONE, ipv6=True) as here:
+        there = here.conn.peer.preferred_ipv6
+        assert there == (PREFERRED6, PORT)
+        path = await here.conn.add_path(server=there)
+        assert (path.local[0], path.remote) == (WIFI6, there)
+        with pytest.raises(trioquic.PathNotValidatedError):
+            path.migrate()
+        await path.validate()
+        path.migrate()
+        await here.download(50_000)
+        assert moves(here) == [(None, PREFERRED6)]
+        # what is added now leads there, too, and the original is left for good
+        assert (await here.conn.add_path(interface="wwan0")).remote == there
+        with pytest.raises(ValueError, match="no address of the server's"):
+            await here.conn.add_path(server=(SERVER, PORT))
+
+
+@pytest.mark.parametrize("server", [("192.0.2.99", PORT), (SERVER, 1), ("nowhere", PORT)])
+async def test_what_is_no_address_of_the_server(
+    autojump_clock: trio.testing.MockClock, server: tuple[str, int]
+) -> None:
+    async with phone(options=prefers(PREFERRED, None), policy=ALONE) as here:
+        with pytest.raises(ValueError, match="no address of the server's"):
+            await here.conn.add_path(server=server)
+        assert len(here.conn.paths) == 1
+
+
+@pytest.mark.parametrize("server", ["198.51.100.1", (SERVER,), (SERVER, "443"), (1, 443)])
+async def test_what_is_no_address_at_all(
+    autojump_clock: trio.testing.MockClock, server: object
+) -> None:
+    async with phone(options=prefers(PREFERRED, None), policy=ALONE) as here:
+        with pytest.raises(TypeError, match="server"):
+            await here.conn.add_path(server=server)  # type: ignore[arg-type]
+
+
+async def test_what_the_policy_does_not_want_can_be_had_by_hand(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    policy = trioquic.MigrationPolicy(use_preferred_address=False)
+    async with phone(options=prefers(PREFERRED, None), policy=policy) as here:
+        path = await here.conn.migrate(interface="wwan0")
+        assert path.remote == (SERVER, PORT)
+        path = await here.conn.add_path(server=(PREFERRED, PORT))
+        await path.validate()
+        path.migrate()
+        await here.download(50_000)
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 4))
+async def test_cancelled_in_the_middle(autojump_clock: trio.testing.MockClock, steps: int) -> None:
+    """Whatever was opened is closed, and the connection stays where it was."""
+    options = prefers(PREFERRED, None)
+    async with phone(options=options, policy=ALONE) as here:
+        first = here.conn.active_path
+        spare = here.conn.statistics().spare_peer_ids
+        with trio.move_on_after(steps * 0.003) as scope:
+            await here.conn.migrate(interface="wwan0")
+        if scope.cancelled_caught:
+            assert here.conn.active_path is first
+            assert here.conn.paths == (first,)
+            await trio.sleep(0.5)
+            assert here.conn.statistics().spare_peer_ids == spare
+        await here.download(50_000)
