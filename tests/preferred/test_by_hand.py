@@ -7,8 +7,8 @@ import trio.testing
 
 import trioquic
 from tests.checklist.test_server_wishes import NOWHERE, STAY
-from tests.preferred.test_two_families import asked, ipv6_only, moves, prefers, told
 from tests.checklist.test_two_server_addresses import far
+from tests.preferred.test_two_families import asked, ipv6_only, moves, prefers, told
 from tests.sim_server import PORT
 from tests.sim_world import PREFERRED, PREFERRED6, SERVER, WIFI6
 from tests.supervisor.phone import phone
