@@ -19,12 +19,13 @@ from aioquic.quic.packet import QuicTransportParameters
 import trioquic
 from tests.runtime.world import ALPN, dial, get
 from tests.sim_server import NAME, PORT, ServerOptions, pattern
-from tests.sim_world import CELLULAR, SERVER, WIFI
+from tests.sim_world import CELLULAR, PREFERRED, SERVER, SERVER6, WIFI
 
 from .harness import (
     BY_HAND,
     MOST_STEPS,
     RUNTIME,
+    AttentiveQuic,
     Bench,
     Cut,
     OneSpareId,
@@ -78,6 +79,10 @@ def miserly() -> ServerOptions:
         parameters.initial_max_streams_bidi = 1
 
     return ServerOptions(configure=configure, parameters=limit, session_tickets=True)
+
+
+def of_two_addresses() -> ServerOptions:
+    return ServerOptions(preferred_ipv4=(PREFERRED, PORT))
 
 
 async def serve_life(b: Bench) -> None:
@@ -184,6 +189,33 @@ async def life_in_a_nursery(b: Bench) -> None:
             await out.aclose()
 
 
+async def life_of_names(b: Bench) -> None:
+    """Names that lead nowhere, and one that does."""
+    b.world.net.name("six.example", SERVER6)
+    b.world.net.name("silent.example", "198.51.100.96", "198.51.100.97")
+    with pytest.raises(trioquic.LocalAddressError):
+        async with dial(b.world, "six.example", local=WIFI):
+            pass
+    with pytest.raises(trioquic.HandshakeTimeoutError):
+        async with dial(b.world, "silent.example", transport=TRANSPORT):
+            pass
+    async with dial(b.world, "life.example", server_name=NAME) as conn:
+        out = await conn.open_send_stream()
+        await out.send_all(b"the end")
+        await out.aclose()
+
+
+async def life_between_two_addresses(b: Bench) -> None:
+    """The application looks after a server that prefers another address."""
+    async with dial(b.world, SERVER, migration=BY_HAND) as conn:
+        path = await conn.add_path(interface="wwan0", server=(PREFERRED, PORT))
+        await path.aclose()
+        await conn.migrate(interface="wwan0")
+        out = await conn.open_send_stream()
+        await out.send_all(bytes(1000))
+        await out.aclose()
+
+
 def missed(places: set[Place]) -> list[str]:
     """The awaits in the runtime's source at which no task was cancelled."""
     found = []
@@ -206,8 +238,14 @@ async def supervised_life(b: Bench) -> None:
         await wander(b, conn)
 
 
-async def cancel_life(live: Callable[[Bench], Awaitable[None]], cut: Cut) -> None:
-    async with bench(miserly(), quic=OneSpareId) as b:
+async def cancel_life(
+    live: Callable[[Bench], Awaitable[None]],
+    cut: Cut,
+    *,
+    options: Callable[[], ServerOptions] = miserly,
+    quic: type[AttentiveQuic] = OneSpareId,
+) -> None:
+    async with bench(options(), quic=quic) as b:
         b.world.net.host("shut").add_interface("eth0", SHUT)
         b.world.net.name("life.example", SHUT, SERVER)
         b.world.net.set_resolver_delay(0.01)
@@ -270,6 +308,10 @@ CASES: dict[str, Callable[[Cut], Awaitable[None]]] = {
     "supervised": cancel_supervised_life,
     "streams": functools.partial(cancel_life, life_of_streams),
     "paths": functools.partial(cancel_life, life_of_paths),
+    "names": functools.partial(cancel_life, life_of_names),
+    "two addresses": functools.partial(
+        cancel_life, life_between_two_addresses, options=of_two_addresses, quic=AttentiveQuic
+    ),
     "in a nursery": functools.partial(cancel_life, life_in_a_nursery),
 }
 

@@ -265,7 +265,7 @@ class ClientConnection:
             self._parts.loss.next_deadline(),
             self._liveness_deadline(),
         )
-        if self.streams.blocked:
+        if self._may_remind(path):
             deadline = min(deadline, self._parts.lifetime.reminder_deadline())
         for space in self._parts.spaces:
             if self._outgoing.may_acknowledge(space, path):
@@ -274,6 +274,15 @@ class ClientConnection:
             deadline = min(deadline, path.recovery.pacer_deadline(now))
         return deadline
 
+    def _may_remind(self, path: NetworkPath | None) -> bool:
+        """Whether the server may be told again that its limits hold us up; what was told it on the
+        path and is not acknowledged is repeated when it is lost."""
+        return (
+            self.streams.blocked
+            and path is not None
+            and not path.recovery.in_flight[APPLICATION].eliciting
+        )
+
     def handle_deadline(self, now: float) -> None:
         """Do what is due at `now`; `transmit` should be called for every path afterwards."""
         self._parts.lifetime.on_deadline(now, self._pto())
@@ -281,7 +290,8 @@ class ClientConnection:
             return
         if self._parts.lifetime.take_keep_alive(now):
             self._parts.watch.announcements.ask()
-        if self.streams.blocked and self._parts.lifetime.take_reminder(now):
+        active = self._parts.paths.active_path()
+        if self._may_remind(active) and self._parts.lifetime.take_reminder(now):
             self.streams.repeat_blocked()
         if now >= self._liveness_deadline():
             self._parts.liveness.disarm()

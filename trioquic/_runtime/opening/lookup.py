@@ -77,6 +77,9 @@ class Lookup:
         except BaseException:
             self.close()
             raise
+        if not self.remotes:
+            # a question that was cancelled has no answer, whatever the other one has
+            await trio.lowlevel.checkpoint_if_cancelled()
         if self._errors and not self.remotes:
             raise min(self._errors, key=_how_final)
 
