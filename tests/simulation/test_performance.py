@@ -82,7 +82,9 @@ def test_an_upload_spares_the_queue_of_the_wifi() -> None:
     assert times["cubic"] <= times["newreno"]
 
 
-@pytest.mark.parametrize("loss", [0.01, 0.1, pytest.param(0.3, marks=pytest.mark.series)])
+@pytest.mark.parametrize(
+    "loss", [0.01, *(pytest.param(loss, marks=pytest.mark.series) for loss in (0.1, 0.3))]
+)
 def test_loss_costs_what_the_model_of_reno_says(loss: float) -> None:
     """Uploads: our congestion control, our timers."""
     times = [

@@ -20,12 +20,12 @@ SEEDS = [(name, seed) for name, scenario in SCENARIOS.items() for seed in range(
 
 def variant(seed: int) -> pytest.MarkDecorator:
     """Which variant plays a seed when `make test` has both: a twelfth is for the plain one, taken
-    three by three, as scenarios choose by a seed's remainders, and a quarter for the compiled one.
+    three by three, as scenarios choose by a seed's remainders, and a sixth for the compiled one.
     The others are played by `make series` only."""
     twelfth = seed // 3 % 12
     if twelfth == 0:
         return pytest.mark.plain
-    return pytest.mark.compiled if twelfth < 4 else pytest.mark.series
+    return pytest.mark.compiled if twelfth < 3 else pytest.mark.series
 
 
 def replay_command(name: str, seed: int) -> str:
@@ -53,8 +53,8 @@ def test_there_are_enough_seeds() -> None:
     assert min(counted.values()) >= 40
     played = Counter(name for name, seed in SEEDS if variant(seed).name != "series")
     played_by_themselves = sum(n for name, n in played.items() if name.startswith("travel-"))
-    assert played_by_themselves >= 350
-    assert played.total() - played_by_themselves >= 200
+    assert played_by_themselves >= 260
+    assert played.total() - played_by_themselves >= 140
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -81,7 +81,7 @@ def test_journeys_have_everything() -> None:
     """Nobody calls `migrate`, and yet all of this happens; each journey has its own."""
     names = [name for name in SCENARIOS if name.startswith("travel-")]
     outcomes = {
-        name: [run(SCENARIOS[name].make(seed), f"{name}/{seed}") for seed in range(8)]
+        name: [run(SCENARIOS[name].make(seed), f"{name}/{seed}") for seed in range(5)]
         for name in names
     }
     told = {
@@ -98,7 +98,7 @@ def test_journeys_have_everything() -> None:
     errors = {type(e) for outcome in outcomes["travel-doomed"] for e in outcome.errors}
     assert errors == {trioquic.IdleTimeoutError, trioquic.NoPathError}
     rebound = [
-        change for seed in range(8) for change in SCENARIOS["travel-rebinding"].make(seed).changes
+        change for seed in range(5) for change in SCENARIOS["travel-rebinding"].make(seed).changes
     ]
     assert {change.what for change in rebound} >= {"rebound", "silent", "down"}
 
