@@ -4,6 +4,7 @@ import errno
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -21,6 +22,8 @@ from trioquic._runtime.system.route import route_mtu
 from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
 
 from .world import open_sockets, phone_world
+
+IPV6_FLOWINFO = 11  # ipv6(7) has it, Python's socket module has not
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux's socket options")
 
@@ -312,6 +315,36 @@ async def test_ecn_both_ways(peer: socket.socket) -> None:
                 assert (await sock.receive()).ecn == ecn
     finally:
         sock.close()
+
+
+@linux_only
+@pytest.mark.parametrize("peer", ["::1"], indirect=True)
+async def test_each_path_has_a_flow_label_of_its_own(peer: socket.socket) -> None:
+    """RFC 9000 section 9.7: the kernel makes it of both addresses and ports and of a secret. It is
+    0 where the administrator has turned that off."""
+    if Path("/proc/sys/net/ipv6/auto_flowlabels").read_text().strip() == "0":
+        pytest.skip("net.ipv6.auto_flowlabels is 0")
+    peer.setsockopt(socket.IPPROTO_IPV6, IPV6_FLOWINFO, 1)
+    labels = []
+    for _ in range(4):
+        sock = await open_to(peer)
+        try:
+            found = set()
+            for size in (1, 1200):
+                assert sock.send_nowait(Batch(bytes(size), size, 0))
+                _, ancillary, _, _ = peer.recvmsg(2000, 100)
+                found |= {
+                    int.from_bytes(value, "big") & 0xFFFFF
+                    for level, kind, value in ancillary
+                    if (level, kind) == (socket.IPPROTO_IPV6, IPV6_FLOWINFO)
+                }
+            # one for all packets of the path
+            [label] = found
+            labels.append(label)
+        finally:
+            sock.close()
+    assert 0 not in labels
+    assert len(set(labels)) == 4
 
 
 @linux_only
