@@ -18,8 +18,13 @@ OPTIONS = ServerOptions(preferred_ipv4=(PREFERRED, PORT), session_tickets=True, 
 
 
 async def at_preferred(conn: trioquic.Connection) -> None:
-    while conn.active_path is None or conn.active_path.remote[0] != PREFERRED:
-        await trio.sleep(0.01)
+    async with conn.path_events() as happened:
+        if conn.active_path is not None and conn.active_path.remote[0] == PREFERRED:
+            return
+        async for event in happened:
+            if isinstance(event, trioquic.PreferredAddressResult):
+                assert event.used
+                return
 
 
 def begins_at(world: World, since: float) -> set[str]:

@@ -221,7 +221,9 @@ def test_an_acknowledged_packet_in_between_breaks_the_period() -> None:
     assert sender.path.congestion.window > 2 * SIZE
 
 
-@pytest.mark.parametrize("losing, arriving", [(HANDSHAKE, APPLICATION), (APPLICATION, HANDSHAKE)])
+@pytest.mark.parametrize(
+    ("losing", "arriving"), [(HANDSHAKE, APPLICATION), (APPLICATION, HANDSHAKE)]
+)
 @pytest.mark.parametrize("arrives_before", [None, 0, 3, 6])
 def test_what_arrived_in_another_space_breaks_the_period(
     losing: int, arriving: int, arrives_before: int | None

@@ -17,7 +17,13 @@ from trioquic._runtime.sockets import native_socket
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.factory_socket import FactorySocket
 from trioquic._runtime.sockets.native_socket import NativeSocket
-from trioquic._runtime.sockets.sockets import DatagramSocket, Received, Remote, is_refusal
+from trioquic._runtime.sockets.sockets import (
+    DatagramSocket,
+    Received,
+    Remote,
+    TooNarrowError,
+    is_refusal,
+)
 from trioquic._runtime.system.route import route_mtu
 from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
 
@@ -140,6 +146,35 @@ async def test_segmentation_is_used_and_given_up_where_it_does_not_work(
         assert [len(peer.recv(65536)) for _ in range(4)] == [1200, 10, 1200, 10]
     finally:
         sock.close()
+
+
+@linux_only
+@pytest.mark.parametrize("segmentation", [True, False])
+@pytest.mark.parametrize(("size", "narrow"), [(1200, True), (1201, False)])
+async def test_a_refused_datagram_of_the_least_size_says_something_of_the_network(
+    peer: socket.socket, segmentation: bool, size: int, narrow: bool
+) -> None:
+    """RFC 9000 section 14; what is larger may be a probe of what the path carries."""
+
+    class Refusing:
+        """A socket of an interface that takes small packets only."""
+
+        def sendmsg(self, *_: object) -> int:
+            raise OSError(errno.EMSGSIZE, "too long")
+
+        send = sendmsg
+
+    sock = await open_to(peer)
+    plain = sock._sock
+    sock._segmentation = segmentation
+    sock._sock = Refusing()  # type: ignore[assignment]
+    try:
+        assert sock.send_nowait(Batch(bytes(2 * size), size, 0))
+    finally:
+        sock._sock = plain
+        sock.close()
+    assert sock.datagrams_dropped == 2
+    assert isinstance(sock.last_error, TooNarrowError) is narrow
 
 
 @linux_only
@@ -317,13 +352,16 @@ async def test_ecn_both_ways(peer: socket.socket) -> None:
         sock.close()
 
 
-@linux_only
+def labels_are_made() -> bool:
+    """Whether the administrator has Linux make flow labels, as it does by default."""
+    file = Path("/proc/sys/net/ipv6/auto_flowlabels")
+    return file.exists() and file.read_text().strip() != "0"
+
+
+@pytest.mark.skipif(not labels_are_made(), reason="the system makes no flow labels")
 @pytest.mark.parametrize("peer", ["::1"], indirect=True)
 async def test_each_path_has_a_flow_label_of_its_own(peer: socket.socket) -> None:
-    """RFC 9000 section 9.7: the kernel makes it of both addresses and ports and of a secret. It is
-    0 where the administrator has turned that off."""
-    if Path("/proc/sys/net/ipv6/auto_flowlabels").read_text().strip() == "0":
-        pytest.skip("net.ipv6.auto_flowlabels is 0")
+    """RFC 9000 section 9.7: the kernel makes it of both addresses and ports and of a secret."""
     peer.setsockopt(socket.IPPROTO_IPV6, IPV6_FLOWINFO, 1)
     labels = []
     for _ in range(4):

@@ -182,7 +182,7 @@ class PathRecovery:
             del self._acked_early[0]
 
     def _arrived_between(self, since: float, until: float) -> bool:
-        return any([since < time_sent < until for time_sent in self._acked_early])
+        return any(since < time_sent < until for time_sent in self._acked_early)
 
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
