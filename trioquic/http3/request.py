@@ -220,8 +220,8 @@ class Request(
 
     @property
     def _has_begun(self) -> bool:
-        """Whether anything of a response has come, be it read, readable, or behind a gap: then the
-        server has worked on the request, whatever it says. What a reset means, who reads it says."""
+        """Whether anything of a response has come, be it read, readable or behind a gap: then the
+        server has worked on the request, whatever it says. What a reset means is for its reader."""
         return self._stream.begun or self._stream.readable
 
     async def _next_head(self) -> ResponseHead:
