@@ -1,4 +1,4 @@
-"""The lab's addresses and links, from the space that RFC 2544 and RFC 5180 reserve for measurements.
+"""The lab's addresses and links, from the space that RFCs 2544 and 5180 keep for measurements.
 
 A lab is without IPv6, unless it is asked for: it would be in the way of what is counted."""
 
