@@ -44,7 +44,7 @@ from aioquic.quic.packet import (
 )
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.retry import QuicRetryTokenHandler
-from aioquic.tls import SessionTicket
+from aioquic.tls import Epoch, NewSessionTicket, SessionTicket, push_new_session_ticket
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -243,6 +243,21 @@ class ServerConnection:
     def give_token(self) -> None:
         """Give another token, from where the connection is now."""
         self.quic._handshake_done_pending = True
+        self.flush()
+
+    def give_ticket(self) -> None:
+        """Give another ticket, from where the connection is now."""
+        tls = self.quic.tls
+        told = NewSessionTicket(
+            ticket_lifetime=86400,
+            ticket_age_add=int.from_bytes(os.urandom(4)),
+            ticket_nonce=os.urandom(4),
+            ticket=os.urandom(64),
+        )
+        push_new_session_ticket(self.quic._crypto_buffers[Epoch.ONE_RTT], told)
+        self.quic._push_crypto_data()
+        kept = tls._build_session_ticket(told, tls.handshake_extensions)
+        self.server.tickets[kept.ticket] = kept
         self.flush()
 
     @property

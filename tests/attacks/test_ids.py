@@ -62,6 +62,28 @@ def test_24_one_huge_jump_of_retire_prior_to() -> None:
     assert world.peer.packets[-1].dcid == b"the last"
 
 
+@pytest.mark.parametrize("prior", [0, 20])
+def test_24_an_id_that_comes_when_it_is_withdrawn_already_is_retired_unused(prior: int) -> None:
+    """RFC 9000 section 19.15: its frame was overtaken by a later one, or repeats an older value of
+    Retire Prior To. No path is given it, however many there are."""
+    world = World(ServerScript(spare_ids=1)).connect()
+    world.peer.script.spare_ids = 0
+    for sequence in (30, 31, 32):
+        world.peer.issue_id(sequence, retire_prior_to=30)
+    world.settle()
+    spare = world.client.statistics().spare_peer_ids
+    world.peer.issue_id(20, retire_prior_to=prior)
+    world.settle()
+    assert 20 in world.peer.retired
+    assert world.client.statistics().spare_peer_ids == spare
+    for number in (2, 3):
+        standby(world, number)
+    used = {packet.dcid for packet in world.peer.packets}
+    assert world.peer.issued[20][0] not in used
+    assert {world.peer.issued[sequence][0] for sequence in (30, 31, 32)} <= used
+    goes_on(world)
+
+
 def test_24_more_ids_than_the_limit() -> None:
     world = World(ServerScript(spare_ids=1)).connect()
     for sequence in range(1, CID_LIMIT):

@@ -81,6 +81,19 @@ def test_10_a_good_retry_is_followed() -> None:
     goes_on(world)
 
 
+@pytest.mark.parametrize("unused", [0x1, 0x6, 0xF])
+def test_10_the_unused_bits_of_a_retry_mean_nothing(unused: int) -> None:
+    """RFC 9000 section 17.2.5."""
+    world = silent()
+    sent = len(world.peer.packets)
+    world.peer.send_retry(unused=unused)
+    world.peer.keys.set_initial(world.peer.script.retry_cid)
+    world.run_for(0.1)
+    followed = world.peer.packets[sent:]
+    assert followed
+    assert all(packet.token == world.peer.script.retry_token for packet in followed)
+
+
 def test_10_retry_with_a_bad_tag_is_discarded() -> None:
     world = silent()
     sent = len(world.peer.packets)

@@ -100,6 +100,57 @@ async def test_goaway_together_with_the_response(autojump_clock: Clock) -> None:
             application.connection.flush()
 
 
+class Loses:
+    """A way on which a datagram of the server's gets lost: those sent while `losing`."""
+
+    def __init__(self, world: HTTPWorld) -> None:
+        self._link = world.world.wifi.link
+
+    def __enter__(self) -> None:
+        self._link.inbound.change(loss=1.0)
+
+    def __exit__(self, *_: object) -> None:
+        self._link.inbound.change(loss=0.0)
+
+
+@pytest.mark.parametrize("rejected", ["by GOAWAY", "by a reset", "by both"])
+async def test_what_lies_behind_a_gap_is_a_response_as_well(
+    autojump_clock: Clock, rejected: str
+) -> None:
+    """The first bytes of the response are lost, and those behind them have come: nothing can be
+    read, and yet the server has worked on the request. It must not be made again."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("POST", "https", AUTHORITY, "/wait")
+        await request.send_data(b"first")
+        await trio.sleep(1)
+        application = world.applications[0]
+        assert application.http is not None
+        with Loses(world):
+            application.http.send_headers(0, [(b":status", b"200"), (b"content-length", b"3000")])
+            application.connection.flush()
+            await trio.sleep(0.005)
+        # one packet, too few for the first one to be declared lost at once
+        application.http.send_data(0, b"x" * 1000, False)
+        if rejected != "by a reset":
+            goaway(world, 0)
+        application.connection.flush()
+        await trio.sleep(0.03)
+        if rejected != "by GOAWAY":
+            application.quic.reset_stream(0, http3.ErrorCode.H3_REQUEST_REJECTED)
+            application.connection.flush()
+            with pytest.raises(http3.HTTP3StreamError) as caught:
+                await request.receive_response()
+            assert not isinstance(caught.value, http3.RequestRejectedError)
+            return
+        with Loses(world):
+            # not before the GOAWAY is obeyed
+            await trio.sleep(0.2)
+        await request.send_data(b", second")
+        application.http.send_data(0, b"x" * 2000, True)
+        application.connection.flush()
+        assert (await request.receive_response()).status == 200
+
+
 @pytest.mark.parametrize(("late", "fine"), [(0.1, True), (0.4, False)])
 async def test_goaway_overtakes_the_response_on_a_long_way(
     autojump_clock: Clock, late: float, fine: bool

@@ -76,6 +76,34 @@ def test_nobody_is_asked_for_a_certificate() -> None:
     assert not context.check_hostname
 
 
+def extensions_in(hello: bytes) -> set[int]:
+    """Those of a ClientHello in one TLS record (RFC 8446 section 4.1.2)."""
+    at = 5 + 4 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at : at + 2])
+    at += 1 + hello[at]
+    end = at + 2 + int.from_bytes(hello[at : at + 2])
+    assert end == len(hello)
+    at += 2
+    found = set()
+    while at < end:
+        found.add(int.from_bytes(hello[at : at + 2]))
+        at += 4 + int.from_bytes(hello[at + 2 : at + 4])
+    return found
+
+
+def test_tcp_carries_no_transport_parameters() -> None:
+    """RFC 9001 section 8.2: they are for QUIC alone."""
+    sent = ssl.MemoryBIO()
+    tls = ssl_context(TLSConfig()).wrap_bio(ssl.MemoryBIO(), sent, server_hostname="example.com")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    found = extensions_in(sent.read())
+    supported_versions, transport_parameters, of_drafts = 43, 57, 0xFFA5
+    assert supported_versions in found
+    assert not found & {transport_parameters, of_drafts}
+
+
 def test_a_certificate_of_ones_own(certs: Certificates, tmp_path: Path) -> None:
     cert, key = certs.client.cert_file, certs.client.key_file
     ssl_context(TLSConfig(client_cert=cert, client_key=key))

@@ -123,9 +123,10 @@ def linkable_ids(passages: Iterable[Passage]) -> dict[str, set[tuple[str, str]]]
 
 
 @asynccontextmanager
-async def open_lab() -> AsyncIterator[Lab]:
+async def open_lab(*, ipv6: bool = False) -> AsyncIterator[Lab]:
     """Two namespaces, two links. Needs root and /dev/net/tun."""
-    async with Lines.of([sys.executable, "-m", "tests.lab.relay"], cwd=ROOT) as relay:
+    words = [sys.executable, "-m", "tests.lab.relay", *(["--ipv6"] if ipv6 else [])]
+    async with Lines.of(words, cwd=ROOT) as relay:
         spaces = await relay.next()
         command = [program("nsenter"), f"--net={spaces['client']}", program("ip"), "-batch", "-"]
         shell = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE)

@@ -26,16 +26,21 @@ class Datagram(NamedTuple):
 
 
 def read_datagram(packet: bytes) -> Datagram | None:
-    """None for anything but UDP over IPv4."""
-    if len(packet) < 28 or packet[0] >> 4 != 4 or packet[9] != _UDP:
+    """None for anything but UDP."""
+    if len(packet) >= 28 and packet[0] >> 4 == 4 and packet[9] == _UDP:
+        start = (packet[0] & 15) * 4
+        addresses = [socket.inet_ntoa(packet[at : at + 4]) for at in (12, 16)]
+    elif len(packet) >= 48 and packet[0] >> 4 == 6 and packet[6] == _UDP:
+        start = 40
+        addresses = [socket.inet_ntop(socket.AF_INET6, packet[at : at + 16]) for at in (8, 24)]
+    else:
         return None
-    start = (packet[0] & 15) * 4
     source_port, destination_port = _PORTS.unpack_from(packet, start)
     payload = packet[start + 8 :]
     short = bool(payload) and not payload[0] & _LONG_HEADER
     return Datagram(
-        (socket.inet_ntoa(packet[12:16]), source_port),
-        (socket.inet_ntoa(packet[16:20]), destination_port),
+        (addresses[0], source_port),
+        (addresses[1], destination_port),
         len(payload),
         payload[1 : 1 + ID_PREFIX].hex() if short else "",
     )

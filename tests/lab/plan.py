@@ -1,10 +1,13 @@
-"""The lab's addresses and links, from the space that RFC 2544 reserves for measurements."""
+"""The lab's addresses and links, from the space that RFCs 2544 and 5180 keep for measurements.
+
+A lab is without IPv6, unless it is asked for: it would be in the way of what is counted."""
 
 from dataclasses import dataclass
 from typing import Final
 
 SERVER: Final = "198.18.0.1"
 PREFERRED: Final = "198.18.0.2"
+PREFERRED6: Final = "2001:2::2"
 SERVER_ADDRESSES: Final = (SERVER, PREFERRED)
 PORT: Final = 4433
 
@@ -16,6 +19,8 @@ class LinkPlan:
     name: str
     client: str
     gateway: str
+    client6: str
+    gateway6: str
     rtt: float
     megabits: float
     metric: int
@@ -26,6 +31,8 @@ WIFI: Final = LinkPlan(
     name="wifi0",
     client="198.19.1.2",
     gateway="198.19.1.1",
+    client6="2001:2:0:1::2",
+    gateway6="2001:2:0:1::1",
     rtt=0.05,
     megabits=20,
     metric=100,
@@ -34,6 +41,8 @@ CELLULAR: Final = LinkPlan(
     name="cell0",
     client="198.19.2.2",
     gateway="198.19.2.1",
+    client6="2001:2:0:2::2",
+    gateway6="2001:2:0:2::1",
     rtt=0.08,
     megabits=20,
     metric=200,
@@ -48,3 +57,8 @@ NO_VPN: Final = tuple(word for name in NOT_TUNNELS for word in ("--not-tunnel", 
 def way_back(plan: LinkPlan) -> str:
     """The default route of a link, which the system drops together with the link."""
     return f"default via {plan.gateway} dev {plan.name} metric {plan.metric}"
+
+
+def way_back6(plan: LinkPlan) -> str:
+    """The same for IPv6."""
+    return f"default via {plan.gateway6} dev {plan.name} metric {plan.metric}"

@@ -1,6 +1,6 @@
 """The process behind the lab: makes the namespaces and devices, and carries packets between them.
 
-    python -m tests.lab.relay
+    python -m tests.lab.relay [--ipv6]
 
 Both namespaces are anonymous. They exist as long as a process is in them or holds them open, so
 there are no names to collide and nothing to clean up: whatever ends this process ends them, and the
@@ -18,7 +18,8 @@ Commands come as lines on standard input, each is answered by one line of JSON o
     loss LINK SHARE     a share of the packets is lost at random
     narrow LINK BYTES   larger packets are lost, and nobody is told
     void LINK           UDP datagrams are lost, and nobody is told; everything else passes
-    block LINK ADDRESS  packets to and from this address of the server are lost
+    block LINK ADDRESS [PORT]
+                        packets to and from this address of the server are lost
     trace FILE          write what was remembered into FILE, as JSON
     late                how late packets were delivered, at worst and at the 99th percentile
 """
@@ -44,7 +45,7 @@ from tests.programs import find_program
 
 from .inhabitants import end_inhabitants, name_of
 from .packets import Datagram, read_datagram
-from .plan import LINKS, SERVER_ADDRESSES, LinkPlan, way_back
+from .plan import LINKS, PREFERRED6, SERVER_ADDRESSES, LinkPlan, way_back, way_back6
 
 _CLONE_NEWNET: Final = 0x40000000
 _TUNSETIFF: Final = 0x400454CA
@@ -88,7 +89,8 @@ class Link:
     void: bool = False
     loss: float = 0.0
     largest: int = _LARGEST_PACKET
-    blocked: set[str] = field(default_factory=set)
+    blocked: set[tuple[str, int]] = field(default_factory=set)
+    """Addresses with a port, or with 0 for all of them."""
 
 
 @dataclass(order=True, slots=True)
@@ -169,7 +171,8 @@ class Relay:
         if size > link.largest:
             return "too large"
         if datagram is not None and link.blocked:
-            if {datagram.source[0], datagram.destination[0]} & link.blocked:
+            ends = datagram.source, datagram.destination
+            if {*ends, *((host, 0) for host, _ in ends)} & link.blocked:
                 return "blocked"
         if link.loss and self.chance.random() < link.loss:
             return "lost"
@@ -210,8 +213,8 @@ class Relay:
                 self.links[name].loss = float(share)
             case ["narrow", name, size]:
                 self.links[name].largest = int(size)
-            case ["block", name, address]:
-                self.links[name].blocked.add(address)
+            case ["block", name, address, *port]:
+                self.links[name].blocked.add((address, int(port[0]) if port else 0))
             case ["trace", path]:
                 with open(path, "w", encoding="ascii") as file:
                     json.dump([describe(passage) for passage in self.passages], file)
@@ -248,14 +251,14 @@ def answer(content: dict[str, object]) -> None:
 # -- namespaces and devices ------------------------------------------------------------------------
 
 
-def enter_new_namespace() -> int:
+def enter_new_namespace(*, ipv6: bool = False) -> int:
     """Move this process into a network namespace of its own; returns what keeps it open."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "cannot make a network namespace")
     # Router solicitations and the like would disturb what is counted.
     with suppress(OSError), open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
-        file.write("1")
+        file.write("0" if ipv6 else "1")
     return os.open("/proc/self/ns/net", os.O_RDONLY)
 
 
@@ -272,7 +275,7 @@ def configure(lines: list[str]) -> None:
     subprocess.run([program, "-batch", "-"], input="\n".join(lines), text=True, check=True)
 
 
-def make_client() -> dict[str, int]:
+def make_client(*, ipv6: bool) -> dict[str, int]:
     devices = {}
     lines = ["link set lo up"]
     for plan in LINKS.values():
@@ -282,17 +285,30 @@ def make_client() -> dict[str, int]:
             f"link set {plan.name} up",
             f"route add {way_back(plan)}",
         ]
+        if ipv6:
+            lines += [
+                f"link set {plan.name} addrgenmode none",
+                f"address add {plan.client6}/64 dev {plan.name} nodad",
+                f"route add {way_back6(plan)}",
+            ]
     configure(lines)
     return devices
 
 
-def make_server() -> dict[str, int]:
+def make_server(*, ipv6: bool) -> dict[str, int]:
     devices = {}
     lines = ["link set lo up"]
     lines += [f"address add {address}/32 dev lo" for address in SERVER_ADDRESSES]
+    if ipv6:
+        lines.append(f"address add {PREFERRED6}/128 dev lo nodad")
     for plan in LINKS.values():
         devices[plan.name] = make_device(plan.name)
         lines += [f"address add {plan.gateway}/24 dev {plan.name}", f"link set {plan.name} up"]
+        if ipv6:
+            lines += [
+                f"link set {plan.name} addrgenmode none",
+                f"address add {plan.gateway6}/64 dev {plan.name} nodad",
+            ]
     configure(lines)
     return devices
 
@@ -307,10 +323,11 @@ def make_link(plan: LinkPlan, client_end: int, server_end: int) -> Link:
 
 
 def main() -> None:
-    client_space = enter_new_namespace()
-    client_ends = make_client()
-    server_space = enter_new_namespace()
-    server_ends = make_server()
+    ipv6 = "--ipv6" in sys.argv[1:]
+    client_space = enter_new_namespace(ipv6=ipv6)
+    client_ends = make_client(ipv6=ipv6)
+    server_space = enter_new_namespace(ipv6=ipv6)
+    server_ends = make_server(ipv6=ipv6)
     links = {
         name: make_link(plan, client_ends[name], server_ends[name]) for name, plan in LINKS.items()
     }

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from math import inf
@@ -201,8 +201,11 @@ async def trial(
     settle: bool = False,
     metered: Sequence[str] = (),
     server_options: Sequence[str] = (),
+    ipv6: bool = False,
+    prepare: Callable[[Lab], Awaitable[object]] | None = None,
 ) -> AsyncIterator[Trial]:
-    """Everything up to the moment when the connection is confirmed."""
+    """Everything up to the moment when the connection is confirmed. `prepare` may change the lab
+    before the client begins."""
     root = certs.directory
     name = f"file-{size}"
     digest = ""
@@ -224,16 +227,23 @@ async def trial(
         settle=settle,
         metered=list(metered),
     )
-    async with open_lab() as lab, server(lab, kind, certs, root, server_options):
+    async with open_lab(ipv6=ipv6) as lab, server(lab, kind, certs, root, server_options):
+        if prepare is not None:
+            await prepare(lab)
         words = [sys.executable, "-m", "tests.lab.client", json.dumps(asdict(job))]
         async with Lines.of(lab.inside(lab.client_space, words), cwd=ROOT) as output:
             client = Client(output, job)
             yield Trial(lab=lab, client=client, digest=digest)
 
 
-def preferred_address() -> list[str]:
-    """gtlsserver's option for a preferred address."""
-    return [f"--preferred-ipv4-addr={PREFERRED}:{PORT}"]
+def preferred_address(*addresses: tuple[str, int]) -> list[str]:
+    """gtlsserver's options for preferred addresses, one of a family at most."""
+    return [
+        f"--preferred-ipv6-addr=[{host}]:{port}"
+        if ":" in host
+        else f"--preferred-ipv4-addr={host}:{port}"
+        for host, port in addresses or ((PREFERRED, PORT),)
+    ]
 
 
 async def to_and_fro(here: Trial, handovers: int) -> None:

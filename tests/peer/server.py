@@ -437,13 +437,15 @@ class ScriptedServer:
         self.challenges[data] = path
         self.send(APPLICATION, fr.encode_path_data(fr.PATH_CHALLENGE, data), path=path, pad_to=1200)
 
-    def send_retry(self, tag: bytes | None = None, token: bytes | None = None) -> None:
+    def send_retry(
+        self, tag: bytes | None = None, token: bytes | None = None, unused: int = 0
+    ) -> None:
         assert self.original_dcid is not None
         token = self.script.retry_token if token is None else token
         dcid = self.client_ids[0][0]
-        without_tag = encode_retry(dcid, self.script.retry_cid, token, b"")
+        without_tag = encode_retry(dcid, self.script.retry_cid, token, b"", unused)
         tag = tag or retry_tag(self.original_dcid, without_tag)
-        self.send_datagram(encode_retry(dcid, self.script.retry_cid, token, tag))
+        self.send_datagram(encode_retry(dcid, self.script.retry_cid, token, tag, unused))
 
     def send_version_negotiation(
         self, versions: tuple[int, ...], dcid: bytes | None = None, scid: bytes | None = None

@@ -27,9 +27,10 @@ def encode_version_negotiation(dcid: bytes, scid: bytes, versions: tuple[int, ..
     return head + ids + b"".join([version.to_bytes(4, "big") for version in versions])
 
 
-def encode_retry(dcid: bytes, scid: bytes, token: bytes, tag: bytes) -> bytes:
-    """A Retry packet (section 17.2.5); with an empty tag, what the tag is computed of."""
-    head = b"%c\x00\x00\x00\x01" % (LONG_FORM | QUIC_BIT | RETRY_PACKET << 4)
+def encode_retry(dcid: bytes, scid: bytes, token: bytes, tag: bytes, unused: int = 0) -> bytes:
+    """A Retry packet (section 17.2.5); with an empty tag, what the tag is computed of. `unused`:
+    the four bits that mean nothing."""
+    head = b"%c\x00\x00\x00\x01" % (LONG_FORM | QUIC_BIT | RETRY_PACKET << 4 | unused)
     return head + b"%c%b%c%b%b%b" % (len(dcid), dcid, len(scid), scid, token, tag)
 
 

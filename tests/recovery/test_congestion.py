@@ -4,7 +4,7 @@ import pytest
 
 from trioquic._protocol.recovery.choice import CUBIC, NEW_RENO
 from trioquic._protocol.recovery.congestion import NewReno, initial_window
-from trioquic._protocol.space import HANDSHAKE, INITIAL
+from trioquic._protocol.space import APPLICATION, HANDSHAKE, INITIAL
 
 from .driver import SIZE, Sender
 
@@ -155,14 +155,14 @@ def test_send_budget_stops_at_the_window() -> None:
     assert sender.detector._paths[0].pacer_deadline(sender.now) == float("inf")
 
 
-def outage(sender: Sender, seconds: float) -> None:
-    """Ten packets go into a dead link over `seconds`; then one gets through."""
+def outage(sender: Sender, seconds: float, rtt: float = 0.1) -> None:
+    """Ten packets go into a dead link over `seconds`; then one gets through, in `rtt`."""
     for _ in range(10):
         sender.send()
         sender.now += seconds / 9
     sender.now -= seconds / 9
     (last,) = sender.send()
-    sender.now += 0.1
+    sender.now += rtt
     sender.ack(0, last)
 
 
@@ -172,10 +172,10 @@ def test_persistent_congestion(congestion: str) -> None:
     sender = Sender(congestion=congestion)
     sender.measure(0.1)
     duration = 3 * sender.path.rtt.pto(0.025)
-    outage(sender, duration * 1.3)
+    outage(sender, duration * 1.4, rtt=0.15)
     assert sender.path.congestion.window == 2 * SIZE
-    # 5.2: the minimum RTT is measured anew
-    assert sender.path.rtt.minimum == sender.path.rtt.latest
+    # 5.2: the minimum RTT is measured anew, and be it larger
+    assert sender.path.rtt.minimum == sender.path.rtt.latest == pytest.approx(0.15)
 
 
 def test_shorter_losses_are_not_persistent() -> None:
@@ -219,6 +219,36 @@ def test_an_acknowledged_packet_in_between_breaks_the_period() -> None:
     sender.ack(0, 5, last)
     assert sender.path.packets_lost == 9
     assert sender.path.congestion.window > 2 * SIZE
+
+
+@pytest.mark.parametrize(
+    ("losing", "arriving"), [(HANDSHAKE, APPLICATION), (APPLICATION, HANDSHAKE)]
+)
+@pytest.mark.parametrize("arrives_before", [None, 0, 3, 6])
+def test_what_arrived_in_another_space_breaks_the_period(
+    losing: int, arriving: int, arrives_before: int | None
+) -> None:
+    """7.6.2: nothing that was sent between two lost packets may have been acknowledged, in whatever
+    space. Six are lost, and in the other space one arrives that was sent before that of this
+    number: where it lies in their midst no period is long enough."""
+    sender = Sender(confirmed=False)
+    sender.send(space=HANDSHAKE)
+    sender.now += 0.01
+    sender.ack(0, space=HANDSHAKE)
+    step = 3 * sender.path.rtt.pto(0.025) * 1.3 / 5
+    for number in range(7):
+        sender.now += step - 0.01
+        if number == arrives_before:
+            other = sender.send(space=arriving)
+            sender.now += 0.01
+            sender.ack(*other, space=arriving)
+        else:
+            sender.now += 0.01
+        (last,) = sender.send(space=losing)
+    sender.now += 0.01
+    sender.ack(last, space=losing)
+    assert sender.path.packets_lost == 6
+    assert (sender.path.congestion.window == 2 * SIZE) == (arrives_before != 3)
 
 
 def test_persistence_needs_an_earlier_rtt_sample() -> None:

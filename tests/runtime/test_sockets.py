@@ -4,6 +4,7 @@ import errno
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -16,11 +17,19 @@ from trioquic._runtime.sockets import native_socket
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.factory_socket import FactorySocket
 from trioquic._runtime.sockets.native_socket import NativeSocket
-from trioquic._runtime.sockets.sockets import DatagramSocket, Received, Remote, is_refusal
+from trioquic._runtime.sockets.sockets import (
+    DatagramSocket,
+    Received,
+    Remote,
+    TooNarrowError,
+    is_refusal,
+)
 from trioquic._runtime.system.route import route_mtu
 from trioquic.networks import Interface, InterfaceAddress, ManualNetworks
 
 from .world import open_sockets, phone_world
+
+IPV6_FLOWINFO = 11  # ipv6(7) has it, Python's socket module has not
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux's socket options")
 
@@ -137,6 +146,35 @@ async def test_segmentation_is_used_and_given_up_where_it_does_not_work(
         assert [len(peer.recv(65536)) for _ in range(4)] == [1200, 10, 1200, 10]
     finally:
         sock.close()
+
+
+@linux_only
+@pytest.mark.parametrize("segmentation", [True, False])
+@pytest.mark.parametrize(("size", "narrow"), [(1200, True), (1201, False)])
+async def test_a_refused_datagram_of_the_least_size_says_something_of_the_network(
+    peer: socket.socket, segmentation: bool, size: int, narrow: bool
+) -> None:
+    """RFC 9000 section 14; what is larger may be a probe of what the path carries."""
+
+    class Refusing:
+        """A socket of an interface that takes small packets only."""
+
+        def sendmsg(self, *_: object) -> int:
+            raise OSError(errno.EMSGSIZE, "too long")
+
+        send = sendmsg
+
+    sock = await open_to(peer)
+    plain = sock._sock
+    sock._segmentation = segmentation
+    sock._sock = Refusing()  # type: ignore[assignment]
+    try:
+        assert sock.send_nowait(Batch(bytes(2 * size), size, 0))
+    finally:
+        sock._sock = plain
+        sock.close()
+    assert sock.datagrams_dropped == 2
+    assert isinstance(sock.last_error, TooNarrowError) is narrow
 
 
 @linux_only
@@ -312,6 +350,39 @@ async def test_ecn_both_ways(peer: socket.socket) -> None:
                 assert (await sock.receive()).ecn == ecn
     finally:
         sock.close()
+
+
+def labels_are_made() -> bool:
+    """Whether the administrator has Linux make flow labels, as it does by default."""
+    file = Path("/proc/sys/net/ipv6/auto_flowlabels")
+    return file.exists() and file.read_text().strip() != "0"
+
+
+@pytest.mark.skipif(not labels_are_made(), reason="the system makes no flow labels")
+@pytest.mark.parametrize("peer", ["::1"], indirect=True)
+async def test_each_path_has_a_flow_label_of_its_own(peer: socket.socket) -> None:
+    """RFC 9000 section 9.7: the kernel makes it of both addresses and ports and of a secret."""
+    peer.setsockopt(socket.IPPROTO_IPV6, IPV6_FLOWINFO, 1)
+    labels = []
+    for _ in range(4):
+        sock = await open_to(peer)
+        try:
+            found = set()
+            for size in (1, 1200):
+                assert sock.send_nowait(Batch(bytes(size), size, 0))
+                _, ancillary, _, _ = peer.recvmsg(2000, 100)
+                found |= {
+                    int.from_bytes(value, "big") & 0xFFFFF
+                    for level, kind, value in ancillary
+                    if (level, kind) == (socket.IPPROTO_IPV6, IPV6_FLOWINFO)
+                }
+            # one for all packets of the path
+            [label] = found
+            labels.append(label)
+        finally:
+            sock.close()
+    assert 0 not in labels
+    assert len(set(labels)) == 4
 
 
 @linux_only

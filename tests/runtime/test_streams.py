@@ -38,7 +38,8 @@ async def test_a_reset_of_the_peer(autojump_clock: trio.testing.MockClock) -> No
 
 
 async def test_what_is_there_can_be_seen(autojump_clock: trio.testing.MockClock) -> None:
-    """Bytes, the end and a reset, until they are taken; nothing once it is closed."""
+    """Bytes, the end and a reset, until they are taken; nothing once it is closed. That there were
+    bytes or an end is remembered."""
     async with phone_world() as world:
         async with dial(world) as conn:
             server = server_side(world)
@@ -48,14 +49,17 @@ async def test_what_is_there_can_be_seen(autojump_clock: trio.testing.MockClock)
                 assert not stream.readable
                 await trio.sleep(1)
                 assert not stream.readable
+                assert not stream.begun
                 server.quic.send_stream_data(stream.stream_id, content, ends)
                 server.flush()
                 await trio.sleep(1)
                 assert stream.readable
                 assert await stream.receive_some() == content
                 assert stream.readable == ends
+                assert stream.begun
                 await stream.aclose()
                 assert not stream.readable
+                assert stream.begun
             stream = await conn.open_stream()
             await stream.send_all(b"G")
             await trio.sleep(1)
@@ -63,8 +67,43 @@ async def test_what_is_there_can_be_seen(autojump_clock: trio.testing.MockClock)
             server.flush()
             await trio.sleep(1)
             assert stream.readable
+            assert not stream.begun
             with pytest.raises(trioquic.StreamResetError):
                 await stream.receive_some()
+            assert not stream.begun
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+async def test_what_lies_behind_a_gap_was_sent(
+    autojump_clock: trio.testing.MockClock, dropped: bool
+) -> None:
+    """There is nothing to read, be it for now or, after a reset, for ever."""
+    async with phone_world() as world:
+        async with dial(world) as conn:
+            stream = await conn.open_stream()
+            await stream.send_all(b"G")
+            await trio.sleep(1)
+            server = server_side(world)
+            world.wifi.link.inbound.change(loss=1.0)
+            server.quic.send_stream_data(stream.stream_id, b"lost")
+            server.flush()
+            await trio.sleep(0.005)
+            world.wifi.link.inbound.change(loss=0.0)
+            server.quic.send_stream_data(stream.stream_id, b", and found")
+            server.flush()
+            for _ in range(100):
+                if not stream.begun:
+                    await trio.sleep(0.001)
+            assert stream.begun
+            assert not stream.readable
+            if dropped:
+                server.quic.reset_stream(stream.stream_id, 7)
+                server.flush()
+                with pytest.raises(trioquic.StreamResetError):
+                    await stream.receive_some()
+                assert stream.begun
+            else:
+                assert await stream.receive_some() == b"lost, and found"
 
 
 async def test_ones_own_reset(autojump_clock: trio.testing.MockClock) -> None:

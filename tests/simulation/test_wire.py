@@ -10,6 +10,7 @@ import pytest
 import trioquic
 from tests.peer.keys import KeyStore
 from tests.peer.packets import APPLICATION, seal
+from tests.peer.wire import encode_new_token, encode_version_negotiation
 from tests.sim_server import PORT
 from tests.sim_world import CELLULAR, PREFERRED, SERVER, WIFI
 from tests.simulation.case import Case, Change, Job, Outcome
@@ -149,6 +150,22 @@ def test_08_and_09_bad_probes(journey: tuple[Case, Outcome]) -> None:
     again = fr.encode_path_data(fr.PATH_CHALLENGE, data) + bytes(1162)
     twice = forge(outcome, again, source=(CELLULAR, 1), destination=(SERVER, PORT))
     assert ["2 times" in text for text in violations(case, twice)] == [True]
+
+
+@pytest.mark.parametrize("frame", [encode_new_token(b"a token"), bytes([fr.HANDSHAKE_DONE])])
+def test_frames_that_only_servers_send(journey: tuple[Case, Outcome], frame: bytes) -> None:
+    case, outcome = journey
+    there = mine(outcome)[-1]
+    forged = forge(outcome, frame, source=there.source, destination=there.destination)
+    assert violations(case, forged) == [f"{frame[0]:#x} from a client"]
+
+
+def test_packets_that_only_servers_send(journey: tuple[Case, Outcome]) -> None:
+    case, outcome = journey
+    negotiation = encode_version_negotiation(b"theirs", b"ours", (1,))
+    record = replace(mine(outcome)[0], payload=negotiation, size=len(negotiation))
+    forged = replace_records(outcome, (*outcome.records, record))
+    assert "Version Negotiation from a client" in violations(case, forged)
 
 
 def without(outcome: Outcome, kind: type[trioquic.PathEvent]) -> Outcome:

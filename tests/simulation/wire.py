@@ -25,6 +25,8 @@ SERVER_ID_LENGTH: Final = 8
 SUITES: Final = {32: 0x1301, 48: 0x1302}
 """By the length of their secrets; the server has no other of 32 bytes."""
 
+_SERVERS: Final = frozenset((fr.NEW_TOKEN, fr.HANDSHAKE_DONE))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WirePacket:
@@ -100,6 +102,7 @@ def violations(case: Case, outcome: Outcome) -> list[str]:
         *_forbidden(case, handshake, records, packets),
         *_silent_moves(outcome, handshake, packets),
         *_bad_probes(packets),
+        *_for_servers(records, packets),
     ]
 
 
@@ -169,3 +172,14 @@ def _bad_probes(packets: list[WirePacket]) -> list[str]:
         sizes = [p.size for p in packets if p.all(kind) and p.size < 1200]
         found += [f"{name} in {size} bytes" for size in sizes]
     return found
+
+
+def _for_servers(records: list[Record], packets: list[WirePacket]) -> list[str]:
+    """What only servers send: Version Negotiation (section 6.1), NEW_TOKEN (19.7), HANDSHAKE_DONE
+    (19.20)."""
+    found = [f"{frame.kind:#x}" for p in packets for frame in p.frames if frame.kind in _SERVERS]
+    for record in records:
+        payload = record.payload
+        if payload and payload[0] & 0x80 and not any(payload[1:5]):
+            found.append("Version Negotiation")
+    return [f"{what} from a client" for what in found]

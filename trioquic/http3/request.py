@@ -67,7 +67,6 @@ class Request(
         self._received = False  # nothing more will be received
         self._complete = False  # all of the response was received
         self._cancelled = False
-        self._begun = False  # a response, as far as `_has_begun` was asked
         self._rejected = False
         self._blocked = False  # a field section waits for QPACK's dynamic table
         self._head: ResponseHead | None = None
@@ -206,8 +205,6 @@ class Request(
 
     async def _guarded(self, receive: Callable[[], Awaitable[_T]]) -> _T:
         await trio.lowlevel.checkpoint_if_cancelled()
-        # what is taken from the stream is on its way to here for a moment
-        self._begun = self._has_begun
         fills = self._frames.fills
         try:
             result = await receive()
@@ -223,9 +220,9 @@ class Request(
 
     @property
     def _has_begun(self) -> bool:
-        """Whether anything of a response has come, read or not: then the server has worked on the
-        request, whatever it says."""
-        return self._begun or self._frames.fills > 0 or self._stream.readable
+        """Whether anything of a response has come, be it read, readable or behind a gap: then the
+        server has worked on the request, whatever it says. What a reset means is for its reader."""
+        return self._stream.begun or self._stream.readable
 
     async def _next_head(self) -> ResponseHead:
         while True:
@@ -361,7 +358,7 @@ class Request(
                 self._stop_decoding()
                 self._forget_if_done()
             # that the stream was reset is no response
-            return stream_error(error.error_code, has_begun=self._frames.fills > 0)
+            return stream_error(error.error_code, has_begun=self._stream.begun)
         if self._rejected:
             # whatever has become of the connection since
             return rejection("the server went away without processing the request")

@@ -177,6 +177,8 @@ class LossDetector:
                 path.on_acked(packet, now)
             else:
                 path.on_late_ack(packet)
+            if not self._facts.confirmed:
+                path.on_acked_early(packet.time_sent)
         return touched
 
     def _sample_rtt(

@@ -24,6 +24,8 @@ from .sent import ACKED, FORGOTTEN, LOST, MAX_QUIET, OUTSTANDING, REQUEUED, Sent
 
 PACKET_THRESHOLD: Final = 3  # RFC 9002 section 6.1.1
 PERSISTENT_CONGESTION_THRESHOLD: Final = 3  # section 7.6.1
+# How many acknowledged packets of other spaces are remembered for it (7.6.2)
+MOST_ACKED_EARLY: Final = 32
 MAX_BACKOFF: Final = 30  # of the PTO, in doublings; long after any idle timeout
 PACING_GAIN: Final = 1.25  # section 7.7
 SLOW_START_PACING_GAIN: Final = 2.0
@@ -76,6 +78,8 @@ class PathRecovery:
         # counted as lost, and acknowledged after all
         self.spurious_losses = 0
         self._epoch = 0
+        # when packets were sent that were acknowledged while there was more than one space
+        self._acked_early: list[float] = []
         # packets up to this sequence number were sent while the window was in full use
         self._full_until: list[int] = [-1 for _ in SPACES]
         # a round trip is over when a 1-RTT packet behind this one is acknowledged
@@ -171,6 +175,15 @@ class PathRecovery:
         if packet.epoch == self._epoch and packet.seq <= self._full_until[space]:
             self.congestion.on_acked(size, packet.time_sent, now)
 
+    def on_acked_early(self, time_sent: float) -> None:
+        """A packet arrived while there are other spaces, whose losses it parts (7.6.2)."""
+        self._acked_early.append(time_sent)
+        if len(self._acked_early) > MOST_ACKED_EARLY:
+            del self._acked_early[0]
+
+    def _arrived_between(self, since: float, until: float) -> bool:
+        return any(since < time_sent < until for time_sent in self._acked_early)
+
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
         if packet.state == LOST and packet.in_flight:
@@ -209,6 +222,7 @@ class PathRecovery:
         delay = self.rtt.loss_delay()
         lost: list[SentPacket] = []
         run_start = -1.0  # sending time of the first of consecutive losses, or -1
+        run_end = -1.0
         longest_run = 0.0
         while queue:
             packet = queue[0]
@@ -225,9 +239,10 @@ class PathRecovery:
                 # section 7.6.2: only what was sent after the first RTT sample (and in this epoch)
                 known = packet.epoch == self._epoch and self.rtt.has_sample
                 if packet.ack_eliciting and known and packet.time_sent > self.rtt.first_sample_at:
-                    if run_start < 0.0:
+                    if run_start < 0.0 or self._arrived_between(run_end, packet.time_sent):
                         run_start = packet.time_sent
-                    longest_run = max(longest_run, packet.time_sent - run_start)
+                    run_end = packet.time_sent
+                    longest_run = max(longest_run, run_end - run_start)
             queue.popleft()
         if lost:
             self._on_lost(flight, lost, now)
@@ -281,6 +296,7 @@ class PathRecovery:
         self.pacer = Pacer()
         self.ecn = EcnValidator()
         self.pto_count = 0
+        self._acked_early = []
         self._full_until = [-1 for _ in SPACES]
         self._round_end = self.in_flight[APPLICATION].next_seq - 1
 

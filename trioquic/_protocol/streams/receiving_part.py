@@ -80,6 +80,12 @@ class ReceivingPart:
         return self.state is not ReceiveState.RECV and self.state is not ReceiveState.SIZE_KNOWN
 
     @property
+    def begun(self) -> bool:
+        """The peer has sent something here, though it may wait for bytes before it, or be dropped
+        by a reset: a byte, or that there are none."""
+        return self.window.received > 0 or (self.final_size >= 0 and self.reset_code is None)
+
+    @property
     def at_end(self) -> bool:
         """Every byte up to the FIN was read."""
         if self.state is ReceiveState.DATA_RECVD:

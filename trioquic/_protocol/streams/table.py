@@ -175,6 +175,11 @@ class StreamTable:
         _stream, part = self._receiver(stream_id)
         return part is None or part.readable
 
+    def begun(self, stream_id: int) -> bool:
+        """The peer has sent something, in order or not; False when the stream is forgotten."""
+        _stream, part = self._receiver(stream_id)
+        return part is not None and part.begun
+
     def send_room(self, stream_id: int) -> int:
         """How many bytes `write` would take."""
         _stream, part = self._sender(stream_id)

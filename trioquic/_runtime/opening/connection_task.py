@@ -205,7 +205,9 @@ class ConnectionTask:
         failure: HandshakeError
         if self._left:
             return self._beside_tunnel()
-        if refusals.believed:
+        if refusals.too_narrow:
+            failure = HandshakeError(f"no handshake with {where}: {refusals.too_narrow}")
+        elif refusals.believed:
             failure = HandshakeError(f"nothing listens on UDP at {where}")
         else:
             failure = HandshakeTimeoutError(f"no handshake with {where} within {timeout:g} s")

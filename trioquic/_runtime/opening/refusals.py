@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from ..driver import Driver
-from ..sockets.sockets import is_refusal
+from ..sockets.sockets import TooNarrowError, is_refusal
 
 _LEAST: Final = 2
 # From the first refusal to the last, and until it is believed, seconds. Hosts limit their ICMP
@@ -49,9 +49,15 @@ class Refusals:
         # the time that the attempt is given; cancelled when it is certain that nobody is there
         self._patience = trio.CancelScope()
         self.believed = False
+        # why no datagram leaves this machine
+        self.too_narrow = ""
 
     def note(self, error: OSError) -> None:
-        """An error of the socket's; it counts if it says that nothing listens there."""
+        """An error of the socket's; it counts if it says that nothing listens there, or that what a
+        connection begins with does not fit."""
+        if isinstance(error, TooNarrowError) and not self._answered:
+            self.too_narrow = str(error.strerror)
+            self._patience.cancel()
         if not is_refusal(error):
             return
         now = trio.current_time()

@@ -26,7 +26,7 @@ from ...errors import PathAbandonedError, PathError, PathValidationError
 from ...paths import Path, PathStatistics
 from ..driver import Driver
 from ..endings import path_error
-from ..sockets.sockets import DatagramSocket, Received
+from ..sockets.sockets import DatagramSocket, Received, TooNarrowError
 
 _FIGURES: Final = tuple(field.name for field in fields(PathFigures))
 # Bytes read before the connection may answer (acknowledge), and before other tasks get their turn.
@@ -78,6 +78,8 @@ class PathLink:
         self.anywhere = anywhere
         # when it leads beside the tunnel for too long, if nobody has named its network
         self._leave_at = inf
+        # what the system has said since the path last answered: no datagram of QUIC's fits
+        self.too_narrow = ""
         # Weak, as a handle holds its link: a cycle would wait for a garbage collection.
         self._handle: weakref.ref[Path] | None = None
         socket.tell(self._on_socket_error)
@@ -182,8 +184,11 @@ class PathLink:
                 await self.socket.send(batch)
 
     def _on_socket_error(self, error: OSError) -> None:
-        if not self.closed:
-            self._owner.on_socket_error(self.path_id, error)
+        if self.closed:
+            return
+        if isinstance(error, TooNarrowError):
+            self.too_narrow = str(error.strerror)
+        self._owner.on_socket_error(self.path_id, error)
 
     def shut(self) -> None:
         """The path is over: remember what was known of it, end the task, close the socket."""

@@ -19,10 +19,12 @@ from ...errors import MigrationNotAllowedError, QuicError
 from ...paths import Path
 from ...policy import PolicyEvent, Trigger
 from ..endings import path_error
+from ..sockets.sockets import TooNarrowError
 from .broadcast import Broadcast
 from .path_link import PathLink
 
-# Errors of a socket that speak of its network; a datagram that is too long does not.
+# Errors of a socket that speak of its network. A datagram that is too long does not, unless it is
+# no longer than QUIC's shortest.
 _NO_WAY = (
     errno.ENETUNREACH,
     errno.EHOSTUNREACH,
@@ -124,9 +126,11 @@ class PathNews:
         told: public.PathEvent | None = None
         match event:
             case core.PathValidated(rtt=rtt):
+                link.too_narrow = ""
                 link.settle(rtt)
                 told = public.PathValidated(path=link.handle, rtt=rtt)
             case core.ValidationFailed(reason=reason):
+                reason = link.too_narrow or reason
                 link.on_failed(reason)
                 told = public.ValidationFailed(path=link.handle, reason=reason)
             case core.PathDegraded():
@@ -162,7 +166,8 @@ class PathNews:
         ask on other paths, though not to believe it at once, as ICMP can be forged. Said for every
         datagram, heard now and then."""
         now = trio.current_time()
-        if error.errno in _NO_WAY and now >= self._trouble_until:
+        told = error.errno in _NO_WAY or isinstance(error, TooNarrowError)
+        if told and now >= self._trouble_until:
             self._trouble_until = now + _BETWEEN_TROUBLES
             self._hear(Trigger.SOCKET_ERROR, path_id)
 

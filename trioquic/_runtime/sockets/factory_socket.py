@@ -52,8 +52,7 @@ class FactorySocket(DatagramSocket):
                 await self._sock.send(data[start : start + size])
             except OSError as error:
                 await self.check_open()
-                self.note_error(error)
-                self.datagrams_dropped += 1
+                self.note_unsent(error, len(data[start : start + size]))
 
     def _close(self) -> None:
         self._sock.close()

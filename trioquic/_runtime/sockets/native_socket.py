@@ -223,7 +223,8 @@ class NativeSocket(DatagramSocket):
             if error.errno in _NO_SEGMENTATION:
                 self._segmentation = False
                 return self._send_one_by_one(batch)
-            self._drop(error, -(-len(batch.data) // batch.segment_size))
+            size_of_one = batch.segment_size
+            self.note_unsent(error, size_of_one, -(-len(batch.data) // size_of_one))
         return True
 
     def _send_one_by_one(self, batch: Batch) -> bool:
@@ -238,7 +239,7 @@ class NativeSocket(DatagramSocket):
                 if error.errno == errno.EMSGSIZE:
                     # Older kernels say EINVAL to segments of such a size: there is support.
                     self._segmentation = self._can_segment
-                self._drop(error, 1)
+                self.note_unsent(error, min(size, len(data) - self._progress))
             self._progress += size
         self._progress = 0
         return True
@@ -296,10 +297,6 @@ class NativeSocket(DatagramSocket):
         self._set_options("linux")
         self._set_ecn(ecn)
         return True
-
-    def _drop(self, error: OSError, datagrams: int) -> None:
-        self.note_error(error)
-        self.datagrams_dropped += datagrams
 
     def _set_ecn(self, ecn: int) -> None:
         self._ecn = ecn

@@ -6,6 +6,7 @@ operating system becomes a `NativeSocket`, one of a custom trio socket factory a
 Errors of a socket in use are hints about its path: counted, and no end. Only making one raises.
 """
 
+import errno
 import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from ...paths import Address
 # This many errors without a datagram between them, and a reader slows down to this pace.
 MOST_ERRORS_IN_A_ROW: Final = 16
 PAUSE: Final = 0.1
+# Of the payload, which every path of QUIC's has to carry (RFC 9000 section 14)
+_LEAST_DATAGRAM: Final = 1200
 
 
 class Received(NamedTuple):
@@ -61,6 +64,10 @@ def remote_of(family: int, sockaddr: tuple[str, int] | tuple[str, int, int, int]
         return Remote(family, sockaddr)
     _, port, flow, scope = sockaddr
     return Remote(family, (host, port, flow, scope), zone)
+
+
+class TooNarrowError(OSError):
+    """The way out takes no datagrams of the least size that QUIC has (RFC 9000 section 14)."""
 
 
 def is_refusal(error: OSError) -> bool:
@@ -129,6 +136,16 @@ class DatagramSocket(ABC):
         self.last_error = error.with_traceback(None)
         for listener in self._listeners:
             listener(self.last_error)
+
+    def note_unsent(self, error: OSError, size: int, datagrams: int = 1) -> None:
+        """Count an error and the datagrams of this size that it cost. It is this machine's own word
+        on what the interface takes: datagrams are not fragmented, so nobody else is asked."""
+        self.datagrams_dropped += datagrams
+        if error.errno == errno.EMSGSIZE and size <= _LEAST_DATAGRAM:
+            name = "the interface" if self.interface is None else f"interface {self.interface!r}"
+            reason = f"{name} refuses datagrams of {_LEAST_DATAGRAM} bytes, which QUIC needs"
+            error = TooNarrowError(errno.EMSGSIZE, reason)
+        self.note_error(error)
 
     def tell(self, listener: Callable[[OSError], None]) -> None:
         """Tell of every error until the socket is closed."""

@@ -191,6 +191,15 @@ class ReceivingHalf(NumberedStream):
         self._closed_for_receiving = False
         self._at_end = False
         self._reset_code: int | None = None
+        self._begun = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the peer has sent anything here: a byte, or that there are none. It stays so, be
+        it taken or not, wait for bytes before it that were lost, or be dropped by a reset."""
+        if not self._begun:
+            self._begun = self._driver.core.streams.begun(self._stream_id)
+        return self._begun
 
     @property
     def readable(self) -> bool:
@@ -236,9 +245,11 @@ class ReceivingHalf(NumberedStream):
         streams = driver.core.streams
         data = streams.read(self._stream_id, most, trio.current_time(), driver.core.rtt)
         if data:
+            self._begun = True
             driver.flush_if_pending()
             return data
         # The order matters: the core forgets a stream whose end was seen.
+        self._begun = self.begun
         self._reset_code = streams.reset_code(self._stream_id)
         if self._reset_code is not None:
             driver.flush_if_pending()
@@ -259,6 +270,7 @@ class ReceivingHalf(NumberedStream):
         code = check_code(error_code)
         if self._closed_for_receiving:
             return
+        self._begun = self.begun
         self._closed_for_receiving = True
         finished = self._at_end or self._reset_code is not None
         if not finished and not self._driver.life.over:
