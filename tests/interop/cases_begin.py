@@ -18,6 +18,7 @@ from .outcome import Lacking
 SMALL: Final = 10_000
 _MIGRATION_FAILED: Final = 3
 _HANDSHAKE_FAILURE: Final = 0x100 + 40
+_ML_KEM: Final = "X25519MLKEM768"
 _REQUESTS: Final = 20
 _TICKETS_COME_WITHIN: Final = 5.0
 
@@ -79,13 +80,23 @@ async def suites(bench: Bench) -> str:
 
 
 async def ml_kem(bench: Bench) -> str:
-    """The default offer has a share of X25519MLKEM768, and is two datagrams long."""
+    """The default offer has shares of X25519MLKEM768 and x25519, and is two datagrams long."""
     name, content = bench.file(SMALL)
-    async with bench.serving() as site, site.talk() as talk:
-        assert await talk.get(name) == content
-        if talk.conn.group != "X25519MLKEM768":
-            raise Lacking(f"its TLS does not know the group; the connection uses {talk.conn.group}")
-    return ""
+    async with bench.serving() as site:
+        async with site.talk() as talk:
+            assert await talk.get(name) == content
+            chosen = talk.conn.group
+        if chosen == _ML_KEM:
+            return ""
+        try:
+            async with site.talk(tls={"groups": [_ML_KEM]}) as talk:
+                assert await talk.get(name) == content
+        except trioquic.HandshakeError as error:
+            if error.code != _HANDSHAKE_FAILURE:
+                raise
+            text = f"it does not know the group, and takes {chosen} of the two"
+            raise Lacking(text) from None
+    return f"it knows the group, and takes {chosen} where it has the choice"
 
 
 async def hello_retry_request(bench: Bench) -> str:

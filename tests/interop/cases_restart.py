@@ -2,7 +2,6 @@
 
 import signal
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Final
 
 import trio
@@ -11,7 +10,7 @@ import trioquic
 from tests.servers.kinds import H3
 from trioquic import http3
 
-from .bench import Bench, Site
+from .bench import Bench, Site, children
 from .cases_begin import SMALL
 from .cases_transfer import MEGABYTE
 
@@ -56,19 +55,14 @@ async def restart(bench: Bench) -> str:
         return f"the old connection: {found}; `http3.Client` had its answer after {took:.1f} s"
 
 
-def _children(process: int) -> set[str]:
-    """The numbers of its children."""
-    return set(Path(f"/proc/{process}/task/{process}/children").read_text().split())
-
-
 async def _restart_gracefully(site: Site) -> None:
     """As whoever manages the machine does it, with what the server has for that."""
     package = site.kind.package
     if package == "nginx":
         master = site.server.process
-        before = _children(master.pid)
+        before = children(master.pid)
         site.signal(signal.SIGHUP)
-        while not _children(master.pid) - before:
+        while not children(master.pid) - before:
             assert master.poll() is None, "it has ended"
             await trio.sleep(0.01)
     elif package == "haproxy":

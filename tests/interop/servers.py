@@ -45,7 +45,11 @@ COLUMNS: Final = {
         Column(
             name="aioquic",
             title="aioquic",
-            lacks={"preferred": _NO_ADDRESS, "graceful": _NO_GRACE},
+            lacks={
+                "hrr": "its TLS never asks for another group",
+                "preferred": _NO_ADDRESS,
+                "graceful": _NO_GRACE,
+            },
         ),
         Column(
             name="picoquic",

@@ -149,7 +149,8 @@ def _caddy_in(place: Place, wish: Wish, *, release: str) -> Iterator[Launch]:
         words = ("run", "--config", f"{there.inside}/caddy.conf", "--adapter", "caddyfile")
         yield Launch(
             command=there.command("caddy", *words),
-            env=_home(there.inside),
+            # Debian's build has Go's ML-KEM switched off
+            env={**_home(there.inside), "GODEBUG": "tlsmlkem=1"},
             behind=web_servers.behind(there),
             door=there.outside / "behind.sock",
             uploads=there.outside / "up",
