@@ -18,7 +18,7 @@ _NGINX: Final = """\
 user root;
 daemon off;
 pid {folder}/{name}.pid;
-error_log {folder}/error.log notice;
+error_log stderr notice;
 worker_processes {workers};
 events {{}}
 http {{
