@@ -17,11 +17,11 @@ from tests.programs import find_program
 from .bench import Bench
 from .cases_transfer import MEGABYTE
 from .outcome import Lacking
+from .servers import COLUMNS
 
 _SIZE: Final = 6 * MEGABYTE
 _HALF: Final = _SIZE // 3
 _LONGEST_WAIT: Final = 30.0
-FORBIDDEN: Final = "MIGRATION_FORBIDDEN"
 
 
 def why_no_lab() -> str | None:
@@ -62,14 +62,14 @@ async def planned(bench: Bench) -> str:
         raise AssertionError(f"not moved: {answer['reason']}; the download is complete")
 
 
-async def _outlive(here: Trial, at: float) -> str:
+async def _outlive(bench: Bench, here: Trial, at: float) -> str:
     """What becomes of the download after its link was taken away at a moment."""
     with trio.move_on_after(_LONGEST_WAIT) as scope:
         outcome = await here.client.finish()
     assert not scope.cancelled_caught, f"no end within {_LONGEST_WAIT:.0f} s"
     if outcome["what"] == "failed":
         text = f"`{outcome['error']}` after {outcome['at'] - at:.1f} s: {outcome['text']}"
-        if here.client.events("MigrationRefused") or "migration" in outcome["text"]:
+        if COLUMNS[bench.name].forbids_migration:
             raise Lacking(f"it forbids migration; the download ends with {text}")
         raise AssertionError(text)
     here.check(outcome)
@@ -80,11 +80,11 @@ async def interface_down(bench: Bench) -> str:
     """The interface in use is switched off."""
     async with _trial(bench) as here:
         await here.client.reaches(_HALF)
-        return await _outlive(here, await here.lab.down(WIFI.name))
+        return await _outlive(bench, here, await here.lab.down(WIFI.name))
 
 
 async def silent_death(bench: Bench) -> str:
     """The network in use loses everything, and nobody is told."""
     async with _trial(bench) as here:
         await here.client.reaches(_HALF)
-        return await _outlive(here, await here.lab.silence(WIFI.name))
+        return await _outlive(bench, here, await here.lab.silence(WIFI.name))

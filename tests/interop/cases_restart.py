@@ -103,7 +103,7 @@ async def graceful(bench: Bench) -> str:
                         received += piece
                 assert received == content
                 complete += 1
-            except (trioquic.QuicError, http3.HTTP3Error) as error:
+            except (trioquic.QuicError, http3.HTTP3Error, trio.ClosedResourceError) as error:
                 begun.set()
                 ends.append(type(error).__name__)
 

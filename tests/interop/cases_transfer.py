@@ -71,7 +71,8 @@ async def key_update(bench: Bench) -> str:
                     started = True
                     updates += 1
             assert received == content
-        assert talk.conn.statistics().key_updates == updates
+        # some servers begin updates of their own
+        assert talk.conn.statistics().key_updates >= updates
     return ""
 
 

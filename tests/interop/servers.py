@@ -18,6 +18,8 @@ class Column:
     title: str
     lacks: dict[str, str] = field(default_factory=dict)
     """Why a case is none for it, by the name of the case; what can be seen needs no line here."""
+    forbids_migration: bool = False
+    """It sends disable_active_migration."""
 
     @property
     def kind(self) -> Kind:
@@ -28,6 +30,7 @@ class Column:
 _NO_ADDRESS: Final = "it never names a preferred address"
 _NO_GRACE: Final = "it has no graceful stop"
 _NGINX: Final = {"preferred": _NO_ADDRESS}
+_HAPROXY: Final = {"preferred": _NO_ADDRESS}
 _CADDY: Final = {"preferred": _NO_ADDRESS, "retry": "it has no setting for that"}
 COLUMNS: Final = {
     column.name: column
@@ -36,9 +39,9 @@ COLUMNS: Final = {
         Column(name="nginx4", title="nginx 1.26, 4 workers", lacks=_NGINX),
         Column(name="nginx1-sid", title="nginx 1.30, 1 worker", lacks=_NGINX),
         Column(name="nginx4-sid", title="nginx 1.30, 4 workers", lacks=_NGINX),
-        Column(name="haproxy", title="haproxy 3.0", lacks={"preferred": _NO_ADDRESS}),
-        Column(name="haproxy-sid", title="haproxy 3.2", lacks={"preferred": _NO_ADDRESS}),
-        Column(name="caddy", title="caddy 2.6", lacks=_CADDY),
+        Column(name="haproxy", title="haproxy 3.0", lacks=_HAPROXY, forbids_migration=True),
+        Column(name="haproxy-sid", title="haproxy 3.2", lacks=_HAPROXY, forbids_migration=True),
+        Column(name="caddy", title="caddy 2.6", lacks=_CADDY, forbids_migration=True),
         Column(name="caddy-sid", title="caddy 2.11", lacks=_CADDY),
         Column(name="gtlsserver", title="gtlsserver 0.12", lacks={"graceful": _NO_GRACE}),
         Column(name="gtlsserver-trixie", title="gtlsserver 1.11", lacks={"graceful": _NO_GRACE}),
