@@ -29,6 +29,13 @@ _CAUSE_IS_LOST: Final = (
 )
 FINDINGS: Final[tuple[Finding, ...]] = (
     Finding("nginx*", "graceful", "both", _CAUSE_IS_LOST),
+    Finding(
+        "haproxy*",
+        "graceful",
+        "both",
+        "it ends the connection with H3_NO_ERROR while responses are under way: that is the "
+        "server's; `ClosedResourceError` hides the cause: that is ours, and open",
+    ),
     Finding("nginx4*", "check", _SERVER, _WORKERS),
     Finding("nginx4*", "moves", _SERVER, _WORKERS),
     Finding("nginx4*", "rebinding", _SERVER, _WORKERS),
