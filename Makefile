@@ -44,8 +44,8 @@ CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
 .PHONY: hooks news coverage mutants sdist test-all inventories floods series compiled \
-	test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab chroots nginx interop \
-	picoquic vpn-lab joined docs servers pytest html clean
+	test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab \
+	chroots nginx interop picoquic vpn-lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -129,11 +129,7 @@ series: $(VENV)/dev.stamp
 joined: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.attacks.joined
 
-vpn-# INTEROP="--only retry,down --servers nginx1" runs a part, and the rest of the table stays.
-interop: $(VENV)/dev.stamp servers
-	$(BIN)/python -m tests.interop $(INTEROP)
-
-lab: $(VENV)/dev.stamp servers
+vpn-lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab.vpn
 	$(BIN)/python -m tests.lab.vpn_attacks
 
