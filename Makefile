@@ -16,8 +16,11 @@
 #              cancellation at every moment of every call
 # make joined  batches of datagrams of every size that nobody has authenticated, against the core
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
-# make nginx   nginx of newer Debian releases in chroots, for tests that are skipped without it (root)
+# make chroots  servers of newer Debian releases (nginx, haproxy, caddy, ngtcp2's), for tests that are
+#              skipped without them (needs root); `make nginx` is the same
 # make picoquic  picoquic in an environment of its own (needs Python >= 3.12), for the same reason
+# make interop  all servers that are here against everything that a client wants of one, and writes
+#              docs/interop.md (needs root for the half of it); INTEROP takes options
 # make lab     handovers over real interfaces, measured beside what they may cost (needs root)
 # make vpn-lab  100 connections through each kind of VPN, and what leaves beside it (needs root)
 # make floods  what each kind of flood makes a client hold, send and compute (docs/testing.md)
@@ -41,8 +44,8 @@ CAN_COMPILE := $(shell command -v cc >/dev/null && test -e "$$($(PYTHON) -c \
 	'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" && echo yes)
 
 .PHONY: hooks news coverage mutants sdist test-all inventories floods series compiled \
-	test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab nginx \
-	picoquic vpn-lab joined docs servers pytest html clean
+	test-compiled test-plain demo handover test lint bench bench-compiled bench-plain lab \
+	chroots nginx interop picoquic vpn-lab joined docs servers pytest html clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m examples.demo
@@ -111,6 +114,10 @@ bench-compiled: $(COMPILED)/stamp
 bench-plain: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(BENCH)
 
+# INTEROP="--only retry,down --servers nginx1" runs a part, and the rest of the table stays.
+interop: $(VENV)/dev.stamp servers
+	$(BIN)/python -m tests.interop $(INTEROP)
+
 lab: $(VENV)/dev.stamp servers
 	$(BIN)/python -m tests.lab
 
@@ -129,8 +136,8 @@ vpn-lab: $(VENV)/dev.stamp servers
 floods: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.floods
 
-# Newer nginx than this system has, outside the tree; some minutes and 600 MB.
-nginx: $(VENV)/dev.stamp
+# Newer servers than this system has, outside the tree; some minutes and 800 MB.
+chroots nginx: $(VENV)/dev.stamp
 	command -v debootstrap >/dev/null || apt-get -qq install --yes debootstrap
 	$(BIN)/python -m tests.servers.chroots
 

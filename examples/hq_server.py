@@ -36,7 +36,7 @@ from aioquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
-from aioquic.tls import CipherSuite
+from aioquic.tls import CipherSuite, SessionTicket
 
 PERIOD = 251
 PATTERN = bytes(range(PERIOD)) * 1000
@@ -210,6 +210,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, help="the folder that GET reads")
     parser.add_argument("--alpn", action="append", help="may be given several times")
     parser.add_argument("--retry", action="store_true", help="validate addresses with Retry")
+    parser.add_argument("--tickets", action="store_true", help="give session tickets, take 0-RTT")
     parser.add_argument("--cipher", action="append", choices=[s.name for s in CipherSuite])
     parser.add_argument("--max-data", type=int, default=4 << 20)
     parser.add_argument("--max-stream-data", type=int, default=4 << 20)
@@ -234,12 +235,20 @@ async def main(options: argparse.Namespace) -> None:
     def create(*args: object, **kwargs: object) -> HqServer:
         return HqServer(*args, root=options.root, **kwargs)
 
+    tickets: dict[bytes, SessionTicket] = {}
+
+    def keep(ticket: SessionTicket) -> None:
+        tickets[ticket.ticket] = ticket
+
     server = await serve(
         options.host,
         options.port,
         configuration=configuration,
         create_protocol=create,
         retry=options.retry,
+        session_ticket_handler=keep if options.tickets else None,
+        # each only once: whoever records early data cannot send it again
+        session_ticket_fetcher=lambda label: tickets.pop(label, None),
     )
     assert server._transport is not None
     host, port = server._transport.get_extra_info("sockname")[:2]

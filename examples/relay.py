@@ -5,7 +5,8 @@
 Each link is named by the client's address and has a rate in Mbit/s and a round-trip time in ms.
 The relay prints `listening on HOST PORT`. On its standard input it takes commands, one a line:
 `cut ADDRESS` loses everything to and from that address from now on, also what is under way, without
-a word to anybody, as a dying access link does; `mend ADDRESS` brings it back. It ends with its
+a word to anybody, as a dying access link does; `mend ADDRESS` brings it back. `rebind ADDRESS` has
+the server see the client at another port, as a NAT does that has forgotten it. It ends with its
 standard input.
 
 Every client address and port gets a socket of its own towards the server, bound to the client's
@@ -161,8 +162,18 @@ class Relay:
         self.running = bool(text)
         for line in text.splitlines():
             verb, _, address = line.partition(" ")
-            self.links[address].cut = {"cut": True, "mend": False}[verb]
+            if verb == "rebind":
+                self._forget(address)
+            else:
+                self.links[address].cut = {"cut": True, "mend": False}[verb]
             print(line, flush=True)
+
+    def _forget(self, address: str) -> None:
+        """Its next datagram gets a socket with another port; what comes to the old one is lost."""
+        for client in [client for client in self.upstream if client[0] == address]:
+            sock = self.upstream.pop(client)
+            self.selector.unregister(sock)
+            sock.close()
 
 
 def parse_link(text: str) -> tuple[str, Link]:

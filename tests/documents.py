@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from tests import promises, walks
 from tests.chains import differences
+from tests.interop import table
 from trioquic._protocol.path import mtu, preferred, state
 from trioquic.http3.client import connection
 from trioquic.policy import KINDS
@@ -131,6 +132,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("architecture.md", "http client components"): lambda: components("http3/client"),
     ("architecture.md", "states of a pooled connection"): lambda: diagram(connection.STEPS),
     ("architecture.md", "walks"): walks.text,
+    ("interop.md", "interop"): table.document,
     ("tls.md", "chains"): differences.table,
     ("architecture.md", "runtime components"): lambda: components("_runtime"),
 }

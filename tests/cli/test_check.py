@@ -13,7 +13,9 @@ from tests.cli.run import invoke, trioquic, trioquic_json
 from tests.programs import needs
 from tests.runtime.world import dial, phone_world, server_side
 from tests.servers import aioquic_server, caddy, gtlsserver
-from tests.servers.chroots import needs_nginx, nginx_command
+from tests.servers.chroots import needs_chroot
+from tests.servers.kinds import KINDS
+from tests.servers.place import Place, Wish
 from tests.servers.process import free_port
 from trioquic import MigrationPolicy
 from trioquic.cli.probe import MOST_IN_A_ROW, Findings, _count_ids, _move_in_a_row
@@ -83,15 +85,14 @@ async def test_caddy_forbids_migration(certs: Certificates) -> None:
     assert "forbidden: the server sent disable_active_migration" in table.stdout
 
 
-@needs_nginx()
+@needs_chroot()
 async def test_nginx_holds_two_ids(certs: Certificates, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     port = free_port("127.0.0.1")
     where = (f"127.0.0.1:{port}", "--cafile", certs.ca_file)
-    with nginx_command(
-        certs.server, tmp_path, release="trixie", workers=1, host="127.0.0.1", port=port
-    ) as command:
-        process = await trio.lowlevel.open_process(command)
+    place = Place(identity=certs.server, files=tmp_path, host="127.0.0.1", port=port)
+    with KINDS["nginx1"].launch(place, Wish()) as launch:
+        process = await trio.lowlevel.open_process(launch.command)
         try:
             with trio.fail_after(10):
                 table = await trioquic("check", *where)

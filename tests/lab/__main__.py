@@ -14,14 +14,13 @@ import trio
 
 from tests.certificates import Certificates
 from tests.programs import find_program
-from tests.servers.chroots import chroot_of
+from tests.servers.kinds import KINDS
 
 from .measure import FIGURES, Figure, Sample
 from .measure_fetch import FETCH_FIGURES
 from .measure_pool import POOL_FIGURES
 from .measure_preferred import PREFERRED_FIGURES
 from .measure_workers import WORKER_FIGURES, WORKERS
-from .trial import NGINX
 
 SERVERS = ("aioquic", "gtlsserver", "caddy")
 _LONGEST_TRIAL = 120.0
@@ -114,13 +113,9 @@ def main() -> None:
     if os.geteuid() != 0 or find_program("nsenter") is None or find_program("ip") is None:
         parser.error("the lab makes network namespaces: it needs root, ip and nsenter")
     kinds = [kind for kind in options.servers.split(",") if kind in SERVERS + WORKERS]
-    for kind in ("gtlsserver", "caddy"):
-        if kind in kinds and find_program(kind) is None:
-            print(f"{kind} is missing", file=sys.stderr)
-            kinds.remove(kind)
-    for kind in [kind for kind in kinds if kind in NGINX]:
-        if chroot_of(NGINX[kind][0]) is None:
-            print(f"{kind} is missing: see `make nginx`", file=sys.stderr)
+    for kind in list(kinds):
+        if KINDS[kind].missing is not None:
+            print(KINDS[kind].missing, file=sys.stderr)
             kinds.remove(kind)
     trio.run(run, options.only.split(","), kinds, options.runs)
 

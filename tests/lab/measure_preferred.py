@@ -29,9 +29,9 @@ def _validations(here: Trial, moved: Line) -> int:
 
 async def same_address(certs: Certificates, kind: str) -> Sample:
     """From the first challenge to the move."""
-    options = preferred_address()
+    wish = preferred_address()
     size = 2 * MEGABYTE
-    async with trial(certs, kind, "download", size=size, server_options=options) as here:
+    async with trial(certs, kind, "download", size=size, wish=wish) as here:
         moved = await here.client.event("Migrated", new=f"{WIFI.client} > {PREFERRED}")
         outcome = await here.client.finish()
         here.check(outcome)
@@ -46,12 +46,10 @@ async def same_address(certs: Certificates, kind: str) -> Sample:
 async def new_address(certs: Certificates, kind: str) -> Sample:
     """Section 9.6.3: Wi-Fi goes before the preferred address was reached. Both addresses are asked
     over cellular; from the loss of Wi-Fi to the move to the preferred one."""
-    options = preferred_address()
+    wish = preferred_address()
     size = 2 * MEGABYTE
     policy = {"standby": 0}
-    async with trial(
-        certs, kind, "download", size=size, policy=policy, server_options=options
-    ) as here:
+    async with trial(certs, kind, "download", size=size, policy=policy, wish=wish) as here:
         await here.lab.tell("block", WIFI.name, PREFERRED)
         await here.client.reaches(size // 4)
         at = await here.lab.down(WIFI.name)
@@ -68,8 +66,8 @@ async def new_address(certs: Certificates, kind: str) -> Sample:
 
 async def unreachable(certs: Certificates, kind: str) -> Sample:
     """From the first challenge to the end of trying; the connection stays where it is."""
-    options = preferred_address()
-    async with trial(certs, kind, "hold", server_options=options) as here:
+    wish = preferred_address()
+    async with trial(certs, kind, "hold", wish=wish) as here:
         for link in LINKS:
             await here.lab.tell("block", link, PREFERRED)
         result = await here.client.event("PreferredAddressResult")

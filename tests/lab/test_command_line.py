@@ -8,6 +8,7 @@ import trio
 
 from tests.certificates import Certificates
 from tests.programs import needs
+from tests.servers.place import Wish
 
 from .client import body
 from .network import ROOT, open_lab
@@ -27,7 +28,7 @@ async def test_a_file_arrives_over_two_networks(certs: Certificates) -> None:
     command = [sys.executable, "-m", "trioquic", "fetch", f"https://{SERVER}:{PORT}/fetched"]
     received = bytearray()
     said = bytearray()
-    async with open_lab() as lab, server(lab, "gtlsserver", certs, certs.directory, []):
+    async with open_lab() as lab, server(lab, "gtlsserver", certs, certs.directory, Wish()):
         process = await trio.lowlevel.open_process(
             lab.inside(lab.client_space, [*command, *options]),
             cwd=ROOT,

@@ -35,10 +35,8 @@ def answered(passages: list[Passage], link: LinkPlan, server: str, since: float)
 
 
 async def test_it_is_reached_from_the_same_address(certs: Certificates) -> None:
-    options = preferred_address()
-    async with trial(
-        certs, "gtlsserver", "download", size=2 * MEGABYTE, server_options=options
-    ) as here:
+    wish = preferred_address()
+    async with trial(certs, "gtlsserver", "download", size=2 * MEGABYTE, wish=wish) as here:
         there = f"{WIFI.client} > {PREFERRED}"
         await here.client.event("PathValidated", path=there)
         moved = await here.client.event("Migrated", new=there)
@@ -60,8 +58,8 @@ async def test_it_is_reached_from_the_same_address(certs: Certificates) -> None:
 
 
 async def test_it_cannot_be_reached(certs: Certificates) -> None:
-    options = preferred_address()
-    async with trial(certs, "gtlsserver", "hold", server_options=options) as here:
+    wish = preferred_address()
+    async with trial(certs, "gtlsserver", "hold", wish=wish) as here:
         for link in (WIFI, CELLULAR):
             await here.lab.tell("block", link.name, PREFERRED)
         result = await here.client.event("PreferredAddressResult")
@@ -79,10 +77,10 @@ async def test_it_cannot_be_reached(certs: Certificates) -> None:
 async def test_from_a_new_address_both_are_asked_at_the_same_time(certs: Certificates) -> None:
     """Section 9.6.3: over Wi-Fi the preferred address does not answer, and while it is still asked
     Wi-Fi goes. Without a standby nothing is known of the other network."""
-    options = preferred_address()
+    wish = preferred_address()
     policy = {"standby": 0}
     async with trial(
-        certs, "gtlsserver", "download", size=2 * MEGABYTE, policy=policy, server_options=options
+        certs, "gtlsserver", "download", size=2 * MEGABYTE, policy=policy, wish=wish
     ) as here:
         await here.lab.tell("block", WIFI.name, PREFERRED)
         await here.client.reaches(MEGABYTE // 2)
@@ -102,10 +100,8 @@ async def test_from_a_new_address_both_are_asked_at_the_same_time(certs: Certifi
 
 
 async def test_only_the_original_answers_at_the_new_address(certs: Certificates) -> None:
-    options = preferred_address()
-    async with trial(
-        certs, "gtlsserver", "download", size=2 * MEGABYTE, server_options=options
-    ) as here:
+    wish = preferred_address()
+    async with trial(certs, "gtlsserver", "download", size=2 * MEGABYTE, wish=wish) as here:
         for link in (WIFI, CELLULAR):
             await here.lab.tell("block", link.name, PREFERRED)
         await here.client.reaches(MEGABYTE // 2)

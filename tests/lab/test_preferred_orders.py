@@ -89,7 +89,7 @@ async def test_wifi_goes(
             for host, port in addresses:
                 await lab.tell("block", WIFI.name, host, str(port))
 
-    options = preferred_address(*addresses)
+    wish = preferred_address(*addresses)
     # without a standby nobody has asked over cellular before
     policy = {"standby": 0} if when == "before" else {}
     async with trial(
@@ -98,7 +98,7 @@ async def test_wifi_goes(
         "download",
         size=SIZE,
         policy=policy,
-        server_options=options,
+        wish=wish,
         ipv6=True,
         prepare=prepare,
     ) as here:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.certificates import Certificates
-from tests.servers.chroots import needs_nginx
+from tests.servers.chroots import needs_chroot
 
 from .measure_workers import down
 from .requirements import LAB
@@ -14,8 +14,8 @@ pytestmark = LAB
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("nginx4", marks=needs_nginx("trixie")),
-        pytest.param("nginx4-sid", marks=needs_nginx("sid")),
+        pytest.param("nginx4", marks=needs_chroot("trixie")),
+        pytest.param("nginx4-sid", marks=needs_chroot("sid")),
     ],
 )
 async def test_a_download_outlives_its_link(certs: Certificates, kind: str) -> None:

@@ -6,22 +6,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from tests import http3_min as h3
 from tests.certificates import Certificates
-from tests.programs import program
-from tests.servers.chroots import nginx_command
-from tests.servers.launch import HQ_SERVER
-from tests.servers.picoquic import picoquic_command
-from tests.servers.process import stop
+from tests.servers.kinds import HQ, KINDS
+from tests.servers.place import Launch, Place, Wish
+from tests.servers.process import standing_behind, stop
 from trioquic import CloseCause
 
 from .client import Job, body
@@ -30,8 +28,6 @@ from .network import ROOT, Lab, open_lab
 from .one_door import host_with_one_door
 from .plan import CELLULAR, PORT, PREFERRED, SERVER, WIFI, LinkPlan
 
-HQ = "hq-interop"
-SPEAK_HQ = ("aioquic", "picoquic")
 _READY_TIMEOUT = 20.0
 # Twice what is under way when a link is full, so that an upload never waits for the application.
 SEND_BUFFER = 512 << 10
@@ -41,8 +37,6 @@ POLICY = {"interfaces": [WIFI.name, CELLULAR.name]}
 CALM = {"switches_per_minute": 0}
 # The lab alone moves it.
 STAY = {**CALM, "move_back_after": inf}
-# nginx by Debian release and number of workers
-NGINX = {"nginx1": ("trixie", 1), "nginx4": ("trixie", 4), "nginx4-sid": ("sid", 4)}
 
 Line = dict[str, Any]
 
@@ -129,54 +123,33 @@ class Trial:
 
 @asynccontextmanager
 async def server(
-    lab: Lab, kind: str, certs: Certificates, root: Path, options: Sequence[str]
+    lab: Lab, kind: str, certs: Certificates, root: Path, wish: Wish
 ) -> AsyncIterator[None]:
     """One of the servers in the server's namespace."""
+    place = Place(identity=certs.server, files=root, host=SERVER, port=PORT)
     async with AsyncExitStack() as stack:
-        command = stack.enter_context(command_of(kind, certs, root, options))
+        launch = stack.enter_context(KINDS[kind].launch(place, wish))
         space = lab.server_space
         if kind == "picoquic":
             space = await stack.enter_async_context(host_with_one_door(lab))
-        await stack.enter_async_context(_running(lab, space, kind, command, root))
+        behind = standing_behind(launch, root / "behind.log", partial(lab.inside, space))
+        await stack.enter_async_context(behind)
+        await stack.enter_async_context(_running(lab, space, kind, launch, root))
         yield
-
-
-@contextmanager
-def command_of(
-    kind: str, certs: Certificates, root: Path, options: Sequence[str]
-) -> Iterator[Sequence[str | os.PathLike[str]]]:
-    """How a server is started."""
-    identity = certs.server
-    if kind == "aioquic":
-        command: list[str | os.PathLike[str]]
-        command = [sys.executable, HQ_SERVER, "--host", SERVER, "--port", str(PORT)]
-        command += ["--certificate", identity.cert_file, "--key", identity.key_file]
-        command += ["--root", root, "--datagram-size", "1200", *options]
-        yield command
-    elif kind == "picoquic":
-        yield picoquic_command(identity, root, port=PORT)
-    elif kind in NGINX:
-        release, workers = NGINX[kind]
-        with nginx_command(
-            identity, root, release=release, workers=workers, host=SERVER, port=PORT
-        ) as words:
-            yield words
-    else:
-        where = (SERVER, str(PORT), identity.key_file, identity.cert_file)
-        yield [program("gtlsserver"), "--quiet", f"--htdocs={root}", *options, *where]
 
 
 @asynccontextmanager
 async def _running(
-    lab: Lab, space: str, kind: str, command: Sequence[str | os.PathLike[str]], root: Path
+    lab: Lab, space: str, kind: str, launch: Launch, root: Path
 ) -> AsyncIterator[None]:
     log = root / f"{kind}.log"
     with log.open("wb") as file:
         process = await trio.lowlevel.open_process(
-            lab.inside(space, command),
+            lab.inside(space, launch.command),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
+            env={**os.environ, **launch.env},
         )
     try:
         with trio.fail_after(_READY_TIMEOUT):
@@ -200,7 +173,8 @@ async def trial(
     transport: dict[str, Any] | None = None,
     settle: bool = False,
     metered: Sequence[str] = (),
-    server_options: Sequence[str] = (),
+    wish: Wish = Wish(),  # noqa: B008 - frozen
+    qlog_dir: Path | None = None,
     ipv6: bool = False,
     prepare: Callable[[Lab], Awaitable[object]] | None = None,
 ) -> AsyncIterator[Trial]:
@@ -213,21 +187,22 @@ async def trial(
         content = body(size)
         digest = hashlib.sha256(content).hexdigest()
         (root / name).write_bytes(content)
+    traced = {} if qlog_dir is None else {"qlog_dir": str(qlog_dir)}
     job = Job(
         host=SERVER,
         port=PORT,
         ca_file=str(certs.ca_file),
-        alpn=HQ if kind in SPEAK_HQ else h3.ALPN,
+        alpn=KINDS[kind].alpn,
         task=task,
         size=size,
         name=name,
         seconds=seconds,
         policy={**POLICY, **(policy or {})},
-        transport=transport or {"send_buffer": SEND_BUFFER},
+        transport={**(transport or {"send_buffer": SEND_BUFFER}), **traced},
         settle=settle,
         metered=list(metered),
     )
-    async with open_lab(ipv6=ipv6) as lab, server(lab, kind, certs, root, server_options):
+    async with open_lab(ipv6=ipv6) as lab, server(lab, kind, certs, root, wish):
         if prepare is not None:
             await prepare(lab)
         words = [sys.executable, "-m", "tests.lab.client", json.dumps(asdict(job))]
@@ -236,14 +211,15 @@ async def trial(
             yield Trial(lab=lab, client=client, digest=digest)
 
 
-def preferred_address(*addresses: tuple[str, int]) -> list[str]:
-    """gtlsserver's options for preferred addresses, one of a family at most."""
-    return [
+def preferred_address(*addresses: tuple[str, int]) -> Wish:
+    """For a gtlsserver that has preferred addresses, one of a family at most."""
+    flags = [
         f"--preferred-ipv6-addr=[{host}]:{port}"
         if ":" in host
         else f"--preferred-ipv4-addr={host}:{port}"
         for host, port in addresses or ((PREFERRED, PORT),)
     ]
+    return Wish(options=tuple(flags))
 
 
 async def to_and_fro(here: Trial, handovers: int) -> None:

@@ -1,9 +1,9 @@
-"""Servers of newer Debian releases, each in a small system of its own
+"""Servers of newer Debian releases, each release in a small system of its own
 
-    python -m tests.servers.chroots [trixie] [sid]        (as root; `make nginx` does it)
+    python -m tests.servers.chroots [trixie] [sid]        (as root; `make chroots` does it)
 
-makes them with debootstrap, some 45 s each, in /var/cache/trioquic-test-servers. What needs one
-that is not there is skipped, and the summary says so. A server runs in it by chroot(8), in the
+makes them with debootstrap, about a minute each, in /var/cache/trioquic-test-servers. What needs
+one that is not there is skipped, and the summary says so. A server runs in it by chroot(8), in the
 network namespace of its caller; its files are copied into a folder there that goes when it ends.
 """
 
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,57 +24,65 @@ from tests.certificates import Identity
 from tests.programs import MISSING_PREFIX, find_program, program
 
 CACHE: Final = Path("/var/cache/trioquic-test-servers")
-RELEASES: Final = ("trixie", "sid")
 _MIRROR: Final = "http://deb.debian.org/debian"
-# With `reuseport` every worker has a socket, and the kernel chooses one by the four-tuple: a client
-# that comes from another port may reach a worker that does not know its connection.
-_CONFIGURATION: Final = """\
-user root;
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log notice;
-worker_processes {workers};
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-    uwsgi_temp_path {folder}; scgi_temp_path {folder};
-    server {{
-        listen {host}:{port} quic reuseport;
-        ssl_certificate {folder}/cert.pem;
-        ssl_certificate_key {folder}/key.pem;
-        ssl_protocols TLSv1.3;
-        quic_gso on;
-        root {folder}/www;
-    }}
-}}
-"""
+PACKAGES: Final = {
+    "trixie": ("nginx", "haproxy", "ngtcp2-server"),
+    "sid": ("nginx", "haproxy", "caddy"),
+}
+_PROGRAMS: Final = {
+    "nginx": "usr/sbin/nginx",
+    "haproxy": "usr/sbin/haproxy",
+    "ngtcp2-server": "usr/sbin/gtlsserver",
+    "caddy": "usr/bin/caddy",
+}
 
 
-def chroot_of(release: str) -> Path | None:
-    """The root of a release, None if there is none here or it may not be used."""
+def chroot_of(release: str, package: str = "nginx") -> Path | None:
+    """The root of a release that has a package; None without one, or if it may not be used."""
     root = CACHE / release
     usable = os.geteuid() == 0 and find_program("chroot") is not None
-    return root if usable and (root / "usr/sbin/nginx").exists() else None
+    return root if usable and (root / _PROGRAMS[package]).exists() else None
 
 
-def needs_nginx(release: str = "trixie") -> pytest.MarkDecorator:
-    """Mark a test that talks to nginx of a release."""
+def why_missing(release: str, package: str = "nginx") -> str:
+    """The reason of what is skipped without it."""
+    return f"{MISSING_PREFIX}{package} ({release}; see `make chroots`)"
+
+
+def needs_chroot(release: str = "trixie", package: str = "nginx") -> pytest.MarkDecorator:
+    """Mark a test that talks to a server of a release."""
     return pytest.mark.skipif(
-        chroot_of(release) is None, reason=f"{MISSING_PREFIX}nginx ({release}; see `make nginx`)"
+        chroot_of(release, package) is None, reason=why_missing(release, package)
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A folder in the root of a release, for one server."""
+
+    root: Path
+    outside: Path
+    """Its path for us."""
+
+    @property
+    def inside(self) -> str:
+        """Its path for the server."""
+        return f"/tmp/{self.outside.name}"
+
+    def command(self, package: str, *words: str | os.PathLike[str]) -> list[str]:
+        """The command line that runs a package's server there."""
+        path = f"/{_PROGRAMS[package]}"
+        return [program("chroot"), str(self.root), path, *(os.fspath(word) for word in words)]
+
+
 @contextmanager
-def nginx_command(
-    identity: Identity, files: Path, *, release: str, workers: int, host: str, port: int
-) -> Iterator[list[str]]:
-    """The command line of an nginx that serves the files of one folder, by HTTP/3 alone."""
-    root = chroot_of(release)
+def room(identity: Identity, files: Path, *, release: str, package: str) -> Iterator[Room]:
+    """A room with the keys and with the files of one folder, below `www`; it goes with the block.
+    The running test is skipped if the release or the package is not there."""
+    root = chroot_of(release, package)
     if root is None:
-        pytest.skip(f"{MISSING_PREFIX}nginx ({release}; see `make nginx`)")
-    outside = Path(tempfile.mkdtemp(prefix="nginx-", dir=root / "tmp"))
-    inside = f"/tmp/{outside.name}"
+        pytest.skip(why_missing(release, package))
+    outside = Path(tempfile.mkdtemp(prefix=f"{package}-", dir=root / "tmp"))
     try:
         shutil.copyfile(identity.cert_file, outside / "cert.pem")
         shutil.copyfile(identity.key_file, outside / "key.pem")
@@ -81,32 +90,37 @@ def nginx_command(
         for file in files.iterdir():
             if file.is_file() and not file.suffix:
                 shutil.copyfile(file, outside / "www" / file.name)
-        text = _CONFIGURATION.format(folder=inside, workers=workers, host=host, port=port)
-        (outside / "nginx.conf").write_text(text)
-        yield [program("chroot"), str(root), "/usr/sbin/nginx", "-c", f"{inside}/nginx.conf"]
+        yield Room(root, outside)
     finally:
         shutil.rmtree(outside, ignore_errors=True)
 
 
 def make(release: str) -> None:
-    """Make the root of a release, if it is not there."""
+    """Make the root of a release, or add what is missing in it."""
     root = CACHE / release
-    if (root / "usr/sbin/nginx").exists():
+    missing = [name for name in PACKAGES[release] if not (root / _PROGRAMS[name]).exists()]
+    if not missing:
         return
-    debootstrap = find_program("debootstrap")
-    if debootstrap is None:
-        sys.exit("debootstrap is missing: apt-get install debootstrap")
     CACHE.mkdir(parents=True, exist_ok=True)
     if not (root / "usr/bin/apt-get").exists():
+        debootstrap = find_program("debootstrap")
+        if debootstrap is None:
+            sys.exit("debootstrap is missing: apt-get install debootstrap")
         shutil.rmtree(root, ignore_errors=True)
         subprocess.run(
             [debootstrap, "--variant=minbase", release, os.fspath(root), _MIRROR], check=True
         )
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", "nginx"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run([program("chroot"), os.fspath(root), *install], check=True, env=environment)
+    # else a package starts its server at once, on the ports of this machine
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    # a release that is made anew every day forgets the versions that it had
+    for words in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        command = [program("chroot"), os.fspath(root), "apt-get", *words]
+        subprocess.run(command, check=True, env=environment)
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or RELEASES:
+    for name in sys.argv[1:] or PACKAGES:
         make(name)

@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.certificates import Identity
 from tests.programs import program
 
-from .process import Command, Server, running, wait_until_it_accepts, wait_until_it_answers
+from .place import Command
+from .process import Server, running, wait_until_it_accepts, wait_until_it_answers
 
 HQ_SERVER = Path(__file__).parent.parent.parent / "examples" / "hq_server.py"
 MLKEM_SERVER = Path(__file__).parent / "mlkem_server.py"
@@ -36,6 +37,39 @@ https://{site}:{port} {{
 _numbers = itertools.count()
 
 
+def aioquic_command(
+    identity: Identity, *, host: str, port: int, root: Path | None, options: Sequence[str] = ()
+) -> Command:
+    """The command line of examples/hq_server.py."""
+    files = () if root is None else ("--root", root)
+    where = ("--host", host, "--port", str(port))
+    keys = ("--certificate", identity.cert_file, "--key", identity.key_file)
+    return [sys.executable, HQ_SERVER, *where, *keys, *files, *options]
+
+
+def gtlsserver_options(
+    *,
+    retry: bool = False,
+    ciphers: str | None = None,
+    groups: str | None = None,
+    preferred_ipv4: tuple[str, int] | None = None,
+) -> list[str]:
+    """Options of ngtcp2's server. `ciphers` and `groups` are GnuTLS priority strings; a bare suite
+    or group name will do, such as "CHACHA20-POLY1305" or "SECP384R1"."""
+    flags = ["--quiet", "--max-dyn-length=1G"]
+    if retry:
+        flags.append("--validate-addr")
+    if ciphers is not None:
+        if ":" not in ciphers:
+            ciphers = f"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+{ciphers}"
+        flags.append(f"--ciphers={ciphers}")
+    if groups is not None:
+        flags.append(f"--groups={groups if ':' in groups else f'-GROUP-ALL:+GROUP-{groups}'}")
+    if preferred_ipv4 is not None:
+        flags.append(f"--preferred-ipv4-addr={preferred_ipv4[0]}:{preferred_ipv4[1]}")
+    return flags
+
+
 def _work_file(identity: Identity, name: str, suffix: str) -> Path:
     name = f"{name}-{os.getpid()}-{next(_numbers)}{suffix}"
     return identity.cert_file.parent / name
@@ -56,12 +90,11 @@ async def aioquic_server(
 ) -> AsyncIterator[Server]:
     """examples/hq_server.py on top of aioquic; see there for its commands and `options`."""
 
+    names = [part for name in alpn for part in ("--alpn", name)]
+
     def command(port: int) -> Command:
-        files = () if root is None else ("--root", root)
-        names = [part for name in alpn for part in ("--alpn", name)]
-        where = ("--host", host, "--port", str(port))
-        keys = ("--certificate", identity.cert_file, "--key", identity.key_file)
-        return [sys.executable, HQ_SERVER, *where, *keys, *files, *names, *options]
+        more = [*names, *options]
+        return aioquic_command(identity, host=host, port=port, root=root, options=more)
 
     log_file = _work_file(identity, "aioquic", ".log")
     async with running(command, host=host, ca_file=_ca_file(identity), log_file=log_file) as server:
@@ -96,22 +129,14 @@ async def gtlsserver(
 ) -> AsyncIterator[Server]:
     """ngtcp2's server (ALPN h3). `/N` without a file of that name answers with N bytes.
 
-    `ciphers` and `groups` are GnuTLS priority strings; a bare suite or group name will do, such as
-    "CHACHA20-POLY1305" or "SECP384R1". A client that sent no share of the group gets a
-    HelloRetryRequest.
+    For `ciphers` and `groups` see `gtlsserver_options`. A client that sent no share of the group
+    gets a HelloRetryRequest.
     """
     path = program("gtlsserver")
-    flags = ["--quiet", "--max-dyn-length=1G", *options]
-    if retry:
-        flags.append("--validate-addr")
-    if ciphers is not None:
-        if ":" not in ciphers:
-            ciphers = f"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+{ciphers}"
-        flags.append(f"--ciphers={ciphers}")
-    if groups is not None:
-        flags.append(f"--groups={groups if ':' in groups else f'-GROUP-ALL:+GROUP-{groups}'}")
-    if preferred_ipv4 is not None:
-        flags.append(f"--preferred-ipv4-addr={preferred_ipv4[0]}:{preferred_ipv4[1]}")
+    flags = gtlsserver_options(
+        retry=retry, ciphers=ciphers, groups=groups, preferred_ipv4=preferred_ipv4
+    )
+    flags += options
     flags.append(f"--htdocs={root or identity.cert_file.parent}")
 
     def command(port: int) -> Command:

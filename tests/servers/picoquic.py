@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,12 +36,19 @@ def needs_picoquic() -> pytest.MarkDecorator:
     return pytest.mark.skipif(not _READY.exists(), reason=_MISSING)
 
 
-def picoquic_command(identity: Identity, files: Path, *, port: int) -> list[str | os.PathLike[str]]:
+def why_no_picoquic() -> str | None:
+    """The reason of what is skipped without it; None if it is here."""
+    return None if _READY.exists() else _MISSING
+
+
+def picoquic_command(
+    identity: Identity, files: Path, *, port: int, options: Sequence[str] = ()
+) -> list[str | os.PathLike[str]]:
     """The command line of a server of the files of one folder, by hq-interop, on all addresses."""
     if not _READY.exists():
         pytest.skip(_MISSING)
     keys = ("--certificate", identity.cert_file, "--key", identity.key_file)
-    return [_PYTHON, SERVER, *keys, "--root", files, "--port", str(port)]
+    return [_PYTHON, SERVER, *keys, "--root", files, "--port", str(port), *options]
 
 
 def _pythons() -> Iterator[str]:

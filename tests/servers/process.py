@@ -8,12 +8,14 @@ handshake, it has no side effects, and it shows that the socket is really being 
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
+
+from .place import Command, Launch
 
 READY_TIMEOUT = 20.0
 STOP_TIMEOUT = 5.0
@@ -21,7 +23,6 @@ ATTEMPTS = 3
 # RFC 9000 section 15: versions of this pattern are reserved to force version negotiation
 PROBE = bytes.fromhex("c0 1a2a3a4a 08 7472696f71756963 04 74657374").ljust(1200, b"\0")
 
-Command = Sequence[str | os.PathLike[str]]
 Wait = Callable[[str, int, trio.Process], Awaitable[None]]
 
 
@@ -84,7 +85,7 @@ async def wait_until_it_accepts(host: str, port: int, process: trio.Process) -> 
     raise ServerFailedError(f"exit status {process.returncode}")
 
 
-async def _start(
+async def start(
     command: Command,
     *,
     host: str,
@@ -92,8 +93,10 @@ async def _start(
     ca_file: Path,
     log_file: Path,
     env: Mapping[str, str],
-    wait: Wait,
+    wait: Wait = wait_until_it_answers,
 ) -> Server:
+    """Start a server and wait until it answers. Raises ServerFailedError; who calls this stops it
+    in the end."""
     with log_file.open("wb") as log:
         process = await trio.lowlevel.open_process(
             [os.fspath(part) for part in command],
@@ -127,6 +130,31 @@ async def stop(process: trio.Process) -> None:
 
 
 @asynccontextmanager
+async def standing_behind(
+    launch: Launch, log_file: Path, inside: Callable[[Command], Command]
+) -> AsyncIterator[None]:
+    """What a server passes requests on to, for the block, if it does so. `inside` makes the command
+    line of the place where that is to run."""
+    if launch.behind is None or launch.door is None:
+        yield
+        return
+    with log_file.open("wb") as log:
+        words = [os.fspath(word) for word in inside(launch.behind)]
+        process = await trio.lowlevel.open_process(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        with trio.fail_after(READY_TIMEOUT):
+            while not launch.door.exists():
+                if process.poll() is not None:
+                    raise ServerFailedError(f"{words[0]}: see {log_file}")
+                await trio.sleep(0.01)
+        yield
+    finally:
+        await stop(process)
+
+
+@asynccontextmanager
 async def running(
     command_on_port: Callable[[int], Command],
     *,
@@ -144,7 +172,7 @@ async def running(
         port = free_port(host)
         command = command_on_port(port)
         try:
-            server = await _start(
+            server = await start(
                 command,
                 host=host,
                 port=port,

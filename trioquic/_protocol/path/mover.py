@@ -50,8 +50,7 @@ class Mover:
             self._leave(old, now)
         self._arrive(path, now)
         self._last = path
-        if not left_well:
-            path.amplification.on_moved_from_silence(now)
+        path.amplification.on_moved(left_well, now)
         self._watch.on_moved(old_id == NO_PATH, now)
         self._events.append(Migrated(old=old_id, new=path_id))
         # what became of the preferred address is told after the move there
