@@ -1,0 +1,218 @@
+"""How an order must end, by the sentences of RFC 9000 and nothing else.
+
+Nothing here looks at the library. Where the RFC leaves a choice (rules I and L) the docs say what
+was chosen and why (docs/paths.md).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tests.preferred.orders import Active, Migration, Mover, Order, Preferred
+
+
+class Server(Enum):
+    """An address of the server."""
+
+    ORIGINAL = "original"
+    PREFERRED = "preferred"
+
+
+class Rule(Enum):
+    """Section, words of the RFC, and what they decide here."""
+
+    A = (
+        "9.6.1",
+        "SHOULD select one of the two addresses provided by the server and initiate path "
+        "validation",
+        "it is asked from the network in use",
+    )
+    B = (
+        "9.6.1",
+        "begin sending all future packets to the new server address",
+        "the original one is left for good",
+    )
+    C = (
+        "9.6.1",
+        "MUST continue sending all future packets to the server's original IP address",
+        "one that has failed is not asked again",
+    )
+    D = (
+        "9.6.1",
+        "pick the one most suited to their network attachment",
+        "one that the network cannot reach is not asked from there",
+    )
+    E = (
+        "9.6.3",
+        "to both the original and preferred server address from the client's new address "
+        "concurrently",
+        "both are asked from the new network",
+    )
+    F = (
+        "9.6.3",
+        "MUST abandon validation of the original address and migrate to using the server's "
+        "preferred address",
+        "the preferred one wins",
+    )
+    G = (
+        "9.6.3",
+        "MAY migrate to its new address and continue sending to the server's original address",
+        "the original one is used where the preferred one is not there",
+    )
+    H = (
+        "9.6.3",
+        "SHOULD use a preferred address from the same address family",
+        "the new network is asked for what it can reach",
+    )
+    I = (  # noqa: E741 - one letter a rule
+        "9.2",
+        "can migrate a connection to a new local address by sending packets containing "
+        "non-probing frames from that address",
+        "a connection whose network is gone goes to the original address at once, and asks the "
+        "preferred one beside it or when the server has replaced the ID of the path that is gone",
+    )
+    J = (
+        "9",
+        "MUST NOT send packets (including probing packets; see Section 9.1) from a different local "
+        "address to the address the peer used during the handshake, unless the endpoint has acted "
+        "on a preferred_address",
+        "from the new network the original one is not even asked",
+    )
+    K = (
+        "9.5",
+        "An endpoint that exhausts available connection IDs cannot probe new paths or initiate "
+        "migration",
+        "as many paths are asked as there are IDs; the path that is probed over Wi-Fi holds one; "
+        "with one left the preferred address is asked, as that decides (F)",
+    )
+    L = (
+        "9",
+        "MAY wait for a new path to become available before discarding connection state",
+        "a silent path may speak again and is waited for; where it is gone the wait is short",
+    )
+
+    @property
+    def section(self) -> str:
+        return self.value[0]
+
+    @property
+    def words(self) -> str:
+        return self.value[1]
+
+    @property
+    def decides(self) -> str:
+        return self.value[2]
+
+
+class End(Enum):
+    """What ends the wish to move."""
+
+    NONE = ""
+    STAYS = "silence"
+    NO_PATH_FORBIDDEN = "NoPathError: migration is forbidden"
+    NO_PATH_NO_ID = "NoPathError: no connection ID"
+    REFUSED_FORBIDDEN = "MigrationNotAllowedError: the server forbids it"
+    REFUSED_NO_ID = "MigrationNotAllowedError: no connection ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where the connection is in the end: on which network, at which address of the server."""
+
+    network: str
+    server: Server | None
+    asked: frozenset[Server]
+    """Where anything was sent to over cellular since the event, in the order's own time."""
+    end: End = End.NONE
+
+    def __str__(self) -> str:
+        if self.server is None:
+            return self.end.value
+        place = f"{self.server.value} over {self.network}"
+        return f"{place}, {self.end.value}" if self.end.value else place
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    rules: tuple[Rule, ...]
+
+
+WIFI, CELLULAR = "Wi-Fi", "cellular"
+
+
+def verdict(order: Order) -> Verdict:
+    """What the RFC says of this order."""
+    if order.mover is Mover.SUPERVISOR and order.active is Active.UP:
+        return _at_home(order)
+    return _elsewhere(order)
+
+
+def _at_home(order: Order) -> Verdict:
+    """Nothing happens to Wi-Fi, which is the better network: the connection stays there."""
+    server, rules = {
+        Preferred.PENDING: (Server.PREFERRED, (Rule.A, Rule.B)),
+        Preferred.PROBING: (Server.PREFERRED, (Rule.A, Rule.B)),
+        Preferred.OTHER_PORT: (Server.PREFERRED, (Rule.A, Rule.B)),
+        Preferred.REACHED: (Server.PREFERRED, (Rule.B,)),
+        Preferred.FAILED: (Server.ORIGINAL, (Rule.C,)),
+        Preferred.OTHER_FAMILY: (Server.ORIGINAL, (Rule.D,)),
+    }[order.preferred]
+    # what stands by over cellular meanwhile is a matter of policy
+    return Verdict(Outcome(WIFI, server, frozenset()), rules)
+
+
+def _elsewhere(order: Order) -> Verdict:
+    """The connection is to go to cellular."""
+    rules: list[Rule] = []
+    servers = _permitted(order, rules)
+    # The server has replaced the IDs of paths that were given up while it could hear of that.
+    free = order.ids.value - (order.preferred is Preferred.PROBING)
+    if not servers or not free:
+        return _nowhere(order, [*rules, *([] if servers else [Rule.J]), *([] if free else [Rule.K])])
+    asked = servers[:free]
+    if len(servers) > 1:
+        if order.mover is Mover.SUPERVISOR and order.active is Active.DOWN:
+            rules.append(Rule.I)
+            # from there on the server hears which IDs are of no use any more
+            asked = servers
+        if free < len(servers):
+            rules.append(Rule.K)
+        else:
+            rules.append(Rule.E)
+    rules.append(Rule.F if Server.PREFERRED in asked else Rule.G)
+    return Verdict(Outcome(CELLULAR, asked[0], frozenset(asked)), tuple(dict.fromkeys(rules)))
+
+
+def _permitted(order: Order, rules: list[Rule]) -> tuple[Server, ...]:
+    """The addresses that may be asked from cellular, the first one first; and why no others."""
+    preferred, original = order.preferred is not Preferred.FAILED, True
+    if not preferred:
+        rules.append(Rule.C)
+    if order.preferred is Preferred.REACHED:
+        # "acted on a preferred_address": what was forbidden is not any more, and not needed
+        original = False
+        rules.append(Rule.B)
+    elif order.preferred is Preferred.OTHER_FAMILY:
+        original = False
+        rules.append(Rule.H)
+    elif order.migration is Migration.FORBIDDEN:
+        original = False
+        rules.append(Rule.J)
+    return (Server.PREFERRED,) * preferred + (Server.ORIGINAL,) * original
+
+
+def _nowhere(order: Order, rules: list[Rule]) -> Verdict:
+    """There is no way from cellular."""
+    lacks_id = Rule.K in rules
+    nothing: frozenset[Server] = frozenset()
+    if order.mover is Mover.APPLICATION:
+        end = End.REFUSED_NO_ID if lacks_id else End.REFUSED_FORBIDDEN
+        outcome = Outcome(WIFI, Server.ORIGINAL, nothing, end)
+    elif order.active is Active.SILENT:
+        outcome = Outcome(WIFI, Server.ORIGINAL, nothing, End.STAYS)
+        rules.append(Rule.L)
+    else:
+        end = End.NO_PATH_NO_ID if lacks_id else End.NO_PATH_FORBIDDEN
+        outcome = Outcome(WIFI, None, nothing, end)
+        rules.append(Rule.L)
+    return Verdict(outcome, tuple(dict.fromkeys(rules)))

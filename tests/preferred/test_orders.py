@@ -1,0 +1,29 @@
+"""Every order of events around the preferred address ends as RFC 9000 says (docs/paths.md)."""
+
+import pytest
+import trio
+import trio.testing
+
+from tests import sim_server
+from tests.preferred.orders import ORDERS, Order, is_sampled
+from tests.preferred.rules import verdict
+from tests.preferred.world import giving, started
+
+PLAYED = [
+    pytest.param(order, id=str(order), marks=() if is_sampled(order) else pytest.mark.series)
+    for order in ORDERS
+]
+
+
+@pytest.mark.parametrize("order", PLAYED)
+async def test_each_order_ends_as_the_rfc_says(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, order: Order
+) -> None:
+    monkeypatch.setattr(sim_server, "_Quic", giving(order.ids.value))
+    expected = verdict(order).outcome
+    async with started(order) as run:
+        await run.prepare()
+        await run.play()
+        assert str(run.outcome()) == str(expected)
+        if expected.network == "cellular":
+            assert run.outcome() == expected
