@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from tests import promises, walks
 from tests.chains import differences
+from tests.preferred import table
 from trioquic._protocol.path import mtu, preferred, state
 from trioquic.http3.client import connection
 from trioquic.policy import KINDS
@@ -121,6 +122,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("paths.md", "path role"): lambda: diagram(state.ROLE),
     ("paths.md", "path health"): lambda: diagram(state.HEALTH),
     ("paths.md", "preferred address"): lambda: diagram(preferred.TRANSITIONS),
+    ("paths.md", "preferred address in every order"): table.text,
     ("path_mtu.md", "search states"): lambda: diagram(mtu.TRANSITIONS),
     ("policy.md", "knobs"): knobs,
     ("policy.md", "actions"): actions,

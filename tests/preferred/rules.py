@@ -20,74 +20,61 @@ class Server(Enum):
 class Rule(Enum):
     """Section, words of the RFC, and what they decide here."""
 
-    A = (
-        "9.6.1",
-        "SHOULD select one of the two addresses provided by the server and initiate path "
-        "validation",
-        "it is asked from the network in use",
-    )
+    A = ("9.6.1", "SHOULD select one of the two addresses", "the network in use asks it")
     B = (
         "9.6.1",
-        "begin sending all future packets to the new server address",
-        "the original one is left for good",
+        "sending all future packets to the new server address",
+        "the original address is left for good",
     )
     C = (
         "9.6.1",
         "MUST continue sending all future packets to the server's original IP address",
-        "one that has failed is not asked again",
+        "a preferred address that has failed is not asked again",
     )
     D = (
         "9.6.1",
-        "pick the one most suited to their network attachment",
-        "one that the network cannot reach is not asked from there",
+        "the one most suited to their network attachment",
+        "an address that a network cannot reach is not asked from there",
     )
     E = (
         "9.6.3",
-        "to both the original and preferred server address from the client's new address "
-        "concurrently",
-        "both are asked from the new network",
+        "both the original and preferred server address from the client's new address",
+        "the new network asks both at the same time",
     )
     F = (
         "9.6.3",
-        "MUST abandon validation of the original address and migrate to using the server's "
-        "preferred address",
-        "the preferred one wins",
+        "MUST abandon validation of the original address",
+        "the preferred address wins when it answers",
     )
     G = (
         "9.6.3",
-        "MAY migrate to its new address and continue sending to the server's original address",
-        "the original one is used where the preferred one is not there",
+        "continue sending to the server's original address",
+        "that is used where the preferred one has failed",
     )
     H = (
         "9.6.3",
         "SHOULD use a preferred address from the same address family",
-        "the new network is asked for what it can reach",
+        "the new network asks what it can reach",
     )
     I = (  # noqa: E741 - one letter a rule
         "9.2",
-        "can migrate a connection to a new local address by sending packets containing "
-        "non-probing frames from that address",
-        "a connection whose network is gone goes to the original address at once, and asks the "
-        "preferred one beside it or when the server has replaced the ID of the path that is gone",
+        "by sending packets containing non-probing frames from that address",
+        "what was on a network that is gone goes on at the original address at once",
     )
     J = (
         "9",
-        "MUST NOT send packets (including probing packets; see Section 9.1) from a different local "
-        "address to the address the peer used during the handshake, unless the endpoint has acted "
-        "on a preferred_address",
-        "from the new network the original one is not even asked",
+        "MUST NOT send packets (including probing packets",
+        "where migration is forbidden the new network does not ask the original address",
     )
     K = (
         "9.5",
-        "An endpoint that exhausts available connection IDs cannot probe new paths or initiate "
-        "migration",
-        "as many paths are asked as there are IDs; the path that is probed over Wi-Fi holds one; "
-        "with one left the preferred address is asked, as that decides (F)",
+        "exhausts available connection IDs cannot probe new paths",
+        "a probe over Wi-Fi holds an ID; the last one is for the preferred address (or see I)",
     )
     L = (
         "9",
-        "MAY wait for a new path to become available before discarding connection state",
-        "a silent path may speak again and is waited for; where it is gone the wait is short",
+        "MAY wait for a new path to become available",
+        "what is silent is waited for, what is gone for a moment only",
     )
 
     @property
@@ -120,8 +107,8 @@ class Outcome:
 
     network: str
     server: Server | None
-    asked: frozenset[Server]
-    """Where anything was sent to over cellular since the event, in the order's own time."""
+    asked: frozenset[Server] | None
+    """Where anything was sent to over cellular since the event; None: the RFC does not say."""
     end: End = End.NONE
 
     def __str__(self) -> str:
@@ -158,7 +145,7 @@ def _at_home(order: Order) -> Verdict:
         Preferred.OTHER_FAMILY: (Server.ORIGINAL, (Rule.D,)),
     }[order.preferred]
     # what stands by over cellular meanwhile is a matter of policy
-    return Verdict(Outcome(WIFI, server, frozenset()), rules)
+    return Verdict(Outcome(WIFI, server, None), rules)
 
 
 def _elsewhere(order: Order) -> Verdict:
@@ -168,7 +155,9 @@ def _elsewhere(order: Order) -> Verdict:
     # The server has replaced the IDs of paths that were given up while it could hear of that.
     free = order.ids.value - (order.preferred is Preferred.PROBING)
     if not servers or not free:
-        return _nowhere(order, [*rules, *([] if servers else [Rule.J]), *([] if free else [Rule.K])])
+        return _nowhere(
+            order, [*rules, *([] if servers else [Rule.J]), *([] if free else [Rule.K])]
+        )
     asked = servers[:free]
     if len(servers) > 1:
         if order.mover is Mover.SUPERVISOR and order.active is Active.DOWN:

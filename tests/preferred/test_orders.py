@@ -5,8 +5,9 @@ import trio
 import trio.testing
 
 from tests import sim_server
+from tests.preferred.never import faults
 from tests.preferred.orders import ORDERS, Order, is_sampled
-from tests.preferred.rules import verdict
+from tests.preferred.rules import End, verdict
 from tests.preferred.world import giving, started
 
 PLAYED = [
@@ -24,6 +25,10 @@ async def test_each_order_ends_as_the_rfc_says(
     async with started(order) as run:
         await run.prepare()
         await run.play()
-        assert str(run.outcome()) == str(expected)
-        if expected.network == "cellular":
-            assert run.outcome() == expected
+        outcome = run.outcome()
+        if expected.end is not End.NONE and expected.server is not None:
+            await run.revive()
+    assert str(outcome) == str(expected)
+    assert expected.asked in (None, outcome.asked)
+    assert run.done or expected.end is not End.NONE
+    assert faults(run) == []

@@ -17,8 +17,8 @@ from tests import sim_server
 from tests.preferred.orders import Active, Migration, Mover, Order, Preferred
 from tests.preferred.rules import CELLULAR, WIFI, End, Outcome, Server
 from tests.sim_server import PORT, ServerOptions, SimServer, pattern
-from tests.sim_world import PREFERRED, PREFERRED6, SERVER, WIFI6, World
 from tests.sim_world import CELLULAR as CELLULAR4
+from tests.sim_world import PREFERRED, PREFERRED6, SERVER, WIFI6, World
 from tests.supervisor.phone import Phone, phone
 from trioquic.policy import Decision, OpenPath, PolicyEvent, View
 
@@ -203,9 +203,7 @@ class Run:
 
     def asked(self) -> set[tuple[str, int]]:
         """Where anything was sent to over cellular since the event."""
-        sent = self.here.world.record.select(
-            host="phone", interface="wwan0", since=self.event_at
-        )
+        sent = self.here.world.record.select(host="phone", interface="wwan0", since=self.event_at)
         return {record.destination[:2] for record in sent}
 
     def _server(self, address: tuple[str, int]) -> Server:
@@ -274,11 +272,14 @@ async def started(order: Order) -> AsyncIterator[Run]:
     policy: trioquic.MigrationPolicy = trioquic.MigrationPolicy(automatic=False)
     if order.mover is Mover.SUPERVISOR:
         policy = Held(gate=gate)
-    async with phone(
-        options=options,
-        policy=policy,
-        prepare=lambda world: prepare_networks(order, world),
-        ipv6=order.preferred is Preferred.OTHER_FAMILY,
-    ) as here, trio.open_nursery() as nursery:
+    async with (
+        phone(
+            options=options,
+            policy=policy,
+            prepare=lambda world: prepare_networks(order, world),
+            ipv6=order.preferred is Preferred.OTHER_FAMILY,
+        ) as here,
+        trio.open_nursery() as nursery,
+    ):
         yield Run(order=order, here=here, gate=gate, keys=keys, nursery=nursery)
         nursery.cancel_scope.cancel()
