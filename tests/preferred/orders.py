@@ -6,6 +6,7 @@ happen, and `test_orders.py` compares.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -20,7 +21,7 @@ class Active(Enum):
 
 
 class Preferred(Enum):
-    """What has become of the preferred address until then; the last two are pending."""
+    """What has become of the preferred address until then; the last three are pending."""
 
     PENDING = "pending"
     PROBING = "probing"
@@ -28,6 +29,7 @@ class Preferred(Enum):
     FAILED = "failed"
     OTHER_FAMILY = "of the other family"
     OTHER_PORT = "on another port"
+    OUT_OF_REACH = "of a family that neither network has"
 
 
 class Migration(Enum):
@@ -68,9 +70,15 @@ class Order:
         return "-".join(name.lower().replace("_", "") for name in names)
 
 
-ORDERS: Final = tuple(
-    Order(*values) for values in itertools.product(Active, Preferred, Migration, Mover, Ids)
-)
+def _combined(preferred: Iterable[Preferred]) -> tuple[Order, ...]:
+    values = itertools.product(Active, preferred, Migration, Mover, Ids)
+    return tuple(Order(*some) for some in values)
+
+
+BESIDE: Final = _combined([Preferred.OUT_OF_REACH])
+"""Where what the server prefers helps nobody."""
+ORDERS: Final = _combined(p for p in Preferred if p is not Preferred.OUT_OF_REACH)
+"""All others."""
 
 
 def is_sampled(order: Order) -> bool:

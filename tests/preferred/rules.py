@@ -143,6 +143,7 @@ def _at_home(order: Order) -> Verdict:
         Preferred.REACHED: (Server.PREFERRED, (Rule.B,)),
         Preferred.FAILED: (Server.ORIGINAL, (Rule.C,)),
         Preferred.OTHER_FAMILY: (Server.ORIGINAL, (Rule.D,)),
+        Preferred.OUT_OF_REACH: (Server.ORIGINAL, (Rule.D,)),
     }[order.preferred]
     # what stands by over cellular meanwhile is a matter of policy
     return Verdict(Outcome(WIFI, server, None), rules)
@@ -174,9 +175,13 @@ def _elsewhere(order: Order) -> Verdict:
 
 def _permitted(order: Order, rules: list[Rule]) -> tuple[Server, ...]:
     """The addresses that may be asked from cellular, the first one first; and why no others."""
-    preferred, original = order.preferred is not Preferred.FAILED, True
-    if not preferred:
+    preferred = original = True
+    if order.preferred is Preferred.FAILED:
+        preferred = False
         rules.append(Rule.C)
+    if order.preferred is Preferred.OUT_OF_REACH:
+        preferred = False
+        rules.append(Rule.D)
     if order.preferred is Preferred.REACHED:
         # "acted on a preferred_address": what was forbidden is not any more, and not needed
         original = False

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from tests.preferred.orders import ORDERS, Ids, Order, values_of
+from tests.preferred.orders import BESIDE, ORDERS, Ids, Order, values_of
 from tests.preferred.rules import Rule, Server, Verdict, verdict
 
+ALL: Final = (*ORDERS, *BESIDE)
 KINDS: Final = tuple(type(value) for value in values_of(ORDERS[0]))
 Values = frozenset[Enum]
 
@@ -38,12 +39,12 @@ class Row:
         """The orders that it stands for."""
         return [
             order
-            for order in ORDERS
+            for order in ALL
             if all(v in some for v, some in zip(values_of(order), self.values, strict=True))
         ]
 
 
-def folded(orders: Iterable[Order] = ORDERS) -> list[Row]:
+def folded(orders: Iterable[Order] = ALL) -> list[Row]:
     """As few rows as folding one dimension after the other gives."""
     rows = [Row(tuple(frozenset([v]) for v in values_of(o)), verdict(o)) for o in orders]
     places = [Order.__slots__.index(name) for name in _FOLDED]

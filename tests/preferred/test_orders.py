@@ -6,13 +6,13 @@ import trio.testing
 
 from tests import sim_server
 from tests.preferred.never import faults
-from tests.preferred.orders import ORDERS, Order, is_sampled
+from tests.preferred.orders import BESIDE, ORDERS, Order, is_sampled
 from tests.preferred.rules import End, verdict
 from tests.preferred.world import giving, started
 
 PLAYED = [
     pytest.param(order, id=str(order), marks=() if is_sampled(order) else pytest.mark.series)
-    for order in ORDERS
+    for order in (*ORDERS, *BESIDE)
 ]
 
 

@@ -73,7 +73,7 @@ def preferred_of(order: Order) -> tuple[str, int]:
     match order.preferred:
         case Preferred.FAILED:
             return NOWHERE, PORT
-        case Preferred.OTHER_FAMILY:
+        case Preferred.OTHER_FAMILY | Preferred.OUT_OF_REACH:
             return PREFERRED6, PORT
         case Preferred.OTHER_PORT:
             return SERVER, PORT + 1
