@@ -46,7 +46,7 @@ class ByHand:
     ) -> Path:
         """A candidate path; see `Connection.add_path`."""
         if server is not None:
-            await self._driver.life.confirmed.wait()
+            await self._confirmed()
             servers = (*self._paths.servers.addresses, *self._driver.core.preferred.addresses)
             if server not in servers:
                 raise ValueError(f"{server[0]} port {server[1]} is no address of the server's")
@@ -57,7 +57,7 @@ class ByHand:
     ) -> Path:
         self._paths.reach.check_policy()
         self._driver.life.check_open()
-        await self._driver.life.confirmed.wait()
+        await self._confirmed()
         self._driver.life.check_open()
         remote = remote_of(server or self._server_for(local), self._paths.remote)
         path = await self._adder.add(interface, local, local_port, remote)
@@ -66,6 +66,11 @@ class ByHand:
             self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
             self._driver.life.check_open()
         return path
+
+    async def _confirmed(self) -> None:
+        """From then on there may be other paths, and it is known where to."""
+        await self._driver.life.confirmed.wait()
+        self._paths.leave_out_own()
 
     def _server_for(self, local: str | None) -> Address:
         """Where the server is now (RFC 9000 section 9.6.2), or would be for an address of ours of
@@ -145,7 +150,7 @@ class ByHand:
         """The path to use, of those in `asked` and those that are added to it. Section 9.6.3: a
         preferred address that is still open is asked at the same time as the original one; with a
         connection ID for one of them only before it, as its answer decides."""
-        await self._driver.life.confirmed.wait()
+        await self._confirmed()
         standby = tuple(asked)
         later = await self._open(asked, way, self._targets(way[0], way[1]))
         try:
