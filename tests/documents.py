@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from tests import promises, walks
 from tests.chains import differences
-from tests.interop import table
+from tests.interop import table as interop_table
+from tests.preferred import table as orders_table
 from trioquic._protocol.path import mtu, preferred, state
 from trioquic.http3.client import connection
 from trioquic.policy import KINDS
@@ -122,6 +123,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("paths.md", "path role"): lambda: diagram(state.ROLE),
     ("paths.md", "path health"): lambda: diagram(state.HEALTH),
     ("paths.md", "preferred address"): lambda: diagram(preferred.TRANSITIONS),
+    ("paths.md", "preferred address in every order"): orders_table.text,
     ("path_mtu.md", "search states"): lambda: diagram(mtu.TRANSITIONS),
     ("policy.md", "knobs"): knobs,
     ("policy.md", "actions"): actions,
@@ -132,7 +134,7 @@ GENERATED: dict[tuple[str, str], Callable[[], str]] = {
     ("architecture.md", "http client components"): lambda: components("http3/client"),
     ("architecture.md", "states of a pooled connection"): lambda: diagram(connection.STEPS),
     ("architecture.md", "walks"): walks.text,
-    ("interop.md", "interop"): table.document,
+    ("interop.md", "interop"): interop_table.document,
     ("tls.md", "chains"): differences.table,
     ("architecture.md", "runtime components"): lambda: components("_runtime"),
 }

@@ -218,10 +218,3 @@ def test_19_nothing_but_probes_goes_there_before_it_has_answered() -> None:
     world.client.migrate(other, world.now, unvalidated=True)
     goes_on(world)
     no_id_on_two_paths(world)
-
-
-@pytest.mark.parametrize(("server", "own"), [(PUBLIC, "9.9.9.9"), (PUBLIC6, "2606:4700::2")])
-def test_19_our_own_address_is_no_place_for_another_host(server: str, own: str) -> None:
-    here = (own, 443)
-    assert objection_to(here, (server, 443), (own, 50000)) == f"{own} is our own address"
-    assert objection_to(here, (own, 4433), (own, 50000)) == ""

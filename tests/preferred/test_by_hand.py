@@ -6,9 +6,11 @@ import trio
 import trio.testing
 
 import trioquic
+from tests import sim_server
 from tests.checklist.test_server_wishes import NOWHERE, STAY
-from tests.checklist.test_two_server_addresses import far
+from tests.checklist.test_two_server_addresses import GIVEN_UP, far
 from tests.preferred.test_two_families import asked, ipv6_only, moves, prefers, told
+from tests.preferred.world import giving
 from tests.sim_server import PORT
 from tests.sim_world import PREFERRED, PREFERRED6, SERVER, WIFI6
 from tests.supervisor.phone import phone
@@ -72,6 +74,41 @@ async def test_neither_answers(autojump_clock: trio.testing.MockClock) -> None:
         with pytest.raises(trioquic.PathValidationError):
             await here.conn.migrate(interface="wwan0")
         assert len(here.conn.paths) == 1
+        await here.download(50_000)
+
+
+async def test_with_one_id_the_original_one_is_asked_after_the_preferred_one(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ID of the path that did not answer is retired, and the server replaces it."""
+    monkeypatch.setattr(sim_server, "_Quic", giving(1))
+    async with phone(options=prefers(NOWHERE, None), policy=ALONE) as here:
+        began = trio.current_time()
+        path = await here.conn.migrate(interface="wwan0")
+        assert path.remote == (SERVER, PORT)
+        assert trio.current_time() - began < GIVEN_UP + 0.5
+        times = [r.time for r in here.world.record.select(host="phone", destination=NOWHERE)]
+        later = here.world.record.select(host="phone", interface="wwan0", destination=SERVER)
+        assert max(times) < later[0].time
+        (refused,) = here.heard(trioquic.MigrationRefused)
+        assert refused.refusal is trioquic.Refusal.NO_SPARE_ID
+        assert SERVER in refused.reason
+        await here.download(50_000)
+        assert here.conn.active_path is path
+
+
+async def test_with_one_id_and_no_way_back_it_is_said_what_did_not_answer(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server never hears that its ID is free, and gives no other."""
+    monkeypatch.setattr(sim_server, "_Quic", giving(1))
+    async with phone(options=prefers(NOWHERE, None), policy=ALONE) as here:
+        first = here.conn.active_path
+        here.world.wifi.link.blackhole()
+        with pytest.raises(trioquic.PathValidationError):
+            await here.conn.migrate(interface="wwan0")
+        assert here.conn.paths == (first,)
+        here.world.wifi.link.restore()
         await here.download(50_000)
 
 

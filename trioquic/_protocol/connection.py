@@ -342,6 +342,11 @@ class ClientConnection:
         this is not the network's fault."""
         self._parts.paths.preferred.fail(address, reason)
 
+    def ignore_preferred(self, address: Address, reason: str) -> None:
+        """The caller has found that this preferred address of the server leads to somebody else: it
+        is not used."""
+        self._parts.paths.preferred.ignore(address, reason)
+
     def knows_server(self, address: Address) -> bool:
         """Whether the server has answered there, so that the connection may move to a path that
         leads there before it is validated (RFC 9000 sections 9.2 and 9.6.2)."""

@@ -367,8 +367,10 @@ class Connection(
         `MigrationPolicy.linger`, so that nothing that is under way on it is lost. While a preferred
         address of the server is neither reached nor given up, both addresses of the server are
         asked from there, and the preferred one is moved to if it answers (section 9.6.3), unless
-        `local_port` says that there can be one socket only. When this fails
-        or is cancelled, the new path is closed and the connection stays where it was.
+        `local_port` says that there can be one socket only. With one connection ID of the server's
+        left the preferred one is asked first, and the original one if that does not answer, which
+        takes three seconds at least (section 8.2.4). When this fails or is cancelled, the new path
+        is closed and the connection stays where it was.
         """
         check_local(interface, local, local_port)
         return await self._by_hand.migrate(interface, local, local_port)

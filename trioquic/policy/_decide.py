@@ -179,7 +179,8 @@ class _Urgent(Choices):
         look_again, wait = view.next_candidate_at, WaitForPath()
         if not probing and not ways and self.allowed(view):
             # A new connection could go on at once, and this one perhaps never.
-            forbidden = not view.migration_allowed
+            # where a preferred address may be asked, it is the ID that is missing
+            forbidden = not (view.migration_allowed or self.usable(view))
             end = NoPathReason.MIGRATION_FORBIDDEN if forbidden else NoPathReason.NO_CONNECTION_ID
             at = view.lost_at + self._policy.return_grace
             look_again, wait = min(look_again, at), WaitForPath(give_up=end, give_up_at=at)

@@ -4,7 +4,8 @@ The address comes from the server, and a server on the Internet could name one i
 own network, in plain sight or inside of another, and have the client knock there. So an address
 must reach at least as far as the one that the server has now: a public server may send us to public
 addresses only, one in a private network to those and to private ones. That holds from one address
-family to the other as well.
+family to the other as well. Which addresses are the client's own is not known here: who knows them
+says so (`PreferredAddress.ignore`).
 """
 
 import ipaddress
@@ -16,14 +17,11 @@ from .reach import GLOBAL, NOWHERE, normal, reach_of
 _NAMES: Final = ("a loopback address", "on one link only", "in a private network")
 
 
-def objection_to(choice: Address, present: Address, own: Address | None = None) -> str:
-    """What speaks against this address, which a server at `present` prefers; empty if nothing does.
-    `own`: where the handshake was made from."""
+def objection_to(choice: Address, present: Address) -> str:
+    """What speaks against this address, which a server at `present` prefers; empty if nothing
+    does."""
     if choice[1] == 0:
         return f"{choice[0]} has no port"
-    if own is not None and choice[0] == own[0] != present[0]:
-        # what listens on this machine may trust it
-        return f"{choice[0]} is our own address"
     reach, because = reach_of(ipaddress.ip_address(choice[0]))
     if reach == NOWHERE:
         return f"{choice[0]} is no address of a host ({because})"

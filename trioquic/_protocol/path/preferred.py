@@ -31,6 +31,7 @@ class PreferredInput(Label):
     PROBE = "a path to it is probed"
     UNCLEAR = "it did not answer, and the original address may be no better"
     FAIL = "it does not answer, and the original address does"
+    REJECT = "it leads to somebody else"
     MOVE = "the connection moves there"
 
 
@@ -45,6 +46,10 @@ TRANSITIONS: Final[dict[tuple[PreferredState, PreferredInput], PreferredState]] 
     (PreferredState.PROBING, PreferredInput.UNCLEAR): PreferredState.PENDING,
     (PreferredState.PROBING, PreferredInput.FAIL): PreferredState.FAILED,
     (PreferredState.PROBING, PreferredInput.MOVE): PreferredState.REACHED,
+    (PreferredState.PENDING, PreferredInput.REJECT): PreferredState.IGNORED,
+    (PreferredState.PROBING, PreferredInput.REJECT): PreferredState.IGNORED,
+    (PreferredState.FAILED, PreferredInput.REJECT): PreferredState.IGNORED,
+    (PreferredState.IGNORED, PreferredInput.REJECT): PreferredState.IGNORED,
     (PreferredState.FAILED, PreferredInput.MOVE): PreferredState.REACHED,
     (PreferredState.IGNORED, PreferredInput.MOVE): PreferredState.REACHED,
     (PreferredState.REACHED, PreferredInput.MOVE): PreferredState.REACHED,
@@ -52,6 +57,7 @@ TRANSITIONS: Final[dict[tuple[PreferredState, PreferredInput], PreferredState]] 
 
 
 _OPEN: Final = (PreferredState.PENDING, PreferredState.PROBING)
+_UNSEEN: Final = (*_OPEN, PreferredState.FAILED, PreferredState.IGNORED)
 
 
 class PreferredAddress:
@@ -90,19 +96,16 @@ class PreferredAddress:
         return PreferredState.REACHED in self._states.values()
 
     def on_confirmed(
-        self,
-        offer: PreferredAddressParameter | None,
-        present: Address | None,
-        own: Address | None = None,
+        self, offer: PreferredAddressParameter | None, present: Address | None
     ) -> None:
         """The handshake is confirmed, so they may be used from now on (section 9.6.1). `present`:
-        where the server is; `own`: where the handshake was made from."""
+        where the server is."""
         if offer is None or present is None:
             return
         for address in (offer.ipv4, offer.ipv6):
             if address is None or address == present:
                 continue
-            objection = objection_to(address, present, own)
+            objection = objection_to(address, present)
             if objection:
                 self._harmful.add(address)
             elif not self._wanted:
@@ -129,6 +132,15 @@ class PreferredAddress:
         if self.is_open(remote):
             self._step(remote, PreferredInput.FAIL)
             self._tell(remote, False, reason)
+
+    def ignore(self, address: Address, reason: str) -> None:
+        """The caller has found that this leads to somebody else, while the server was not seen
+        there: it is not asked, whatever the policy or the application want."""
+        state = self.state_of(address)
+        if state in _UNSEEN and address not in self._harmful:
+            self._harmful.add(address)
+            self._step(address, PreferredInput.REJECT)
+            self._tell(address, False, reason)
 
     def on_moved(self, remote: Address) -> None:
         """The connection is at this address of the server from now on."""

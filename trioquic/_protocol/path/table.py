@@ -159,8 +159,7 @@ class PathTable:
             path.life.on_shown(now)
         peer = self._facts.peer
         offer = None if peer is None else peer.preferred_address
-        own = None if path is None else path.local
-        self.preferred.on_confirmed(offer, self.rules.handshake_remote, own)
+        self.preferred.on_confirmed(offer, self.rules.handshake_remote)
 
     def on_undecryptable(self, path: NetworkPath) -> None:
         """What came in on a path cannot be opened. On one in doubt it may be the answer of somebody

@@ -1,12 +1,12 @@
 """Paths that the application asks for: `Connection.add_path` and `Connection.migrate`."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
 
 import trio
 
 from ..._protocol.path.state import PathState
-from ...causes import CloseCause
+from ...causes import CloseCause, Refusal
 from ...errors import (
     LocalAddressError,
     MigrationNotAllowedError,
@@ -24,6 +24,9 @@ from .servers import remote_of
 
 # The server may move to its preferred address in the middle of a move, and a tunnel come up.
 _MOST_TRIES: Final = 3
+
+_Way: TypeAlias = tuple[str | None, str | None, int]
+"""The interface, the local address and the local port that the application names."""
 
 
 class ByHand:
@@ -43,7 +46,7 @@ class ByHand:
     ) -> Path:
         """A candidate path; see `Connection.add_path`."""
         if server is not None:
-            await self._driver.life.confirmed.wait()
+            await self._confirmed()
             servers = (*self._paths.servers.addresses, *self._driver.core.preferred.addresses)
             if server not in servers:
                 raise ValueError(f"{server[0]} port {server[1]} is no address of the server's")
@@ -54,7 +57,7 @@ class ByHand:
     ) -> Path:
         self._paths.reach.check_policy()
         self._driver.life.check_open()
-        await self._driver.life.confirmed.wait()
+        await self._confirmed()
         self._driver.life.check_open()
         remote = remote_of(server or self._server_for(local), self._paths.remote)
         path = await self._adder.add(interface, local, local_port, remote)
@@ -63,6 +66,11 @@ class ByHand:
             self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
             self._driver.life.check_open()
         return path
+
+    async def _confirmed(self) -> None:
+        """From then on there may be other paths, and it is known where to."""
+        await self._driver.life.confirmed.wait()
+        self._paths.leave_out_own()
 
     def _server_for(self, local: str | None) -> Address:
         """Where the server is now (RFC 9000 section 9.6.2), or would be for an address of ours of
@@ -111,8 +119,7 @@ class ByHand:
         used = standby
         cause = CloseCause.APPLICATION
         try:
-            await self._open(asked, interface, local, local_port)
-            link = await Answers(asked).first()
+            link = await self._first_answer(asked, (interface, local, local_port))
             if self._paths.leads_outside(link):
                 cause = CloseCause.OUTSIDE_TUNNEL
                 return None
@@ -139,24 +146,60 @@ class ByHand:
             if not (self._driver.life.over or link.path_id == self._driver.core.active_path):
                 self._paths.close(link.path_id, cause)
 
-    async def _open(
-        self, asked: list[PathLink], interface: str | None, local: str | None, local_port: int
-    ) -> None:
-        """Add the paths to ask, the original server address first. Section 9.6.3: a preferred one
-        that is still open is asked at the same time."""
-        await self._driver.life.confirmed.wait()
-        for server in self._targets(interface, local):
-            if server in [link.socket.remote for link in asked]:
-                continue
-            if asked and (local_port or not self._driver.core.statistics().spare_peer_ids):
-                break
+    async def _first_answer(self, asked: list[PathLink], way: _Way) -> PathLink:
+        """The path to use, of those in `asked` and those that are added to it. Section 9.6.3: a
+        preferred address that is still open is asked at the same time as the original one; with a
+        connection ID for one of them only before it, as its answer decides."""
+        await self._confirmed()
+        standby = tuple(asked)
+        later = await self._open(asked, way, self._targets(way[0], way[1]))
+        try:
+            return await self._answer(asked)
+        except PathValidationError:
+            if not later or standby:
+                raise
+            # its ID is retired, and the server has another one for the original address
+            self._give_up(asked, CloseCause.NO_ANSWER)
+            asked.clear()
             try:
-                path = await self._add(interface, local, local_port, server)
+                await self._open(asked, way, later)
+            except MigrationNotAllowedError:
+                # the event has told that; why the ID is gone says more
+                pass
+            if not asked:
+                raise
+        return await self._answer(asked)
+
+    async def _answer(self, asked: Sequence[PathLink]) -> PathLink:
+        original = self._paths.servers.original
+        return await Answers(sorted(asked, key=lambda link: link.socket.remote != original)).first()
+
+    async def _open(
+        self, asked: list[PathLink], way: _Way, servers: Sequence[Address]
+    ) -> Sequence[Address]:
+        """Add the paths to ask, as many as there are connection IDs for. Returns where else there
+        is to ask."""
+        local_port = way[2]
+        servers = [s for s in servers if s not in [link.socket.remote for link in asked]]
+        spare = self._driver.core.statistics().spare_peer_ids
+        if spare < len(servers) and not (asked or local_port):
+            servers.sort(key=lambda server: server == self._paths.servers.original)
+        for number, server in enumerate(servers):
+            if asked and local_port:
+                break
+            if asked and not self._driver.core.statistics().spare_peer_ids:
+                refusal = Refusal.NO_SPARE_ID
+                reason = f"{refusal.value} for a path to {server[0]} as well"
+                self._paths.news.on_refused(refusal, reason)
+                return servers[number:]
+            try:
+                path = await self._add(*way, server)
             except (LocalAddressError, MigrationNotAllowedError):
                 if not asked:
                     raise
             else:
                 asked.append(self._paths.links[path.id])
+        return ()
 
     def _targets(self, interface: str | None, local: str | None) -> tuple[Address, ...]:
         """Where the server may be from there, at most two addresses."""

@@ -25,7 +25,7 @@ from .late_tunnel import LateTunnel
 from .path_link import OUTSIDE, PathLink
 from .path_news import PathNews
 from .reach import Reach
-from .servers import Servers, servers_of
+from .servers import Servers, own_of, servers_of
 
 
 class PathSet:
@@ -138,6 +138,21 @@ class PathSet:
     def servers(self) -> Servers:
         """Where the server may be, and from where."""
         return servers_of(self._driver.core.preferred, self.remote.address)
+
+    def leave_out_own(self) -> None:
+        """Before the server's addresses are asked: none of them is one of ours, as those are by
+        now."""
+        core = self._driver.core
+        if not core.preferred.addresses:
+            return
+        own = own_of(core.preferred, self.remote.address, self.reach.source.snapshot())
+        for address in own:
+            reason = f"{address[0]} is our own address"
+            core.ignore_preferred(address, reason)
+            for link in [link for link in self._links.values() if link.socket.remote == address]:
+                self.close(link.path_id, CloseCause.STRANGER, reason)
+        if own:
+            self._driver.tell()
 
     # -- moving ----------------------------------------------------------------------------------
 

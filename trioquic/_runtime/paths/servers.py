@@ -8,10 +8,11 @@ asked in vain; where it cannot be reached itself that one is asked again, as not
 """
 
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..._protocol.path.preferred import PreferredAddress, PreferredState
+from ...networks import Interface, is_own
 from ...paths import Address
 from ..sockets.sockets import Remote
 
@@ -54,6 +55,22 @@ def servers_of(preferred: PreferredAddress, handshake: Address) -> Servers:
         preferred=tuple(a for a, state in states.items() if state is not PreferredState.IGNORED),
         failed=frozenset(a for a, state in states.items() if state is PreferredState.FAILED),
         in_use=preferred.last or handshake,
+    )
+
+
+def own_of(
+    preferred: PreferredAddress, handshake: Address, interfaces: Sequence[Interface]
+) -> tuple[Address, ...]:
+    """Preferred addresses that are this machine's own, which nobody has noticed yet. What listens
+    here may trust a packet from here (section 21.5.3); a server of this machine's may have several
+    of its addresses."""
+    if is_own(handshake[0], interfaces):
+        return ()
+    states = {address: preferred.state_of(address) for address in preferred.addresses}
+    return tuple(
+        address
+        for address, state in states.items()
+        if state is not PreferredState.REACHED and is_own(address[0], interfaces)
     )
 
 

@@ -215,6 +215,7 @@ class Outlook:
         link.on_outside(leave_at, muted=now >= (leave_at if active else leave_at - TO_ENTER))
 
     def _sight(self) -> Sight:
+        self._paths.leave_out_own()
         paths, networks = self.look()
         core, reach, servers = self._driver.core, self._paths.reach, self._paths.servers
         return Sight(
