@@ -85,6 +85,10 @@ def of_two_addresses() -> ServerOptions:
     return ServerOptions(preferred_ipv4=(PREFERRED, PORT))
 
 
+def of_a_silent_address() -> ServerOptions:
+    return ServerOptions(preferred_ipv4=("198.51.100.77", PORT))
+
+
 async def serve_life(b: Bench) -> None:
     """What the server does by itself: it opens a stream, allows more, and sends datagrams."""
     await trio.sleep(0.8)
@@ -216,6 +220,18 @@ async def life_between_two_addresses(b: Bench) -> None:
         await out.aclose()
 
 
+async def life_with_one_id(b: Bench) -> None:
+    """The server prefers an address that is silent: the one ID goes there first."""
+    transport = trioquic.TransportConfig(datagrams=True)
+    async with dial(b.world, SERVER, migration=BY_HAND, transport=transport) as conn:
+        await conn.wait_handshake_confirmed()
+        await trio.sleep(0.2)
+        await conn.migrate(interface="wwan0")
+        out = await conn.open_send_stream()
+        await out.send_all(bytes(1000))
+        await out.aclose()
+
+
 def missed(places: set[Place]) -> list[str]:
     """The awaits in the runtime's source at which no task was cancelled."""
     found = []
@@ -312,6 +328,7 @@ CASES: dict[str, Callable[[Cut], Awaitable[None]]] = {
     "two addresses": functools.partial(
         cancel_life, life_between_two_addresses, options=of_two_addresses, quic=AttentiveQuic
     ),
+    "one ID": functools.partial(cancel_life, life_with_one_id, options=of_a_silent_address),
     "in a nursery": functools.partial(cancel_life, life_in_a_nursery),
 }
 
