@@ -109,7 +109,8 @@ class Connection(httpcore.AsyncHTTPConnection):
 
     def has_expired(self) -> bool:
         """Whether the pool is to close it."""
-        if self._is_awaited:
+        if self._under_way:
+            # httpcore calls it idle until a request that has entered has got its stream
             return False
         return super().has_expired() or (self._is_worn and self.is_idle())
 
