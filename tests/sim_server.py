@@ -265,6 +265,14 @@ class ServerConnection:
         """Whether aioquic has reported the end."""
         return self.terminated is not None
 
+    def takes(self, stream_id: int) -> bool:
+        """Whether the stream still takes data.
+
+        What the peer has stopped takes none, and aioquic raises; it knows of it before it tells.
+        """
+        stream = self.quic._streams.get(stream_id)
+        return stream is not None and stream.sender._reset_error_code is None
+
     def flush(self) -> None:
         """Let what was done to `quic` take effect."""
         self._dirty = True
@@ -300,7 +308,7 @@ class ServerConnection:
     def _answer_delayed(self, now: float) -> None:
         for entry in [d for d in self._delayed if d[0] <= now]:
             self._delayed.remove(entry)
-            self.quic.send_stream_data(entry[1], pattern(entry[2]), end_stream=True)
+            self._finish(entry[1], pattern(entry[2]))
 
     def _take_events(self) -> None:
         while (event := self.quic.next_event()) is not None:
@@ -337,17 +345,21 @@ class ServerConnection:
             self._digests[stream_id].update(data)
             if end:
                 answer = self._digests.pop(stream_id).hexdigest().encode()
-                self.quic.send_stream_data(stream_id, answer, end_stream=True)
+                self._finish(stream_id, answer)
 
     def _answer(self, stream_id: int, request: bytes) -> None:
         match request.split():
             case [b"GET", size]:
-                self.quic.send_stream_data(stream_id, pattern(int(size)), end_stream=True)
+                self._finish(stream_id, pattern(int(size)))
             case [b"WAIT", seconds, size]:
                 due = trio.current_time() + float(seconds)
                 self._delayed.append((due, stream_id, int(size)))
-            case _:
+            case _ if self.takes(stream_id):
                 self.quic.reset_stream(stream_id, REFUSED)
+
+    def _finish(self, stream_id: int, content: bytes) -> None:
+        if self.takes(stream_id):
+            self.quic.send_stream_data(stream_id, content, end_stream=True)
 
 
 class SimServer:

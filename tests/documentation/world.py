@@ -46,21 +46,17 @@ class Echo:
         self.quic = connection.quic
         self.http: H3Connection | None = None
         self.begun: set[int] = set()
-        self.stopped: set[int] = set()
 
     def __call__(self, event: quic_events.QuicEvent) -> None:
         if isinstance(event, quic_events.ProtocolNegotiated) and event.alpn_protocol == "h3":
             self.http = H3Connection(self.quic)
-        if isinstance(event, quic_events.StopSendingReceived | quic_events.StreamReset):
-            self.stopped.add(event.stream_id)
-        elif self.http is not None:
+        if self.http is not None:
             for happened in self.http.handle_event(event):
                 if isinstance(happened, DataReceived | HeadersReceived):
                     self._answer(happened)
         elif isinstance(event, quic_events.StreamDataReceived):
-            if event.stream_id in self.stopped:
-                return
-            self.quic.send_stream_data(event.stream_id, event.data, event.end_stream)
+            if self.connection.takes(event.stream_id):
+                self.quic.send_stream_data(event.stream_id, event.data, event.end_stream)
         elif isinstance(event, quic_events.DatagramFrameReceived):
             self.quic.send_datagram_frame(event.data)
         self.connection.flush()
@@ -68,7 +64,7 @@ class Echo:
     def _answer(self, happened: DataReceived | HeadersReceived) -> None:
         assert self.http is not None
         stream_id = happened.stream_id
-        if stream_id in self.stopped:
+        if not self.connection.takes(stream_id):
             return
         data = happened.data if isinstance(happened, DataReceived) else b""
         if stream_id not in self.begun:

@@ -120,7 +120,7 @@ class Application:
                 self._send(stream_id, b"content", False)
                 assert self.http is not None
                 trailers = [(b"checksum", hashlib.sha256(b"content").hexdigest().encode())]
-                if not self._is_cancelled(stream_id):
+                if self.connection.takes(stream_id):
                     self.http.send_headers(stream_id, trailers, end_stream=True)
             case ["late"]:
                 self._head(stream_id, 200 if self.quic._handshake_complete else 425, end=True)
@@ -129,25 +129,19 @@ class Application:
             case _:
                 return
 
-    # What the client has cancelled cannot be answered; aioquic knows of it before it tells.
-
     def _head(
         self, stream_id: int, status: int, *fields: tuple[bytes, bytes], end: bool = False
     ) -> None:
         assert self.http is not None
         headers = [(b":status", str(status).encode()), *fields]
-        if not self._is_cancelled(stream_id):
+        if self.connection.takes(stream_id):
             self.http.send_headers(stream_id, headers, end_stream=end)
 
     def _send(self, stream_id: int, data: bytes, end: bool) -> None:
         assert self.http is not None
-        if not self._is_cancelled(stream_id):
+        if self.connection.takes(stream_id):
             self.http.send_data(stream_id, data, end_stream=end)
             self.connection.flush()
-
-    def _is_cancelled(self, stream_id: int) -> bool:
-        stream = self.quic._streams.get(stream_id)
-        return stream is None or stream.sender._reset_error_code is not None
 
 
 class Script:

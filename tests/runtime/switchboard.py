@@ -96,9 +96,7 @@ class Switchboard(sim_server.ServerConnection):
         self._send(partner, data, end)
 
     def _send(self, stream_id: int, data: bytes, end: bool) -> None:
-        stream = self.quic._streams.get(stream_id)
-        # A stream that was stopped or is done takes nothing any more.
-        if stream is not None and stream.sender._reset_error_code is None and (data or end):
+        if self.takes(stream_id) and (data or end):
             self.quic.send_stream_data(stream_id, data, end)
 
 
