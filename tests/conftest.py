@@ -24,15 +24,16 @@ from tests.programs import MISSING_PREFIX, PROGRAMS, find_program
 from trioquic._runtime.opening import arguments, session_keeper
 
 # Folders and files, relative to this one, that `make test` runs in one variant only
-# (docs/testing.md). What is said of a file holds before what is said of its folder.
-VARIANT = {
+# (docs/testing.md). What is said of a file holds before what is said of its folder; `None` is both.
+VARIANT: dict[str, str | None] = {
     "address": "plain",
-    "attacks/test_mutations.py": "compiled",
-    "attacks/test_streams.py": "compiled",
-    "audit/test_random_lives.py": "compiled",
+    "attacks": "compiled",
+    "attacks/test_joined.py": None,
+    "audit": "compiled",
     "cancellation": "compiled",
     "cancellation/test_http3.py": "plain",
     "chains": "compiled",
+    "checklist": "compiled",
     "cli": "plain",
     "http3": "plain",
     "httpx": "plain",
@@ -40,6 +41,7 @@ VARIANT = {
     "path/test_datagram_size.py": "compiled",
     "path/test_orders.py": "compiled",
     "plot": "plain",
+    "real": "compiled",
     "real/test_http3.py": "plain",
     "recovery/test_link.py": "compiled",
     "runtime/test_first_byte.py": "plain",
