@@ -11,6 +11,7 @@ import pytest
 
 import trioquic
 from trioquic import policy
+from trioquic._runtime.opening.arguments import either_local
 
 OLD: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "'x25519mlkem768' in TLSConfig.groups is deprecated .* use 'X25519MLKEM768'": (
@@ -28,6 +29,10 @@ OLD: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "PolicyEvent.what is deprecated .* use PolicyEvent.trigger": (
         lambda: policy.PolicyEvent(trigger=policy.Trigger.TIME).what,
         lambda: policy.Trigger.TIME,
+    ),
+    r"^open_connection\(local_address=...\) is deprecated .* use local=...": (
+        lambda: either_local(None, "192.0.2.1"),
+        lambda: either_local("192.0.2.1", None),
     ),
 }
 

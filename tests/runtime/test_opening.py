@@ -272,17 +272,19 @@ async def test_the_caller_chooses_where_to_start_from(
             assert conn.active_path.local[0] == CELLULAR
             assert conn.active_path.interface == "wwan0"
             await get(conn, 10_000)
-        # the older name goes on without a warning
-        both: list[dict[str, Any]] = [{"local": CELLULAR}, {"local_address": CELLULAR}]
-        for start in both:
-            async with dial(world, **start) as conn:
-                assert conn.active_path is not None
-                assert conn.active_path.local[0] == CELLULAR
-                # the interface that has it, as if that had been named
-                assert conn.active_path.interface == "wwan0"
-                await conn.wait_handshake_confirmed()
-                path = await conn.add_path(local=WIFI)
-                assert path.interface == "wlan0"
+        async with dial(world, local=CELLULAR) as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.local[0] == CELLULAR
+            # the interface that has it, as if that had been named
+            assert conn.active_path.interface == "wwan0"
+            await conn.wait_handshake_confirmed()
+            path = await conn.add_path(local=WIFI)
+            assert path.interface == "wlan0"
+        with pytest.warns(trioquic.QuicDeprecationWarning, match="use local=..."):
+            old = dial(world, local_address=CELLULAR)
+        async with old as conn:
+            assert conn.active_path is not None
+            assert conn.active_path.local[0] == CELLULAR
         # an address that is nobody's, or another interface's
         wrong: list[tuple[dict[str, Any], str]] = [
             ({"local": "192.0.2.99"}, "no interface has the address 192.0.2.99"),

@@ -14,6 +14,7 @@ import idna
 
 from ... import _checks
 from ..._application_code import guarded, guarded_congestion, guarded_store
+from ..._deprecation import deprecated
 from ..._protocol.config import MOST_DATAGRAM, CoreConfig
 from ..._protocol.connection import ClientConnection
 from ..._protocol.streams.config import StreamConfig
@@ -154,10 +155,13 @@ def make_plan(
 
 
 def either_local(local: str | None, local_address: str | None) -> str | None:
-    """`local`, by its name or by the older one of `open_connection` alone, which was promised."""
-    if local is not None and local_address is not None:
+    """`local`, by its name or by the older one of `open_connection` alone."""
+    if local_address is None:
+        return local
+    if local is not None:
         raise TypeError("local and local_address are the same argument: give one of them")
-    return local_address if local is None else local
+    deprecated("open_connection(local_address=...)", "local=...")
+    return local_address
 
 
 def _check_addresses(addresses: Sequence[str] | None, local: str | None) -> tuple[str, ...]:
