@@ -12,8 +12,8 @@
 # make hooks          has git run the quick checks before each commit
 # make news           what changes/ will add to CHANGELOG.md
 # make sdist          the source distribution, and the whole suite from what it unpacks to
-# make series  the long series that the suite plays in part: all seeds of the simulation, and a
-#              cancellation at every moment of every call
+# make series  the long series that the suite plays in part: all seeds of the simulation, all orders
+#              of preferred addresses, and a cancellation at every moment of every call
 # make joined  batches of datagrams of every size that nobody has authenticated, against the core
 # make bench   speed, handshakes, memory and more beside other clients (docs/benchmarks.md)
 # make chroots  servers of newer Debian releases (nginx, haproxy, caddy, ngtcp2's), for tests that are
@@ -124,7 +124,8 @@ lab: $(VENV)/dev.stamp servers
 series: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --series tests/simulation tests/supervisor \
 		tests/cancellation tests/httpx/test_cancellation.py tests/httpx/test_early_data.py \
-		tests/lab/test_handover.py tests/runtime/test_stream_contract.py tests/chains
+		tests/lab/test_handover.py tests/lab/test_preferred_orders.py tests/preferred \
+		tests/runtime/test_stream_contract.py tests/chains
 
 joined: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.attacks.joined

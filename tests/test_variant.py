@@ -3,8 +3,12 @@
 import importlib
 import os
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import trioquic
 from tests.conftest import TESTS, VARIANT, variant_of
@@ -53,3 +57,19 @@ def test_what_runs_in_one_variant_is_named_by_its_path() -> None:
     assert variant_of(TESTS / "cancellation" / "test_http3.py") == "plain"
     assert variant_of(TESTS / "cancellation" / "test_streams.py") == "compiled"
     assert variant_of(TESTS / "simulation" / "test_streams.py") is None
+
+
+@pytest.mark.plain
+def test_make_series_reaches_every_series() -> None:
+    """It names folders and files, as most of the suite has no series."""
+    makefile = (TESTS.parent / "Makefile").read_text()
+    command = makefile.partition("\nseries:")[2].partition("\n\n")[0]
+    named = [TESTS.parent / word for word in command.split() if word.startswith("tests/")]
+    assert len(named) > 5
+    using = {
+        path
+        for path in TESTS.rglob("test_*.py")
+        if re.search(r"mark\.series|import series", path.read_text()) and path != Path(__file__)
+    }
+    reached = {path for path in using for at in named if path == at or at in path.parents}
+    assert using - reached == set()
