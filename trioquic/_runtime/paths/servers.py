@@ -8,10 +8,12 @@ asked in vain; where it cannot be reached itself that one is asked again, as not
 """
 
 import socket
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..._protocol.path.preferred import PreferredAddress, PreferredState
+from ...addresses import AddressPair
 from ...networks import Interface, is_own
 from ...paths import Address
 from ..sockets.sockets import Remote
@@ -34,6 +36,14 @@ class Servers:
     def addresses(self) -> tuple[Address, ...]:
         """All of them."""
         return self.preferred if self.original is None else (self.original, *self.preferred)
+
+    def used_on_each(self, pairs: Iterable[AddressPair]) -> dict[str, tuple[Address, ...]]:
+        """Those that are used from each network, by its interface, in the order of the pairs. A
+        network has its own selection: what another one reaches is no help to it."""
+        reachable: defaultdict[str, set[Address]] = defaultdict(set)
+        for pair in pairs:
+            reachable[pair.interface].update(a for a in self.addresses if a[0] == pair.remote)
+        return {name: self.used_from(addresses) for name, addresses in reachable.items()}
 
     def used_from(self, reachable: Collection[Address]) -> tuple[Address, ...]:
         """Those that are used from a network that has ways to all of these."""
