@@ -9,9 +9,11 @@ import trio
 import trio.testing
 
 import trioquic
-from tests.checklist.test_server_wishes import NOWHERE, STAY
+from tests import sim_server
+from tests.cancellation.harness import OneSpareId
+from tests.checklist.test_server_wishes import NOWHERE, NOWHERE6, STAY
 from tests.sim_server import PORT, ServerOptions
-from tests.sim_world import CELLULAR, PREFERRED, PREFERRED6, SERVER, World
+from tests.sim_world import CELLULAR, PREFERRED, PREFERRED6, SERVER, SERVER6, WIFI6, World
 from tests.supervisor.phone import Phone, phone
 
 
@@ -136,3 +138,61 @@ async def test_from_one_preferred_address_to_the_other_and_back(
         original = here.world.record.select(host="phone", destination=SERVER)
         assert not [record for record in original if record.time > left]
         assert told(here) == [(PREFERRED, True), (PREFERRED6, True)]
+
+
+@pytest.mark.parametrize(("server", "nowhere"), [(SERVER, NOWHERE6), (SERVER6, NOWHERE)])
+async def test_one_of_the_other_family_that_does_not_answer_is_settled(
+    autojump_clock: trio.testing.MockClock, server: str, nowhere: str
+) -> None:
+    """Section 9.6.1: the path in use is on the same network, and answers at the original address.
+    Nothing is sent to the other one any more."""
+    ipv4, ipv6 = (None, nowhere) if ":" in nowhere else (nowhere, None)
+    options = prefers(ipv4, ipv6)
+    async with phone(options=options, policy=STAY, server=server, ipv6=True) as here:
+        with trio.fail_after(10):
+            await here.until(trioquic.PreferredAddressResult)
+        settled = trio.current_time()
+        assert told(here) == [(nowhere, False)]
+        await trio.sleep(20)
+        sent = here.world.record.select(host="phone", destination=nowhere, since=settled)
+        assert not sent
+        assert [path.remote[0] for path in here.conn.paths] == [server]
+        here.world.wifi.down()
+        await here.download(50_000)
+        assert moves(here) == [("wwan0", server)]
+
+
+@pytest.mark.parametrize("after", [5.0, 12.0, 20.0])
+async def test_it_does_not_hold_the_last_connection_id(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, after: float
+) -> None:
+    """When the network goes there is one for the other network, but for while it is asked."""
+    monkeypatch.setattr(sim_server, "_Quic", OneSpareId)
+    async with phone(options=prefers(None, NOWHERE6), ipv6=True) as here:
+        await trio.sleep(after)
+        here.world.wifi.down()
+        with trio.fail_after(10):
+            await here.download(50_000)
+        assert moves(here)[-1] == ("wwan0", SERVER)
+
+
+async def test_a_network_without_the_original_address_says_nothing_about_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Section 9.6.3: that it is silent there may be that network's fault. Here it was."""
+    options = prefers(None, PREFERRED6)
+
+    def prepare(world: World) -> None:
+        ipv6_only(world)
+        world.wifi.remove_address(WIFI6)
+        world.cellular.link.blackhole()
+
+    async with phone(options=options, prepare=prepare, ipv6=True) as here:
+        await here.until(trioquic.ValidationFailed, 2)
+        assert told(here) == []
+        here.world.cellular.link.restore()
+        await trio.sleep(10)
+        here.world.wifi.down()
+        with trio.fail_after(10):
+            await here.download(50_000)
+        assert moves(here) == [("wwan0", PREFERRED6)]

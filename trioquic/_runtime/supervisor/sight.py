@@ -83,9 +83,7 @@ def home_of(
     return home, listed
 
 
-def ways_of(
-    pairs: Sequence[AddressPair], servers: Servers
-) -> tuple[tuple[AddressPair, Way], ...]:
+def ways_of(pairs: Sequence[AddressPair], servers: Servers) -> tuple[tuple[AddressPair, Way], ...]:
     """Where paths could lead: from each network to those of the server's addresses that are used
     from there, in the order of the pairs."""
     used = servers.used_on_each(pairs)
