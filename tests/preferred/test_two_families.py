@@ -4,6 +4,8 @@ The connection begins over IPv4. A path may be of the other family than the one 
 network is asked for the address that it can reach.
 """
 
+from dataclasses import dataclass, field
+
 import pytest
 import trio
 import trio.testing
@@ -13,8 +15,9 @@ from tests import sim_server
 from tests.cancellation.harness import OneSpareId
 from tests.checklist.test_server_wishes import NOWHERE, NOWHERE6, STAY
 from tests.sim_server import PORT, ServerOptions
-from tests.sim_world import CELLULAR, PREFERRED, PREFERRED6, SERVER, SERVER6, WIFI6, World
+from tests.sim_world import CELLULAR, PREFERRED, PREFERRED6, SERVER, SERVER6, WIFI, WIFI6, World
 from tests.supervisor.phone import Phone, phone
+from trioquic.policy import Decision, PolicyEvent, View
 
 
 def prefers(ipv4: str | None, ipv6: str | None, *, forbids: bool = False) -> ServerOptions:
@@ -108,6 +111,35 @@ async def test_where_one_has_failed_the_original_is_used_and_not_the_other(
         with trio.fail_after(10):
             await here.download(100_000)
         assert moves(here) == [("wwan0", PREFERRED6)]
+        assert told(here) == [(NOWHERE, False), (PREFERRED6, True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched(trioquic.MigrationPolicy):
+    """Keeps whether a preferred address is still to be asked, as the policy is told."""
+
+    pending: list[bool] = field(default_factory=list)
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        self.pending.append(view.preferred_pending)
+        return super().decide(view, event, now)
+
+
+async def test_the_policy_is_told_whether_one_is_still_to_be_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The other one is not asked from where the original address answers, whatever its state."""
+    policy = Watched(standby=0)
+    options = prefers(NOWHERE, PREFERRED6)
+    async with phone(options=options, policy=policy, ipv6=True) as here:
+        await here.until(trioquic.PreferredAddressResult)
+        assert policy.pending[0]
+        await trio.sleep(1)
+        assert not policy.pending[-1]
+        here.world.wifi.remove_address(WIFI)
+        here.world.cellular.remove_address(CELLULAR)
+        await here.until(trioquic.PreferredAddressResult, 2)
+        assert policy.pending[-2:] == [True, False]
         assert told(here) == [(NOWHERE, False), (PREFERRED6, True)]
 
 

@@ -49,8 +49,15 @@ class ByHand:
             await self._confirmed()
             servers = (*self._paths.servers.addresses, *self._driver.core.preferred.addresses)
             if server not in servers:
-                raise ValueError(f"{server[0]} port {server[1]} is no address of the server's")
+                raise ValueError(self._why_not(server))
         return await self._add(interface, local, local_port, server)
+
+    def _why_not(self, server: Address) -> str:
+        """Why no path may lead to this address."""
+        if server == self._paths.remote.address:
+            why = "was left for good when the connection moved to a preferred one"
+            return f"the server's original address {why} (RFC 9000 section 9.6.1)"
+        return f"{server[0]} port {server[1]} is no address of the server's"
 
     async def _add(
         self, interface: str | None, local: str | None, local_port: int, server: Address | None

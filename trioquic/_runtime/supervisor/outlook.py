@@ -11,6 +11,7 @@ from typing import Final
 from ..._protocol.path.state import PathState
 from ...addresses import LeftOut
 from ...networks import Interface
+from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import Network, network
 from ..driver import Driver
@@ -36,6 +37,8 @@ class Outlook:
         self._memory = memory
         # the networks and routes when the source last told of a change
         self._last_networks: Networks | None = None
+        # where paths could lead from the networks that were there at the last view
+        self._used: frozenset[Address] = frozenset()
 
     # -- news --------------------------------------------------------------------------------------
 
@@ -219,10 +222,12 @@ class Outlook:
         self._paths.leave_out_own()
         paths, networks = self.look()
         core, reach, servers = self._driver.core, self._paths.reach, self._paths.servers
+        pairs = ways_of(reach.pairs(networks), servers)
+        self._used = frozenset(way[2] for _, way in pairs)
         return Sight(
             paths=paths,
             active=core.active_path,
-            pairs=ways_of(reach.pairs(networks), servers),
+            pairs=pairs,
             left_out={
                 (left.interface, left.remote): left.reason for left in reach.left_out(networks)
             },
@@ -231,9 +236,16 @@ class Outlook:
             spare_ids=core.statistics().spare_peer_ids,
             answerable=core.unused_own_ids,
             migration_allowed=core.migration_allowed,
-            preferred_pending=core.preferred.open,
+            preferred_pending=self.preferred_pending,
             lost=self._paths.lost,
         )
+
+    @property
+    def preferred_pending(self) -> bool:
+        """Whether a preferred address of the server may yet be reached: it is used from one of the
+        networks, as far as anybody has looked. Without any network nothing speaks against it."""
+        preferred = self._driver.core.preferred
+        return preferred.open and (not self._used or any(map(preferred.is_open, self._used)))
 
     def _networks_changed(self) -> bool:
         """Whether the news is one for this connection. A source that tells of no routes may have
