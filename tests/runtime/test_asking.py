@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import cast
 
 import pytest
@@ -66,10 +67,9 @@ async def test_where_none_answers_the_error_holds_nothing(
     second = GIVEN_UP if first is SILENT else SILENT
     answers = answers_of(Link(0.1, first), Link(0.2, second))
     gone = weakref.ref(answers)
-    try:
+    with suppress(trioquic.PathValidationError):
         await answers.first()
-    except trioquic.PathValidationError as error:
-        assert str(error) == "no answer"
+        pytest.fail("none has answered")
     del answers
     assert gone() is None
 
