@@ -7,12 +7,14 @@ the connection has moved to a preferred one. Until then it is what counts where 
 asked in vain; where it cannot be reached itself that one is asked again, as nothing else is left.
 """
 
+import ipaddress
 import socket
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..._protocol.path.preferred import PreferredAddress, PreferredState
+from ..._protocol.path.reach import inside_of
 from ...addresses import AddressPair
 from ...networks import Interface, is_own
 from ...paths import Address
@@ -80,8 +82,15 @@ def own_of(
     return tuple(
         address
         for address, state in states.items()
-        if state is not PreferredState.REACHED and is_own(address[0], interfaces)
+        if state is not PreferredState.REACHED and _leads_here(address[0], interfaces)
     )
+
+
+def _leads_here(address: str, interfaces: Sequence[Interface]) -> bool:
+    """Whether this is one of our addresses, or a gateway makes one of it, such as a NAT64. The
+    prefix of a NAT64 that a network has chosen for itself (RFC 6052) is not known."""
+    inside = inside_of(ipaddress.ip_address(address))
+    return any(is_own(each, interfaces) for each in (address, *map(str, inside)))
 
 
 def remote_of(address: Address, original: Remote) -> Remote:
