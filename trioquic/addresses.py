@@ -92,7 +92,8 @@ def no_candidates(
     not_tunnels: Sequence[str] = (),
 ) -> tuple[NoCandidate, ...]:
     """What `candidate_pairs` leaves out because of the system's routes, `only_interfaces` or an
-    interface that is too narrow for QUIC, in the order of the remotes. The arguments are the same.
+    interface that is too narrow for QUIC, in the order of the remotes. The arguments mean the same;
+    preferences and `address_policy` order what is there, and leave nothing out.
     """
     known = with_borrowed(tuple(interfaces), routes)
     tunnels = _tunnels(known, routes, not_tunnels)

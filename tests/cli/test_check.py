@@ -1,6 +1,7 @@
 """`trioquic check` against servers that differ in what they allow."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from tests.servers.chroots import needs_chroot
 from tests.servers.kinds import KINDS
 from tests.servers.place import Place, Wish
 from tests.servers.process import free_port
-from trioquic import MigrationPolicy
-from trioquic.cli.probe import MOST_IN_A_ROW, Findings, _count_ids, _move_in_a_row
+from tests.sim_server import PORT, ServerOptions
+from tests.sim_world import CELLULAR6, PREFERRED6, SERVER, WIFI6, World
+from trioquic import MigrationPolicy, TLSConfig
+from trioquic.cli.probe import MOST_IN_A_ROW, Findings, _count_ids, _move_in_a_row, check_server
 
 
 @needs("gtlsserver")
@@ -133,6 +136,50 @@ async def test_a_server_that_follows_a_few_times(
     assert findings.moves_in_a_row == most
     expected = {"deaf": "no answer to PATH_CHALLENGE", "closes": "too many moves"}[how]
     assert expected in (findings.stopped_by or "")
+
+
+def no_ipv6_on_wifi(world: World) -> None:
+    world.wifi.remove_address(WIFI6)
+
+
+def no_ipv6(world: World) -> None:
+    no_ipv6_on_wifi(world)
+    world.cellular.remove_address(CELLULAR6)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (no_ipv6, "no network here leads to it"),
+        (no_ipv6_on_wifi, "wlan0 does not lead to it, wwan0 would"),
+    ],
+)
+async def test_a_preferred_address_that_cannot_be_reached_from_here(
+    autojump_clock: trio.testing.MockClock, prepare: Callable[[World], None], reason: str
+) -> None:
+    """Nothing is waited for."""
+    options = ServerOptions(preferred_ipv6=(PREFERRED6, PORT))
+    async with phone_world(options) as world:
+        prepare(world)
+        trust = TLSConfig(verify=False)
+        found = await check_server(SERVER, PORT, alpn=["hq-interop"], tls=trust, patience=30.0)
+        assert trio.current_time() < 10
+    assert found.preferred is not None
+    assert (found.preferred.used, found.preferred.reason) == (False, reason)
+    assert found.new_port is not None
+    assert found.new_port.worked
+    assert found.connection_ids == 8
+
+
+async def test_a_preferred_address_of_the_other_family(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    options = ServerOptions(preferred_ipv6=(PREFERRED6, PORT))
+    async with phone_world(options):
+        trust = TLSConfig(verify=False)
+        found = await check_server(SERVER, PORT, alpn=["hq-interop"], tls=trust, patience=30.0)
+    assert found.preferred is not None
+    assert (found.preferred.used, found.preferred.reason) == (True, "it answered")
 
 
 async def test_aioquic_and_other_protocols(certs: Certificates) -> None:

@@ -7,10 +7,12 @@ import pytest
 import trio
 import trio.testing
 
-from trioquic import TLSConfig
+from tests.runtime.world import phone_world
+from trioquic import HandshakeError, LocalAddressError, TLSConfig
 from trioquic._protocol.tls.config import TlsClientConfig
 from trioquic._protocol.tls.verify import NoVerification
 from trioquic._runtime.authority import Authority
+from trioquic.http3 import Client
 from trioquic.http3.url import parse_url, unescaped, without_zone
 from trioquic.httpx._around import _over_tcp
 from trioquic.httpx._fallback import ssl_context
@@ -90,6 +92,30 @@ def test_a_request_over_tcp() -> None:
     assert asked.url.host == "fe80::1%25eth0"
     plain = httpx.Request("GET", "https://host.example/")
     assert _over_tcp(plain, 0.0) is plain
+
+
+@pytest.mark.parametrize("zone", ["wlan0", "1"])
+async def test_another_interface_than_that_of_the_zone_is_refused(
+    autojump_clock: trio.testing.MockClock, zone: str
+) -> None:
+    """Nothing is asked on either."""
+    async with phone_world() as world:
+        numbers = {each.name: each.index for each in world.phone.snapshot()}
+        zone = zone if zone == "wlan0" else str(numbers["wlan0"])
+        url = f"https://[fe80::9%25{zone}]:4433/"
+        async with Client(interfaces=["wwan0"]) as client:
+            with pytest.raises(LocalAddressError, match="'wlan0', and not on 'wwan0'"):
+                await client.get(url)
+        assert not world.record.select(host="phone")
+
+
+async def test_the_zone_picks_one_of_the_interfaces(autojump_clock: trio.testing.MockClock) -> None:
+    """It need not be the first. (Simulated networks have no links of their own: tests/lab.)"""
+    async with phone_world() as world:
+        world.wifi.add_address("fe80::1")
+        async with Client(interfaces=["wwan0", "wlan0"]) as client:
+            with pytest.raises(HandshakeError, match="unreachable"):
+                await client.get("https://[fe80::9%25wlan0]:4433/")
 
 
 async def test_no_client_hello_over_tcp_names_the_zone() -> None:

@@ -1,6 +1,8 @@
 """Section 9.6.3 where the application moves the connection, and the server's preferred address was
 not reached yet; and where nobody else moves it (`automatic=False`)."""
 
+from collections.abc import Callable
+
 import pytest
 import trio
 import trio.testing
@@ -12,10 +14,12 @@ from tests.checklist.test_two_server_addresses import GIVEN_UP, far
 from tests.preferred.test_two_families import asked, ipv6_only, moves, prefers, told
 from tests.preferred.world import giving
 from tests.sim_server import PORT
-from tests.sim_world import PREFERRED, PREFERRED6, SERVER, WIFI6
+from tests.sim_world import CELLULAR6, PREFERRED, PREFERRED6, SERVER, WIFI, WIFI6, World
 from tests.supervisor.phone import phone
 
 ALONE = trioquic.MigrationPolicy(automatic=False)
+# networks may be used that the system does not send through
+LIMITED = trioquic.MigrationPolicy(only_interfaces=("wlan0", "wwan0"), standby=0)
 
 
 @pytest.mark.parametrize("policy", [STAY, ALONE], ids=["supervised", "alone"])
@@ -123,6 +127,52 @@ async def test_an_ipv6_only_network_by_hand(autojump_clock: trio.testing.MockClo
         assert told(here) == [(PREFERRED6, True)]
 
 
+def one_family_each(world: World) -> None:
+    """Wi-Fi has IPv4 alone, and cellular IPv6 alone."""
+    ipv6_only(world)
+    world.wifi.remove_address(WIFI6)
+
+
+def ipv4_on_wifi(world: World) -> None:
+    """Cellular has both."""
+    world.wifi.remove_address(WIFI6)
+
+
+def ipv6_elsewhere(world: World) -> None:
+    """Both have both, and the system sends IPv6 over cellular."""
+    world.wifi.set_routes(["0.0.0.0/0", "::/0"])
+    world.cellular.set_routes(["0.0.0.0/0", "2001:db8:1::/48"])
+
+
+@pytest.mark.parametrize("prepare", [one_family_each, ipv4_on_wifi, ipv6_elsewhere])
+@pytest.mark.parametrize("policy", [STAY, ALONE, LIMITED, trioquic.MigrationPolicy()])
+async def test_a_new_port_stays_on_the_network(
+    autojump_clock: trio.testing.MockClock,
+    policy: trioquic.MigrationPolicy,
+    prepare: Callable[[World], None],
+) -> None:
+    """No network is named. A preferred address that another network alone reaches would be moved to
+    when it answers, and with that network gone nothing would be left (section 9.6.1)."""
+    options = prefers(None, PREFERRED6)
+    async with phone(options=options, policy=policy, prepare=prepare, ipv6=True) as here:
+        path = await here.conn.migrate()
+        assert path.local[0] in (WIFI, WIFI6)
+        await trio.sleep(10)
+        here.world.cellular.down()
+        with trio.fail_after(10):
+            await here.download(50_000)
+
+
+async def test_a_new_port_where_the_network_is_gone(autojump_clock: trio.testing.MockClock) -> None:
+    """The other network is asked for what it reaches."""
+    options = prefers(None, PREFERRED6)
+    async with phone(options=options, policy=ALONE, prepare=one_family_each, ipv6=True) as here:
+        here.world.wifi.down()
+        path = await here.conn.migrate()
+        assert (path.local[0], path.remote) == (CELLULAR6, (PREFERRED6, PORT))
+        await here.download(50_000)
+
+
 async def test_a_path_to_an_address_that_is_named(autojump_clock: trio.testing.MockClock) -> None:
     """Step by step, without the supervisor: section 9.6.2."""
     options = prefers(PREFERRED, PREFERRED6)
@@ -139,7 +189,7 @@ async def test_a_path_to_an_address_that_is_named(autojump_clock: trio.testing.M
         assert moves(here) == [(None, PREFERRED6)]
         # what is added now leads there, too, and the original is left for good
         assert (await here.conn.add_path(interface="wwan0")).remote == there
-        with pytest.raises(ValueError, match="no address of the server's"):
+        with pytest.raises(ValueError, match=r"left for good .*section 9\.6\.1"):
             await here.conn.add_path(server=(SERVER, PORT))
 
 

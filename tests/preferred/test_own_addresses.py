@@ -21,7 +21,10 @@ from trioquic._protocol.wire.transport_parameters import PreferredAddressParamet
 from trioquic._runtime.paths.servers import own_of
 from trioquic.networks import Interface, InterfaceAddress
 
-OURS = [WIFI, WIFI6, CELLULAR, CELLULAR6]
+# the address behind a NAT64, of 6to4, and of Teredo (the client's address is there with its bits
+# inverted)
+GATEWAYS = ["64:ff9b::c000:20a", "2002:c000:20a::1", "2001:0:c633:6401::3fff:fdf5"]
+OURS = [WIFI, WIFI6, CELLULAR, CELLULAR6, *GATEWAYS]
 LATER = "192.0.2.50"
 
 

@@ -4,15 +4,20 @@ The connection begins over IPv4. A path may be of the other family than the one 
 network is asked for the address that it can reach.
 """
 
+from dataclasses import dataclass, field
+
 import pytest
 import trio
 import trio.testing
 
 import trioquic
-from tests.checklist.test_server_wishes import NOWHERE, STAY
+from tests import sim_server
+from tests.cancellation.harness import OneSpareId
+from tests.checklist.test_server_wishes import NOWHERE, NOWHERE6, STAY
 from tests.sim_server import PORT, ServerOptions
-from tests.sim_world import CELLULAR, PREFERRED, PREFERRED6, SERVER, World
+from tests.sim_world import CELLULAR, PREFERRED, PREFERRED6, SERVER, SERVER6, WIFI, WIFI6, World
 from tests.supervisor.phone import Phone, phone
+from trioquic.policy import Decision, PolicyEvent, View
 
 
 def prefers(ipv4: str | None, ipv6: str | None, *, forbids: bool = False) -> ServerOptions:
@@ -109,6 +114,35 @@ async def test_where_one_has_failed_the_original_is_used_and_not_the_other(
         assert told(here) == [(NOWHERE, False), (PREFERRED6, True)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watched(trioquic.MigrationPolicy):
+    """Keeps whether a preferred address is still to be asked, as the policy is told."""
+
+    pending: list[bool] = field(default_factory=list)
+
+    def decide(self, view: View, event: PolicyEvent, now: float) -> Decision:
+        self.pending.append(view.preferred_pending)
+        return super().decide(view, event, now)
+
+
+async def test_the_policy_is_told_whether_one_is_still_to_be_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The other one is not asked from where the original address answers, whatever its state."""
+    policy = Watched(standby=0)
+    options = prefers(NOWHERE, PREFERRED6)
+    async with phone(options=options, policy=policy, ipv6=True) as here:
+        await here.until(trioquic.PreferredAddressResult)
+        assert policy.pending[0]
+        await trio.sleep(1)
+        assert not policy.pending[-1]
+        here.world.wifi.remove_address(WIFI)
+        here.world.cellular.remove_address(CELLULAR)
+        await here.until(trioquic.PreferredAddressResult, 2)
+        assert policy.pending[-2:] == [True, False]
+        assert told(here) == [(NOWHERE, False), (PREFERRED6, True)]
+
+
 async def test_from_one_preferred_address_to_the_other_and_back(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -136,3 +170,61 @@ async def test_from_one_preferred_address_to_the_other_and_back(
         original = here.world.record.select(host="phone", destination=SERVER)
         assert not [record for record in original if record.time > left]
         assert told(here) == [(PREFERRED, True), (PREFERRED6, True)]
+
+
+@pytest.mark.parametrize(("server", "nowhere"), [(SERVER, NOWHERE6), (SERVER6, NOWHERE)])
+async def test_one_of_the_other_family_that_does_not_answer_is_settled(
+    autojump_clock: trio.testing.MockClock, server: str, nowhere: str
+) -> None:
+    """Section 9.6.1: the path in use is on the same network, and answers at the original address.
+    Nothing is sent to the other one any more."""
+    ipv4, ipv6 = (None, nowhere) if ":" in nowhere else (nowhere, None)
+    options = prefers(ipv4, ipv6)
+    async with phone(options=options, policy=STAY, server=server, ipv6=True) as here:
+        with trio.fail_after(10):
+            await here.until(trioquic.PreferredAddressResult)
+        settled = trio.current_time()
+        assert told(here) == [(nowhere, False)]
+        await trio.sleep(20)
+        sent = here.world.record.select(host="phone", destination=nowhere, since=settled)
+        assert not sent
+        assert [path.remote[0] for path in here.conn.paths] == [server]
+        here.world.wifi.down()
+        await here.download(50_000)
+        assert moves(here) == [("wwan0", server)]
+
+
+@pytest.mark.parametrize("after", [5.0, 12.0, 20.0])
+async def test_it_does_not_hold_the_last_connection_id(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, after: float
+) -> None:
+    """When the network goes there is one for the other network, but for while it is asked."""
+    monkeypatch.setattr(sim_server, "_Quic", OneSpareId)
+    async with phone(options=prefers(None, NOWHERE6), ipv6=True) as here:
+        await trio.sleep(after)
+        here.world.wifi.down()
+        with trio.fail_after(10):
+            await here.download(50_000)
+        assert moves(here)[-1] == ("wwan0", SERVER)
+
+
+async def test_a_network_without_the_original_address_says_nothing_about_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Section 9.6.3: that it is silent there may be that network's fault. Here it was."""
+    options = prefers(None, PREFERRED6)
+
+    def prepare(world: World) -> None:
+        ipv6_only(world)
+        world.wifi.remove_address(WIFI6)
+        world.cellular.link.blackhole()
+
+    async with phone(options=options, prepare=prepare, ipv6=True) as here:
+        await here.until(trioquic.ValidationFailed, 2)
+        assert told(here) == []
+        here.world.cellular.link.restore()
+        await trio.sleep(10)
+        here.world.wifi.down()
+        with trio.fail_after(10):
+            await here.download(50_000)
+        assert moves(here) == [("wwan0", PREFERRED6)]

@@ -264,7 +264,7 @@ async def test_a_path_closed_while_it_is_validated(
             async with trio.open_nursery() as nursery:
 
                 async def validate() -> None:
-                    with pytest.raises(trioquic.PathAbandonedError):
+                    with pytest.raises(trioquic.PathAbandonedError, match="by the application"):
                         await path.validate()
 
                 nursery.start_soon(validate)

@@ -6,7 +6,7 @@ import trio.testing
 
 import trioquic
 from tests.sim_server import PORT, ServerOptions
-from tests.sim_world import PREFERRED, World
+from tests.sim_world import CELLULAR6, PREFERRED, PREFERRED6, WIFI6, World
 from trioquic import HealthState
 
 from .phone import Phone, phone
@@ -157,6 +157,26 @@ async def test_whether_it_can_move(autojump_clock: trio.testing.MockClock, prefe
         if preferred:
             await here.until(trioquic.PathClosed)
             assert here.conn.health.can_move
+
+
+def ipv4_only(world: World) -> None:
+    world.wifi.remove_address(WIFI6)
+    world.cellular.remove_address(CELLULAR6)
+
+
+async def test_a_preferred_address_that_no_network_reaches_is_nowhere_to_move_to(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Where migration is forbidden. It may be reached when a network comes that can."""
+    options = ServerOptions(disable_active_migration=True, preferred_ipv6=(PREFERRED6, PORT))
+    async with phone(options=options, ipv6=True, prepare=ipv4_only) as here:
+        await trio.sleep(0.1)
+        health = here.conn.health
+        assert not health.can_move
+        assert "disable_active_migration" in health.reason
+        here.world.cellular.add_address(CELLULAR6)
+        await trio.sleep(0.1)
+        assert here.conn.health.can_move
 
 
 async def test_a_policy_that_is_switched_off_cannot_move(

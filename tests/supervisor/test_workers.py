@@ -64,6 +64,27 @@ async def test_most_outlive_workers_that_say_nothing(
     assert lost <= ceil(len(seeds) * 2 / 15)
 
 
+class Stranger(Workers):
+    """Over cellular there is somebody who does not know the connection."""
+
+    def __init__(self) -> None:
+        super().__init__(2, "reset", 0)
+
+    def of(self, host: str, port: int) -> int:
+        return 1 if host == CELLULAR else 0
+
+
+async def test_a_move_by_hand_that_meets_somebody_else_says_so(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The reset ends the path, and not the connection."""
+    policy = trioquic.MigrationPolicy(automatic=False)
+    async with phone(options=ServerOptions(workers=Stranger()), policy=policy) as here:
+        with pytest.raises(trioquic.PathAbandonedError, match="closed: a stateless reset"):
+            await here.conn.migrate(interface="wwan0")
+        await here.download(1000)
+
+
 async def test_who_answers_probes_first_keeps_no_network_out(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

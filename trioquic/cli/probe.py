@@ -56,7 +56,7 @@ class MoveResult:
 
 @dataclass(slots=True, kw_only=True)
 class Preferred:
-    """The server's preferred address of the family in use, and what became of it."""
+    """The server's preferred address, of two that of the family in use, and what became of it."""
 
     address: str
     used: bool = False
@@ -188,7 +188,7 @@ async def _examine(
     if not conn.handshake_confirmed:
         findings.new_port = MoveResult(reason="the server never confirmed the handshake")
         return
-    findings.preferred = await _preferred(conn.peer, path, events, patience)
+    findings.preferred = await _preferred(conn, path, events, patience)
     findings.connection_ids = await _count_ids(conn)
     first = interfaces[0] if interfaces else None
     findings.new_port = await _move(conn, first)
@@ -209,13 +209,19 @@ def _leading_to(server: Address, in_tunnel: bool) -> list[str]:
 
 
 async def _preferred(
-    peer: PeerParameters, path: Path, events: trio.MemoryReceiveChannel[PathEvent], patience: float
+    conn: Connection, path: Path, events: trio.MemoryReceiveChannel[PathEvent], patience: float
 ) -> Preferred | None:
-    both = peer.preferred_ipv4, peer.preferred_ipv6
+    both = conn.peer.preferred_ipv4, conn.peer.preferred_ipv6
     address = both[":" in path.remote[0]] or both[":" not in path.remote[0]]
     if address is None:
         return None
     found = Preferred(address=host_and_port(*address))
+    # From another network than the one in use it is not asked.
+    here, leading = _interface_of(path), _leading_to(address, conn.in_tunnel)
+    if not leading:
+        return replace(found, reason="no network here leads to it")
+    if here is not None and here not in leading:
+        return replace(found, reason=f"{here} does not lead to it, {', '.join(leading)} would")
     with trio.move_on_after(patience):
         async for event in events:
             if isinstance(event, PreferredAddressResult) and event.address == address:
@@ -224,16 +230,23 @@ async def _preferred(
     return found
 
 
+def _interface_of(path: Path) -> str | None:
+    """The interface of a path; None if nobody knows it."""
+    if path.interface is not None:
+        return path.interface
+    for interface in system_networks().snapshot():
+        if any(entry.address == path.local[0] for entry in interface.addresses):
+            return interface.name
+    return None
+
+
 async def _count_ids(conn: Connection) -> int:
     """They come when the handshake is confirmed, or a moment later; most servers give at once what
     they will have given at any time."""
-    path, most = conn.active_path, 0
-    wait = _SHORTEST_WAIT if path is None else path.statistics().pto
-    for _ in range(math.ceil(wait / _LOOK_AGAIN)):
-        in_use = sum(path.state is not PathState.ABANDONED for path in conn.paths)
-        most = max(most, conn.statistics().spare_peer_ids + in_use)
-        await trio.sleep(_LOOK_AGAIN)
-    return most
+    path = conn.active_path
+    await trio.sleep(_SHORTEST_WAIT if path is None else path.statistics().pto)
+    in_use = sum(path.state is not PathState.ABANDONED for path in conn.paths)
+    return conn.statistics().spare_peer_ids + in_use
 
 
 async def _move_in_a_row(conn: Connection, interface: str | None, findings: Findings) -> None:

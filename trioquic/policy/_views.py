@@ -76,6 +76,8 @@ class PathInfo:
     opened_by_supervisor: bool
     """Not opened by the application."""
     known: bool = True
+    """The server has answered at that address of its own, on this path or on another one: the
+    connection may move here before the path is validated (sections 9.2 and 9.6.2)."""
     trouble: str = ""
     """Why it is not usable, if it is not."""
     doubtful: bool = False
@@ -137,7 +139,8 @@ class View:
     """False while the server forbids it and its preferred address is not in use."""
     preferred_pending: bool
     """The server has a preferred address that was neither reached nor found unreachable, and the
-    connection is at none of them."""
+    connection is at none of them. It is used from one of the networks: the address of the other
+    family is not where one has failed and the original one answers (section 9.6.1)."""
     switches: tuple[float, ...]
     """When the policy moved the connection from a path that had fallen silent, in the last minute;
     oldest first."""

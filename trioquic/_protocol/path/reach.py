@@ -94,17 +94,25 @@ _ROWS_6: Final = _longest_first([(ipaddress.ip_network(row[0]), *row[1:]) for ro
 @functools.lru_cache(maxsize=64)
 def reach_of(address: IpAddress) -> tuple[int, str]:
     """How far it reaches, and which row says so, for people."""
-    value = int(address)
-    rows = _ROWS_4 if address.version == 4 else _ROWS_6
-    network, reach, source, inside = next(row for row in rows if address in row[0])
+    network, reach, source, _ = _row_of(address)
     because = f"{network}, {source}"
-    for shift in inside:
-        inner = ~value if shift < 0 else value >> shift
-        embedded = ipaddress.IPv4Address(inner & 0xFFFFFFFF)
+    for embedded in inside_of(address):
         further, why = reach_of(embedded)
         if further < reach:
             reach, because = further, f"{because}, with {embedded} inside ({why})"
     return reach, because
+
+
+def inside_of(address: IpAddress) -> tuple[ipaddress.IPv4Address, ...]:
+    """The IPv4 addresses that it holds, which a gateway takes out again."""
+    value = int(address)
+    inner = [~value if shift < 0 else value >> shift for shift in _row_of(address)[3]]
+    return tuple(ipaddress.IPv4Address(number & 0xFFFFFFFF) for number in inner)
+
+
+def _row_of(address: IpAddress) -> _Row:
+    rows = _ROWS_4 if address.version == 4 else _ROWS_6
+    return next(row for row in rows if address in row[0])
 
 
 def normal(address: IpAddress) -> IpAddress:

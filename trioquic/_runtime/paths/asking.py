@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from ..._groups import alone
-from ...errors import PathAbandonedError
+from ...errors import PathAbandonedError, QuicError
 from .path_link import PathLink
 
 # Seconds that a preferred address has at least when the original one has answered; else as long
@@ -35,6 +35,7 @@ class Answers:
         if not preferred:
             await original.validate()
             return original
+        failed: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
                 for link in self._links:
@@ -43,25 +44,28 @@ class Answers:
                     await trio.sleep_forever()
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            raise alone(group) from None
-        for link in (*preferred, original):
-            if self._outcomes.get(link, self) is None:
-                return link
-        # that a path was given up says less than that it did not answer
-        failures = [error for error in self._outcomes.values() if error is not None]
-        failures.sort(key=lambda error: isinstance(error, PathAbandonedError))
+            failed = alone(group)
+        else:
+            for link in (*preferred, original):
+                if self._outcomes.get(link, self) is None:
+                    return link
+            errors = (error for error in self._outcomes.values() if error is not None)
+            # that a path was given up says less than that it did not answer
+            failed = min(errors, key=lambda error: isinstance(error, PathAbandonedError))
         self._outcomes.clear()
         try:
-            raise failures[0]
+            raise failed
         finally:
             # or the error would hold this frame, and the frame the error
-            del failures
+            del failed
 
     async def _ask(self, link: PathLink) -> None:
+        """What else this raises is a bug, or an error of the application's code."""
         try:
             await link.validate()
-        except Exception as error:
-            self._outcomes[link] = error
+        except (QuicError, trio.ClosedResourceError) as error:
+            # a traceback would hold this frame, and that what the error is kept in
+            self._outcomes[link] = error.with_traceback(None)
         else:
             self._outcomes[link] = None
         if len(self._outcomes) == len(self._links) or (

@@ -49,8 +49,15 @@ class ByHand:
             await self._confirmed()
             servers = (*self._paths.servers.addresses, *self._driver.core.preferred.addresses)
             if server not in servers:
-                raise ValueError(f"{server[0]} port {server[1]} is no address of the server's")
+                raise ValueError(self._why_not(server))
         return await self._add(interface, local, local_port, server)
+
+    def _why_not(self, server: Address) -> str:
+        """Why no path may lead to this address."""
+        if server == self._paths.remote.address:
+            why = "was left for good when the connection moved to a preferred one"
+            return f"the server's original address {why} (RFC 9000 section 9.6.1)"
+        return f"{server[0]} port {server[1]} is no address of the server's"
 
     async def _add(
         self, interface: str | None, local: str | None, local_port: int, server: Address | None
@@ -202,16 +209,22 @@ class ByHand:
         return ()
 
     def _targets(self, interface: str | None, local: str | None) -> tuple[Address, ...]:
-        """Where the server may be from there, at most two addresses."""
+        """Where the server may be from there, at most two addresses. They are those of one network:
+        where none is named, of that on which a path to where the server is now would be."""
         servers, reach = self._paths.servers, self._paths.reach
         if len(servers.addresses) > 1:
-            pairs = reach.pairs(reach.networks(servers.addresses))
-            known = {
-                pair.remote
-                for pair in pairs
-                if interface in (None, pair.interface) and local in (None, pair.local)
-            }
-            found = servers.used_from([a for a in servers.addresses if a[0] in known])
+            networks = reach.networks(servers.addresses)
+            if interface is None and local is None:
+                pairs = reach.unnamed_pairs(networks)
+            else:
+                pairs = tuple(
+                    pair
+                    for pair in reach.pairs(networks)
+                    if interface in (None, pair.interface) and local in (None, pair.local)
+                )
+            there = [pair.interface for pair in pairs if pair.remote == servers.in_use[0]]
+            used = servers.used_on_each(pairs)
+            found = used[next(iter(there or used))] if used else ()
             if not self._driver.core.migration_allowed:
                 found = tuple(a for a in found if a != servers.original) or found
             if found:

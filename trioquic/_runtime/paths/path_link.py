@@ -190,12 +190,12 @@ class PathLink:
             self.too_narrow = str(error.strerror)
         self._owner.on_socket_error(self.path_id, error)
 
-    def shut(self) -> None:
+    def shut(self, why: str) -> None:
         """The path is over: remember what was known of it, end the task, close the socket."""
         if self._last is None:
             self._last = self._snapshot(PathState.ABANDONED)
             self.socket.close()
-            self.settle(PathAbandonedError("the path was closed"))
+            self.settle(PathAbandonedError(f"the path was closed: {why}"))
 
     def set_active(self, active: bool) -> None:
         """The connection is on this path from now on, or is not."""

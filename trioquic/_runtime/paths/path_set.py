@@ -116,7 +116,7 @@ class PathSet:
         dropped it, and not kept until a garbage collection.
         """
         for link in self._links.values():
-            link.shut()
+            link.shut(CloseCause.CONNECTION_CLOSED.value)
         self._links.clear()
         self.news.end()
         self._driver.detach()
@@ -274,7 +274,7 @@ class PathSet:
         self.lingering.discard(path_id)
         if link.active:
             self.lost = reason
-        link.shut()
+        link.shut(reason)
         if self._driver.life.ended:
             return
         if self._driver.trace is not None:

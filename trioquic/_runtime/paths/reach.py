@@ -18,9 +18,9 @@ import functools
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from ..._address.policy_table import DEFAULT_POLICY
 from ...addresses import (
     AddressPair,
-    AddressPolicy,
     LeftOut,
     NoCandidate,
     candidate_pairs,
@@ -247,10 +247,23 @@ class Reach:
             raise LocalAddressError(errno.ENETUNREACH, self.why_none((server,)))
         return pairs[0].interface
 
+    def unnamed_pairs(self, now: Networks) -> tuple[AddressPair, ...]:
+        """Those of the paths for which the application names nothing: to each of the server's
+        addresses from one interface, which `interface_for` tells, or the system's route."""
+        pairs, policy = self.pairs(now), self.policy
+        ways: dict[str, str] = {}
+        if self._stays_inside or policy.only_interfaces or policy.limits(now.interfaces):
+            pairs = tuple(policy.to_begin(pairs))
+        else:
+            ways = {route.remote: route.interface for route in now.routes or () if route.chosen}
+        for pair in pairs:
+            ways.setdefault(pair.remote, pair.interface)
+        return tuple(pair for pair in pairs if pair.interface == ways[pair.remote])
+
     def source_for(self, interface: str | None, server: Address) -> str | None:
         """The address to begin from on this interface, or on the one that the system sends through,
         where the application says how it is chosen (RFC 6724). None: the system chooses."""
-        if self.policy.address_policy == AddressPolicy():
+        if self.policy.address_policy == DEFAULT_POLICY:
             return None
         now = self.networks((server,))
         pairs = [pair for pair in self.pairs(now) if pair.source_rank == 0]

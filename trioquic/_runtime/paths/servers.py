@@ -7,11 +7,15 @@ the connection has moved to a preferred one. Until then it is what counts where 
 asked in vain; where it cannot be reached itself that one is asked again, as nothing else is left.
 """
 
+import ipaddress
 import socket
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..._protocol.path.preferred import PreferredAddress, PreferredState
+from ..._protocol.path.reach import inside_of
+from ...addresses import AddressPair
 from ...networks import Interface, is_own
 from ...paths import Address
 from ..sockets.sockets import Remote
@@ -34,6 +38,14 @@ class Servers:
     def addresses(self) -> tuple[Address, ...]:
         """All of them."""
         return self.preferred if self.original is None else (self.original, *self.preferred)
+
+    def used_on_each(self, pairs: Iterable[AddressPair]) -> dict[str, tuple[Address, ...]]:
+        """Those that are used from each network, by its interface, in the order of the pairs. A
+        network has its own selection: what another one reaches is no help to it."""
+        reachable: defaultdict[str, set[Address]] = defaultdict(set)
+        for pair in pairs:
+            reachable[pair.interface].update(a for a in self.addresses if a[0] == pair.remote)
+        return {name: self.used_from(addresses) for name, addresses in reachable.items()}
 
     def used_from(self, reachable: Collection[Address]) -> tuple[Address, ...]:
         """Those that are used from a network that has ways to all of these."""
@@ -70,8 +82,15 @@ def own_of(
     return tuple(
         address
         for address, state in states.items()
-        if state is not PreferredState.REACHED and is_own(address[0], interfaces)
+        if state is not PreferredState.REACHED and _leads_here(address[0], interfaces)
     )
+
+
+def _leads_here(address: str, interfaces: Sequence[Interface]) -> bool:
+    """Whether this is one of our addresses, or a gateway makes one of it, such as a NAT64. The
+    prefix of a NAT64 that a network has chosen for itself (RFC 6052) is not known."""
+    inside = inside_of(ipaddress.ip_address(address))
+    return any(is_own(each, interfaces) for each in (address, *map(str, inside)))
 
 
 def remote_of(address: Address, original: Remote) -> Remote:

@@ -11,8 +11,9 @@ from typing import Final
 from ..._protocol.path.state import PathState
 from ...addresses import LeftOut
 from ...networks import Interface
+from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
-from ...policy._roles import network
+from ...policy._roles import Network, network
 from ..driver import Driver
 from ..paths.late_tunnel import TO_ENTER
 from ..paths.own_tunnel import Networks
@@ -36,6 +37,8 @@ class Outlook:
         self._memory = memory
         # the networks and routes when the source last told of a change
         self._last_networks: Networks | None = None
+        # where paths could lead from the networks that were there at the last view
+        self._used: frozenset[Address] = frozenset()
 
     # -- news --------------------------------------------------------------------------------------
 
@@ -115,25 +118,26 @@ class Outlook:
 
     def _judge_preferred(self, way: Way, reason: str, now: float) -> None:
         """An address of the server was asked in vain: perhaps the end of it, if it is preferred."""
-        local, _, remote = way
-        core = self._driver.core
-        if core.preferred.is_open(remote) and self._original_answers(local, now):
+        remote, core = way[2], self._driver.core
+        if core.preferred.is_open(remote) and self._original_answers(way, now):
             core.fail_preferred(remote, reason)
 
-    def _original_answers(self, local: str, now: float) -> bool:
-        """Whether the server's original address can be reached from there, all the time since the
-        preferred one was asked: if not, the silence of that says nothing (section 9.6.3)."""
-        core = self._driver.core
+    def _original_answers(self, way: Way, now: float) -> bool:
+        """Whether the server's original address can be reached from the network of this way, all
+        the time since the preferred one was asked: if not, the silence of that says nothing
+        (section 9.6.3). They may be of different families: then our addresses differ."""
+        core, servers = self._driver.core, self._paths.servers
+        interfaces = self._paths.reach.networks(servers.addresses).interfaces
+        asked = _network_of(way, interfaces)
         for number in core.live_paths():
-            path = core.path_view(number)
-            if path.local is None or path.local[0] != local:
-                continue
-            if path.remote != self._paths.remote.address:
+            path, other = core.path_view(number), self._way_of(number)
+            if other is None or other[2] != self._paths.remote.address:
                 continue
             notes = self._memory.of(number)
             if notes.silence_ended > now - _ATTEMPT or notes.silent_since < inf:
                 continue
-            if path.state in (PathState.ACTIVE, PathState.VALIDATED):
+            answers = path.state in (PathState.ACTIVE, PathState.VALIDATED)
+            if answers and _network_of(other, interfaces) == asked:
                 return True
         return False
 
@@ -218,10 +222,12 @@ class Outlook:
         self._paths.leave_out_own()
         paths, networks = self.look()
         core, reach, servers = self._driver.core, self._paths.reach, self._paths.servers
+        pairs = ways_of(reach.pairs(networks), servers)
+        self._used = frozenset(way[2] for _, way in pairs)
         return Sight(
             paths=paths,
             active=core.active_path,
-            pairs=ways_of(reach.pairs(networks), servers),
+            pairs=pairs,
             left_out={
                 (left.interface, left.remote): left.reason for left in reach.left_out(networks)
             },
@@ -230,9 +236,16 @@ class Outlook:
             spare_ids=core.statistics().spare_peer_ids,
             answerable=core.unused_own_ids,
             migration_allowed=core.migration_allowed,
-            preferred_pending=core.preferred.open,
+            preferred_pending=self.preferred_pending,
             lost=self._paths.lost,
         )
+
+    @property
+    def preferred_pending(self) -> bool:
+        """Whether a preferred address of the server may yet be reached: it is used from one of the
+        networks, as far as anybody has looked. Without any network nothing speaks against it."""
+        preferred = self._driver.core.preferred
+        return preferred.open and (not self._used or any(map(preferred.is_open, self._used)))
 
     def _networks_changed(self) -> bool:
         """Whether the news is one for this connection. A source that tells of no routes may have
@@ -249,3 +262,11 @@ class Outlook:
     def why_waiting(self) -> str:
         """What is missing while there is no path."""
         return self._paths.reach.why_none(self._paths.servers.addresses)
+
+
+def _network_of(way: Way, interfaces: tuple[Interface, ...]) -> Network:
+    """The network that a way begins on."""
+    local, name, _ = way
+    named = any(interface.name == name for interface in interfaces)
+    home, _ = home_of(local, name, interfaces, named)
+    return network(name if home is None else home.name, local)

@@ -6,8 +6,7 @@ chose on an interface nobody lists) counts as usable.
 
 import functools
 import ipaddress
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,20 +83,16 @@ def home_of(
     return home, listed
 
 
-def ways_of(pairs: Iterable[AddressPair], servers: Servers) -> tuple[tuple[AddressPair, Way], ...]:
+def ways_of(pairs: Sequence[AddressPair], servers: Servers) -> tuple[tuple[AddressPair, Way], ...]:
     """Where paths could lead: from each network to those of the server's addresses that are used
     from there, in the order of the pairs."""
-    ways = [
+    used = servers.used_on_each(pairs)
+    return tuple(
         (pair, (pair.local, pair.interface, remote))
         for pair in pairs
         for remote in servers.addresses
-        if pair.source_rank == 0 and pair.remote == remote[0]
-    ]
-    reachable: defaultdict[str, set[Address]] = defaultdict(set)
-    for _, (_, interface, remote) in ways:
-        reachable[interface].add(remote)
-    used = {name: servers.used_from(addresses) for name, addresses in reachable.items()}
-    return tuple((pair, way) for pair, way in ways if way[2] in used[pair.interface])
+        if pair.source_rank == 0 and pair.remote == remote[0] and remote in used[pair.interface]
+    )
 
 
 @functools.lru_cache(_MOST_ANSWERS)

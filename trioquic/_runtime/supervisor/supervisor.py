@@ -219,11 +219,11 @@ class Supervisor:
     def obstacle(self) -> str | None:
         """Why the connection cannot be moved, None if it may: whether that is possible now, the
         networks and the peer's connection IDs tell."""
-        core = self._driver.core
         if not self._policy.enabled:
             return "MigrationPolicy.enabled is False"
-        refusal = core.migration_obstacle
-        if refusal is None or (refusal is Refusal.DISABLED_BY_PEER and core.preferred.open):
+        refusal = self._driver.core.migration_obstacle
+        pending = self._outlook.preferred_pending
+        if refusal is None or (refusal is Refusal.DISABLED_BY_PEER and pending):
             return None
         return refusal.value
 

@@ -56,8 +56,7 @@ class Origins:
             transport = replace(transport, handshake_timeout=seconds)
             # the network of the connection beside it looks as if it worked
             migration, interface = replace(migration, start_interfaces=_ALL_INTERFACES), None
-        if "%" in endpoint.host:
-            # the address is on the link of one interface (RFC 4007)
+        if interface is not None and self._picks_one(endpoint.host):
             interface = None
         async with (
             open_connection(
@@ -78,6 +77,16 @@ class Origins:
             with self.inside.watching(host, connection):
                 async with settings.watch(pooled, http3):
                     yield http3
+
+    def _picks_one(self, host: str) -> bool:
+        """Whether the host is an address on the link of one of the named interfaces (RFC 4007),
+        which need not be the first of them. On another link `open_connection` refuses it."""
+        zone = host.partition("%")[2]
+        return any(
+            zone in (interface.name, str(interface.index))
+            for interface in self.networks.snapshot()
+            if interface.name in self._settings.interfaces
+        )
 
     async def _watch_networks(self) -> None:
         """What was found out about hosts holds on this network only."""
