@@ -247,7 +247,7 @@ def arrivals(world: World, series: Series) -> Iterator[bytes]:
 
 
 def hold(name: str, window: int, volume: int) -> Cost:
-    """Memory, bytes in flight and tasks under so many bytes of a flood, with nothing acknowledged."""
+    """Memory, bytes in flight and tasks under so many bytes of a flood; nothing is acknowledged."""
 
     async def main() -> Cost:
         world = attacked(window)

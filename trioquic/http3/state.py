@@ -97,8 +97,8 @@ class ConnectionState:
         return True
 
     async def reject_unprocessed(self) -> None:
-        """The requests that a GOAWAY names are over, but for those to which a response has begun, or
-        begins a moment later. One task for all that come, each with a moment of its own."""
+        """The requests that a GOAWAY names are over, but for those to which a response has begun,
+        or begins a moment later. One task for all that come, each with its own moment."""
         first: int | None = None
         while first != self.going_away:
             first = self.going_away
