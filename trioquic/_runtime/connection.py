@@ -44,7 +44,7 @@ class Connection(
     """A QUIC connection to one server, made by `open_connection` or `connect`.
 
     When it ends, whoever waits and every later call gets a `ConnectionLostError` of the fitting
-    kind, or `trio.ClosedResourceError` after one's own close.
+    kind, or `trio.ClosedResourceError` after one's own close, whichever came first.
     """
 
     _driver: Driver
