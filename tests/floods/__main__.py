@@ -11,7 +11,7 @@ from pathlib import Path
 from . import http3
 from .http3_kinds import CONTENT
 from .kinds import DATAGRAMS, FRAMES
-from .measure import MOST_HELD, MOST_WORK, hold, work
+from .measure import MOST_HELD, MOST_TASKS, MOST_WORK, hold, work
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "testing.md"
 BEGIN, END = "<!-- measured: floods -->", "<!-- end of floods -->"
@@ -33,6 +33,7 @@ def measure(name: str) -> tuple[str, bool]:
         cost = hold(name, window, VOLUME)
         most = min(work(name, BATCHES) for _ in range(ROUNDS))
     kept = cost.held <= MOST_HELD * window and cost.beyond <= 0 and most <= MOST_WORK
+    kept &= cost.tasks <= MOST_TASKS
     cells = (
         name,
         f"{cost.held / window:.2f}",

@@ -61,12 +61,18 @@ class CoreStream(trio.abc.Stream):
         self.stopped = False
 
     @property
+    def begun(self) -> bool:
+        return self._streams.begun(self.stream_id)
+
+    @property
     def readable(self) -> bool:
         return self._streams.readable(self.stream_id)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         while True:
             await trio.lowlevel.checkpoint()
+            if self.stopped:
+                raise trio.ClosedResourceError("stopped by this side")
             code = self._streams.reset_code(self.stream_id)
             if code is not None:
                 raise StreamResetError("reset", error_code=code)
@@ -101,13 +107,19 @@ class CoreStream(trio.abc.Stream):
         self._streams.reset(self.stream_id, error_code)
 
 
+class NoPath:
+    """What HTTP/3 asks of the QUIC connection itself."""
+
+    active_path = None
+
+
 class Client:
     """HTTP/3 above the core of a world, with requests that somebody reads."""
 
     def __init__(self, world: World, nursery: trio.Nursery) -> None:
         self.world = world
         self._nursery = nursery
-        self.state = ConnectionState(cast(Any, None), CONFIG)
+        self.state = ConnectionState(cast(Any, NoPath()), CONFIG)
         self._peer_streams = PeerStreams(self.state, nursery)
         self._streams: dict[int, CoreStream] = {}
 
@@ -211,10 +223,17 @@ def batches(world: World, pieces: Iterator[Piece]) -> Iterator[bytes]:
         yield b"".join(packets)
 
 
+def pass_time(world: World, seconds: float) -> None:
+    world.now += seconds
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, trio.testing.MockClock)
+    clock.jump(seconds)
+
+
 async def settle(client: Client, batch: bytes) -> None:
     """A batch comes in, and whoever waits for it is done with it."""
     world = client.world
-    world.now += 0.001
+    pass_time(world, 0.001)
     world.client.receive(PATH, batch, PACKET_SIZE, 0, world.now)
     client.on_events()
     await trio.testing.wait_all_tasks_blocked()
@@ -228,11 +247,11 @@ def arrivals(world: World, series: Series) -> Iterator[bytes]:
 
 
 def hold(name: str, window: int, volume: int) -> Cost:
-    """Memory and bytes in flight under so many bytes of a flood, with nothing acknowledged."""
+    """Memory, bytes in flight and tasks under so many bytes of a flood; nothing is acknowledged."""
 
     async def main() -> Cost:
         world = attacked(window)
-        held, beyond, received = 0, 0, 0
+        held, beyond, received, tasks = 0, 0, 0, 0
         async with trio.open_nursery() as nursery:
             client = Client(world, nursery)
             client.begin()
@@ -241,19 +260,25 @@ def hold(name: str, window: int, volume: int) -> Cost:
             gc.collect()
             tracemalloc.start()
             before = tracemalloc.get_traced_memory()[0]
+            usual = len(nursery.child_tasks)
             for batch in series:
                 await settle(client, batch)
+                tasks = max(tasks, len(nursery.child_tasks) - usual)
                 beyond = max(beyond, send_all(world))
                 received += len(batch) + HEADERS * (len(batch) // PACKET_SIZE)
                 del batch
                 held = max(held, tracemalloc.get_traced_memory()[1] - before)
                 if client.end or received >= volume:
                     break
+            # what waits for a moment
+            pass_time(world, 1.0)
+            await trio.testing.wait_all_tasks_blocked()
+            held = max(held, tracemalloc.get_traced_memory()[1] - before)
             tracemalloc.stop()
             nursery.cancel_scope.cancel()
-        return Cost(held=held, beyond=beyond, end=client.end)
+        return Cost(held=held, beyond=beyond, end=client.end, tasks=tasks)
 
-    return trio.run(main)
+    return trio.run(main, clock=trio.testing.MockClock())
 
 
 async def spend(client: Client, batch: bytes) -> tuple[float, int]:
@@ -299,4 +324,4 @@ def work(name: str, count: int) -> float:
             cost = sum([spent for spent, _ in unusual]) / size
         return cost / statistics.median([spent / size for spent, size in usual])
 
-    return trio.run(main)
+    return trio.run(main, clock=trio.testing.MockClock())

@@ -3,7 +3,7 @@ own, and as responses. Each kind is a series of (stream, bytes, whether the stre
 """
 
 from collections.abc import Callable, Iterator
-from itertools import count, cycle
+from itertools import chain, count, cycle, repeat
 
 from trioquic.http3.frames import encode_frame, encode_varint
 from trioquic.http3.settings import HTTP3Config
@@ -59,6 +59,12 @@ def unknown_settings() -> Iterator[Piece]:
 def falling() -> Iterator[bytes]:
     """Each GOAWAY names a lower stream, and all of them more than there are."""
     return (encode_frame(0x07, encode_varint(number)) for number in range(1 << 40, 0, -4))
+
+
+def under_way() -> Iterator[bytes]:
+    """As many GOAWAYs as there may be, each of which names requests that are under way."""
+    goaway = encode_frame(0x07, encode_varint(4))
+    return chain(repeat(goaway, 64), cycle([b"\x21\x00"]))
 
 
 def other_streams(first: bytes) -> Iterator[Piece]:
@@ -135,6 +141,7 @@ CONTENT: dict[str, Series] = {
     ),
     "HTTP/3 GOAWAY, the same": control(encode_frame(0x07, b"\x43\xe8")),
     "HTTP/3 GOAWAY, falling": on(CONTROL, falling),
+    "HTTP/3 GOAWAY, of requests under way": on(CONTROL, under_way),
     "HTTP/3 SETTINGS again": control(SETTINGS),
     "HTTP/3 MAX_PUSH_ID": control(encode_frame(0x0D, b"\x01")),
     "HTTP/3 CANCEL_PUSH": control(encode_frame(0x03, b"\x01")),

@@ -42,17 +42,20 @@ BATCH = 16
 DATA_SIZE = 1200
 MOST_HELD = 4.0
 """Of the connection's flow-control window."""
+MOST_TASKS = 1 + STREAMS
+"""One for each stream that the server may open, and another one."""
 MOST_WORK = 20.0
 """Of what an honest download costs for each byte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one flood has cost. `held` is in bytes, `beyond` too."""
+    """What one flood has cost. `held` is in bytes, `beyond` too; `tasks` are those of HTTP/3."""
 
     held: int
     beyond: int
     end: str
+    tasks: int = 0
 
 
 def attacked(window: int) -> World:

@@ -9,7 +9,7 @@ import pytest
 from tests.floods import http3
 from tests.floods.http3_kinds import CONTENT
 from tests.floods.kinds import DATAGRAMS, FRAMES, OURS, piece
-from tests.floods.measure import MOST_HELD, MOST_WORK, attacked, hold, work
+from tests.floods.measure import MOST_HELD, MOST_TASKS, MOST_WORK, attacked, hold, work
 from tests.peer.packets import APPLICATION
 from tests.peer.world import World
 from trioquic._protocol.events import Ending
@@ -71,6 +71,7 @@ def test_46_http3(name: str) -> None:
     cost = http3.hold(name, http3.WINDOW, http3.VOLUME if keeps else 1 << 17)
     assert cost.held <= MOST_HELD * http3.WINDOW
     assert cost.beyond <= 0
+    assert cost.tasks <= (MOST_TASKS if "streams" in name else 1)
     assert cost.end == ENDED.get(name, "")
     assert min(http3.work(name, 3) for _ in range(2)) < 1.5 * MOST_WORK
 

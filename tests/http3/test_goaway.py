@@ -100,6 +100,34 @@ async def test_goaway_together_with_the_response(autojump_clock: Clock) -> None:
             application.connection.flush()
 
 
+async def test_a_second_goaway_gives_those_that_it_names_a_moment_of_their_own(
+    autojump_clock: Clock,
+) -> None:
+    """Section 5.2: a server may name more and more. One task rejects them all."""
+    async with http_world() as world, world.connect() as http:
+        requests = [
+            await http.open_request("GET", "https", AUTHORITY, "/wait", end=True) for _ in range(3)
+        ]
+        await trio.sleep(1)
+        application = world.applications[0]
+        assert application.http is not None
+        for stream_id in (8, 4):
+            goaway(world, stream_id)
+            application.connection.flush()
+            await trio.sleep(0.03)
+        # later than the first one allows, soon enough for the second
+        application.http.send_headers(4, [(b":status", b"204")], end_stream=True)
+        application.connection.flush()
+        await trio.sleep(1)
+        assert (await requests[1].receive_response()).status == 204
+        with pytest.raises(http3.RequestRejectedError):
+            await requests[2].receive_response()
+        goaway(world, 0)
+        application.connection.flush()
+        with pytest.raises(http3.RequestRejectedError):
+            await requests[0].receive_response()
+
+
 class Loses:
     """A way on which a datagram of the server's gets lost: those sent while `losing`."""
 

@@ -208,6 +208,59 @@ async def test_what_arrived_before_the_end_is_delivered(
                 await conn.accept_stream()
 
 
+@pytest.mark.parametrize("cause", [trioquic.IdleTimeoutError, trioquic.PeerClosedError])
+async def test_closing_what_has_ended_does_not_hide_the_cause(
+    autojump_clock: trio.testing.MockClock, cause: type[trioquic.ConnectionLostError]
+) -> None:
+    """A pool closes a connection that is over, and who still reads from it hears what ended it:
+    after what had arrived."""
+    async with phone_world() as world:
+        async with dial(world, transport=TransportConfig(idle_timeout=5.0)) as conn:
+            stream = await conn.open_stream()
+            await stream.send_all(b"no request yet")
+            await trio.sleep(0.5)
+            server = server_side(world)
+            server.quic.send_stream_data(stream.stream_id, b"half of the")
+            server.flush()
+            await trio.sleep(0.5)
+            if cause is trioquic.PeerClosedError:
+                server.quic.close(error_code=7)
+                server.flush()
+            else:
+                world.wifi.link.blackhole()
+            await conn.wait_closed()
+            await conn.aclose()
+            assert await stream.receive_some() == b"half of the"
+            for call in calls_on(conn, stream):
+                with pytest.raises(cause):
+                    await call()
+            assert isinstance(await conn.wait_closed(), cause)
+            assert conn.closed
+        assert open_sockets(world) == 0
+
+
+async def test_what_comes_after_ones_own_close_is_no_cause(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The server closes, too, while this side waits for its data to be acknowledged."""
+    async with phone_world() as world, dial(world) as conn:
+        await conn.wait_handshake_confirmed()
+        stream = await conn.open_stream()
+        await stream.send_all(b"GET 1000\r\n")
+        await stream.send_eof()
+        server_side(world).quic.close(error_code=7)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(conn.aclose)
+            await trio.testing.wait_all_tasks_blocked()
+            server_side(world).flush()
+        assert conn._driver.life.end is not None
+        assert conn._driver.life.end.code == 7
+        with pytest.raises(trio.ClosedResourceError):
+            await stream.receive_some()
+        with pytest.raises(trio.ClosedResourceError):
+            conn.ping()
+
+
 async def test_idle_timeout(autojump_clock: trio.testing.MockClock) -> None:
     async with phone_world() as world:
         async with dial(world, transport=TransportConfig(idle_timeout=5.0)) as conn:

@@ -5,6 +5,7 @@ import pytest
 
 from tests.peer.script import (
     MAX_DATA,
+    MAX_IDLE_TIMEOUT,
     STREAM_DATA_BIDI_REMOTE,
     STREAM_DATA_UNI,
     STREAMS_BIDI,
@@ -12,6 +13,7 @@ from tests.peer.script import (
     ServerScript,
 )
 from tests.peer.world import World
+from trioquic._protocol.events import HandshakeConfirmed
 from trioquic._protocol.wire import frames as fr
 from trioquic._protocol.wire.varint import encode_varint
 
@@ -88,3 +90,24 @@ def test_a_connection_that_waits_for_nothing_is_idle() -> None:
     world, _ = held_up({})
     world.run_for(2 * IDLE)
     assert world.terminated is not None
+
+
+def test_a_server_with_a_tiny_idle_timeout_is_not_told_with_each_round_trip() -> None:
+    """No idle timeout is shorter than three PTOs (section 10.1), and a PTO is pace enough."""
+    parameters: dict[int, bytes | None] = {
+        MAX_IDLE_TIMEOUT: encode_varint(1),
+        STREAM_DATA_UNI: encode_varint(LIMIT),
+    }
+    world = World(ServerScript(parameters=parameters))
+    world.run_until(lambda: world.seen(HandshakeConfirmed))
+    stream_id = world.client.streams.open(False)
+    world.client.streams.write(stream_id, bytes(2 * LIMIT))
+    world.run_until(lambda: len(world.peer.stream(stream_id)) == LIMIT)
+    world.run_for(1.0)
+    before = len(world.peer.frames(fr.STREAM_DATA_BLOCKED))
+    pto = world.client.path_view(0).pto
+    assert pto > 2 * (2 * world.delay)
+    world.run_for(100 * pto)
+    assert world.terminated is None
+    # a PTO after each acknowledgement
+    assert 60 <= len(world.peer.frames(fr.STREAM_DATA_BLOCKED)) - before <= 102

@@ -265,8 +265,8 @@ class ClientConnection:
             self._parts.loss.next_deadline(),
             self._liveness_deadline(),
         )
-        if self._may_remind(path):
-            deadline = min(deadline, self._parts.lifetime.reminder_deadline())
+        if self.streams.blocked and self._may_remind(path):
+            deadline = min(deadline, self._parts.lifetime.reminder_deadline(path.pto()))
         for space in self._parts.spaces:
             if self._outgoing.may_acknowledge(space, path):
                 deadline = min(deadline, space.acks.deadline)
@@ -274,14 +274,17 @@ class ClientConnection:
             deadline = min(deadline, path.recovery.pacer_deadline(now))
         return deadline
 
-    def _may_remind(self, path: NetworkPath | None) -> bool:
-        """Whether the server may be told again that its limits hold us up; what was told it on the
-        path and is not acknowledged is repeated when it is lost."""
-        return (
-            self.streams.blocked
-            and path is not None
-            and not path.recovery.in_flight[APPLICATION].eliciting
-        )
+    def _may_remind(self, path: NetworkPath) -> bool:
+        """Whether the server, whose limits hold us up, may be told so again; what was told it on
+        the path and is not acknowledged is repeated when it is lost."""
+        return not path.recovery.in_flight[APPLICATION].eliciting
+
+    def _remind(self, now: float) -> None:
+        active = self._parts.paths.active_path()
+        if active is None or not self._may_remind(active):
+            return
+        if self._parts.lifetime.take_reminder(now, active.pto()):
+            self.streams.repeat_blocked()
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due at `now`; `transmit` should be called for every path afterwards."""
@@ -290,9 +293,8 @@ class ClientConnection:
             return
         if self._parts.lifetime.take_keep_alive(now):
             self._parts.watch.announcements.ask()
-        active = self._parts.paths.active_path()
-        if self._may_remind(active) and self._parts.lifetime.take_reminder(now):
-            self.streams.repeat_blocked()
+        if self.streams.blocked:
+            self._remind(now)
         if now >= self._liveness_deadline():
             self._parts.liveness.disarm()
             if self.streams.expects_data():

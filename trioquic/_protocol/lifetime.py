@@ -109,16 +109,16 @@ class Lifetime:
         self._last_sent = now
         return True
 
-    def reminder_deadline(self) -> float:
+    def reminder_deadline(self, pto: float) -> float:
         """When whoever is held up by the peer's limits has to say so again, so that the connection
         does not end for being idle (section 4.1)."""
         if self._idle_timeout == 0 or self.state is not CoreState.CONNECTED:
             return inf
-        return max(self._restarted_at, self._last_sent) + self._idle_timeout / _REMINDERS
+        return max(self._restarted_at, self._last_sent) + self._longest_silence(pto) / _REMINDERS
 
-    def take_reminder(self, now: float) -> bool:
+    def take_reminder(self, now: float, pto: float) -> bool:
         """Whether that is due; asked once, the next one is due after another silence."""
-        if now < self.reminder_deadline():
+        if now < self.reminder_deadline(pto):
             return False
         self._last_sent = now
         return True
@@ -129,7 +129,10 @@ class Lifetime:
             return self._end_at
         if self._idle_timeout == 0:
             return inf
-        return self._restarted_at + max(self._idle_timeout, 3 * pto)
+        return self._restarted_at + self._longest_silence(pto)
+
+    def _longest_silence(self, pto: float) -> float:
+        return max(self._idle_timeout, 3 * pto)
 
     def on_deadline(self, now: float, pto: float) -> None:
         """End an idle connection, or a closing period."""

@@ -5,7 +5,6 @@ Everything is passed on to the driver, the halves and the path set; no rule is d
 
 from collections.abc import Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
 from typing import Final
 
 import trio
@@ -32,7 +31,7 @@ from .streams.halves import check_code
 from .streams.opener import StreamOpener
 from .streams.streams import ReceiveStream, SendStream, Stream, make_stream
 from .supervisor.supervisor import Supervisor
-from .vital_signs import health_of, wait_healthy, wait_unhealthy
+from .vital_signs import health_of, statistics_of, wait_healthy, wait_unhealthy
 from .waiting import Reason
 
 _REASON: Final = _checks.instance(str)
@@ -44,7 +43,7 @@ class Connection(
     """A QUIC connection to one server, made by `open_connection` or `connect`.
 
     When it ends, whoever waits and every later call gets a `ConnectionLostError` of the fitting
-    kind, or `trio.ClosedResourceError` after one's own close.
+    kind, or `trio.ClosedResourceError` after one's own close, whichever came first.
     """
 
     _driver: Driver
@@ -218,17 +217,7 @@ class Connection(
 
     def statistics(self) -> ConnectionStatistics:
         """A snapshot of all counters."""
-        datagrams = self._driver.core.datagrams
-        return ConnectionStatistics(
-            **asdict(self._driver.core.statistics()),
-            datagrams_sent=datagrams.sent,
-            datagrams_received=datagrams.received,
-            datagrams_lost=datagrams.lost,
-            datagrams_dropped_sending=datagrams.dropped_sending,
-            datagrams_dropped_receiving=datagrams.dropped_receiving,
-            path_events_dropped=self._paths.news.broadcast.dropped,
-            paths=tuple(path.statistics() for path in self.paths),
-        )
+        return statistics_of(self._driver, self._paths)
 
     # -- streams ---------------------------------------------------------------------------------
 

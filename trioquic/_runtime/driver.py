@@ -225,8 +225,7 @@ class Driver:
 
     def close(self, code: int, reason: str) -> None:
         """Tell the core to close, as far as it still can; `flush` or `send_last` sends it."""
-        if self.life.end is None:
-            self.life.on_closing()
+        self.life.on_closing()
         now = trio.current_time()
         if not self.life.broken:
             self.core.close(code, reason, True, now)

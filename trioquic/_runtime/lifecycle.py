@@ -27,7 +27,7 @@ class Lifecycle:
         self.stopped = trio.Event()
         # every socket is closed
         self.gone = trio.Event()
-        # this side has begun to close
+        # this side has begun to close, before anything else had ended the connection
         self.closing = False
         self.end: Terminated | None = None
         # there is no path now, so that is why the connection ends if it does
@@ -58,8 +58,9 @@ class Lifecycle:
         return (before is None) != (wait is None)
 
     def on_closing(self) -> None:
-        """This side wants no more."""
-        self.closing = True
+        """This side wants no more. What ended the connection before that remains the cause."""
+        if not self.ended:
+            self.closing = True
 
     def on_terminated(self, event: Terminated, pathless: bool) -> None:
         """The core has ended the connection, which had no path then if it was `pathless`."""

@@ -1,14 +1,18 @@
-"""A connection's health, put together from the facts of those who own them.
+"""A connection's health and its counters, put together from the facts of those who own them.
 
 The core knows since when the server is silent, the driver whether there is a path or an end, and
 the supervisor whether the connection could move. Nothing is kept here; whoever changes one of these
 facts wakes those who wait (`Reason.HEALTH`).
 """
 
+from dataclasses import asdict
+
 import trio
 
 from ..health import ConnectionHealth, HealthState
+from ..statistics import ConnectionStatistics
 from .driver import Driver
+from .paths.path_set import PathSet
 from .supervisor.supervisor import Supervisor
 from .waiting import Reason
 
@@ -57,3 +61,18 @@ async def wait_healthy(driver: Driver, supervisor: Supervisor) -> None:
     while health_of(driver, supervisor).state is not HealthState.GOOD:
         await driver.waiters.wait(Reason.HEALTH)
         driver.life.check_open()
+
+
+def statistics_of(driver: Driver, paths: PathSet) -> ConnectionStatistics:
+    """A snapshot of all counters."""
+    datagrams = driver.core.datagrams
+    return ConnectionStatistics(
+        **asdict(driver.core.statistics()),
+        datagrams_sent=datagrams.sent,
+        datagrams_received=datagrams.received,
+        datagrams_lost=datagrams.lost,
+        datagrams_dropped_sending=datagrams.dropped_sending,
+        datagrams_dropped_receiving=datagrams.dropped_receiving,
+        path_events_dropped=paths.news.broadcast.dropped,
+        paths=tuple(path.statistics() for path in paths.handles),
+    )

@@ -64,6 +64,7 @@ class ConnectionState:
         self.requests_made: int = 0
         self._openings = Blocks()
         self._goaways = 0
+        self._rejecting = False
         self.going_away: int | None = None  # streams from this ID on are not processed
         self.fault: PeerError | None = None
         self.failed: trio.Event = trio.Event()
@@ -79,7 +80,7 @@ class ConnectionState:
 
     def on_goaway(self, stream_id: int) -> bool:
         """GOAWAY (RFC 9114 section 5.2): requests from this stream ID on are not processed. Whether
-        it names any that is under way: see `reject_unprocessed`."""
+        `reject_unprocessed` has to be started, because it names any that is under way."""
         if stream_id & 3:
             raise PeerError(ErrorCode.H3_ID_ERROR, f"GOAWAY names stream {stream_id}")
         if self.going_away is not None and stream_id > self.going_away:
@@ -90,20 +91,28 @@ class ConnectionState:
         self.going_away = stream_id
         self._openings.leave()
         self._end_if_done()
-        return any(number >= stream_id for number in self.requests)
+        if self._rejecting or not any(number >= stream_id for number in self.requests):
+            return False
+        self._rejecting = True
+        return True
 
     async def reject_unprocessed(self) -> None:
-        """The requests that the last GOAWAY names are over, but for those to which a response has
-        begun, or begins a moment later."""
+        """The requests that a GOAWAY names are over, but for those to which a response has begun,
+        or begins a moment later. One task for all that come, each with its own moment."""
+        first: int | None = None
+        while first != self.going_away:
+            first = self.going_away
+            assert first is not None
+            await wait_until(self.over, trio.current_time() + self._grace())
+            for number, request in list(self.requests.items()):
+                if number >= first:
+                    request.reject()
+        self._rejecting = False
+
+    def _grace(self) -> float:
         path = self.quic.active_path
         rtt = None if path is None else path.rtt
-        grace = max(_GRACE, _REORDERING * (rtt or 0.0))
-        assert self.going_away is not None
-        first = self.going_away
-        await wait_until(self.over, trio.current_time() + grace)
-        for number, request in list(self.requests.items()):
-            if number >= first:
-                request.reject()
+        return max(_GRACE, _REORDERING * (rtt or 0.0))
 
     # -- requests --------------------------------------------------------------------------------
 

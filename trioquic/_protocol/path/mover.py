@@ -50,6 +50,7 @@ class Mover:
             self._leave(old, now)
         self._arrive(path, now)
         self._last = path
+        self._paths.precedence.on_moved(now)
         path.amplification.on_moved(left_well, now)
         self._watch.on_moved(old_id == NO_PATH, now)
         self._events.append(Migrated(old=old_id, new=path_id))

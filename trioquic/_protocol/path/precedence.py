@@ -1,23 +1,37 @@
-"""Lets the challenges of a new path arrive before what is sent after them on others.
+"""Lets the challenges of a new path arrive before what is sent after them on the active one.
 
 Some servers (nginx 1.30) take a new path only from a packet with the highest number so far. What
 goes out on a faster path behind a challenge, be it an ACK, makes them drop it. Nobody knows how
-much longer the new way is before it has answered. So when the first challenge is not answered, the
-others wait behind the next ones: as long as an ACK may be held back at first, then for a PTO, then
-for two, and no more, as the path may as well be dead. What the server knows already needs nothing.
+much longer the new way is before it has answered. So the active path waits twice for each new way:
+first behind a second challenge, as long as an ACK may be held back, then behind a later one for a
+PTO. The second time ACKs are later than we have promised (section 13.2.1); they are what overtakes
+the challenges of a download.
 
-Nothing is kept: it follows from the attempts, and is over with the answer.
+That costs the connection's time, and a new way may as well be dead. So the connection has one
+account for it, whatever is probed. Nobody waits for a way that was waited for in vain, on a path
+that does not answer, or while the connection settles on a path that it has just moved to. What the
+server knows already needs nothing.
 """
 
 from math import inf
 from typing import Final
 
 from ..facts import ConnectionFacts
-from .path import NetworkPath
+from .attempt import INITIAL_PTO
+from .path import Address, NetworkPath
+from .state import PathHealth
 
-# behind which challenges of an attempt the others wait
+# behind which challenge of an attempt the active path waits at the earliest
 _FIRST: Final = 2
-_LAST: Final = 4
+# what the account holds, in PTOs, and which part of the time is paid into it
+_ACCOUNT: Final = 2.0
+_SHARE: Final = 0.05
+# Seconds after a move: an attempt that was under way then is over
+_SETTLING: Final = 3 * INITIAL_PTO
+_REMEMBERED: Final = 16
+
+Way = tuple[str, Address]
+"""From an address of ours, whatever the port, to one of the server's."""
 
 
 class Precedence:
@@ -29,21 +43,77 @@ class Precedence:
         self._facts = facts
         self._paths = paths
         self._ack_delay = ack_delay
+        # behind whose challenge the active path waits, since when and until when
+        self._ahead: NetworkPath | None = None
+        self._since = -inf
+        self._until = -inf
+        # when the account is full again
+        self._full_at = -inf
+        self._settled_at = -inf
+        # how often was waited for a way, since the connection is on this path
+        self._waited: dict[Way, int] = {}
 
     def held_until(self, path: NetworkPath) -> float:
         """Before this time nothing goes out on the path; minus infinity if nobody is in its way.
         A response (section 8.2.2) and a first challenge never wait."""
-        until = -inf
-        if path.responses.due or (path.attempt.running and not path.attempt.outstanding):
-            return until
-        for other in self._paths.values():
-            attempt = other.attempt
-            if _FIRST <= attempt.outstanding <= _LAST and other is not path and other.life.doubtful:
-                until = max(until, attempt.last_sent + self._lead(attempt.outstanding))
-        return until
+        if path.path_id != self._facts.active_path or path.responses.due:
+            return -inf
+        if path.attempt.running and not path.attempt.outstanding:
+            return -inf
+        if self._ahead is None or not self._ahead.attempt.outstanding:
+            # answered, or given up
+            return -inf
+        return self._until
 
-    def _lead(self, sent: int) -> float:
+    def on_probe_sent(self, path: NetworkPath, ack_promised: float, now: float) -> None:
+        """Probing frames went out on a path that is not active; the next ACK is promised for that
+        time. If it was a challenge, the active path may have to wait now."""
+        attempt = path.attempt
+        if attempt.outstanding < _FIRST or attempt.last_sent < now or not path.life.doubtful:
+            return
         active = self._paths.get(self._facts.active_path)
-        if sent == _FIRST or active is None:
-            return self._ack_delay
-        return active.pto() * (2.0 if sent == _LAST else 1.0)
+        if active is None or active.life.health is not PathHealth.GOOD or now < self._settled_at:
+            return
+        way = _way(path)
+        waited = self._waited.get(way, 0)
+        pto = active.pto()
+        if waited == 0:
+            until = min(now + self._ack_delay, ack_promised)
+        elif waited == 1:
+            until = now + pto
+        else:
+            return
+        if now >= self._until:
+            self._since = now
+        # with two ways at a time it is one wait, and still no longer than a PTO
+        if self._pay(min(until, self._since + pto), pto, now):
+            self._ahead = path
+            self._waited[way] = waited + 1
+            if len(self._waited) > _REMEMBERED:
+                del self._waited[next(iter(self._waited))]
+
+    def _pay(self, until: float, pto: float, now: float) -> bool:
+        """Wait until then, if the account has as much; what is waited for already is free."""
+        cost = until - max(now, self._until)
+        if cost > 0.0:
+            full_at = max(now, self._full_at) + cost / _SHARE
+            if full_at - now > _ACCOUNT * pto / _SHARE:
+                return False
+            self._full_at = full_at
+            self._until = until
+        return True
+
+    def on_stranger(self, path: NetworkPath) -> None:
+        """Somebody answered there who does not know the connection, such as another worker of the
+        server: so the way is none that is dead, and from another port it is worth a wait again."""
+        self._waited.pop(_way(path), None)
+
+    def on_moved(self, now: float) -> None:
+        """The connection moved: from there other ways take longer, or less long."""
+        self._ahead = None
+        self._settled_at = now + _SETTLING
+        self._waited.clear()
+
+
+def _way(path: NetworkPath) -> Way:
+    return "" if path.local is None else path.local[0], path.remote

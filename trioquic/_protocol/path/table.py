@@ -166,6 +166,7 @@ class PathTable:
         who does not know the connection, such as another worker of the server."""
         if path.life.doubtful and not path.stranger:
             path.on_undecryptable()
+            self.precedence.on_stranger(path)
             self._events.append(PathMisled(path_id=path.path_id))
 
     def on_reset(self, path_ids: list[int], now: float) -> bool:
@@ -183,6 +184,9 @@ class PathTable:
         if self._ids.peer.spare == 0 and len(self._live) <= len(path_ids):
             return False
         for path_id in path_ids:
+            reset = self._live.get(path_id)
+            if reset is not None:
+                self.precedence.on_stranger(reset)
             self.abandon(path_id, now)
             self._events.append(PathReset(path_id=path_id))
         return True

@@ -56,6 +56,7 @@ class AckTracker:
     def __init__(self, space: int, max_ack_delay: float) -> None:
         self.largest = -1
         self.deadline: float = NEVER  # when an ACK must go even if nothing else does
+        self.promised: float = NEVER  # by when the peer may expect it (section 13.2.1)
         self.has_unacked = False  # an ACK frame would tell the peer something new
         self._delayed = space == APPLICATION
         self._max_ack_delay = max_ack_delay
@@ -100,11 +101,13 @@ class AckTracker:
                 self.deadline = now
         self.has_unacked = True
         if ack_eliciting:
+            if self._eliciting == 0:
+                self.promised = now + self._max_ack_delay
             self._eliciting += 1
             if not in_order or not self._delayed or self._eliciting >= ELICITING_THRESHOLD:
                 self.deadline = now
-            elif self.deadline > now + self._max_ack_delay:
-                self.deadline = now + self._max_ack_delay
+            elif self.deadline > self.promised:
+                self.deadline = self.promised
 
     def _on_late(self, pn: int) -> None:
         if pn < self._report_from:
@@ -156,7 +159,7 @@ class AckTracker:
         builder.add_quiet(frame, token)
         self.has_unacked = False
         self._eliciting = 0
-        self.deadline = NEVER
+        self.deadline = self.promised = NEVER
 
     def _ranges_to_report(self) -> list[tuple[int, int]]:
         """Descending and inclusive, from the largest down to the mark (at least one range)."""

@@ -193,6 +193,7 @@ class Transmitter:
         builder = PacketBuilder(path.mtu - 1 - len(connection_id) - NUMBER_LENGTH - TAG)
         path.write_probe(builder, now)
         self._ids.own.write_frames(builder)
+        self._paths.precedence.on_probe_sent(path, self._acks.promised, now)
         return self._alone(path, connection_id, builder, now)
 
     def _alone(

@@ -68,8 +68,8 @@ class ByHand:
         self._driver.life.check_open()
         remote = remote_of(server or self._server_for(local), self._paths.remote)
         path = await self._adder.add(interface, local, local_port, remote)
-        if self._driver.life.closing:
-            # Another task has closed meanwhile; only the supervisor may add paths to a drain.
+        if self._driver.life.over:
+            # Another task may have closed meanwhile; only the supervisor may add paths to a drain.
             self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
             self._driver.life.check_open()
         return path
