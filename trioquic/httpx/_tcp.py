@@ -21,8 +21,9 @@ import trio
 
 from .. import bind_to_interface
 from .._groups import alone, hidden_nursery
+from .._resolver import Resolved
 from ..http3.url import unescaped
-from ._tunnels import Resolved, TCPRoute, Tunnels, resolve
+from ._tunnels import TCPRoute, Tunnels, addresses_of
 
 # RFC 8305 section 8
 _ATTEMPT_DELAY: Final = 0.25
@@ -45,7 +46,7 @@ class Backend(httpcore.AsyncNetworkBackend):
         """A connection to one of the host's addresses. Raises httpcore's exceptions."""
         host = unescaped(host)
         with _translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
-            found = await resolve(host, port)
+            found = await addresses_of(host, port)
             routes = _take_turns(self._tunnels.routes(host, list(found), port))
             sock, route = await _first([(found[route.remote], route) for route in routes])
         tied = route.interface
