@@ -163,7 +163,8 @@ async def _first(
             sock = await _connected(resolved, route)
         except OSError as error:
             # also of a family that the system does not have
-            errors.append(error)
+            # its traceback refers to the list
+            errors.append(error.with_traceback(None))
             failed.set()
         else:
             winners.append((sock, route))
@@ -185,7 +186,7 @@ async def _first(
     _close(winners[1:])
     if winners:
         return winners[0]
-    raise errors[0]
+    raise errors.pop(0)
 
 
 async def _connected(resolved: Resolved, route: TCPRoute) -> trio.socket.SocketType:

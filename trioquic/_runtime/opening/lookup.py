@@ -171,11 +171,10 @@ async def _look_up(host: str, plan: Plan) -> list[Remote]:
     own = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
     try:
         return await _addresses_of(host, plan.port, own)
-    except socket.gaierror as error:
-        unknown = error
-    try:
-        await _addresses_of(host, plan.port, socket.AF_UNSPEC)
-    except socket.gaierror:
-        raise unknown from None
-    text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"
-    raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown
+    except socket.gaierror as unknown:
+        try:
+            await _addresses_of(host, plan.port, socket.AF_UNSPEC)
+        except socket.gaierror:
+            raise unknown from None
+        text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"
+        raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown

@@ -176,9 +176,13 @@ async def _serve(
 
 
 def _connected(result: Connection | Exception) -> Connection:
-    if isinstance(result, Exception):
-        raise result
-    return result
+    try:
+        if isinstance(result, Exception):
+            raise result
+        return result
+    finally:
+        # a traceback refers to this frame
+        del result
 
 
 async def _find(plan: Plan, nursery: trio.Nursery) -> Lookup:

@@ -18,9 +18,9 @@ import functools
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from ..._address.policy_table import DEFAULT_POLICY
 from ...addresses import (
     AddressPair,
-    AddressPolicy,
     LeftOut,
     NoCandidate,
     candidate_pairs,
@@ -250,7 +250,7 @@ class Reach:
     def source_for(self, interface: str | None, server: Address) -> str | None:
         """The address to begin from on this interface, or on the one that the system sends through,
         where the application says how it is chosen (RFC 6724). None: the system chooses."""
-        if self.policy.address_policy == AddressPolicy():
+        if self.policy.address_policy == DEFAULT_POLICY:
             return None
         now = self.networks((server,))
         pairs = [pair for pair in self.pairs(now) if pair.source_rank == 0]
