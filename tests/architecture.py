@@ -25,6 +25,7 @@ LAYERS = {
     "_deprecation": 0,
     "_application_code": 2,
     "_groups": 2,
+    "_resolver": 2,
     "_protocol": 0,
     "_address": 1,
     **dict.fromkeys(LEAVES, 2),
@@ -32,9 +33,9 @@ LAYERS = {
     "": FACADE,
 }
 # What every layer needs and no user: the check of what the application gives, a guard of its
-# code, what comes out of a nursery that it does not see, the warning about an old name, and classes
-# whose objects only the library makes.
-SHARED = frozenset({"_application_code", "_checks", "_construction", "_deprecation", "_groups"})
+# code, what comes out of a nursery that it does not see, the addresses of a name, the warning about
+# an old name, and classes whose objects only the library makes.
+SHARED = frozenset("_application_code _checks _construction _deprecation _groups _resolver".split())
 ABOVE = 5  # everything built on the public API: testing, http3, anyio, cli ...
 
 # What those above the public API may use of each other beside public names: the lower half of the

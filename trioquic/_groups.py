@@ -46,10 +46,14 @@ async def hidden_nursery(package: str = "trioquic") -> AsyncGenerator[trio.Nurse
             # which has been told there
             failed = None
     # outside of the handlers, which would chain it to what it has nothing to do with
-    if failed is not None:
-        raise failed from failed.__cause__
-    if own is not None:
-        raise own
+    try:
+        if failed is not None:
+            raise failed from failed.__cause__
+        if own is not None:
+            raise own
+    finally:
+        # whose tracebacks refer to this frame
+        del own, failed
 
 
 def bug_in(

@@ -35,11 +35,17 @@ class HandshakeError(QuicError):
         super().__init__(reason)
         self.reason = reason
         self.code = code
-        self.attempts: tuple[Exception, ...] = attempts
+        # None stands for this one, which must not hold itself
+        self._attempts: tuple[Exception | None, ...] = attempts
+
+    @property
+    def attempts(self) -> tuple[Exception, ...]:
+        """One error for each server address that was tried, in order."""
+        return tuple([self if each is None else each for each in self._attempts])
 
     def _of_all(self, attempts: tuple[Exception, ...]) -> "HandshakeError":
         """The same as the outcome of all attempts."""
-        self.attempts = attempts
+        self._attempts = tuple([None if each is self else each for each in attempts])
         return self
 
 

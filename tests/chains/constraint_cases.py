@@ -160,6 +160,14 @@ def _odd() -> Iterator[Case]:
     permitted = authority("limited", None, limits(permitted=(der.element(DNS, b"a.example.com"),)))
     yield case("a wildcard beyond", permitted, server(permitted, wild),
                server_name="a.example.com", reason=BROKEN)  # fmt: skip
+    host = der.element(URI, b"host.example")
+    for uri in (b"mailto:x://host.example", b"x:y://host.example", b"urn:host.example"):
+        without = der.element(der.SEQUENCE, der.element(DNS, NAME.encode()), der.element(URI, uri))
+        for how, subtrees in (("permitted", {"permitted": (host,)}),
+                              ("excluded", {"excluded": (host,)})):  # fmt: skip
+            top = authority("limited", None, limits(**subtrees))
+            leaf = server(top, ("2.5.29.17", without, False))
+            yield case(f"{how} {uri.decode()} without a host", top, leaf, reason=BROKEN)
     base = der.element(DNS, b"example")
     for label, bound in (
         ("minimum", der.element(0x80, b"\1")),

@@ -55,6 +55,11 @@ def _keys() -> Iterator[Case]:
     yield case("root with DSA", old, server(old), reason="of a kind", difference="DSA")
     bound = authority("root", kind="rsa2048", pss_key=True)
     yield case("a key for RSA-PSS only", bound, server(bound, pss=True), reason=None)
+    yield case("a key for RSA-PSS only, PKCS #1", bound, server(bound), reason="was not signed")
+    between = authority("middle", plain, kind="rsa2048", pss_key=True)
+    for pss, reason in ((True, None), (False, "issuer is not trusted")):
+        leaf = server(between, pss=pss)
+        yield case(f"an intermediate for RSA-PSS only: {pss}", plain, leaf, between, reason=reason)
 
 
 def _signatures() -> Iterator[Case]:
@@ -198,6 +203,24 @@ def _names() -> Iterator[Case]:
         reason="is not for",
         difference="wildcards",
     )
+    for pattern, host, good in (
+        ("*.example.com", "-a-.example.com", True),
+        ("*.ex-am--ple.1", "a.ex-am--ple.1", True),
+        ("*.EXAMPLE.com", "a.example.COM", True),
+        ("*.example.com.", "a.example.com.", False),
+        ("*.example.com", "a.example.com.", False),
+        ("*.com.", "a.com.", False),
+        ("*..example.com", "a..example.com", False),
+        ("*.-a.com", "x.-a.com", False),
+        ("*.a-.com", "x.a-.com", False),
+        ("*.xn--.com", "x.xn--.com", False),
+        ("*.a_b.com", "x.a_b.com", False),
+        ("a.example.com.", "a.example.com.", True),
+        ("a..example", "a..example", True),
+    ):
+        wild = server(root, names(x509.DNSName(pattern)))
+        yield case(f"{pattern} for {host}", root, wild, server_name=host,
+                   reason=None if good else "is not for")  # fmt: skip
     bare = server(root, subject=name("server.example"), without=(parts.NAMES,))
     yield case("a common name alone", root, bare, reason="is not for", difference="common name")
     mixed = server(root, names("other.example"), subject=name("server.example"))

@@ -72,6 +72,27 @@ async def test_one_that_is_dropped_is_freed_at_once() -> None:
         gc.enable()
 
 
+async def test_one_that_failed_is_freed_at_once() -> None:
+    """Without the garbage collector: its error refers to no frame of its own."""
+
+    @asynccontextmanager
+    async def opened(connection: PooledConnection) -> AsyncIterator[Any]:
+        await trio.lowlevel.checkpoint()
+        raise QuicError("no connection")
+        yield
+
+    gc.disable()
+    try:
+        connection = connection_of(lambda changed: None)
+        await connection.run(opened)
+        assert isinstance(connection.error, QuicError)
+        dropped = weakref.ref(connection)
+        del connection
+        assert dropped() is None
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("news", ["room", "doubt"])
 async def test_what_the_pool_raises_is_not_taken_for_the_end_of_the_connection(news: str) -> None:
     told: list[bool] = []

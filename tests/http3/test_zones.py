@@ -18,7 +18,7 @@ from trioquic.httpx._around import _over_tcp
 from trioquic.httpx._fallback import ssl_context
 from trioquic.httpx._fields import call_of, names_another_host
 from trioquic.httpx._tcp import _Stream
-from trioquic.httpx._tunnels import resolve
+from trioquic.httpx._tunnels import addresses_of
 
 pytestmark = pytest.mark.plain
 
@@ -133,7 +133,7 @@ async def test_no_client_hello_over_tcp_names_the_zone() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's name of the loopback interface")
 async def test_an_address_that_the_resolver_tells_keeps_its_zone() -> None:
     """`getaddrinfo` has it as a number apart, which interfaces are compared with."""
-    (found,) = await resolve("fe80::1%lo", 443)
+    (found,) = await addresses_of("fe80::1%lo", 443)
     assert found == "fe80::1%1"
 
 

@@ -1,9 +1,11 @@
 """How the fallback's TCP connections are made, and which ways around HTTP/3 stay in a tunnel."""
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import httpcore
@@ -321,3 +323,21 @@ async def test_very_many_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tunnels.holds("0.example") and not tunnels.holds("3.example")
     tunnels.routes("3.example", [IPV4], 443)
     assert tunnels.holds("0.example") and tunnels.holds("4.example")
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.2", "127.0.0.1"), ("127.0.0.2", "127.0.0.3")])
+async def test_what_was_refused_is_freed_at_once(addresses: tuple[str, str]) -> None:
+    """Without the garbage collector."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        trio.socket.set_custom_hostname_resolver(Names(*addresses))
+        gc.collect()
+        gc.disable()
+        try:
+            with suppress(httpcore.ConnectError):
+                stream = await Backend(Everywhere()).connect_tcp(HOST, port, timeout=10)
+                await stream.aclose()
+            assert not [e for e in gc.get_objects() if isinstance(e, ConnectionRefusedError)]
+        finally:
+            gc.enable()

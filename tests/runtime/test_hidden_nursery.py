@@ -1,12 +1,15 @@
 """`open_connection` hides a nursery: what the application raises comes out as it went in."""
 
+import gc
 import traceback
+import weakref
 
 import pytest
 import trio
 import trio.testing
 
 import trioquic
+from trioquic._groups import hidden_nursery
 from trioquic._protocol.connection import ClientConnection
 from trioquic._runtime.opening import race
 
@@ -272,3 +275,23 @@ async def test_a_bug_before_the_first_attempt(
                 raise AssertionError("connected")
         assert isinstance(caught.value.__cause__, ExceptionGroup)
         assert open_sockets(world) == 0
+
+
+async def test_a_bug_is_freed_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """Without the garbage collector: no frame of its traceback refers to it."""
+
+    async def crash() -> None:
+        raise ValueError("a bug")
+
+    gc.collect()
+    gc.disable()
+    try:
+        try:
+            async with hidden_nursery() as nursery:
+                nursery.start_soon(crash)
+                await trio.sleep_forever()
+        except trioquic.InternalError as error:
+            seen = weakref.ref(error)
+        assert seen() is None
+    finally:
+        gc.enable()

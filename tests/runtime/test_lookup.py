@@ -1,7 +1,9 @@
 """Each family's addresses come when they come: nothing waits for both (RFC 8305 section 3)."""
 
+import copy
+import gc
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,9 +13,14 @@ import trio.abc
 import trio.testing
 
 import trioquic
+from tests.runtime.test_race import count
 from tests.sim_server import NAME, PORT
 from tests.sim_world import SERVER, SERVER6, WIFI, WIFI6, World
 from trioquic import MigrationPolicy
+from trioquic._resolver import MOST_ADDRESSES
+from trioquic._runtime.opening.lookup import Lookup
+from trioquic.networks import Interface, Route
+from trioquic.paths import Address
 
 from .world import dial, get, phone_world
 
@@ -45,7 +52,7 @@ class Slow(trio.abc.HostnameResolver):
         finally:
             self.under_way -= 1
         if isinstance(answer, Exception):
-            raise answer
+            raise copy.copy(answer)
         found = []
         for address in answer:
             found += await self._inner.getaddrinfo(address, port, family, *rest)
@@ -229,3 +236,58 @@ async def test_an_address_of_ours_says_which_family(
     async with slow_world((0.0, [SERVER6]), (0.0, [SERVER])) as (world, resolver):
         assert (await begun(world, local=local))[0] == where
         assert len(resolver.asked) == 1
+
+
+class Asked:
+    """The phone's networks, and how many servers routes were asked for at a time."""
+
+    def __init__(self, world: World) -> None:
+        self._phone = world.phone
+        self.numbers: list[int] = []
+
+    def snapshot(self) -> Sequence[Interface]:
+        return self._phone.snapshot()
+
+    async def wait_changed(self) -> None:
+        await self._phone.wait_changed()
+
+    def routes_to(self, servers: Sequence[Address]) -> tuple[Route, ...] | None:
+        self.numbers.append(len(servers))
+        return self._phone.routes([address for address, _ in servers])
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+async def test_thousands_of_addresses_are_not_all_asked_about(
+    autojump_clock: Clock, by_name: bool
+) -> None:
+    """Each of them costs questions to the kernel, which nothing else can run beside."""
+    six = [SERVER6, *[f"2001:db8:9::{number:x}" for number in range(1, 2000)]]
+    four = [f"198.18.{number >> 8}.{number & 255}" for number in range(1, 2000)]
+    async with slow_world((0.0, six), (0.1, four)) as (world, _):
+        networks = Asked(world)
+        more: dict[str, Any] = {} if by_name else {"addresses": [*six, *four]}
+        found, _ = await begun(world, networks=networks, migration=MigrationPolicy(), **more)
+        assert found == SERVER6
+        assert 1 < max(networks.numbers) <= 2 * MOST_ADDRESSES
+
+
+async def test_a_question_about_one_family_is_freed_at_once(autojump_clock: Clock) -> None:
+    """Without the garbage collector: that the other one is unknown holds nothing."""
+    for ipv6, ipv4 in (
+        ((0.0, UNKNOWN), (0.1, [SERVER])),
+        ((0.1, [SERVER6]), (0.2, UNKNOWN)),
+        ((0.1, UNKNOWN), (0.2, LATER)),
+    ):
+        async with slow_world(ipv6, ipv4) as (world, _):
+            gc.collect()
+            gc.disable()
+            try:
+                try:
+                    async with dial(world):
+                        await trio.sleep(1)
+                except socket.gaierror:
+                    pass
+                await trio.testing.wait_all_tasks_blocked()
+                assert count(Lookup) == 0
+            finally:
+                gc.enable()

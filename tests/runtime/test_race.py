@@ -3,7 +3,9 @@
 import gc
 import random
 import socket
+import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import trio
@@ -23,6 +25,7 @@ from trioquic._protocol.wire.packets import (
 )
 from trioquic._runtime.opening.arguments import Plan, make_plan
 from trioquic._runtime.opening.connection_task import ConnectionTask
+from trioquic._runtime.opening.lookup import Lookup
 from trioquic._runtime.opening.race import HappyEyeballs
 from trioquic._runtime.opening.ways import ways_to
 from trioquic._runtime.sockets.sockets import Remote
@@ -349,6 +352,43 @@ async def test_a_race_that_has_no_way_is_freed_at_once(autojump_clock: Clock) ->
         with pytest.raises(trioquic.LocalAddressError, match="not to be used"):
             await dial(world, migration=policy, networks=world.phone).__aenter__()
         assert count(HappyEyeballs) == 0
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize(
+    ("addresses", "more"),
+    [
+        # nobody answers; there is no way; both
+        ([DEAD], {}),
+        (["2001:db8:9::1"], {}),
+        ([DEAD, "2001:db8:9::1"], {}),
+        ([SERVER], {"local": "10.0.0.99"}),
+        ([SERVER6], {"local": CELLULAR}),
+        (["fe80::1%wwan0"], {"interface": "wlan0"}),
+    ],
+    ids=str,
+)
+async def test_what_came_to_nothing_is_freed_at_once(
+    autojump_clock: Clock, addresses: list[str], more: dict[str, Any]
+) -> None:
+    """The error holds no frame that holds the error, and nobody else does."""
+    async with phone_world() as world:
+        for address in (*world.wifi.addresses, *world.cellular.addresses):
+            if ":" in address and addresses[-1] == "2001:db8:9::1":
+                interface = world.wifi if address in world.wifi.addresses else world.cellular
+                interface.remove_address(address)
+        host = addresses[0]
+        if "%" not in host:
+            host = "nobody.example"
+            world.net.name(host, *addresses)
+        transport = TransportConfig(handshake_timeout=0.5)
+        try:
+            await dial(world, host, transport=transport, **more).__aenter__()
+        except (OSError, trioquic.HandshakeError) as error:
+            seen: weakref.ref[Exception] = weakref.ref(error)
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen() is None
+        assert count(HappyEyeballs) == count(Lookup) == 0
 
 
 @pytest.mark.usefixtures("uncollected")

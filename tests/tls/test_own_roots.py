@@ -4,14 +4,22 @@ Which chains are good is shown in tests/chains.
 """
 
 import datetime
+import gc
+from contextlib import suppress
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
 
 from tests.tls import der, pki
 from tests.tls.pki import DAY, NAME, NOW
 from tests.tls.test_verify import CLIENT_PURPOSE, check, refused
-from trioquic._protocol.tls.chain_rules import MOST_COMPARISONS
+from trioquic._protocol.errors import BadPacketError
+from trioquic._protocol.tls import chain_rules
+from trioquic._protocol.tls.certificates import Certificate, read_certificate_untrusted
+from trioquic._protocol.tls.chain_link import Link, read_link_untrusted
+from trioquic._protocol.tls.chain_rules import MOST_COMPARISONS, Judge
+from trioquic._protocol.tls.chain_search import ChainSearch
 from trioquic._protocol.tls.own_roots import OwnRoots
 
 BAD_CERTIFICATE, CERTIFICATE_EXPIRED, CERTIFICATE_UNKNOWN, UNKNOWN_CA = 42, 45, 46, 48
@@ -174,3 +182,82 @@ def test_a_root_that_cannot_be_read_is_no_harm_to_the_others() -> None:
     check(OwnRoots([year_0, root.certificate, year_0]), pki.server_identity())
     alone = OwnRoots([year_0])
     refused(UNKNOWN_CA, "none of your roots", alone, pki.server_identity())
+
+
+def excluding(subject: str, issuer: pki.Issued, *subtrees: str) -> list[pki.Issued]:
+    """Four certificates of one authority, which may not certify these."""
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = ()
+    if subtrees:
+        limits = x509.NameConstraints(None, [x509.DNSName(each) for each in subtrees])
+        extensions = ((limits, True),)
+    key = pki.key_of("p256", subject)
+    return [pki.issue(subject, issuer, key, ca=True, extensions=extensions) for _ in range(4)]
+
+
+def test_what_chains_have_in_common_is_looked_at_once() -> None:
+    """Sixteen chains over the same nine certificates."""
+    upper = excluding("upper", pki.root(), *[f"{n}.example.org" for n in range(50)], "x.example")
+    lower = excluding("lower", upper[0])
+    many = (*[f"{n}.example.com" for n in range(50)], "x.example")
+    leaf = pki.issue("leaf", lower[0], pki.key_of("p256"), names=many)
+    sent = [
+        read_certificate_untrusted(pki.der(each.certificate)) for each in (leaf, *lower, *upper)
+    ]
+    root = read_certificate_untrusted(pki.der(pki.root().certificate))
+    ways = ChainSearch(sent, {root.subject: [root]}).ways_untrusted()
+    assert len(ways) == 16
+    judge = Judge(NOW)
+    for way in ways:
+        with pytest.raises(BadPacketError, match=r"x\.example"):
+            judge.judge_untrusted(way)
+    # its names, and its subject, against each of the upper ones
+    assert judge._comparisons == 4 * (len(many) + 1) * 51
+    assert len(judge._links) == 10
+
+
+@pytest.mark.plain
+def test_each_certificate_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the sixteen chains has one of four that cannot be read."""
+    upper = excluding("upper", pki.root())
+    odd = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_KEY_IDENTIFIER, b"\5\0")
+    key = pki.key_of("p256", "lower")
+    lower = [
+        pki.issue("lower", upper[0], key, ca=True, extensions=((odd, False),)) for _ in range(4)
+    ]
+    leaf = leaf_of(lower[0])
+    own = pki.trust(pki.root(), strict=False)
+    seen: list[Certificate] = []
+
+    def read(certificate: Certificate) -> Link:
+        seen.append(certificate)
+        return read_link_untrusted(certificate)
+
+    monkeypatch.setattr(chain_rules, "read_link_untrusted", read)
+    refused(BAD_CERTIFICATE, "malformed", own, leaf, *lower, *upper)
+    assert len(seen) == 1 + len(lower)
+
+
+@pytest.mark.plain
+def test_a_chain_that_does_not_do_leaves_nothing_behind() -> None:
+    """Without the garbage collector: the error of one chain does not outlive the next one."""
+    good = pki.authority("middle", pki.root())
+    bad = middle("middle", not_after=NOW - DAY)
+    own = pki.trust(pki.root(), strict=False)
+    leaf = pki.issue("leaf", good, pki.key_of("p256"), names=(NAME,))
+    gc.collect()
+    gc.disable()
+    try:
+        check(own, leaf, bad, good)
+        with suppress(BadPacketError):
+            check(own, leaf, bad)
+        assert not [each for each in gc.get_objects() if isinstance(each, BadPacketError)]
+    finally:
+        gc.enable()
+
+
+def test_a_wildcard_stands_for_one_label_at_least() -> None:
+    """OpenSSL takes a name that begins with a dot for something else."""
+    leaf = pki.issue("leaf", pki.root(), pki.key_of("p256"), names=("*.example.com",))
+    own = pki.trust(pki.root(), strict=False)
+    check(own, leaf, name="-.example.com")
+    refused(CERTIFICATE_UNKNOWN, "is not for", own, leaf, name=".example.com")

@@ -21,8 +21,9 @@ import trio
 
 from .. import bind_to_interface
 from .._groups import alone, hidden_nursery
+from .._resolver import Resolved
 from ..http3.url import unescaped
-from ._tunnels import Resolved, TCPRoute, Tunnels, resolve
+from ._tunnels import TCPRoute, Tunnels, addresses_of
 
 # RFC 8305 section 8
 _ATTEMPT_DELAY: Final = 0.25
@@ -45,7 +46,7 @@ class Backend(httpcore.AsyncNetworkBackend):
         """A connection to one of the host's addresses. Raises httpcore's exceptions."""
         host = unescaped(host)
         with _translated(timeout, httpcore.ConnectTimeout, httpcore.ConnectError):
-            found = await resolve(host, port)
+            found = await addresses_of(host, port)
             routes = _take_turns(self._tunnels.routes(host, list(found), port))
             sock, route = await _first([(found[route.remote], route) for route in routes])
         tied = route.interface
@@ -162,7 +163,8 @@ async def _first(
             sock = await _connected(resolved, route)
         except OSError as error:
             # also of a family that the system does not have
-            errors.append(error)
+            # its traceback refers to the list
+            errors.append(error.with_traceback(None))
             failed.set()
         else:
             winners.append((sock, route))
@@ -184,7 +186,7 @@ async def _first(
     _close(winners[1:])
     if winners:
         return winners[0]
-    raise errors[0]
+    raise errors.pop(0)
 
 
 async def _connected(resolved: Resolved, route: TCPRoute) -> trio.socket.SocketType:

@@ -15,18 +15,15 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
-import trio
 
 from .. import Interface, LocalAddressError, MigrationPolicy, NetworkSource, Route
+from .._resolver import Resolved, resolve
 from ..addresses import AddressPair, candidate_pairs
 from ..http3.client.tunnels import HostsInside
 from ..networks import address_of, is_own, routes_of
-
-Resolved = tuple[int, int, int, str, tuple[Any, ...]]
-"""What `socket.getaddrinfo` says of one address."""
 
 
 class TCPRoute(NamedTuple):
@@ -98,7 +95,7 @@ class Tunnels:
         if not self._tunnels(host):
             return
         try:
-            remotes = list(await resolve(host, port))
+            remotes = list(await addresses_of(host, port))
         except OSError as error:
             if self.holds(host):
                 raise httpx.ConnectError(str(error)) from error
@@ -149,11 +146,11 @@ class Tunnels:
         self._inside.note(host, before | own - chosen if chosen else before)
 
 
-async def resolve(host: str, port: int) -> dict[str, Resolved]:
+async def addresses_of(host: str, port: int) -> dict[str, Resolved]:
     """A host's addresses, in the order of the resolver. An IPv4-mapped one is named as the IPv4
     address it is. Raises OSError."""
     addresses: dict[str, Resolved] = {}
-    for one in await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for one in await resolve(host, port, kind=socket.SOCK_STREAM):
         address = address_of(one[4])
         mapped = getattr(ipaddress.ip_address(address), "ipv4_mapped", None)
         addresses.setdefault(str(mapped or address), one)

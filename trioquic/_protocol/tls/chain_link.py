@@ -10,7 +10,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
+from cryptography.x509.oid import (
+    ExtendedKeyUsageOID,
+    PublicKeyAlgorithmOID,
+    SignatureAlgorithmOID,
+)
 
 from ..errors import BadPacketError
 from .alerts import quoted
@@ -81,6 +85,8 @@ class Link:
     """The OID of a critical extension that nobody here understands; '' if there is none."""
     weak_key: str
     """What is wrong with the key; '' if nothing is."""
+    called: str
+    """The owner's name, for errors."""
 
     @property
     def self_issued(self) -> bool:
@@ -116,9 +122,18 @@ def weak_signature_untrusted(certificate: Certificate) -> str:
 def signed_by_untrusted(certificate: Certificate, issuer: Certificate) -> bool:
     """Whether the key of `issuer`, which has the right name, has made the signature."""
     try:
-        guarded_untrusted(certificate.parsed.verify_directly_issued_by, issuer.parsed)
+        return guarded_untrusted(_signed_by, (certificate.parsed, issuer.parsed))
     except BadPacketError:
         return False
+
+
+def _signed_by(two: tuple[x509.Certificate, x509.Certificate]) -> bool:
+    certificate, issuer = two
+    # RFC 4055 section 1.2: a key may be for these signatures only, which the library does not heed
+    only_pss = issuer.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+    if only_pss and certificate.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return False
+    certificate.verify_directly_issued_by(issuer)
     return True
 
 
@@ -169,6 +184,7 @@ def _read_link(certificate: Certificate) -> Link:
         for_servers,
         unknown,
         _weakness(parsed),
+        called(certificate),
     )
 
 

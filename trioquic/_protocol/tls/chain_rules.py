@@ -11,39 +11,95 @@ Each reason names the certificate, the rule, and what can be done about it.
 import datetime
 from typing import Final
 
+from ..errors import BadPacketError
 from .alerts import BAD_CERTIFICATE, tls_error
-from .certificates import check_dates_untrusted
-from .chain_link import Link, called, weak_signature_untrusted
+from .certificates import Certificate, check_dates_untrusted
+from .chain_link import Link, read_link_untrusted, weak_signature_untrusted
 from .name_constraints import broken
 
-# So many take some hundredths of a second.
+# So many take some tenths of a second where the core is not compiled.
 MOST_COMPARISONS: Final = 1 << 16
 
 
-def judge_untrusted(way: list[Link], when: datetime.datetime) -> None:
-    """`way` leads from the server's certificate to a root, which may be the same one."""
-    last = len(way) - 1
-    between = 0
-    for place, link in enumerate(way):
-        what = _what(way, place)
-        check_dates_untrusted(link.certificate, when, what)
-        if place:
-            _check_issuing_untrusted(link, what, place == last)
-            _check_length_untrusted(link, what, between)
-            _check_identifiers_untrusted(way[place - 1], _what(way, place - 1), link, what)
-            if not link.self_issued:
-                between += 1
-        if place < last:
-            _check_signature_untrusted(link, what)
-        _check_itself_untrusted(link, what, place == 0)
-    _check_names_untrusted(way)
+class Judge:
+    """Judges the chains of one handshake. What they have in common is found out once, and counts
+    once: whoever sends certificates chooses how many chains they make."""
+
+    def __init__(self, when: datetime.datetime) -> None:
+        self._when = when
+        self._links: dict[Certificate, Link] = {}
+        # why others cannot be read
+        self._unreadable: dict[Certificate, str] = {}
+        # what breaks the constraints of the second one, by the first one's names; "": nothing
+        self._broken: dict[tuple[Certificate, Certificate], str] = {}
+        self._comparisons = 0
+
+    def judge_untrusted(self, way: list[Certificate]) -> None:
+        """`way` leads from the server's certificate to a root, which may be the same one."""
+        links = [self._link_untrusted(each) for each in way]
+        last = len(way) - 1
+        between = 0
+        for place, link in enumerate(links):
+            what = _what(links, place)
+            check_dates_untrusted(link.certificate, self._when, what)
+            if place:
+                _check_issuing_untrusted(link, what, place == last)
+                _check_length_untrusted(link, what, between)
+                _check_identifiers_untrusted(links[place - 1], _what(links, place - 1), link, what)
+                if not link.self_issued:
+                    between += 1
+            if place < last:
+                _check_signature_untrusted(link, what)
+            _check_itself_untrusted(link, what, place == 0)
+        self._check_names_untrusted(links)
+
+    def _link_untrusted(self, certificate: Certificate) -> Link:
+        link = self._links.get(certificate)
+        if link is not None:
+            return link
+        if certificate in self._unreadable:
+            raise tls_error(BAD_CERTIFICATE, self._unreadable[certificate])
+        try:
+            link = self._links[certificate] = read_link_untrusted(certificate)
+        except BadPacketError as error:
+            self._unreadable[certificate] = error.reason
+            raise
+        return link
+
+    def _check_names_untrusted(self, way: list[Link]) -> None:
+        """RFC 5280 section 6.1.3 (b) and (c): everybody above may say which names there are; of
+        certificates in which an authority certifies itself, only the server's is bound by it."""
+        for above in range(1, len(way)):
+            constraints = way[above].constraints
+            if constraints is None:
+                continue
+            for place in range(above):
+                if place and way[place].self_issued:
+                    continue
+                two = (way[place].certificate, way[above].certificate)
+                name = self._broken.get(two)
+                if name is None:
+                    self._comparisons += constraints.comparisons(way[place].names)
+                    if self._comparisons > MOST_COMPARISONS:
+                        raise tls_error(
+                            BAD_CERTIFICATE,
+                            f"{_what(way, place)} has too many names to hold them against the "
+                            f"constraints of {_what(way, above)}",
+                        )
+                    name = self._broken[two] = broken(way[place].names, constraints)
+                if name:
+                    raise tls_error(
+                        BAD_CERTIFICATE,
+                        f"{_what(way, place)} breaks the name constraints of {_what(way, above)}, "
+                        f"with {name}: one of them has to be issued anew",
+                    )
 
 
 def _what(way: list[Link], place: int) -> str:
     if place == 0:
         return "the server's certificate"
     kind = "root" if place == len(way) - 1 else "intermediate certificate"
-    return f"the {kind} {called(way[place].certificate)}"
+    return f"the {kind} {way[place].called}"
 
 
 def _check_itself_untrusted(link: Link, what: str, is_leaf: bool) -> None:
@@ -122,30 +178,3 @@ def _check_signature_untrusted(link: Link, what: str) -> None:
         raise tls_error(
             BAD_CERTIFICATE, f"{what} is signed with {weak}; it has to be issued with SHA-256"
         )
-
-
-def _check_names_untrusted(way: list[Link]) -> None:
-    """RFC 5280 section 6.1.3 (b) and (c): everybody above may say which names there are; of
-    certificates in which an authority certifies itself, only the server's is bound by it."""
-    comparisons = 0
-    for above in range(1, len(way)):
-        constraints = way[above].constraints
-        if constraints is None:
-            continue
-        for place in range(above):
-            if place and way[place].self_issued:
-                continue
-            comparisons += constraints.comparisons(way[place].names)
-            if comparisons > MOST_COMPARISONS:
-                raise tls_error(
-                    BAD_CERTIFICATE,
-                    f"{_what(way, place)} has too many names to hold them against the constraints "
-                    f"of {_what(way, above)}",
-                )
-            name = broken(way[place].names, constraints)
-            if name:
-                raise tls_error(
-                    BAD_CERTIFICATE,
-                    f"{_what(way, place)} breaks the name constraints of {_what(way, above)}, "
-                    f"with {name}: one of them has to be issued anew",
-                )

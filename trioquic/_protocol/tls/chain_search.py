@@ -4,7 +4,8 @@ The search begins at the roots: a certificate's key checks signatures only after
 trusted has vouched for it. So what a server sends costs one check of a signature for each
 certificate that claims to come from a root, and keys of its own making are never used. What is
 vouched for may be connected in many ways, where authorities have certified each other; a bounded
-number of them is told, short ones first. Whether a chain keeps the rules is not looked at here.
+number of them is told, the first of them by the issuers that are nearest to a root. Whether a chain
+keeps the rules is not looked at here.
 """
 
 from typing import Final
@@ -63,7 +64,8 @@ class ChainSearch:
                     self._issuers[child].append(place)
 
     def _climb(self, way: list[int], ways: list[list[int]]) -> None:
-        """The first issuer of each one is nearest to a root, so that the first way is short."""
+        """The first issuer of each one is nearest to a root, so that the first way is a shortest;
+        others come in no such order."""
         for issuer in self._issuers[way[-1]]:
             self._steps += 1
             if self._steps > _MOST_STEPS or len(ways) >= MOST_WAYS:

@@ -212,6 +212,8 @@ def _of_host(host: str, base: str) -> bool:
 
 
 def _host_of(uri: str) -> str:
-    """'' if it has none."""
-    _, _, rest = uri.partition("://")
-    return rest.partition("/")[0].partition(":")[0].lower()
+    """'' if it has none: what follows the scheme, which has no colon, says so (RFC 3986)."""
+    _, _, rest = uri.partition(":")
+    if not rest.startswith("//"):
+        return ""
+    return rest[2:].partition("/")[0].partition(":")[0].lower()

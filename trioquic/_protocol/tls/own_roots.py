@@ -11,15 +11,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..errors import BadPacketError
-from .alerts import CERTIFICATE_UNKNOWN, UNKNOWN_CA, tls_error
+from .alerts import CERTIFICATE_UNKNOWN, CRYPTO_FRAME, UNKNOWN_CA, tls_error
 from .certificates import (
     Certificate,
     ServerCertificate,
     check_dates_untrusted,
     read_certificate_untrusted,
 )
-from .chain_link import read_link_untrusted
-from .chain_rules import judge_untrusted
+from .chain_rules import Judge
 from .chain_search import ChainSearch
 from .server_names import check_name_untrusted, is_name_of_a_host
 
@@ -61,15 +60,18 @@ class OwnRoots:
         check_dates_untrusted(leaf.certificate, when, "the server's certificate")
         ways = self._ways_untrusted(leaf.certificate, others)
         check_name_untrusted(leaf, server_name)
-        refusals: list[BadPacketError] = []
+        judge = Judge(when)
+        # not the error itself, which would refer to this frame, and that to the error
+        code, reason = 0, ""
         for way in ways:
             try:
-                judge_untrusted([read_link_untrusted(each) for each in way], when)
+                judge.judge_untrusted(way)
             except BadPacketError as error:
-                refusals.append(error)
+                if not reason:
+                    code, reason = error.code, error.reason
             else:
                 return
-        raise refusals[0]
+        raise BadPacketError(code, reason, CRYPTO_FRAME)
 
     def _ways_untrusted(
         self, leaf: Certificate, others: list[Certificate]

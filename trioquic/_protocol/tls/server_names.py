@@ -1,12 +1,14 @@
 """The name that a server is asked for, and the names in its certificate (RFC 9525 section 6).
 
 Only alternative names count, never the common name. A wildcard stands for one whole label, the
-first, and not for one with an underscore: names with one are taken where a certificate names them
-letter by letter, as OpenSSL does it.
+first, before two others at least, all of letters, digits and hyphens. Odder names, such as those
+with an underscore or with a dot at the end, are taken where a certificate names them letter by
+letter. OpenSSL does the same.
 """
 
 import functools
 import ipaddress
+import re
 import string
 from typing import Final
 
@@ -20,6 +22,11 @@ MAX_NAMES_SHOWN: Final = 8
 # Names that were asked for lately are kept in the form that the verification takes.
 _MOST_SUBJECTS: Final = 64
 _OF_HOSTS: Final = frozenset(string.ascii_letters + string.digits + "-_.")
+# what a wildcard stands for, and what may follow it
+_LABEL: Final = re.compile(r"[a-z0-9-]+")
+_PARENT: Final = re.compile(
+    r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+"
+)
 
 
 @functools.lru_cache(maxsize=_MOST_SUBJECTS)
@@ -56,5 +63,9 @@ def _matches(pattern: str, server_name: str) -> bool:
     pattern, server_name = pattern.lower(), server_name.lower()
     if not pattern.startswith("*."):
         return pattern == server_name
-    _, _, parent = server_name.partition(".")
-    return parent == pattern[2:] and "." in parent and "_" not in server_name
+    first, _, parent = server_name.partition(".")
+    return (
+        parent == pattern[2:]
+        and _LABEL.fullmatch(first) is not None
+        and _PARENT.fullmatch(parent) is not None
+    )

@@ -12,11 +12,12 @@ import errno
 import math
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import trio
 
 from ..._protocol.tls.config import is_address
+from ..._resolver import resolve, some_of_each_family
 from ...errors import LocalAddressError
 from ...paths import Address
 from ..endpoints import ip_version
@@ -35,7 +36,10 @@ class Lookup:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._found: dict[int, list[Remote]] = {}
-        self._errors: list[Exception] = []
+        # what `begin` raises if there is no address; kept no longer than that, as it refers to this
+        # object by the frames of its traceback
+        self._error: Exception | None = None
+        self._begun = False
         # the families that are asked for, each in a task
         self._pending: dict[int, trio.CancelScope] = {}
         self._news = trio.Event()
@@ -43,7 +47,8 @@ class Lookup:
 
     @property
     def remotes(self) -> list[Remote]:
-        """The addresses that are known, in the resolver's order, the preferred family's first."""
+        """The addresses that are known, in the resolver's order, the preferred family's first; a
+        bounded number of each family."""
         return list(dict.fromkeys(remote for part in self._found.values() for remote in part))
 
     @property
@@ -65,7 +70,7 @@ class Lookup:
         another family than the application's own. Cancelled, nothing is asked any more."""
         plan = self._plan
         if plan.addresses or plan.local is not None or is_address(plan.host):
-            for host in plan.addresses or (plan.host,):
+            for host in some_of_each_family(plan.addresses, ip_version) or (plan.host,):
                 self._found.setdefault(socket.AF_UNSPEC, []).extend(await _look_up(host, plan))
             return
         self._found = {family: [] for family in _FAMILIES}
@@ -74,14 +79,17 @@ class Lookup:
             nursery.start_soon(self._ask, family, scope)
         try:
             await self._wait_for_enough()
+            if not self.remotes:
+                # a question that was cancelled has no answer, whatever the other one has
+                await trio.lowlevel.checkpoint_if_cancelled()
+                if self._error is not None:
+                    raise self._error
         except BaseException:
             self.close()
             raise
-        if not self.remotes:
-            # a question that was cancelled has no answer, whatever the other one has
-            await trio.lowlevel.checkpoint_if_cancelled()
-        if self._errors and not self.remotes:
-            raise min(self._errors, key=_how_final)
+        finally:
+            self._begun = True
+            self._error = None
 
     def tell(self, listener: Callable[[], None]) -> None:
         """Call this when there are more addresses, and when no more are to come."""
@@ -100,7 +108,10 @@ class Lookup:
             with scope:
                 self._found[family] = await _addresses_of(plan.host, plan.port, family)
         except Exception as error:
-            self._errors.append(error)
+            if not self._begun and (
+                self._error is None or _how_final(error) < _how_final(self._error)
+            ):
+                self._error = error
         finally:
             del self._pending[family]
             self._news.set()
@@ -139,10 +150,8 @@ def _how_final(error: Exception) -> int:
 
 async def _addresses_of(host: str, port: int, family: int) -> list[Remote]:
     """What the resolver knows of a host. Raises socket.gaierror."""
-    # getaddrinfo knows the forms of addresses, too, zones among them
-    found: list[tuple[Any, ...]] = await trio.socket.getaddrinfo(
-        host, port, family=family, type=socket.SOCK_DGRAM
-    )
+    # the resolver knows the forms of addresses, too, zones among them
+    found = await resolve(host, port, family=family, kind=socket.SOCK_DGRAM)
     zone = host.partition("%")[2]
     remotes = [
         remote_of(entry[0], entry[4])
@@ -162,11 +171,10 @@ async def _look_up(host: str, plan: Plan) -> list[Remote]:
     own = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
     try:
         return await _addresses_of(host, plan.port, own)
-    except socket.gaierror as error:
-        unknown = error
-    try:
-        await _addresses_of(host, plan.port, socket.AF_UNSPEC)
-    except socket.gaierror:
-        raise unknown from None
-    text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"
-    raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown
+    except socket.gaierror as unknown:
+        try:
+            await _addresses_of(host, plan.port, socket.AF_UNSPEC)
+        except socket.gaierror:
+            raise unknown from None
+        text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"
+        raise LocalAddressError(errno.EAFNOSUPPORT, text) from unknown

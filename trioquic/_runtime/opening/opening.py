@@ -52,14 +52,14 @@ def open_connection(
     normally closes as `Connection.aclose` does; leaving it by an exception or a cancellation closes
     at once, with one datagram. An exception of the block comes out as it is.
 
-    `host` is a name or an IP address. A name's addresses are tried in the order of RFC 6724, the
-    two families in turns, one more every `TransportConfig.attempt_delay` seconds until a handshake
-    is complete (RFC 8305); each has `TransportConfig.handshake_timeout`. `addresses` are tried
-    instead of asking the resolver, by who has them from elsewhere, such as an HTTPS record's hints
-    (RFC 9460). `server_name` is what the certificate must name, `host` by default. `alpn` has the
+    `host` is a name or an IP address. A name's addresses (16 of each family) are tried in the order
+    of RFC 6724, the two families in turns, one more every `TransportConfig.attempt_delay` seconds
+    until a handshake is complete (RFC 8305); each has `TransportConfig.handshake_timeout`.
+    `addresses` are tried instead of asking the resolver, by who has them from an HTTPS record (RFC
+    9460). `server_name` is what the certificate must name, `host` by default. `alpn` has the
     application protocols to offer, preferred first. `interface` and `local` (or `local_address`)
     say where the connection starts from, `networks` where interfaces are looked up, the system by
-    default. `sessions` keeps what lets the next connection start faster; see `trioquic.sessions`.
+    default. `sessions` lets the next connection start faster (`trioquic.sessions`).
 
     With `early_data`, and a ticket in `sessions` whose server takes that, the block is entered at
     once: streams opened with `early_data=True` may send, everything else waits for the handshake,
@@ -176,9 +176,13 @@ async def _serve(
 
 
 def _connected(result: Connection | Exception) -> Connection:
-    if isinstance(result, Exception):
-        raise result
-    return result
+    try:
+        if isinstance(result, Exception):
+            raise result
+        return result
+    finally:
+        # a traceback refers to this frame
+        del result
 
 
 async def _find(plan: Plan, nursery: trio.Nursery) -> Lookup:

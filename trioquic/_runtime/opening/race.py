@@ -243,6 +243,8 @@ class HappyEyeballs:
         try:
             connected = await self._first.connect(way)
         except OSError as error:
+            # whose traceback refers to this object, as below
+            error.with_traceback(None)
             named = plan.named and way.interface == plan.interface
             if named and isinstance(error, LocalAddressError):
                 self._end(error, running)
@@ -253,7 +255,7 @@ class HappyEyeballs:
         try:
             attempt, task = await self._first.task_for(attempt, connected, self._one_address)
         except OSError as error:
-            self._end(error, running)
+            self._end(error.with_traceback(None), running)
             return
         running.attempt, running.task, running.interface = attempt, task, interface
         # a tunnel may have come up since this was planned

@@ -121,9 +121,13 @@ def _on_its_interface(plan: Plan, remotes: Sequence[Remote]) -> list[Remote]:
             found.append(remote)
         except LocalAddressError as error:
             elsewhere = error
-    if elsewhere is not None and not found:
-        raise elsewhere
-    return found
+    try:
+        if elsewhere is not None and not found:
+            raise elsewhere
+        return found
+    finally:
+        # its traceback refers to this frame
+        del elsewhere
 
 
 def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> list[WayToServer]:

@@ -120,7 +120,8 @@ class PooledConnection:
                     with self._stay:
                         await self._serve(http3)
         except Exception as error:
-            self.error = error
+            # its traceback refers to this object, which is kept as long
+            self.error = error.with_traceback(None)
         finally:
             self._step(Step.END)
             self.opened.set()

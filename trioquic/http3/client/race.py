@@ -67,13 +67,17 @@ class RouteRace:
                 if not self._add_company(first) or first.is_under_way:
                     self._start(partial(first.advance, calm=False))
                 await self._decided.wait()
+            if self._winner is None:
+                raise self._what_went_wrong()
+            return self._winner
         except BaseException:
             # cancelled while a response came, or while the others were given up
             await _give_up(self._winner)
             raise
-        if self._winner is not None:
-            return self._winner
-        raise self._what_went_wrong()
+        finally:
+            # their tracebacks refer to this object
+            self._errors.clear()
+            self._nowhere = None
 
     def _what_went_wrong(self) -> Exception:
         if not self._errors:
