@@ -78,6 +78,27 @@ async def test_the_fallback_goes_through_the_tunnel_or_not_at_all(
         assert {record.interface for record in sent} == {"tun0"}
 
 
+async def test_a_url_without_https_leads_through_the_tunnel_or_nowhere(
+    autojump_clock: MockClock,
+) -> None:
+    """HTTP/3 has no part in it, so only the way around can see that the tunnel is gone."""
+    around = Around()
+    async with simulated_site() as site:
+        world = site.world
+        assert world is not None
+        world.wifi.metric = world.cellular.metric = 600
+        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        async with site.client(**options(around, site)) as client:
+            assert await way(client) == "HTTP/3"
+            url = str(client.base_url.copy_with(scheme="http", port=None))
+            tunnel.down()
+            with pytest.raises(httpx.ConnectError, match="the tunnel to"):
+                await client.get(url)
+            assert around.times == []
+            tunnel.up()
+            assert await way(client, url) == "around"
+
+
 async def test_it_is_left_by_who_says_so(autojump_clock: MockClock) -> None:
     policy = trioquic.MigrationPolicy(leave_tunnel=True)
     async with simulated_site() as site:
