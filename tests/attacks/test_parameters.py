@@ -105,6 +105,13 @@ def test_12_preferred_address_from_a_server_with_zero_length_ids() -> None:
     refused(script, TRANSPORT_PARAMETER_ERROR)
 
 
+def test_12_preferred_address_with_the_connection_id_of_the_handshake() -> None:
+    """It would be used on two paths, as number 0 and as number 1 (RFC 9000 section 9.5)."""
+    value = preferred_address(V4, ServerScript().cid, TOKEN)
+    script = ServerScript(spare_ids=0, parameters={PREFERRED_ADDRESS: value})
+    refused(script, TRANSPORT_PARAMETER_ERROR)
+
+
 def test_12_limits_that_are_just_right() -> None:
     parameters: dict[int, bytes | None] = {
         MAX_UDP_PAYLOAD: encode_varint(1200),

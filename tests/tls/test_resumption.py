@@ -1,6 +1,7 @@
 """Resumed sessions: with aioquic's server, which checks the binder, and with servers that cheat."""
 
 import dataclasses
+import hashlib
 
 import pytest
 from aioquic import tls as aioquic_tls
@@ -27,6 +28,7 @@ from trioquic._protocol.errors import CRYPTO_ERROR, BadPacketError
 from trioquic._protocol.space import HANDSHAKE, INITIAL
 from trioquic._protocol.tls.client import TlsClient
 from trioquic._protocol.tls.resumption import Resumption
+from trioquic._protocol.tls.verify import FingerprintVerification, NoVerification
 
 PRE_SHARED_KEY = 41
 START = pki.NOW.timestamp()
@@ -129,6 +131,37 @@ def test_a_ticket_is_offered_only_while_it_can_be_of_use(
         wall_time=START + later,
     )
     assert offers(client) is offered
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        (pki.NAME, True),
+        (pki.NAME.upper() + ".", True),
+        ("one.wild.example", True),
+        ("192.0.2.1", True),
+        ("other.example", False),
+        ("192.0.2.2", False),
+    ],
+)
+def test_a_ticket_is_offered_to_whom_its_certificate_names(name: str, offered: bool) -> None:
+    """RFC 8446 section 4.6.1, whatever an application's store gives out: who has the ticket's
+    secret would be taken for anybody."""
+    resumption, _ = first_session()
+    client = pki.make_client(pki.trust(), server_name=name, resumption=resumption)
+    assert offers(client) is offered
+    # who does not look at names does not look at them here either
+    assert offers(pki.make_client(NoVerification(), server_name=name, resumption=resumption))
+
+
+def test_a_ticket_is_offered_to_the_pinned_server_only() -> None:
+    resumption, _ = first_session()
+    right = hashlib.sha256(resumption.peer_certificates[0]).digest()
+    for sha256, offered in ((right, True), (bytes(32), False)):
+        client = pki.make_client(
+            FingerprintVerification(sha256), server_name="other.example", resumption=resumption
+        )
+        assert offers(client) is offered
 
 
 def test_the_age_is_hidden_and_right() -> None:

@@ -166,9 +166,15 @@ class Handshake:
         self.versions.check_untrusted(parameters)
         self._check_ids_untrusted(parameters)
         self._check_early_data_untrusted(early, parameters)
-        if parameters.preferred_address is not None and not self._server_id:
+        preferred = parameters.preferred_address
+        if preferred is not None and not self._server_id:
             raise BadPacketError(
                 TRANSPORT_PARAMETER_ERROR, "preferred_address with a zero-length ID", 0x06
+            )
+        if preferred is not None and preferred.connection_id == self._server_id:
+            # One ID under two sequence numbers would be used on two paths (section 9.5).
+            raise BadPacketError(
+                TRANSPORT_PARAMETER_ERROR, "preferred_address with the ID of the handshake", 0x06
             )
         self.remembered = None
         tls = self.tls

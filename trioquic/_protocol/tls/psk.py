@@ -22,6 +22,7 @@ from .config import TlsClientConfig
 from .key_schedule import finished_mac
 from .messages import MAX_TICKET_LIFETIME
 from .resumption import Resumption, age_at
+from .verify import may_resume
 
 # A ticket is repeated in each ClientHello, which should fit into few datagrams.
 _LARGEST_TICKET: Final = 4096
@@ -82,9 +83,14 @@ def psk_offer(
         return None
     if len(resumption.ticket) > _LARGEST_TICKET or not resumption.peer_certificates:
         return None
+    shown = resumption.peer_certificates[0]
     try:
-        certified = read_certificate_untrusted(resumption.peer_certificates[0])
+        certified = read_certificate_untrusted(shown)
     except BadPacketError:
+        return None
+    # A store of the application's may give out another server's ticket; whoever has its secret
+    # would be taken for this one.
+    if not may_resume(config.verification, shown, config.server_name):
         return None
     early_data &= resumption.early_data and resumption.alpn in config.alpn
     return PskOffer(resumption, age, certified.not_after.timestamp(), early_data)

@@ -5,6 +5,7 @@ that the caller supplied, and takes what OpenSSL takes.
 """
 
 import datetime
+import hashlib
 import hmac
 from typing import Final, TypeAlias
 
@@ -73,3 +74,11 @@ def names_server(verification: Verification, certificate: bytes, server_name: st
     except (BadPacketError, ValueError):
         return False
     return True
+
+
+def may_resume(verification: Verification, certificate: bytes, server_name: str | None) -> bool:
+    """Whether a session with the server that has shown this certificate, DER, may go on as one with
+    a server of this name (RFC 8446 section 4.6.1)."""
+    if isinstance(verification, FingerprintVerification):
+        return hmac.compare_digest(hashlib.sha256(certificate).digest(), verification.sha256)
+    return server_name is None or names_server(verification, certificate, server_name)
