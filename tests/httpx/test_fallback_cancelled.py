@@ -5,10 +5,12 @@ import math
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpcore
 import pytest
 import trio
+import trio.testing
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
@@ -54,7 +56,7 @@ class Server:
         server.local_settings = Settings(
             client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS}
         )
-        server.initiate_connection()
+        self._begin(server)
         await stream.send_all(server.data_to_send())
         while data := await stream.receive_some():
             for event in server.receive_data(data):
@@ -63,8 +65,14 @@ class Server:
                 self.asked.set()
                 if (b":path", b"/") in event.headers:
                     assert event.stream_id is not None
-                    server.send_headers(event.stream_id, [(":status", "200")], end_stream=True)
+                    self._answer(server, event.stream_id)
             await stream.send_all(server.data_to_send())
+
+    def _begin(self, server: H2Connection) -> None:
+        server.initiate_connection()
+
+    def _answer(self, server: H2Connection, stream_id: int) -> None:
+        server.send_headers(stream_id, [(":status", "200")], end_stream=True)
 
 
 @asynccontextmanager
@@ -76,8 +84,8 @@ async def serving(server: Server) -> AsyncIterator[str]:
         nursery.cancel_scope.cancel()
 
 
-def pool_of(context: ssl.SSLContext) -> Pool:
-    return Pool(ssl_context=context, http2=True, network_backend=Backend(Everywhere()))
+def pool_of(context: ssl.SSLContext, **limits: Any) -> Pool:
+    return Pool(ssl_context=context, http2=True, network_backend=Backend(Everywhere()), **limits)
 
 
 async def get(pool: httpcore.AsyncConnectionPool, url: str) -> None:
@@ -129,6 +137,60 @@ async def test_one_after_the_other_is_cancelled(certs: Certificates) -> None:
             for _ in range(server.connections - 1):
                 await server.end.receive()
     assert 1 < server.connections < 30
+
+
+class LateServer(Server):
+    """Its SETTINGS are still under way when the first requests are sent: until they come, the
+    client has one stream."""
+
+    def __init__(self, certs: Certificates) -> None:
+        super().__init__(certs)
+        self._begun: set[H2Connection] = set()
+
+    def _begin(self, server: H2Connection) -> None:
+        """Only the first answer begins."""
+
+    def _answer(self, server: H2Connection, stream_id: int) -> None:
+        if server not in self._begun:
+            self._begun.add(server)
+            super()._begin(server)
+        super()._answer(server, stream_id)
+
+
+@pytest.mark.parametrize(
+    ("given_up", "limits"),
+    [
+        (10, {}),
+        (1, {"keepalive_expiry": 0}),
+        (1, {"max_keepalive_connections": 0}),
+        (1, {"max_connections": 1}),
+    ],
+    ids=["worn", "kept for no time", "none is kept", "another host waits"],
+)
+async def test_a_connection_stays_for_who_has_no_stream_yet(
+    certs: Certificates, given_up: int, limits: dict[str, int]
+) -> None:
+    """The only stream is given up, and another request is about to have it: whoever of the two
+    runs first, as often as both do."""
+    context = ssl_context(TLSConfig(verify=False))
+    server = LateServer(certs)
+    async with serving(server) as url, serving(server) as another:
+        for _ in range(20):
+            server.asked = trio.Event()
+            async with pool_of(context, **limits) as pool, trio.open_nursery() as nursery:
+                async with trio.open_nursery() as first:
+                    first.start_soon(get, pool, f"{url}/silent")
+                    await server.asked.wait()
+                    nursery.start_soon(get, pool, f"{url}/")
+                    async with trio.open_nursery() as more:
+                        for _ in range(given_up - 1):
+                            more.start_soon(get, pool, f"{url}/silent")
+                        await trio.testing.wait_all_tasks_blocked()
+                        more.cancel_scope.cancel()
+                    if "max_connections" in limits:
+                        nursery.start_soon(get, pool, f"{another}/")
+                        await trio.testing.wait_all_tasks_blocked()
+                    first.cancel_scope.cancel()
 
 
 async def test_the_callers_own_trace_is_called(certs: Certificates) -> None:

@@ -96,10 +96,6 @@ class Connection(httpcore.AsyncHTTPConnection):
         return stream
 
     @property
-    def _is_awaited(self) -> bool:
-        return self._connection is None and bool(self._under_way)
-
-    @property
     def _is_worn(self) -> bool:
         return self._given_up >= _MOST_GIVEN_UP
 
@@ -110,17 +106,18 @@ class Connection(httpcore.AsyncHTTPConnection):
     def has_expired(self) -> bool:
         """Whether the pool is to close it."""
         if self._under_way:
-            # httpcore calls it idle until a request that has entered has got its stream
             return False
         return super().has_expired() or (self._is_worn and self.is_idle())
 
     def is_idle(self) -> bool:
         """Whether the pool may close it."""
-        return super().is_idle() and not self._is_awaited
+        # httpcore calls it idle until a request that has entered has got its stream
+        return super().is_idle() and not self._under_way
 
     def is_closed(self) -> bool:
         """Whether the pool may forget it."""
-        return super().is_closed() and not self._is_awaited
+        is_awaited = self._connection is None and bool(self._under_way)
+        return super().is_closed() and not is_awaited
 
 
 class Pool(httpcore.AsyncConnectionPool):
