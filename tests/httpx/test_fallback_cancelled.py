@@ -5,7 +5,7 @@ import math
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 import pytest
@@ -21,9 +21,9 @@ from tests.certificates import Certificates
 from trioquic import TLSConfig
 from trioquic.httpx._fallback import ssl_context
 from trioquic.httpx._httpcore import Pool
-from trioquic.httpx._tcp import Backend
+from trioquic.httpx._tcp import Backend, _Stream
 
-from .test_tcp import Everywhere
+from .test_tcp import HOST, Everywhere
 
 STREAMS = 100
 """As many as most servers allow, and as httpcore uses."""
@@ -109,6 +109,8 @@ async def test_cancelled_at_every_moment(certs: Certificates) -> None:
                             nursery.start_soon(get, pool, f"{url}/")
                             await get(pool, f"{url}/")
                         caught += cut.caught
+                    # no response is lost with its stream
+                    assert all(one.is_idle() or one.is_closed() for one in pool.connections)
                     async with trio.open_nursery() as nursery:
                         for _ in range(3):
                             nursery.start_soon(get, pool, f"{url}/")
@@ -210,3 +212,47 @@ async def test_the_callers_own_trace_is_called(certs: Certificates) -> None:
             assert request.extensions["trace"] is trace
     assert seen.count("http2.send_connection_init.complete") == 1
     assert seen.count("http2.send_request_headers.started") == 2
+
+
+async def test_who_begins_a_connection_finishes_that(certs: Certificates) -> None:
+    """Cancelled with its first step, it goes on to its own request; another one follows."""
+    seen: list[str] = []
+    scope = trio.CancelScope()
+
+    async def trace(name: str, info: object) -> None:
+        seen.append(name)
+        if name == "http2.send_connection_init.started":
+            scope.cancel()
+        await trio.lowlevel.checkpoint()
+
+    server = Server(certs)
+    context = ssl_context(TLSConfig(verify=False))
+    async with serving(server) as url, pool_of(context) as pool:
+        with scope:
+            await pool.request("GET", f"{url}/", extensions={"trace": trace})
+        assert scope.cancelled_caught
+        begun = seen.index("http2.send_connection_init.complete")
+        assert "http2.send_request_headers.started" in seen[begun:]
+        with trio.fail_after(5):
+            await get(pool, f"{url}/")
+        assert server.connections == 1
+
+
+class Stalled(Backend):
+    """Its connections take no bytes."""
+
+    async def connect_tcp(self, *args: Any, **more: Any) -> httpcore.AsyncNetworkStream:
+        stream, _ = trio.testing.memory_stream_pair()
+        stream.send_stream.send_all_hook = trio.sleep_forever
+        return _Stream(cast(Any, stream), lambda: False)
+
+
+async def test_a_first_write_that_stalls(autojump_clock: trio.testing.MockClock) -> None:
+    """Who begins a connection and is cancelled is not kept for as long as a write may take."""
+    backend = Stalled(Everywhere())
+    async with Pool(http1=False, http2=True, network_backend=backend) as pool:
+        with trio.move_on_after(1) as scope:
+            await pool.request("GET", f"http://{HOST}/", extensions={"timeout": {"write": 30}})
+        assert scope.cancelled_caught
+        assert trio.current_time() < 1.3
+        assert not pool.connections
