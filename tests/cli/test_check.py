@@ -1,6 +1,7 @@
 """`trioquic check` against servers that differ in what they allow."""
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,19 @@ async def test_gtlsserver_migrates(certs: Certificates) -> None:
     limits = f"8 of the server's, 7 for other paths; it holds {held} of ours"
     assert f"connection IDs      {limits}" in table.stdout
     assert "moves in a row      8 work" in table.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's /dev/full")
+@needs("gtlsserver")
+async def test_a_full_disk_for_secrets_is_one_line(
+    certs: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/dev/full")
+    async with gtlsserver(certs.server) as server:
+        result = await trioquic("check", f"127.0.0.1:{server.port}", "--cafile", server.ca_file)
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("trioquic: secrets are missing in /dev/full: ")
 
 
 @needs("gtlsserver")
@@ -232,7 +246,8 @@ def test_usage(certs: Certificates) -> None:
     assert invoke("check", "localhost:0").exit_code == 2
     timeout = invoke("check", "localhost", "--timeout", "nan")
     assert (timeout.exit_code, "'--timeout': 'nan' is no time" in timeout.stderr) == (2, True)
-    assert invoke("check", "localhost", "--cafile", f"{__file__}/no").exit_code == 2
+    no_file = invoke("check", "localhost", "--cafile", f"{__file__}/no")
+    assert (no_file.exit_code, no_file.stderr.count("\n")) == (2, 1)
     both = invoke("check", "localhost", "--cafile", certs.ca_file, "--insecure")
     assert both.exit_code == 2
     assert "exclude each other" in both.stderr

@@ -181,6 +181,39 @@ async def test_traces_and_secrets(certs: Certificates, tmp_path: Path) -> None:
     assert "CLIENT_TRAFFIC_SECRET_0 " in secrets.read_text()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's /dev/full")
+@pytest.mark.parametrize("how", ["--keylog", "SSLKEYLOGFILE"])
+async def test_a_full_disk_for_secrets_is_one_line(
+    certs: Certificates, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """All of them are missing."""
+    options: list[object] = ["--cafile", certs.ca_file, "--no-sessions"]
+    if how == "--keylog":
+        options += [how, "/dev/full"]
+    else:
+        monkeypatch.setenv(how, "/dev/full")
+    async with aioquic_site(certs) as url:
+        result = await trioquic("fetch", f"{url}/bytes/5", *options)
+    assert result.exit_code == 0
+    (line,) = without_silence(result.stderr).splitlines()
+    assert line.startswith("secrets are missing in /dev/full: ")
+
+
+def test_names_that_no_interface_has() -> None:
+    """One of them may come later: whoever slipped sees a line, and the downloads go on."""
+    url = f"https://127.0.0.1:{free_port('127.0.0.1')}/"
+    wanted = ("--prefer-interface", "no0", "--not-tunnel", "no1", "--interface", "no2")
+    everything = (*wanted, "--interface", "lo", "--only-interface", "no2", "--only-interface", "lo")
+    result = invoke("fetch", url, "--no-sessions", "--connect-timeout", 0.2, *everything)
+    assert result.exit_code == failures.NO_CONNECTION
+    assert result.stderr.splitlines()[:3] == [f"there is no interface 'no{n}'" for n in range(3)]
+    assert "no interface" not in "".join(result.stderr.splitlines()[3:])
+    # it must not go another way then, and says so once
+    alone = invoke("fetch", url, "--no-sessions", "--only-interface", "no0")
+    assert alone.exit_code == failures.INTERFACE
+    assert alone.stderr.count("no interface 'no0'") == 1
+
+
 @needs("gtlsserver")
 async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
     async with gtlsserver(certs.server, root=tmp_path) as server:
@@ -198,6 +231,8 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
             (failures.CERTIFICATE, (url,)),
             (failures.INTERFACE, (url, *trust, "--interface", "nope0")),
             (failures.BAD_FILE, (url, "--cafile", certs.server.key_file)),
+            (failures.BAD_FILE, (url, "--cafile", tmp_path / "none.pem")),
+            (failures.BAD_FILE, (url, "--cafile", tmp_path)),
             (failures.BAD_FILE, (url, *trust, "--keylog", tmp_path / "no" / "folder")),
             # of the first that failed
             (
@@ -219,6 +254,7 @@ async def test_exit_codes(certs: Certificates, tmp_path: Path) -> None:
         (["http://example.org/"], "is not an https URL"),
         (["https://example.org/", "--interface", ""], "'--interface': '' is no name"),
         (["https://example.org/", "--prefer-interface", ""], "'--prefer-interface': '' is no name"),
+        (["https://example.org/", "--cafile", ""], "'--cafile': '' is no name"),
         (["https://example.org/", "-o", ""], "'-o' / '--output': '' is no name"),
         (["https://example.org/", "--sessions", ""], "'--sessions': '' is no name"),
         (

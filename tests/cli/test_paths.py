@@ -53,12 +53,13 @@ def test_an_unknown_host() -> None:
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("option", ["--only-interface", "--prefer-interface"])
+@pytest.mark.parametrize("option", ["--only-interface", "--prefer-interface", "--not-tunnel"])
 def test_names_that_are_none(option: str) -> None:
     result = invoke("paths", "127.0.0.1", option, "")
     assert result.exit_code == 2
     assert f"'{option}': '' is no name" in result.stderr
     # one that may come, but is not there now
-    result = invoke("paths", "127.0.0.1", option, "eth99")
-    assert result.exit_code == 0
-    assert "There is no interface 'eth99'." in result.stdout.splitlines()
+    for words in (["127.0.0.1"], ["127.0.0.1", "--json"], []):
+        result = invoke("paths", *words, option, "eth99")
+        assert result.exit_code == 0
+        assert result.stderr == "trioquic: there is no interface 'eth99'\n"

@@ -160,6 +160,34 @@ async def test_what_goes_wrong(autojump_clock: Clock) -> None:
         await client.get(site.url)
 
 
+async def test_the_client_is_left_under_requests(autojump_clock: Clock) -> None:
+    """Those who wait for a response, for more of one, or for more to send are told that."""
+    told: list[str] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"a part"
+        await trio.sleep_forever()
+
+    async def upload(url: str) -> None:
+        with pytest.raises(trio.ClosedResourceError) as caught:
+            await client.post(url, content=endless())
+        told.append(str(caught.value))
+
+    async def get(url: str) -> None:
+        with pytest.raises(trio.ClosedResourceError) as caught:
+            await client.get(url)
+        told.append(str(caught.value))
+
+    async with simulated_site() as site, trio.open_nursery() as nursery:
+        async with client_of(site) as client:
+            await client.get(f"{site.url}/bytes/1")
+            nursery.start_soon(get, f"{site.url}/wait")
+            nursery.start_soon(get, f"{site.url}/part")
+            nursery.start_soon(upload, f"{site.url}/digest")
+            await trio.sleep(1)
+    assert told == ["the client was closed"] * 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "text"),
     [
@@ -167,6 +195,8 @@ async def test_what_goes_wrong(autojump_clock: Clock) -> None:
         ({"url": "https://a:0/"}, ValueError, "port 0"),
         ({"url": b"https://a/"}, TypeError, "url must be a str"),
         ({"method": "G T"}, ValueError, "not a method"),
+        ({"method": "CONNECT"}, ValueError, "makes no tunnels: CONNECT has HOST:PORT in the place"),
+        ({"method": "connect"}, ValueError, "makes no tunnels"),
         ({"headers": {"a": "b"}}, TypeError, "pairs"),
         ({"headers": [("connection", "close")]}, ValueError, "no place in HTTP/3"),
         ({"content": "text"}, TypeError, "content must be bytes"),

@@ -192,6 +192,42 @@ async def test_a_connection_that_timed_out_unheard_is_not_used_again(
         assert len(pool_of(client).connections) == 1
 
 
+async def test_a_connection_that_timed_out_unheard_ends_though_it_is_heard_again(
+    autojump_clock: Clock,
+) -> None:
+    """With the last request that has still hope, and gets no others meanwhile."""
+    async with simulated_site() as site, site.client(networks=_phone(site)) as client:
+        assert await way(client) == "HTTP/3"
+        (first,) = pool_of(client).connections
+        assert first.http3 is not None
+        rest = trio.Event()
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"abc"
+            await rest.wait()
+
+        async def upload() -> None:
+            response = await client.post("/digest", content=body(), timeout=30)
+            assert response.status_code == 200
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(upload)
+            await trio.testing.wait_all_tasks_blocked()
+            lose_everything(site)
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/digest", content=b"abc", timeout=5)
+            restore(site)
+            await first.http3.quic.wait_healthy()
+            response = await client.post("/digest", content=b"abc", timeout=5)
+            assert response.status_code == 200
+            assert not first.over
+            rest.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert first.over
+        # of those on the first one, the one that timed out has arrived late
+        assert [len(one.exchanges) for one in site.applications] == [3, 1]
+
+
 async def test_a_process_that_stood_still_looks_once_more(autojump_clock: Clock) -> None:
     event = trio.Event()
     results: list[bool] = []

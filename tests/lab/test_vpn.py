@@ -43,15 +43,5 @@ async def test_nothing_leaves_the_tunnel_and_named_interfaces_are_kept() -> None
             nursery.start_soon(run, setup)
     for setup in SETUPS:
         result = found[setup]
-        assert result.outside == 0, result
-        assert result.inside > 0, result
-        # Whether every connection lives through all of it is another question: `make vpn-lab`
-        # tells of the few that do not, and what they did must have been inside as well.
-        assert 0 < result.complete <= result.connections == CONNECTIONS, result
-        # one for each time that it went
-        assert result.waits >= 3 * result.complete, result
-        assert result.preferred >= result.complete, result
-        assert result.kept == result.named == CONNECTIONS, result
-        assert result.strays == 0, result
-        assert result.entered == result.early == CONNECTIONS, result
-        assert result.late == 0, result
+        assert result.broken() == [], result
+        assert result.connections == result.named == result.early == CONNECTIONS, result

@@ -12,7 +12,8 @@ IPv4 and half over IPv6, to ngtcp2's server with a preferred address of both fam
 - as many are there before the VPN is: a second after it has come nothing of theirs leaves beside
   it.
 
-Each setup is a process of its own, which prints one line of JSON.
+Each setup is a process of its own, which prints one line of JSON. The exit code is 1 when a bound
+does not hold (`Result.broken`).
 """
 
 import argparse
@@ -74,6 +75,22 @@ class Result:
     """Connections that were there before the VPN, and moved into it."""
     late: int = 0
     """Datagrams of these beside the tunnel, more than a second after it had come."""
+
+    def broken(self) -> list[str]:
+        """The bounds that do not hold. That every connection lives through all of it is none: a few
+        do not, and what they did must have been inside as well."""
+        bounds = {
+            "nothing leaves beside the tunnel": self.outside == 0 < self.inside,
+            "some connections are complete": 0 < self.complete <= self.connections,
+            # one for each time that it went
+            "who waits for the tunnel says so": self.waits >= 3 * self.complete,
+            "the preferred address is reached": self.preferred >= self.complete,
+            "who has an interface by name stays there": self.kept == self.named > 0,
+            "nothing of theirs strays": self.strays == 0,
+            "who was there before the VPN moves into it": self.entered == self.early > 0,
+            "nothing of theirs leaves beside it then": self.late == 0,
+        }
+        return [what for what, holds in bounds.items() if not holds]
 
 
 @asynccontextmanager
@@ -331,8 +348,20 @@ def main() -> None:
     if options.here:
         print(json.dumps(asdict(trio.run(run, options.here, options.connections))))
         return
+    found = []
     for setup in options.setups.split(","):
-        print(run_apart(setup, options.connections), flush=True)
+        found.append(run_apart(setup, options.connections))
+        print(found[-1], flush=True)
+    end_with({result.setup: result.broken() for result in found})
+
+
+def end_with(broken: dict[str, list[str]]) -> None:
+    """End the process with 1 if there is a bound that does not hold; tells all of them."""
+    for name, bounds in broken.items():
+        for what in bounds:
+            print(f"BROKEN in {name}: {what}", file=sys.stderr)
+    if any(broken.values()):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import trioquic
 from tests.certificates import Certificates
 from trioquic.httpx import HTTP3Transport
 
+from .vpn import end_with
 from .vpn_world import PORT, SERVERS, VpnWorld
 
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -107,5 +108,24 @@ async def run() -> dict[str, Any]:
     return {"answers": answers, "outside": world.sent.total(), "inside": world.through_tunnel}
 
 
+def broken(found: dict[str, Any]) -> list[str]:
+    """The bounds that do not hold of what `run` has found."""
+    first, *gone, again = found["answers"]
+    bounds = {
+        "the fallback answers while there is a tunnel": first == again == "200 HTTP/1.1",
+        "it says that the tunnel is gone": all(
+            "ConnectError" in text and "tunnel" in text for text in gone
+        ),
+        "nothing leaves beside the tunnel": found["outside"] == 0 < found["inside"],
+    }
+    return [what for what, holds in bounds.items() if not holds]
+
+
+def main() -> None:
+    found = trio.run(run)
+    print(json.dumps(found))
+    end_with({"the fallback": broken(found)})
+
+
 if __name__ == "__main__":
-    print(json.dumps(trio.run(run)))
+    main()

@@ -10,7 +10,17 @@ from rich.table import Table
 
 from . import options
 from .certificate import describe_certificate
-from .console import USAGE, fail, output, print_json, run, safe, split_host
+from .console import (
+    USAGE,
+    complain,
+    fail,
+    output,
+    print_json,
+    run,
+    safe,
+    split_host,
+    trouble_told,
+)
 from .probe import Findings, MoveResult, check_server, exit_code
 from .versions import is_reserved, version_name
 
@@ -54,7 +64,8 @@ def check(
         server_name=server_name,
     )
     try:
-        findings = run(examine)
+        with trouble_told(complain):
+            findings = run(examine)
     except (ValueError, OSError) as error:
         fail(USAGE, str(error))
     if as_json:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn, TextIO, TypeVar, TypeVarTuple
@@ -16,6 +17,7 @@ from rich.markup import escape
 
 from .._checks import without_password
 from .._groups import leaves
+from ..sessions import SessionFileWarning
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -136,6 +138,28 @@ def cannot_write(code: int, error: OSError) -> NoReturn:
 def complain(text: str) -> None:
     """A line on standard error."""
     messages().print(safe(f"trioquic: {text}"), soft_wrap=True)
+
+
+@contextmanager
+def trouble_told(tell: Callable[[str], None]) -> Iterator[None]:
+    """What is wrong with a file beside a connection (sessions, secrets, a trace) is a line, not
+    Python's warning, and told once: each secret has the same trouble."""
+    shown = warnings.showwarning
+    told: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        text = str(message)
+        if not issubclass(category, SessionFileWarning | RuntimeWarning):
+            shown(message, category, *where, **more)
+        elif text not in told:
+            told.add(text)
+            tell(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SessionFileWarning)
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = show
+        yield
 
 
 def split_host(text: str, default_port: int) -> tuple[str, int]:

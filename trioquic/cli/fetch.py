@@ -13,13 +13,13 @@ from urllib.parse import unquote, urlsplit
 import click
 import trio
 
-from .. import MigrationPolicy, TransportConfig
+from .. import MigrationPolicy, TransportConfig, system_networks
 from .._checks import without_password
 from ..http3.client.settings import Settings
 from ..http3.url import host_and_port
 from . import failures, kept, options
 from .connections import Connections
-from .console import cannot_write, complain, print_json, run
+from .console import cannot_write, complain, print_json, run, trouble_told
 from .handovers import WatchedConnection
 from .outputs import StandardOutput, sink_for
 from .progress import Display, display
@@ -150,7 +150,7 @@ def fetch(
             early_data=early_data and store is not None,
         )
     redirects = max_redirs if location else None
-    with display(silent=silent) as screen, kept.trouble_told(screen.tell):
+    with display(silent=silent) as screen, trouble_told(screen.tell):
         connections = run(fetch_all, jobs, settings, screen, retry, redirects, verbose, max_time)
     sys.exit(_told_results(jobs, connections, tell, as_json=as_json))
 
@@ -186,6 +186,7 @@ async def fetch_all(
 ) -> list[dict[str, Any]]:
     """Do all jobs, each in so many seconds if that is not None; returns what became of the
     connections."""
+    _tell_unknown_interfaces(settings, shown.tell)
     connections = Connections(settings, shown.tell, trio.current_time(), verbose=verbose)
     limit = trio.CapacityLimiter(_MOST_AT_ONCE)
 
@@ -212,6 +213,19 @@ async def fetch_all(
         results = [_result(one) for one in connections.all if one.quic.handshake_complete]
         nursery.cancel_scope.cancel()
     return results
+
+
+def _tell_unknown_interfaces(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Those without which the downloads go on; without the others they fail, and say so."""
+    interfaces = (settings.networks or system_networks()).snapshot()
+    known = {interface.name for interface in interfaces}
+    policy = settings.migration
+    names = [*policy.interfaces, *policy.not_tunnels]
+    for some in (settings.interfaces, policy.only_interfaces):
+        if not known.isdisjoint(some):
+            names += some
+    for text in options.unknown_interfaces(names, interfaces):
+        tell(text)
 
 
 def _result(connection: WatchedConnection) -> dict[str, Any]:

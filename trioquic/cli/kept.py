@@ -6,16 +6,13 @@ cache to be emptied at will. It says which servers were visited, so it is made f
 
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from .. import FileSessions
-from ..sessions import SessionFileWarning
 
 _FILE: Final = "sessions.json"
 
@@ -62,20 +59,3 @@ def state_folder(platform: str, environ: Mapping[str, str]) -> Path:
     if platform == "darwin":
         return Path.home() / "Library" / "Application Support"
     return Path.home() / ".local" / "state"
-
-
-@contextmanager
-def trouble_told(tell: Callable[[str], None]) -> Iterator[None]:
-    """What is wrong with the file is a line, not Python's warning."""
-    shown = warnings.showwarning
-
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, SessionFileWarning):
-            tell(str(message))
-        else:
-            shown(message, category, *where, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", SessionFileWarning)
-        warnings.showwarning = show
-        yield

@@ -5,13 +5,13 @@ otherwise than the argument.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import click
 
-from .. import TLSConfig
+from .. import Interface, TLSConfig
 from .._checks import LONGEST
 
 Option: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -48,7 +48,8 @@ def _names(option: str, parameter: str, text: str) -> Option:
 
 cafile: Option = click.option(
     "--cafile",
-    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    callback=named,
     help="Trust the certificates in this file (PEM) instead of the public authorities'.",
 )
 insecure: Option = click.option(
@@ -76,6 +77,12 @@ def as_json(text: str) -> Option:
 def interfaces(text: str) -> Option:
     """`--interface NAME`, any number of times."""
     return _names("--interface", "interfaces", text)
+
+
+def unknown_interfaces(names: Iterable[str], interfaces: Iterable[Interface]) -> list[str]:
+    """What to tell the user of names that no interface has: one that will come, or a slip."""
+    known = {interface.name for interface in interfaces}
+    return [f"there is no interface {name!r}" for name in dict.fromkeys(names) if name not in known]
 
 
 @contextmanager

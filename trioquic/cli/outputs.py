@@ -134,19 +134,25 @@ class Through(_Written):
     def __init__(self, name: str, descriptor: int | None = None) -> None:
         super().__init__(name)
         self._given = descriptor
+        self._given_up = False
         where = os.path.realpath(name)
         if where != os.devnull:
             self.turn: str | int | None = where if descriptor is None else descriptor
 
     async def open(self) -> None:
         """Waits until a named pipe has a reader."""
-        self._file = await trio.to_thread.run_sync(self._open, abandon_on_cancel=True)
+        await trio.to_thread.run_sync(self._open, abandon_on_cancel=True)
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> None:
         if self._given is not None:
-            return os.fdopen(os.dup(self._given), "wb", buffering=0)
-        # not made: what had to be there is gone
-        return os.fdopen(os.open(self.name, os.O_WRONLY), "wb", buffering=0)
+            descriptor = os.dup(self._given)
+        else:
+            # not made: what had to be there is gone
+            descriptor = os.open(self.name, os.O_WRONLY)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        if self._given_up:
+            # before the pipe had a reader; nobody else knows of this file
+            self._file.close()
 
     async def finish(self) -> None:
         await super().finish()
@@ -154,5 +160,7 @@ class Through(_Written):
         self._file.close()
 
     def discard(self) -> None:
+        # said first: a thread that opens the file just now sees it, or is seen
+        self._given_up = True
         if self._file is not None:
             self._file.close()

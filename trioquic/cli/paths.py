@@ -17,7 +17,7 @@ from .. import Interface, InterfaceAddress, Route, system_networks
 from ..addresses import AddressPair, NoCandidate, candidate_pairs, no_candidates
 from ..networks import address_of, routes_of
 from . import options
-from .console import NO_CONNECTION, fail, output, print_json, run, safe, split_host
+from .console import NO_CONNECTION, complain, fail, output, print_json, run, safe, split_host
 
 
 @click.command()
@@ -57,6 +57,9 @@ def paths(
     with options.refused():
         pairs = candidate_pairs(interfaces, remotes, prefer_interfaces=prefer_interfaces, **rules)
         left_out = no_candidates(interfaces, remotes, **rules)
+    named = (*only_interfaces, *prefer_interfaces, *not_tunnels)
+    for text in options.unknown_interfaces(named, interfaces):
+        complain(text)
     if as_json:
         print_json(_document(host, interfaces, remotes, pairs, routes, left_out))
         return
@@ -65,10 +68,6 @@ def paths(
     if host is not None:
         chosen = {(route.interface, route.remote) for route in routes or () if route.chosen}
         console.print(_pair_table(host, pairs, chosen))
-        known = {interface.name for interface in interfaces}
-        for name in dict.fromkeys((*only_interfaces, *prefer_interfaces)):
-            if name not in known:
-                console.print(f"There is no interface {safe(repr(name))}.")
         if not pairs:
             console.print(f"No interface leads to {', '.join(remotes)}.")
         if routes is None:

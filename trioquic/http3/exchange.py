@@ -25,7 +25,7 @@ _EXPECTED: Final = EXPECTED[Phase.READ]
 
 class Exchange:
     """A request whose headers were sent. `on_late` is called when nothing came in time, `on_close`
-    once, at the end."""
+    once, at the end; `is_closed` says whether the client has ended the connection."""
 
     def __init__(
         self,
@@ -35,12 +35,14 @@ class Exchange:
         timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
         on_late: Callable[[], None] = lambda: None,
         on_close: Callable[[], None] = lambda: None,
+        is_closed: Callable[[], bool] = lambda: False,
     ) -> None:
         self.request: Request = request
         self.quic: Connection = quic
         self._timeouts = timeouts
         self._on_late = on_late
         self._on_close = on_close
+        self._is_closed = is_closed
         self._upload: Upload | None = None
         self._reader: trio.CancelScope | None = None
         self._closed = False
@@ -85,7 +87,7 @@ class Exchange:
             try:
                 return await receive()
             except _EXPECTED as error:
-                raise failed(Phase.READ, error) from error
+                raise failed(Phase.READ, error, closed=self._is_closed()) from error
         self._raise_upload_failure()
         while True:
             with trio.CancelScope() as scope:
@@ -96,7 +98,7 @@ class Exchange:
                 except _EXPECTED as error:
                     # the content's failure may be why the request was cancelled
                     if self.upload_failure is None:
-                        raise failed(Phase.READ, error) from error
+                        raise failed(Phase.READ, error, closed=self._is_closed()) from error
                 finally:
                     self._reader = None
             self._raise_upload_failure()

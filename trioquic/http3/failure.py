@@ -4,7 +4,7 @@
 error in it (`http3.Client`), or httpx's name for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Final
@@ -76,21 +76,23 @@ def no_way(over_http3: RequestFailedError, around: RequestFailedError) -> Reques
     return RequestFailedError(Phase.CONNECT, around.error, text)
 
 
-def failed(phase: Phase, error: Exception) -> RequestFailedError:
-    """The failure that an error in this phase is."""
+def failed(phase: Phase, error: Exception, *, closed: bool = False) -> RequestFailedError:
+    """The failure that an error in this phase is; `closed`: the client has ended the connection."""
+    if closed and isinstance(error, trio.ClosedResourceError):
+        error = trio.ClosedResourceError(CLOSED)
     # a handshake ends late under what was early data
     unconnected = isinstance(error, HandshakeError)
     return RequestFailedError(Phase.CONNECT if unconnected else phase, error)
 
 
 @contextmanager
-def during(phase: Phase) -> Iterator[None]:
-    """What goes wrong in the block goes wrong in this phase. A bug of this library
-    (`trioquic.InternalError`) stays what it is."""
+def during(phase: Phase, is_closed: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """What goes wrong in the block goes wrong in this phase, perhaps as the client was closed. A
+    bug of this library (`trioquic.InternalError`) stays what it is."""
     try:
         yield
     except EXPECTED[phase] as error:
-        raise failed(phase, error) from error
+        raise failed(phase, error, closed=is_closed()) from error
 
 
 @contextmanager

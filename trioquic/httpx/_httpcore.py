@@ -18,6 +18,8 @@ from typing import Any
 import httpcore
 import trio
 
+from ._finishing import hurried
+
 _MOST_GIVEN_UP = 10
 """Of the 100 streams that a connection has at most; they are few where nothing is wrong."""
 
@@ -30,7 +32,8 @@ _Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 class _Beginning:
     """A request's trace extension, which lets nobody cancel it while it begins the connection.
 
-    What it does there waits for nothing but the first bytes' way into an empty socket.
+    What it does there waits for nothing but the first bytes' way into an empty socket, and has
+    little time for that (`_finishing.py`).
     """
 
     def __init__(self, scope: trio.CancelScope, trace: _Trace | None) -> None:
@@ -44,20 +47,6 @@ class _Beginning:
             self._scope.shield = False
         if self._trace is not None:
             await self._trace(name, info)
-
-
-def _finishing(request: httpcore.Request, scope: trio.CancelScope) -> httpcore.Request:
-    """The same request; the block of `scope`, in which it is sent, finishes what it begins."""
-    return httpcore.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        content=request.stream,
-        extensions={
-            **request.extensions,
-            "trace": _Beginning(scope, request.extensions.get("trace")),
-        },
-    )
 
 
 class Connection(httpcore.AsyncHTTPConnection):
@@ -79,13 +68,29 @@ class Connection(httpcore.AsyncHTTPConnection):
         with trio.move_on_after(connect) as scope:
             self._under_way.add(scope)
             try:
-                return await super().handle_async_request(_finishing(request, scope))
+                return await self._send(request)
             except BaseException:
                 self._given_up += self._made
                 raise
             finally:
                 self._under_way.discard(scope)
         raise httpcore.ConnectTimeout(f"no connection to {self._origin} in time")
+
+    async def _send(self, request: httpcore.Request) -> httpcore.Response:
+        """The same request, which finishes what it begins for all."""
+        scope = trio.CancelScope()
+        trace = _Beginning(scope, request.extensions.get("trace"))
+        finishing = httpcore.Request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.stream,
+            extensions={**request.extensions, "trace": trace},
+        )
+        async with hurried(scope):
+            return await super().handle_async_request(finishing)
+        # cancelled, and it took too long
+        await trio.sleep_forever()
 
     async def _connect(self, request: httpcore.Request) -> httpcore.AsyncNetworkStream:
         # httpcore's own; it has no other name for the moment when there is a connection for all
@@ -94,10 +99,6 @@ class Connection(httpcore.AsyncHTTPConnection):
         for scope in self._under_way:
             scope.deadline = math.inf
         return stream
-
-    @property
-    def _is_awaited(self) -> bool:
-        return self._connection is None and bool(self._under_way)
 
     @property
     def _is_worn(self) -> bool:
@@ -110,17 +111,18 @@ class Connection(httpcore.AsyncHTTPConnection):
     def has_expired(self) -> bool:
         """Whether the pool is to close it."""
         if self._under_way:
-            # httpcore calls it idle until a request that has entered has got its stream
             return False
         return super().has_expired() or (self._is_worn and self.is_idle())
 
     def is_idle(self) -> bool:
         """Whether the pool may close it."""
-        return super().is_idle() and not self._is_awaited
+        # httpcore calls it idle until a request that has entered has got its stream
+        return super().is_idle() and not self._under_way
 
     def is_closed(self) -> bool:
         """Whether the pool may forget it."""
-        return super().is_closed() and not self._is_awaited
+        is_awaited = self._connection is None and bool(self._under_way)
+        return super().is_closed() and not is_awaited
 
 
 class Pool(httpcore.AsyncConnectionPool):

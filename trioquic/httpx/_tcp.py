@@ -20,15 +20,14 @@ import httpcore
 import trio
 
 from .. import bind_to_interface
-from .._groups import alone, hidden_nursery
+from .._groups import alone
 from .._resolver import Resolved
 from ..http3.url import unescaped
+from ._finishing import hurried
 from ._tunnels import TCPRoute, Tunnels, addresses_of
 
 # RFC 8305 section 8
 _ATTEMPT_DELAY: Final = 0.25
-_GRACE: Final = 0.1
-"""Seconds; a socket that takes bytes at all takes them at once."""
 
 
 class Backend(httpcore.AsyncNetworkBackend):
@@ -82,12 +81,10 @@ class _Stream(httpcore.AsyncNetworkStream):
         a state that all of the connection's requests share, such as their headers' compression, so
         that without them nobody could go on. Where that takes long the connection ends."""
         scope = trio.CancelScope(shield=True)
-        async with hidden_nursery("trioquic.httpx") as nursery:
-            nursery.start_soon(_hurry, scope)
-            with scope:
-                await self._stream.send_all(buffer)
-            if scope.cancelled_caught:
-                await trio.aclose_forcefully(self._stream)
+        async with hurried(scope):
+            await self._stream.send_all(buffer)
+        if scope.cancelled_caught:
+            await trio.aclose_forcefully(self._stream)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -130,14 +127,6 @@ class _Stream(httpcore.AsyncNetworkStream):
                 # what can be read on an idle connection is its end
                 return self._is_astray() or sock.socket.is_readable()
         return None
-
-
-async def _hurry(scope: trio.CancelScope) -> None:
-    """Leave the shielded block little time from when the block around it is cancelled."""
-    try:
-        await trio.sleep_forever()
-    finally:
-        scope.deadline = trio.current_time() + _GRACE
 
 
 def _take_turns(routes: list[TCPRoute]) -> list[TCPRoute]:

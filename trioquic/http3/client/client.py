@@ -32,6 +32,10 @@ from .settings import PoolLimits, Settings
 HEADERS: Final = ((b"user-agent", f"trioquic/{__version__}".encode()), (b"accept", b"*/*"))
 # Once its response is complete a request may be so, too: as long as it gets on, in seconds
 _STILL: Final = 5.0
+_NO_TUNNEL: Final = (
+    "http3.Client makes no tunnels: CONNECT has HOST:PORT in the place of a URL, see"
+    " HTTP3Connection.open_request"
+)
 
 
 class Options(TypedDict, total=False):
@@ -231,6 +235,8 @@ class Client:
         here, before anything is sent."""
         _checks.check(TEXT, "url", url)
         _checks.check(TEXT, "method", method)
+        if method.upper() == "CONNECT":
+            raise ValueError(_NO_TUNNEL)
         _checks.check(PRIORITY, "priority", priority)
         sent = checked_content(content)
         if content is not None and json is not None:

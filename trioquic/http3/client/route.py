@@ -201,11 +201,16 @@ class HTTP3Route:
         call, connection = self._call, slot.connection
         http3 = connection.http3
         assert http3 is not None
+
+        def is_closed() -> bool:
+            # it ends none that has requests, unless it is closed itself
+            return connection.ended_here
+
         fields = list(call.fields)
         if not place.is_origin:
             fields.append((b"alt-used", place.authority.encode("ascii")))
         try:
-            with trio.move_on_after(call.timeouts.write), during(Phase.WRITE):
+            with trio.move_on_after(call.timeouts.write), during(Phase.WRITE, is_closed):
                 request = await http3.open_request(
                     call.method,
                     "https",
@@ -223,6 +228,7 @@ class HTTP3Route:
                     timeouts=call.timeouts,
                     on_late=connection.suspect,
                     on_close=slot.release,
+                    is_closed=is_closed,
                 )
         except RequestFailedError as failure:
             if slot.early and not isinstance(failure.error, HTTP3Error | ValueError):
