@@ -56,6 +56,10 @@ def _keys() -> Iterator[Case]:
     bound = authority("root", kind="rsa2048", pss_key=True)
     yield case("a key for RSA-PSS only", bound, server(bound, pss=True), reason=None)
     yield case("a key for RSA-PSS only, PKCS #1", bound, server(bound), reason="was not signed")
+    one_hash = authority("root", kind="rsa2048", pss_key=True, pss_hash="sha512")
+    for hash_name, known in (("sha512", ""), ("sha256", "hash of an RSA-PSS key")):
+        leaf = server(one_hash, pss=True, hash_name=hash_name)
+        yield case(f"a key for RSA-PSS with SHA-512: {hash_name}", one_hash, leaf, difference=known)
     between = authority("middle", plain, kind="rsa2048", pss_key=True)
     for pss, reason in ((True, None), (False, "issuer is not trusted")):
         leaf = server(between, pss=pss)

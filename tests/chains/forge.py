@@ -122,6 +122,8 @@ class Plan:
     """Signed with RSA-PSS."""
     pss_key: bool = False
     """A key that says it is for RSA-PSS only."""
+    pss_hash: str = ""
+    """With this hash only."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def make(plan: Plan, issuer: Made | None = None) -> Made:
         issuer.subject if issuer else plan.subject,
         der.element(der.SEQUENCE, _time(plan.since), _time(plan.until)),
         plan.subject,
-        _public(key, plan.pss_key),
+        _public(key, plan),
     ]
     if not plan.version_1:
         parts.insert(0, der.element(0xA0, der.element(der.INTEGER, b"\2")))
@@ -171,10 +173,13 @@ def _time(when: datetime.datetime) -> bytes:
     return der.element(der.UTC_TIME, when.strftime("%y%m%d%H%M%SZ").encode())
 
 
-def _public(key: Key, for_pss: bool) -> bytes:
+def _public(key: Key, plan: Plan) -> bytes:
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if for_pss:
+    if plan.pss_key:
         algorithm = der.element(der.SEQUENCE, oid("1.2.840.113549.1.1.10"))
+        if plan.pss_hash:
+            limited = Plan(subject=plan.subject, pss=True, hash_name=plan.pss_hash)
+            algorithm = _algorithm(key, limited)
         public = der.element(der.SEQUENCE, algorithm, der.children(public)[1])
     return public
 
