@@ -7,6 +7,9 @@ def main() -> None:
     """Run the command line; without the packages it needs, say which extra has them."""
     try:
         from .cli import command
+    except KeyboardInterrupt:
+        # as it ends later (`cli.console.INTERRUPTED`, which is not there yet)
+        sys.exit(130)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("click", "pylsqpack", "rich"):

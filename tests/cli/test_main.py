@@ -58,6 +58,26 @@ def test_a_missing_package_is_named_with_its_extra(
     )
 
 
+def test_control_c_while_the_command_line_loads() -> None:
+    code = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "trioquic.cli.fetch":
+            signal.raise_signal(signal.SIGINT)
+
+import trioquic.__main__
+sys.meta_path.insert(0, Finder())
+trioquic.__main__.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")
+
+
 def test_control_c_leaves_no_traceback() -> None:
     async def interrupted() -> None:
         raise BaseExceptionGroup("of a nursery", [KeyboardInterrupt()])

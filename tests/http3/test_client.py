@@ -181,10 +181,16 @@ async def test_the_client_is_left_under_requests(autojump_clock: Clock) -> None:
     async with simulated_site() as site, trio.open_nursery() as nursery:
         async with client_of(site) as client:
             await client.get(f"{site.url}/bytes/1")
+            async with client.stream("GET", f"{site.url}/part") as given_up:
+                pass
             nursery.start_soon(get, f"{site.url}/wait")
             nursery.start_soon(get, f"{site.url}/part")
             nursery.start_soon(upload, f"{site.url}/digest")
             await trio.sleep(1)
+        with pytest.raises(
+            trio.ClosedResourceError, match="the connection was closed by this side"
+        ):
+            await given_up.read()
     assert told == ["the client was closed"] * 3
 
 

@@ -87,7 +87,7 @@ class Exchange:
             try:
                 return await receive()
             except _EXPECTED as error:
-                raise failed(Phase.READ, error, closed=self._is_closed()) from error
+                raise self._failed(error) from error
         self._raise_upload_failure()
         while True:
             with trio.CancelScope() as scope:
@@ -98,7 +98,7 @@ class Exchange:
                 except _EXPECTED as error:
                     # the content's failure may be why the request was cancelled
                     if self.upload_failure is None:
-                        raise failed(Phase.READ, error, closed=self._is_closed()) from error
+                        raise self._failed(error) from error
                 finally:
                     self._reader = None
             self._raise_upload_failure()
@@ -106,6 +106,10 @@ class Exchange:
                 break
         self._on_late()
         raise RequestFailedError(Phase.READ, text="nothing came from the server in time")
+
+    def _failed(self, error: Exception) -> RequestFailedError:
+        # what was given up before has not ended by that
+        return failed(Phase.READ, error, closed=self._is_closed() and not self._closed)
 
     def _set_deadline(self) -> None:
         if self._reader is not None:
