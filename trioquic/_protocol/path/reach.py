@@ -103,6 +103,7 @@ def reach_of(address: IpAddress) -> tuple[int, str]:
     return reach, because
 
 
+@functools.lru_cache(maxsize=64)
 def inside_of(address: IpAddress) -> tuple[ipaddress.IPv4Address, ...]:
     """The IPv4 addresses that it holds, which a gateway takes out again."""
     value = int(address)
