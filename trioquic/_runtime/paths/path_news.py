@@ -52,6 +52,7 @@ class Listener(Protocol):
     @property
     def listening(self) -> bool: ...
     def hear(self, event: PolicyEvent) -> None: ...
+    def look_at(self, path_id: int) -> None: ...
 
 
 class PathNews:
@@ -84,6 +85,12 @@ class PathNews:
         """There is no path. What the connection was on before is of no interest any more."""
         self.broadcast.send(public.WaitingForPath(deadline=deadline, reason=reason))
         self._last_active = None
+
+    def on_opened(self, path: Path) -> None:
+        """There is another path."""
+        if self._listener is not None:
+            self._listener.look_at(path.id)
+        self.broadcast.send(public.PathOpened(path=path))
 
     def on_closed(self, path: Path, cause: CloseCause, reason: str) -> None:
         """A path is gone."""

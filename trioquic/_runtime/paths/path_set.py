@@ -15,7 +15,6 @@ from ..._protocol.path.state import PathState
 from ...causes import CloseCause, MigrationCause, Refusal
 from ...config import TransportConfig
 from ...errors import MigrationNotAllowedError, PathAbandonedError
-from ...events import PathOpened
 from ...paths import Path
 from ..driver import Driver
 from ..sockets.binding import interface_name
@@ -100,7 +99,7 @@ class PathSet:
     def start(self, socket: DatagramSocket, path_id: int, anywhere: bool) -> Path:
         """A path that the core has another one of: its task runs from now on."""
         path = self._start(socket, path_id, anywhere).handle
-        self.news.broadcast.send(PathOpened(path=path))
+        self.news.on_opened(path)
         self._driver.flush()
         return path
 

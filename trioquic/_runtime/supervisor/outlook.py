@@ -156,6 +156,12 @@ class Outlook:
                     self._note_active(sights[-1], networks)
         return tuple(sights), networks
 
+    def look_at(self, path_id: int) -> None:
+        """A path was opened. If its address has vanished by the next look, its network was lost,
+        and is not one that nobody lists."""
+        link = self._paths.links[path_id]
+        self._path_sight(link, self._paths.reach.networks((link.socket.remote,)).interfaces)
+
     def _path_sight(self, link: PathLink, interfaces: tuple[Interface, ...]) -> PathSight:
         number, socket = link.path_id, link.socket
         notes = self._memory.of(number)

@@ -63,6 +63,10 @@ class Supervisor:
             self._due = event
             self._news.set()
 
+    def look_at(self, path_id: int) -> None:
+        """A path was opened: see where, which is no reason to ask the policy."""
+        self._outlook.look_at(path_id)
+
     async def run(self, nursery: trio.Nursery) -> None:
         """Supervise until `nursery`, the connection's, is cancelled. Does nothing before the
         handshake is confirmed (section 9)."""
