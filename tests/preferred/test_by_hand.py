@@ -13,6 +13,7 @@ from tests.checklist.test_server_wishes import NOWHERE, STAY
 from tests.checklist.test_two_server_addresses import GIVEN_UP, far
 from tests.preferred.test_two_families import asked, ipv6_only, moves, prefers, told
 from tests.preferred.world import giving
+from tests.runtime.world import dial, phone_world
 from tests.sim_server import PORT
 from tests.sim_world import CELLULAR6, PREFERRED, PREFERRED6, SERVER, WIFI, WIFI6, World
 from tests.supervisor.phone import phone
@@ -201,6 +202,32 @@ async def test_what_is_no_address_of_the_server(
         with pytest.raises(ValueError, match="no address of the server's"):
             await here.conn.add_path(server=server)
         assert len(here.conn.paths) == 1
+
+
+@pytest.mark.parametrize("server", [(PREFERRED, PORT), (SERVER, PORT), ("192.0.2.99", PORT)])
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_connection_that_ends_before_it_has_told_its_addresses(
+    autojump_clock: trio.testing.MockClock, server: tuple[str, int], closed: bool
+) -> None:
+    """Whoever asks for one of them hears what ended the connection, also afterwards."""
+    errors: list[Exception] = []
+    async with phone_world(prefers(PREFERRED, None)) as world:
+        async with dial(world, SERVER) as conn, trio.open_nursery() as nursery:
+            world.wifi.link.blackhole()
+
+            async def ask() -> None:
+                for _ in range(2):
+                    try:
+                        await conn.add_path(server=server)
+                    except (trioquic.QuicError, trio.ClosedResourceError) as error:
+                        errors.append(error)
+
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            if closed:
+                await conn.aclose()
+    kind = trio.ClosedResourceError if closed else trioquic.IdleTimeoutError
+    assert [type(error) for error in errors] == [kind] * 2
 
 
 @pytest.mark.parametrize("server", ["198.51.100.1", (SERVER,), (SERVER, "443"), (1, 443)])

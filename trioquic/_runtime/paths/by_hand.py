@@ -65,7 +65,6 @@ class ByHand:
         self._paths.reach.check_policy()
         self._driver.life.check_open()
         await self._confirmed()
-        self._driver.life.check_open()
         remote = remote_of(server or self._server_for(local), self._paths.remote)
         path = await self._adder.add(interface, local, local_port, remote)
         if self._driver.life.over:
@@ -75,8 +74,10 @@ class ByHand:
         return path
 
     async def _confirmed(self) -> None:
-        """From then on there may be other paths, and it is known where to."""
+        """From then on there may be other paths, and it is known where to. Raises what ends the
+        connection before."""
         await self._driver.life.confirmed.wait()
+        self._driver.life.check_open()
         self._paths.leave_out_own()
 
     def _server_for(self, local: str | None) -> Address:
