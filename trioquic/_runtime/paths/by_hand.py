@@ -29,6 +29,33 @@ _Way: TypeAlias = tuple[str | None, str | None, int]
 """The interface, the local address and the local port that the application names."""
 
 
+class Asked:
+    """The paths that are asked for one move."""
+
+    def __init__(self) -> None:
+        self.links: list[PathLink] = []
+        # those that were there already, and are left to whoever opened them
+        self.found: list[PathLink] = []
+        # why those that it has opened are closed in the end
+        self.cause = CloseCause.APPLICATION
+
+    @property
+    def own(self) -> list[PathLink]:
+        """Those that were opened for the move."""
+        return [link for link in self.links if link not in self.found]
+
+    def find(self, links: Iterable[PathLink]) -> None:
+        """Ask these as well, where none is asked yet for the same address of the server."""
+        remotes = {link.socket.remote for link in self.links}
+        new = [link for link in links if link.socket.remote not in remotes]
+        self.found += new
+        self.links += new
+
+    def leave_out_closed(self) -> None:
+        """The others are asked again."""
+        self.links = [link for link in self.links if not link.closed]
+
+
 class ByHand:
     """The application's own paths."""
 
@@ -92,56 +119,52 @@ class ByHand:
     async def migrate(self, interface: str | None, local: str | None, local_port: int) -> Path:
         """Add, validate, move, and leave the old path soon; see `Connection.migrate`."""
         newest = max(self._paths.links, default=-1)
-        for _ in range(_MOST_TRIES):
-            before = self._paths.servers.original
-            try:
-                new = await self._migrate_once(interface, local, local_port)
-            except PathAbandonedError:
-                # When the connection moves to a preferred address, all that leads to the original
-                # one is given up (RFC 9000 section 9.6.2), in the middle of its validation as well.
-                if self._paths.servers.original == before:
-                    raise
-                new = None if local_port else self._moved_meanwhile(newest, interface, local)
-            if new is not None:
-                return new
+        asked, way = Asked(), (interface, local, local_port)
+        try:
+            for _ in range(_MOST_TRIES):
+                before = self._paths.servers.original
+                try:
+                    new = await self._migrate_once(asked, way)
+                except PathAbandonedError:
+                    # When the connection moves to a preferred address, all that leads to the
+                    # original one is given up (RFC 9000 section 9.6.2), in the middle of its
+                    # validation as well. And the supervisor may close what it has opened.
+                    moved = self._paths.servers.original != before
+                    if not moved and not any(link.closed for link in asked.found):
+                        raise
+                    new = self._moved_meanwhile(newest, asked, way) if moved else None
+                    asked.leave_out_closed()
+                if new is not None:
+                    return new
+        finally:
+            self._give_up(asked.own, asked.cause)
         raise PathAbandonedError("the networks changed again and again meanwhile")
 
-    def _moved_meanwhile(
-        self, newest: int, interface: str | None, local: str | None
-    ) -> Path | None:
+    def _moved_meanwhile(self, newest: int, asked: "Asked", way: _Way) -> Path | None:
         """Where the supervisor has moved the connection, if the application wanted the same."""
-        link = self._paths.active_link()
-        if link is None or link.path_id <= newest or not _leads_from(link, interface, local):
+        link, (interface, local, local_port) = self._paths.active_link(), way
+        if link is None or local_port or not _leads_from(link, interface, local):
+            return None
+        if link.path_id <= newest and link not in asked.found:
             return None
         self._paths.migrate_to(link.handle)
         return link.handle
 
-    async def _migrate_once(
-        self, interface: str | None, local: str | None, local_port: int
-    ) -> Path | None:
+    async def _migrate_once(self, asked: "Asked", way: _Way) -> Path | None:
         """None: no network was named, and the system's leads beside a tunnel that has come up."""
-        asked: list[PathLink] = []
-        standby = None if local_port else self._standby(interface, local)
-        if standby is not None:
-            asked.append(standby)
-        used = standby
-        cause = CloseCause.APPLICATION
+        link: PathLink | None = None
         try:
-            link = await self._first_answer(asked, (interface, local, local_port))
-            if self._paths.leads_outside(link):
-                cause = CloseCause.OUTSIDE_TUNNEL
-                return None
-            old = self._paths.active_link()
-            self._paths.migrate_to(link.handle)
-            used = link
+            link = await self._first_answer(asked, way)
         except PathValidationError:
-            if any(not each.closed and self._paths.leads_outside(each) for each in asked):
-                cause = CloseCause.OUTSIDE_TUNNEL
-                return None
-            cause = CloseCause.NO_ANSWER
-            raise
-        finally:
-            self._give_up([each for each in asked if each not in (standby, used)], cause)
+            if all(each.closed or not self._paths.leads_outside(each) for each in asked.links):
+                asked.cause = CloseCause.NO_ANSWER
+                raise
+        if link is None or self._paths.leads_outside(link):
+            self._give_up(asked.own, CloseCause.OUTSIDE_TUNNEL)
+            asked.leave_out_closed()
+            return None
+        old = self._paths.active_link()
+        self._paths.migrate_to(link.handle)
         if old is not None and old is not link:
             self._paths.let_linger(old.path_id)
             self._paths.spawn(self._leave, old)
@@ -154,29 +177,30 @@ class ByHand:
             if not (self._driver.life.over or link.path_id == self._driver.core.active_path):
                 self._paths.close(link.path_id, cause)
 
-    async def _first_answer(self, asked: list[PathLink], way: _Way) -> PathLink:
+    async def _first_answer(self, asked: "Asked", way: _Way) -> PathLink:
         """The path to use, of those in `asked` and those that are added to it. Section 9.6.3: a
         preferred address that is still open is asked at the same time as the original one; with a
         connection ID for one of them only before it, as its answer decides."""
         await self._confirmed()
-        standby = tuple(asked)
-        later = await self._open(asked, way, self._targets(way[0], way[1]))
+        servers = self._targets(way[0], way[1])
+        asked.find(self._leading_there(way, servers))
+        later = await self._open(asked.links, way, servers)
         try:
-            return await self._answer(asked)
+            return await self._answer(asked.links)
         except PathValidationError:
-            if not later or standby:
+            if not later:
                 raise
             # its ID is retired, and the server has another one for the original address
-            self._give_up(asked, CloseCause.NO_ANSWER)
-            asked.clear()
+            self._give_up(asked.own, CloseCause.NO_ANSWER)
+            asked.links.clear()
             try:
-                await self._open(asked, way, later)
+                await self._open(asked.links, way, later)
             except MigrationNotAllowedError:
                 # the event has told that; why the ID is gone says more
                 pass
-            if not asked:
+            if not asked.links:
                 raise
-        return await self._answer(asked)
+        return await self._answer(asked.links)
 
     async def _answer(self, asked: Sequence[PathLink]) -> PathLink:
         original = self._paths.servers.original
@@ -232,21 +256,28 @@ class ByHand:
                 return found
         return (self._server_for(local),)
 
-    def _standby(self, interface: str | None, local: str | None) -> PathLink | None:
-        """A path that leads the same way: a second one would hold a connection ID for nothing."""
-        active = self._paths.active_link()
-        if (interface is None and local is None) or active is None:
-            return None
+    def _leading_there(self, way: _Way, servers: Sequence[Address]) -> list[PathLink]:
+        """Paths that lead the same way and answer, or are asked just now, at most one to each of
+        these addresses: second ones would hold connection IDs for nothing, maybe the last ones."""
+        (interface, local, local_port), active = way, self._paths.active_link()
+        if local_port or (interface is None and local is None) or active is None:
+            return []
+        found: dict[Address, PathLink] = {}
         for link in self._paths.links.values():
+            core = self._driver.core.path_view(link.path_id)
             if (
                 link is not active
                 and link.path_id not in self._paths.lingering
-                and link.statistics().state is PathState.VALIDATED
-                and link.socket.remote == active.socket.remote
+                and core.state in (PathState.PROBING, PathState.VALIDATED)
+                # another port may meet the server there
+                and not core.stranger
+                and link.socket.remote in servers
                 and _leads_from(link, interface, local)
             ):
-                return link
-        return None
+                first = found.setdefault(link.socket.remote, link)
+                if core.state is PathState.VALIDATED and first.statistics().state is not core.state:
+                    found[link.socket.remote] = link
+        return list(found.values())
 
     async def _leave(self, link: PathLink) -> None:
         """Close a path after what was under way on it has had time to arrive."""

@@ -71,6 +71,8 @@ class PathLink:
         self._settled: trio.Event | None = None
         self._outcome: float | PathError = 0.0
         self._validating = 0
+        # somebody else had begun that, who still wants to know
+        self._joined = False
         # how long the path has carried the connection, without and with the time since
         self._active_time = 0.0
         self._active_since: float | None = None
@@ -249,8 +251,11 @@ class PathLink:
             raise PathAbandonedError("the path was closed")
         if self.outside_for_long:
             raise PathValidationError(OUTSIDE)
+        core = self._driver.core
+        if not self._validating:
+            self._joined = core.path_view(self.path_id).validating
         try:
-            self._driver.core.validate(self.path_id, trio.current_time())
+            core.validate(self.path_id, trio.current_time())
         except PathRefusedError as refused:
             raise path_error(refused) from None
         self._validating += 1
@@ -263,9 +268,10 @@ class PathLink:
                 await settled.wait()
         finally:
             self._validating -= 1
-            if not self._validating and not self.closed and not self._driver.life.over:
+            wanted = self._validating or self._joined
+            if not wanted and not self.closed and not self._driver.life.over:
                 # Without effect when it has come to its end.
-                self._driver.core.stop_validation(self.path_id)
+                core.stop_validation(self.path_id)
         self._driver.life.check_open()
         if isinstance(self._outcome, PathError):
             raise type(self._outcome)(*self._outcome.args)
