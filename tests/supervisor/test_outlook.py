@@ -38,7 +38,8 @@ def test_what_a_source_tells_is_news_if_something_is_new(now: Networks, news: bo
     reach = SimpleNamespace(networks=lambda servers: seen.pop(0))
     servers = SimpleNamespace(addresses=(("198.51.100.1", 443),))
     paths: Any = SimpleNamespace(reach=reach, servers=servers)
-    outlook = Outlook(driver, paths, Memory())
+    adder: Any = SimpleNamespace()
+    outlook = Outlook(driver, paths, adder, Memory())
     event = PolicyEvent(trigger=Trigger.NETWORKS)
     # the first look has nothing to compare with
     assert [outlook.note(event, 0.0), outlook.note(event, 1.0)] == [False, news]

@@ -5,10 +5,14 @@ connection ID is missing, paths that linger are given up, and the server gets ti
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
 
 import trio
 
 from ..._protocol.path.refusal import PathRefusedError, Refusal
+from ..._protocol.path.state import PathState
 from ...causes import CloseCause
 from ...errors import LocalAddressError
 from ...paths import Path
@@ -27,6 +31,8 @@ from .servers import remote_of
 # that stood still for a moment was slow to acknowledge; and what they then send may be lost.
 _WAIT_FOR_ID = 4
 _SHORTEST_WAIT_FOR_ID = 3.0
+# refused for these, a path may be had when another one is given up
+_NO_ROOM: Final = (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS)
 
 
 class PathAdder:
@@ -36,32 +42,54 @@ class PathAdder:
         self._driver = driver
         self._paths = paths
         self._reach = paths.reach
+        # what the supervisor has opened
+        self._candidates: set[int] = set()
+        self.claimed = 0
+        """How many of the server's connection IDs are the application's when they come."""
 
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
         remote = remote_of(candidate.remote, self._paths.remote)
-        return await self.add(candidate.interface, candidate.local, 0, remote)
+        until = 0.0
+        while True:
+            try:
+                path = await self._add_once(candidate.interface, candidate.local, 0, remote)
+            except PathRefusedError as refused:
+                until = await self._remedy(refused, until)
+            else:
+                self._candidates = {path.id, *self._candidates.intersection(self._paths.links)}
+                return path
 
     async def add(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> Path:
-        """Open a socket and make a candidate path of it."""
+        """Open a path for the application, which comes first: where there is no room, a path gives
+        way that the supervisor has opened and that has not answered yet."""
         until = 0.0
-        while True:
-            socket = await self._open_socket(interface, local, local_port, remote)
-            try:
-                self._check_alive()
-                path_id = self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
-            except PathRefusedError as refused:
-                # A tunnel may come up during the wait: the next socket goes into that.
-                socket.close()
-                until = await self._remedy(refused, until)
-            except BaseException:
-                socket.close()
-                raise
-            else:
-                unnamed = interface is None and local is None
-                return self._paths.start(socket, path_id, anywhere=unnamed)
+        with ExitStack() as claim:
+            while True:
+                try:
+                    return await self._add_once(interface, local, local_port, remote)
+                except PathRefusedError as refused:
+                    if self._take_back(refused.refusal):
+                        claim.enter_context(self._claiming())
+                    else:
+                        until = await self._remedy(refused, until)
+
+    async def _add_once(
+        self, interface: str | None, local: str | None, local_port: int, remote: Remote
+    ) -> Path:
+        """Open a socket and make a candidate path of it; raises the core's refusal. After a wait
+        the socket is another one, as a tunnel may have come up: it goes into that."""
+        socket = await self._open_socket(interface, local, local_port, remote)
+        try:
+            self._check_alive()
+            path_id = self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
+        except BaseException:
+            socket.close()
+            raise
+        unnamed = interface is None and local is None
+        return self._paths.start(socket, path_id, anywhere=unnamed)
 
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
@@ -100,11 +128,34 @@ class PathAdder:
     def _make_room(self, refusal: Refusal) -> bool:
         """Give up the paths that only linger, if there are any and that helps."""
         left = tuple(self._paths.lingering)
-        if not left or refusal not in (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS):
+        if not left or refusal not in _NO_ROOM:
             return False
         for path_id in left:
             self._paths.close(path_id, CloseCause.NEEDED_ELSEWHERE)
         return True
+
+    def _take_back(self, refusal: Refusal) -> bool:
+        """Give up the newest path that the supervisor is only asking, if there is one and room is
+        not to come otherwise. What the application waits for is left alone."""
+        expected = refusal is Refusal.NO_SPARE_ID and self._driver.core.more_ids_expected
+        if expected or self._paths.lingering or refusal not in _NO_ROOM:
+            return False
+        for link in reversed(tuple(self._paths.links.values())):
+            unproven = link.statistics().state in (PathState.CANDIDATE, PathState.PROBING)
+            if unproven and link.path_id in self._candidates and not link.awaited:
+                self._paths.close(link.path_id, CloseCause.NEEDED_ELSEWHERE)
+                return True
+        return False
+
+    @contextmanager
+    def _claiming(self) -> Iterator[None]:
+        """A path has given way: the supervisor does not take the ID that comes for its own."""
+        self.claimed += 1
+        try:
+            yield
+        finally:
+            self.claimed -= 1
+            self._paths.news.on_ids()
 
     def _longest_wait(self) -> float:
         links = self._paths.links

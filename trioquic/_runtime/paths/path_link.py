@@ -150,6 +150,11 @@ class PathLink:
         return self._last is not None
 
     @property
+    def awaited(self) -> bool:
+        """Whether the application waits for an answer here."""
+        return self._validating > 0
+
+    @property
     def blocked(self) -> bool:
         """Whether the socket has still to take a batch."""
         return self._outbox is not None

@@ -101,6 +101,10 @@ class PathNews:
         """The connection is about to be moved, for this cause."""
         self._cause, self._reason = cause, reason
 
+    def on_ids(self) -> None:
+        """Paths are possible now that were not before."""
+        self._hear(Trigger.IDS)
+
     def on_refused(self, refusal: Refusal, reason: str) -> None:
         """A path was wanted and could not be had."""
         self.broadcast.send(public.MigrationRefused(refusal=refusal, reason=reason))
@@ -118,8 +122,7 @@ class PathNews:
         """Turn one of the core's events into a public one, or into a reason to look."""
         match event:
             case core.ConnectionIdsAvailable():
-                # paths are possible now that were not before
-                self._hear(Trigger.IDS)
+                self.on_ids()
             case core.PreferredAddressSettled(address=address, used=used, reason=reason):
                 result = public.PreferredAddressResult(address=address, used=used, reason=reason)
                 self.broadcast.send(result)

@@ -15,6 +15,7 @@ from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import Network, network
 from ..driver import Driver
+from ..paths.adding import PathAdder
 from ..paths.late_tunnel import TO_ENTER
 from ..paths.own_tunnel import Networks
 from ..paths.path_link import PathLink
@@ -31,9 +32,10 @@ _ATTEMPT: Final = 3.0
 class Outlook:
     """Facts about paths and networks, and the view made of them."""
 
-    def __init__(self, driver: Driver, paths: PathSet, memory: Memory) -> None:
+    def __init__(self, driver: Driver, paths: PathSet, adder: PathAdder, memory: Memory) -> None:
         self._driver = driver
         self._paths = paths
+        self._adder = adder
         self._memory = memory
         # the networks and routes when the source last told of a change
         self._last_networks: Networks | None = None
@@ -239,7 +241,7 @@ class Outlook:
             },
             preferred=core.preferred.addresses,
             known=frozenset(a for a in servers.addresses if core.knows_server(a)),
-            spare_ids=core.statistics().spare_peer_ids,
+            spare_ids=max(0, core.statistics().spare_peer_ids - self._adder.claimed),
             answerable=core.unused_own_ids,
             migration_allowed=core.migration_allowed,
             preferred_pending=self.preferred_pending,

@@ -41,7 +41,7 @@ class Supervisor:
         self._paths = paths
         self._policy = paths.reach.policy
         memory = Memory()
-        self._outlook = Outlook(driver, paths, memory)
+        self._outlook = Outlook(driver, paths, adder, memory)
         self._actor = Actor(driver, paths, adder, memory)
         # why to look again: what happened first since the last look
         self._due: PolicyEvent | None = None
