@@ -132,3 +132,24 @@ async def test_a_path_that_has_not_answered_gives_way(
         (other,) = here.conn.paths[1:]
         assert other.interface == "wwan0" if cancelled else other is path
         assert len(here.heard(trioquic.PathOpened)) == 2
+
+
+async def test_the_supervisor_gets_the_id_that_the_application_cannot_use(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its port is somebody else's by then. Who of the two hears of the ID first is chance."""
+    monkeypatch.setattr(sim_server, "_Quic", giving(1))
+    for _ in range(6):
+        async with phone() as here, trio.open_nursery() as nursery:
+            await trio.sleep(0.02)
+
+            async def ask(here: Phone = here) -> None:
+                with pytest.raises(trioquic.LocalAddressError):
+                    await here.conn.add_path(local_port=50_000)
+
+            nursery.start_soon(ask)
+            await trio.sleep(0.01)
+            with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as other:
+                await other.bind(("0.0.0.0", 50_000))
+                await trio.sleep(0.3)
+                assert [path.interface for path in here.conn.paths] == ["wlan0", "wwan0"]
