@@ -349,11 +349,11 @@ class Connection(
         """Add a path, validate it, move to it, and close the old one soon: `add_path`, then
         `Path.validate`, then `migrate_to`, with their arguments and errors.
 
-        A standby path that leads the same way is validated again and used. The connection stays
-        where the application moved it until that path fails, also when a policy would prefer
-        another. Without an interface or address no network is chosen: the policy goes on deciding,
-        and enters a VPN that comes up. The old path is still listened to for
-        `MigrationPolicy.linger`, so that nothing that is under way on it is lost. While a preferred
+        A standby path that leads the same way is validated again and used, and one that is asked
+        already is waited for. The connection stays where the application moved it until that path
+        fails, also when a policy would prefer another. Without an interface or address no network
+        is chosen: the policy goes on deciding, and enters a VPN. The old path is still listened to
+        for `MigrationPolicy.linger`, so that nothing under way on it is lost. While a preferred
         address of the server is neither reached nor given up, both addresses of the server are
         asked from there, and the preferred one is moved to if it answers (section 9.6.3), unless
         `local_port` says that there can be one socket only. With one connection ID of the server's

@@ -50,46 +50,47 @@ class PathAdder:
     async def add_candidate(self, candidate: Candidate) -> Path:
         """Open a path that the supervisor wants, also to another address of the server."""
         remote = remote_of(candidate.remote, self._paths.remote)
-        until = 0.0
-        while True:
-            try:
-                path = await self._add_once(candidate.interface, candidate.local, 0, remote)
-            except PathRefusedError as refused:
-                until = await self._remedy(refused, until)
-            else:
-                self._candidates = {path.id, *self._candidates.intersection(self._paths.links)}
-                return path
+        path = await self._add(candidate.interface, candidate.local, 0, remote)
+        self._candidates = {path.id, *self._candidates.intersection(self._paths.links)}
+        return path
 
     async def add(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
     ) -> Path:
         """Open a path for the application, which comes first: where there is no room, a path gives
         way that the supervisor has opened and that has not answered yet."""
-        until = 0.0
         with ExitStack() as claim:
-            while True:
-                try:
-                    return await self._add_once(interface, local, local_port, remote)
-                except PathRefusedError as refused:
-                    if self._take_back(refused.refusal):
-                        claim.enter_context(self._claiming())
-                    else:
-                        until = await self._remedy(refused, until)
+            return await self._add(interface, local, local_port, remote, claim)
 
-    async def _add_once(
-        self, interface: str | None, local: str | None, local_port: int, remote: Remote
+    async def _add(
+        self,
+        interface: str | None,
+        local: str | None,
+        local_port: int,
+        remote: Remote,
+        claim: ExitStack | None = None,
     ) -> Path:
-        """Open a socket and make a candidate path of it; raises the core's refusal. After a wait
-        the socket is another one, as a tunnel may have come up: it goes into that."""
-        socket = await self._open_socket(interface, local, local_port, remote)
-        try:
-            self._check_alive()
-            path_id = self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
-        except BaseException:
-            socket.close()
-            raise
-        unnamed = interface is None and local is None
-        return self._paths.start(socket, path_id, anywhere=unnamed)
+        """Open a socket and make a candidate path of it. `claim`: others give way, and what that
+        takes ends with this."""
+        until = 0.0
+        while True:
+            socket = await self._open_socket(interface, local, local_port, remote)
+            try:
+                self._check_alive()
+                path_id = self._driver.core.add_path(socket.local, socket.remote, socket.mtu)
+            except PathRefusedError as refused:
+                # A tunnel may come up during the wait: the next socket goes into that.
+                socket.close()
+                if claim is not None and self._take_back(refused.refusal):
+                    claim.enter_context(self._claiming())
+                else:
+                    until = await self._remedy(refused, until)
+            except BaseException:
+                socket.close()
+                raise
+            else:
+                unnamed = interface is None and local is None
+                return self._paths.start(socket, path_id, anywhere=unnamed)
 
     async def _open_socket(
         self, interface: str | None, local: str | None, local_port: int, remote: Remote
