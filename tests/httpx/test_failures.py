@@ -109,8 +109,8 @@ async def test_a_content_length_that_is_not_the_contents_is_told_before_anything
     async with website() as site:
         fallback = None if mode == "only" else httpx.MockTransport(around)
         async with site.client(mode=mode, fallback=fallback) as client:
+            headers = [("content-length", one) for one in announced]
             with pytest.raises(httpx.LocalProtocolError, match="content-length"):
-                headers = [("content-length", one) for one in announced]
                 await client.post("/digest", content=content, headers=headers)
             assert pool_of(client).connections == ()
         assert site.applications == []
