@@ -409,6 +409,40 @@ async def test_it_closes_without_a_word_about_a_request(autojump_clock: Clock) -
         assert isinstance(await http.wait_closed(), http3.RequestRejectedError)
 
 
+@pytest.mark.parametrize("late", [0.0, 0.008, 0.2])
+async def test_it_rejects_a_request_before_it_says_that_it_goes(
+    autojump_clock: Clock, late: float
+) -> None:
+    """As caddy 2.11 does, by 8 ms: the request is made on the next connection, and not used up on
+    this one."""
+    async with visited() as (site, client), trio.open_nursery() as nursery:
+        began = trio.current_time()
+
+        async def post() -> None:
+            response = await client.post(f"{site.url}/first/reject", content=b"abc")
+            assert response.text == hashlib.sha256(b"abc").hexdigest()
+
+        nursery.start_soon(post)
+        # the handshake, and the way there
+        await trio.sleep(0.14 + late)
+        assert site.applications[0].exchanges
+        site.applications[0].go_away(0)
+        site.applications[0].connection.flush()
+    assert len(site.applications) == 2
+    assert trio.current_time() - began < 1.5
+
+
+async def test_it_rejects_whatever_comes(autojump_clock: Clock) -> None:
+    """Then it is not asked for ever, and each time later."""
+    async with visited() as (site, client):
+        with trio.fail_after(5), pytest.raises(http3.RequestRejectedError):
+            await client.post(f"{site.url}/reject", content=b"abc")
+        (application,) = site.applications
+        assert len(application.exchanges) == 4
+        # 0.1, 0.2 and 0.4 seconds, and four round trips
+        assert trio.current_time() > 0.7
+
+
 def close(world: HTTPWorld) -> None:
     world.applications[0].quic.close(error_code=http3.ErrorCode.H3_NO_ERROR)
     world.applications[0].connection.flush()
