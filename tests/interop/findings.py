@@ -22,19 +22,19 @@ _WORKERS: Final = (
     "the kernel gives datagrams from a new port to any worker, and only one knows the connection; "
     "`quic_bpf on` helps"
 )
-_CAUSE_IS_LOST: Final = (
-    "the successor does not know the connection and answers with a stateless reset: that is the "
-    "server's; but who reads a response then hears `ClosedResourceError`, and not the cause: that "
-    "is ours, and open"
-)
 FINDINGS: Final[tuple[Finding, ...]] = (
-    Finding("nginx*", "graceful", "both", _CAUSE_IS_LOST),
+    Finding(
+        "nginx*",
+        "graceful",
+        _SERVER,
+        "the successor gets what is sent to the old worker, does not know the connection, and "
+        "answers with a stateless reset",
+    ),
     Finding(
         "haproxy*",
         "graceful",
-        "both",
-        "it ends the connection with H3_NO_ERROR while responses are under way: that is the "
-        "server's; `ClosedResourceError` hides the cause: that is ours, and open",
+        _SERVER,
+        "it ends the connection while responses are under way",
     ),
     Finding("nginx4*", "check", _SERVER, _WORKERS),
     Finding("nginx4*", "moves", _SERVER, _WORKERS),
