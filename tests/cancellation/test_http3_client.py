@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+import trio
 import trio.testing
 
 import trioquic
@@ -59,3 +60,27 @@ async def test_a_request(autojump_clock: Clock) -> None:
             await b.nothing_left(http3.ErrorCode.H3_NO_ERROR)
 
     await sweep(case, least=40)
+
+
+async def test_a_response_on_a_connection_that_ends(autojump_clock: Clock) -> None:
+    """Before, while and after the client notices; what has come is not lost."""
+
+    async def case(cut: Cut) -> None:
+        async with bench(options()) as b:
+            async with (
+                client_in(b.world) as client,
+                client.stream("GET", f"{URL}/bytes/{SIZE}") as response,
+            ):
+                await trio.sleep(1)
+                (server,) = b.world.server.connections
+                content = b""
+                with cut:
+                    server.quic.close(error_code=http3.ErrorCode.H3_NO_ERROR)
+                    server.flush()
+                    await trio.sleep(1)
+                    content = await response.read()
+                content += await response.read()
+                assert content == pattern(SIZE)
+            await b.nothing_left_in_the_end()
+
+    await sweep(case, least=10)

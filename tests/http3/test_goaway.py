@@ -4,12 +4,16 @@ Servers are known that name the last request so though they answer it. What has 
 counts, whether anybody has looked at it or not.
 """
 
+import hashlib
+
 import pytest
 import trio
 import trio.testing
 
+import trioquic
 from trioquic import http3
 
+from .test_client import visited
 from .test_requests import get
 from .world import AUTHORITY, HTTPWorld, http_world
 
@@ -349,3 +353,96 @@ async def test_a_response_that_is_being_taken(autojump_clock: Clock) -> None:
                 assert not statuses
                 request.reject()
             assert statuses == [204]
+
+
+async def test_it_closes_a_moment_later(autojump_clock: Clock) -> None:
+    """What it did nothing for it has said, and whoever sends or receives is told that. The client
+    makes such a request again, whatever the method."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("POST", "https", AUTHORITY, "/wait")
+
+        async def send() -> None:
+            with pytest.raises(http3.RequestRejectedError):
+                await request.send_data(bytes(50_000_000))
+
+        async def receive() -> None:
+            with pytest.raises(http3.RequestRejectedError) as caught:
+                await request.receive_response()
+            assert isinstance(caught.value.__cause__, trioquic.PeerClosedError)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            nursery.start_soon(receive)
+            await trio.sleep(1)
+            goaway(world, 0)
+            world.applications[0].connection.flush()
+            await trio.sleep(0.005)
+            close(world)
+
+    async with visited() as (site, client), trio.open_nursery() as nursery:
+
+        async def post() -> None:
+            response = await client.post(f"{site.url}/first/wait", content=b"abc")
+            assert response.text == hashlib.sha256(b"abc").hexdigest()
+
+        nursery.start_soon(post)
+        await trio.sleep(1)
+        application = site.applications[0]
+        application.go_away(0)
+        application.connection.flush()
+        await trio.sleep(0.005)
+        application.quic.close(error_code=http3.ErrorCode.H3_NO_ERROR)
+        application.connection.flush()
+
+
+async def test_it_closes_without_a_word_about_a_request(autojump_clock: Clock) -> None:
+    """Then nobody knows what it has done for it."""
+    async with http_world() as world, world.connect() as http:
+        request = await http.open_request("POST", "https", AUTHORITY, "/wait", end=True)
+        await trio.sleep(1)
+        goaway(world, 4)
+        world.applications[0].connection.flush()
+        await trio.sleep(0.005)
+        close(world)
+        with pytest.raises(trioquic.PeerClosedError):
+            await request.receive_response()
+        assert isinstance(await http.wait_closed(), http3.RequestRejectedError)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.008, 0.2])
+async def test_it_rejects_a_request_before_it_says_that_it_goes(
+    autojump_clock: Clock, late: float
+) -> None:
+    """As caddy 2.11 does, by 8 ms: the request is made on the next connection, and not used up on
+    this one."""
+    async with visited() as (site, client), trio.open_nursery() as nursery:
+        began = trio.current_time()
+
+        async def post() -> None:
+            response = await client.post(f"{site.url}/first/reject", content=b"abc")
+            assert response.text == hashlib.sha256(b"abc").hexdigest()
+
+        nursery.start_soon(post)
+        # the handshake, and the way there
+        await trio.sleep(0.14 + late)
+        assert site.applications[0].exchanges
+        site.applications[0].go_away(0)
+        site.applications[0].connection.flush()
+    assert len(site.applications) == 2
+    assert trio.current_time() - began < 1.5
+
+
+async def test_it_rejects_whatever_comes(autojump_clock: Clock) -> None:
+    """Then it is not asked for ever, and each time later."""
+    async with visited() as (site, client):
+        with trio.fail_after(5), pytest.raises(http3.RequestRejectedError):
+            await client.post(f"{site.url}/reject", content=b"abc")
+        (application,) = site.applications
+        assert len(application.exchanges) == 4
+        # 0.1, 0.2 and 0.4 seconds, and four round trips
+        assert trio.current_time() > 0.7
+
+
+def close(world: HTTPWorld) -> None:
+    world.applications[0].quic.close(error_code=http3.ErrorCode.H3_NO_ERROR)
+    world.applications[0].connection.flush()

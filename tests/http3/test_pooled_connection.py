@@ -27,10 +27,11 @@ class Carried:
     """A QUIC connection, and HTTP/3 on it, to a server that allows streams whenever it is asked."""
 
     handshake_complete = True
+    closed = False
 
     def __init__(self) -> None:
         self.quic = self
-        self.closed = trio.Event()
+        self.ended = trio.Event()
         self.doubtful = trio.Event()
 
     async def wait_open_stream_might_not_block(self) -> None:
@@ -43,7 +44,7 @@ class Carried:
         await trio.sleep_forever()
 
     async def wait_closed(self) -> None:
-        await self.closed.wait()
+        await self.ended.wait()
 
     @asynccontextmanager
     async def opened(self, connection: PooledConnection) -> AsyncIterator[Any]:
@@ -62,7 +63,7 @@ async def test_one_that_is_dropped_is_freed_at_once() -> None:
         assert dropped() is None
 
         carried = Carried()
-        carried.closed.set()
+        carried.ended.set()
         connection = connection_of(lambda changed: None)
         await connection.run(carried.opened)
         dropped = weakref.ref(connection)

@@ -11,6 +11,7 @@ import trioquic
 from trioquic import http3
 from trioquic._protocol.connection import ClientConnection
 from trioquic.http3 import ErrorCode
+from trioquic.http3.client.discovery import Mode
 
 from .site import Site, pool_of, website
 from .test_discovery import Around
@@ -96,6 +97,26 @@ async def test_what_http3_cannot_send() -> None:
         assert all(not one.users for one in pool_of(client).connections)
 
 
+@pytest.mark.parametrize("mode", ["only", "direct"])
+@pytest.mark.parametrize(
+    ("content", "announced"), [(b"abc", ["9"]), (b"abc", ["2"]), (b"", ["1"]), (b"abc", ["3", "4"])]
+)
+async def test_a_content_length_that_is_not_the_contents_is_told_before_anything_is_sent(
+    content: bytes, announced: list[str], mode: Mode
+) -> None:
+    """RFC 9114 section 4.1.2: the server would have to treat the request as malformed."""
+    around = Around()
+    async with website() as site:
+        fallback = None if mode == "only" else httpx.MockTransport(around)
+        async with site.client(mode=mode, fallback=fallback) as client:
+            headers = [("content-length", one) for one in announced]
+            with pytest.raises(httpx.LocalProtocolError, match="content-length"):
+                await client.post("/digest", content=content, headers=headers)
+            assert pool_of(client).connections == ()
+        assert site.applications == []
+    assert around.times == []
+
+
 class OwnError(Exception):
     """What an application's body may raise."""
 
@@ -143,10 +164,10 @@ async def test_what_was_not_processed_is_sent_again() -> None:
     for path in ("reject", "goaway"):
         async with website() as site, site.client() as client:
             if path == "reject":
-                # a server that rejects without going away is asked once more on this connection
+                # a server that rejects without going away is asked again on this connection
                 with pytest.raises(httpx.RemoteProtocolError):
                     await client.post("/first/reject", content=b"abc")
-                assert site.applications[0].sizes.keys() == {0, 4}
+                assert site.applications[0].sizes.keys() == {0, 4, 8, 12}
             else:
                 response = await client.post("/first/goaway", content=b"abc")
                 assert response.status_code == 200

@@ -18,6 +18,7 @@ from .bench import Bench
 from .cases import CASES, Case
 from .cases_networks import why_no_lab
 from .outcome import Lacking, Outcome, Results, Verdict, load, save
+from .proof import proof
 from .servers import COLUMNS, Column, version
 
 TRACES: Final = documents.PROJECT / "interop-traces"
@@ -34,15 +35,18 @@ async def _run(column: Column, case: Case, traces: Path) -> Outcome:
         folder = Path(directory) / "files"
         folder.mkdir()
         bench = Bench(name=column.name, certs=certs, folder=folder, traces=traces)
+        begun = trio.current_time()
         try:
-            with trio.fail_after(LONGEST):
+            with trio.move_on_after(LONGEST):
                 return Outcome(verdict=Verdict.PASSED, text=await case.run(bench))
         except BaseException as error:
-            return _failure(error)
+            return _failure(error, trio.current_time() - begun)
+    return Outcome(verdict=Verdict.FAILED, text=f"no end within {LONGEST:.0f} s")
 
 
-def _failure(error: BaseException) -> Outcome:
-    """What an exception of a case means. Those that end the program go on."""
+def _failure(error: BaseException, took: float) -> Outcome:
+    """What an exception of a case means, after so many seconds. Those that end the program go
+    on."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     match error:
@@ -51,7 +55,8 @@ def _failure(error: BaseException) -> Outcome:
         case pytest.skip.Exception():
             return Outcome(verdict=Verdict.NOT_HERE, text=str(error))
         case trio.TooSlowError():
-            return Outcome(verdict=Verdict.FAILED, text=f"no end within {LONGEST:.0f} s")
+            text = f"given up after {took:.0f} s, as one of its steps took longer than it may"
+            return Outcome(verdict=Verdict.FAILED, text=text)
         case AssertionError():
             return Outcome(verdict=Verdict.FAILED, text=str(error)[:_LONGEST_TEXT])
         case Exception():
@@ -80,6 +85,7 @@ def run_cell(column: Column, case: Case, traces: Path) -> Outcome:
         date=datetime.date.today().isoformat(),
         version=version(column.kind),
         trace=place.as_posix() if failed else "",
+        proof=proof(traces / place) if failed else (),
     )
 
 

@@ -22,19 +22,13 @@ _WORKERS: Final = (
     "the kernel gives datagrams from a new port to any worker, and only one knows the connection; "
     "`quic_bpf on` helps"
 )
-_CAUSE_IS_LOST: Final = (
-    "the successor does not know the connection and answers with a stateless reset: that is the "
-    "server's; but who reads a response then hears `ClosedResourceError`, and not the cause: that "
-    "is ours, and open"
-)
 FINDINGS: Final[tuple[Finding, ...]] = (
-    Finding("nginx*", "graceful", "both", _CAUSE_IS_LOST),
     Finding(
-        "haproxy*",
+        "nginx*",
         "graceful",
-        "both",
-        "it ends the connection with H3_NO_ERROR while responses are under way: that is the "
-        "server's; `ClosedResourceError` hides the cause: that is ours, and open",
+        _SERVER,
+        "the successor gets what is sent to the old worker, does not know the connection, and "
+        "answers with a stateless reset",
     ),
     Finding("nginx4*", "check", _SERVER, _WORKERS),
     Finding("nginx4*", "moves", _SERVER, _WORKERS),
@@ -45,7 +39,7 @@ FINDINGS: Final[tuple[Finding, ...]] = (
         "rebinding",
         _SERVER,
         "it answers what comes from another port with a stateless reset, and that ends a "
-        "connection (RFC 9000 section 10.3.1)",
+        "connection (RFC 9000 section 10.3.1); 3.2 sometimes does not answer at all",
     ),
     Finding(
         "caddy",

@@ -35,6 +35,8 @@ class Outcome:
     """Of the server."""
     trace: str = ""
     """The folder with the traces of a failure, relative to that of all traces."""
+    proof: tuple[str, ...] = ()
+    """The lines of these traces that show what happened."""
 
 
 NOT_RUN: Final = Outcome(verdict=Verdict.NOT_RUN)
@@ -49,7 +51,13 @@ def load(file: Path = RESULTS) -> Results:
     content = json.loads(file.read_text(encoding="utf-8"))
     return {
         server: {
-            case: Outcome(**{**facts, "verdict": Verdict(facts["verdict"])})
+            case: Outcome(
+                **{
+                    **facts,
+                    "verdict": Verdict(facts["verdict"]),
+                    "proof": tuple(facts.get("proof", ())),
+                }
+            )
             for case, facts in cases.items()
         }
         for server, cases in content.items()

@@ -47,15 +47,20 @@ def _note(outcome: Outcome, column: Column, case: Case) -> str:
     return f"{text}. {judged} (trace: `{outcome.trace}`)"
 
 
+def _proof(outcome: Outcome) -> Iterator[str]:
+    yield from (f"  - `{line}`" for line in outcome.proof)
+
+
 def notes(results: Results) -> Iterator[str]:
     """A section for each case of which there is something to say. Servers of which the same is to
     be said stand together."""
     for case in CASES.values():
         said: dict[str, list[str]] = {}
         for column in COLUMNS.values():
-            text = _note(_outcome(results, column.name, case.name), column, case)
+            outcome = _outcome(results, column.name, case.name)
+            text = _note(outcome, column, case)
             if text:
-                said.setdefault(text, []).append(column.title)
+                said.setdefault("\n".join((text, *_proof(outcome))), []).append(column.title)
         if said:
             doc = " ".join((case.run.__doc__ or "").split())
             yield from ("", f"### {case.title}", "", doc, "")

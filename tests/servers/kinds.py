@@ -89,8 +89,9 @@ def _gtlsserver_in(place: Place, wish: Wish, *, release: str) -> Iterator[Launch
 
 
 def _caddyfile(place: Place, wish: Wish, *, folder: str, behind: bool) -> str:
-    """A caddy that serves `www` of a folder, and passes uploads on if there is somebody to."""
-    return CADDYFILE.format(
+    """A caddy that serves `www` of a folder, and passes uploads on if there is somebody to. It can
+    be told to reload."""
+    text = CADDYFILE.format(
         site="localhost",
         port=place.port,
         bind=place.host,
@@ -101,6 +102,7 @@ def _caddyfile(place: Place, wish: Wish, *, folder: str, behind: bool) -> str:
         key=f"{folder}/key.pem",
         root=f"{folder}/www",
     )
+    return text.replace("admin off", f"admin unix/{folder}/admin.sock")
 
 
 @contextmanager

@@ -193,8 +193,9 @@ async def open_http3(
 
     A QUIC connection carries HTTP/3 once. Leaving the block normally cancels the requests that are
     not complete and closes the QUIC connection with H3_NO_ERROR, gracefully; leaving it by an
-    exception or a cancellation closes at once. The first request can be sent without waiting for
-    the server's SETTINGS (RFC 9114 section 7.2.4.2).
+    exception or a cancellation closes at once. What ended the connection before that is what its
+    requests raise, after what had come of their responses was read. The first request can be sent
+    without waiting for the server's SETTINGS (RFC 9114 section 7.2.4.2).
 
     A connection that was opened with `early_data` need not have completed its handshake: requests
     that say so are sent as early data, the others wait.
@@ -213,12 +214,17 @@ async def open_http3(
         nursery.start_soon(_close_on_fault, state)
         try:
             yield create(HTTP3Connection, state)
+            if not connection.closed:
+                # else it is not this side that ends them: what has come of the responses is there
+                for request in list(state.requests.values()):
+                    request.cancel()
+            await connection.aclose(ErrorCode.H3_NO_ERROR)
         except BaseException:
             await _close_now(state)
             raise
-        for request in list(state.requests.values()):
-            request.cancel()
-        await connection.aclose(ErrorCode.H3_NO_ERROR)
+        finally:
+            # the tasks that would find out are cancelled
+            state.lose()
 
 
 def _take(connection: Connection) -> None:
@@ -238,7 +244,7 @@ async def _send(state: ConnectionState, outbox: Outbox) -> None:
 
     It may begin as early data: SETTINGS, and what QPACK says, do no harm when they come again.
     """
-    with state.ending():
+    with state.failing():
         try:
             await outbox.run(await state.quic.open_send_stream(early_data=True))
         except StopSendingError:

@@ -29,15 +29,21 @@ class PeerStreams:
         self._accepted = 0
 
     async def accept(self) -> None:
-        """Accept the server's streams until the connection is over."""
-        with self._state.ending():
-            while True:
-                stream = await self._state.quic.accept_stream()
-                if not isinstance(stream, ReceiveStream):
-                    text = "the server opened a bidirectional stream (section 6.1)"
-                    raise PeerError(ErrorCode.H3_STREAM_CREATION_ERROR, text)
-                self._count()
-                self._nursery.start_soon(self._read, stream)
+        """Accept the server's streams until the connection is over, and until all that had come on
+        them before was read: it may be that requests were not processed."""
+        async with trio.open_nursery() as readers:
+            with self._state.failing():
+                await self._accept(readers)
+        self._state.lose()
+
+    async def _accept(self, readers: trio.Nursery) -> None:
+        while True:
+            stream = await self._state.quic.accept_stream()
+            if not isinstance(stream, ReceiveStream):
+                text = "the server opened a bidirectional stream (section 6.1)"
+                raise PeerError(ErrorCode.H3_STREAM_CREATION_ERROR, text)
+            self._count()
+            readers.start_soon(self._read, stream)
 
     def _count(self) -> None:
         """Three streams are all that this client knows a use for. Each other one takes a task, and
@@ -48,7 +54,7 @@ class PeerStreams:
             raise PeerError(ErrorCode.H3_EXCESSIVE_LOAD, text)
 
     async def _read(self, stream: ReceiveStream) -> None:
-        with self._state.ending():
+        with self._state.failing():
             frames = FrameReader(stream)
             try:
                 kind = await frames.varint()

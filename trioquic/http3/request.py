@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from .. import StopSendingError, Stream, StreamResetError, _checks
+from .. import ConnectionLostError, StopSendingError, Stream, StreamResetError, _checks
 from .._construction import NoPublicConstructor
 from .errors import ErrorCode, HTTP3StreamError, PeerError, rejection, stream_error
 from .fields import (
@@ -41,6 +41,7 @@ MOST: Final = _checks.optional(_checks.whole(1))
 # up to this size it is cheaper to copy data behind its frame header than to send it by itself
 _SMALL: Final = 1 << 15
 _T = TypeVar("_T")
+_WENT_AWAY: Final = "the server went away without processing the request"
 _WITHOUT_CONTENT: Final = frozenset((204, 304))
 
 
@@ -141,6 +142,9 @@ class Request(
             self.stopped = error.error_code
         except trio.ClosedResourceError as error:
             raise self._translated(error) from error
+        except ConnectionLostError as error:
+            await self._raise_rejection(error)
+            raise
         self._sent = True
         self._forget_if_done()
 
@@ -173,6 +177,9 @@ class Request(
             self._forget_if_done()
         except trio.ClosedResourceError as error:
             raise self._translated(error) from error
+        except ConnectionLostError as error:
+            await self._raise_rejection(error)
+            raise
         except trio.Cancelled:
             # A frame may have been cut off: no later frame would be understood.
             self._sent = True
@@ -210,6 +217,9 @@ class Request(
             result = await receive()
         except (PeerError, StreamResetError, trio.ClosedResourceError) as error:
             raise self._translated(error) from error
+        except ConnectionLostError as error:
+            await self._raise_rejection(error)
+            raise
         except HTTP3StreamError as error:
             self.cancel(error.code)
             raise
@@ -347,6 +357,13 @@ class Request(
         except PeerError as fault:
             self._state.fail(fault)
 
+    async def _raise_rejection(self, lost: ConnectionLostError) -> None:
+        """The connection is over. That the server had gone away before, and did not process the
+        request, counts more, and another task may still be about to read it."""
+        await self._state.over.wait()
+        if self._rejected:
+            raise rejection(_WENT_AWAY) from lost
+
     def _translated(
         self, error: PeerError | StreamResetError | trio.ClosedResourceError
     ) -> Exception:
@@ -361,7 +378,7 @@ class Request(
             return stream_error(error.error_code, has_begun=self._stream.begun)
         if self._rejected:
             # whatever has become of the connection since
-            return rejection("the server went away without processing the request")
+            return rejection(_WENT_AWAY)
         if self._state.ended:
             return self._state.end_error()
         return error

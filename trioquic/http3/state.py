@@ -104,10 +104,13 @@ class ConnectionState:
             first = self.going_away
             assert first is not None
             await wait_until(self.over, trio.current_time() + self._grace())
-            for number, request in list(self.requests.items()):
-                if number >= first:
-                    request.reject()
+            self._reject_from(first)
         self._rejecting = False
+
+    def _reject_from(self, stream_id: int) -> None:
+        for number, request in list(self.requests.items()):
+            if number >= stream_id:
+                request.reject()
 
     def _grace(self) -> float:
         path = self.quic.active_path
@@ -168,15 +171,23 @@ class ConnectionState:
         return HTTP3ConnectionError(self.fault.reason, code=self.fault.code)
 
     @contextmanager
-    def ending(self) -> Iterator[None]:
-        """What goes wrong in the block ends the connection."""
+    def failing(self) -> Iterator[None]:
+        """What the server does wrong in the block ends the connection. That the connection is over
+        ends the block."""
         try:
             yield
         except PeerError as fault:
             self.fail(fault)
         except ENDINGS:
-            self._lost = True
-            self._end()
+            pass
+
+    def lose(self) -> None:
+        """The QUIC connection is over, and all that the server had said before was read: what it
+        has gone away from by then, it will not process."""
+        self._lost = True
+        if self.going_away is not None:
+            self._reject_from(self.going_away)
+        self._end()
 
     def _end(self) -> None:
         self.over.set()

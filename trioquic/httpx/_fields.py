@@ -13,7 +13,8 @@ import httpx
 from .. import _checks
 from ..http3 import Headers
 from ..http3.client.call import Call
-from ..http3.fields import CONNECTION_SPECIFIC
+from ..http3.failure import Phase, during
+from ..http3.fields import CONNECTION_SPECIFIC, completed
 from ..http3.timeouts import Timeouts
 from ..http3.url import Origin, unescaped, without_zone
 
@@ -22,16 +23,21 @@ _TARGET: Final = _checks.instance(bytes, wanted="bytes")
 
 
 def call_of(request: httpx.Request) -> Call:
+    """Raises `RequestFailedError` for a content-length that is not the content's."""
     target = request.extensions.get("target", request.url.raw_path)
     _checks.check(_TARGET, 'the extension "target"', target)
+    content = _content_of(request)
+    with during(Phase.WRITE):
+        # before anything is sent, and before there is a connection
+        fields = completed(request_fields(request), None, content)
     return Call(
         method=request.method,
         origin=origin_of(request),
         server_name=request.extensions.get("sni_hostname"),
         authority=authority_of(request),
         path=target.decode("ascii"),
-        fields=tuple(request_fields(request)),
-        content=_content_of(request),
+        fields=fields,
+        content=content,
         priority=request.extensions.get("priority"),
         any_origin=names_another_host(request),
         timeouts=timeouts_of(request),

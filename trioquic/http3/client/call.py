@@ -31,10 +31,15 @@ TOO_EARLY: Final = 425
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 # Section 9.2.2
 _IDEMPOTENT: Final = _SAFE | {"TRACE", "PUT", "DELETE"}
-# How often a request is sent again: after what the server did to the connection, and after what the
-# network did
+# How often a request is sent again: after what the server did to the connection; after what the
+# network did; and where the server did nothing for it, which one that makes room for its successor
+# may say several times, until the connection to that is there
 _MOST_REPETITIONS: Final = 1
 _MOST_OVER_NETWORKS: Final = 3
+_MOST_REJECTIONS: Final = 3
+# Seconds before a request goes again where it was rejected, doubling: a server that ends rejects
+# requests before its GOAWAY comes, and one that has too much to do needs a moment
+_FIRST_PAUSE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +80,24 @@ class Call:
         if failed_early:
             # the next connection sends no early data
             return _MOST_REPETITIONS if failure.attempt_failed else 0
-        rejected = isinstance(failure.error, RequestRejectedError)
         lost = isinstance(failure.error, ConnectionLostError)
         # while the headers were written nothing of the content was taken
         repeatable = self.can_be_repeated or failure.phase is Phase.WRITE
-        if (rejected and repeatable) or (lost and self.can_be_doubled):
+        if is_rejected(failure) and repeatable:
+            return _MOST_REJECTIONS
+        if lost and self.can_be_doubled:
             return _MOST_OVER_NETWORKS if is_the_networks(failure) else _MOST_REPETITIONS
         return 0
+
+
+def is_rejected(failure: RequestFailedError) -> bool:
+    """Whether the server has said that it did nothing for the request."""
+    return isinstance(failure.error, RequestRejectedError)
+
+
+def pause_before(repetition: int) -> float:
+    """Seconds to wait where the request was rejected on a connection that takes others."""
+    return _FIRST_PAUSE * 2.0**repetition
 
 
 def is_the_networks(failure: RequestFailedError) -> bool:

@@ -146,6 +146,9 @@ class PooledConnection:
 
     async def _watch_health(self, quic: Connection) -> None:
         while await _came(quic.wait_unhealthy):
+            if quic.closed:
+                # there is no doubt about it; its requests find out by themselves
+                return
             self._while_good.leave()
             self._changed(self)
             if not await _came(quic.wait_healthy):

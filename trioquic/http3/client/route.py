@@ -17,7 +17,7 @@ from ... import CertificateError, LocalAddressError
 from ..errors import HTTP3Error
 from ..exchange import Exchange
 from ..failure import Phase, RequestFailedError, during
-from .call import TOO_EARLY, Call
+from .call import TOO_EARLY, Call, is_rejected, pause_before
 from .discovery import MISDIRECTED, Discovery, Endpoint
 from .pool import Pool
 from .slot import PoolSlot
@@ -146,9 +146,12 @@ class HTTP3Route:
                 if self._slot is not None:
                     failed_early = self._slot.connection.failed_early
                     most = self._call.most_repetitions(failure, failed_early=failed_early)
+                slot = self._slot
                 await self.drop()
                 if self._repetitions >= most:
                     raise
+                if slot is not None and is_rejected(failure) and slot.connection.usable:
+                    await trio.sleep(pause_before(self._repetitions))
                 self._repetitions += 1
                 continue
             except BaseException:
