@@ -1,9 +1,13 @@
 """NewReno, and what every controller is surrounded by: RFC 9002 section 7."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from trioquic._protocol.recovery.choice import CUBIC, NEW_RENO
 from trioquic._protocol.recovery.congestion import NewReno, initial_window
+from trioquic._protocol.recovery.loss_period import MOST_ARRIVED
+from trioquic._protocol.recovery.sent import MAX_QUIET
 from trioquic._protocol.space import APPLICATION, HANDSHAKE, INITIAL
 
 from .driver import SIZE, Sender
@@ -249,6 +253,150 @@ def test_what_arrived_in_another_space_breaks_the_period(
     sender.ack(last, space=losing)
     assert sender.path.packets_lost == 6
     assert (sender.path.congestion.window == 2 * SIZE) == (arrives_before != 3)
+
+
+def collapsed(sender: Sender) -> bool:
+    return sender.path.congestion.window == 2 * SIZE
+
+
+def two_spaces() -> tuple[Sender, float]:
+    """With an RTT sample; and a fifth of the time after which six lost packets collapse it."""
+    sender = Sender(confirmed=False)
+    sender.send(space=HANDSHAKE)
+    sender.now += 0.01
+    sender.ack(0, space=HANDSHAKE)
+    return sender, 3 * sender.path.rtt.pto(0.025) * 1.3 / 5
+
+
+def arrive(sender: Sender, *spaces: int) -> None:
+    """A packet of each space is sent, and acknowledged: what was sent before is lost."""
+    sender.now += 0.02
+    sent = [(space, *sender.send(space=space)) for space in spaces]
+    sender.now += 0.01
+    for space, number in sent:
+        sender.ack(number, space=space)
+
+
+@pytest.mark.parametrize("judged", [(HANDSHAKE, APPLICATION), (APPLICATION, HANDSHAKE)])
+@pytest.mark.parametrize(
+    "lost", [(HANDSHAKE,) * 3 + (APPLICATION,) * 3, (HANDSHAKE, APPLICATION) * 3]
+)
+def test_losses_in_two_spaces_make_one_period(lost: Sequence[int], judged: Sequence[int]) -> None:
+    # 7.6.2: "across all packet number spaces"
+    sender, step = two_spaces()
+    for space in lost:
+        sender.now += step
+        sender.send(space=space)
+    arrive(sender, *judged)
+    assert sender.path.packets_lost == 6
+    assert collapsed(sender)
+
+
+def test_what_arrived_between_the_losses_of_two_spaces_parts_them() -> None:
+    sender, step = two_spaces()
+    for _ in range(3):
+        sender.now += step
+        sender.send(space=HANDSHAKE)
+    # so many that nobody remembers the first one
+    sender.now += step / 2
+    sender.ack(*sender.send(space=APPLICATION))
+    for _ in range(3):
+        sender.now += step / 2
+        sender.send(space=APPLICATION)
+        sender.now += step / 2
+    after = sender.send(2 * MOST_ARRIVED, size=40, space=APPLICATION)
+    sender.now += 0.01
+    sender.ack(*after)
+    assert sender.path.packets_lost == 3
+    arrive(sender, HANDSHAKE)
+    assert sender.path.packets_lost == 6
+    assert not collapsed(sender)
+
+
+def long_outage(sender: Sender) -> None:
+    """Of ten packets the last is too young to be lost when an ACK comes; without it the time is too
+    short for persistent congestion."""
+    sender.measure(0.1)
+    outage(sender, 3 * sender.path.rtt.pto(0.025) * 1.02)
+    assert sender.path.packets_lost == 9
+    assert not collapsed(sender)
+
+
+def test_what_the_timer_finds_belongs_to_the_period() -> None:
+    sender = Sender()
+    long_outage(sender)
+    sender.run_timer()
+    assert sender.path.packets_lost == 10
+    assert collapsed(sender)
+
+
+@pytest.mark.parametrize("late", [2, 5, 9])
+def test_a_late_ack_ends_the_period(late: int) -> None:
+    sender = Sender()
+    long_outage(sender)
+    sender.ack(late)
+    assert sender.path.spurious_losses == 1
+    sender.run_timer()
+    assert sender.path.packets_lost == 10
+    assert not collapsed(sender)
+
+
+def test_what_is_given_up_ends_the_period() -> None:
+    """What had arrived of it is not known any more."""
+    sender = Sender()
+    long_outage(sender)
+    sender.detector.requeue_path(0, sender.now)
+    sender.send()
+    sender.now += 0.2
+    (last,) = sender.send()
+    sender.now += 0.05
+    sender.ack(last)
+    assert sender.path.packets_lost == 10
+    assert not collapsed(sender)
+
+
+def test_what_arrived_behind_a_packet_that_elicits_nothing_ends_the_period() -> None:
+    """It waits behind that one, until that one is forgotten."""
+    sender = Sender()
+    sender.measure(0.1)
+    sender.now += 0.01
+    sender.send()
+    sender.now += 1.5
+    sender.send(eliciting=False)
+    (arrived,) = sender.send()
+    sender.now += 0.05
+    sender.ack(arrived)
+    assert sender.path.packets_lost == 1
+    sender.send(MAX_QUIET, eliciting=False)
+    sender.now += 0.05
+    sender.send()
+    sender.now += 0.2
+    (last,) = sender.send()
+    sender.now += 0.05
+    sender.ack(last)
+    assert sender.path.packets_lost == 2
+    assert not collapsed(sender)
+
+
+def test_a_period_counts_once() -> None:
+    sender = Sender()
+    sender.measure(0.1)
+    duration = 3 * sender.path.rtt.pto(0.025)
+    for _ in range(10):
+        sender.send()
+        sender.now += duration * 1.4 / 9
+    sender.now -= 0.05
+    sender.send()
+    sender.now += 0.02
+    (last,) = sender.send()
+    sender.now += 0.05
+    sender.ack(0, last)
+    assert (collapsed(sender), sender.path.packets_lost) == (True, 10)
+    # what the timer finds now was lost in the same period
+    sender.path.congestion.window = 40 * SIZE
+    sender.run_timer()
+    assert sender.path.packets_lost == 11
+    assert not collapsed(sender)
 
 
 def test_persistence_needs_an_earlier_rtt_sample() -> None:

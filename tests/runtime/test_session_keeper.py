@@ -131,6 +131,36 @@ async def test_a_chain_of_tickets_ends_a_week_after_its_certificate(
     assert start.taken.ticket.issued_at == pytest.approx(now, abs=60)
 
 
+@pytest.mark.parametrize("days", [0.0, 3.0, 8.0])
+@pytest.mark.parametrize(("asleep", "set_back"), [(True, 0.0), (False, 0.0), (False, 2 * DAY)])
+async def test_a_week_begins_with_the_handshake_and_not_with_the_ticket(
+    monkeypatch: pytest.MonkeyPatch, days: float, asleep: bool, set_back: float
+) -> None:
+    """A server may give a ticket to a connection that is days old. What was verified then is as
+    old, whatever the machine's clocks have counted."""
+    store = MemorySessions()
+    socket = NoSocket("8.8.8.8")
+    key = partial(SessionKey, server_name="a.example", port=443, trust="")
+    keeper = SessionKeeper(store, networks("wlan0 8.8.8.8/24"), key)
+    wall = time.time()
+    now = wall + days * DAY - set_back
+    monkeypatch.setattr(time, "time", lambda: now)
+    if not asleep:
+        running = trio.current_time()
+        monkeypatch.setattr(trio, "current_time", lambda: running + days * DAY)
+    record = ticket(issued_at=now, expires_at=now + 7 * DAY)
+    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1, None)
+    await keeper.finish()
+    start = await keeper.take(socket, [1])
+    if days > 7:
+        assert start.taken.ticket is None
+        return
+    assert start.taken.ticket is not None
+    began = min(wall, now) if asleep else now - days * DAY
+    assert start.taken.ticket.authenticated_at == pytest.approx(began, abs=60)
+    assert start.taken.ticket.expires_at == pytest.approx(began + 7 * DAY, abs=60)
+
+
 @pytest.mark.parametrize("late", [0.0, 8 * HOUR, -8 * HOUR])
 async def test_a_ticket_comes_when_the_clock_says_so(late: float) -> None:
     """The core counts from the connection's beginning: since then the machine may have slept, or

@@ -201,12 +201,12 @@ async def test_a_chain_of_tickets_goes_back_to_one_handshake(autojump_clock: Clo
         await meet(world, sessions)
         found = [record for _, record in sessions.kept if isinstance(record, Resumption)]
         first, *chained, last = found
-        assert first.authenticated_at == first.issued_at
+        assert first.authenticated_at <= first.issued_at
         assert len(chained) == 2
         for one in chained:
-            assert one.authenticated_at == first.issued_at < one.issued_at
+            assert one.authenticated_at == first.authenticated_at < one.issued_at
         # the server knew none of them: a certificate again
-        assert last.authenticated_at == last.issued_at
+        assert last.authenticated_at <= last.issued_at
 
 
 async def test_what_comes_last_is_kept_before_the_connection_is_gone(

@@ -261,3 +261,4 @@ def test_a_wildcard_stands_for_one_label_at_least() -> None:
     own = pki.trust(pki.root(), strict=False)
     check(own, leaf, name="-.example.com")
     refused(CERTIFICATE_UNKNOWN, "is not for", own, leaf, name=".example.com")
+    refused(CERTIFICATE_UNKNOWN, "with server_name=", own, leaf, name="b.a.example.org")

@@ -286,7 +286,7 @@ def test_a_name_is_needed_to_check_it() -> None:
 def test_a_malformed_intermediate() -> None:
     der = pki.der(pki.server_identity().certificate)
     first = certificates.read_server_certificate_untrusted(der)
-    with pytest.raises(BadPacketError, match="malformed") as caught:
+    with pytest.raises(BadPacketError, match="certificate 2 of the server's chain") as caught:
         pki.trust().check_untrusted(first, (der, b"0"), pki.NAME, pki.NOW)
     assert caught.value.code == CRYPTO_ERROR + BAD_CERTIFICATE
 
@@ -299,7 +299,7 @@ def test_a_key_that_is_not_for_signatures() -> None:
         extensions=((pki.usage(signature=False, cert_sign=False), True),),
     )
     first = certificates.read_server_certificate_untrusted(pki.der(leaf.certificate))
-    with pytest.raises(BadPacketError, match="not meant for signatures"):
+    with pytest.raises(BadPacketError, match="keyUsage lacks digitalSignature"):
         certificates.signing_key_untrusted(first)
 
 

@@ -81,6 +81,7 @@ def check(
 def _document(found: Findings, *, verified: bool) -> dict[str, Any]:
     document = dataclasses.asdict(found)
     del document["asked"]
+    document["several_workers"] = found.several_workers
     if found.peer is not None:
         peer = found.peer
         document["migration_allowed"] = (
@@ -150,6 +151,12 @@ def _add_migration(table: Table, found: Findings) -> None:
         table.add_row(f"move to {name}", _move(move))
     if found.moves_in_a_row is not None:
         table.add_row("moves in a row", _in_a_row(found))
+    if found.several_workers:
+        table.add_row(
+            "hint",
+            "this looks like several workers behind one address, one of which knows the "
+            'connection: ask again, and see docs/limits.md, "Servers that set limits"',
+        )
 
 
 def _ids(count: int) -> str:

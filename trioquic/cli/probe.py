@@ -12,12 +12,14 @@ from typing import Any, Final
 import trio
 
 from .. import (
+    CloseCause,
     Connection,
     ConnectionLostError,
     HandshakeError,
     Interface,
     MigrationPolicy,
     Path,
+    PathClosed,
     PathError,
     PathEvent,
     PathState,
@@ -40,6 +42,9 @@ _PTOS_TO_FOLLOW: Final = 4
 _SHORTEST_WAIT: Final = 0.5
 _LOOK_AGAIN: Final = 0.005
 MOST_IN_A_ROW: Final = 8
+# Who follows so often knows the connection at every port; what comes then is a limit.
+_ONE_WORKER: Final = 3
+_UNANSWERED: Final = "no answer"
 _LONGEST_WAIT_FOR_VERSIONS: Final = 3.0
 
 
@@ -94,6 +99,21 @@ class Findings:
     """How often the server followed to new ports without a pause; `MOST_IN_A_ROW` at most."""
     stopped_by: str | None = None
     """Why it followed no further."""
+    strangers: int = 0
+    """How many moves were answered by somebody who does not know the connection."""
+
+    @property
+    def several_workers(self) -> bool:
+        """Whether it looks as if the server's address had several workers, one of which knows the
+        connection: strangers answer, or one port is answered and another one is not."""
+        worked = [self.new_port, *self.interfaces.values()]
+        if self.strangers or self.new_port is None:
+            return self.strangers > 0
+        if not self.new_port.worked:
+            silent = _UNANSWERED in (self.new_port.reason or "")
+            return silent and any(move is not None and move.worked for move in worked)
+        few = self.moves_in_a_row is not None and self.moves_in_a_row < _ONE_WORKER
+        return few and _UNANSWERED in (self.stopped_by or "")
 
 
 async def check_server(
@@ -131,6 +151,7 @@ async def check_server(
                 await _examine(conn, events, findings, interfaces, patience)
             finally:
                 inside = conn.in_tunnel
+                findings.strangers = _count_strangers(events)
     except (HandshakeError, ConnectionLostError, OSError) as error:
         findings.error = str(error)
     patience = min(patience, _LONGEST_WAIT_FOR_VERSIONS)
@@ -228,6 +249,18 @@ async def _preferred(
                 found.used, found.reason = event.used, event.reason
                 break
     return found
+
+
+def _count_strangers(events: trio.MemoryReceiveChannel[PathEvent]) -> int:
+    """Of what was heard until now."""
+    count = 0
+    while True:
+        try:
+            event = events.receive_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return count
+        if isinstance(event, PathClosed):
+            count += event.cause in (CloseCause.STRANGER, CloseCause.RESET)
 
 
 def _interface_of(path: Path) -> str | None:

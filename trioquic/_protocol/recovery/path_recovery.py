@@ -18,14 +18,13 @@ from .choice import CUBIC, Choice, new_controller
 from .congestion import CongestionController
 from .ecn import EcnInput, EcnState, EcnValidator
 from .large_losses import SMALLEST, LargeLosses
+from .loss_period import LossPeriod
 from .pacer import Pacer
 from .rtt import RttEstimator
 from .sent import ACKED, FORGOTTEN, LOST, MAX_QUIET, OUTSTANDING, REQUEUED, SentPacket
 
 PACKET_THRESHOLD: Final = 3  # RFC 9002 section 6.1.1
 PERSISTENT_CONGESTION_THRESHOLD: Final = 3  # section 7.6.1
-# How many acknowledged packets of other spaces are remembered for it (7.6.2)
-MOST_ACKED_EARLY: Final = 32
 MAX_BACKOFF: Final = 30  # of the PTO, in doublings; long after any idle timeout
 PACING_GAIN: Final = 1.25  # section 7.7
 SLOW_START_PACING_GAIN: Final = 2.0
@@ -48,6 +47,9 @@ class PacketsInFlight:
         self.eliciting = 0  # ack-eliciting packets outstanding
         self.last_eliciting_at = 0.0
         self.loss_time: float = NEVER
+        # when the newest packet was sent that arrived and waits here no more, since the last loss;
+        # -1 if there is none
+        self.arrived = -1.0
 
     def clear(self) -> None:
         """Nothing is outstanding any more."""
@@ -78,8 +80,7 @@ class PathRecovery:
         # counted as lost, and acknowledged after all
         self.spurious_losses = 0
         self._epoch = 0
-        # when packets were sent that were acknowledged while there was more than one space
-        self._acked_early: list[float] = []
+        self._period = LossPeriod()
         # packets up to this sequence number were sent while the window was in full use
         self._full_until: list[int] = [-1 for _ in SPACES]
         # a round trip is over when a 1-RTT packet behind this one is acknowledged
@@ -113,7 +114,9 @@ class PathRecovery:
         # packets that elicit nothing are forgotten in time (sent.py), with no ACK to trim by
         queue = flight.queue
         while queue and queue[0].state != OUTSTANDING:
-            queue.popleft()
+            packet = queue.popleft()
+            if packet.state == ACKED:
+                flight.arrived = packet.time_sent
         if len(queue) > flight.most_queued:
             # A peer has many of them sent behind one packet that it does not acknowledge.
             flight.queue = deque([each for each in queue if each.state != FORGOTTEN])
@@ -177,12 +180,7 @@ class PathRecovery:
 
     def on_acked_early(self, time_sent: float) -> None:
         """A packet arrived while there are other spaces, whose losses it parts (7.6.2)."""
-        self._acked_early.append(time_sent)
-        if len(self._acked_early) > MOST_ACKED_EARLY:
-            del self._acked_early[0]
-
-    def _arrived_between(self, since: float, until: float) -> bool:
-        return any(since < time_sent < until for time_sent in self._acked_early)
+        self._period.on_arrived_early(time_sent)
 
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
@@ -190,6 +188,7 @@ class PathRecovery:
             self.spurious_losses += 1
             self.large_losses.on_acked(packet.size, packet.seq)
         flight = self.in_flight[packet.space]
+        flight.arrived = max(flight.arrived, packet.time_sent)
         if packet.seq > flight.largest_acked_seq:
             flight.largest_acked_seq = packet.seq
 
@@ -221,13 +220,11 @@ class PathRecovery:
         largest = flight.largest_acked_seq
         delay = self.rtt.loss_delay()
         lost: list[SentPacket] = []
-        run_start = -1.0  # sending time of the first of consecutive losses, or -1
-        run_end = -1.0
-        longest_run = 0.0
+        longest = 0.0
         while queue:
             packet = queue[0]
             if packet.state == ACKED:
-                run_start = -1.0
+                flight.arrived = packet.time_sent
             elif packet.state == OUTSTANDING:
                 if packet.seq > largest:
                     break
@@ -239,14 +236,14 @@ class PathRecovery:
                 # section 7.6.2: only what was sent after the first RTT sample (and in this epoch)
                 known = packet.epoch == self._epoch and self.rtt.has_sample
                 if packet.ack_eliciting and known and packet.time_sent > self.rtt.first_sample_at:
-                    if run_start < 0.0 or self._arrived_between(run_end, packet.time_sent):
-                        run_start = packet.time_sent
-                    run_end = packet.time_sent
-                    longest_run = max(longest_run, run_end - run_start)
+                    length = self._period.on_lost(packet.time_sent, flight.arrived)
+                    longest = max(longest, length)
+                    flight.arrived = -1.0
             queue.popleft()
         if lost:
             self._on_lost(flight, lost, now)
-            if longest_run > self.rtt.pto(max_ack_delay) * PERSISTENT_CONGESTION_THRESHOLD:
+            if longest > self.rtt.pto(max_ack_delay) * PERSISTENT_CONGESTION_THRESHOLD:
+                self._period.restart()
                 self.congestion.on_persistent_congestion()
                 self.rtt.on_persistent_congestion()
         return lost
@@ -276,6 +273,9 @@ class PathRecovery:
         flight = self.in_flight[space]
         given_up = [packet for packet in flight.queue if packet.state == OUTSTANDING]
         flight.clear()
+        if space == APPLICATION:
+            # with what arrived of it and waited in the queue, which others do not know
+            self._period.restart()
         for packet in given_up:
             packet.state = REQUEUED
             if packet.in_flight:
@@ -296,7 +296,7 @@ class PathRecovery:
         self.pacer = Pacer()
         self.ecn = EcnValidator()
         self.pto_count = 0
-        self._acked_early = []
+        self._period = LossPeriod()
         self._full_until = [-1 for _ in SPACES]
         self._round_end = self.in_flight[APPLICATION].next_seq - 1
 

@@ -37,6 +37,7 @@ ClientCertificate: TypeAlias = tuple[tuple[bytes, ...], PrivateKeyTypes]
 PEM_MARK: Final = b"-----BEGIN "
 PEM_END: Final = b"-----END CERTIFICATE-----"
 MINIMUM_RSA_BITS: Final = 2048
+_OF_THE_CHAIN: Final = "a certificate of the server's chain"
 # the tag of the version, [0]
 _VERSION: Final = 0xA0
 
@@ -68,21 +69,37 @@ class ServerCertificate:
     """Whether the key may be used for them (RFC 5280 section 4.2.1.3)."""
 
 
-def read_certificate_untrusted(der: bytes) -> Certificate:
-    """Any certificate of the server's chain, or of a chain that was kept with a ticket."""
-    return guarded_untrusted(_read_certificate, der)
+def read_certificate_untrusted(der: bytes, what: str = _OF_THE_CHAIN) -> Certificate:
+    """Any certificate of the server's chain, or of a chain that was kept with a ticket; `what`
+    calls it in an error."""
+    return guarded_untrusted(_read_certificate, der, what)
+
+
+def read_others_untrusted(chain: tuple[bytes, ...]) -> list[Certificate]:
+    """What follows the server's own certificate, each once."""
+    numbers: dict[bytes, int] = {}
+    for number, der in enumerate(chain[1:], 2):
+        numbers.setdefault(der, number)
+    return [
+        read_certificate_untrusted(der, f"certificate {number} of the server's chain")
+        for der, number in numbers.items()
+    ]
 
 
 def read_server_certificate_untrusted(der: bytes) -> ServerCertificate:
     """The first certificate of the server's chain."""
-    return guarded_untrusted(_read_server_certificate, der)
+    return guarded_untrusted(_read_server_certificate, der, "the server's certificate")
 
 
 def signing_key_untrusted(leaf: ServerCertificate) -> PublicKeyTypes:
     """The key that the server must prove to hold."""
     if not leaf.for_signatures:
         # RFC 8446 section 4.4.2.2
-        raise tls_error(BAD_CERTIFICATE, "the certificate's key is not meant for signatures")
+        raise tls_error(
+            BAD_CERTIFICATE,
+            "the server certificate's key is not meant for signatures: its keyUsage lacks "
+            "digitalSignature, which TLS 1.3 needs; it has to be issued anew",
+        )
     return leaf.key
 
 
@@ -99,8 +116,9 @@ def check_dates_untrusted(certificate: Certificate, when: datetime.datetime, wha
         raise tls_error(CERTIFICATE_EXPIRED, f"{what} expired at {until} and has to be renewed")
 
 
-def guarded_untrusted(read: Callable[[S], T], source: S) -> T:
-    """What a reader of certificates finds; whatever the library raises is bad_certificate."""
+def guarded_untrusted(read: Callable[[S], T], source: S, what: str = _OF_THE_CHAIN) -> T:
+    """What a reader of certificates finds; whatever the library raises is bad_certificate, and
+    says which one it was."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -110,7 +128,9 @@ def guarded_untrusted(read: Callable[[S], T], source: S) -> T:
         if not of_library(error):
             raise
         raise tls_error(
-            BAD_CERTIFICATE, f"a certificate is malformed: {quoted(str(error))}"
+            BAD_CERTIFICATE,
+            f"{what} is malformed (RFC 5280 section 4) and has to be issued anew: "
+            f"{quoted(str(error))}",
         ) from None
 
 

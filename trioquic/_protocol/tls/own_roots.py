@@ -17,6 +17,7 @@ from .certificates import (
     ServerCertificate,
     check_dates_untrusted,
     read_certificate_untrusted,
+    read_others_untrusted,
 )
 from .chain_rules import Judge
 from .chain_search import ChainSearch
@@ -56,7 +57,7 @@ class OwnRoots:
         """The likeliest reason first: dates, then trust, then the name, then the rest."""
         if server_name is None:
             raise tls_error(CERTIFICATE_UNKNOWN, "no server name to verify the certificate for")
-        others = [read_certificate_untrusted(der) for der in dict.fromkeys(chain[1:])]
+        others = read_others_untrusted(chain)
         check_dates_untrusted(leaf.certificate, when, "the server's certificate")
         ways = self._ways_untrusted(leaf.certificate, others)
         check_name_untrusted(leaf, server_name)

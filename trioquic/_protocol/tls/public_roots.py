@@ -24,7 +24,7 @@ from .certificates import (
     Certificate,
     ServerCertificate,
     check_dates_untrusted,
-    read_certificate_untrusted,
+    read_others_untrusted,
 )
 from .server_names import check_name_untrusted, subject
 
@@ -62,7 +62,7 @@ class PublicRoots:
     ) -> None:
         if server_name is None:
             raise tls_error(CERTIFICATE_UNKNOWN, "no server name to verify the certificate for")
-        others = [read_certificate_untrusted(der) for der in dict.fromkeys(chain[1:])]
+        others = read_others_untrusted(chain)
         self._check_ways_untrusted(leaf.certificate, others)
         builder = PolicyBuilder().store(self.store).time(when)
         verifier = builder.build_server_verifier(subject(server_name))

@@ -55,7 +55,9 @@ def check_name_untrusted(leaf: ServerCertificate, server_name: str) -> None:
         names_found = [*leaf.dns_names, *leaf.addresses]
         shown = ", ".join([quoted(name) for name in names_found[:MAX_NAMES_SHOWN]])
         raise tls_error(
-            CERTIFICATE_UNKNOWN, f"the certificate is not for {server_name!r} but for [{shown}]"
+            CERTIFICATE_UNKNOWN,
+            f"the server's certificate is not for {server_name!r} but for [{shown}]; if it is the "
+            "right server, name it as the certificate does with server_name=",
         )
 
 

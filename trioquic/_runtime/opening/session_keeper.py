@@ -57,6 +57,8 @@ class SessionKeeper:
         self._networks = networks
         # wants the version and the network
         self._new_key = new_key
+        # the handshake comes after this
+        self._began = time.time(), trio.current_time()
         self._waiting: dict[SessionKey, list[Record]] = {}
         self._news = trio.Event()
 
@@ -82,9 +84,18 @@ class SessionKeeper:
         if isinstance(event, TokenReceived):
             record: Record = AddressToken(token=event.token, received_at=time.time())
         else:
-            record = _come_from(server, event.resumption, time.time(), resumed)
+            now = time.time()
+            record = _come_from(server, event.resumption, now, self._verified_at(now, resumed))
         self._waiting.setdefault(self._key(socket, version), []).append(record)
         self._news.set()
+
+    def _verified_at(self, now: float, resumed: Resumption | None) -> float:
+        """When the certificate was verified that a ticket of this connection rests on, or a little
+        earlier. Only one clock counts while the machine sleeps, and that one may be set."""
+        if resumed is not None:
+            return resumed.authenticated_at or resumed.issued_at
+        wall, running = self._began
+        return now - max(now - wall, trio.current_time() - running)
 
     async def run(self) -> None:
         """Put what comes into the store, until cancelled."""
@@ -104,17 +115,14 @@ class SessionKeeper:
         return self._new_key(version=version, network=network_of(socket, self._networks))
 
 
-def _come_from(
-    server: str, record: Resumption, now: float, resumed: Resumption | None
-) -> Resumption:
+def _come_from(server: str, record: Resumption, now: float, began: float) -> Resumption:
     """The ticket has just come. The connection counts from its beginning on, and knows nothing of a
     clock that was set since then, nor of sleep: it would be offered with a wrong age.
 
     However many connections resume each other, the last one rests on the certificate of the first:
-    their tickets end together (RFC 8446 section 4.6.1)."""
+    their tickets end together (RFC 8446 section 4.6.1). `began`: when that was verified."""
     late = now - record.issued_at
     expires_at = record.expires_at + min(late, 0.0)
-    began = now if resumed is None else resumed.authenticated_at or resumed.issued_at
     return dataclasses.replace(
         record,
         address=server,
