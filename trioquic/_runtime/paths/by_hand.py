@@ -269,8 +269,8 @@ class ByHand:
                 link is not active
                 and link.path_id not in self._paths.lingering
                 and core.state in (PathState.PROBING, PathState.VALIDATED)
-                # another port may meet the server there
-                and not core.stranger
+                # another port may meet the server there, and by its name this network may be used
+                and not (core.stranger or link.outside_for_long)
                 and link.socket.remote in servers
                 and _leads_from(link, interface, local)
             ):
