@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,15 @@ async def test_owner_and_mode_stay(tmp_path: Path) -> None:
     assert files(tmp_path) == {"file": NEW}
 
 
+@pytest.fixture
+def shared(mode: int) -> Iterator[Path]:
+    """A folder with this mode; pytest closes its own ones to others at each start."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(mode)
+        yield folder
+
+
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Without root's rights."""
@@ -99,22 +109,20 @@ def as_nobody() -> Iterator[None]:
 
 
 @needs_root()
-async def test_a_file_that_is_protected_is_not_replaced(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777)
-    target = tmp_path / "file"
+@pytest.mark.parametrize("mode", [0o777])
+async def test_a_file_that_is_protected_is_not_replaced(shared: Path) -> None:
+    target = shared / "file"
     target.write_bytes(b"old")
     sink = File(target)
     with as_nobody(), pytest.raises(PermissionError):
         sink._open()
-    assert files(tmp_path) == {"file": b"old"}
+    assert files(shared) == {"file": b"old"}
 
 
 @needs_root()
-async def test_a_file_in_a_folder_of_others_is_written(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    target = tmp_path / "file"
+@pytest.mark.parametrize("mode", [0o755])
+async def test_a_file_in_a_folder_of_others_is_written(shared: Path) -> None:
+    target = shared / "file"
     target.write_bytes(b"old" * 1000)
     target.chmod(0o666)
     sink = File(target)
@@ -122,7 +130,7 @@ async def test_a_file_in_a_folder_of_others_is_written(tmp_path: Path) -> None:
         sink._open()
     await sink.write(NEW)
     await sink.finish()
-    assert files(tmp_path) == {"file": NEW}
+    assert files(shared) == {"file": NEW}
     assert target.stat().st_uid == 0
 
 
