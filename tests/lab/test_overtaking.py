@@ -2,7 +2,6 @@
 the ACKs on the faster network overtake the challenges on the slower one, unless they wait.
 """
 
-
 from tests.certificates import Certificates
 from tests.servers.chroots import needs_chroot
 from trioquic import MigrationCause
