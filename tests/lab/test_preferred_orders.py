@@ -2,7 +2,7 @@
 port of the same address, IPv4, IPv6 and both, reached from Wi-Fi, from cellular, and from a
 cellular network that has IPv6 only. Wi-Fi goes down or falls silent, before or after that.
 
-`make test` plays some of them, `make series` all.
+`make test` plays some of them, `make series` all. And the application moves, with Wi-Fi up.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.programs import needs
 from .network import Lab, Passage, linkable_ids
 from .plan import CELLULAR, PORT, PREFERRED, PREFERRED6, SERVER, WIFI, LinkPlan
 from .requirements import LAB
-from .trial import Trial, preferred_address, trial
+from .trial import STAY, Trial, preferred_address, trial
 
 pytestmark = [*LAB, needs("gtlsserver")]
 
@@ -121,3 +121,41 @@ async def test_wifi_goes(
         if six_only:
             up = [p for p in passages if (p.link, p.way) == (CELLULAR.name, "up")]
             assert {p.destination for p in up} == {there}
+
+
+@pytest.mark.parametrize(
+    ("target", "six_only"), [("other port", False), ("IPv6", True), ("both", False)]
+)
+async def test_the_application_moves(certs: Certificates, target: str, six_only: bool) -> None:
+    """The network in use is up, and the preferred address was reached before: it is the only one
+    that there is from then on, also for migrate() to another network."""
+    addresses = TARGETS[target]
+    there = addresses[-1] if six_only else addresses[0]
+
+    async def prepare(lab: Lab) -> None:
+        if six_only:
+            await lab.lose_address(CELLULAR.name)
+
+    async with trial(
+        certs,
+        "gtlsserver",
+        "download",
+        size=SIZE,
+        policy=STAY,
+        wish=preferred_address(*addresses),
+        ipv6=True,
+        prepare=prepare,
+    ) as here:
+        result = await here.client.event("PreferredAddressResult")
+        assert (result["used"], result["address"]) == (True, list(addresses[0]))
+        await here.client.reaches(SIZE // 4)
+        await here.client.migrate(CELLULAR.name)
+        answer = await here.client.until(lambda line: line["what"] in ("moved", "not moved"))
+        assert answer["what"] == "moved", answer
+        await here.client.event("Migrated", new=where(CELLULAR, there))
+        here.check(await here.client.finish())
+        passages = await here.lab.passages()
+        assert linkable_ids(passages) == {}
+        assert carried(passages, CELLULAR, there) > SIZE // 4
+        others = {(SERVER, PORT), *addresses} - {there}
+        assert sum(carried(passages, CELLULAR, other) for other in others) < SIZE // 4

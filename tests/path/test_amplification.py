@@ -4,10 +4,11 @@ nginx 1.30 spends all of it on data: it challenges nobody, sends 141 bytes for e
 acknowledgements, and ends the connection after seven seconds (NO_VIABLE_PATH).
 """
 
-from tests.path.driver import standby
+from tests.path.driver import add, standby
 from tests.peer.packets import APPLICATION
 from tests.peer.script import ServerScript
 from tests.peer.world import World
+from trioquic._protocol.events import PathValidated, ValidationFailed
 from trioquic._protocol.wire import frames as fr
 
 FULL = 1200
@@ -58,6 +59,26 @@ def moved() -> tuple[World, Miser]:
 
 def test_it_gets_room_for_its_challenge() -> None:
     world, miser = moved()
+    begun = world.now
+    miser.spend()
+    while miser.left < WINDOW + FULL:
+        miser.spend()
+        assert world.now < begun + 2.0, f"{miser.left} bytes are left"
+
+
+def test_what_got_lost_on_the_path_gives_no_room() -> None:
+    """nginx 1.30 drops the challenges that were overtaken: what was in them it may not send."""
+    world = World(ServerScript(challenge_new_paths=False)).connect()
+    path = add(world)
+    world.cut.add(path)
+    world.client.validate(path, world.now)
+    world.run_until(lambda: world.seen(ValidationFailed))
+    world.cut.remove(path)
+    world.client.validate(path, world.now)
+    world.run_until(lambda: world.seen(PathValidated))
+    miser = Miser(world, path)
+    miser.sent = FULL
+    world.client.migrate(path, world.now)
     begun = world.now
     miser.spend()
     while miser.left < WINDOW + FULL:

@@ -43,7 +43,8 @@ class AmplificationLimit:
         self._in_need = not left_well
 
     def holds_up(self, sent: int, received: int, now: float) -> bool:
-        """Whether what goes out is to be padded; with the bytes sent and received on the path."""
+        """Whether what goes out is to be padded; with the bytes sent on the path that are not known
+        to be lost, and those received."""
         if now >= self._moved_at + _UNASKED:
             return False
         if received + _CHALLENGE > 3 * sent:

@@ -144,7 +144,9 @@ class NetworkPath:
         limit = self.amplification
         if limit.validated:
             return False
-        return limit.holds_up(self.traffic.bytes_sent, self.traffic.bytes_received, now)
+        # what did not arrive, or was dropped there, such as an overtaken challenge, counts nothing
+        arrived = self.traffic.bytes_sent - self.recovery.bytes_missing
+        return limit.holds_up(arrived, self.traffic.bytes_received, now)
 
     def admits_probe(self) -> bool:
         """Whether the congestion window has room for a datagram that asks no pacer (RFC 9002

@@ -77,6 +77,8 @@ class PathRecovery:
         # the window is the least there is for the silence that lasts
         self._collapsed = False
         self.packets_lost = 0
+        # of what was in flight, what the peer is not known to have, nor to get any more
+        self.bytes_missing = 0
         # counted as lost, and acknowledged after all
         self.spurious_losses = 0
         self._epoch = 0
@@ -184,6 +186,8 @@ class PathRecovery:
 
     def on_late_ack(self, packet: SentPacket) -> None:
         """A packet that was given up has arrived after all. Its bytes left the flight long ago."""
+        if packet.in_flight and packet.state in (LOST, REQUEUED):
+            self.bytes_missing -= packet.size
         if packet.state == LOST and packet.in_flight:
             self.spurious_losses += 1
             self.large_losses.on_acked(packet.size, packet.seq)
@@ -255,6 +259,7 @@ class PathRecovery:
             if not packet.in_flight:
                 continue
             self.bytes_in_flight -= packet.size
+            self.bytes_missing += packet.size
             self.packets_lost += 1
             if packet.ack_eliciting:
                 flight.eliciting -= 1
@@ -280,6 +285,7 @@ class PathRecovery:
             packet.state = REQUEUED
             if packet.in_flight:
                 self.bytes_in_flight -= packet.size
+                self.bytes_missing += packet.size
         return given_up
 
     def guess_rtt(self, rtt: float) -> None:
