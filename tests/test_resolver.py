@@ -1,6 +1,5 @@
 """The system's resolver is asked in threads that are not the application's, and few of them."""
 
-import gc
 import math
 import socket
 import threading
@@ -15,6 +14,7 @@ import trio.testing
 
 import trioquic
 from tests.cancellation.harness import Cut
+from tests.uncollected import uncollected
 from trioquic import _resolver
 from trioquic._resolver import MOST_ADDRESSES, MOST_ALIKE, MOST_THREADS, Threads, resolve
 
@@ -205,17 +205,13 @@ async def test_each_is_told_the_error() -> None:
 async def test_an_error_is_freed_at_once() -> None:
     async with silent_system() as system:
         system.answer(UNKNOWN)
-        gc.collect()
-        gc.disable()
-        try:
+        with uncollected(_resolver._Asking) as count:
             try:
                 await look_up(UNKNOWN)
             except socket.gaierror as error:
                 seen = weakref.ref(error)
             assert seen() is None
-            assert not [each for each in gc.get_objects() if isinstance(each, _resolver._Asking)]
-        finally:
-            gc.enable()
+            assert count(_resolver._Asking) == 0
 
 
 async def test_a_system_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """How the fallback's TCP connections are made, and which ways around HTTP/3 stay in a tunnel."""
 
 import errno
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import httpx
 import pytest
 import trio
 
+from tests.uncollected import uncollected
 from trioquic import (
     Interface,
     InterfaceAddress,
@@ -332,12 +332,8 @@ async def test_what_was_refused_is_freed_at_once(addresses: tuple[str, str]) -> 
     async with listener:
         port = listener.socket.getsockname()[1]
         trio.socket.set_custom_hostname_resolver(Names(*addresses))
-        gc.collect()
-        gc.disable()
-        try:
+        with uncollected(ConnectionRefusedError) as count:
             with suppress(httpcore.ConnectError):
                 stream = await Backend(Everywhere()).connect_tcp(HOST, port, timeout=10)
                 await stream.aclose()
-            assert not [e for e in gc.get_objects() if isinstance(e, ConnectionRefusedError)]
-        finally:
-            gc.enable()
+            assert count(ConnectionRefusedError) == 0

@@ -1,6 +1,5 @@
 """Happy Eyeballs (RFC 8305): several addresses, several interfaces, one connection."""
 
-import gc
 import random
 import socket
 import weakref
@@ -16,6 +15,7 @@ import trioquic
 from tests.peer.wire import encode_version_negotiation
 from tests.sim_server import NAME, PORT, ServerOptions, credentials
 from tests.sim_world import CELLULAR, CELLULAR6, SERVER, SERVER6, World, simulated_world
+from tests.uncollected import uncollected
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
 from trioquic._protocol.crypto.keys import PacketKeys, initial_secrets, protect
 from trioquic._protocol.wire.frames import encode_connection_close
@@ -337,19 +337,9 @@ Count = Callable[[type[object]], int]
 
 @pytest.fixture
 def count() -> Iterator[Count]:
-    """How many there are of something, also of what is in cycles, as nothing is collected. What an
-    earlier test has left somewhere is no matter of this one."""
-    gc.collect()
-    kinds = (HappyEyeballs, Lookup, ConnectionTask)
-    others = [each for each in gc.get_objects() if isinstance(each, kinds)]
-
-    def counted(kind: type[object]) -> int:
-        there = (each for each in gc.get_objects() if isinstance(each, kind))
-        return sum(all(each is not other for other in others) for each in there)
-
-    gc.disable()
-    yield counted
-    gc.enable()
+    """How many there are more than before, also of what is in cycles, as nothing is collected."""
+    with uncollected(HappyEyeballs, Lookup, ConnectionTask) as counted:
+        yield counted
 
 
 async def test_a_race_that_has_no_way_is_freed_at_once(autojump_clock: Clock, count: Count) -> None:

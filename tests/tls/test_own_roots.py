@@ -4,7 +4,6 @@ Which chains are good is shown in tests/chains.
 """
 
 import datetime
-import gc
 from contextlib import suppress
 
 import pytest
@@ -14,6 +13,7 @@ from cryptography.x509.oid import ExtensionOID
 from tests.tls import der, pki
 from tests.tls.pki import DAY, NAME, NOW
 from tests.tls.test_verify import CLIENT_PURPOSE, check, refused
+from tests.uncollected import uncollected
 from trioquic._protocol.errors import BadPacketError
 from trioquic._protocol.tls import chain_rules
 from trioquic._protocol.tls.certificates import Certificate, read_certificate_untrusted
@@ -244,15 +244,11 @@ def test_a_chain_that_does_not_do_leaves_nothing_behind() -> None:
     bad = middle("middle", not_after=NOW - DAY)
     own = pki.trust(pki.root(), strict=False)
     leaf = pki.issue("leaf", good, pki.key_of("p256"), names=(NAME,))
-    gc.collect()
-    gc.disable()
-    try:
+    with uncollected(BadPacketError) as count:
         check(own, leaf, bad, good)
         with suppress(BadPacketError):
             check(own, leaf, bad)
-        assert not [each for each in gc.get_objects() if isinstance(each, BadPacketError)]
-    finally:
-        gc.enable()
+        assert count(BadPacketError) == 0
 
 
 def test_a_wildcard_stands_for_one_label_at_least() -> None:
