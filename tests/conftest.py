@@ -41,6 +41,7 @@ VARIANT: dict[str, str | None] = {
     "path/test_datagram_size.py": "compiled",
     "path/test_orders.py": "compiled",
     "plot": "plain",
+    "preferred": "compiled",
     "real": "compiled",
     "real/test_http3.py": "plain",
     "recovery/test_link.py": "compiled",

@@ -19,12 +19,12 @@ SEEDS = [(name, seed) for name, scenario in SCENARIOS.items() for seed in range(
 
 
 def variant(seed: int) -> pytest.MarkDecorator:
-    """Which variant plays a seed when `make test` has both: a twelfth is for each, taken three by
-    three, as scenarios choose by a seed's remainders. `make series` plays all."""
-    twelfth = seed // 3 % 12
-    if twelfth == 0:
+    """Which variant plays a seed when `make test` has both: the first three are for the plain one,
+    as scenarios choose by a seed's remainders, and a twelfth is for the compiled one, which is
+    faster. `make series` plays all."""
+    if seed < 3:
         return pytest.mark.plain
-    return pytest.mark.compiled if twelfth == 1 else pytest.mark.series
+    return pytest.mark.compiled if seed // 3 % 12 == 1 else pytest.mark.series
 
 
 def replay_command(name: str, seed: int) -> str:
@@ -52,15 +52,15 @@ def test_there_are_enough_seeds() -> None:
     assert min(counted.values()) >= 40
     played = Counter(name for name, seed in SEEDS if variant(seed).name != "series")
     played_by_themselves = sum(n for name, n in played.items() if name.startswith("travel-"))
-    assert played_by_themselves >= 170
-    assert played.total() - played_by_themselves >= 90
+    assert played_by_themselves >= 110
+    assert played.total() - played_by_themselves >= 70
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_both_variants_see_every_scenario(name: str) -> None:
     shares = Counter(variant(seed).name for seed in range(SCENARIOS[name].seeds))
     assert shares["plain"] + shares["compiled"] + shares["series"] == SCENARIOS[name].seeds
-    assert shares["plain"] >= shares["compiled"] >= 3
+    assert shares["compiled"] >= shares["plain"] == 3
 
 
 @pytest.mark.compiled
