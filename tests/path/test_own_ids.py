@@ -16,7 +16,7 @@ from trioquic._protocol.builder import PacketBuilder
 from trioquic._protocol.cid.own import OwnIds
 from trioquic._protocol.path.refusal import PathRefusedError, Refusal
 from trioquic._protocol.wire import frames as fr
-from trioquic._protocol.wire.varint import encode_varint
+from trioquic._protocol.wire.varint import Reader, encode_varint
 
 
 def offers(world: World) -> list[fr.NewConnectionId]:
@@ -131,9 +131,9 @@ def test_an_offer_never_withdraws_itself() -> None:
 
 
 def test_ids_are_asked_back_by_the_offer_of_one_that_the_server_has_not() -> None:
-    """One that was offered before may be in use for another path, as only its acknowledgement was
-    lost: a server that has nothing else to go on with when it gives the old ones back closes the
-    connection (nginx), or breaks (aioquic)."""
+    """One that was offered before may be used up, as only its acknowledgement was lost: a server
+    that has nothing else to go on with when it gives the old ones back closes the connection
+    (nginx), or breaks (aioquic)."""
     ids = OwnIds(random.Random(1).randbytes)
     ids.issue_up_to(3)
     assert written(ids) == [(1, 0), (2, 0)]
@@ -143,14 +143,52 @@ def test_ids_are_asked_back_by_the_offer_of_one_that_the_server_has_not() -> Non
     assert written(ids) == [(3, 0)]
     ids.issue_lost(3)
     ids.on_path_gone(2)
-    assert written(ids) == [(4, 3), (5, 3), (3, 3)]
+    assert written(ids) == [(3, 0), (4, 3), (5, 3)]
     ids.issue_lost(5)
     ids.issue_lost(4)
     assert written(ids) == [(5, 3), (4, 3)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_who_gives_ids_back_always_holds_another(seed: int) -> None:
+    """Whatever is lost, comes late or is offered again: the frame that asks for IDs brings one
+    that the server has not had, or comes after it."""
+    dice = random.Random(seed)
+    ids = OwnIds(dice.randbytes)
+    ids.issue_up_to(3)
+    had, held, prior = {0}, {0}, 0
+    offered, given_back = written(ids), list[int]()
+    for path in range(1, 400):
+        while offered and dice.random() < 0.7:
+            sequence, asked = offered.pop(dice.randrange(len(offered)))
+            fate = dice.random()
+            if fate < 0.5:
+                ids.issue_lost(sequence)  # it is, or only its acknowledgement
+            if fate < 0.25:
+                continue
+            prior = max(prior, asked)
+            if sequence >= prior and sequence not in had:
+                held.add(sequence)
+            had.add(sequence)
+            given_back += [old for old in held if old < prior]
+            held = {new for new in held if new >= prior}
+            assert held, f"{sequence} came and asked for those below {asked}"
+        # The server uses them for a path that is given up, and keeps them or gives them back.
+        for old in sorted(held):
+            ids.mark_used(old, path)
+            if dice.random() < 0.5 and len(held) > 1:
+                held.discard(old)
+                given_back.append(old)
+        while given_back and dice.random() < 0.5:
+            ids.on_retire_untrusted(given_back.pop(0), arrived_on=max(held))
+        ids.on_path_gone(path)
+        offered += written(ids)
+    assert prior, "nothing was asked back"
 
 
 def written(ids: OwnIds) -> list[tuple[int, int]]:
     """Sequence number and Retire Prior To of the frames that go out now."""
     builder = PacketBuilder(1000)
     ids.write_frames(builder)
-    return [(part[1], part[2]) for part in builder.parts]
+    found = [fr.read_new_connection_id_untrusted(Reader(part, start=1)) for part in builder.parts]
+    return [(frame.sequence, frame.retire_prior_to) for frame in found]

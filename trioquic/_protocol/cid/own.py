@@ -41,8 +41,9 @@ class OwnIds:
         first = rng(OWN_ID_LENGTH)
         self.first = first
         self._by_id: dict[bytes, int] = {first: 0}
-        # with the token of a stateless reset, which the first one has none of
-        self._by_sequence: dict[int, tuple[bytes, bytes]] = {0: (first, b"")}
+        # with the token of a stateless reset, which the first one has none of, and the Retire Prior
+        # To that it was made for
+        self._by_sequence: dict[int, tuple[bytes, bytes, int]] = {0: (first, b"", 0)}
         # Retired by the peer, but packets that it sent before may still come, on a slower path for
         # instance: dropping them would look like loss. Only the newest are kept.
         self._late: dict[bytes, int] = {}
@@ -133,11 +134,8 @@ class OwnIds:
             sequence = self._next_sequence
             self._next_sequence += 1
             self._by_id[connection_id] = sequence
-            self._by_sequence[sequence] = connection_id, self._rng(16)
-            # Before those that are offered again: the server may have them in use already, and one
-            # that gives back what Retire Prior To names must have something to go on with.
-            fresh = sum([1 for other in self._to_send if other >= self._never_sent])
-            self._to_send.insert(fresh, sequence)
+            self._by_sequence[sequence] = connection_id, self._rng(16), self._retire_prior_to
+            self._to_send.append(sequence)
 
     def has_pending(self) -> bool:
         """Whether a NEW_CONNECTION_ID frame waits to be sent."""
@@ -151,8 +149,11 @@ class OwnIds:
             if issued is None:
                 self._to_send.pop(0)
                 continue
-            prior = min(self._retire_prior_to, sequence)
-            frame = frames.encode_new_connection_id(sequence, prior, *issued)
+            # Offered again, an ID carries the Retire Prior To that it was first offered with
+            # (section 13.3): the server may have used it up, as only the acknowledgement was lost,
+            # and one that gives old ones back must hold another to go on with.
+            connection_id, reset_token, prior = issued
+            frame = frames.encode_new_connection_id(sequence, prior, connection_id, reset_token)
             if len(frame) > builder.room:
                 return
             self._to_send.pop(0)
