@@ -35,6 +35,8 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 VERSIONS ?= 3.11 3.12 3.13 3.14 3.14t
 PACKAGES := ngtcp2-server ngtcp2-client caddy iproute2
+# The tests start hundreds of programs, each of which would compile the package to bytecode anew.
+unexport PYTHONDONTWRITEBYTECODE
 # The tree itself stays plain Python: a compiled module would go stale with the next edit.
 PIP_INSTALL := TRIOQUIC_PURE_PYTHON=1 $(BIN)/python -m pip --disable-pip-version-check --quiet install
 COMPILED ?= .venv-compiled

@@ -73,14 +73,14 @@ def test_46_http3(name: str) -> None:
     assert cost.beyond <= 0
     assert cost.tasks <= (MOST_TASKS if "streams" in name else 1)
     assert cost.end == ENDED.get(name, "")
-    assert min(http3.work(name, 3) for _ in range(2)) < 1.5 * MOST_WORK
+    assert any(http3.work(name, 3) < 1.5 * MOST_WORK for _ in range(2))
 
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", DEAR)
 def test_work_for_each_byte(name: str) -> None:
     """With room for what else the processor does: `make floods` holds it to the bound itself."""
-    assert min(work(name, 5) for _ in range(2)) < 1.5 * MOST_WORK
+    assert any(work(name, 5) < 1.5 * MOST_WORK for _ in range(2))
 
 
 def fill(world: World, frame: bytes, packets: int) -> int:
