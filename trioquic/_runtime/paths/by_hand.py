@@ -147,7 +147,9 @@ class ByHand:
             return None
         if link.path_id <= newest and link not in asked.found:
             return None
-        self._paths.migrate_to(link.handle)
+        if interface is not None or local is not None:
+            # it stays there; where none was named, the policy goes on deciding
+            self._paths.migrate_to(link.handle)
         return link.handle
 
     async def _migrate_once(self, asked: "Asked", way: _Way) -> Path | None:
