@@ -53,6 +53,7 @@ class Asked:
 
     def leave_out_closed(self) -> None:
         """The others are asked again."""
+        self.found = [link for link in self.found if not link.closed]
         self.links = [link for link in self.links if not link.closed]
 
 
