@@ -186,6 +186,21 @@ async def test_where_the_supervisor_has_moved_meanwhile(
             assert conn.active_path.interface == "eth0"
 
 
+async def test_where_the_supervisor_has_moved_to_another_network_meanwhile(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """From the one that was named nothing leads to where the server is now."""
+
+    def ipv4_on_cellular(world: World) -> None:
+        world.cellular.remove_address(CELLULAR6)
+
+    options = prefers(None, PREFERRED6)
+    async with phone(options=options, prepare=ipv4_on_cellular, ipv6=True) as here:
+        with pytest.raises(trioquic.LocalAddressError, match=PREFERRED6):
+            await here.conn.migrate(interface="wwan0")
+        assert moves(here) == [("wlan0", PREFERRED6)]
+
+
 async def test_a_new_port_where_the_network_is_gone(autojump_clock: trio.testing.MockClock) -> None:
     """The other network is asked for what it reaches."""
     options = prefers(None, PREFERRED6)
