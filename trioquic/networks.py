@@ -172,9 +172,9 @@ def address_of(sockaddr: Sequence[object]) -> str:
 
 def is_own(remote: str, interfaces: Sequence[Interface]) -> bool:
     """Whether this is an address of this machine: no network leads there."""
-    plain = remote.partition("%")[0]
-    return ipaddress.ip_address(plain).is_loopback or any(
-        entry.address == plain for interface in interfaces for entry in interface.addresses
+    address = parse_address(remote.partition("%")[0])
+    return address.is_loopback or any(
+        entry.address == str(address) for interface in interfaces for entry in interface.addresses
     )
 
 

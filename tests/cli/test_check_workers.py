@@ -35,7 +35,7 @@ def hint(found: Findings) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("strangers", ["reset", "drop"])
+@pytest.mark.parametrize("strangers", ["reset", "alien", "drop"])
 async def test_strangers_are_told_of(
     autojump_clock: trio.testing.MockClock, strangers: Strangers, seed: int
 ) -> None:

@@ -20,6 +20,15 @@ from .world import AUTHORITY, HTTPWorld, http_world
 Clock = trio.testing.MockClock
 
 
+def goaway(world: HTTPWorld, stream_id: int) -> None:
+    """Let the server say that it processes nothing from this stream on; nothing is flushed yet."""
+    application = world.applications[0]
+    assert application.http is not None
+    control = application.http._local_control_stream_id
+    assert control is not None
+    application.quic.send_stream_data(control, bytes((7, 1, stream_id)))
+
+
 async def test_goaway(autojump_clock: Clock) -> None:
     async with http_world() as world, world.connect() as http:
         first = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
@@ -33,9 +42,7 @@ async def test_goaway(autojump_clock: Clock) -> None:
             await trio.sleep(1)
             application = world.applications[0]
             assert application.http is not None
-            control = application.http._local_control_stream_id
-            assert control is not None
-            application.quic.send_stream_data(control, b"\x07\x01\x04")
+            goaway(world, 4)
             application.connection.flush()
         assert not http.available
         with pytest.raises(http3.RequestRejectedError):
@@ -49,15 +56,6 @@ async def test_goaway(autojump_clock: Clock) -> None:
         assert (await first.receive_response()).status == 204
         assert await first.receive_data() == b""
         assert isinstance(await http.wait_closed(), http3.RequestRejectedError)
-
-
-def goaway(world: HTTPWorld, stream_id: int) -> None:
-    """Let the server say that it processes nothing from this stream on; nothing is flushed yet."""
-    application = world.applications[0]
-    assert application.http is not None
-    control = application.http._local_control_stream_id
-    assert control is not None
-    application.quic.send_stream_data(control, bytes((7, 1, stream_id)))
 
 
 @pytest.mark.parametrize("read", [True, False])
@@ -237,12 +235,8 @@ async def test_a_rejected_request_says_so_also_when_the_connection_is_closed(
         async with world.connect() as http:
             request = await http.open_request("GET", "https", AUTHORITY, "/wait", end=True)
             await trio.sleep(1)
-            application = world.applications[0]
-            assert application.http is not None
-            control = application.http._local_control_stream_id
-            assert control is not None
-            application.quic.send_stream_data(control, b"\x07\x01\x00")
-            application.connection.flush()
+            goaway(world, 0)
+            world.applications[0].connection.flush()
             await http.wait_closed()
         with pytest.raises(http3.RequestRejectedError):
             await request.receive_response()

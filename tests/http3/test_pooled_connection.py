@@ -1,6 +1,5 @@
 """One connection of a client's pool, without a network below it."""
 
-import gc
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.uncollected import uncollected
 from trioquic import InternalError, QuicError
 from trioquic.http3.client.connection import PooledConnection
 from trioquic.http3.client.discovery import Endpoint
@@ -53,8 +53,7 @@ class Carried:
 
 async def test_one_that_is_dropped_is_freed_at_once() -> None:
     """Without the garbage collector."""
-    gc.disable()
-    try:
+    with uncollected():
         connection = connection_of(lambda changed: None)
         dropped = weakref.ref(connection)
         with connection.while_good():
@@ -69,8 +68,6 @@ async def test_one_that_is_dropped_is_freed_at_once() -> None:
         dropped = weakref.ref(connection)
         del connection
         assert dropped() is None
-    finally:
-        gc.enable()
 
 
 async def test_one_that_failed_is_freed_at_once() -> None:
@@ -82,16 +79,13 @@ async def test_one_that_failed_is_freed_at_once() -> None:
         raise QuicError("no connection")
         yield
 
-    gc.disable()
-    try:
+    with uncollected():
         connection = connection_of(lambda changed: None)
         await connection.run(opened)
         assert isinstance(connection.error, QuicError)
         dropped = weakref.ref(connection)
         del connection
         assert dropped() is None
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("news", ["room", "doubt"])

@@ -1,6 +1,5 @@
 """A request on several ways at once, without connections below them."""
 
-import gc
 import weakref
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.uncollected import uncollected
 from trioquic import QuicError
 from trioquic.http3.client.race import RouteRace
 from trioquic.http3.failure import Phase, RequestFailedError
@@ -53,9 +53,7 @@ async def test_what_came_to_nothing_is_freed_at_once(around: bool) -> None:
     for way in (leads_there, fails) if around else (None,):
         race = RouteRace(lambda: None, way, Pauses())  # type: ignore[arg-type]
         seen = weakref.ref(race)
-        gc.collect()
-        gc.disable()
-        try:
+        with uncollected():
             try:
                 response = await race.run(Route())  # type: ignore[arg-type]
                 assert way is leads_there
@@ -64,5 +62,3 @@ async def test_what_came_to_nothing_is_freed_at_once(around: bool) -> None:
                 assert way is not leads_there
             del race
             assert seen() is None
-        finally:
-            gc.enable()

@@ -6,12 +6,25 @@ import trio
 from trio.testing import MockClock
 
 import trioquic
+from tests.sim_world import World
+from trioquic.testing import Interface
 
-from .site import pool_of, simulated_site
+from .site import Site, pool_of, simulated_site
 from .test_discovery import Around, options, way
 from .test_void import lose_everything
 
 IDLE = trioquic.TransportConfig().idle_timeout
+
+
+def connect_vpn(site: Site, line: bool = False) -> tuple[World, Interface]:
+    """The system sends packets through a tunnel, which may run over a DSL `line` that is one, too.
+    Returns the world and the tunnel."""
+    world = site.world
+    assert world is not None
+    world.wifi.metric = world.cellular.metric = 600
+    if line:
+        world.phone.add_interface("ppp0", "203.0.113.9", kind="tunnel", metric=100)
+    return world, world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
 
 
 @pytest.mark.parametrize("line", [False, True])
@@ -21,12 +34,7 @@ async def test_nothing_goes_beside_the_tunnel(
 ) -> None:
     """Nor over the DSL `line` that it runs over, which is a tunnel, too."""
     async with simulated_site() as site:
-        world = site.world
-        assert world is not None
-        world.wifi.metric = world.cellular.metric = 600
-        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
-        if line:
-            world.phone.add_interface("ppp0", "203.0.113.9", kind="tunnel", metric=100)
+        world, tunnel = connect_vpn(site, line)
         async with site.client(networks=world.phone) as client:
             assert (await client.get("/bytes/1000")).status_code == 200
             tunnel.down()
@@ -54,12 +62,7 @@ async def test_the_fallback_goes_through_the_tunnel_or_not_at_all(
     """Also when the connection that was in the tunnel has been given up."""
     around = Around()
     async with simulated_site() as site:
-        world = site.world
-        assert world is not None
-        world.wifi.metric = world.cellular.metric = 600
-        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
-        if line:
-            world.phone.add_interface("ppp0", "203.0.113.9", kind="tunnel", metric=100)
+        world, tunnel = connect_vpn(site, line)
         async with site.client(**options(around, site)) as client:
             assert await way(client) == "HTTP/3"
             tunnel.down()
@@ -84,10 +87,7 @@ async def test_a_url_without_https_leads_through_the_tunnel_or_nowhere(
     """HTTP/3 has no part in it, so only the way around can see that the tunnel is gone."""
     around = Around()
     async with simulated_site() as site:
-        world = site.world
-        assert world is not None
-        world.wifi.metric = world.cellular.metric = 600
-        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        _, tunnel = connect_vpn(site)
         async with site.client(**options(around, site)) as client:
             assert await way(client) == "HTTP/3"
             url = str(client.base_url.copy_with(scheme="http", port=None))
@@ -102,10 +102,7 @@ async def test_a_url_without_https_leads_through_the_tunnel_or_nowhere(
 async def test_it_is_left_by_who_says_so(autojump_clock: MockClock) -> None:
     policy = trioquic.MigrationPolicy(leave_tunnel=True)
     async with simulated_site() as site:
-        world = site.world
-        assert world is not None
-        world.wifi.metric = world.cellular.metric = 600
-        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        world, tunnel = connect_vpn(site)
         async with site.client(networks=world.phone, migration=policy) as client:
             assert (await client.get("/bytes/1000")).status_code == 200
             tunnel.down()
@@ -116,10 +113,7 @@ async def test_early_data_stays_in_the_tunnel_as_well(autojump_clock: MockClock)
     """It goes to where the server was the last time."""
     sessions = trioquic.MemorySessions(across_networks=True)
     async with simulated_site(session_tickets=True) as site:
-        world = site.world
-        assert world is not None
-        world.wifi.metric = world.cellular.metric = 600
-        tunnel = world.phone.add_interface("tun0", "10.8.0.2", kind="tunnel", metric=50)
+        world, tunnel = connect_vpn(site)
         limits = httpx.Limits(keepalive_expiry=1)
         options = {"sessions": sessions, "early_data": True, "limits": limits}
         async with site.client(networks=world.phone, **options) as client:

@@ -46,6 +46,17 @@ def test_a_zone_may_be_written_as_a_number(told: dict[str, Any]) -> None:
     assert remote.startswith("fe80::9%")
 
 
+@pytest.mark.parametrize("written", ["name", "number"])
+def test_an_interface_that_is_made_anew_is_the_same_link(
+    told: dict[str, Any], written: str
+) -> None:
+    """It has the same name and another number, which the zone means from then on."""
+    again = told[f"made anew, {written}"]
+    before, after = again["numbers"]
+    assert before != after
+    assert again["path"] == ["zone0", "fe80::3", "fe80::9%zone0"]
+
+
 def test_another_interface_than_the_zones_is_refused(told: dict[str, Any]) -> None:
     assert "fe80::9%zone0 is on interface 'zone0', and not on 'zone1'" in told["other interface"]
 

@@ -24,23 +24,34 @@ from .relay import enter_new_namespace
 from .vpn_world import ip
 
 _SERVER = "fe80::9"
-_ADDRESSES = [
-    "-6 address add fe80::1/64 dev zone0 nodad",
-    "-6 address add fe80::2/64 dev zone1 nodad",
-    f"-6 address add {_SERVER}/64 dev peer0 nodad",
-    f"-6 address add {_SERVER}/64 dev peer1 nodad",
-]
+# Seconds for the connection to be there again
+_PATIENCE = 10.0
+_OWN = ("fe80::1", "fe80::2")
 
 
 def _make_links() -> None:
     enter_new_namespace()
     for which in ("all", "default"):
         Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("0")
-    ip(["link set lo up", *(f"link add zone{n} type veth peer name peer{n}" for n in (0, 1))])
-    names = ("zone0", "peer0", "zone1", "peer1")
+    ip(["link set lo up"])
+    for number, address in enumerate(_OWN):
+        _make_link(number, address)
+
+
+def _make_link(number: int, address: str) -> None:
+    names = f"zone{number}", f"peer{number}"
+    ip([f"link add {names[0]} type veth peer name {names[1]}"])
     ip([f"link set {name} addrgenmode none" for name in names])
     ip([f"link set {name} up" for name in names])
-    ip(_ADDRESSES)
+    ip([_addition(address, names[0]), _addition(_SERVER, names[1])])
+
+
+def _addition(address: str, interface: str) -> str:
+    return f"-6 address add {address}/64 dev {interface} nodad"
+
+
+def _number_of(name: str) -> int | None:
+    return next(i.index for i in trioquic.system_networks().snapshot() if i.name == name)
 
 
 def _path(conn: trioquic.Connection) -> list[Any]:
@@ -66,10 +77,35 @@ async def _core(host: str, port: int, tls: trioquic.TLSConfig) -> dict[str, Any]
                 opened.append(event.path.interface)
             if isinstance(event, trioquic.WaitingForPath):
                 waiting = event.reason
-                ip(["link set zone0 up", _ADDRESSES[0]])
+                ip(["link set zone0 up", _addition(_OWN[0], "zone0")])
             if isinstance(event, trioquic.Migrated):
                 break
         return {"begun": begun, "waiting": waiting, "opened": opened, "after": _path(conn)}
+
+
+async def _made_anew(host: str, port: int, tls: trioquic.TLSConfig) -> dict[str, Any]:
+    """A connection whose interface is taken away and made again, with another number and another
+    address, so that its socket is of no use there."""
+    before = _number_of("zone0")
+    async with (
+        trioquic.open_connection(host, port, alpn=["h3"], tls=tls) as conn,
+        conn.path_events() as events,
+    ):
+        await conn.wait_handshake_confirmed()
+        ip(["link delete zone0"])
+        with trio.move_on_after(_PATIENCE):
+            async for event in events:
+                if isinstance(event, trioquic.WaitingForPath):
+                    _make_link(0, "fe80::3")
+                if isinstance(event, trioquic.Migrated):
+                    break
+        told = {
+            "path": None if conn.active_path is None else _path(conn),
+            "numbers": [before, _number_of("zone0")],
+        }
+    ip(["link delete zone0"])
+    _make_link(0, _OWN[0])
+    return told
 
 
 async def _asked(folder: Path) -> dict[str, Any]:
@@ -79,9 +115,12 @@ async def _asked(folder: Path) -> dict[str, Any]:
     told: dict[str, Any] = {}
     async with gtlsserver(identity, host="::") as server:
         url = f"https://[{_SERVER}%25zone0]:{server.port}/1000"
-        index = next(i.index for i in trioquic.system_networks().snapshot() if i.name == "zone0")
         told["core"] = await _core(f"{_SERVER}%zone0", server.port, tls)
-        number = f"{_SERVER}%{index}"
+        for written in ("name", "number"):
+            zone = "zone0" if written == "name" else _number_of("zone0")
+            again = await _made_anew(f"{_SERVER}%{zone}", server.port, tls)
+            told[f"made anew, {written}"] = again
+        number = f"{_SERVER}%{_number_of('zone0')}"
         async with trioquic.open_connection(number, server.port, alpn=["h3"], tls=tls) as conn:
             told["number"] = _path(conn)
         try:

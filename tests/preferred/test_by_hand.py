@@ -164,6 +164,43 @@ async def test_a_new_port_stays_on_the_network(
             await here.download(50_000)
 
 
+async def test_where_the_supervisor_has_moved_meanwhile(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The application gets the path there. It named no network, so the policy goes on deciding."""
+    policy, tls = trioquic.MigrationPolicy(interfaces=("eth0",)), trioquic.TLSConfig(verify=False)
+    async with phone_world(prefers(None, PREFERRED6), ipv6=True) as world:
+        ipv6_elsewhere(world)
+        opening = dial(world, SERVER, migration=policy, networks=world.phone, tls=tls)
+        async with opening as conn, conn.path_events() as events:
+            await conn.wait_handshake_confirmed()
+            path = await conn.migrate()
+            async for event in events:
+                if isinstance(event, trioquic.Migrated):
+                    assert event.new is path
+                    assert event.cause is trioquic.MigrationCause.PREFERRED_ADDRESS
+                    break
+            world.phone.add_interface("eth0", "192.0.2.99", "2001:db8:2::99")
+            await trio.sleep(20)
+            assert conn.active_path is not None
+            assert conn.active_path.interface == "eth0"
+
+
+async def test_where_the_supervisor_has_moved_to_another_network_meanwhile(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """From the one that was named nothing leads to where the server is now."""
+
+    def ipv4_on_cellular(world: World) -> None:
+        world.cellular.remove_address(CELLULAR6)
+
+    options = prefers(None, PREFERRED6)
+    async with phone(options=options, prepare=ipv4_on_cellular, ipv6=True) as here:
+        with pytest.raises(trioquic.LocalAddressError, match=PREFERRED6):
+            await here.conn.migrate(interface="wwan0")
+        assert moves(here) == [("wlan0", PREFERRED6)]
+
+
 async def test_a_new_port_where_the_network_is_gone(autojump_clock: trio.testing.MockClock) -> None:
     """The other network is asked for what it reaches."""
     options = prefers(None, PREFERRED6)

@@ -1,6 +1,5 @@
 """Several paths that are asked at the same time, and what becomes of errors there."""
 
-import gc
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,11 +10,12 @@ import trio
 import trio.testing
 
 import trioquic
+from tests.uncollected import uncollected
 from trioquic._runtime.paths.asking import Answers
 from trioquic._runtime.paths.path_link import PathLink
 
 
-class Link:
+class FakeLink:
     """A path that answers after a time, or fails with an error."""
 
     def __init__(self, after: float, error: Exception | None = None) -> None:
@@ -29,17 +29,15 @@ class Link:
         return self._after
 
 
-def answers_of(*links: Link) -> Answers:
+def answers_of(*links: FakeLink) -> Answers:
     return Answers([cast(PathLink, link) for link in links])
 
 
 @pytest.fixture
-def uncollected() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Nothing is freed but by its last reference."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+    with uncollected():
+        yield
 
 
 SILENT = trioquic.PathValidationError("no answer")
@@ -48,10 +46,10 @@ GIVEN_UP = trioquic.PathAbandonedError("the path was closed")
 
 @pytest.mark.parametrize("error", [SILENT, GIVEN_UP, trio.ClosedResourceError()])
 async def test_the_one_that_answers_after_the_other_failed(
-    autojump_clock: trio.testing.MockClock, uncollected: None, error: Exception
+    autojump_clock: trio.testing.MockClock, no_collection: None, error: Exception
 ) -> None:
     """Nothing of it is kept by the error."""
-    original, preferred = Link(0.1, error), Link(0.2)
+    original, preferred = FakeLink(0.1, error), FakeLink(0.2)
     answers = answers_of(original, preferred)
     gone = weakref.ref(answers)
     assert await answers.first() is cast(PathLink, preferred)
@@ -61,11 +59,11 @@ async def test_the_one_that_answers_after_the_other_failed(
 
 @pytest.mark.parametrize("first", [SILENT, GIVEN_UP])
 async def test_where_none_answers_the_error_holds_nothing(
-    autojump_clock: trio.testing.MockClock, uncollected: None, first: Exception
+    autojump_clock: trio.testing.MockClock, no_collection: None, first: Exception
 ) -> None:
     """That one did not answer says more than that one was given up."""
     second = GIVEN_UP if first is SILENT else SILENT
-    answers = answers_of(Link(0.1, first), Link(0.2, second))
+    answers = answers_of(FakeLink(0.1, first), FakeLink(0.2, second))
     gone = weakref.ref(answers)
     with suppress(trioquic.PathValidationError):
         await answers.first()
@@ -79,9 +77,9 @@ async def test_a_bug_is_no_silence(
     autojump_clock: trio.testing.MockClock, others: tuple[float, Exception | None]
 ) -> None:
     """Nor is what the application's code has raised; it is told, whatever the other path does."""
-    links = Link(*others), Link(0.1, KeyError("no such path"))
+    links = FakeLink(*others), FakeLink(0.1, KeyError("no such path"))
     with pytest.raises(trioquic.InternalError, match="no such path"):
         await answers_of(*links).first()
     error = trioquic.ApplicationCodeError("its source of networks failed")
     with pytest.raises(trioquic.ApplicationCodeError, match="its source"):
-        await answers_of(Link(*others), Link(0.1, error)).first()
+        await answers_of(FakeLink(*others), FakeLink(0.1, error)).first()

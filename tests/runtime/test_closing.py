@@ -1,6 +1,5 @@
 """The end of a connection: who hears what, what is still delivered, how long it takes."""
 
-import gc
 import weakref
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +10,7 @@ from aioquic.quic.packet import QuicErrorCode
 
 import trioquic
 from tests.sim_server import ServerOptions
+from tests.uncollected import uncollected
 from trioquic import TransportConfig
 from trioquic._protocol.connection import ClientConnection
 
@@ -87,20 +87,16 @@ async def test_after_ones_own_close_everything_is_closed(
 async def test_what_is_over_is_freed_at_once(autojump_clock: trio.testing.MockClock) -> None:
     """Without the garbage collector, which would find hundreds of objects of each connection."""
     async with phone_world() as world:
-        async with dial(world, migration=trioquic.MigrationPolicy()) as conn:
-            await conn.wait_handshake_confirmed()
-            await get(conn, 1000)
-            await conn.migrate()
-            driver = weakref.ref(conn._driver)
-            await trio.sleep(1)
-            gc.collect()
-            gc.disable()
-        try:
+        with uncollected():
+            async with dial(world, migration=trioquic.MigrationPolicy()) as conn:
+                await conn.wait_handshake_confirmed()
+                await get(conn, 1000)
+                await conn.migrate()
+                driver = weakref.ref(conn._driver)
+                await trio.sleep(1)
             await trio.sleep(1)
             del conn
             assert driver() is None
-        finally:
-            gc.enable()
 
 
 async def test_who_waits_is_woken_by_ones_own_close(

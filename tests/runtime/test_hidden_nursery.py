@@ -1,6 +1,5 @@
 """`open_connection` hides a nursery: what the application raises comes out as it went in."""
 
-import gc
 import traceback
 import weakref
 
@@ -9,6 +8,7 @@ import trio
 import trio.testing
 
 import trioquic
+from tests.uncollected import uncollected
 from trioquic._groups import hidden_nursery
 from trioquic._protocol.connection import ClientConnection
 from trioquic._runtime.opening import race
@@ -283,9 +283,7 @@ async def test_a_bug_is_freed_at_once(autojump_clock: trio.testing.MockClock) ->
     async def crash() -> None:
         raise ValueError("a bug")
 
-    gc.collect()
-    gc.disable()
-    try:
+    with uncollected():
         try:
             async with hidden_nursery() as nursery:
                 nursery.start_soon(crash)
@@ -293,5 +291,3 @@ async def test_a_bug_is_freed_at_once(autojump_clock: trio.testing.MockClock) ->
         except trioquic.InternalError as error:
             seen = weakref.ref(error)
         assert seen() is None
-    finally:
-        gc.enable()

@@ -14,7 +14,7 @@ from aioquic.quic.configuration import QuicConfiguration
 import trioquic
 from tests.peer.wire import encode_version_negotiation
 from tests.sim_server import NAME, PORT, ServerOptions, credentials
-from tests.sim_world import CELLULAR, CELLULAR6, SERVER, SERVER6, World, simulated_world
+from tests.sim_world import CELLULAR, CELLULAR6, SERVER, SERVER6, WIFI, World, simulated_world
 from tests.uncollected import uncollected
 from trioquic import MigrationPolicy, TLSConfig, TransportConfig
 from trioquic._protocol.crypto.keys import PacketKeys, initial_secrets, protect
@@ -180,9 +180,9 @@ async def test_a_dead_default_network_costs_less_than_a_second(
         assert open_sockets(world) == 0
 
 
-@pytest.mark.parametrize("why", ["answers", "metered", "one", "named", "not wanted"])
+@pytest.mark.parametrize("why", ["answers", "metered", "one", "named", "not wanted", "own"])
 async def test_other_networks_are_not_asked_without_need(autojump_clock: Clock, why: str) -> None:
-    """If the first answers in time, or if the user does not allow it."""
+    """If the first answers in time, if the user does not allow it, or if none leads there."""
     policies = {
         "metered": MigrationPolicy(metered=False),
         "one": MigrationPolicy(start_interfaces=1),
@@ -193,7 +193,12 @@ async def test_other_networks_are_not_asked_without_need(autojump_clock: Clock, 
         transport = TransportConfig(handshake_timeout=3.0)
         interface = "wlan0" if why == "named" else None
         start = dial(
-            world, migration=policy, networks=world.phone, transport=transport, interface=interface
+            world,
+            WIFI if why == "own" else NAME,
+            migration=policy,
+            networks=world.phone,
+            transport=transport,
+            interface=interface,
         )
         if why == "answers":
             async with start as conn:

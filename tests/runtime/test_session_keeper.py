@@ -18,7 +18,7 @@ from trioquic._runtime.networks.system_networks import system_networks
 from trioquic._runtime.opening.session_keeper import SessionKeeper, network_of
 from trioquic._runtime.sockets.binding import bind_socket, connect_socket
 from trioquic._runtime.sockets.sockets import DatagramSocket, Received, Remote
-from trioquic.sessions import SessionKey
+from trioquic.sessions import Resumption, SessionKey
 
 
 class NoSocket(DatagramSocket):
@@ -101,34 +101,41 @@ async def test_of_a_real_socket() -> None:
         connected.close()
 
 
+def new_keeper() -> SessionKeeper:
+    key = partial(SessionKey, server_name="a.example", port=443, trust="")
+    return SessionKeeper(MemorySessions(), networks("wlan0 8.8.8.8/24"), key)
+
+
+async def kept_by(
+    keeper: SessionKeeper, record: Resumption, before: Resumption | None = None
+) -> Resumption | None:
+    """What the next connection takes of a ticket, which came to one that had resumed `before`."""
+    socket = NoSocket("8.8.8.8")
+    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1, before)
+    await keeper.finish()
+    return (await keeper.take(socket, [1])).taken.ticket
+
+
 @pytest.mark.parametrize("days", [0, 3, 6.5, 8])
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("told", [True, False])
 async def test_a_chain_of_tickets_ends_a_week_after_its_certificate(
-    days: float, kept: bool
+    days: float, told: bool
 ) -> None:
     """RFC 8446 section 4.6.1: each ticket of a resumed connection goes back to the same handshake,
     also where an older version of the file says only when the last one came."""
-    store = MemorySessions()
-    here = networks("wlan0 8.8.8.8/24")
-    socket = NoSocket("8.8.8.8")
-    key = partial(SessionKey, server_name="a.example", port=443, trust="")
     now = time.time()
     began = now - days * DAY
     before = ticket(authenticated_at=began)
-    if not kept:
+    if not told:
         before = ticket(authenticated_at=0.0, issued_at=began)
-    keeper = SessionKeeper(store, here, key)
-    record = ticket(expires_at=now + 7 * DAY)
-    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1, before)
-    await keeper.finish()
-    start = await keeper.take(socket, [1])
+    kept = await kept_by(new_keeper(), ticket(expires_at=now + 7 * DAY), before)
     if days > 7:
-        assert start.taken.ticket is None
+        assert kept is None
         return
-    assert start.taken.ticket is not None
-    assert start.taken.ticket.authenticated_at == began
-    assert start.taken.ticket.expires_at == pytest.approx(began + 7 * DAY)
-    assert start.taken.ticket.issued_at == pytest.approx(now, abs=60)
+    assert kept is not None
+    assert kept.authenticated_at == began
+    assert kept.expires_at == pytest.approx(began + 7 * DAY)
+    assert kept.issued_at == pytest.approx(now, abs=60)
 
 
 @pytest.mark.parametrize("days", [0.0, 3.0, 8.0])
@@ -138,10 +145,7 @@ async def test_a_week_begins_with_the_handshake_and_not_with_the_ticket(
 ) -> None:
     """A server may give a ticket to a connection that is days old. What was verified then is as
     old, whatever the machine's clocks have counted."""
-    store = MemorySessions()
-    socket = NoSocket("8.8.8.8")
-    key = partial(SessionKey, server_name="a.example", port=443, trust="")
-    keeper = SessionKeeper(store, networks("wlan0 8.8.8.8/24"), key)
+    keeper = new_keeper()
     wall = time.time()
     now = wall + days * DAY - set_back
     monkeypatch.setattr(time, "time", lambda: now)
@@ -149,34 +153,25 @@ async def test_a_week_begins_with_the_handshake_and_not_with_the_ticket(
         running = trio.current_time()
         monkeypatch.setattr(trio, "current_time", lambda: running + days * DAY)
     record = ticket(issued_at=now, expires_at=now + 7 * DAY)
-    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1, None)
-    await keeper.finish()
-    start = await keeper.take(socket, [1])
+    kept = await kept_by(keeper, record)
     if days > 7:
-        assert start.taken.ticket is None
+        assert kept is None
         return
-    assert start.taken.ticket is not None
+    assert kept is not None
     began = min(wall, now) if asleep else now - days * DAY
-    assert start.taken.ticket.authenticated_at == pytest.approx(began, abs=60)
-    assert start.taken.ticket.expires_at == pytest.approx(began + 7 * DAY, abs=60)
+    assert kept.authenticated_at == pytest.approx(began, abs=60)
+    assert kept.expires_at == pytest.approx(began + 7 * DAY, abs=60)
 
 
 @pytest.mark.parametrize("late", [0.0, 8 * HOUR, -8 * HOUR])
 async def test_a_ticket_comes_when_the_clock_says_so(late: float) -> None:
     """The core counts from the connection's beginning: since then the machine may have slept, or
     its clock may have been set."""
-    store = MemorySessions()
-    here = networks("wlan0 8.8.8.8/24")
-    socket = NoSocket("8.8.8.8")
-    key = partial(SessionKey, server_name="a.example", port=443, trust="")
-    keeper = SessionKeeper(store, here, key)
     record = dataclasses.replace(ticket(age=late), expires_at=time.time() + DAY)
-    keeper.keep(TicketReceived(resumption=record), "192.0.2.1", socket, 1, None)
-    await keeper.finish()
-    start = await keeper.take(socket, [1])
-    assert start.taken.ticket is not None
-    assert start.taken.ticket.issued_at == pytest.approx(time.time(), abs=60)
+    kept = await kept_by(new_keeper(), record)
+    assert kept is not None
+    assert kept.issued_at == pytest.approx(time.time(), abs=60)
     # no longer than it was going to be good for, nor than the certificate is
-    left = start.taken.ticket.expires_at - time.time()
+    left = kept.expires_at - time.time()
     assert left == pytest.approx(DAY + min(late, 0.0), abs=60)
-    assert start.taken.ticket.secret == record.secret
+    assert kept.secret == record.secret

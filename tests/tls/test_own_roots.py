@@ -17,7 +17,10 @@ from tests.uncollected import uncollected
 from trioquic._protocol.errors import BadPacketError
 from trioquic._protocol.tls import chain_rules
 from trioquic._protocol.tls.certificates import Certificate, read_certificate_untrusted
-from trioquic._protocol.tls.chain_link import Link, read_link_untrusted
+from trioquic._protocol.tls.chain_certificate import (
+    ChainCertificate,
+    read_chain_certificate_untrusted,
+)
 from trioquic._protocol.tls.chain_rules import MOST_COMPARISONS, Judge
 from trioquic._protocol.tls.chain_search import ChainSearch
 from trioquic._protocol.tls.own_roots import OwnRoots
@@ -228,11 +231,11 @@ def test_each_certificate_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     own = pki.trust(pki.root(), strict=False)
     seen: list[Certificate] = []
 
-    def read(certificate: Certificate) -> Link:
+    def read(certificate: Certificate) -> ChainCertificate:
         seen.append(certificate)
-        return read_link_untrusted(certificate)
+        return read_chain_certificate_untrusted(certificate)
 
-    monkeypatch.setattr(chain_rules, "read_link_untrusted", read)
+    monkeypatch.setattr(chain_rules, "read_chain_certificate_untrusted", read)
     refused(BAD_CERTIFICATE, "malformed", own, leaf, *lower, *upper)
     assert len(seen) == 1 + len(lower)
 

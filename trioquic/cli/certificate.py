@@ -43,8 +43,8 @@ def _or(otherwise: T, read: Callable[[], T]) -> T:
     """What `read` returns, or `otherwise` if it raises; there is no list of what it may raise."""
     try:
         return read()
-    except BaseException as error:
-        # a panic of the library's Rust code is no Exception, and an interrupt is the user's
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            return otherwise
+    except (KeyboardInterrupt, SystemExit):
         raise
+    except BaseException:
+        # a panic of the library's Rust code is no Exception
+        return otherwise

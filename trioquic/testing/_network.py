@@ -25,7 +25,7 @@ from ._core import Core
 from ._errors import NoCurrentHostError, failure
 from ._host import Host, current_host
 from ._record import Fate, Recorder
-from ._resolver import Names
+from ._resolver import SimulatedResolver
 from ._scheduling import SeededScheduler
 from ._sockets import SimulatedSocket
 
@@ -65,7 +65,7 @@ class SimulatedNetwork:
         self.seed = seed
         self._core = Core(seed)
         self._hosts: dict[str, Host] = {}
-        self._names = Names()
+        self._resolver = SimulatedResolver()
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._scheduler = SeededScheduler(f"{seed}/scheduler")
         self.undeliverable: Counter[Fate] = self._core.undeliverable
@@ -93,11 +93,11 @@ class SimulatedNetwork:
 
         Without addresses the name exists but resolves to none. ValueError if one is not numeric.
         """
-        self._names.register(name, addresses)
+        self._resolver.register(name, addresses)
 
     def set_resolver_delay(self, seconds: float) -> None:
         """How long the answer to a name takes from now on; 0 at first."""
-        self._names.delay = seconds
+        self._resolver.delay = seconds
 
     def record(self, *, limit: int = 100_000, payloads: bool = False) -> Recorder:
         """Start to remember every datagram that any host sends, the newest `limit` of them."""
@@ -114,7 +114,7 @@ class SimulatedNetwork:
         self._nursery = await self._manager.__aenter__()
         self._scheduler.start()
         self._old_factory = trio.socket.set_custom_socket_factory(_Factory())
-        self._old_resolver = trio.socket.set_custom_hostname_resolver(self._names)
+        self._old_resolver = trio.socket.set_custom_hostname_resolver(self._resolver)
         self._core.start(self._nursery)
         return self
 

@@ -10,7 +10,7 @@ import trio.abc
 from ._addresses import Endpoint, canonical, family_of, to_sockaddr
 
 
-class Names(trio.abc.HostnameResolver):
+class SimulatedResolver(trio.abc.HostnameResolver):
     """Knows what was registered, and numeric addresses, and nothing else.
 
     `delay` is the time in seconds that an answer takes.

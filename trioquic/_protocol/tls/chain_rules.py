@@ -14,7 +14,11 @@ from typing import Final
 from ..errors import BadPacketError
 from .alerts import BAD_CERTIFICATE, tls_error
 from .certificates import Certificate, check_dates_untrusted
-from .chain_link import Link, read_link_untrusted, weak_signature_untrusted
+from .chain_certificate import (
+    ChainCertificate,
+    read_chain_certificate_untrusted,
+    weak_signature_untrusted,
+)
 from .name_constraints import broken
 
 # So many take some tenths of a second where the core is not compiled.
@@ -27,7 +31,7 @@ class Judge:
 
     def __init__(self, when: datetime.datetime) -> None:
         self._when = when
-        self._links: dict[Certificate, Link] = {}
+        self._links: dict[Certificate, ChainCertificate] = {}
         # why others cannot be read
         self._unreadable: dict[Certificate, str] = {}
         # what breaks the constraints of the second one, by the first one's names; "": nothing
@@ -53,20 +57,20 @@ class Judge:
             _check_itself_untrusted(link, what, place == 0)
         self._check_names_untrusted(links)
 
-    def _link_untrusted(self, certificate: Certificate) -> Link:
+    def _link_untrusted(self, certificate: Certificate) -> ChainCertificate:
         link = self._links.get(certificate)
         if link is not None:
             return link
         if certificate in self._unreadable:
             raise tls_error(BAD_CERTIFICATE, self._unreadable[certificate])
         try:
-            link = self._links[certificate] = read_link_untrusted(certificate)
+            link = self._links[certificate] = read_chain_certificate_untrusted(certificate)
         except BadPacketError as error:
             self._unreadable[certificate] = error.reason
             raise
         return link
 
-    def _check_names_untrusted(self, way: list[Link]) -> None:
+    def _check_names_untrusted(self, way: list[ChainCertificate]) -> None:
         """RFC 5280 section 6.1.3 (b) and (c): everybody above may say which names there are; of
         certificates in which an authority certifies itself, only the server's is bound by it."""
         for above in range(1, len(way)):
@@ -95,14 +99,14 @@ class Judge:
                     )
 
 
-def _what(way: list[Link], place: int) -> str:
+def _what(way: list[ChainCertificate], place: int) -> str:
     if place == 0:
         return "the server's certificate"
     kind = "root" if place == len(way) - 1 else "intermediate certificate"
     return f"the {kind} {way[place].called}"
 
 
-def _check_itself_untrusted(link: Link, what: str, is_leaf: bool) -> None:
+def _check_itself_untrusted(link: ChainCertificate, what: str, is_leaf: bool) -> None:
     """What does not depend on the others."""
     if link.unknown:
         raise tls_error(
@@ -125,7 +129,7 @@ def _check_itself_untrusted(link: Link, what: str, is_leaf: bool) -> None:
         )
 
 
-def _check_issuing_untrusted(link: Link, what: str, is_root: bool) -> None:
+def _check_issuing_untrusted(link: ChainCertificate, what: str, is_root: bool) -> None:
     issuing = link.issuing
     if issuing.key_cert_sign is False:
         raise tls_error(
@@ -144,7 +148,7 @@ def _check_issuing_untrusted(link: Link, what: str, is_root: bool) -> None:
     )
 
 
-def _check_length_untrusted(link: Link, what: str, between: int) -> None:
+def _check_length_untrusted(link: ChainCertificate, what: str, between: int) -> None:
     """RFC 5280 section 4.2.1.9; `between`: certificates that count."""
     limit = link.issuing.path_length
     if limit is not None and between > limit:
@@ -155,7 +159,9 @@ def _check_length_untrusted(link: Link, what: str, between: int) -> None:
         )
 
 
-def _check_identifiers_untrusted(child: Link, its_name: str, issuer: Link, what: str) -> None:
+def _check_identifiers_untrusted(
+    child: ChainCertificate, its_name: str, issuer: ChainCertificate, what: str
+) -> None:
     """The issuer's name and key are right. But a certificate may say which key identifier or
     serial number its issuer has, and another one of the same key is not meant then."""
     wanted, there = child.identifiers, issuer.identifiers
@@ -172,7 +178,7 @@ def _check_identifiers_untrusted(child: Link, its_name: str, issuer: Link, what:
         )
 
 
-def _check_signature_untrusted(link: Link, what: str) -> None:
+def _check_signature_untrusted(link: ChainCertificate, what: str) -> None:
     weak = weak_signature_untrusted(link.certificate)
     if weak:
         raise tls_error(

@@ -12,7 +12,7 @@ from typing import Final
 
 from .alerts import BAD_CERTIFICATE, tls_error
 from .certificates import Certificate
-from .chain_link import called, signed_by_untrusted, weak_signature_untrusted
+from .chain_certificate import called, signed_by_untrusted, weak_signature_untrusted
 
 # A chain of five, with three certificates of the same name for each issuer, takes a quarter of it.
 MOST_SIGNATURES: Final = 128

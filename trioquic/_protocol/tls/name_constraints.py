@@ -26,7 +26,7 @@ _MAIL_IN_UTF8: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class CertifiedNames:
     """All names of a certificate's owner."""
 
     readable: bool
@@ -52,14 +52,16 @@ class Constraints:
     permitted: Subtrees
     excluded: Subtrees
 
-    def comparisons(self, names: Names) -> int:
+    def comparisons(self, names: CertifiedNames) -> int:
         """At most so many does it take to check a certificate's names."""
         sets = (self.permitted, self.excluded)
         subtrees = sum([len(each.directories) + len(each.others) for each in sets])
         return subtrees * (len(names.directories) + len(names.others))
 
 
-def read_names(parsed: x509.Certificate, alternative: tuple[x509.GeneralName, ...]) -> Names:
+def read_names(
+    parsed: x509.Certificate, alternative: tuple[x509.GeneralName, ...]
+) -> CertifiedNames:
     """Odd subjects are common, and matter under constraints only."""
     found = _split(alternative)
     mails: list[x509.GeneralName] = []
@@ -68,9 +70,9 @@ def read_names(parsed: x509.Certificate, alternative: tuple[x509.GeneralName, ..
         for attribute in parsed.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS):
             mails.append(x509.RFC822Name(str(attribute.value)))
     except ValueError:
-        return Names(False, found.directories, found.others)
+        return CertifiedNames(False, found.directories, found.others)
     own = (subject,) if subject else ()
-    return Names(True, (*own, *found.directories), (*mails, *found.others))
+    return CertifiedNames(True, (*own, *found.directories), (*mails, *found.others))
 
 
 def read_constraints(value: x509.NameConstraints, encoded: bytes) -> Constraints:
@@ -83,7 +85,7 @@ def read_constraints(value: x509.NameConstraints, encoded: bytes) -> Constraints
     )
 
 
-def broken(names: Names, constraints: Constraints) -> str:
+def broken(names: CertifiedNames, constraints: Constraints) -> str:
     """What breaks the constraints, for an error; '' if they are kept."""
     if not names.readable:
         return "its subject, which cannot be read"

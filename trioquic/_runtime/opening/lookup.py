@@ -21,6 +21,7 @@ from ..._resolver import resolve, some_of_each_family
 from ...errors import LocalAddressError
 from ...paths import Address
 from ..endpoints import ip_version
+from ..sockets.binding import with_named_zone
 from ..sockets.sockets import Remote, remote_of
 from .arguments import Plan
 from .ways import servers_of
@@ -106,7 +107,7 @@ class Lookup:
         plan = self._plan
         try:
             with scope:
-                self._found[family] = await _addresses_of(plan.host, plan.port, family)
+                self._found[family] = await _addresses_of(plan.host, plan, family)
         except Exception as error:
             if not self._begun and (
                 self._error is None or _how_final(error) < _how_final(self._error)
@@ -148,10 +149,10 @@ def _how_final(error: Exception) -> int:
     return -1
 
 
-async def _addresses_of(host: str, port: int, family: int) -> list[Remote]:
+async def _addresses_of(host: str, plan: Plan, family: int) -> list[Remote]:
     """What the resolver knows of a host. Raises socket.gaierror."""
     # the resolver knows the forms of addresses, too, zones among them
-    found = await resolve(host, port, family=family, kind=socket.SOCK_DGRAM)
+    found = await resolve(host, plan.port, family=family, kind=socket.SOCK_DGRAM)
     zone = host.partition("%")[2]
     remotes = [
         remote_of(entry[0], entry[4])
@@ -159,21 +160,23 @@ async def _addresses_of(host: str, port: int, family: int) -> list[Remote]:
         # a family that Python was built without has a number in place of an address
         if entry[0] in _FAMILIES and isinstance(entry[4][0], str)
     ]
-    # as the application calls it: an interface that comes back may have another number
-    return [remote._replace(zone=zone) if remote.zone and zone else remote for remote in remotes]
+    if zone:
+        # as the application calls it; the resolver tells a number
+        remotes = [remote._replace(zone=zone) if remote.zone else remote for remote in remotes]
+    return [with_named_zone(remote, plan.networks) for remote in remotes]
 
 
 async def _look_up(host: str, plan: Plan) -> list[Remote]:
     """The same, of the family of `local` if there is one. Raises LocalAddressError if the host has
     addresses of the other family only."""
     if plan.local is None:
-        return await _addresses_of(host, plan.port, socket.AF_UNSPEC)
+        return await _addresses_of(host, plan, socket.AF_UNSPEC)
     own = socket.AF_INET6 if ip_version(plan.local) == 6 else socket.AF_INET
     try:
-        return await _addresses_of(host, plan.port, own)
+        return await _addresses_of(host, plan, own)
     except socket.gaierror as unknown:
         try:
-            await _addresses_of(host, plan.port, socket.AF_UNSPEC)
+            await _addresses_of(host, plan, socket.AF_UNSPEC)
         except socket.gaierror:
             raise unknown from None
         text = f"local is {plan.local}, and {host} has no IPv{ip_version(plan.local)} address"

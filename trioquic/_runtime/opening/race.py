@@ -20,18 +20,19 @@ import trio
 
 from ..._groups import bug_in
 from ...errors import HandshakeError, LocalAddressError
+from ...networks import is_own
 from ..connection import Connection
 from ..paths.late_tunnel import LateTunnel
 from ..paths.reach import Reach
 from ..sockets.binding import interface_name
-from ..sockets.sockets import DatagramSocket, is_here
+from ..sockets.sockets import DatagramSocket
 from .arguments import Plan
 from .attempts import Attempts, HandshakeAttempt, RunningAttempt
 from .connection_task import ConnectionTask
 from .failures import is_final, may_be_the_tickets, summary
 from .first_datagram import FirstDatagram
 from .lookup import Lookup
-from .ways import WayToServer, are_in_tunnels, other_ways, servers_of, ways_to
+from .ways import WayToServer, are_in_tunnels, are_the_systems, other_ways, servers_of, ways_to
 
 _MANY_REFUSED: Final = 2
 # The networks are watched from then on, seconds: most handshakes are over before.
@@ -60,7 +61,8 @@ class HappyEyeballs:
         self._used: set[str] = set()
         self._plan_ways(ways, started=False)
         # what the application named does not depend on the networks, nor does a server that is here
-        here = all(is_here(remote.address) for remote in lookup.remotes)
+        interfaces = plan.networks.snapshot()
+        here = all(is_own(remote.address[0], interfaces) for remote in lookup.remotes)
         self._follows = not plan.named and not plan.migration.leave_tunnel and not here
         self._following = trio.CancelScope()
         # all began in a tunnel, or the server was heard there
@@ -88,7 +90,7 @@ class HappyEyeballs:
         self._widens = (
             plan.migration.start_interfaces is None
             and not plan.named
-            and all(way.is_the_systems for way in ways)
+            and are_the_systems(plan, ways)
         )
         there = {interface.name for interface in plan.networks.snapshot() if interface.up}
         self._used = {

@@ -24,7 +24,7 @@ from ...paths import Address
 from ..paths.own_tunnel import Networks
 from ..paths.reach import Reach
 from ..sockets.binding import interface_of, interface_on
-from ..sockets.sockets import Remote, is_here
+from ..sockets.sockets import Remote
 from .arguments import Plan
 
 _A_PAIR: Final = 2  # one address of each family, if there are both
@@ -36,12 +36,6 @@ class WayToServer(NamedTuple):
 
     remote: Remote
     interface: str | None
-
-    @property
-    def is_the_systems(self) -> bool:
-        """Whether the network is the system's choice, as far as there is one."""
-        tied = self.interface is not None and not self.remote.zone
-        return not tied and not is_here(self.remote.address)
 
 
 def check_networks(plan: Plan) -> None:
@@ -85,12 +79,13 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
     reach, now, pairs, inside = _survey(plan, remotes)
     interfaces = now.interfaces
     several = policy.start_interfaces is not None and policy.start_interfaces > 1
-    limited = policy.limits(interfaces) and not all(is_own(_plain(r), interfaces) for r in remotes)
+    own = [remote for remote in remotes if is_own(remote.address[0], interfaces)]
+    limited = policy.limits(interfaces) and len(own) < len(remotes)
     if not plan.named and (inside or policy.only_interfaces or several or limited):
         ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
         if not inside and not policy.only_interfaces:
             # `kinds` and `metered` are about networks
-            ways += [WayToServer(r, None) for r in remotes if is_own(_plain(r), interfaces)]
+            ways += [WayToServer(remote, None) for remote in own]
         if ways:
             return ways
         if inside or policy.only_interfaces or limited:
@@ -148,6 +143,15 @@ def other_ways(plan: Plan, remotes: Sequence[Remote], used: Collection[str]) -> 
         if (_plain(remote), name) in possible
     ]
     return ways[:_MOST_OTHERS]
+
+
+def are_the_systems(plan: Plan, ways: Sequence[WayToServer]) -> bool:
+    """Whether the network of each way is the system's choice, as far as there is one."""
+    interfaces = plan.networks.snapshot()
+    return all(
+        (way.interface is None or way.remote.zone) and not is_own(way.remote.address[0], interfaces)
+        for way in ways
+    )
 
 
 def are_in_tunnels(plan: Plan, ways: Sequence[WayToServer]) -> bool:

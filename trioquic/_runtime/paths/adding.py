@@ -141,10 +141,11 @@ class PathAdder:
         expected = refusal is Refusal.NO_SPARE_ID and self._driver.core.more_ids_expected
         if expected or self._paths.lingering or refusal not in _NO_ROOM:
             return False
-        for link in reversed(tuple(self._paths.links.values())):
-            unproven = link.statistics().state in (PathState.CANDIDATE, PathState.PROBING)
-            if unproven and link.path_id in self._candidates and not link.awaited:
-                self._paths.close(link.path_id, CloseCause.NEEDED_ELSEWHERE)
+        for number, link in reversed(tuple(self._paths.links.items())):
+            state = self._driver.core.path_view(number).state
+            unproven = state in (PathState.CANDIDATE, PathState.PROBING)
+            if unproven and number in self._candidates and not link.awaited:
+                self._paths.close(number, CloseCause.NEEDED_ELSEWHERE)
                 return True
         return False
 

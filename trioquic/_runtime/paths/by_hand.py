@@ -53,6 +53,7 @@ class Asked:
 
     def leave_out_closed(self) -> None:
         """The others are asked again."""
+        self.found = [link for link in self.found if not link.closed]
         self.links = [link for link in self.links if not link.closed]
 
 
@@ -147,7 +148,9 @@ class ByHand:
             return None
         if link.path_id <= newest and link not in asked.found:
             return None
-        self._paths.migrate_to(link.handle)
+        if interface is not None or local is not None:
+            # it stays there; where none was named, the policy goes on deciding
+            self._paths.migrate_to(link.handle)
         return link.handle
 
     async def _migrate_once(self, asked: "Asked", way: _Way) -> Path | None:
@@ -173,9 +176,12 @@ class ByHand:
     def _give_up(self, links: Iterable[PathLink], cause: CloseCause) -> None:
         # Where the connection ends, its paths do, too; that is nothing to tell anybody. And the
         # supervisor may have moved there.
+        core = self._driver.core
         for link in links:
-            if not (self._driver.life.over or link.path_id == self._driver.core.active_path):
-                self._paths.close(link.path_id, cause)
+            if link.closed or self._driver.life.over or link.path_id == core.active_path:
+                continue
+            misled = cause is CloseCause.NO_ANSWER and core.path_view(link.path_id).stranger
+            self._paths.close(link.path_id, CloseCause.STRANGER if misled else cause)
 
     async def _first_answer(self, asked: "Asked", way: _Way) -> PathLink:
         """The path to use, of those in `asked` and those that are added to it. Section 9.6.3: a
@@ -262,7 +268,7 @@ class ByHand:
         (interface, local, local_port), active = way, self._paths.active_link()
         if local_port or (interface is None and local is None) or active is None:
             return []
-        found: dict[Address, PathLink] = {}
+        states: dict[PathLink, PathState] = {}
         for link in self._paths.links.values():
             core = self._driver.core.path_view(link.path_id)
             if (
@@ -274,10 +280,12 @@ class ByHand:
                 and link.socket.remote in servers
                 and _leads_from(link, interface, local)
             ):
-                first = found.setdefault(link.socket.remote, link)
-                if core.state is PathState.VALIDATED and first.statistics().state is not core.state:
-                    found[link.socket.remote] = link
-        return list(found.values())
+                states[link] = core.state
+        answering_first = sorted(states, key=lambda link: states[link] is PathState.PROBING)
+        one_to_each: dict[Address, PathLink] = {}
+        for link in answering_first:
+            one_to_each.setdefault(link.socket.remote, link)
+        return list(one_to_each.values())
 
     async def _leave(self, link: PathLink) -> None:
         """Close a path after what was under way on it has had time to arrive."""

@@ -126,13 +126,20 @@ def interface_on(remote: Remote, interface: str | None, networks: NetworkSource)
     raise LocalAddressError(errno.EADDRNOTAVAIL, reason)
 
 
+def with_named_zone(remote: Remote, networks: NetworkSource) -> Remote:
+    """With the name of the interface in the place of its number: one that is made anew has another
+    number, and its old one may be another interface's by then."""
+    if not remote.zone:
+        return remote
+    numbers = {interface.name: interface.index for interface in networks.snapshot()}
+    return remote._replace(zone=resolve_zone(remote.zone, numbers))
+
+
 def _zone_of(remote: Remote, networks: NetworkSource) -> str | None:
     """The name of the interface; None if it is a number that nobody here has."""
-    if not remote.zone:
-        return None
-    numbers = {interface.name: interface.index for interface in networks.snapshot()}
-    name = resolve_zone(remote.zone, numbers)
-    return None if name.isdecimal() and name not in numbers else name
+    name = with_named_zone(remote, networks).zone
+    known = not name.isdecimal() or _find(name, networks) is not None
+    return name if name and known else None
 
 
 def _check_width(sock: DatagramSocket, networks: NetworkSource) -> None:

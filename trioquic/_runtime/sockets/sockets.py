@@ -7,7 +7,6 @@ Errors of a socket in use are hints about its path: counted, and no end. Only ma
 """
 
 import errno
-import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,11 +73,6 @@ def is_refusal(error: OSError) -> bool:
     """Whether the other host says that nobody listens there; anyone on the way could say so."""
     # Windows says "reset" for what others call "refused".
     return isinstance(error, ConnectionRefusedError | ConnectionResetError)
-
-
-def is_here(remote: Address) -> bool:
-    """Whether the server is on this machine: no network leads there."""
-    return ipaddress.ip_address(remote[0].partition("%")[0]).is_loopback
 
 
 class DatagramSocket(ABC):

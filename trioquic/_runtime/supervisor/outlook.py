@@ -10,7 +10,7 @@ from typing import Final
 
 from ..._protocol.path.state import PathState
 from ...addresses import LeftOut
-from ...networks import Interface
+from ...networks import Interface, is_own
 from ...paths import Address
 from ...policy import PolicyEvent, Trigger, View
 from ...policy._roles import Network, network
@@ -20,7 +20,6 @@ from ..paths.late_tunnel import TO_ENTER
 from ..paths.own_tunnel import Networks
 from ..paths.path_link import PathLink
 from ..paths.path_set import PathSet
-from ..sockets.sockets import is_here
 from .memory import Memory, Way
 from .sight import PathSight, Sight, home_of, ways_of
 from .view import trouble_of, view_of
@@ -189,7 +188,11 @@ class Outlook:
             unsure = path.core.doubtful and notes.opened_at > -inf
             if path.pinned or not unsure or not reach.is_tunnel(home):
                 reach.note_path(home, path.pinned, networks)
-        elif home is None and not notes.listed and not is_here(path.core.remote):
+        elif (
+            home is None
+            and not notes.listed
+            and not is_own(path.core.remote[0], networks.interfaces)
+        ):
             reach.note_unlisted(path.interface)
 
     def view(self, now: float) -> View:

@@ -19,7 +19,7 @@ from cryptography.x509.oid import (
 from ..errors import BadPacketError
 from .alerts import quoted
 from .certificates import MINIMUM_RSA_BITS, Certificate, guarded_untrusted
-from .name_constraints import Constraints, Names, read_constraints, read_names
+from .name_constraints import CertifiedNames, Constraints, read_constraints, read_names
 
 # What TLS libraries ask for today, 112 bits of security: OpenSSL's security level 2.
 _LEAST_DIGEST: Final = 28
@@ -69,13 +69,13 @@ class KeyIdentifiers:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ChainCertificate:
     """A certificate, read to its end."""
 
     certificate: Certificate
     issuing: Issuing
     identifiers: KeyIdentifiers
-    names: Names
+    names: CertifiedNames
     constraints: Constraints | None
     for_tls: bool
     """keyUsage lets the key be used by a TLS server, or is not there."""
@@ -93,9 +93,9 @@ class Link:
         return self.certificate.issuer == self.certificate.subject
 
 
-def read_link_untrusted(certificate: Certificate) -> Link:
+def read_chain_certificate_untrusted(certificate: Certificate) -> ChainCertificate:
     """bad_certificate for what cannot be read."""
-    return guarded_untrusted(_read_link, certificate)
+    return guarded_untrusted(_read, certificate)
 
 
 def called(certificate: Certificate) -> str:
@@ -150,7 +150,7 @@ def _weak_signature(certificate: Certificate) -> str:
     return digest.name.upper()
 
 
-def _read_link(certificate: Certificate) -> Link:
+def _read(certificate: Certificate) -> ChainCertificate:
     parsed = certificate.parsed
     ca: bool | None = None
     path_length: int | None = None
@@ -174,7 +174,7 @@ def _read_link(certificate: Certificate) -> Link:
             constraints = read_constraints(value, parsed.tbs_certificate_bytes)
         if extension.critical and not isinstance(value, _KNOWN):
             unknown = extension.oid.dotted_string
-    return Link(
+    return ChainCertificate(
         certificate,
         Issuing(ca, path_length, key_cert_sign, parsed.version is x509.Version.v1),
         _read_identifiers(parsed.extensions),
