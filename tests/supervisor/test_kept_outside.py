@@ -184,18 +184,22 @@ async def test_the_second_passes_also_while_a_connection_id_is_waited_for(
         assert here.conn.active_path is path
 
 
-async def test_a_path_that_may_not_be_asked_does_not_stand_in_for_a_named_one(
-    autojump_clock: trio.testing.MockClock,
+@pytest.mark.parametrize("outside", [0.0, 0.05, 0.9, 5.0])
+async def test_a_path_without_a_name_does_not_stand_in_for_a_named_one(
+    autojump_clock: trio.testing.MockClock, outside: float
 ) -> None:
-    """The application has opened it without a name; by its address the network may be used."""
+    """The application has opened it without one, so it is left for the tunnel, and later may not
+    even be asked; by its address the network may be used."""
     async with phone_with_vpn(up=False) as (here, tunnel):
         kept = await here.conn.add_path()
         await kept.validate()
         tunnel.up()
-        await trio.sleep(5)
-        with pytest.raises(trioquic.PathValidationError):
-            await kept.validate()
+        await trio.sleep(outside)
+        if outside > TO_ENTER:
+            with pytest.raises(trioquic.PathValidationError):
+                await kept.validate()
         path = await here.conn.migrate(local=kept.local[0])
         assert path is not kept
-        assert here.conn.active_path is path
         await here.download(5000)
+        await trio.sleep(5)
+        assert here.conn.active_path is path
