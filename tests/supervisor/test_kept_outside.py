@@ -14,7 +14,8 @@ import trio.testing
 import trioquic
 from tests import sim_server
 from tests.runtime.test_waiting_for_ids import Resting
-from tests.sim_server import ServerOptions
+from tests.sim_server import PORT, ServerOptions
+from tests.sim_world import PREFERRED
 from trioquic import MigrationPolicy, Refusal
 
 from .phone import Phone
@@ -184,18 +185,87 @@ async def test_the_second_passes_also_while_a_connection_id_is_waited_for(
         assert here.conn.active_path is path
 
 
-async def test_a_path_that_may_not_be_asked_does_not_stand_in_for_a_named_one(
-    autojump_clock: trio.testing.MockClock,
+@pytest.mark.parametrize("outside", [0.0, 0.05, 0.9, 5.0])
+async def test_a_path_without_a_name_does_not_stand_in_for_a_named_one(
+    autojump_clock: trio.testing.MockClock, outside: float
 ) -> None:
-    """The application has opened it without a name; by its address the network may be used."""
+    """The application has opened it without one, so it is left for the tunnel, and later may not
+    even be asked; by its address the network may be used."""
     async with phone_with_vpn(up=False) as (here, tunnel):
         kept = await here.conn.add_path()
         await kept.validate()
         tunnel.up()
-        await trio.sleep(5)
-        with pytest.raises(trioquic.PathValidationError):
-            await kept.validate()
+        await trio.sleep(outside)
+        if outside > TO_ENTER:
+            with pytest.raises(trioquic.PathValidationError):
+                await kept.validate()
         path = await here.conn.migrate(local=kept.local[0])
         assert path is not kept
-        assert here.conn.active_path is path
         await here.download(5000)
+        await trio.sleep(5)
+        assert here.conn.active_path is path
+
+
+async def test_what_the_supervisor_asks_on_an_unnamed_path_ends_when_a_tunnel_comes_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The path is the application's and stays; it was asked as the one in use is silent."""
+    async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
+        await trio.sleep(1)
+        path = await here.conn.add_path()
+        await path.validate()
+        here.world.wifi.link.blackhole()
+        await trio.sleep(0.7)
+        up = trio.current_time()
+        tunnel.up()
+        await trio.sleep(10)
+        assert path in here.conn.paths
+        assert too_late(here, up) == []
+
+
+@pytest.mark.parametrize("after", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("asked", ["by the supervisor, too", "by nobody else"])
+async def test_who_asks_beside_a_tunnel_that_is_there_gets_no_second_of_its_own(
+    autojump_clock: trio.testing.MockClock, after: float, asked: str
+) -> None:
+    async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
+        await trio.sleep(1)
+        path = await here.conn.add_path()
+        if asked == "by the supervisor, too":
+            await path.validate()
+        here.world.wifi.link.blackhole()
+        if asked == "by the supervisor, too":
+            await trio.sleep(0.7)
+        up = trio.current_time()
+        tunnel.up()
+        await trio.sleep(after)
+        with pytest.raises(trioquic.PathValidationError, match="beside a tunnel"):
+            await path.validate()
+        assert trio.current_time() <= up + TO_ENTER + 0.02
+        await trio.sleep(5)
+        assert too_late(here, up) == []
+
+
+async def test_a_path_to_the_address_that_the_server_has_left_is_beside_the_tunnel_as_well(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The connection is in the tunnel at the preferred address, which answered before, and hears
+    nothing there; then the network of the first path is back."""
+    options = ServerOptions(preferred_ipv4=(PREFERRED, PORT))
+    async with phone_with_vpn(up=False, options=options, transport=LIVE) as (here, tunnel):
+        path = await here.conn.add_path(server=(PREFERRED, PORT))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(path.validate)
+            await trio.sleep(0.045)
+            tunnel.link.blackhole()
+            up = trio.current_time()
+            tunnel.up()
+        await path.aclose()
+        await trio.sleep(0.1)
+        here.world.wifi.down()
+        await here.until(trioquic.Migrated)
+        (moved,) = here.heard(trioquic.Migrated)
+        assert moved.new.remote == (PREFERRED, PORT)
+        here.world.wifi.up()
+        await trio.sleep(5)
+        assert too_late(here, up) == []

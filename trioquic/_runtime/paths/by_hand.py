@@ -295,6 +295,11 @@ class ByHand:
 
 
 def _leads_from(link: PathLink, interface: str | None, local: str | None) -> bool:
+    """Whether a path is one from there. That for which nothing was named is none from a named
+    place: it goes wherever the policy wants, and is left for a tunnel."""
+    named = interface is not None or local is not None
+    if named and link.anywhere:
+        return False
     socket = link.socket
     return interface in (None, socket.interface) and local in (None, socket.local[0])
 

@@ -27,14 +27,14 @@ _FRESH: Final = 0.05
 class LateTunnel:
     """Whether packets to the server take a tunnel by now, and what leads beside it."""
 
-    def __init__(self, reach: Reach, servers: Sequence[Address]) -> None:
+    def __init__(self, reach: Reach, servers: Sequence[Address], leave_at: float = inf) -> None:
         self._reach = reach
         self._servers = tuple(servers)
         self._looked_at = trio.current_time()
         self._outside: frozenset[str] = frozenset()
         self.there = False
         """Whether the system sends packets to the server through a tunnel."""
-        self.leave_at = inf
+        self.leave_at = leave_at
         """When nothing may be outside any more."""
 
     def note_servers(self, servers: Sequence[Address]) -> None:

@@ -79,7 +79,7 @@ class PathLink:
         self.path_id = path_id
         self.anywhere = anywhere
         # when it leads beside the tunnel for too long, if nobody has named its network
-        self._leave_at = inf
+        self.leave_at = inf
         # what the system has said since the path last answered: no datagram of QUIC's fits
         self.too_narrow = ""
         # Weak, as a handle holds its link: a cycle would wait for a garbage collection.
@@ -237,14 +237,22 @@ class PathLink:
 
     def on_outside(self, leave_at: float, *, muted: bool) -> None:
         """When the path leads beside the tunnel for too long: it is not asked or moved to after
-        that. `muted`: the server is not answered there any more."""
-        self._leave_at = leave_at
+        that. `muted`: the server is not answered there any more, nor asked, unless the application
+        waits for that."""
+        self.leave_at = leave_at
         self._driver.core.mute(self.path_id, muted)
+        if muted and not self.awaited:
+            self._driver.core.stop_validation(self.path_id)
+
+    def leave_outside(self) -> None:
+        """It leads beside a tunnel that has had its time: nobody is asked here any more."""
+        self._driver.core.stop_validation(self.path_id)
+        self.on_failed(OUTSIDE)
 
     @property
     def outside_for_long(self) -> bool:
         """Whether nothing may go out here any more, as it is beside a tunnel that has come up."""
-        return trio.current_time() >= self._leave_at
+        return trio.current_time() >= self.leave_at
 
     # -- for the public handle -------------------------------------------------------------------
 

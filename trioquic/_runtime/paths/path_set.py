@@ -220,11 +220,13 @@ class PathSet:
         if not link.anywhere:
             yield
             return
-        tunnel, following = LateTunnel(self.reach, (link.socket.remote,)), trio.CancelScope()
+        # what was beside a tunnel before has no other second
+        tunnel = LateTunnel(self.reach, (link.socket.remote,), link.leave_at)
+        following = trio.CancelScope()
 
         def leave() -> None:
             if self.leads_outside(link, tunnel):
-                link.on_failed(OUTSIDE)
+                link.leave_outside()
 
         async def follow() -> None:
             with following:

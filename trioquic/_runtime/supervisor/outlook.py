@@ -147,7 +147,10 @@ class Outlook:
     def look(self) -> tuple[tuple[PathSight, ...], Networks]:
         """The paths, and the networks and routes as they are now. Notes which paths are on networks
         that are known: those that vanish later were lost, also before the next decision."""
-        networks = self._paths.reach.look(self._paths.servers.addresses)
+        # paths may lead to the server's original address still, when that is not used any more
+        remotes = [link.socket.remote for link in self._paths.links.values()]
+        servers = dict.fromkeys((*self._paths.servers.addresses, *remotes))
+        networks = self._paths.reach.look(tuple(servers))
         core, sights = self._driver.core, []
         for number in core.live_paths():
             link = self._paths.links.get(number)
