@@ -58,7 +58,7 @@ class AlpnError(HandshakeError):
 
 
 class VersionError(HandshakeError):
-    """The server does not speak QUIC version 1 (RFC 9000 section 6.2)."""
+    """The server speaks none of `TransportConfig.versions` (RFC 9000 section 6.2)."""
 
 
 class HandshakeTimeoutError(HandshakeError, TimeoutError):

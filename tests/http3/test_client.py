@@ -81,6 +81,9 @@ async def test_a_request(autojump_clock: Clock) -> None:
         assert fields["user-agent"].startswith("trioquic/")
         assert fields["authorization"] == "Basic am9lOnNlc2FtZQ=="
         assert repr(client) == "<Client with 1 connections>"
+        # not all of the content, which a log or a traceback would take
+        large = await client.get(f"{site.url}/bytes/3000")
+        assert repr(large) == "<CompleteResponse 200, 3000 bytes>"
 
 
 async def test_content_of_all_kinds(autojump_clock: Clock) -> None:

@@ -107,11 +107,13 @@ async def test_early_data_is_for_the_host_that_was_authenticated_before(
 async def test_the_host_field_says_nothing_else(autojump_clock: Clock) -> None:
     """Section 4.3.1."""
     async with http_world() as world, world.connect() as http:
-        for host in ("other.example", b"other.example"):
+        wrong: list[list[str | bytes]] = [["other.example"], [b"other.example"]]
+        # the right one twice is malformed as well (RFC 9110 section 7.2)
+        wrong.append(["server.example", "server.example"])
+        for hosts in wrong:
+            headers = [("Host", host) for host in hosts]
             with pytest.raises(ValueError, match="host"):
-                async with http.request(
-                    "GET", "https://server.example/headers", headers=[("Host", host)]
-                ):
+                async with http.request("GET", "https://server.example/headers", headers=headers):
                     pass
         assert requests(world) == []
 

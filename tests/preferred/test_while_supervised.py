@@ -153,3 +153,24 @@ async def test_the_supervisor_gets_the_id_that_the_application_cannot_use(
                 await other.bind(("0.0.0.0", 50_000))
                 await trio.sleep(0.3)
                 assert [path.interface for path in here.conn.paths] == ["wlan0", "wwan0"]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_what_the_supervisor_opens_at_the_same_moment_takes_part(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    """Both begin when the handshake is confirmed. If its path gave way, the move would need an ID
+    instead, which no server can give when the network in use is dead."""
+    monkeypatch.setattr(sim_server, "_Quic", giving(2))
+    for checkpoints in range(8):
+        async with phone(options=prefers(PREFERRED, None)) as here:
+            for _ in range(checkpoints):
+                await trio.lowlevel.checkpoint()
+            if dies:
+                here.world.wifi.link.blackhole()
+            with trio.fail_after(LONG_ENOUGH):
+                path = await here.conn.migrate(interface="wwan0")
+            closed = {event.cause for event in here.heard(trioquic.PathClosed)}
+            assert CloseCause.NEEDED_ELSEWHERE not in closed
+            assert (path.interface, here.conn.active_path) == ("wwan0", path)
+            await here.download(5000)

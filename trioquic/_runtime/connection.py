@@ -319,10 +319,11 @@ class Connection(
         """Open a path from another interface or local address to the same server (RFC 9000
         section 9): a socket of its own, bound and connected, and a connection ID of its own.
 
-        `interface` is a name, `local` an IP address; without both the system chooses the address
-        and only the port is new. `local_port` 0 lets the system choose it. `server`: which of its
-        addresses, where it has preferred ones (section 9.6, `peer.preferred_ipv4`); else the one in
-        use. Nothing is sent yet: see `Path.validate`. Waits until the handshake is confirmed.
+        `interface` is a name, `local` an IP address; without both the system chooses the network,
+        which need not be that of the active path. `local_port` 0 lets it choose the port as well.
+        `server`: which of the server's addresses, where it has preferred ones (section 9.6,
+        `peer.preferred_ipv4`); else the one in use. Nothing is sent yet: see `Path.validate`. Waits
+        until the handshake is confirmed.
 
         Raises `LocalAddressError` when the interface or address cannot be used,
         `MigrationNotAllowedError` when the server forbids migration, has no spare connection ID, or

@@ -94,8 +94,12 @@ def request_fields(headers: HeaderTypes) -> list[tuple[bytes, bytes]]:
 
 def check_length(fields: Iterable[tuple[bytes, bytes]], length: int | None) -> int | None:
     """The length of its content that a request's fields say, if they do. Raises ValueError if they
-    say several, or not the one that it has, in bytes, if that is known (section 4.1.2)."""
-    announced = _announced_length(fields)
+    say it more than once (RFC 9110 section 5.3), or not the one that it has, in bytes, if that is
+    known (section 4.1.2)."""
+    lengths = [field for field in fields if field[0] == b"content-length"]
+    if len(lengths) > 1:
+        raise ValueError("a request can have one content-length only")
+    announced = _announced_length(lengths)
     if None not in (announced, length) and announced != length:
         raise ValueError(f"content-length says {announced}, and the content has {length} bytes")
     return announced

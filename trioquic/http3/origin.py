@@ -48,6 +48,8 @@ def _host_of(authority: str) -> str:
 
 def _check_host_field(authority: str, fields: list[tuple[bytes, bytes]]) -> None:
     """A Host field says the same as the control data, if there is one (section 4.3.1)."""
-    for name, value in fields:
-        if name == b"host" and value.decode("latin-1").lower() != authority.lower():
-            raise ValueError(f"the field host is not the authority, {authority!r}")
+    hosts = [value for name, value in fields if name == b"host"]
+    if len(hosts) > 1:
+        raise ValueError("a request can have one field host only")
+    if hosts and hosts[0].decode("latin-1").lower() != authority.lower():
+        raise ValueError(f"the field host is not the authority, {authority!r}")

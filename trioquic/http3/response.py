@@ -132,6 +132,9 @@ class CompleteResponse(ResponseHead):
     content: bytes
     trailers: Headers = ()
 
+    def __repr__(self) -> str:
+        return f"<CompleteResponse {self.status}, {len(self.content)} bytes>"
+
     @property
     def text(self) -> str:
         """The content as text: of the charset that its Content-Type names, or UTF-8 if that is

@@ -26,12 +26,19 @@ from .certificates import (
     check_dates_untrusted,
     read_others_untrusted,
 )
+from .chain_link import called
 from .server_names import check_name_untrusted, subject
 
 # The longest way from the server's certificate to a root that the library looks at, and so many
 # ways, whole or not, that an honest chain does not have.
 _MOST_STEPS: Final = 9
 _MOST_WAYS: Final = 128
+
+_STRANGER: Final = (
+    "the certificate's issuer is not trusted: none that the server sent is from a public "
+    "authority; if its authority is private, trust that with ca_file, else the server has to send "
+    "its intermediate certificates"
+)
 
 
 class PublicRoots:
@@ -112,10 +119,11 @@ class PublicRoots:
         try:
             check_dates_untrusted(leaf.certificate, when, "the certificate")
             if not self._reaches_root([leaf.certificate, *others]):
-                return tls_error(UNKNOWN_CA, "the certificate's issuer is not trusted")
+                return tls_error(UNKNOWN_CA, _STRANGER)
             check_name_untrusted(leaf, server_name)
             for certificate in others:
-                check_dates_untrusted(certificate, when, "a certificate of an issuer")
+                which = f"the issuer's certificate {called(certificate)}"
+                check_dates_untrusted(certificate, when, which)
         except BadPacketError as error:
             return error
         return tls_error(BAD_CERTIFICATE, f"the certificate chain is refused: {quoted(detail)}")

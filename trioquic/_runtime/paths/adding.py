@@ -5,7 +5,7 @@ connection ID is missing, paths that linger are given up, and the server gets ti
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -35,6 +35,11 @@ _SHORTEST_WAIT_FOR_ID = 3.0
 _NO_ROOM: Final = (Refusal.NO_SPARE_ID, Refusal.TOO_MANY_PATHS)
 
 
+class AskedMeanwhileError(Exception):
+    """There is no room for a path, and another one does as well: the supervisor has opened that
+    while the socket was being made."""
+
+
 class PathAdder:
     """Opens paths, for the application and for the supervisor."""
 
@@ -55,12 +60,18 @@ class PathAdder:
         return path
 
     async def add(
-        self, interface: str | None, local: str | None, local_port: int, remote: Remote
+        self,
+        interface: str | None,
+        local: str | None,
+        local_port: int,
+        remote: Remote,
+        other_will_do: Callable[[], bool],
     ) -> Path:
         """Open a path for the application, which comes first: where there is no room, a path gives
-        way that the supervisor has opened and that has not answered yet."""
+        way that the supervisor has opened and that has not answered yet. Raises
+        AskedMeanwhileError instead if one that is there `other_will_do`."""
         with ExitStack() as claim:
-            return await self._add(interface, local, local_port, remote, claim)
+            return await self._add(interface, local, local_port, remote, claim, other_will_do)
 
     async def _add(
         self,
@@ -69,6 +80,7 @@ class PathAdder:
         local_port: int,
         remote: Remote,
         claim: ExitStack | None = None,
+        other_will_do: Callable[[], bool] = lambda: False,
     ) -> Path:
         """Open a socket and make a candidate path of it. `claim`: others give way, and what that
         takes ends with this."""
@@ -81,6 +93,8 @@ class PathAdder:
             except PathRefusedError as refused:
                 # A tunnel may come up during the wait: the next socket goes into that.
                 socket.close()
+                if refused.refusal in _NO_ROOM and other_will_do():
+                    raise AskedMeanwhileError from None
                 if claim is not None and self._take_back(refused.refusal):
                     claim.enter_context(self._claiming())
                 else:

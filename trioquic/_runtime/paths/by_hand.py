@@ -1,6 +1,6 @@
 """Paths that the application asks for: `Connection.add_path` and `Connection.migrate`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 import trio
@@ -16,7 +16,7 @@ from ...errors import (
 from ...paths import Address, Path
 from ..driver import Driver
 from ..endpoints import ip_version
-from .adding import PathAdder
+from .adding import AskedMeanwhileError, PathAdder
 from .asking import Answers
 from .path_link import PathLink
 from .path_set import PathSet
@@ -44,10 +44,14 @@ class Asked:
         """Those that were opened for the move."""
         return [link for link in self.links if link not in self.found]
 
+    @property
+    def remotes(self) -> set[Address]:
+        """The addresses of the server that are asked."""
+        return {link.socket.remote for link in self.links}
+
     def find(self, links: Iterable[PathLink]) -> None:
         """Ask these as well, where none is asked yet for the same address of the server."""
-        remotes = {link.socket.remote for link in self.links}
-        new = [link for link in links if link.socket.remote not in remotes]
+        new = [link for link in links if link.socket.remote not in self.remotes]
         self.found += new
         self.links += new
 
@@ -78,7 +82,7 @@ class ByHand:
             servers = (*self._paths.servers.addresses, *self._driver.core.preferred.addresses)
             if server not in servers:
                 raise ValueError(self._why_not(server))
-        return await self._add(interface, local, local_port, server)
+        return await self._add((interface, local, local_port), server)
 
     def _why_not(self, server: Address) -> str:
         """Why no path may lead to this address."""
@@ -88,13 +92,14 @@ class ByHand:
         return f"{server[0]} port {server[1]} is no address of the server's"
 
     async def _add(
-        self, interface: str | None, local: str | None, local_port: int, server: Address | None
+        self, way: _Way, server: Address | None, other_will_do: Callable[[], bool] = lambda: False
     ) -> Path:
+        interface, local, local_port = way
         self._paths.reach.check_policy()
         self._driver.life.check_open()
         await self._confirmed()
         remote = remote_of(server or self._server_for(local), self._paths.remote)
-        path = await self._adder.add(interface, local, local_port, remote)
+        path = await self._adder.add(interface, local, local_port, remote, other_will_do)
         if self._driver.life.over:
             # Another task may have closed meanwhile; only the supervisor may add paths to a drain.
             self._paths.close(path.id, CloseCause.CONNECTION_CLOSED)
@@ -190,7 +195,7 @@ class ByHand:
         await self._confirmed()
         servers = self._targets(way[0], way[1])
         asked.find(self._leading_there(way, servers))
-        later = await self._open(asked.links, way, servers)
+        later = await self._open(asked, way, servers)
         try:
             return await self._answer(asked.links)
         except PathValidationError:
@@ -200,7 +205,7 @@ class ByHand:
             self._give_up(asked.own, CloseCause.NO_ANSWER)
             asked.links.clear()
             try:
-                await self._open(asked.links, way, later)
+                await self._open(asked, way, later)
             except MigrationNotAllowedError:
                 # the event has told that; why the ID is gone says more
                 pass
@@ -212,31 +217,31 @@ class ByHand:
         original = self._paths.servers.original
         return await Answers(sorted(asked, key=lambda link: link.socket.remote != original)).first()
 
-    async def _open(
-        self, asked: list[PathLink], way: _Way, servers: Sequence[Address]
-    ) -> Sequence[Address]:
+    async def _open(self, asked: Asked, way: _Way, servers: Sequence[Address]) -> Sequence[Address]:
         """Add the paths to ask, as many as there are connection IDs for. Returns where else there
         is to ask."""
         local_port = way[2]
-        servers = [s for s in servers if s not in [link.socket.remote for link in asked]]
+        servers = [server for server in servers if server not in asked.remotes]
         spare = self._driver.core.statistics().spare_peer_ids
-        if spare < len(servers) and not (asked or local_port):
+        if spare < len(servers) and not (asked.links or local_port):
             servers.sort(key=lambda server: server == self._paths.servers.original)
         for number, server in enumerate(servers):
-            if asked and local_port:
+            if asked.links and local_port:
                 break
-            if asked and not self._driver.core.statistics().spare_peer_ids:
-                refusal = Refusal.NO_SPARE_ID
-                reason = f"{refusal.value} for a path to {server[0]} as well"
-                self._paths.news.on_refused(refusal, reason)
+            if asked.links and not self._driver.core.statistics().spare_peer_ids:
+                reason = f"{Refusal.NO_SPARE_ID.value} for a path to {server[0]} as well"
+                self._paths.news.on_refused(Refusal.NO_SPARE_ID, reason)
                 return servers[number:]
             try:
-                path = await self._add(*way, server)
+                path = await self._add(way, server, lambda: bool(self._leading_there(way, servers)))
+            except AskedMeanwhileError:
+                asked.find(self._leading_there(way, servers))
+                return [other for other in servers[number:] if other not in asked.remotes]
             except (LocalAddressError, MigrationNotAllowedError):
-                if not asked:
+                if not asked.links:
                     raise
             else:
-                asked.append(self._paths.links[path.id])
+                asked.links.append(self._paths.links[path.id])
         return ()
 
     def _targets(self, interface: str | None, local: str | None) -> tuple[Address, ...]:
