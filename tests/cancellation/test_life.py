@@ -59,8 +59,6 @@ ELSEWHERE = (
     "connection_task.py: await self._keeper.finish()",
     # a port that stays closed: test_connecting.py
     "refusals.py: await trio.sleep_until(self._first_at + self._certain_after)",
-    # the second try of a move that the preferred address overtook: test_supervised.py
-    "by_hand.py: await self._migrate_once(interface, local, local_port)",
     # a policy that insists on what cannot be had: tests/supervisor/test_custom_policy.py
     "supervisor.py: await trio.sleep(_SHORTEST_PAUSE)",
     # many errors in a row

@@ -26,7 +26,7 @@ from .certificates import (
     check_dates_untrusted,
     read_others_untrusted,
 )
-from .chain_link import called
+from .chain_certificate import called
 from .server_names import check_name_untrusted, subject
 
 # The longest way from the server's certificate to a root that the library looks at, and so many
