@@ -10,12 +10,13 @@ the challenges of a download.
 That costs the connection's time, and a new way may as well be dead. So the connection has one
 account for it, whatever is probed. Nobody waits for a way that was waited for in vain, on a path
 that does not answer, or while the connection settles on a path that it has just moved to. What the
-server knows already needs nothing.
+server knows already, and has not forgotten since, needs nothing.
 """
 
 from math import inf
 from typing import Final
 
+from ..cid.own import OwnIds
 from ..facts import ConnectionFacts
 from .attempt import INITIAL_PTO
 from .path import Address, NetworkPath
@@ -38,10 +39,15 @@ class Precedence:
     """`paths`: all that are live; `ack_delay`: how long our ACKs may be held back, seconds."""
 
     def __init__(
-        self, facts: ConnectionFacts, paths: dict[int, NetworkPath], ack_delay: float
+        self,
+        facts: ConnectionFacts,
+        paths: dict[int, NetworkPath],
+        own_ids: OwnIds,
+        ack_delay: float,
     ) -> None:
         self._facts = facts
         self._paths = paths
+        self._own_ids = own_ids
         self._ack_delay = ack_delay
         # behind whose challenge the active path waits, since when and until when
         self._ahead: NetworkPath | None = None
@@ -69,7 +75,7 @@ class Precedence:
         """Probing frames went out on a path that is not active; the next ACK is promised for that
         time. If it was a challenge, the active path may have to wait now."""
         attempt = path.attempt
-        if attempt.outstanding < _FIRST or attempt.last_sent < now or not path.life.doubtful:
+        if attempt.outstanding < _FIRST or attempt.last_sent < now or self._known(path):
             return
         active = self._paths.get(self._facts.active_path)
         if active is None or active.life.health is not PathHealth.GOOD or now < self._settled_at:
@@ -102,6 +108,15 @@ class Precedence:
             self._full_at = full_at
             self._until = until
         return True
+
+    def _known(self, path: NetworkPath) -> bool:
+        """Whether the server has the path, as far as we can tell: nginx forgets one that it has
+        answered on for another that it is asked on."""
+        return not (path.life.doubtful or self._own_ids.retired_on(path.path_id))
+
+    def on_answered(self, path: NetworkPath) -> None:
+        """The way is none that is dead, for another port or when the server forgets this path."""
+        self._waited.pop(_way(path), None)
 
     def on_stranger(self, path: NetworkPath) -> None:
         """Somebody answered there who does not know the connection, such as another worker of the
