@@ -1,5 +1,9 @@
 """nginx 1.30 takes a new path only from a packet with the highest number so far. During a download
 the ACKs on the faster network overtake the challenges on the slower one, unless they wait.
+
+And it takes its PATH_RESPONSE on the slower one for lost, with too much under way then to challenge
+the new path. If the connection moves at once it ends seven seconds later, unless nginx is luckier
+with one of two more challenges.
 """
 
 from tests.certificates import Certificates
@@ -13,21 +17,24 @@ from .trial import SEND_BUFFER, STAY, trial
 
 pytestmark = [*LAB, needs_chroot("sid")]
 
-_SIZE = 6 * MEGABYTE
-_MORE = 200_000
+_BEFORE = 2 * MEGABYTE
+# On the slower network nginx sends 64 kB a round trip, so that this takes about ten seconds.
+_AFTER = 8 * MEGABYTE
 
 
-async def test_a_planned_move_to_a_slower_network_during_a_download(certs: Certificates) -> None:
+async def test_a_connection_outlives_a_planned_move(certs: Certificates) -> None:
     """One worker, so that nothing else stands in the way of a new path."""
+    size = _BEFORE + _AFTER
     transport = {"send_buffer": SEND_BUFFER}
     async with trial(
-        certs, "nginx1-sid", "download", size=_SIZE, policy=STAY, transport=transport
+        certs, "nginx1-sid", "download", size=size, policy=STAY, transport=transport
     ) as here:
-        await here.client.reaches(_SIZE // 3)
+        await here.client.reaches(_BEFORE)
         await here.client.migrate(CELLULAR.name)
         answer = await here.client.until(lambda line: line["what"] in ("moved", "not moved"))
         assert answer["what"] == "moved", answer
-        # Goes on there; whether nginx keeps the connection is another matter, docs/limits.md.
         await here.client.event("Migrated", cause=str(MigrationCause.APPLICATION))
-        before = max(line["bytes"] for line in here.client.told if line["what"] == "progress")
-        await here.client.reaches(before + _MORE)
+        outcome = await here.client.finish()
+    here.check(outcome)
+    challenged = [path for path in outcome["paths"] if path["responses_sent"]]
+    assert CELLULAR.name in {path["interface"] for path in challenged}

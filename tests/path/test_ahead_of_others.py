@@ -123,6 +123,41 @@ def test_a_path_that_the_server_knows_holds_nobody_back() -> None:
     assert not holds(world, started)
 
 
+def validated_slowly(world: World, path: int) -> None:
+    """In the middle of the download, over a way that takes both waits."""
+    world.delays[path] = 0.055
+    before, failed = len(world.seen(PathValidated)), failures(world, path)
+    world.client.validate(path, world.now)
+    busy(world, lambda: len(world.seen(PathValidated)) > before or failures(world, path) > failed)
+    assert failures(world, path) == failed
+
+
+def forget(world: World, path: int) -> None:
+    """The server drops a path that it has answered on, as nginx does when it is asked on another,
+    and retires the ID that it used there."""
+    sequence = world.peer.path_ids.pop(path)
+    del world.peer.client_ids[sequence]
+    world.peer.send(APPLICATION, fr.encode_integers(fr.RETIRE_CONNECTION_ID, sequence))
+    busy_for(world, 2 * world.delay)
+
+
+def test_a_path_that_the_server_has_forgotten_is_waited_for_again() -> None:
+    world = strict()
+    path = add(world)
+    validated_slowly(world, path)
+    forget(world, path)
+    validated_slowly(world, path)
+
+
+def test_another_port_on_a_way_that_has_answered_is_worth_another_wait() -> None:
+    world = strict()
+    path = add(world)
+    validated_slowly(world, path)
+    world.client.abandon(path, world.now)
+    busy(world, lambda: world.client.statistics().spare_peer_ids)
+    validated_slowly(world, world.client.add_path(("192.0.2.2", 50003), REMOTE))
+
+
 def test_a_dead_path_is_waited_for_twice() -> None:
     world = strict()
     started = probe_in_vain(world, add(world))
@@ -140,6 +175,17 @@ def test_nobody_waits_for_a_way_that_was_tried_in_vain() -> None:
     world.client.abandon(path, world.now)
     probe_in_vain(world, world.client.add_path(("192.0.2.2", 50003), REMOTE))
     assert not holds(world, again)
+
+
+def test_after_a_while_a_way_that_was_tried_in_vain_is_worth_another_wait() -> None:
+    """The server may have had no room for its answer."""
+    world = strict()
+    path = add(world)
+    probe_in_vain(world, path)
+    for _ in range(5):
+        busy_for(world, 2.0)
+    world.cut.discard(path)
+    validated_slowly(world, path)
 
 
 def test_a_way_on_which_a_stranger_answers_is_worth_another_wait() -> None:

@@ -29,6 +29,8 @@ class Reason(Enum):
     """The server gives a connection ID."""
     HEALTH = auto()
     """The connection's health has changed."""
+    PATHS = auto()
+    """Something has happened to a path."""
 
 
 class EventWaiters:

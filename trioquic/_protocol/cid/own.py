@@ -89,6 +89,12 @@ class OwnIds:
             if sequence > self._on_path.get(path_id, -1):
                 self._on_path[path_id] = sequence
 
+    def retired_on(self, path_id: int) -> bool:
+        """Whether the peer has retired the ID that it used on a path: it has no use for the path
+        any more, and may have forgotten it."""
+        sequence = self._on_path.get(path_id)
+        return sequence is not None and sequence not in self._by_sequence
+
     def on_path_gone(self, path_id: int) -> None:
         """A path was given up: the peer has no use for the ID it sent to there."""
         self._on_path.pop(path_id, None)

@@ -8,14 +8,15 @@ PTO. The second time ACKs are later than we have promised (section 13.2.1); they
 the challenges of a download.
 
 That costs the connection's time, and a new way may as well be dead. So the connection has one
-account for it, whatever is probed. Nobody waits for a way that was waited for in vain, on a path
-that does not answer, or while the connection settles on a path that it has just moved to. What the
-server knows already needs nothing.
+account for it, whatever is probed. Nobody waits for a way that was waited for in vain a moment ago,
+on a path that does not answer, or while the connection settles on a path that it has just moved to.
+What the server knows already, and has not forgotten since, needs nothing.
 """
 
 from math import inf
 from typing import Final
 
+from ..cid.own import OwnIds
 from ..facts import ConnectionFacts
 from .attempt import INITIAL_PTO
 from .path import Address, NetworkPath
@@ -28,6 +29,9 @@ _ACCOUNT: Final = 2.0
 _SHARE: Final = 0.05
 # Seconds after a move: an attempt that was under way then is over
 _SETTLING: Final = 3 * INITIAL_PTO
+# Seconds after which a way that was waited for in vain is worth another wait: the server may have
+# been there, with no room for an answer
+_IN_VAIN: Final = 10.0
 _REMEMBERED: Final = 16
 
 Way = tuple[str, Address]
@@ -38,10 +42,15 @@ class Precedence:
     """`paths`: all that are live; `ack_delay`: how long our ACKs may be held back, seconds."""
 
     def __init__(
-        self, facts: ConnectionFacts, paths: dict[int, NetworkPath], ack_delay: float
+        self,
+        facts: ConnectionFacts,
+        paths: dict[int, NetworkPath],
+        own_ids: OwnIds,
+        ack_delay: float,
     ) -> None:
         self._facts = facts
         self._paths = paths
+        self._own_ids = own_ids
         self._ack_delay = ack_delay
         # behind whose challenge the active path waits, since when and until when
         self._ahead: NetworkPath | None = None
@@ -50,8 +59,8 @@ class Precedence:
         # when the account is full again
         self._full_at = -inf
         self._settled_at = -inf
-        # how often was waited for a way, since the connection is on this path
-        self._waited: dict[Way, int] = {}
+        # how often was waited for a way, since the connection is on this path, and when last
+        self._waited: dict[Way, tuple[int, float]] = {}
 
     def held_until(self, path: NetworkPath) -> float:
         """Before this time nothing goes out on the path; minus infinity if nobody is in its way.
@@ -69,13 +78,15 @@ class Precedence:
         """Probing frames went out on a path that is not active; the next ACK is promised for that
         time. If it was a challenge, the active path may have to wait now."""
         attempt = path.attempt
-        if attempt.outstanding < _FIRST or attempt.last_sent < now or not path.life.doubtful:
+        if attempt.outstanding < _FIRST or attempt.last_sent < now or self._known(path):
             return
         active = self._paths.get(self._facts.active_path)
         if active is None or active.life.health is not PathHealth.GOOD or now < self._settled_at:
             return
         way = _way(path)
-        waited = self._waited.get(way, 0)
+        waited, last = self._waited.get(way, (0, -inf))
+        if now >= last + _IN_VAIN:
+            waited = 0
         pto = active.pto()
         if waited == 0:
             until = min(now + self._ack_delay, ack_promised)
@@ -88,7 +99,7 @@ class Precedence:
         # with two ways at a time it is one wait, and still no longer than a PTO
         if self._pay(min(until, self._since + pto), pto, now):
             self._ahead = path
-            self._waited[way] = waited + 1
+            self._waited[way] = waited + 1, now
             if len(self._waited) > _REMEMBERED:
                 del self._waited[next(iter(self._waited))]
 
@@ -102,6 +113,15 @@ class Precedence:
             self._full_at = full_at
             self._until = until
         return True
+
+    def _known(self, path: NetworkPath) -> bool:
+        """Whether the server has the path, as far as we can tell: nginx forgets one that it has
+        answered on for another that it is asked on."""
+        return not (path.life.doubtful or self._own_ids.retired_on(path.path_id))
+
+    def on_answered(self, path: NetworkPath) -> None:
+        """The way is none that is dead, for another port or when the server forgets this path."""
+        self._waited.pop(_way(path), None)
 
     def on_stranger(self, path: NetworkPath) -> None:
         """Somebody answered there who does not know the connection, such as another worker of the

@@ -78,6 +78,7 @@ class Prober:
 
     def _on_validated(self, path: NetworkPath, rtt: float, now: float) -> None:
         path.on_answered(rtt, now)
+        self._paths.precedence.on_answered(path)
         self._paths.rules.on_answer_from(path.remote)
         recovery = path.recovery
         if path.life.role is not PathRole.ACTIVE or not recovery.rtt.has_sample:

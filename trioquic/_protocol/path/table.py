@@ -49,7 +49,7 @@ class PathTable:
         self._next_id = 0
         self._live: dict[int, NetworkPath] = {}
         self._abandoned: dict[int, PathView] = {}
-        self.precedence = Precedence(facts, self._live, config.max_ack_delay)
+        self.precedence = Precedence(facts, self._live, ids.own, config.max_ack_delay)
 
     # -- what is there -----------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from .asking import Answers
 from .path_link import PathLink
 from .path_set import PathSet
 from .servers import remote_of
+from .settling import Settling
 
 # The server may move to its preferred address in the middle of a move, and a tunnel come up.
 _MOST_TRIES: Final = 3
@@ -161,12 +162,15 @@ class ByHand:
     async def _migrate_once(self, asked: "Asked", way: _Way) -> Path | None:
         """None: no network was named, and the system's leads beside a tunnel that has come up."""
         link: PathLink | None = None
+        settling = Settling(self._driver, self._paths)
         try:
             link = await self._first_answer(asked, way)
         except PathValidationError:
             if all(each.closed or not self._paths.leads_outside(each) for each in asked.links):
                 asked.cause = CloseCause.NO_ANSWER
                 raise
+        if link is not None:
+            await settling.wait(link)
         if link is None or self._paths.leads_outside(link):
             self._give_up(asked.own, CloseCause.OUTSIDE_TUNNEL)
             asked.leave_out_closed()

@@ -20,6 +20,7 @@ from ...paths import Path
 from ...policy import PolicyEvent, Trigger
 from ..endings import path_error
 from ..sockets.sockets import TooNarrowError
+from ..waiting import EventWaiters, Reason
 from .broadcast import Broadcast
 from .path_link import PathLink
 
@@ -58,8 +59,11 @@ class Listener(Protocol):
 class PathNews:
     """Tells of the paths in `links`."""
 
-    def __init__(self, links: Mapping[int, PathLink], broadcast: Broadcast) -> None:
+    def __init__(
+        self, links: Mapping[int, PathLink], broadcast: Broadcast, waiters: EventWaiters
+    ) -> None:
         self._links = links
+        self._waiters = waiters
         self.broadcast = broadcast
         self._listener: Listener | None = None
         self._cause, self._reason = MigrationCause.POLICY, ""
@@ -189,5 +193,6 @@ class PathNews:
         return True
 
     def _hear(self, trigger: Trigger, path_id: int | None = None) -> None:
+        self._waiters.wake(Reason.PATHS)
         if self._listener is not None:
             self._listener.hear(PolicyEvent(trigger=trigger, path=path_id))

@@ -44,7 +44,8 @@ class PathSet:
         self.remote = remote
         self.reach = reach
         self._links: dict[int, PathLink] = {}
-        self.news = PathNews(self._links, Broadcast(transport.path_event_buffer))
+        broadcast = Broadcast(transport.path_event_buffer)
+        self.news = PathNews(self._links, broadcast, driver.waiters)
         # left by `migrate`, still read for packets that were under way
         self.lingering: set[int] = set()
         # the path that the application chose, until the connection leaves its network
