@@ -163,6 +163,17 @@ async def life_of_paths(b: Bench) -> None:
         await out.aclose()
 
 
+async def life_of_a_download(b: Bench) -> None:
+    """A move in the middle of it waits until the server has settled."""
+    async with dial(b.world, SERVER, migration=BY_HAND) as conn, trio.open_nursery() as nursery:
+        await conn.wait_handshake_confirmed()
+        nursery.start_soon(get, conn, 60_000)
+        await conn.migrate(interface="wwan0")
+        out = await conn.open_send_stream()
+        await out.send_all(bytes(1000))
+        await out.aclose()
+
+
 async def life_in_a_nursery(b: Bench) -> None:
     """What the others leave out: `connect`, local addresses, and not having to wait."""
     tls = trioquic.TLSConfig(ca_data=b.world.server.options.credentials.ca_pem)
@@ -322,6 +333,7 @@ CASES: dict[str, Callable[[Cut], Awaitable[None]]] = {
     "supervised": cancel_supervised_life,
     "streams": functools.partial(cancel_life, life_of_streams),
     "paths": functools.partial(cancel_life, life_of_paths),
+    "download": functools.partial(cancel_life, life_of_a_download),
     "names": functools.partial(cancel_life, life_of_names),
     "two addresses": functools.partial(
         cancel_life, life_between_two_addresses, options=of_two_addresses, quic=AttentiveQuic

@@ -117,7 +117,9 @@ def make(release: str) -> None:
     # a release that is made anew every day forgets the versions that it had
     for words in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        command = [program("chroot"), os.fspath(root), "apt-get", *words]
+        # a mirror may be some days behind the clock
+        fresh_or_not = ["-o", "Acquire::Check-Valid-Until=false"]
+        command = [program("chroot"), os.fspath(root), "apt-get", *fresh_or_not, *words]
         subprocess.run(command, check=True, env=environment)
 
 
