@@ -21,8 +21,8 @@ from ..wire.varint import Reader, decode_varint_untrusted
 
 _PADDING_RUN: Final = bytes(64)
 _SHORT_RUN: Final = 8
-# A piece of a stream that is shorter, and not its end, makes as much work as two frames: nobody who
-# means well has many of them for one packet.
+# A piece of a stream or of TLS that is shorter, and not a stream's end, makes as much work as two
+# frames: nobody who means well has many of them for one packet.
 _SMALL_PIECE: Final = 4
 
 
@@ -119,7 +119,7 @@ class Dispatcher:
         while pos < end and payload[pos] == frames.CRYPTO:
             offset, start, pos = frames.parse_crypto_untrusted(payload, pos + 1, end)
             handshake.add_crypto_untrusted(space, offset, payload[start:pos])
-            self.frames += 1
+            self.frames += 1 if pos >= start + _SMALL_PIECE else 2
         self._establishment.read_crypto_untrusted(space, now)
         return pos
 
