@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 import trio
 
-from tests import series
 from tests.certificates import Certificates
 
 from .network import Lab, linkable_ids
@@ -116,13 +115,12 @@ async def test_a_planned_move_loses_nothing(certs: Certificates, kind: str) -> N
 # each takes ten seconds, and the real one shows more
 @pytest.mark.parametrize("kind", [pytest.param("aioquic", marks=pytest.mark.series), SERVERS[1]])
 async def test_twenty_handovers_to_and_fro(certs: Certificates, kind: str) -> None:
-    handovers = 20 if series.all_of_them else 8
     async with trial(certs, kind, "download", size=LONG[kind], policy=STAY, settle=True) as here:
         connected = await here.client.line("connected")
-        await to_and_fro(here, handovers)
+        await to_and_fro(here, 20)
         outcome = await here.client.finish()
         here.check(outcome)
-        assert len(here.client.events("Migrated")) == handovers
+        assert len(here.client.events("Migrated")) == 20
         assert here.client.events("MigrationRefused") == []
         # every connection ID is in use or spare again, and no path was forgotten
         assert outcome["ids"] == connected["ids"]

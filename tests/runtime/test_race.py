@@ -180,13 +180,16 @@ async def test_a_dead_default_network_costs_less_than_a_second(
         assert open_sockets(world) == 0
 
 
-@pytest.mark.parametrize("why", ["answers", "metered", "one", "named", "not wanted", "own"])
+@pytest.mark.parametrize(
+    "why", ["answers", "metered", "one", "named", "not wanted", "own", "own, over two"]
+)
 async def test_other_networks_are_not_asked_without_need(autojump_clock: Clock, why: str) -> None:
     """If the first answers in time, if the user does not allow it, or if none leads there."""
     policies = {
         "metered": MigrationPolicy(metered=False),
         "one": MigrationPolicy(start_interfaces=1),
         "not wanted": MigrationPolicy(kinds=["wifi"]),
+        "own, over two": MigrationPolicy(start_interfaces=2),
     }
     async with phone_world(ipv6=False) as world:
         policy = policies.get(why, MigrationPolicy())
@@ -194,7 +197,7 @@ async def test_other_networks_are_not_asked_without_need(autojump_clock: Clock, 
         interface = "wlan0" if why == "named" else None
         start = dial(
             world,
-            WIFI if why == "own" else NAME,
+            WIFI if why.startswith("own") else NAME,
             migration=policy,
             networks=world.phone,
             transport=transport,

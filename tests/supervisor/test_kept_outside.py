@@ -223,6 +223,27 @@ async def test_what_the_supervisor_asks_on_an_unnamed_path_ends_when_a_tunnel_co
         assert too_late(here, up) == []
 
 
+@pytest.mark.parametrize("patience", [0.02, 0.3, 0.9])
+async def test_nobody_asks_there_for_one_who_was_cancelled(
+    autojump_clock: trio.testing.MockClock, patience: float
+) -> None:
+    """The application joins what the supervisor asks on its path, and gives up after the tunnel
+    has come up."""
+    async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
+        await trio.sleep(1)
+        path = await here.conn.add_path()
+        await path.validate()
+        here.world.wifi.link.blackhole()
+        await trio.sleep(0.7)
+        up = trio.current_time()
+        with trio.move_on_after(patience) as scope:
+            tunnel.up()
+            await path.validate()
+        assert scope.cancelled_caught
+        await trio.sleep(10)
+        assert too_late(here, up) == []
+
+
 @pytest.mark.parametrize("after", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("asked", ["by the supervisor, too", "by nobody else"])
 async def test_who_asks_beside_a_tunnel_that_is_there_gets_no_second_of_its_own(

@@ -5,7 +5,7 @@ nothing was lost (or slows down, if it takes it for lost) before it has room for
 that it owes the new address; acknowledgements come without a break as long as nothing moves.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 import trioquic
-from tests.sim_world import CELLULAR, WIFI
+from tests.sim_world import CELLULAR, WIFI, World
 
 from .phone import CELLULAR_RTT, Phone, phone
 
@@ -23,12 +23,24 @@ _A_MOMENT = 0.001
 STAY = trioquic.MigrationPolicy(automatic=False)
 
 
+def leave(world: World) -> None:
+    """Wi-Fi is the shorter way."""
+
+
+def swap_round_trips(world: World) -> None:
+    world.wifi.link.change(delay=0.04)
+    world.cellular.link.change(delay=0.025)
+
+
 @asynccontextmanager
 async def downloading(
-    policy: trioquic.MigrationPolicy | None = None,
+    policy: trioquic.MigrationPolicy | None = None, prepare: Callable[[World], None] = leave
 ) -> AsyncIterator[Phone]:
     """A download is under way, and comes to its end whatever happens."""
-    async with phone(policy=policy or STAY) as here, trio.open_nursery() as nursery:
+    async with (
+        phone(policy=policy or STAY, prepare=prepare) as here,
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(here.download, _SIZE)
         await trio.sleep(0.5)
         yield here
@@ -93,6 +105,16 @@ async def test_nothing_waits_where_nothing_is_under_way(
         assert settled_for(here, path, await moved(here)) < _A_MOMENT
 
 
+@pytest.mark.parametrize("way", [{"local": CELLULAR}, {"local": WIFI}], ids=["shorter", "port"])
+async def test_nothing_waits_where_nothing_is_overtaken(
+    autojump_clock: trio.testing.MockClock, way: dict[str, str]
+) -> None:
+    """The new way is the shorter one, or another port on the same network."""
+    async with downloading(prepare=swap_round_trips) as here:
+        path = await here.conn.migrate(**way)  # type: ignore[arg-type]
+        assert settled_for(here, path, await moved(here)) < _A_MOMENT
+
+
 async def test_a_path_that_can_send_no_more_is_left_at_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -113,11 +135,19 @@ async def test_a_failover_does_not_wait_for_it(autojump_clock: trio.testing.Mock
     async with downloading(trioquic.MigrationPolicy()) as here, trio.open_nursery() as nursery:
         await here.until(trioquic.PathValidated)
         before = len(here.heard(trioquic.PathValidated))
-        nursery.start_soon(lambda: here.conn.migrate(local=CELLULAR))
+        returned: list[float] = []
+
+        async def move() -> None:
+            await here.conn.migrate(local=CELLULAR)
+            returned.append(trio.current_time())
+
+        nursery.start_soon(move)
         await here.until(trioquic.PathValidated, before + 1)
         here.world.wifi.down()
         down = trio.current_time()
         assert await moved(here) - down < 0.01
+        await trio.sleep(0.01)
+        assert returned
         active = here.conn.active_path
         assert active is not None
         assert active.local[0] == CELLULAR

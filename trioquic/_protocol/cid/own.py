@@ -155,9 +155,9 @@ class OwnIds:
             if issued is None:
                 self._to_send.pop(0)
                 continue
-            # Offered again, an ID carries the Retire Prior To that it was first offered with
-            # (section 13.3): the server may have used it up, as only the acknowledgement was lost,
-            # and one that gives old ones back must hold another to go on with.
+            # Offered again, an ID carries the Retire Prior To that it was made for (section 13.3):
+            # the server may have used it up, as only the acknowledgement was lost, and one that
+            # gives old ones back must hold another to go on with.
             connection_id, reset_token, prior = issued
             frame = frames.encode_new_connection_id(sequence, prior, connection_id, reset_token)
             if len(frame) > builder.room:

@@ -99,6 +99,8 @@ class Precedence:
         # with two ways at a time it is one wait, and still no longer than a PTO
         if self._pay(min(until, self._since + pto), pto, now):
             self._ahead = path
+            # behind those that were waited for before, the first of which may be forgotten
+            self._waited.pop(way, None)
             self._waited[way] = waited + 1, now
             if len(self._waited) > _REMEMBERED:
                 del self._waited[next(iter(self._waited))]

@@ -82,9 +82,11 @@ def ways_to(plan: Plan, remotes: Sequence[Remote]) -> list[WayToServer]:
     own = [remote for remote in remotes if is_own(remote.address[0], interfaces)]
     limited = policy.limits(interfaces) and len(own) < len(remotes)
     if not plan.named and (inside or policy.only_interfaces or several or limited):
-        ways = _over_interfaces(remotes, pairs, policy.start_interfaces)
-        if not inside and not policy.only_interfaces:
-            # `kinds` and `metered` are about networks
+        free = not inside and not policy.only_interfaces
+        away = [remote for remote in remotes if not free or remote not in own]
+        ways = _over_interfaces(away, pairs, policy.start_interfaces)
+        if free:
+            # `kinds` and `metered` are about networks, and the way to ourselves is none of them
             ways += [WayToServer(remote, None) for remote in own]
         if ways:
             return ways

@@ -241,6 +241,9 @@ class PathLink:
         waits for that."""
         self.leave_at = leave_at
         self._driver.core.mute(self.path_id, muted)
+        if muted:
+            # nor does it go on for the supervisor when the application waits no longer
+            self._joined = False
         if muted and not self.awaited:
             self._driver.core.stop_validation(self.path_id)
 

@@ -26,8 +26,10 @@ from .path_set import PathSet
 # Bytes that come in while the other path is asked, eight datagrams: when no more is under way, the
 # first acknowledgement on the new path makes room.
 _LITTLE: Final = 8 * 1200
-# Round trips of the path in use
-_LONGEST: Final = 2.0
+# Round trips of the path in use, but not more than a second: a queue that makes it so long is none
+# that the server waits for
+_ROUND_TRIPS: Final = 2.0
+_LONGEST: Final = 1.0
 
 
 class Settling:
@@ -47,14 +49,15 @@ class Settling:
         return view.bytes_received, self._old.socket.errors
 
     async def wait(self, new: PathLink) -> None:
-        """Until the server has settled, two round trips of the path in use. Not at all if next to
-        nothing came in there while the other was asked, and no longer than that path is in use and
-        answers; raises nothing if one of the two is gone. Cancelled, it leaves nothing behind."""
+        """Until the server has settled: two round trips of the path in use, a second at most. Not
+        at all if next to nothing came in there while the other was asked, or the new way is not
+        the longer one, and no longer than that path is in use and answers; raises nothing if one of
+        the two is gone. Cancelled, it leaves nothing behind."""
         await trio.lowlevel.checkpoint_if_cancelled()
         old = self._old
-        if old is None or self._so_far()[0] <= self._received + _LITTLE:
+        if old is None or self._so_far()[0] <= self._received + _LITTLE or not _is_longer(new, old):
             return
-        with trio.move_on_after(_LONGEST * (old.statistics().rtt or 0.0)):
+        with trio.move_on_after(min(_ROUND_TRIPS * (old.statistics().rtt or 0.0), _LONGEST)):
             while self._answers(old) and not new.closed:
                 await self._driver.waiters.wait(Reason.PATHS)
 
@@ -68,3 +71,12 @@ class Settling:
             and view.pto_count == 0
             and self._so_far()[1] == self._errors
         )
+
+
+def _is_longer(new: PathLink, old: PathLink) -> bool:
+    """Whether answers may be overtaken on the new way, as far as that is known. Another port on the
+    same network is the same way."""
+    if new.socket.local[0] == old.socket.local[0] and new.socket.remote == old.socket.remote:
+        return False
+    there, here = new.statistics().min_rtt, old.statistics().min_rtt
+    return there is None or here is None or there > here
