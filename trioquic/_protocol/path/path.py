@@ -117,7 +117,7 @@ class NetworkPath:
         """An authentic 1-RTT packet."""
         if number > self.largest_received:
             self.largest_received = number
-            self.spin.on_newest(first_byte)
+            self.spin.newest = first_byte
 
     def on_undecryptable(self) -> None:
         """Something came in that nobody we talk to has sealed."""

@@ -13,17 +13,14 @@ class SpinBit:
     def __init__(self, enabled: bool, draw: int) -> None:
         self._enabled = enabled and draw >= 16
         self._noise = draw & 1
-        self._newest = _SPIN  # the last first byte
-
-    def on_newest(self, first_byte: int) -> None:
-        """The newest packet of the path so far came in."""
-        self._newest = first_byte
+        # with what the newest packet of the path began (set for each, so without a call)
+        self.newest = _SPIN
 
     def on_new_id(self, draw: int) -> None:
         """It starts anew with another connection ID."""
         self._noise = draw & 1
-        self._newest = _SPIN
+        self.newest = _SPIN
 
     def next(self) -> int:
         """The bit of the next packet: a client sends the inverse of the server's."""
-        return int(not self._newest & _SPIN) if self._enabled else self._noise
+        return int(not self.newest & _SPIN) if self._enabled else self._noise

@@ -39,6 +39,7 @@ _SHORTEST_SHORT: Final = _SAMPLE_OFFSET + 16
 # are free; and how many frames may have been earned beforehand, or be owed: a datagram full of them
 _WORTH_A_FRAME: Final = 8
 _BESIDE_PAYLOAD: Final = 40
+_ALWAYS_EARNED: Final = _BESIDE_PAYLOAD // _WORTH_A_FRAME
 _FREE: Final = 20_000
 _MOST_CREDIT: Final = 4096
 _MOST_DEBT: Final = 16_384
@@ -189,8 +190,9 @@ class ShortHeaders:
         eliciting = self._dispatcher.frames_untrusted(
             payload, APPLICATION, path, self._known_sequence, arrival.now
         )
-        earned = (len(payload) + _BESIDE_PAYLOAD) // _WORTH_A_FRAME
-        self._earn(earned - self._dispatcher.frames)
+        seen = self._dispatcher.frames
+        if seen > _ALWAYS_EARNED or self._credit < _MOST_CREDIT:
+            self._earn((len(payload) + _BESIDE_PAYLOAD) // _WORTH_A_FRAME - seen)
         if path.path_id != self._facts.active_path and not _only_probes(payload):
             self._watch.on_stray(path, number, arrival.now)
         if eliciting:
