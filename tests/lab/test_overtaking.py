@@ -13,13 +13,19 @@ from trioquic import MigrationCause
 from .measure import MEGABYTE
 from .plan import CELLULAR
 from .requirements import LAB
-from .trial import SEND_BUFFER, STAY, trial
+from .trial import SEND_BUFFER, STAY, Client, Line, trial
 
 pytestmark = [*LAB, needs_chroot("sid")]
 
 _BEFORE = 2 * MEGABYTE
 # On the slower network nginx sends 64 kB a round trip, so that this takes about ten seconds.
 _AFTER = 8 * MEGABYTE
+
+
+async def moved(client: Client) -> Line:
+    """What has become of a planned move."""
+    await client.migrate(CELLULAR.name)
+    return await client.until(lambda line: line["what"] in ("moved", "not moved"))
 
 
 async def test_a_connection_outlives_a_planned_move(certs: Certificates) -> None:
@@ -30,8 +36,10 @@ async def test_a_connection_outlives_a_planned_move(certs: Certificates) -> None
         certs, "nginx1-sid", "download", size=size, policy=STAY, transport=transport
     ) as here:
         await here.client.reaches(_BEFORE)
-        await here.client.migrate(CELLULAR.name)
-        answer = await here.client.until(lambda line: line["what"] in ("moved", "not moved"))
+        answer = await moved(here.client)
+        if answer["what"] == "not moved":
+            # nginx answers nothing while its window is full, as it seldom is for three seconds
+            answer = await moved(here.client)
         assert answer["what"] == "moved", answer
         await here.client.event("Migrated", cause=str(MigrationCause.APPLICATION))
         outcome = await here.client.finish()
