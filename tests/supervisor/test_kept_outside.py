@@ -5,6 +5,8 @@ RFC 9000 section 9.3.3 challenges the path that was active before; and who waits
 has chosen a network before the tunnel was there.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests.runtime.test_waiting_for_ids import Resting
 from tests.sim_server import PORT, ServerOptions
 from tests.sim_world import PREFERRED
 from trioquic import MigrationPolicy, Refusal
+from trioquic.testing import Interface
 
 from .phone import Phone
 from .test_stuck import Sparing
@@ -206,16 +209,24 @@ async def test_a_path_without_a_name_does_not_stand_in_for_a_named_one(
         assert here.conn.active_path is path
 
 
-async def test_what_the_supervisor_asks_on_an_unnamed_path_ends_when_a_tunnel_comes_up(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    """The path is the application's and stays; it was asked as the one in use is silent."""
+@asynccontextmanager
+async def asked_by_the_supervisor() -> AsyncIterator[tuple[Phone, Interface, trioquic.Path]]:
+    """The path in use is silent, and so the supervisor asks on one that the application opened
+    and named no network for."""
     async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
         await trio.sleep(1)
         path = await here.conn.add_path()
         await path.validate()
         here.world.wifi.link.blackhole()
         await trio.sleep(0.7)
+        yield here, tunnel, path
+
+
+async def test_what_the_supervisor_asks_on_an_unnamed_path_ends_when_a_tunnel_comes_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """The path is the application's and stays; it was asked as the one in use is silent."""
+    async with asked_by_the_supervisor() as (here, tunnel, path):
         up = trio.current_time()
         tunnel.up()
         await trio.sleep(10)
@@ -229,12 +240,7 @@ async def test_nobody_asks_there_for_one_who_was_cancelled(
 ) -> None:
     """The application joins what the supervisor asks on its path, and gives up after the tunnel
     has come up."""
-    async with phone_with_vpn(up=False, transport=LIVE) as (here, tunnel):
-        await trio.sleep(1)
-        path = await here.conn.add_path()
-        await path.validate()
-        here.world.wifi.link.blackhole()
-        await trio.sleep(0.7)
+    async with asked_by_the_supervisor() as (here, tunnel, path):
         up = trio.current_time()
         with trio.move_on_after(patience) as scope:
             tunnel.up()

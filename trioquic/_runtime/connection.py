@@ -350,9 +350,8 @@ class Connection(
         """Add a path, validate it, move to it, and close the old one soon: `add_path`, then
         `Path.validate`, then `migrate_to`, with their arguments and errors.
 
-        Where a download moves to a longer way, two round trips pass between the answer and the move
-        (a second at most), so that the server has settled, and no longer than the path in use is
-        used and answers (docs/paths.md).
+        Where a download moves to a longer way, the server has time to settle first, two round trips
+        of the path in use and a second at most (docs/paths.md).
 
         A standby path that leads the same way is validated again and used, and one that is asked
         already is waited for. The connection stays where the application moved it until that path
